@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/console.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+
+#include "engine/core/error.h"
+#include "engine/core/file.h"
+
+namespace moescope::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::string withUnit(double value, double step, std::initializer_list<std::string_view> units) {
+    auto unit = units.begin();
+    while (std::abs(value) >= step * 0.9995 && unit + 1 != units.end()) {
+        value /= step;
+        ++unit;
+    }
+    const double size = std::abs(value);
+    const int decimals = unit == units.begin() && value == std::floor(value) ? 0 : size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2;
+    return formatFixed(value, decimals) + ' ' + std::string(*unit);
+}
+
+}  // namespace
+
+bool colorAllowed(std::FILE* stream) {
+    const char* off = std::getenv("NO_COLOR");
+    return (off == nullptr || *off == '\0') && ::isatty(::fileno(stream)) == 1;
+}
+
+void printError(std::string_view what, std::string_view hint) {
+    const bool color = colorAllowed(stderr);
+    const std::string text = toValidUtf8(what);
+    std::fprintf(stderr, "%serror:%s %s\n", color ? "\033[1;31m" : "", color ? "\033[0m" : "", text.c_str());
+    if (!hint.empty()) {
+        std::fprintf(stderr, "%shint:%s %s\n", color ? "\033[1m" : "", color ? "\033[0m" : "",
+                     toValidUtf8(hint).c_str());
+    }
+}
+
+void note(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
+
+ProgressStyle parseProgressStyle(const std::string& name) {
+    if (name == "auto") return ProgressStyle::Auto;
+    if (name == "json") return ProgressStyle::Json;
+    if (name == "off") return ProgressStyle::Off;
+    throw UsageError("--progress takes auto, json or off, not '" + name + "'");
+}
+
+Progress::Progress(ProgressStyle style, std::string phase, std::string unit)
+    : style_(style), terminal_(::isatty(STDERR_FILENO) == 1), phase_(std::move(phase)), unit_(std::move(unit)) {}
+
+Progress::~Progress() { finish(); }
+
+void Progress::update(std::uint64_t done, std::uint64_t total, std::string_view message) {
+    done_ = done;
+    total_ = total;
+    if (style_ == ProgressStyle::Off) return;
+    const auto now = Clock::now();
+    const std::uint64_t tenth = total > 0 ? done * 10 / total : 0;
+    const bool plain = style_ == ProgressStyle::Auto && !terminal_;
+    if (plain ? tenth == lastTenth_ : (now - lastPrint_ < 100ms && done != total)) return;
+    lastPrint_ = now;
+    lastTenth_ = tenth;
+    print(done, total, message);
+}
+
+void Progress::print(std::uint64_t done, std::uint64_t total, std::string_view message) {
+    const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+    const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
+    const double left = rate > 0 && total >= done ? static_cast<double>(total - done) / rate : -1;
+    if (style_ == ProgressStyle::Json) {
+        nlohmann::json line{{"phase", phase_}, {"done", done}, {"total", total}, {"rate", rate}, {"unit", unit_}};
+        line["eta_s"] = left >= 0 ? nlohmann::json(left) : nlohmann::json(nullptr);
+        line["message"] = std::string(message);
+        std::fprintf(stderr, "%s\n", dumpJson(line).c_str());
+        return;
+    }
+    std::string text = phase_ + ' ' + std::to_string(done);
+    if (total > 0) text += '/' + std::to_string(total);
+    text += ' ' + unit_ + ", " + formatFixed(rate, rate < 10 ? 2 : 0) + ' ' + unit_ + "/s";
+    if (left >= 0 && done < total) text += ", " + formatFixed(left, 0) + " s left";
+    if (!message.empty()) text += "  " + std::string(message);
+    if (terminal_) {
+        std::fprintf(stderr, "\r\033[K%s", toValidUtf8(text).c_str());
+        open_ = true;
+    } else {
+        std::fprintf(stderr, "%s\n", toValidUtf8(text).c_str());
+    }
+}
+
+void Progress::finish() {
+    if (open_) {
+        print(done_, total_, {});
+        std::fputc('\n', stderr);
+        open_ = false;
+    }
+}
+
+std::string formatFixed(double value, int decimals) {
+    if (std::isnan(value)) return "n/a";
+    std::array<char, 64> buffer{};
+    const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed, decimals);
+    return result.ec == std::errc{} ? std::string(buffer.data(), result.ptr) : std::string("inf");
+}
+
+std::string formatBytes(double bytes) { return withUnit(bytes, 1000.0, {"B", "kB", "MB", "GB", "TB"}); }
+
+std::string formatCount(double value) { return withUnit(value, 1000.0, {"", "k", "M", "B", "T"}); }
+
+std::string formatNanoseconds(double ns) { return withUnit(ns, 1000.0, {"ns", "us", "ms", "s"}); }
+
+}  // namespace moescope::cli

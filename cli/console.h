@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Talk on stderr: colour where a terminal allows it, progress for people and for the window.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+namespace moescope::cli {
+
+/// True when `stream` is a terminal and NO_COLOR is unset.
+bool colorAllowed(std::FILE* stream);
+
+/// "error: <what>" and "hint: <hint>" on stderr.
+void printError(std::string_view what, std::string_view hint);
+/// One line on stderr, for a person.
+void note(const std::string& line);
+
+enum class ProgressStyle : std::uint8_t { Auto, Json, Off };
+/// "auto", "json", "off"; UsageError otherwise.
+ProgressStyle parseProgressStyle(const std::string& name);
+
+/// Progress of one phase: redrawn on a terminal ten times a second, a plain line every tenth
+/// otherwise, or one JSON object a line ({"phase", "done", "total", "rate", "eta_s", "message"}).
+class Progress {
+public:
+    Progress(ProgressStyle style, std::string phase, std::string unit);
+    ~Progress();
+    Progress(const Progress&) = delete;
+    Progress& operator=(const Progress&) = delete;
+
+    /// total 0: unknown. Cheap to call often.
+    void update(std::uint64_t done, std::uint64_t total, std::string_view message = {});
+    /// Ends the line; called by the destructor too.
+    void finish();
+
+private:
+    using Clock = std::chrono::steady_clock;
+    void print(std::uint64_t done, std::uint64_t total, std::string_view message);
+
+    ProgressStyle style_;
+    bool terminal_;
+    std::string phase_, unit_;
+    Clock::time_point start_ = Clock::now();
+    Clock::time_point lastPrint_{};
+    std::uint64_t lastTenth_ = 0;
+    std::uint64_t done_ = 0, total_ = 0;
+    bool open_ = false;
+};
+
+/// "12.1 GB", "640 MB": decimal units, three significant digits.
+std::string formatBytes(double bytes);
+/// "1.23 ms", "4.5 s".
+std::string formatNanoseconds(double ns);
+/// Fixed number of decimals, never locale-dependent.
+std::string formatFixed(double value, int decimals);
+/// 20914757184 -> "20.91 B".
+std::string formatCount(double value);
+
+}  // namespace moescope::cli

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Entry point: signal handling, then the command table.
+#include <csignal>
+#include <string>
+#include <vector>
+
+#include "cli/command.h"
+
+namespace {
+
+moescope::StopFlag stopRequested{false};
+
+extern "C" void onSignal(int number) {
+    // A second signal ends the program at once, should a command not reach its next poll.
+    if (stopRequested.exchange(true)) {
+        std::signal(number, SIG_DFL);
+        std::raise(number);
+    }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    struct sigaction action {};
+    action.sa_handler = onSignal;
+    sigaction(SIGINT, &action, nullptr);
+    sigaction(SIGTERM, &action, nullptr);
+    // A reader that closes the pipe (`| head`) and a full disk are errors to report, not deaths.
+    std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGXFSZ, SIG_IGN);
+    return moescope::cli::runProgram(std::vector<std::string>(argv, argv + argc), &stopRequested);
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/options.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <numeric>
+#include <sstream>
+
+#include "engine/core/error.h"
+
+namespace moescope::cli {
+namespace {
+
+std::size_t editDistance(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    std::iota(row.begin(), row.end(), std::size_t{0});
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        std::size_t diagonal = row[0];
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const std::size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+            diagonal = row[j];
+            row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
+        }
+    }
+    return row.back();
+}
+
+const Command* findCommand(std::string_view name) {
+    for (const Command& command : commands()) {
+        if (command.name == name) return &command;
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
+    std::string best;
+    std::size_t bestDistance = std::max<std::size_t>(word.size() / 3, 1) + 1;
+    for (const std::string& candidate : candidates) {
+        const std::size_t distance = editDistance(word, candidate);
+        if (distance < bestDistance) {
+            bestDistance = distance;
+            best = candidate;
+        }
+    }
+    return best;
+}
+
+Options::Options(std::string_view command) : command_(command), description_("Options") {
+    flag("help,h", "print this help");
+}
+
+void Options::add(const char* name, const po::value_semantic* value, const char* help) {
+    description_.add_options()(name, value, help);
+    const std::string_view whole = name;
+    names_.push_back("--" + std::string(whole.substr(0, whole.find(','))));
+}
+
+void Options::flag(const char* name, const char* help) { add(name, po::bool_switch(), help); }
+
+void Options::positional(const char* name, int count, const char* help, bool optional) {
+    hidden_.add_options()(name, po::value<std::vector<std::string>>());
+    positions_.add(name, count);
+    positionals_.push_back({name, help, count, optional});
+}
+
+bool Options::parse(const Invocation& invocation) {
+    po::options_description all;
+    all.add(description_).add(hidden_);
+    using Style = po::command_line_style::style_t;
+    const int style = po::command_line_style::unix_style & ~Style::allow_guessing;
+    const std::string see = "see 'moescope " + command_ + " --help'";
+    try {
+        po::store(po::command_line_parser(invocation.arguments)
+                      .options(all)
+                      .positional(positions_)
+                      .style(style)
+                      .run(),
+                  values_);
+    } catch (const po::unknown_option& e) {
+        const std::string guess = nearest(e.get_option_name(), names_);
+        throw UsageError("unknown option '" + e.get_option_name() + "' for '" + command_ + "'",
+                         guess.empty() ? see : "did you mean '" + guess + "'?");
+    } catch (const po::too_many_positional_options_error&) {
+        throw UsageError("'" + command_ + "' was given more arguments than it takes", see);
+    } catch (const po::error& e) {
+        throw UsageError(e.what(), see);
+    }
+    if (isSet("help")) {
+        printHelp();
+        return false;
+    }
+    for (const Positional& p : positionals_) {
+        if (!p.optional && values_.count(p.name) == 0) {
+            std::string shown = p.name;
+            std::transform(shown.begin(), shown.end(), shown.begin(),
+                           [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+            throw UsageError("'" + command_ + "' needs " + shown + " (" + p.help + ")", see);
+        }
+    }
+    return true;
+}
+
+void Options::printHelp() const {
+    std::ostringstream out;
+    const Command* command = findCommand(command_);
+    out << "usage: moescope " << command_;
+    if (command != nullptr) out << ' ' << command->synopsis << "\n\n" << command->summary;
+    out << "\n\n";
+    for (const Positional& p : positionals_) {
+        std::string shown = p.name;
+        std::transform(shown.begin(), shown.end(), shown.begin(),
+                       [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+        out << "  " << shown << std::string(shown.size() < 24 ? 24 - shown.size() : 1, ' ') << p.help << '\n';
+    }
+    out << '\n' << description_;
+    if (!epilog_.empty()) out << '\n' << epilog_ << '\n';
+    std::cout << out.str();
+}
+
+}  // namespace moescope::cli

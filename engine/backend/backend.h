@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operations a back end offers. Coarse on purpose: a back end fuses what it likes inside each.
+// The forward pass (engine/run/session.cpp) is the only caller and fixes the order:
+//   embed, then per layer attentionInput, attention, attentionOutput, [route,] feedForward; head.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "engine/core/types.h"
+#include "engine/model/spec.h"
+#include "engine/trace.h"
+
+namespace moescope {
+
+/// What one session owns on the device: activations of the current step and the KV cache.
+/// Created by Backend::newState, passed back to that back end only. Not thread-safe.
+class BackendState {
+public:
+    virtual ~BackendState() = default;
+};
+
+/// A position to come back to. Holds a copy of the ring caches of sliding-window layers (their old
+/// rows are overwritten as decoding goes on); full layers are only truncated.
+class KvMark {
+public:
+    virtual ~KvMark() = default;
+};
+
+/// The choice the router made for the tokens of the current step; valid until the next route().
+struct RoutingView {
+    std::span<const std::int32_t> experts; ///< (n_tokens, top_k), largest weight first
+    std::span<const float> weights;        ///< (n_tokens, top_k)
+};
+
+/// Const and shareable after construction; all mutable data is in BackendState. One session at a
+/// time may run (the thread pool is shared).
+class Backend {
+public:
+    virtual ~Backend() = default;
+
+    virtual std::string_view name() const noexcept = 0;   ///< "reference", "cpu"
+    virtual std::string description() const = 0;          ///< "cpu avx512_bf16, 2 threads, exact"
+    virtual int threads() const noexcept = 0;
+    virtual const ModelSpec& spec() const noexcept = 0;
+
+    /// Bytes newState will allocate; checked against the machine by the caller first.
+    virtual std::uint64_t stateBytes(int maxContext, int maxBatch) const = 0;
+    /// maxContext: tokens the cache can hold; maxBatch: tokens per step.
+    virtual std::unique_ptr<BackendState> newState(int maxContext, int maxBatch) const = 0;
+
+    /// Begins a step of tokens.size() <= maxBatch tokens at positions [position, position + n).
+    virtual OpWork embed(BackendState& s, std::span<const TokenId> tokens, int position) const = 0;
+    virtual OpWork attentionInput(BackendState& s, int layer) const = 0;
+    virtual OpWork attention(BackendState& s, int layer) const = 0;
+    virtual OpWork attentionOutput(BackendState& s, int layer) const = 0;
+    /// Norm, router logits, top-k, gate weights. MoE layers only.
+    virtual OpWork route(BackendState& s, int layer) const = 0;
+    virtual RoutingView routing(const BackendState& s) const = 0;
+    /// Experts (after route), or the dense MLP including its norm; adds the residual.
+    virtual OpWork feedForward(BackendState& s, int layer) const = 0;
+    /// Final norm and unembedding of the step's tokens [first, first + count).
+    /// logits: (count, vocab) float32.
+    virtual OpWork head(BackendState& s, int first, int count, std::span<float> logits) const = 0;
+
+    /// Hidden state of the step's tokens after the latest operation: (n_tokens, d_model) float32.
+    /// For tests and per-layer comparisons; not on the hot path.
+    virtual std::span<const float> hidden(const BackendState& s) const = 0;
+
+    virtual std::unique_ptr<KvMark> mark(const BackendState& s, int position) const = 0;
+    /// Restores the cache as it was at `mark`; a mark may be used any number of times.
+    virtual void rewind(BackendState& s, const KvMark& mark) const = 0;
+};
+
+struct CpuOptions {
+    int threads = 0;                       ///< 0: all available cores
+    Numerics numerics = Numerics::Exact;
+    std::string target;                    ///< "", "portable", "avx2", "avx512", "avx512_bf16": force by name
+};
+
+/// Scalar, float32 with double accumulation, obvious: the oracle. Keeps pointing into the checkpoint.
+std::unique_ptr<Backend> makeReferenceBackend(const BoundModel& model);
+/// Repacks the weights once into a huge-page arena, releasing the file's pages behind it.
+std::unique_ptr<Backend> makeCpuBackend(const BoundModel& model, const Checkpoint& checkpoint,
+                                        const CpuOptions& options);
+
+}  // namespace moescope

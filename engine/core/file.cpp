@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/core/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+#include <utility>
+
+#include "engine/core/error.h"
+
+namespace moescope {
+namespace {
+
+constexpr int kMaxJsonDepth = 256;
+
+/// Owns a file descriptor for the length of a scope.
+class Descriptor {
+public:
+    explicit Descriptor(int fd) : fd_(fd) {}
+    ~Descriptor() {
+        if (fd_ >= 0) ::close(fd_);
+    }
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    int get() const noexcept { return fd_; }
+    int release() noexcept { return std::exchange(fd_, -1); }
+
+private:
+    int fd_;
+};
+
+std::string cause() { return std::strerror(errno); }
+
+/// Length of the valid UTF-8 sequence at the start of `s`, 0 when there is none (Unicode 15, table 3-7).
+std::size_t sequenceLength(std::string_view s) {
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(s[i]); };
+    const auto continues = [&](std::size_t i, unsigned low = 0x80, unsigned high = 0xBF) {
+        return i < s.size() && byte(i) >= low && byte(i) <= high;
+    };
+    const unsigned lead = byte(0);
+    if (lead < 0x80) return 1;
+    if (lead >= 0xC2 && lead <= 0xDF) return continues(1) ? 2 : 0;
+    if (lead >= 0xE0 && lead <= 0xEF) {
+        const unsigned low = lead == 0xE0 ? 0xA0 : 0x80;
+        const unsigned high = lead == 0xED ? 0x9F : 0xBF;
+        return continues(1, low, high) && continues(2) ? 3 : 0;
+    }
+    if (lead >= 0xF0 && lead <= 0xF4) {
+        const unsigned low = lead == 0xF0 ? 0x90 : 0x80;
+        const unsigned high = lead == 0xF4 ? 0x8F : 0xBF;
+        return continues(1, low, high) && continues(2) && continues(3) ? 4 : 0;
+    }
+    return 0;
+}
+
+}  // namespace
+
+std::string readFile(const std::filesystem::path& path, std::uint64_t maxBytes) {
+    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (file.get() < 0) throw Error(path.string() + ": cannot open: " + cause());
+    struct stat info {};
+    if (::fstat(file.get(), &info) != 0) throw Error(path.string() + ": cannot stat: " + cause());
+    if (!S_ISREG(info.st_mode)) throw Error(path.string() + ": not a regular file");
+    const auto size = static_cast<std::uint64_t>(info.st_size);
+    if (size > maxBytes) {
+        throw Error(path.string() + ": " + std::to_string(size) + " bytes, more than the limit of " +
+                    std::to_string(maxBytes));
+    }
+    std::string content(size, '\0');
+    std::size_t done = 0;
+    while (done < content.size()) {
+        const ssize_t got = ::read(file.get(), content.data() + done, content.size() - done);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) throw Error(path.string() + ": cannot read: " + cause());
+        if (got == 0) break;  // shrank while being read
+        done += static_cast<std::size_t>(got);
+    }
+    content.resize(done);
+    return content;
+}
+
+void writeFile(const std::filesystem::path& path, std::string_view content) {
+    const std::filesystem::path folder = path.parent_path();
+    if (!folder.empty()) {
+        std::error_code code;
+        std::filesystem::create_directories(folder, code);
+        if (code) throw Error(folder.string() + ": cannot create folder: " + code.message());
+    }
+    std::string temporary = path.string() + ".XXXXXX";
+    Descriptor file(::mkstemp(temporary.data()));
+    if (file.get() < 0) throw Error(path.string() + ": cannot write: " + cause());
+    const auto fail = [&](const std::string& why) {
+        ::unlink(temporary.c_str());
+        throw Error(path.string() + ": cannot write: " + why);
+    };
+    std::size_t done = 0;
+    while (done < content.size()) {
+        const ssize_t put = ::write(file.get(), content.data() + done, content.size() - done);
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) fail(cause());
+        done += static_cast<std::size_t>(put);
+    }
+    const mode_t mask = ::umask(0);
+    ::umask(mask);
+    if (::fchmod(file.get(), 0666 & ~mask) != 0) fail(cause());
+    if (::fsync(file.get()) != 0 && errno != EINVAL) fail(cause());
+    if (::close(file.release()) != 0) fail(cause());
+    if (::rename(temporary.c_str(), path.c_str()) != 0) fail(cause());
+}
+
+nlohmann::json parseJson(std::string_view text, const std::string& origin) {
+    // The depth is checked before parsing: nlohmann's parser is iterative, but code that walks the
+    // result (and its destructor in older releases) is not.
+    int depth = 0;
+    bool inString = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (inString) {
+            if (c == '\\') ++i;
+            else if (c == '"') inString = false;
+            continue;
+        }
+        if (c == '"') inString = true;
+        else if (c == '{' || c == '[') {
+            if (++depth > kMaxJsonDepth) {
+                throw Error(origin + ": invalid JSON at byte " + std::to_string(i) + ": nested deeper than " +
+                            std::to_string(kMaxJsonDepth));
+            }
+        } else if (c == '}' || c == ']') {
+            --depth;
+        }
+    }
+    try {
+        return nlohmann::json::parse(text);
+    } catch (const nlohmann::json::parse_error& e) {
+        std::string why = e.what();
+        if (const auto at = why.find(": "); at != std::string::npos) why = why.substr(at + 2);
+        throw Error(origin + ": invalid JSON at byte " + std::to_string(e.byte) + ": " + toValidUtf8(why));
+    }
+}
+
+std::string dumpJson(const nlohmann::json& value, int indent) {
+    return value.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string toValidUtf8(std::string_view bytes) {
+    std::string out;
+    out.reserve(bytes.size());
+    while (!bytes.empty()) {
+        const std::size_t length = sequenceLength(bytes);
+        if (length > 0) out.append(bytes.substr(0, length));
+        else out.append("\xEF\xBF\xBD");
+        bytes.remove_prefix(length > 0 ? length : 1);
+    }
+    return out;
+}
+
+}  // namespace moescope

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whole-file reading and writing with errors that name file and cause.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+namespace moescope {
+
+/// Reads a regular file of at most `maxBytes`. Throws Error (absent, unreadable, a folder, too large).
+std::string readFile(const std::filesystem::path& path, std::uint64_t maxBytes = 1ULL << 30);
+
+/// Writes to a temporary file beside `path`, syncs, renames: readers see the old file or the whole
+/// new one. Creates missing parent folders. Throws Error (unwritable, disk full).
+void writeFile(const std::filesystem::path& path, std::string_view content);
+
+/// Parses strict JSON. Throws Error "<origin>: invalid JSON at byte N: ..."; nesting is limited to 256.
+nlohmann::json parseJson(std::string_view text, const std::string& origin);
+
+/// Serialises with invalid UTF-8 replaced by U+FFFD (token texts may be partial characters).
+std::string dumpJson(const nlohmann::json& value, int indent = -1);
+
+/// Invalid UTF-8 sequences (overlong and surrogates included) become U+FFFD.
+std::string toValidUtf8(std::string_view bytes);
+
+}  // namespace moescope

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Chooses the next token. Seeded and reproducible across platforms (own generator and mapping).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/core/types.h"
+
+namespace moescope {
+
+/// Order: temperature, then top-k, top-p, min-p, renormalise, draw. temperature 0 is greedy (ties to the lowest id).
+struct SamplingOptions {
+    double temperature = 0.0;
+    int topK = 0;        ///< 0: off
+    double topP = 1.0;   ///< nucleus; 1: off
+    double minP = 0.0;   ///< drop p < minP * max p; 0: off
+    std::uint64_t seed = 0;
+};
+
+class Sampler {
+public:
+    /// Throws UsageError for values out of range (negative or non-finite temperature, topP outside (0, 1], ...).
+    explicit Sampler(const SamplingOptions& options);
+    /// logits: (vocab) float32. NaN logits throw Error.
+    TokenId sample(std::span<const float> logits);
+
+private:
+    SamplingOptions options_;
+    std::uint64_t state_ = 0;
+    struct Candidate {
+        float logit;
+        TokenId id;
+    };
+    std::vector<Candidate> candidates_; // (vocab)
+};
+
+}  // namespace moescope

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// A model loaded and ready, and a session that evaluates tokens with it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/backend/backend.h"
+#include "engine/core/interrupt.h"
+#include "engine/formats/checkpoint.h"
+#include "engine/model/spec.h"
+#include "engine/text/tokenizer.h"
+#include "engine/trace.h"
+
+namespace moescope {
+
+struct ModelOptions {
+    std::string backend = "cpu";          ///< "cpu" or "reference"
+    CpuOptions cpu;
+    ArchitectureOptions architecture;
+};
+
+/// Checkpoint, spec, weights, tokenizer and back end together. Immovable; sessions point into it.
+class Model {
+public:
+    /// `name`: a path, "demo", "ollama:NAME[:TAG]" or "hf:ORG/NAME" (resolved in local caches).
+    /// Throws Error before loading when the model cannot fit into memory, with the sum shown.
+    static std::unique_ptr<Model> load(const std::string& name, const ModelOptions& options = {});
+
+    Model(const Model&) = delete;
+    Model& operator=(const Model&) = delete;
+    ~Model();
+
+    const Checkpoint& checkpoint() const noexcept { return *checkpoint_; }
+    const ModelSpec& spec() const noexcept { return bound_.spec; }
+    const ModelWeights& weights() const noexcept { return bound_.weights; }
+    const Tokenizer& tokenizer() const; ///< throws Error when the checkpoint carries none
+    const Backend& backend() const noexcept { return *backend_; }
+    std::uint64_t loadNanoseconds() const noexcept { return loadNs_; }
+
+private:
+    Model() = default;
+    std::unique_ptr<Checkpoint> checkpoint_;
+    BoundModel bound_;
+    std::unique_ptr<Tokenizer> tokenizer_;
+    std::unique_ptr<Backend> backend_;
+    std::uint64_t loadNs_ = 0;
+};
+
+/// One token stream with its KV cache. Not thread-safe; one session runs at a time per Model.
+class Session {
+public:
+    static constexpr int kDefaultBatch = 512; ///< tokens per prefill step
+
+    /// Sizes the cache for maxContext tokens and refuses (Error) what does not fit into memory.
+    Session(const Model& model, int maxContext, int maxBatch = kDefaultBatch);
+    /// A session on a bare back end (tests).
+    Session(const Backend& backend, int maxContext, int maxBatch = kDefaultBatch);
+    ~Session();
+
+    void setTrace(TraceSink* sink) noexcept { trace_ = sink; }
+    void setRouting(RoutingSink* sink) noexcept { routing_ = sink; }
+    void setStop(const StopFlag* stop) noexcept { stop_ = stop; }
+
+    /// Empties the cache; `id` labels what the sinks are told from now on.
+    void beginSequence(std::int64_t id);
+
+    int position() const noexcept { return position_; }
+    int maxContext() const noexcept { return maxContext_; }
+
+    /// Appends tokens (one: a decode step; more: prefill in chunks of maxBatch) and returns the
+    /// logits of the last: (vocab) float32, valid until the next call. Throws Error when the
+    /// context is full or a token id is out of range, Interrupted when stopped between chunks.
+    std::span<const float> append(std::span<const TokenId> tokens);
+
+    /// The same, calling `visit(i, logits)` for every token i in [0, n).
+    void append(std::span<const TokenId> tokens,
+                const std::function<void(int, std::span<const float>)>& visit);
+
+    /// Position to come back to: evaluate a shared prefix once, then rewind for each continuation.
+    std::unique_ptr<KvMark> mark() const;
+    /// `position` must be the position at which `mark` was taken.
+    void rewind(const KvMark& mark, int position);
+
+private:
+    void step(std::span<const TokenId> tokens, int headFirst, int headCount);
+
+    const Backend& backend_;
+    std::unique_ptr<BackendState> state_;
+    TraceSink* trace_ = nullptr;
+    RoutingSink* routing_ = nullptr;
+    const StopFlag* stop_ = nullptr;
+    std::int64_t sequence_ = 0;
+    int position_ = 0;
+    int maxContext_ = 0;
+    int maxBatch_ = 0;
+    std::vector<float> logits_; // (rows of the latest head call, vocab)
+};
+
+/// log softmax(logits)[token], computed in double. logits: (vocab).
+double logProbability(std::span<const float> logits, TokenId token);
+
+/// FNV-1a over the bit patterns of logits: printed with every run, so that a changed kernel that
+/// changes numbers is seen at once.
+std::uint64_t logitsHash(std::span<const float> logits) noexcept;
+
+}  // namespace moescope

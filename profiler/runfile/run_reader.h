@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opens a run file read-only. Also opens runs that are still being written or were killed.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "profiler/runfile/rows.h"
+
+namespace moescope {
+
+/// Not thread-safe; open one reader per thread. Every method throws Error naming the file when the
+/// file is damaged. Row vectors are ordered by primary key.
+class RunReader {
+public:
+    /// Throws Error: absent, not SQLite, not a run file, schema newer than ours (says which).
+    explicit RunReader(const std::filesystem::path& path);
+    ~RunReader();
+    RunReader(RunReader&&) noexcept;
+    RunReader& operator=(RunReader&&) noexcept;
+
+    const std::filesystem::path& path() const noexcept;
+    RunStatus status() const;
+    std::map<std::string, std::string> meta() const;
+    std::string meta(const std::string& key) const;          ///< "" when absent
+    nlohmann::json metaJson(const std::string& key) const;   ///< null when absent or not JSON
+
+    std::vector<SequenceRow> sequences() const;
+    std::vector<TokenRow> tokens(std::int64_t sequence) const;
+    std::vector<StepRow> steps() const;
+    /// Streams operations in start order; return false to stop early.
+    void operations(const std::function<bool(const OperationRow&)>& visit) const;
+    std::int64_t operationCount() const;
+    std::vector<RoutingCountRow> routingCounts() const;
+    std::vector<RoutingTokensRow> routingTokens(std::int64_t sequence) const; ///< all layers, by position
+    std::vector<QualityRow> quality() const;
+    std::vector<MemoryRow> memory() const;
+    std::vector<SuiteRow> suites() const;
+    std::vector<ItemRow> items(std::int64_t suite) const;
+    std::vector<MetricRow> metrics() const;
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace moescope

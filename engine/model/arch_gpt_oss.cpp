@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+// gpt-oss-20b and -120b: attention sinks, alternating sliding windows, YaRN, biases everywhere,
+// top-k routing before the softmax, clamped SwiGLU experts in MXFP4.
+#include <cstring>
+
+#include "engine/model/architectures.h"
+#include "engine/model/binding.h"
+
+namespace moescope {
+namespace {
+
+constexpr std::int64_t kMaxFfn = 1 << 17;
+constexpr std::int64_t kMaxExperts = 4096;
+constexpr std::int64_t kBlockWeights = 32;  ///< of MXFP4
+constexpr std::int64_t kBlockBytes = 16;    ///< codes of one block, scale apart
+/// Checkpoints with dequantised experts hold them transposed; copying is for small models.
+constexpr std::int64_t kMaxTransposedBytes = std::int64_t{8} << 30;
+
+struct Names {
+    const char *attnNorm, *q, *k, *v, *o, *sinks, *ffnNorm, *router;
+};
+constexpr Names kGguf{
+    "attn_norm",           "attn_q",      "attn_k", "attn_v", "attn_output", "attn_sinks.weight",
+    "post_attention_norm", "ffn_gate_inp"};
+constexpr Names kHuggingFace{"input_layernorm",          "self_attn.q_proj", "self_attn.k_proj",
+                             "self_attn.v_proj",         "self_attn.o_proj", "self_attn.sinks",
+                             "post_attention_layernorm", "mlp.router"};
+
+void bindAttentionAndRouter(TensorBinder& tensors, const ModelSpec& spec, const Names& names,
+                            const std::string& prefix, LayerWeights& layer) {
+    const std::int64_t d = spec.dModel;
+    const std::int64_t qWidth = std::int64_t{spec.nHead} * spec.headDim;
+    const std::int64_t kvWidth = std::int64_t{spec.nKvHead} * spec.headDim;
+    const auto weight = [&](const char* name) { return prefix + name + ".weight"; };
+    const auto bias = [&](const char* name) { return prefix + name + ".bias"; };
+    layer.attnNorm = tensors.vector(weight(names.attnNorm), {d});
+    layer.q = tensors.matrix(weight(names.q), {qWidth, d});
+    layer.k = tensors.matrix(weight(names.k), {kvWidth, d});
+    layer.v = tensors.matrix(weight(names.v), {kvWidth, d});
+    layer.o = tensors.matrix(weight(names.o), {d, qWidth});
+    layer.qBias = tensors.vector(bias(names.q), {qWidth});
+    layer.kBias = tensors.vector(bias(names.k), {kvWidth});
+    layer.vBias = tensors.vector(bias(names.v), {kvWidth});
+    layer.oBias = tensors.vector(bias(names.o), {d});
+    layer.sinks = tensors.vector(prefix + names.sinks, {spec.nHead});
+    layer.ffnNorm = tensors.vector(weight(names.ffnNorm), {d});
+    layer.router = tensors.matrix(weight(names.router), {spec.nExpert, d});
+    layer.routerBias = tensors.vector(bias(names.router), {spec.nExpert});
+}
+
+void bindGgufExperts(TensorBinder& tensors, const ModelSpec& spec, std::int64_t ffn,
+                     const std::string& prefix, LayerWeights& layer) {
+    const std::int64_t n = spec.nExpert;
+    const std::int64_t d = spec.dModel;
+    layer.gate = tensors.matrix(prefix + "ffn_gate_exps.weight", {n, ffn, d});
+    layer.up = tensors.matrix(prefix + "ffn_up_exps.weight", {n, ffn, d});
+    layer.down = tensors.matrix(prefix + "ffn_down_exps.weight", {n, d, ffn});
+    layer.gateBias = tensors.vector(prefix + "ffn_gate_exps.bias", {n, ffn});
+    layer.upBias = tensors.vector(prefix + "ffn_up_exps.bias", {n, ffn});
+    layer.downBias = tensors.vector(prefix + "ffn_down_exps.bias", {n, d});
+}
+
+/// Views of every `step`-th row, from row `first` on, of stacked MXFP4 codes and scales.
+TensorView splitView(const TensorView& blocks, const TensorView& scales, std::int64_t first,
+                     std::int64_t step, std::int64_t rows, std::int64_t cols) {
+    const std::int64_t rowScales = cols / kBlockWeights;
+    const std::int64_t rowBytes = rowScales * kBlockBytes;
+    TensorView t;
+    t.name = blocks.name;
+    t.type = DType::MXFP4Split;
+    t.rank = 3;
+    t.shape = {blocks.shape[0], rows, cols, 1};
+    t.data = blocks.data + first * rowBytes;
+    t.scales = scales.data + first * rowScales;
+    t.rowStride = step * rowBytes;
+    t.scaleStride = step * rowScales;
+    t.stackStride = step * rows * rowBytes;
+    t.scaleStackStride = step * rows * rowScales;
+    return t;
+}
+
+void bindMxfp4Experts(TensorBinder& tensors, const ConfigReader& config, const ModelSpec& spec,
+                      std::int64_t ffn, const std::string& prefix, LayerWeights& layer) {
+    const std::int64_t n = spec.nExpert;
+    const std::int64_t d = spec.dModel;
+    if (d % kBlockWeights != 0 || ffn % kBlockWeights != 0) {
+        config.fail("MXFP4 experts need widths that are multiples of 32");
+    }
+    const auto raw = [&](const char* name, std::int64_t rows, std::int64_t cols, bool codes) {
+        const std::int64_t blocks = cols / kBlockWeights;
+        return codes ? tensors.raw(prefix + name, DType::U8, {n, rows, blocks, kBlockBytes})
+                     : tensors.raw(prefix + name, DType::U8, {n, rows, blocks});
+    };
+    const TensorView gateUp = raw("gate_up_proj_blocks", 2 * ffn, d, true);
+    const TensorView gateUpScales = raw("gate_up_proj_scales", 2 * ffn, d, false);
+    const TensorView down = raw("down_proj_blocks", d, ffn, true);
+    const TensorView downScales = raw("down_proj_scales", d, ffn, false);
+    layer.gate = splitView(gateUp, gateUpScales, 0, 2, ffn, d);
+    layer.up = splitView(gateUp, gateUpScales, 1, 2, ffn, d);
+    layer.down = splitView(down, downScales, 0, 1, d, ffn);
+}
+
+/// (n, rows, cols) copy with out[e][r][c] = stored[e][c][first + step * r].
+TensorView transposed(TensorBinder& tensors, const TensorView& stored, std::int64_t first,
+                      std::int64_t step, std::int64_t rows, std::int64_t cols) {
+    std::byte* out = nullptr;
+    const std::int64_t n = stored.shape[0];
+    const TensorView copy = tensors.own(stored.name, stored.type, {n, rows, cols}, &out);
+    const std::int64_t size = dtypeInfo(stored.type).blockBytes;
+    for (std::int64_t e = 0; e < n; ++e) {
+        for (std::int64_t c = 0; c < cols; ++c) {
+            const std::byte* row = stored.data + e * stored.stackStride + c * stored.rowStride;
+            for (std::int64_t r = 0; r < rows; ++r) {
+                std::memcpy(out + e * copy.stackStride + r * copy.rowStride + c * size,
+                            row + (first + step * r) * size, static_cast<std::size_t>(size));
+            }
+        }
+    }
+    return copy;
+}
+
+/// transformers keeps dequantised experts as (n_expert, in, out).
+void bindTransposedExperts(TensorBinder& tensors, const ConfigReader& config, const ModelSpec& spec,
+                           std::int64_t ffn, const std::string& prefix, LayerWeights& layer) {
+    const std::int64_t n = spec.nExpert;
+    const std::int64_t d = spec.dModel;
+    const TensorView gateUp = tensors.matrix(prefix + "gate_up_proj", {n, d, 2 * ffn});
+    const TensorView down = tensors.matrix(prefix + "down_proj", {n, ffn, d});
+    for (const TensorView* t : {&gateUp, &down}) {
+        if (dtypeInfo(t->type).blockWeights != 1) {
+            config.fail("tensor '" + t->name + "' is stored transposed, which needs a plain type");
+        }
+    }
+    const std::int64_t bytes = 3 * n * d * ffn * dtypeInfo(gateUp.type).blockBytes;
+    if (bytes * spec.nLayer > kMaxTransposedBytes) {
+        config.fail(
+            "the experts are stored dequantised and transposed, which is read only up to 8 GiB; "
+            "use the MXFP4 checkpoint");
+    }
+    layer.gate = transposed(tensors, gateUp, 0, 2, ffn, d);
+    layer.up = transposed(tensors, gateUp, 1, 2, ffn, d);
+    layer.down = transposed(tensors, down, 0, 1, d, ffn);
+}
+
+/// Every second column, from `first` on, of an (n, 2 * ffn) float32 stack.
+TensorView everySecond(TensorBinder& tensors, const TensorView& stored, std::int64_t first) {
+    std::byte* out = nullptr;
+    const std::int64_t n = stored.rows();
+    const std::int64_t ffn = stored.cols() / 2;
+    const TensorView copy = tensors.own(stored.name, DType::F32, {n, ffn}, &out);
+    constexpr std::int64_t kSize = sizeof(float);
+    for (std::int64_t e = 0; e < n; ++e) {
+        for (std::int64_t i = 0; i < ffn; ++i) {
+            std::memcpy(out + e * copy.rowStride + i * kSize,
+                        stored.data + e * stored.rowStride + (2 * i + first) * kSize,
+                        sizeof(float));
+        }
+    }
+    return copy;
+}
+
+void bindHuggingFaceExperts(TensorBinder& tensors, const ConfigReader& config,
+                            const ModelSpec& spec, std::int64_t ffn, const std::string& prefix,
+                            LayerWeights& layer) {
+    const std::string experts = prefix + "mlp.experts.";
+    if (tensors.has(experts + "gate_up_proj_blocks")) {
+        bindMxfp4Experts(tensors, config, spec, ffn, experts, layer);
+    } else {
+        bindTransposedExperts(tensors, config, spec, ffn, experts, layer);
+    }
+    const TensorView bias = tensors.vector(experts + "gate_up_proj_bias", {spec.nExpert, 2 * ffn});
+    layer.gateBias = everySecond(tensors, bias, 0);
+    layer.upBias = everySecond(tensors, bias, 1);
+    layer.downBias = tensors.vector(experts + "down_proj_bias", {spec.nExpert, spec.dModel});
+}
+
+/// Even layers slide; config.json may say otherwise layer by layer.
+std::vector<bool> slidingLayers(const ConfigReader& config, const ModelSpec& spec) {
+    std::vector<bool> sliding;
+    for (std::int32_t i = 0; i < spec.nLayer; ++i) sliding.push_back(i % 2 == 0);
+    if (!config.has("layer_types")) return sliding;
+    const nlohmann::json& types = config.at("layer_types");
+    if (!types.is_array() || types.size() != sliding.size()) {
+        config.fail("layer_types must list " + std::to_string(spec.nLayer) + " layers");
+    }
+    for (std::size_t i = 0; i < sliding.size(); ++i) {
+        if (types[i] != "sliding_attention" && types[i] != "full_attention") {
+            config.fail("layer_types[" + std::to_string(i) +
+                        "] is neither sliding nor full attention");
+        }
+        sliding[i] = types[i] == "sliding_attention";
+    }
+    return sliding;
+}
+
+void readGguf(const Checkpoint& checkpoint, const ConfigReader& config,
+              const ArchitectureOptions& options, ModelSpec& spec, LayerSpec& layer) {
+    readGgufDimensions(checkpoint, config, spec);
+    layer.rope = readGgufRope(config, options);
+    layer.window = config.integer("attention.sliding_window", 1, 1 << 24);
+    spec.nExpert = config.integer("expert_count", 1, kMaxExperts);
+    spec.topK = config.integer("expert_used_count", 1, spec.nExpert);
+    layer.ffn = config.has("expert_feed_forward_length")
+                    ? config.integer("expert_feed_forward_length", 1, kMaxFfn)
+                    : config.integer("feed_forward_length", 1, kMaxFfn);
+}
+
+void readHuggingFace(const Checkpoint& checkpoint, const ConfigReader& config,
+                     const ArchitectureOptions& options, ModelSpec& spec, LayerSpec& layer) {
+    readHuggingFaceDimensions(checkpoint, config, spec);
+    layer.rope = readHuggingFaceRope(config, spec, false, options);
+    layer.window = config.integer("sliding_window", 1, 1 << 24);
+    spec.nExpert = config.integer("num_local_experts", 1, kMaxExperts);
+    spec.topK = config.integer(
+        config.has("num_experts_per_tok") ? "num_experts_per_tok" : "experts_per_token", 1,
+        spec.nExpert);
+    layer.ffn = config.integer("intermediate_size", 1, kMaxFfn);
+    spec.swigluLimit = static_cast<float>(config.numberOr("swiglu_limit", 7.0, 1e-3, 1e6));
+}
+
+}  // namespace
+
+BoundModel bindGptOss(const Checkpoint& checkpoint, const ArchitectureOptions& options) {
+    const bool gguf = checkpoint.layout() == CheckpointLayout::Gguf;
+    const ConfigReader config(checkpoint.config(), checkpoint.path().string(),
+                              gguf ? "gpt-oss." : "");
+    BoundModel model;
+    ModelSpec& spec = model.spec;
+    spec.activation = Activation::GptOssSwiGlu;
+    spec.routing = RoutingRule::TopKThenSoftmax;
+    spec.sinks = true;
+    LayerSpec layer;
+    layer.mlp = MlpKind::Experts;
+    (gguf ? readGguf : readHuggingFace)(checkpoint, config, options, spec, layer);
+    const std::vector<bool> sliding = slidingLayers(config, spec);
+    TensorBinder tensors(checkpoint, model.weights);
+    bindEnds(checkpoint, tensors, model);
+    for (std::int32_t i = 0; i < spec.nLayer; ++i) {
+        spec.layers.push_back(layer);
+        if (!sliding[static_cast<std::size_t>(i)]) spec.layers.back().window = 0;
+        LayerWeights& w = model.weights.layers.emplace_back();
+        const std::string prefix = layerPrefix(checkpoint.layout(), i);
+        bindAttentionAndRouter(tensors, spec, gguf ? kGguf : kHuggingFace, prefix, w);
+        if (gguf) {
+            bindGgufExperts(tensors, spec, layer.ffn, prefix, w);
+        } else {
+            bindHuggingFaceExperts(tensors, config, spec, layer.ffn, prefix, w);
+        }
+    }
+    return model;
+}
+
+}  // namespace moescope

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/model/architectures.h"
+
+#include "engine/core/error.h"
+
+namespace moescope {
+namespace {
+
+constexpr Architecture kArchitectures[] = {
+    {"gpt-oss", "gpt-oss", "gpt_oss", bindGptOss},
+    {"llama", "llama", "llama", bindLlama},
+};
+
+std::string supported(bool gguf) {
+    std::string names;
+    for (const Architecture& a : kArchitectures) {
+        if (!names.empty()) names += ", ";
+        names += gguf ? a.ggufName : a.huggingFaceName;
+    }
+    return names;
+}
+
+}  // namespace
+
+std::span<const Architecture> architectures() noexcept {
+    return kArchitectures;
+}
+
+BoundModel bindModel(const Checkpoint& checkpoint, const ArchitectureOptions& options) {
+    const bool gguf = checkpoint.layout() == CheckpointLayout::Gguf;
+    const char* key = gguf ? "general.architecture" : "model_type";
+    const auto& config = checkpoint.config();
+    const auto found = config.find(key);
+    if (found == config.end() || !found->is_string()) {
+        throw Error(checkpoint.path().string() + ": configuration key '" + key + "' is missing");
+    }
+    const auto wanted = found->get<std::string>();
+    for (const Architecture& a : kArchitectures) {
+        if ((gguf ? a.ggufName : a.huggingFaceName) != wanted) continue;
+        BoundModel model = a.bind(checkpoint, options);
+        model.spec.architecture = a.name;
+        return model;
+    }
+    throw Error(checkpoint.path().string() + ": architecture '" + wanted + "' is not supported",
+                "supported: " + supported(gguf));
+}
+
+}  // namespace moescope

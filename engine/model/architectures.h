@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// The registration table of architectures. To add one: write arch_<name>.cpp with a binder, declare
+// it here and add its line to the table in architectures.cpp.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "engine/model/spec.h"
+
+namespace moescope {
+
+struct Architecture {
+    std::string_view name;             ///< ModelSpec::architecture
+    std::string_view ggufName;         ///< general.architecture
+    std::string_view huggingFaceName;  ///< "model_type" in config.json
+    BoundModel (*bind)(const Checkpoint& checkpoint, const ArchitectureOptions& options);
+};
+
+std::span<const Architecture> architectures() noexcept;
+
+BoundModel bindGptOss(const Checkpoint& checkpoint, const ArchitectureOptions& options);
+BoundModel bindLlama(const Checkpoint& checkpoint, const ArchitectureOptions& options);
+
+}  // namespace moescope

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/model/binding.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <span>
+
+#include "engine/core/error.h"
+
+namespace moescope {
+namespace {
+
+using Shape = std::initializer_list<std::int64_t>;
+
+template <typename Numbers>
+std::string shapeText(const Numbers& shape) {
+    std::string text = "[";
+    for (const std::int64_t n : shape) {
+        if (text.size() > 1) text += ", ";
+        text += std::to_string(n);
+    }
+    return text + "]";
+}
+
+std::span<const std::int64_t> shapeOf(const TensorView& t) {
+    return {t.shape.data(), static_cast<std::size_t>(t.rank)};
+}
+
+/// Row strides of a packed tensor; `cols` is a multiple of the block.
+void setPackedStrides(TensorView& t) {
+    const DTypeInfo& info = dtypeInfo(t.type);
+    t.rowStride = t.cols() / info.blockWeights * info.blockBytes;
+    t.stackStride = t.rows() * t.rowStride;
+}
+
+bool isPlainFloat32(const TensorView& t) {
+    const bool aligned = reinterpret_cast<std::uintptr_t>(t.data) % alignof(float) == 0;
+    const std::int64_t packed = t.cols() * static_cast<std::int64_t>(sizeof(float));
+    return t.type == DType::F32 && aligned && (t.rows() == 1 || t.rowStride == packed);
+}
+
+std::string numberText(double value) {
+    return nlohmann::json(value).dump();
+}
+
+}  // namespace
+
+ConfigReader::ConfigReader(const nlohmann::json& object, std::string origin, std::string prefix)
+    : object_(object), origin_(std::move(origin)), prefix_(std::move(prefix)) {}
+
+void ConfigReader::fail(const std::string& cause) const {
+    throw Error(origin_ + ": " + cause);
+}
+
+const nlohmann::json* ConfigReader::find(std::string_view key) const {
+    if (!object_.is_object()) return nullptr;
+    const auto found = object_.find(prefix_ + std::string(key));
+    return found == object_.end() || found->is_null() ? nullptr : &*found;
+}
+
+bool ConfigReader::has(std::string_view key) const {
+    return find(key) != nullptr;
+}
+
+const nlohmann::json& ConfigReader::at(std::string_view key) const {
+    const nlohmann::json* value = find(key);
+    if (value == nullptr) fail("configuration key '" + prefix_ + std::string(key) + "' is missing");
+    return *value;
+}
+
+double ConfigReader::number(std::string_view key, double low, double high) const {
+    const nlohmann::json& value = at(key);
+    const double number = value.is_number() ? value.get<double>() : std::nan("");
+    if (!(number >= low && number <= high)) {
+        fail("configuration key '" + prefix_ + std::string(key) + "' must be a number from " +
+             numberText(low) + " to " + numberText(high));
+    }
+    return number;
+}
+
+double ConfigReader::numberOr(std::string_view key, double fallback, double low,
+                              double high) const {
+    return has(key) ? number(key, low, high) : fallback;
+}
+
+std::int32_t ConfigReader::integer(std::string_view key, std::int64_t low,
+                                   std::int64_t high) const {
+    const double value = number(key, static_cast<double>(low), static_cast<double>(high));
+    if (value != std::floor(value)) {
+        fail("configuration key '" + prefix_ + std::string(key) + "' must be a whole number");
+    }
+    return static_cast<std::int32_t>(value);
+}
+
+std::int32_t ConfigReader::integerOr(std::string_view key, std::int32_t fallback, std::int64_t low,
+                                     std::int64_t high) const {
+    return has(key) ? integer(key, low, high) : fallback;
+}
+
+bool ConfigReader::flagOr(std::string_view key, bool fallback) const {
+    const nlohmann::json* value = find(key);
+    if (value == nullptr) return fallback;
+    if (!value->is_boolean()) {
+        fail("configuration key '" + prefix_ + std::string(key) + "' must be true or false");
+    }
+    return value->get<bool>();
+}
+
+std::string ConfigReader::textOr(std::string_view key, std::string_view fallback) const {
+    const nlohmann::json* value = find(key);
+    if (value == nullptr) return std::string(fallback);
+    if (!value->is_string()) {
+        fail("configuration key '" + prefix_ + std::string(key) + "' must be a string");
+    }
+    return value->get<std::string>();
+}
+
+ConfigReader ConfigReader::group(std::string_view key) const {
+    static const nlohmann::json kEmpty = nlohmann::json::object();
+    const nlohmann::json* value = find(key);
+    return ConfigReader(value != nullptr && value->is_object() ? *value : kEmpty, origin_);
+}
+
+TensorBinder::TensorBinder(const Checkpoint& checkpoint, ModelWeights& weights)
+    : checkpoint_(checkpoint), weights_(weights) {}
+
+const TensorView& TensorBinder::require(const std::string& name) const {
+    const TensorView* t = checkpoint_.find(name);
+    if (t == nullptr) {
+        throw Error(checkpoint_.path().string() + ": tensor '" + name + "' is missing");
+    }
+    return *t;
+}
+
+void TensorBinder::checkShape(const TensorView& t, Shape shape) const {
+    const auto found = shapeOf(t);
+    if (std::equal(found.begin(), found.end(), shape.begin(), shape.end())) return;
+    throw Error(checkpoint_.path().string() + ": tensor '" + t.name + "' has shape " +
+                shapeText(found) + ", expected " + shapeText(shape));
+}
+
+TensorView TensorBinder::matrix(const std::string& name, Shape shape) const {
+    const TensorView& t = require(name);
+    checkShape(t, shape);
+    const DTypeInfo& info = dtypeInfo(t.type);
+    if (!info.isWeight) {
+        throw Error(checkpoint_.path().string() + ": tensor '" + name + "' has type " +
+                    std::string(info.name) + ", which is no weight format");
+    }
+    if (t.cols() % info.blockWeights != 0) {
+        throw Error(checkpoint_.path().string() + ": tensor '" + name + "' has rows of " +
+                    std::to_string(t.cols()) + " weights, not a multiple of " +
+                    std::string(info.name) + "'s block of " + std::to_string(info.blockWeights));
+    }
+    return t;
+}
+
+TensorView TensorBinder::vector(const std::string& name, Shape shape) {
+    const TensorView t = matrix(name, shape);
+    if (isPlainFloat32(t)) return t;
+    std::byte* data = nullptr;
+    TensorView copy = own(name, DType::F32, shape, &data);
+    const auto cols = static_cast<std::size_t>(t.cols());
+    std::vector<float> row(cols);
+    for (std::int64_t r = 0; r < t.rows(); ++r) {
+        dequantizeRow(t, 0, r, row);
+        std::memcpy(data + r * copy.rowStride, row.data(), cols * sizeof(float));
+    }
+    return copy;
+}
+
+TensorView TensorBinder::vectorIfPresent(const std::string& name, Shape shape) {
+    return has(name) ? vector(name, shape) : TensorView{};
+}
+
+const TensorView& TensorBinder::raw(const std::string& name, DType type, Shape shape) const {
+    const TensorView& t = require(name);
+    checkShape(t, shape);
+    if (t.type != type) {
+        throw Error(checkpoint_.path().string() + ": tensor '" + name + "' has type " +
+                    std::string(dtypeInfo(t.type).name) + ", expected " +
+                    std::string(dtypeInfo(type).name));
+    }
+    return t;
+}
+
+TensorView TensorBinder::own(const std::string& name, DType type, Shape shape, std::byte** data) {
+    TensorView t;
+    t.name = name;
+    t.type = type;
+    t.rank = static_cast<std::int32_t>(shape.size());
+    std::copy(shape.begin(), shape.end(), t.shape.begin());
+    setPackedStrides(t);
+    auto buffer = std::make_shared<std::vector<std::byte>>(
+        static_cast<std::size_t>(t.stack() * t.stackStride));
+    *data = buffer->data();
+    t.data = buffer->data();
+    weights_.owned.push_back(std::move(buffer));
+    return t;
+}
+
+}  // namespace moescope

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// moescope compare: headline figures of several runs side by side, the first as the baseline.
+#include <cmath>
+#include <functional>
+#include <iostream>
+
+#include "cli/command.h"
+#include "cli/console.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "engine/core/error.h"
+#include "profiler/analysis/run_summary.h"
+
+namespace moescope::cli {
+namespace {
+
+struct Figure {
+    const char* name;
+    const char* unit;
+    int decimals;
+    std::function<double(const RunSummary&)> value; ///< NaN when the run has none
+};
+
+double orNan(bool present, double value) { return present ? value : std::nan(""); }
+
+double meanOverLayers(const RunSummary& run, double LayerRouting::*field) {
+    double sum = 0;
+    for (const LayerRouting& layer : run.routing) sum += layer.*field;
+    return orNan(!run.routing.empty(), sum / static_cast<double>(run.routing.size()));
+}
+
+double meanEntropy(const RunSummary& run) {
+    double sum = 0;
+    for (const LayerRouting& layer : run.routing) sum += layer.balance.normalizedEntropy;
+    return orNan(!run.routing.empty(), sum / static_cast<double>(run.routing.size()));
+}
+
+double memoryOf(const RunSummary& run, const std::string& name) {
+    for (const MemoryRow& row : run.memory) {
+        if (row.name == name) return static_cast<double>(row.bytes) / 1e9;
+    }
+    return std::nan("");
+}
+
+const std::vector<Figure>& figures() {
+    static const std::vector<Figure> all{
+        {"prefill", "tok/s", 1, [](const RunSummary& r) { return orNan(r.prefill.tokens > 0, r.prefill.tokensPerSecond); }},
+        {"decode", "tok/s", 2, [](const RunSummary& r) { return orNan(r.decode.tokens > 0, r.decode.tokensPerSecond); }},
+        {"TTFT", "ms", 2, [](const RunSummary& r) { return orNan(r.ttftNs > 0, r.ttftNs / 1e6); }},
+        {"TPOT median", "ms", 3, [](const RunSummary& r) { return orNan(r.decode.steps > 0, r.decode.medianStepNs / 1e6); }},
+        {"TPOT p95", "ms", 3, [](const RunSummary& r) { return orNan(r.decode.steps > 0, r.decode.p95StepNs / 1e6); }},
+        {"decode bandwidth", "GB/s", 2,
+         [](const RunSummary& r) {
+             return orNan(r.decode.wallNs > 0, static_cast<double>(r.decode.bytes) / static_cast<double>(r.decode.wallNs));
+         }},
+        {"peak memory", "GB", 2, [](const RunSummary& r) { return memoryOf(r, "peak_rss"); }},
+        {"routing excess, mean of layers", "x chance", 3, [](const RunSummary& r) { return meanOverLayers(r, &LayerRouting::excess); }},
+        {"routing entropy / max, mean of layers", "", 4, meanEntropy},
+    };
+    return all;
+}
+
+std::string change(double base, double value) {
+    if (std::isnan(base) || std::isnan(value) || base == 0) return "";
+    const double percent = (value / base - 1) * 100;
+    return (percent >= 0 ? "+" : "") + formatFixed(percent, 1) + " %";
+}
+
+/// Rows of the suites: every metric for the whole suite, matched by suite, name and group.
+void addMetrics(TextTable& table, const std::vector<RunSummary>& runs) {
+    for (const MetricRow& metric : runs.front().metrics) {
+        if (!metric.group.empty()) continue;
+        std::string suite;
+        for (const SuiteRow& row : runs.front().suites) {
+            if (row.id == metric.suite) suite = row.name;
+        }
+        std::vector<std::string> cells{suite + " " + metric.name, ""};
+        for (const RunSummary& run : runs) {
+            std::string cell = "-";
+            for (const SuiteRow& s : run.suites) {
+                for (const MetricRow& m : run.metrics) {
+                    if (s.name != suite || m.suite != s.id || m.name != metric.name || m.group != metric.group) continue;
+                    cell = formatFixed(m.value, 4);
+                    if (m.low && m.high) cell += " [" + formatFixed(*m.low, 4) + ", " + formatFixed(*m.high, 4) + "]";
+                }
+            }
+            cells.push_back(cell);
+            if (cells.size() > 3) cells.emplace_back();
+        }
+        table.row(cells);
+    }
+}
+
+}  // namespace
+
+int runCompare(const Invocation& invocation) {
+    Options options("compare");
+    options.positional("run", -1, "two or more run files; the first is the baseline");
+    options.flag("json", "print one JSON document");
+    if (!options.parse(invocation)) return kDone;
+    const auto paths = options.get<std::vector<std::string>>("run");
+    if (paths.size() < 2) throw UsageError("'compare' needs at least two run files");
+
+    std::vector<RunSummary> runs;
+    for (const std::string& path : paths) runs.push_back(summarize(RunReader(path)));
+    if (options.isSet("json")) {
+        nlohmann::json rows = nlohmann::json::array();
+        for (const Figure& figure : figures()) {
+            nlohmann::json values = nlohmann::json::array();
+            for (const RunSummary& run : runs) {
+                const double value = figure.value(run);
+                values.push_back(std::isnan(value) ? nlohmann::json(nullptr) : nlohmann::json(value));
+            }
+            rows.push_back({{"name", figure.name}, {"unit", figure.unit}, {"values", std::move(values)}});
+        }
+        printJson("compare", {{"runs", paths}, {"figures", std::move(rows)}});
+        return kDone;
+    }
+    std::vector<std::string> header{"figure", "unit"};
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        header.push_back(std::filesystem::path(paths[i]).stem().string());
+        if (i > 0) header.emplace_back("change");
+    }
+    TextTable table(header);
+    for (const Figure& figure : figures()) {
+        std::vector<std::string> cells{figure.name, figure.unit};
+        const double base = figure.value(runs.front());
+        for (std::size_t i = 0; i < runs.size(); ++i) {
+            const double value = figure.value(runs[i]);
+            cells.push_back(std::isnan(value) ? "-" : formatFixed(value, figure.decimals));
+            if (i > 0) cells.push_back(change(base, value));
+        }
+        table.row(cells);
+    }
+    addMetrics(table, runs);
+    std::cout << table.text();
+    return kDone;
+}
+
+}  // namespace moescope::cli

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Options that every command which runs a model shares, and the facts it writes about the model.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/options.h"
+#include "engine/run/session.h"
+
+namespace moescope::cli {
+
+/// --backend, --numerics, --threads, --cpu-target, --ggml-yarn.
+void addModelOptions(Options& options);
+ModelOptions modelOptions(const Options& options);
+
+/// Loads with a line on stderr saying what was loaded, how long it took, and "SYNTHETIC" if it is.
+std::unique_ptr<Model> loadModel(const std::string& name, const Options& options);
+
+/// {"name", "path", "architecture", "identity", "synthetic", "parameters": {...}, shape...}: the
+/// "model" object of run files and JSON outputs.
+nlohmann::json modelFacts(const Model& model);
+/// {"backend", "numerics", "threads", ...}: part of "settings".
+nlohmann::json backendFacts(const Model& model, const Options& options);
+
+/// --context N, bounded by what the model was trained for; `needed` is raised to at least.
+int contextFor(const Model& model, const Options& options, std::int64_t needed);
+
+std::string hashText(std::uint64_t hash); ///< 16 hex digits
+
+/// "1.5" or "1,2,4": positive integers; UsageError names the option.
+std::vector<int> parseIntList(const std::string& text, const std::string& option);
+
+}  // namespace moescope::cli

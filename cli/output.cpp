@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/output.h"
+
+#include <algorithm>
+#include <cctype>
+#include <iostream>
+
+#include "engine/core/file.h"
+
+namespace moescope::cli {
+
+void printJson(std::string_view name, nlohmann::json body) {
+    nlohmann::ordered_json document;
+    document["schema"] = "moescope." + std::string(name);
+    document["version"] = 1;
+    for (auto& [key, value] : body.items()) document[key] = std::move(value);
+    std::cout << document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+}
+
+std::size_t displayWidth(std::string_view utf8) {
+    return static_cast<std::size_t>(
+        std::count_if(utf8.begin(), utf8.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+}
+
+TextTable::TextTable(std::vector<std::string> header) { rows_.push_back(std::move(header)); }
+
+void TextTable::row(std::vector<std::string> cells) {
+    cells.resize(rows_.front().size());
+    rows_.push_back(std::move(cells));
+}
+
+std::string TextTable::text() const {
+    std::vector<std::size_t> width(rows_.front().size(), 0);
+    std::vector<bool> right(width.size(), rows_.size() > 1);
+    for (std::size_t r = 0; r < rows_.size(); ++r) {
+        for (std::size_t c = 0; c < width.size(); ++c) {
+            const std::string& cell = rows_[r][c];
+            width[c] = std::max(width[c], displayWidth(cell));
+            const bool numeric = !cell.empty() && (std::isdigit(static_cast<unsigned char>(cell[0])) != 0 || cell[0] == '-' || cell[0] == '+');
+            if (r > 0 && !numeric && !cell.empty()) right[c] = false;
+        }
+    }
+    std::string out;
+    for (const auto& row : rows_) {
+        std::string line;
+        for (std::size_t c = 0; c < width.size(); ++c) {
+            const std::string padding(width[c] - displayWidth(row[c]), ' ');
+            line += right[c] ? padding + row[c] : row[c] + padding;
+            if (c + 1 < width.size()) line += "  ";
+        }
+        line.erase(line.find_last_not_of(' ') + 1);
+        out += line + '\n';
+    }
+    return out;
+}
+
+}  // namespace moescope::cli

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "profiler/runfile/schema.h"
+
+#include <array>
+
+#include "profiler/runfile/rows.h"
+
+namespace moescope {
+namespace {
+
+// Tables whose rows are small and looked up by their whole key are WITHOUT ROWID: one b-tree
+// instead of two. Rows that hold blobs or long texts keep the rowid, where SQLite is faster.
+// REAL columns allow NULL because SQLite stores NaN as NULL.
+constexpr std::string_view kSchema = R"sql(
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE name (
+    id   INTEGER PRIMARY KEY,
+    text TEXT NOT NULL UNIQUE
+);
+
+CREATE TABLE sequence (
+    id               INTEGER PRIMARY KEY,
+    label            TEXT NOT NULL,
+    group_name       TEXT NOT NULL,
+    prompt_tokens    INTEGER NOT NULL,
+    generated_tokens INTEGER NOT NULL
+);
+
+CREATE TABLE token (
+    sequence        INTEGER NOT NULL,
+    position        INTEGER NOT NULL,
+    token           INTEGER NOT NULL,
+    text            BLOB NOT NULL,
+    prompt          INTEGER NOT NULL,
+    log_probability REAL,
+    PRIMARY KEY (sequence, position)
+) WITHOUT ROWID;
+
+CREATE TABLE step (
+    id             INTEGER PRIMARY KEY,
+    sequence       INTEGER NOT NULL,
+    kind           TEXT NOT NULL,
+    first_position INTEGER NOT NULL,
+    tokens         INTEGER NOT NULL,
+    start_ns       INTEGER NOT NULL,
+    end_ns         INTEGER NOT NULL
+);
+
+CREATE TABLE operation_event (
+    id       INTEGER PRIMARY KEY,
+    step     INTEGER NOT NULL,
+    layer    INTEGER NOT NULL,
+    op       INTEGER NOT NULL REFERENCES name(id),
+    kernel   INTEGER NOT NULL REFERENCES name(id),
+    start_ns INTEGER NOT NULL,
+    end_ns   INTEGER NOT NULL,
+    bytes    INTEGER NOT NULL,
+    flops    INTEGER NOT NULL,
+    threads  INTEGER NOT NULL
+);
+
+CREATE TABLE routing_count (
+    sequence INTEGER NOT NULL,
+    phase    TEXT NOT NULL,
+    layer    INTEGER NOT NULL,
+    expert   INTEGER NOT NULL,
+    count    INTEGER NOT NULL,
+    PRIMARY KEY (sequence, phase, layer, expert)
+) WITHOUT ROWID;
+
+CREATE TABLE routing_tokens (
+    sequence       INTEGER NOT NULL,
+    layer          INTEGER NOT NULL,
+    first_position INTEGER NOT NULL,
+    tokens         INTEGER NOT NULL,
+    top_k          INTEGER NOT NULL,
+    experts        BLOB NOT NULL,
+    weights        BLOB NOT NULL,
+    PRIMARY KEY (sequence, layer, first_position)
+);
+
+CREATE TABLE quality (
+    name  TEXT PRIMARY KEY,
+    value REAL,
+    unit  TEXT NOT NULL,
+    ok    INTEGER NOT NULL,
+    note  TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE memory (
+    name  TEXT PRIMARY KEY,
+    bytes INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE suite (
+    id       INTEGER PRIMARY KEY,
+    name     TEXT NOT NULL,
+    version  TEXT NOT NULL,
+    title    TEXT NOT NULL,
+    kind     TEXT NOT NULL,
+    source   TEXT NOT NULL,
+    items    INTEGER NOT NULL,
+    settings TEXT NOT NULL
+);
+
+CREATE TABLE item (
+    suite           INTEGER NOT NULL,
+    id              TEXT NOT NULL,
+    ordinal         INTEGER NOT NULL,
+    groups          TEXT NOT NULL,
+    prompt          TEXT NOT NULL,
+    choices         TEXT NOT NULL,
+    log_likelihoods TEXT NOT NULL,
+    answer          TEXT NOT NULL,
+    target          TEXT NOT NULL,
+    score           REAL,
+    tokens          INTEGER NOT NULL,
+    duration_ns     INTEGER NOT NULL,
+    sequence        INTEGER NOT NULL,
+    detail          TEXT NOT NULL,
+    PRIMARY KEY (suite, id)
+);
+CREATE INDEX item_by_ordinal ON item (suite, ordinal, id);
+
+CREATE TABLE metric (
+    suite          INTEGER NOT NULL,
+    name           TEXT NOT NULL,
+    group_name     TEXT NOT NULL,
+    value          REAL,
+    low            REAL,
+    high           REAL,
+    standard_error REAL,
+    chance         REAL,
+    method         TEXT NOT NULL,
+    n              INTEGER NOT NULL,
+    PRIMARY KEY (suite, name, group_name)
+) WITHOUT ROWID;
+
+CREATE VIEW operation AS
+    SELECT e.id, e.step, e.layer, o.text AS op, k.text AS kernel, e.start_ns, e.end_ns,
+           e.bytes, e.flops, e.threads
+    FROM operation_event AS e JOIN name AS o ON o.id = e.op JOIN name AS k ON k.id = e.kernel;
+)sql";
+
+constexpr std::array<std::string_view, 13> kTables{
+    "meta",           "name",    "sequence", "token", "step", "operation_event", "routing_count",
+    "routing_tokens", "quality", "memory",   "suite", "item", "metric"};
+
+}  // namespace
+
+std::string_view runSchemaSql() noexcept { return kSchema; }
+
+std::span<const std::string_view> runTables() noexcept { return kTables; }
+
+std::string_view runStatusName(RunStatus status) noexcept {
+    switch (status) {
+        case RunStatus::Running:
+            return "running";
+        case RunStatus::Done:
+            return "done";
+        case RunStatus::Failed:
+            return "failed";
+        case RunStatus::Interrupted:
+            return "interrupted";
+    }
+    return "running";
+}
+
+}  // namespace moescope

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// The SQL schema of a run file. docs/run-file.md describes every table and column.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace moescope {
+
+/// `PRAGMA application_id` of a run file: the bytes 'MoSc', big-endian at offset 68 of the file.
+inline constexpr std::int32_t kRunApplicationId = 0x4D6F5363;
+
+/// Statements that make an empty database a run file of version kRunSchemaVersion.
+std::string_view runSchemaSql() noexcept;
+
+/// Names of the tables that every run file has.
+std::span<const std::string_view> runTables() noexcept;
+
+}  // namespace moescope

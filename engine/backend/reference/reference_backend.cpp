@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/backend/reference/reference_backend.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+
+#include "engine/backend/activation.h"
+#include "engine/backend/kv_layout.h"
+#include "engine/backend/reference/reference_math.h"
+#include "engine/backend/reference/reference_state.h"
+#include "engine/backend/rope_rotation.h"
+#include "engine/backend/routing_rule.h"
+
+namespace moescope {
+namespace {
+
+using reference::floats;
+using reference::multiply;
+using reference::normalize;
+
+ReferenceState& own(BackendState& s) {
+    return static_cast<ReferenceState&>(s);
+}
+const ReferenceState& own(const BackendState& s) {
+    return static_cast<const ReferenceState&>(s);
+}
+
+std::size_t index(std::int64_t value) {
+    return static_cast<std::size_t>(value);
+}
+
+/// Row `i` of a (n, width) f32 matrix.
+template <typename Vector>
+auto row(Vector& matrix, int i, std::size_t width) {
+    return std::span(matrix).subspan(index(i) * width, width);
+}
+
+OpWork named(OpWork work) {
+    work.kernel = "reference";
+    return work;
+}
+
+std::size_t kvWidth(const ModelSpec& spec) {
+    return index(spec.nKvHead) * index(spec.headDim);
+}
+std::size_t queryWidth(const ModelSpec& spec) {
+    return index(spec.nHead) * index(spec.headDim);
+}
+
+}  // namespace
+
+ReferenceBackend::ReferenceBackend(const BoundModel& model)
+    : spec_(model.spec), weights_(model.weights) {
+    assert(spec_.layers.size() == index(spec_.nLayer));
+    for (const LayerSpec& layer : spec_.layers)
+        rope_.push_back(ropeTable(layer.rope, spec_.headDim));
+}
+
+std::uint64_t ReferenceBackend::stateBytes(int maxContext, int maxBatch) const {
+    std::uint64_t elements = 0;
+    for (const LayerSpec& layer : spec_.layers) {
+        elements += 2 * index(kvRows(layer.window, maxContext, maxBatch)) * kvWidth(spec_);
+    }
+    const std::uint64_t perToken = 3 * index(spec_.dModel) + 2 * queryWidth(spec_) +
+                                   2 * kvWidth(spec_) + index(spec_.nExpert) +
+                                   2 * index(spec_.topK);
+    return (elements + perToken * index(maxBatch)) * sizeof(float);
+}
+
+std::unique_ptr<BackendState> ReferenceBackend::newState(int maxContext, int maxBatch) const {
+    assert(maxContext > 0 && maxBatch > 0);
+    auto s = std::make_unique<ReferenceState>();
+    s->maxContext = maxContext;
+    s->maxBatch = maxBatch;
+    for (const LayerSpec& layer : spec_.layers) {
+        ReferenceCache& cache = s->caches.emplace_back();
+        cache.rows = kvRows(layer.window, maxContext, maxBatch);
+        cache.keys.resize(index(cache.rows) * kvWidth(spec_));
+        cache.values.resize(cache.keys.size());
+    }
+    const std::size_t n = index(maxBatch);
+    s->hidden.resize(n * index(spec_.dModel));
+    s->normed.resize(s->hidden.size());
+    s->update.resize(s->hidden.size());
+    s->queries.resize(n * queryWidth(spec_));
+    s->attended.resize(s->queries.size());
+    s->keys.resize(n * kvWidth(spec_));
+    s->values.resize(s->keys.size());
+    s->routerLogits.resize(n * index(spec_.nExpert));
+    s->experts.resize(n * index(spec_.topK));
+    s->weights.resize(s->experts.size());
+    return s;
+}
+
+StepShape ReferenceBackend::shape(const ReferenceState& s) const noexcept {
+    return {s.tokens, s.position, static_cast<int>(sizeof(float))};
+}
+
+OpWork ReferenceBackend::embed(BackendState& state, std::span<const TokenId> tokens,
+                               int position) const {
+    ReferenceState& s = own(state);
+    assert(!tokens.empty() && tokens.size() <= index(s.maxBatch));
+    assert(position >= 0 && index(position) + tokens.size() <= index(s.maxContext));
+    s.tokens = static_cast<int>(tokens.size());
+    s.position = position;
+    const std::size_t d = index(spec_.dModel);
+    std::vector<float> learned(spec_.position == PositionKind::Learned ? d : 0);
+    for (int t = 0; t < s.tokens; ++t) {
+        const std::span<float> h = row(s.hidden, t, d);
+        dequantizeRow(weights_.embedding, 0, tokens[index(t)], h);
+        for (float& x : h) x *= spec_.embeddingScale;
+        if (learned.empty()) continue;
+        dequantizeRow(weights_.positions, 0, position + t, learned);
+        for (std::size_t i = 0; i < d; ++i) h[i] += learned[i];
+    }
+    return named(embedWork(spec_, weights_, shape(s)));
+}
+
+void ReferenceBackend::normBefore(ReferenceState& s, const TensorView& weight,
+                                  const TensorView& bias) const {
+    const std::size_t d = index(spec_.dModel);
+    for (int t = 0; t < s.tokens; ++t) {
+        const std::span<float> in = row(s.hidden, t, d);
+        const std::span<float> out = row(s.normed, t, d);
+        if (spec_.normPlace == NormPlace::Post) {
+            std::copy(in.begin(), in.end(), out.begin());
+        } else {
+            normalize(spec_.norm, spec_.normEps, floats(weight), floats(bias), in, out);
+        }
+    }
+}
+
+void ReferenceBackend::addResidual(ReferenceState& s, const TensorView& postNorm) const {
+    const std::size_t d = index(spec_.dModel);
+    for (int t = 0; t < s.tokens; ++t) {
+        const std::span<float> change = row(s.update, t, d);
+        if (spec_.normPlace != NormPlace::Pre) {
+            normalize(spec_.norm, spec_.normEps, floats(postNorm), {}, change, change);
+        }
+        const std::span<float> h = row(s.hidden, t, d);
+        for (std::size_t i = 0; i < d; ++i) h[i] += change[i];
+    }
+}
+
+OpWork ReferenceBackend::attentionInput(BackendState& state, int layer) const {
+    ReferenceState& s = own(state);
+    const LayerWeights& w = weights_.layers[index(layer)];
+    normBefore(s, w.attnNorm, w.attnNormBias);
+    multiply(w.q, 0, floats(w.qBias), s.normed, s.queries, s.tokens);
+    multiply(w.k, 0, floats(w.kBias), s.normed, s.keys, s.tokens);
+    multiply(w.v, 0, floats(w.vBias), s.normed, s.values, s.tokens);
+    normAndRotate(s, layer);
+    writeCache(s, layer);
+    return named(attentionInputWork(spec_, w, shape(s)));
+}
+
+void ReferenceBackend::normAndRotate(ReferenceState& s, int layer) const {
+    const LayerWeights& w = weights_.layers[index(layer)];
+    const std::size_t headDim = index(spec_.headDim);
+    std::vector<float> cosines(headDim / 2);
+    std::vector<float> sines(headDim / 2);
+    const auto prepare = [&](std::span<float> vector, const TensorView& norm) {
+        if (spec_.qkNorm == QkNorm::FullWidth) {
+            normalize(spec_.norm, spec_.normEps, floats(norm), {}, vector, vector);
+        }
+        for (std::size_t at = 0; at < vector.size(); at += headDim) {
+            const std::span<float> head = vector.subspan(at, headDim);
+            if (spec_.qkNorm == QkNorm::PerHead) {
+                normalize(spec_.norm, spec_.normEps, floats(norm), {}, head, head);
+            }
+            if (spec_.position == PositionKind::Rope) {
+                rotateHead(spec_.layers[index(layer)].rope.pairing, head, cosines, sines);
+            }
+        }
+    };
+    for (int t = 0; t < s.tokens; ++t) {
+        ropeAngles(rope_[index(layer)], s.position + t, cosines, sines);
+        prepare(row(s.queries, t, queryWidth(spec_)), w.qNorm);
+        prepare(row(s.keys, t, kvWidth(spec_)), w.kNorm);
+    }
+}
+
+void ReferenceBackend::writeCache(ReferenceState& s, int layer) const {
+    ReferenceCache& cache = s.caches[index(layer)];
+    const std::size_t width = kvWidth(spec_);
+    for (int t = 0; t < s.tokens; ++t) {
+        const int to = kvRow(s.position + t, cache.rows);
+        std::ranges::copy(row(s.keys, t, width), row(cache.keys, to, width).begin());
+        std::ranges::copy(row(s.values, t, width), row(cache.values, to, width).begin());
+    }
+}
+
+OpWork ReferenceBackend::attention(BackendState& state, int layer) const {
+    ReferenceState& s = own(state);
+    const ReferenceCache& cache = s.caches[index(layer)];
+    const LayerSpec& l = spec_.layers[index(layer)];
+    const std::span<const float> sinks = floats(weights_.layers[index(layer)].sinks);
+    const std::size_t headDim = index(spec_.headDim);
+    const int group = spec_.nHead / spec_.nKvHead;
+    for (int t = 0; t < s.tokens; ++t) {
+        for (int h = 0; h < spec_.nHead; ++h) {
+            const std::size_t offset = index(h / group) * headDim;
+            reference::HeadAttention head;
+            head.query = row(s.queries, t, queryWidth(spec_)).subspan(index(h) * headDim, headDim);
+            head.keys = cache.keys.data() + offset;
+            head.values = cache.values.data() + offset;
+            head.cacheRows = cache.rows;
+            head.rowWidth = static_cast<int>(kvWidth(spec_));
+            head.last = s.position + t;
+            head.first = firstVisible(head.last, l.window);
+            head.scale = spec_.scale();
+            head.sink = spec_.sinks ? &sinks[index(h)] : nullptr;
+            reference::attendHead(
+                head, row(s.attended, t, queryWidth(spec_)).subspan(index(h) * headDim, headDim));
+        }
+    }
+    return named(attentionWork(spec_, l, shape(s)));
+}
+
+OpWork ReferenceBackend::attentionOutput(BackendState& state, int layer) const {
+    ReferenceState& s = own(state);
+    const LayerWeights& w = weights_.layers[index(layer)];
+    multiply(w.o, 0, floats(w.oBias), s.attended, s.update, s.tokens);
+    addResidual(s, w.postAttnNorm);
+    return named(attentionOutputWork(w, shape(s)));
+}
+
+OpWork ReferenceBackend::route(BackendState& state, int layer) const {
+    ReferenceState& s = own(state);
+    const LayerWeights& w = weights_.layers[index(layer)];
+    assert(spec_.layers[index(layer)].mlp == MlpKind::Experts);
+    normBefore(s, w.ffnNorm, w.ffnNormBias);
+    multiply(w.router, 0, floats(w.routerBias), s.normed, s.routerLogits, s.tokens);
+    for (int t = 0; t < s.tokens; ++t) {
+        chooseExperts(spec_.routing, row(s.routerLogits, t, index(spec_.nExpert)),
+                      row(s.experts, t, index(spec_.topK)), row(s.weights, t, index(spec_.topK)));
+    }
+    return named(routeWork(w, shape(s)));
+}
+
+RoutingView ReferenceBackend::routing(const BackendState& state) const {
+    const ReferenceState& s = own(state);
+    const std::size_t count = index(s.tokens) * index(spec_.topK);
+    return {std::span(s.experts).first(count), std::span(s.weights).first(count)};
+}
+
+OpWork ReferenceBackend::feedForward(BackendState& state, int layer) const {
+    ReferenceState& s = own(state);
+    const LayerWeights& w = weights_.layers[index(layer)];
+    const bool routed = spec_.layers[index(layer)].mlp == MlpKind::Experts;
+    if (routed) {
+        experts(s, layer);
+    } else {
+        denseMlp(s, layer);
+    }
+    addResidual(s, w.postFfnNorm);
+    return named(routed ? expertsWork(spec_, w, shape(s), routing(s).experts)
+                        : mlpWork(w, shape(s)));
+}
+
+void ReferenceBackend::feedForwardMany(int layer, std::int64_t stackIndex,
+                                       std::span<const float> in, std::span<float> out,
+                                       int tokens) const {
+    const LayerWeights& w = weights_.layers[index(layer)];
+    const LayerSpec& l = spec_.layers[index(layer)];
+    std::vector<float> up(index(tokens) * index(l.ffn));
+    multiply(w.up, stackIndex, floats(w.upBias, stackIndex), in, up, tokens);
+    if (l.mlp == MlpKind::Plain) {
+        for (float& x : up) x = static_cast<float>(plainActivation<double>(spec_, x));
+    } else {
+        std::vector<float> gate(up.size());
+        multiply(w.gate, stackIndex, floats(w.gateBias, stackIndex), in, gate, tokens);
+        for (std::size_t i = 0; i < up.size(); ++i) {
+            up[i] = static_cast<float>(gatedActivation<double>(spec_, gate[i], up[i]));
+        }
+    }
+    multiply(w.down, stackIndex, floats(w.downBias, stackIndex), up, out, tokens);
+}
+
+void ReferenceBackend::denseMlp(ReferenceState& s, int layer) const {
+    const LayerWeights& w = weights_.layers[index(layer)];
+    normBefore(s, w.ffnNorm, w.ffnNormBias);
+    feedForwardMany(layer, 0, s.normed, s.update, s.tokens);
+}
+
+void ReferenceBackend::experts(ReferenceState& s, int layer) const {
+    const std::size_t d = index(spec_.dModel);
+    const std::size_t k = index(spec_.topK);
+    std::vector<double> sums(index(s.tokens) * d, 0.0);
+    // Expert by expert, so that each is dequantised once a step.
+    for (std::int32_t e = 0; e < spec_.nExpert; ++e) {
+        std::vector<int> users;
+        std::vector<float> gateWeights;
+        std::vector<float> in;
+        for (int t = 0; t < s.tokens; ++t) {
+            for (std::size_t i = 0; i < k; ++i) {
+                if (s.experts[index(t) * k + i] != e) continue;
+                users.push_back(t);
+                gateWeights.push_back(s.weights[index(t) * k + i]);
+                const std::span<float> x = row(s.normed, t, d);
+                in.insert(in.end(), x.begin(), x.end());
+            }
+        }
+        if (users.empty()) continue;
+        std::vector<float> out(in.size());
+        feedForwardMany(layer, e, in, out, static_cast<int>(users.size()));
+        for (std::size_t u = 0; u < users.size(); ++u) {
+            double* sum = sums.data() + index(users[u]) * d;
+            for (std::size_t i = 0; i < d; ++i) {
+                sum[i] += static_cast<double>(gateWeights[u]) * out[u * d + i];
+            }
+        }
+    }
+    std::transform(sums.begin(), sums.end(), s.update.begin(),
+                   [](double x) { return static_cast<float>(x); });
+}
+
+OpWork ReferenceBackend::head(BackendState& state, int first, int count,
+                              std::span<float> logits) const {
+    const ReferenceState& s = own(state);
+    assert(first >= 0 && count > 0 && first + count <= s.tokens);
+    const std::size_t d = index(spec_.dModel);
+    std::vector<float> normed(index(count) * d);
+    for (int t = 0; t < count; ++t) {
+        normalize(spec_.norm, spec_.normEps, floats(weights_.outputNorm),
+                  floats(weights_.outputNormBias), row(s.hidden, first + t, d), row(normed, t, d));
+    }
+    multiply(weights_.head, 0, {}, normed, logits, count);
+    return named(headWork(weights_, count));
+}
+
+std::span<const float> ReferenceBackend::hidden(const BackendState& state) const {
+    const ReferenceState& s = own(state);
+    return std::span(s.hidden).first(index(s.tokens) * index(spec_.dModel));
+}
+
+std::unique_ptr<KvMark> ReferenceBackend::mark(const BackendState& state, int position) const {
+    const ReferenceState& s = own(state);
+    const std::size_t width = kvWidth(spec_);
+    auto mark = std::make_unique<ReferenceMark>();
+    mark->position = position;
+    for (std::size_t i = 0; i < s.caches.size(); ++i) {
+        ReferenceMark::Saved& saved = mark->rings.emplace_back();
+        if (spec_.layers[i].window == 0) continue;
+        saved.firstPosition = firstVisible(position, spec_.layers[i].window);
+        for (int p = saved.firstPosition; p < position; ++p) {
+            const int from = kvRow(p, s.caches[i].rows);
+            const auto key = row(s.caches[i].keys, from, width);
+            const auto value = row(s.caches[i].values, from, width);
+            saved.keys.insert(saved.keys.end(), key.begin(), key.end());
+            saved.values.insert(saved.values.end(), value.begin(), value.end());
+        }
+    }
+    return mark;
+}
+
+void ReferenceBackend::rewind(BackendState& state, const KvMark& kept) const {
+    ReferenceState& s = own(state);
+    const auto& mark = static_cast<const ReferenceMark&>(kept);
+    const std::size_t width = kvWidth(spec_);
+    for (std::size_t i = 0; i < s.caches.size(); ++i) {
+        const ReferenceMark::Saved& saved = mark.rings[i];
+        ReferenceCache& cache = s.caches[i];
+        for (std::size_t r = 0; r * width < saved.keys.size(); ++r) {
+            const int to = kvRow(saved.firstPosition + static_cast<int>(r), cache.rows);
+            const std::size_t at = r * width;
+            std::copy_n(saved.keys.begin() + static_cast<std::ptrdiff_t>(at), width,
+                        row(cache.keys, to, width).begin());
+            std::copy_n(saved.values.begin() + static_cast<std::ptrdiff_t>(at), width,
+                        row(cache.values, to, width).begin());
+        }
+    }
+}
+
+std::unique_ptr<Backend> makeReferenceBackend(const BoundModel& model) {
+    return std::make_unique<ReferenceBackend>(model);
+}
+
+}  // namespace moescope

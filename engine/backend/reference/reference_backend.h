@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// The oracle: every switch of ModelSpec, one obvious loop each, no fusion, one thread.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/backend/backend.h"
+#include "engine/backend/work.h"
+
+namespace moescope {
+
+struct ReferenceState;
+
+class ReferenceBackend final : public Backend {
+public:
+    explicit ReferenceBackend(const BoundModel& model);
+
+    std::string_view name() const noexcept override { return "reference"; }
+    std::string description() const override { return "reference, 1 thread, exact"; }
+    int threads() const noexcept override { return 1; }
+    const ModelSpec& spec() const noexcept override { return spec_; }
+
+    std::uint64_t stateBytes(int maxContext, int maxBatch) const override;
+    std::unique_ptr<BackendState> newState(int maxContext, int maxBatch) const override;
+
+    OpWork embed(BackendState& s, std::span<const TokenId> tokens, int position) const override;
+    OpWork attentionInput(BackendState& s, int layer) const override;
+    OpWork attention(BackendState& s, int layer) const override;
+    OpWork attentionOutput(BackendState& s, int layer) const override;
+    OpWork route(BackendState& s, int layer) const override;
+    RoutingView routing(const BackendState& s) const override;
+    OpWork feedForward(BackendState& s, int layer) const override;
+    OpWork head(BackendState& s, int first, int count, std::span<float> logits) const override;
+    std::span<const float> hidden(const BackendState& s) const override;
+    std::unique_ptr<KvMark> mark(const BackendState& s, int position) const override;
+    void rewind(BackendState& s, const KvMark& mark) const override;
+
+private:
+    StepShape shape(const ReferenceState& s) const noexcept;
+    /// normed = norm(hidden), or a copy where the architecture has no norm before the block.
+    void normBefore(ReferenceState& s, const TensorView& weight, const TensorView& bias) const;
+    /// hidden += update, normalised first where the architecture has a norm after the block.
+    void addResidual(ReferenceState& s, const TensorView& postNorm) const;
+    void normAndRotate(ReferenceState& s, int layer) const;
+    void writeCache(ReferenceState& s, int layer) const;
+    void denseMlp(ReferenceState& s, int layer) const;
+    void experts(ReferenceState& s, int layer) const;
+    /// out = down(activation(gate in, up in)) of matrix `stackIndex`. in, out: (tokens, d_model)
+    /// f32.
+    void feedForwardMany(int layer, std::int64_t stackIndex, std::span<const float> in,
+                         std::span<float> out, int tokens) const;
+
+    ModelSpec spec_;
+    ModelWeights weights_;
+    std::vector<RopeTable> rope_;  // (n_layer)
+};
+
+}  // namespace moescope

@@ -15,12 +15,13 @@ namespace moescope {
 inline constexpr int kRunSchemaVersion = 1;
 
 enum class RunStatus : std::uint8_t { Running, Done, Failed, Interrupted };
-std::string_view runStatusName(RunStatus status) noexcept; ///< "running", "done", "failed", "interrupted"
+std::string_view runStatusName(
+    RunStatus status) noexcept;  ///< "running", "done", "failed", "interrupted"
 
 struct SequenceRow {
     std::int64_t id = 0;
-    std::string label;     ///< what a person would call it: prompt 3, item "hiring-0012", file name
-    std::string group;     ///< workload category, suite name or group of people; may be empty
+    std::string label;  ///< what a person would call it: prompt 3, item "hiring-0012", file name
+    std::string group;  ///< workload category, suite name or group of people; may be empty
     std::int64_t promptTokens = 0;
     std::int64_t generatedTokens = 0;
 };
@@ -28,16 +29,16 @@ struct SequenceRow {
 struct TokenRow {
     std::int64_t sequence = 0;
     std::int64_t position = 0;
-    std::int32_t token = 0;             ///< -1 when the source has only text
-    std::string text;                   ///< raw bytes of the token
+    std::int32_t token = 0;  ///< -1 when the source has only text
+    std::string text;        ///< raw bytes of the token
     bool prompt = false;
-    std::optional<double> logProbability; ///< nats, of this token given those before it
+    std::optional<double> logProbability;  ///< nats, of this token given those before it
 };
 
 struct StepRow {
     std::int64_t id = 0;
     std::int64_t sequence = 0;
-    std::string kind;                   ///< "prefill", "decode"
+    std::string kind;  ///< "prefill", "decode"
     std::int64_t firstPosition = 0;
     std::int64_t tokens = 0;
     std::int64_t startNs = 0, endNs = 0;
@@ -46,9 +47,9 @@ struct StepRow {
 struct OperationRow {
     std::int64_t id = 0;
     std::int64_t step = 0;
-    std::int32_t layer = -1;            ///< -1 outside the layers
-    std::string op;                     ///< engine/trace.h opName
-    std::string kernel;                 ///< implementing kernel; may be empty
+    std::int32_t layer = -1;  ///< -1 outside the layers
+    std::string op;           ///< engine/trace.h opName
+    std::string kernel;       ///< implementing kernel; may be empty
     std::int64_t startNs = 0, endNs = 0;
     std::int64_t bytes = 0, flops = 0;
     std::int32_t threads = 1;
@@ -57,7 +58,7 @@ struct OperationRow {
 /// Assignments (a token choosing an expert counts one) of one sequence.
 struct RoutingCountRow {
     std::int64_t sequence = 0;
-    std::string phase;                  ///< "prefill", "decode"
+    std::string phase;  ///< "prefill", "decode"
     std::int32_t layer = 0;
     std::int32_t expert = 0;
     std::int64_t count = 0;
@@ -76,55 +77,55 @@ struct RoutingTokensRow {
 
 /// Completeness of the measurement; shown first in every report.
 struct QualityRow {
-    std::string name;                   ///< "dropped_records", "unattributed_kernels", "op_time_share", ...
+    std::string name;  ///< "dropped_records", "unattributed_kernels", "op_time_share", ...
     double value = 0;
     std::string unit;
     bool ok = true;
-    std::string note;                   ///< one sentence for a person
+    std::string note;  ///< one sentence for a person
 };
 
 struct MemoryRow {
-    std::string name;                   ///< "weights", "kv_cache", "activations", "peak_rss"
+    std::string name;  ///< "weights", "kv_cache", "activations", "peak_rss"
     std::int64_t bytes = 0;
 };
 
 struct SuiteRow {
     std::int64_t id = 0;
-    std::string name;                   ///< "crows_pairs"
+    std::string name;  ///< "crows_pairs"
     std::string version;
     std::string title;
-    std::string kind;                   ///< "capability", "fairness"
-    std::string source;                 ///< file and its SHA-256
-    std::int64_t items = 0;             ///< planned, after --limit
-    std::string settings;               ///< JSON: prompt template, reasoning, scoring, seed
+    std::string kind;        ///< "capability", "fairness"
+    std::string source;      ///< file and its SHA-256
+    std::int64_t items = 0;  ///< planned, after --limit
+    std::string settings;    ///< JSON: prompt template, reasoning, scoring, seed
 };
 
 struct ItemRow {
     std::int64_t suite = 0;
-    std::string id;                     ///< unique within the suite
+    std::string id;  ///< unique within the suite
     std::int64_t ordinal = 0;
-    std::string groups;                 ///< JSON object: {"gender": "female", "bias_type": "age"}
+    std::string groups;  ///< JSON object: {"gender": "female", "bias_type": "age"}
     std::string prompt;
-    std::string choices;                ///< JSON array of strings
-    std::string logLikelihoods;         ///< JSON array of nats, same order
-    std::string answer;                 ///< the model's choice or text
+    std::string choices;         ///< JSON array of strings
+    std::string logLikelihoods;  ///< JSON array of nats, same order
+    std::string answer;          ///< the model's choice or text
     std::string target;
-    double score = 0;                   ///< suite's per-item score (1 correct, 0 wrong, ...)
-    std::int64_t tokens = 0;            ///< tokens evaluated for this item
+    double score = 0;         ///< suite's per-item score (1 correct, 0 wrong, ...)
+    std::int64_t tokens = 0;  ///< tokens evaluated for this item
     std::int64_t durationNs = 0;
-    std::int64_t sequence = -1;         ///< sequence whose routing belongs to it; -1 none
-    std::string detail;                 ///< JSON, suite-specific
+    std::int64_t sequence = -1;  ///< sequence whose routing belongs to it; -1 none
+    std::string detail;          ///< JSON, suite-specific
 };
 
 struct MetricRow {
     std::int64_t suite = 0;
-    std::string name;                   ///< "accuracy", "pct_stereotype"
-    std::string group;                  ///< "" for all, else "bias_type=age"
+    std::string name;   ///< "accuracy", "pct_stereotype"
+    std::string group;  ///< "" for all, else "bias_type=age"
     double value = 0;
-    std::optional<double> low, high;    ///< 95 % interval
+    std::optional<double> low, high;  ///< 95 % interval
     std::optional<double> standardError;
-    std::optional<double> chance;       ///< what a model that knows nothing would score
-    std::string method;                 ///< "Wilson", "clustered bootstrap, 2000 resamples, seed 1"
+    std::optional<double> chance;  ///< what a model that knows nothing would score
+    std::string method;            ///< "Wilson", "clustered bootstrap, 2000 resamples, seed 1"
     std::int64_t n = 0;
 };
 

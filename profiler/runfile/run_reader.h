@@ -30,8 +30,8 @@ public:
     const std::filesystem::path& path() const noexcept;
     RunStatus status() const;
     std::map<std::string, std::string> meta() const;
-    std::string meta(const std::string& key) const;          ///< "" when absent
-    nlohmann::json metaJson(const std::string& key) const;   ///< null when absent or not JSON
+    std::string meta(const std::string& key) const;         ///< "" when absent
+    nlohmann::json metaJson(const std::string& key) const;  ///< null when absent or not JSON
 
     std::vector<SequenceRow> sequences() const;
     std::vector<TokenRow> tokens(std::int64_t sequence) const;
@@ -40,7 +40,8 @@ public:
     void operations(const std::function<bool(const OperationRow&)>& visit) const;
     std::int64_t operationCount() const;
     std::vector<RoutingCountRow> routingCounts() const;
-    std::vector<RoutingTokensRow> routingTokens(std::int64_t sequence) const; ///< all layers, by position
+    std::vector<RoutingTokensRow> routingTokens(
+        std::int64_t sequence) const;  ///< all layers, by position
     std::vector<QualityRow> quality() const;
     std::vector<MemoryRow> memory() const;
     std::vector<SuiteRow> suites() const;

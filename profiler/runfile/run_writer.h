@@ -16,8 +16,8 @@
 
 namespace moescope {
 
-using AnyRow = std::variant<SequenceRow, TokenRow, StepRow, OperationRow, RoutingCountRow, RoutingTokensRow,
-                            QualityRow, MemoryRow, SuiteRow, ItemRow, MetricRow>;
+using AnyRow = std::variant<SequenceRow, TokenRow, StepRow, OperationRow, RoutingCountRow,
+                            RoutingTokensRow, QualityRow, MemoryRow, SuiteRow, ItemRow, MetricRow>;
 
 /// Thread-safe. `add` never blocks on the disk unless the queue exceeds its bound (then it waits:
 /// nothing is ever dropped). A failing disk is reported by the next add, flush or finish (Error
@@ -25,8 +25,8 @@ using AnyRow = std::variant<SequenceRow, TokenRow, StepRow, OperationRow, Routin
 class RunWriter {
 public:
     enum class Mode : std::uint8_t {
-        Create, ///< refuses an existing file unless `overwrite`
-        Resume, ///< opens an existing run of the same kind and continues it
+        Create,  ///< refuses an existing file unless `overwrite`
+        Resume,  ///< opens an existing run of the same kind and continues it
     };
 
     /// Writes `<path>` at once with status "running". Throws Error (unwritable folder, full disk,
@@ -41,6 +41,7 @@ public:
     /// eval, import, bench), "command" (JSON array), "machine", "build", "model", "settings" (JSON
     /// objects), "degradation", "synthetic" ("true"/"false"), "logits_hash", "started_utc", ...
     void setMeta(const std::string& key, const std::string& value);
+    void setMeta(const std::string& key, const char* value) { setMeta(key, std::string(value)); }
     void setMeta(const std::string& key, const nlohmann::json& value);
 
     /// Rows with a primary key replace the earlier row of the same key (sequence, step, item,

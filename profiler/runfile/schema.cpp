@@ -152,9 +152,13 @@ constexpr std::array<std::string_view, 13> kTables{
 
 }  // namespace
 
-std::string_view runSchemaSql() noexcept { return kSchema; }
+std::string_view runSchemaSql() noexcept {
+    return kSchema;
+}
 
-std::span<const std::string_view> runTables() noexcept { return kTables; }
+std::span<const std::string_view> runTables() noexcept {
+    return kTables;
+}
 
 std::string_view runStatusName(RunStatus status) noexcept {
     switch (status) {

@@ -50,9 +50,13 @@ Database::Database(const std::string& uri, int flags, std::filesystem::path path
     sqlite3_busy_timeout(db_, 5000);
 }
 
-Database::~Database() { sqlite3_close(db_); }
+Database::~Database() {
+    sqlite3_close(db_);
+}
 
-void Database::fail(int code) const { throw Error(path_.string() + ": " + describe(db_, code)); }
+void Database::fail(int code) const {
+    throw Error(path_.string() + ": " + describe(db_, code));
+}
 
 void Database::damaged(const std::string& cause) const {
     throw Error(path_.string() + ": damaged run file: " + cause);
@@ -71,11 +75,14 @@ std::int64_t Database::integer(std::string_view sql) {
 Statement::Statement(Database& db, std::string_view sql) : db_(db) {
     const int code = sqlite3_prepare_v2(db.handle(), sql.data(), static_cast<int>(sql.size()),
                                         &statement_, nullptr);
-    if (code == SQLITE_ERROR) db.damaged(sqlite3_errmsg(db.handle()));  // a table or column is absent
+    if (code == SQLITE_ERROR)
+        db.damaged(sqlite3_errmsg(db.handle()));  // a table or column is absent
     if (code != SQLITE_OK) db.fail(code);
 }
 
-Statement::~Statement() { sqlite3_finalize(statement_); }
+Statement::~Statement() {
+    sqlite3_finalize(statement_);
+}
 
 Statement& Statement::bind(std::int64_t value) {
     sqlite3_bind_int64(statement_, next_++, value);

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reader of GGUF files, versions 2 and 3, little-endian.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/core/mapped_file.h"
+#include "engine/formats/checkpoint.h"
+#include "engine/formats/gguf_format.h"
+
+namespace moescope {
+
+class GgufCheckpoint final : public Checkpoint {
+public:
+    /// Throws Error for anything malformed: see openCheckpoint. Reads header and tables only.
+    explicit GgufCheckpoint(const std::filesystem::path& path);
+
+    CheckpointLayout layout() const noexcept override { return CheckpointLayout::Gguf; }
+    const std::filesystem::path& path() const noexcept override { return file_.path(); }
+    const nlohmann::json& config() const noexcept override { return config_; }
+    std::vector<std::string_view> stringArray(std::string_view key) const override;
+    std::vector<double> numberArray(std::string_view key) const override;
+    const std::vector<TensorView>& tensors() const noexcept override { return tensors_; }
+    const TensorView* find(std::string_view name) const noexcept override;
+    std::uint64_t fileBytes() const noexcept override { return file_.size(); }
+    std::string identity() const override;
+    void release(const TensorView& t) const noexcept override;
+
+private:
+    /// Where the elements of an array value lie; they have been checked to be inside the file.
+    struct ArrayPlace {
+        gguf::ValueType type = gguf::ValueType::U8;
+        std::uint64_t count = 0;
+        std::uint64_t offset = 0;  ///< bytes from the start of the file
+    };
+    class Parser;
+
+    MappedFile file_;
+    nlohmann::json config_ = nlohmann::json::object();
+    std::map<std::string, ArrayPlace, std::less<>> arrays_;
+    std::vector<TensorView> tensors_;
+    std::unordered_map<std::string_view, std::size_t> byName_;  ///< keys point into tensors_
+    std::uint64_t tableEnd_ = 0;  ///< bytes of header, key-value table and tensor table
+};
+
+}  // namespace moescope

@@ -30,10 +30,16 @@ private:
     SamplingOptions options_;
     std::uint64_t state_ = 0;
     struct Candidate {
-        float logit;
+        double weight; ///< exp((logit - largest) / temperature): 1 for the likeliest
         TokenId id;
     };
-    std::vector<Candidate> candidates_; // (vocab)
+    void collect(std::span<const float> logits, float largest); // (vocab)
+    void sortFirst(std::size_t count); ///< the `count` likeliest to the front, in order
+    void keepTopK();
+    void keepTopP();
+    TokenId draw();
+
+    std::vector<Candidate> candidates_; // at most (vocab)
 };
 
 }  // namespace moescope

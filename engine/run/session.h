@@ -88,7 +88,15 @@ public:
     void rewind(const KvMark& mark, int position);
 
 private:
-    void step(std::span<const TokenId> tokens, int headFirst, int headCount);
+    using Visit = std::function<void(int, std::span<const float>)>;
+    void run(std::span<const TokenId> tokens, const Visit* visit);
+    void checkTokens(std::span<const TokenId> tokens) const;
+    void layers(std::span<const TokenId> tokens, const StepInfo& info);
+    void layer(int index, const StepInfo& info);
+    void head(int first, int count);
+    void visitRows(int tokens, int offset, const Visit& visit);
+    template <typename Operation>
+    void traced(Op op, int layer, const Operation& operation);
 
     const Backend& backend_;
     std::unique_ptr<BackendState> state_;

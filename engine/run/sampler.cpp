@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/run/sampler.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <limits>
+
+#include "engine/core/error.h"
+
+namespace moescope {
+namespace {
+
+/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): any seed is a good seed, one word of state.
+std::uint64_t nextRandom(std::uint64_t& state) {
+    state += 0x9E3779B97F4A7C15ULL;
+    std::uint64_t z = state;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
+    return z ^ (z >> 31);
+}
+
+/// Uniform in [0, 1), 53 bits.
+double nextUniform(std::uint64_t& state) {
+    return static_cast<double>(nextRandom(state) >> 11) * 0x1.0p-53;
+}
+
+void require(bool valid, const char* message) {
+    if (!valid) throw UsageError(message);
+}
+
+/// Largest logit (ties: the lowest id). Throws on NaN, and when no token is possible.
+TokenId largestLogit(std::span<const float> logits) {
+    assert(!logits.empty());
+    std::size_t best = 0;
+    bool nan = false;
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+        nan |= std::isnan(logits[i]);
+        if (logits[i] > logits[best]) best = i;
+    }
+    if (nan || !std::isfinite(logits[best])) {
+        throw Error("the model's logits are not finite",
+                    "the checkpoint may be damaged; try --backend reference to rule out a kernel");
+    }
+    return static_cast<TokenId>(best);
+}
+
+}  // namespace
+
+Sampler::Sampler(const SamplingOptions& options) : options_(options), state_(options.seed) {
+    require(std::isfinite(options.temperature) && options.temperature >= 0.0,
+            "--temperature must be 0 or more");
+    require(options.topK >= 0, "--top-k must be 0 or more");
+    require(options.topP > 0.0 && options.topP <= 1.0, "--top-p must be above 0 and at most 1");
+    require(options.minP >= 0.0 && options.minP <= 1.0, "--min-p must be from 0 to 1");
+}
+
+TokenId Sampler::sample(std::span<const float> logits) {
+    const TokenId best = largestLogit(logits);
+    if (options_.temperature == 0.0) return best;
+    collect(logits, logits[static_cast<std::size_t>(best)]);
+    keepTopK();
+    keepTopP();
+    return draw();
+}
+
+void Sampler::collect(std::span<const float> logits, float largest) {
+    // min-p is relative to the largest probability, which top-k and top-p never remove, so dropping
+    // here gives the same set as dropping last would - except that top-p's total counts them: the
+    // cut is therefore applied early only when top-p is off.
+    const double cut = options_.topP < 1.0 ? 0.0 : options_.minP;
+    candidates_.clear();
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+        const double p =
+            std::exp((static_cast<double>(logits[i]) - largest) / options_.temperature);
+        if (p > 0.0 && p >= cut) candidates_.push_back({p, static_cast<TokenId>(i)});
+    }
+}
+
+void Sampler::sortFirst(std::size_t count) {
+    const auto before = [](const Candidate& a, const Candidate& b) {
+        return a.weight != b.weight ? a.weight > b.weight : a.id < b.id;
+    };
+    const auto middle = candidates_.begin() + static_cast<std::ptrdiff_t>(count);
+    if (count < candidates_.size()) {
+        std::nth_element(candidates_.begin(), middle, candidates_.end(), before);
+    }
+    std::sort(candidates_.begin(), middle, before);
+}
+
+void Sampler::keepTopK() {
+    const auto k = static_cast<std::size_t>(options_.topK);
+    if (k == 0 || k >= candidates_.size()) return;
+    sortFirst(k);
+    candidates_.resize(k);
+}
+
+void Sampler::keepTopP() {
+    if (options_.topP >= 1.0) return;
+    double total = 0.0;
+    for (const Candidate& c : candidates_) total += c.weight;
+    // The nucleus is usually tiny: sort a growing prefix instead of the whole vocabulary.
+    std::size_t sorted = 0;
+    std::size_t kept = 0;
+    double sum = 0.0;
+    while (kept < candidates_.size() && sum < options_.topP * total) {
+        if (kept == sorted) {
+            sorted = std::min(candidates_.size(), std::max<std::size_t>(64, sorted * 4));
+            sortFirst(sorted);
+        }
+        sum += candidates_[kept++].weight;
+    }
+    while (kept > 1 && candidates_[kept - 1].weight < options_.minP) --kept;
+    candidates_.resize(kept);
+}
+
+TokenId Sampler::draw() {
+    double total = 0.0;
+    for (const Candidate& c : candidates_) total += c.weight;
+    double left = nextUniform(state_) * total;
+    for (const Candidate& c : candidates_) {
+        left -= c.weight;
+        if (left < 0.0) return c.id;
+    }
+    return candidates_.back().id;  // rounding left a remainder
+}
+
+}  // namespace moescope

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one forward pass: the order of operations, the chunking of prompts, and who is told.
+#include "engine/run/session.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <cmath>
+
+#include "engine/core/error.h"
+#include "engine/run/memory.h"
+
+namespace moescope {
+namespace {
+
+/// Logits of a long chunk are computed this many bytes at a time: 201,088 logits x 512 tokens would
+/// be 412 MB.
+constexpr std::size_t kMaxLogitBytes = std::size_t{32} << 20;
+
+/// Ends the step also when an observer throws, so that the sink's scopes stay nested.
+class StepScope {
+public:
+    StepScope(TraceSink* sink, const StepInfo& info) : sink_(sink) {
+        if (sink_ != nullptr) sink_->stepBegin(info);
+    }
+    ~StepScope() {
+        if (sink_ != nullptr) sink_->stepEnd();
+    }
+    StepScope(const StepScope&) = delete;
+    StepScope& operator=(const StepScope&) = delete;
+
+private:
+    TraceSink* sink_;
+};
+
+/// One operation; its work is known only when it is done.
+class OpScope {
+public:
+    OpScope(TraceSink* sink, Op op, int layer) : sink_(sink) {
+        if (sink_ != nullptr) sink_->opBegin(op, layer);
+    }
+    ~OpScope() {
+        if (sink_ != nullptr) sink_->opEnd(work);
+    }
+    OpScope(const OpScope&) = delete;
+    OpScope& operator=(const OpScope&) = delete;
+
+    OpWork work;
+
+private:
+    TraceSink* sink_;
+};
+
+}  // namespace
+
+Session::Session(const Backend& backend, int maxContext, int maxBatch) : backend_(backend) {
+    const ModelSpec& spec = backend.spec();
+    if (maxContext < 1 || maxContext > spec.contextLength) {
+        throw Error("a context of " + std::to_string(maxContext) +
+                    " tokens is outside the model's 1 to " + std::to_string(spec.contextLength));
+    }
+    if (maxBatch < 1) throw Error("the batch must be at least one token");
+    maxContext_ = maxContext;
+    maxBatch_ = std::min(maxBatch, maxContext);
+    requireMemory(backend.stateBytes(maxContext_, maxBatch_),
+                  "the key-value cache of " + std::to_string(maxContext_) + " tokens");
+    state_ = backend.newState(maxContext_, maxBatch_);
+}
+
+Session::Session(const Model& model, int maxContext, int maxBatch)
+    : Session(model.backend(), maxContext, maxBatch) {}
+
+Session::~Session() = default;
+
+void Session::beginSequence(std::int64_t id) {
+    sequence_ = id;
+    position_ = 0;
+}
+
+std::span<const float> Session::append(std::span<const TokenId> tokens) {
+    run(tokens, nullptr);
+    return logits_;
+}
+
+void Session::append(std::span<const TokenId> tokens, const Visit& visit) {
+    run(tokens, &visit);
+}
+
+void Session::checkTokens(std::span<const TokenId> tokens) const {
+    if (tokens.empty()) throw Error("there are no tokens to evaluate");
+    const auto room = static_cast<std::size_t>(maxContext_ - position_);
+    if (tokens.size() > room) {
+        throw Error("the context of " + std::to_string(maxContext_) +
+                        " tokens is full: " + std::to_string(tokens.size()) +
+                        " more do not fit after " + std::to_string(position_),
+                    "use a larger --context");
+    }
+    const std::int32_t vocab = backend_.spec().vocab;
+    for (const TokenId id : tokens) {
+        if (id < 0 || id >= vocab) {
+            throw Error("token id " + std::to_string(id) + " is outside the vocabulary of " +
+                        std::to_string(vocab));
+        }
+    }
+}
+
+void Session::run(std::span<const TokenId> tokens, const Visit* visit) {
+    checkTokens(tokens);
+    const auto batch = static_cast<std::size_t>(maxBatch_);
+    for (std::size_t offset = 0; offset < tokens.size(); offset += batch) {
+        throwIfStopped(stop_);
+        const auto chunk = tokens.subspan(offset, std::min(batch, tokens.size() - offset));
+        const int count = static_cast<int>(chunk.size());
+        StepInfo info;
+        info.sequence = sequence_;
+        info.kind = tokens.size() == 1 ? StepKind::Decode : StepKind::Prefill;
+        info.firstPosition = position_;
+        info.tokens = count;
+        const StepScope scope(trace_, info);
+        layers(chunk, info);
+        position_ += count;
+        if (visit != nullptr) {
+            visitRows(count, static_cast<int>(offset), *visit);
+        } else if (offset + chunk.size() == tokens.size()) {
+            head(count - 1, 1);
+        }
+    }
+}
+
+template <typename Operation>
+void Session::traced(Op op, int layer, const Operation& operation) {
+    OpScope scope(trace_, op, layer);
+    scope.work = operation();
+}
+
+void Session::layers(std::span<const TokenId> tokens, const StepInfo& info) {
+    traced(Op::Embed, -1, [&] { return backend_.embed(*state_, tokens, info.firstPosition); });
+    for (int i = 0; i < backend_.spec().nLayer; ++i) layer(i, info);
+}
+
+void Session::layer(int i, const StepInfo& info) {
+    BackendState& s = *state_;
+    traced(Op::AttentionInput, i, [&] { return backend_.attentionInput(s, i); });
+    traced(Op::Attention, i, [&] { return backend_.attention(s, i); });
+    traced(Op::AttentionOutput, i, [&] { return backend_.attentionOutput(s, i); });
+    const ModelSpec& spec = backend_.spec();
+    if (spec.layers[static_cast<std::size_t>(i)].mlp != MlpKind::Experts) {
+        traced(Op::Mlp, i, [&] { return backend_.feedForward(s, i); });
+        return;
+    }
+    traced(Op::Router, i, [&] { return backend_.route(s, i); });
+    if (routing_ != nullptr) {
+        const RoutingView chosen = backend_.routing(s);
+        routing_->onRouting(info, i, spec.topK, chosen.experts, chosen.weights);
+    }
+    traced(Op::Experts, i, [&] { return backend_.feedForward(s, i); });
+}
+
+void Session::head(int first, int count) {
+    logits_.resize(static_cast<std::size_t>(count) *
+                   static_cast<std::size_t>(backend_.spec().vocab));
+    traced(Op::Head, -1, [&] { return backend_.head(*state_, first, count, logits_); });
+}
+
+void Session::visitRows(int tokens, int offset, const Visit& visit) {
+    const auto vocab = static_cast<std::size_t>(backend_.spec().vocab);
+    const int rows =
+        static_cast<int>(std::max<std::size_t>(1, kMaxLogitBytes / sizeof(float) / vocab));
+    for (int first = 0; first < tokens; first += rows) {
+        const int count = std::min(rows, tokens - first);
+        head(first, count);
+        // What the caller does with the logits is part of the step's time and is shown as such.
+        traced(Op::Sample, -1, [&] {
+            for (int r = 0; r < count; ++r) {
+                visit(offset + first + r, std::span<const float>(logits_).subspan(
+                                              static_cast<std::size_t>(r) * vocab, vocab));
+            }
+            return OpWork{};
+        });
+    }
+}
+
+std::unique_ptr<KvMark> Session::mark() const {
+    return backend_.mark(*state_, position_);
+}
+
+void Session::rewind(const KvMark& mark, int position) {
+    if (position < 0 || position > position_) {
+        throw Error("cannot rewind to position " + std::to_string(position) + " from " +
+                    std::to_string(position_));
+    }
+    backend_.rewind(*state_, mark);
+    position_ = position;
+}
+
+double logProbability(std::span<const float> logits, TokenId token) {
+    assert(token >= 0 && static_cast<std::size_t>(token) < logits.size());
+    const double largest = *std::max_element(logits.begin(), logits.end());
+    double sum = 0.0;
+    for (const float x : logits) sum += std::exp(static_cast<double>(x) - largest);
+    return logits[static_cast<std::size_t>(token)] - largest - std::log(sum);
+}
+
+std::uint64_t logitsHash(std::span<const float> logits) noexcept {
+    std::uint64_t hash = 0xCBF29CE484222325ULL;
+    for (const float x : logits) {
+        // Word by word: a byte at a time would cost a millisecond per token of a 200k vocabulary.
+        hash = (hash ^ std::bit_cast<std::uint32_t>(x)) * 0x100000001B3ULL;
+    }
+    return hash;
+}
+
+}  // namespace moescope

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// Loading: name, checkpoint, specification, tokenizer, memory check, back end - in this order, so
+// that every refusal comes before the expensive part.
+#include <chrono>
+
+#include "engine/core/error.h"
+#include "engine/run/memory.h"
+#include "engine/run/model_names.h"
+#include "engine/run/session.h"
+
+namespace moescope {
+namespace {
+
+struct BackendEntry {
+    std::string_view name;
+    std::unique_ptr<Backend> (*make)(const BoundModel& model, const Checkpoint& checkpoint,
+                                     const ModelOptions& options);
+    bool copiesWeights;  ///< repacks all weights into memory of its own
+};
+
+constexpr BackendEntry kBackends[] = {
+    {"cpu",
+     [](const BoundModel& model, const Checkpoint& checkpoint, const ModelOptions& options) {
+         return makeCpuBackend(model, checkpoint, options.cpu);
+     },
+     true},
+    {"reference",
+     [](const BoundModel& model, const Checkpoint&, const ModelOptions&) {
+         return makeReferenceBackend(model);
+     },
+     false},
+};
+
+const BackendEntry& backendEntry(const std::string& name) {
+    std::string known;
+    for (const BackendEntry& entry : kBackends) {
+        if (entry.name == name) return entry;
+        known += (known.empty() ? "" : ", ") + std::string(entry.name);
+    }
+    throw UsageError("back end '" + name + "' does not exist", "back ends: " + known);
+}
+
+}  // namespace
+
+std::unique_ptr<Model> Model::load(const std::string& name, const ModelOptions& options) {
+    const auto start = std::chrono::steady_clock::now();
+    const BackendEntry& entry = backendEntry(options.backend);
+    std::unique_ptr<Model> model(new Model());
+    model->checkpoint_ = openCheckpoint(resolveModel(name));
+    model->bound_ = bindModel(*model->checkpoint_, options.architecture);
+    model->tokenizer_ = tokenizerFromCheckpoint(*model->checkpoint_);
+    if (entry.copiesWeights) {
+        // The file's pages are released as they are repacked, so one copy is what it takes.
+        requireMemory(model->checkpoint_->fileBytes(), model->checkpoint_->path().string());
+    }
+    model->backend_ = entry.make(model->bound_, *model->checkpoint_, options);
+    model->loadNs_ =
+        static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                       std::chrono::steady_clock::now() - start)
+                                       .count());
+    return model;
+}
+
+Model::~Model() = default;
+
+const Tokenizer& Model::tokenizer() const {
+    if (tokenizer_ == nullptr) {
+        throw Error(checkpoint_->path().string() + ": the checkpoint carries no tokenizer",
+                    "put tokenizer.json beside the weights");
+    }
+    return *tokenizer_;
+}
+
+}  // namespace moescope

@@ -216,6 +216,7 @@ void readHuggingFace(const Checkpoint& checkpoint, const ConfigReader& config,
         spec.nExpert);
     layer.ffn = config.integer("intermediate_size", 1, kMaxFfn);
     spec.swigluLimit = static_cast<float>(config.numberOr("swiglu_limit", 7.0, 1e-3, 1e6));
+    spec.swigluAlpha = static_cast<float>(config.numberOr("swiglu_alpha", 1.702, 1e-3, 1e6));
 }
 
 }  // namespace

@@ -1,0 +1,270 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the golden models under data/: tiny random checkpoints and the logits that Hugging Face
+transformers computes from them in float32.
+
+    pip install torch transformers==5.23.0 safetensors gguf numpy
+    python tests/golden/make_golden.py
+
+Needed only to remake the files. Each folder holds config.json, model.safetensors (and for some
+model.gguf, the same weights in GGUF's names and layouts), golden.json with the prompt, and
+logits.f32: (n_tokens, vocab) little-endian float32.
+"""
+import json
+import pathlib
+
+import gguf
+import numpy as np
+import torch
+import transformers
+from safetensors.torch import save_file
+from transformers import GptOssConfig, GptOssForCausalLM, LlamaConfig, LlamaForCausalLM
+
+TRANSFORMERS = "5.23.0"
+DATA = pathlib.Path(__file__).parent / "data"
+E2M1 = [0, 0.5, 1, 1.5, 2, 3, 4, 6]
+MXFP4_VALUES = torch.tensor(E2M1 + [-v for v in E2M1])
+
+
+def randomise(model, seed, weight_gain=1.0):
+    """Weights of unit gain; norms, biases and sinks far enough from 1 and 0 that ignoring one shows."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, p in model.named_parameters():
+        noise = torch.randn(p.shape, generator=generator)
+        if "norm" in name:
+            p.data = 1 + 0.3 * noise
+        elif name.endswith("sinks"):
+            p.data = 0.5 + noise
+        elif name.endswith("bias"):
+            p.data = 0.3 * noise
+        elif "embed_tokens" in name:
+            p.data = noise
+        elif "experts" in name:
+            p.data = weight_gain * noise / p.shape[-2] ** 0.5  # stored (in, out)
+        else:
+            p.data = weight_gain * noise / p.shape[-1] ** 0.5
+
+
+def quantise_mxfp4(weights):
+    """(.., cols) -> codes (.., cols) uint8, scale exponents (.., cols / 32) uint8: the OCP rule."""
+    blocks = weights.reshape(*weights.shape[:-1], -1, 32)
+    amax = blocks.abs().amax(-1, keepdim=True)
+    exponent = torch.floor(torch.log2(amax)) - 2
+    scaled = blocks / torch.exp2(exponent)
+    codes = (scaled.unsqueeze(-1) - MXFP4_VALUES).abs().argmin(-1).to(torch.uint8)
+    return codes, (exponent.squeeze(-1) + 127).to(torch.uint8)
+
+
+def dequantise_mxfp4(codes, exponents):
+    values = MXFP4_VALUES[codes.long()] * torch.exp2(exponents.float() - 127).unsqueeze(-1)
+    return values.reshape(*values.shape[:-2], -1)
+
+
+def logits_of(model, tokens):
+    with torch.no_grad():
+        return model(torch.tensor([tokens]), use_cache=False).logits[0].float()
+
+
+def write(name, model, tokens, state, config):
+    folder = DATA / name
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({k: v.contiguous() for k, v in state.items()}, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
+    logits = logits_of(model, tokens)
+    logits.numpy().astype("<f4").tofile(folder / "logits.f32")
+    golden = {"transformers": transformers.__version__, "torch": torch.__version__, "tokens": tokens}
+    (folder / "golden.json").write_text(json.dumps(golden) + "\n")
+    print(f"{name}: {len(tokens)} tokens, logits {logits.min():.2f} to {logits.max():.2f}")
+
+
+def prompt(seed, length, vocab):
+    return np.random.default_rng(seed).integers(0, vocab, length).tolist()
+
+
+def gpt_oss(**overrides):
+    config = GptOssConfig(attn_implementation="eager", max_position_embeddings=512, vocab_size=96, **overrides)
+    model = GptOssForCausalLM(config).float().eval()
+    model.set_attn_implementation("eager")
+    return config, model
+
+
+def yarn(theta, factor, original):
+    return {"rope_type": "yarn", "rope_theta": theta, "factor": factor, "beta_fast": 32.0, "beta_slow": 1.0,
+            "truncate": False, "original_max_position_embeddings": original}
+
+
+def gpt_oss_window():
+    """Window 8 far shorter than the prompt of 40; YaRN x 32 of an original context of 16."""
+    config, model = gpt_oss(hidden_size=32, intermediate_size=32, num_hidden_layers=4, num_attention_heads=4,
+                            num_key_value_heads=2, head_dim=16, num_local_experts=4, num_experts_per_tok=2,
+                            sliding_window=8, rope_parameters=yarn(1000.0, 32.0, 16))
+    randomise(model, 1, 1.5)
+    write("gpt_oss_window", model, prompt(1, 40, 96), model.state_dict(), config.to_dict())
+
+
+def gpt_oss_heads():
+    """Odd sizes, 6 query heads on 3 key-value heads, 8 experts, top 3, a clamp that bites; bf16
+    weights; the older spelling of the RoPE keys; layer types not alternating."""
+    config, model = gpt_oss(hidden_size=48, intermediate_size=20, num_hidden_layers=3, num_attention_heads=6,
+                            num_key_value_heads=3, head_dim=32, num_local_experts=8, num_experts_per_tok=3,
+                            sliding_window=5, swiglu_limit=1.5, rope_parameters=yarn(150000.0, 8.0, 64),
+                            layer_types=["full_attention", "sliding_attention", "sliding_attention"])
+    randomise(model, 2, 1.5)
+    state = {}
+    for name, p in model.named_parameters():
+        state[name] = p.data.bfloat16()
+        p.data = state[name].float()
+    spelled = config.to_dict()
+    scaling = dict(spelled.pop("rope_parameters"))
+    spelled["rope_theta"] = scaling.pop("rope_theta")
+    spelled["rope_scaling"] = scaling
+    write("gpt_oss_heads", model, prompt(2, 25, 96), state, spelled)
+
+
+def gpt_oss_mxfp4():
+    """MXFP4 experts, as in the published checkpoints, and the same model as GGUF."""
+    config, model = gpt_oss(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=8,
+                            num_key_value_heads=2, head_dim=16, num_local_experts=6, num_experts_per_tok=2,
+                            sliding_window=8, rope_parameters=yarn(10000.0, 4.0, 32))
+    randomise(model, 3)
+    state = dict(model.state_dict())
+    packed = {}
+    for layer in range(config.num_hidden_layers):
+        for matrix in ("gate_up_proj", "down_proj"):
+            name = f"model.layers.{layer}.mlp.experts.{matrix}"
+            parameter = model.get_parameter(name)
+            codes, exponents = quantise_mxfp4(parameter.data.transpose(1, 2).contiguous())
+            parameter.data = dequantise_mxfp4(codes, exponents).transpose(1, 2).contiguous()
+            packed[layer, matrix] = codes, exponents
+            del state[name]
+            state[name + "_blocks"] = codes[..., 0::2] | codes[..., 1::2] << 4
+            state[name + "_scales"] = exponents
+    spelled = config.to_dict()
+    spelled["quantization_config"] = {"quant_method": "mxfp4"}
+    tokens = prompt(3, 30, 96)
+    write("gpt_oss_mxfp4", model, tokens, state, spelled)
+    write_gpt_oss_gguf(config, state, packed)
+
+
+def ggml_mxfp4(codes, exponents):
+    """17-byte records: scale, then code j low and code j + 16 high."""
+    nibbles = codes[..., :16] | codes[..., 16:] << 4
+    records = torch.cat([exponents.unsqueeze(-1), nibbles], -1)
+    return records.reshape(*records.shape[:-2], -1).numpy()
+
+
+def write_gpt_oss_gguf(config, state, packed):
+    writer = gguf.GGUFWriter(DATA / "gpt_oss_mxfp4" / "model.gguf", "gpt-oss")
+    writer.add_name("golden gpt-oss")
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_expert_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_key_length(config.head_dim)
+    writer.add_value_length(config.head_dim)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_sliding_window(config.sliding_window)
+    writer.add_expert_count(config.num_local_experts)
+    writer.add_expert_used_count(config.num_experts_per_tok)
+    rope = config.rope_parameters
+    writer.add_rope_freq_base(rope["rope_theta"])
+    writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+    writer.add_rope_scaling_factor(rope["factor"])
+    writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+    plain = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
+    parts = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
+             "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
+             "post_attention_layernorm": "post_attention_norm", "mlp.router": "ffn_gate_inp"}
+    for layer in range(config.num_hidden_layers):
+        source, target = f"model.layers.{layer}.", f"blk.{layer}."
+        plain |= {source + a: target + b for a, b in parts.items()}
+        writer.add_tensor(target + "attn_sinks.weight", state[source + "self_attn.sinks"].numpy())
+        experts = source + "mlp.experts."
+        bias = state[experts + "gate_up_proj_bias"]
+        codes, exponents = packed[layer, "gate_up_proj"]
+        down = packed[layer, "down_proj"]
+        for name, code, exponent, offset in (
+                ("gate", codes[:, 0::2], exponents[:, 0::2], bias[:, 0::2]),
+                ("up", codes[:, 1::2], exponents[:, 1::2], bias[:, 1::2]),
+                ("down", *down, state[experts + "down_proj_bias"])):
+            writer.add_tensor(f"{target}ffn_{name}_exps.weight", ggml_mxfp4(code, exponent),
+                              raw_dtype=gguf.GGMLQuantizationType.MXFP4)
+            writer.add_tensor(f"{target}ffn_{name}_exps.bias", offset.contiguous().numpy())
+    for source, target in plain.items():
+        for kind in (".weight", ".bias"):
+            if source + kind in state:
+                writer.add_tensor(target + kind, state[source + kind].numpy())
+    finish(writer)
+
+
+def finish(writer):
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def llama(name, seed, **overrides):
+    config = LlamaConfig(attn_implementation="eager", max_position_embeddings=256, vocab_size=80,
+                         num_hidden_layers=2, **overrides)
+    model = LlamaForCausalLM(config).float().eval()
+    randomise(model, seed, 1.5)
+    state = dict(model.state_dict())
+    if config.tie_word_embeddings:
+        del state["lm_head.weight"]
+    write(name, model, prompt(seed, 24, 80), state, config.to_dict())
+    return config, state
+
+
+def permuted(weight, heads):
+    """GGUF llama files pair neighbours: row i of a head goes to 2i, row i + half to 2i + 1."""
+    half = weight.shape[0] // heads // 2
+    return weight.reshape(heads, 2, half, -1).transpose(1, 2).reshape(weight.shape).contiguous()
+
+
+def llama_tied():
+    config, state = llama("llama_tied", 4, hidden_size=48, intermediate_size=72, num_attention_heads=6,
+                          num_key_value_heads=2, tie_word_embeddings=True, rms_norm_eps=1e-5)
+    writer = gguf.GGUFWriter(DATA / "llama_tied" / "model.gguf", "llama")
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_rope_dimension_count(config.head_dim)
+    names = {"model.embed_tokens": "token_embd", "model.norm": "output_norm"}
+    parts = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
+             "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
+             "post_attention_layernorm": "ffn_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+             "mlp.down_proj": "ffn_down"}
+    for layer in range(config.num_hidden_layers):
+        names |= {f"model.layers.{layer}.{a}": f"blk.{layer}.{b}" for a, b in parts.items()}
+    for source, target in names.items():
+        weight = state[source + ".weight"]
+        if target.endswith("attn_q"):
+            weight = permuted(weight, config.num_attention_heads)
+        elif target.endswith("attn_k"):
+            weight = permuted(weight, config.num_key_value_heads)
+        writer.add_tensor(target + ".weight", weight.numpy())
+    finish(writer)
+
+
+def llama_untied():
+    llama("llama_untied", 5, hidden_size=40, intermediate_size=56, num_attention_heads=4, num_key_value_heads=4,
+          head_dim=12, tie_word_embeddings=False, attention_bias=True, mlp_bias=True, rms_norm_eps=1e-6)
+
+
+if __name__ == "__main__":
+    if transformers.__version__ != TRANSFORMERS:
+        raise SystemExit(f"needs transformers {TRANSFORMERS}, found {transformers.__version__}")
+    gpt_oss_window()
+    gpt_oss_heads()
+    gpt_oss_mxfp4()
+    llama_tied()
+    llama_untied()

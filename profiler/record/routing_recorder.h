@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Counts every routing decision per sequence, phase, layer and expert; ids and weights on request.
+#pragma once
+
+#include <cstdint>
+#include <unordered_set>
+#include <vector>
+
+#include "engine/trace.h"
+#include "profiler/runfile/run_writer.h"
+
+namespace moescope {
+
+struct RoutingOptions {
+    int experts = 0;        ///< routed experts of a layer
+    int topK = 0;           ///< experts a token chooses
+    int layers = 0;         ///< layers of the model, MoE or not
+    bool perToken = false;  ///< also keep each token's expert ids
+    bool weights = false;   ///< and their gate weights
+};
+
+/// Counts are kept per sequence because tests between groups of texts are only valid when whole
+/// sequences are resampled. A sequence ends when another begins, at drain() or at finish(); one
+/// that comes back after that throws Error, since its rows would replace the earlier ones.
+/// Rewound tokens count each time they are evaluated.
+class RoutingRecorder final : public RoutingSink {
+public:
+    /// The writer must outlive the recorder. Throws Error for options outside [1, 32767].
+    RoutingRecorder(RunWriter& writer, RoutingOptions options);
+
+    void onRouting(const StepInfo& step, int layer, int topK, std::span<const std::int32_t> experts,
+                   std::span<const float> weights) override;
+
+    /// Ends the current sequence and returns its rows instead of writing them, so that a caller
+    /// can commit them together with what they belong to (an evaluation item).
+    std::vector<AnyRow> drain();
+
+    /// Writes what is left and the quality row "routing_sum".
+    void finish();
+
+    std::int64_t assignments() const noexcept { return assignments_; }
+    /// tokens * top_k * MoE layers, counted from the steps and not from the ids.
+    std::int64_t expectedAssignments() const noexcept;
+
+private:
+    void beginSequence(std::int64_t sequence);
+    void countIds(std::size_t phase, int layer, std::span<const std::int32_t> experts);
+    void keepTokens(const StepInfo& step, int layer, int topK,
+                    std::span<const std::int32_t> experts, std::span<const float> weights);
+    std::vector<AnyRow> countRows() const;
+
+    RunWriter& writer_;
+    RoutingOptions options_;
+    std::vector<std::int64_t> counts_;        // (2 phases, n_layer, n_expert) of this sequence
+    std::vector<std::int64_t> layerTokens_;   // (n_layer) tokens routed in the whole run
+    std::vector<RoutingTokensRow> pending_;   // (n_layer) per-token rows being filled
+    std::vector<AnyRow> tokenRows_;           // full per-token rows of this sequence
+    std::unordered_set<std::int64_t> ended_;  // sequences whose counts are final
+    std::int64_t sequence_ = 0;
+    bool open_ = false;
+    std::int64_t callsSinceWrite_ = 0;
+    std::int64_t assignments_ = 0, rejected_ = 0;
+};
+
+}  // namespace moescope

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// One recorded run from start to finish: the file, its facts, the tracer and the routing recorder.
+#pragma once
+
+#include <exception>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "profiler/record/routing_recorder.h"
+#include "profiler/record/span_tracer.h"
+#include "profiler/runfile/run_writer.h"
+
+namespace moescope {
+
+struct RunFacts {
+    std::string kind;                       ///< "profile", "eval", "bench"
+    std::vector<std::string> command;       ///< argv
+    nlohmann::json model;                   ///< identity: name, files, hash, ...
+    nlohmann::json settings;                ///< every option that changes the result
+    bool synthetic = false;                 ///< the model's weights are random
+    std::optional<RoutingOptions> routing;  ///< absent for models without experts
+    int bandwidthThreads = 0;               ///< > 0: measure the read bandwidth first (below 1 s)
+};
+
+/// Created before the model runs; `record` runs the work and writes the right ending. When it is
+/// destroyed without finish(), the run is marked failed.
+class RunRecorder {
+public:
+    /// Throws Error as RunWriter does; Resume also when the run is of another kind.
+    RunRecorder(const std::filesystem::path& path, const RunFacts& facts,
+                RunWriter::Mode mode = RunWriter::Mode::Create, bool overwrite = false);
+    ~RunRecorder();
+    RunRecorder(const RunRecorder&) = delete;
+    RunRecorder& operator=(const RunRecorder&) = delete;
+
+    RunWriter& writer() noexcept { return writer_; }
+    TraceSink* trace() noexcept { return tracer_.get(); }
+    /// Null for models without experts, as Session::setRouting expects.
+    RoutingSink* routing() noexcept { return routing_.get(); }
+    RoutingRecorder* routingRecorder() noexcept { return routing_.get(); }
+    const SpanTracer& tracer() const noexcept { return *tracer_; }
+    const RunClock& clock() const noexcept { return clock_; }
+
+    /// Runs `body`, then finish(Done). Interrupted and every other exception finish the run with
+    /// that status and pass on.
+    template <typename Body>
+    void record(Body&& body) {
+        try {
+            body();
+        } catch (...) {
+            finishAfter(std::current_exception());
+            throw;
+        }
+        finish(RunStatus::Done);
+    }
+
+    /// Writes the last rows, the quality of the measurement, peak memory and the status.
+    void finish(RunStatus status, const std::string& error = {});
+
+private:
+    struct Start {
+        std::int64_t step = 0, ns = 0;
+    };
+    static Start startOf(const std::filesystem::path& path, const RunFacts& facts,
+                         RunWriter::Mode mode);
+    RunRecorder(const std::filesystem::path& path, const RunFacts& facts, RunWriter::Mode mode,
+                bool overwrite, Start start);
+    void writeFacts(const RunFacts& facts, bool resumed);
+    void finishAfter(const std::exception_ptr& cause) noexcept;
+
+    RunWriter writer_;
+    RunClock clock_;
+    std::unique_ptr<SpanTracer> tracer_;
+    std::unique_ptr<RoutingRecorder> routing_;
+    bool finished_ = false;
+};
+
+}  // namespace moescope

@@ -50,7 +50,11 @@ struct TensorView {
     bool empty() const noexcept { return data == nullptr; }
     std::int64_t cols() const noexcept { return rank > 0 ? shape[static_cast<std::size_t>(rank - 1)] : 0; }
     std::int64_t rows() const noexcept { return rank > 1 ? shape[static_cast<std::size_t>(rank - 2)] : 1; }
-    std::int64_t stack() const noexcept { return rank > 2 ? shape[static_cast<std::size_t>(rank - 3)] : 1; }
+    /// Matrices in the stack; the two outer dimensions of a rank-4 tensor count as one.
+    std::int64_t stack() const noexcept {
+        if (rank > 3) return shape[0] * shape[1];
+        return rank > 2 ? shape[0] : 1;
+    }
     std::int64_t elements() const noexcept { return stack() * rows() * cols(); }
 
     /// One matrix of a stack, as a rank-2 view. index in [0, stack()).

@@ -35,9 +35,9 @@ std::uint64_t TensorTable::place(TensorView& t, std::uint64_t base, std::uint64_
                     std::to_string(dtypeInfo(t.type).blockWeights) + " as " +
                     std::string(dtypeInfo(t.type).name) + " needs");
     }
-    // The outermost of four dimensions would be a stack of stacks, which no model format uses.
-    if (t.rank == 4 && t.shape[0] != 1) {
-        throw Error(what + " has shape " + shapeText(t) + "; four dimensions are not supported");
+    // stack() multiplies two stored numbers when there are four dimensions (MXFP4 blocks).
+    if (t.rank == 4 && product(t.shape[0], t.shape[1]) < 0) {
+        throw Error(what + " has the impossible shape " + shapeText(t));
     }
     const std::int64_t size = product(product(*bytes, t.rows()), t.stack());
     // The number of weights must fit as well: it exceeds the bytes for 4-bit formats.

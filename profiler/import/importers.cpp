@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "profiler/import/importers.h"
+
+#include <array>
+#include <system_error>
+
+#include "engine/core/error.h"
+#include "profiler/record/machine.h"
+
+namespace moescope {
+namespace {
+
+constexpr std::array<Importer, 1> kImporters{{
+    {"fingerprint", "per-token routing of gpt-oss-20b, GPT-OSS-MoE-ExpertFingerprinting JSON",
+     importFingerprint},
+}};
+
+const Importer& importerNamed(const std::string& kind) {
+    for (const Importer& importer : kImporters) {
+        if (importer.kind == kind) return importer;
+    }
+    std::string known;
+    for (const Importer& importer : kImporters) {
+        known += (known.empty() ? "" : ", ") + std::string(importer.kind);
+    }
+    throw UsageError("unknown kind of import \"" + kind + "\"", "known kinds: " + known);
+}
+
+void writeRun(const ImportRequest& request, const Importer& importer) {
+    RunWriter writer(request.out, RunWriter::Mode::Create, request.overwrite);
+    writer.setMeta("kind", "import");
+    writer.setMeta("command", nlohmann::json(request.command));
+    writer.setMeta("build", buildFacts());
+    writer.setMeta("degradation", "imported");
+    writer.setMeta("settings", nlohmann::json{{"importer", request.kind}});
+    importer.run(request.files, writer, request.stop);
+    writer.finish(RunStatus::Done);
+}
+
+}  // namespace
+
+std::span<const Importer> importers() noexcept {
+    return kImporters;
+}
+
+void importFiles(const ImportRequest& request) {
+    const Importer& importer = importerNamed(request.kind);
+    if (request.files.empty()) throw UsageError("no files to import");
+    std::error_code ignored;
+    // Only what this call created may be removed when it fails.
+    const bool existed = std::filesystem::exists(request.out, ignored);
+    try {
+        writeRun(request, importer);
+    } catch (...) {
+        if (!existed) std::filesystem::remove(request.out, ignored);
+        throw;
+    }
+}
+
+}  // namespace moescope

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one Tokenizer: special tokens, normalisation, pre-tokeniser and BPE in order. The readers of
+// GGUF, tokenizer.json and .tiktoken only fill TokenizerData.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/text/bpe.h"
+#include "engine/text/pretokenizer.h"
+#include "engine/text/tokenizer.h"
+
+namespace moescope::text {
+
+struct TokenizerData {
+    std::string origin;  ///< file name, for error messages
+    const PreTokenizer* preTokenizer = nullptr;
+    Vocabulary vocabulary;
+    /// Further names of Control tokens ("<|reserved_200018|>" is also "<|endofprompt|>").
+    std::vector<std::pair<std::string, TokenId>> aliases;
+    bool nfc = false;
+    std::optional<TokenId> bos;
+    bool addBos = false;
+    std::vector<TokenId> endOfText;
+    std::string chatTemplate;
+};
+
+/// Adds the tokens known by name to end a reply (<|return|>, <|im_end|>, ...) to data.endOfText and
+/// removes repeats. Throws Error when an id is outside the vocabulary.
+std::unique_ptr<Tokenizer> makeTokenizer(TokenizerData data);
+
+}  // namespace moescope::text

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Harmony, the conversation format of gpt-oss: the reading side.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/text/chat.h"
+#include "engine/text/reply_text.h"
+
+namespace moescope::text {
+
+/// Ids of the control tokens, looked up by name in the tokenizer at hand.
+struct HarmonyTokens {
+    TokenId start, end, message, channel;
+    TokenId finish;  ///< <|return|>
+    TokenId call, constrain;
+};
+
+/// Takes any sequence of tokens: what cannot be part of a message is left out, never an error.
+/// A new <|start|> or <|channel|> inside a message ends that message, so that reasoning of a model
+/// that forgot <|end|> does not run into its answer.
+class HarmonyParser final : public ReplyParser {
+public:
+    /// `tokenizer` must outlive the parser. The stream is taken to begin where the prompt that
+    /// `options` makes ends.
+    HarmonyParser(const Tokenizer& tokenizer, const HarmonyTokens& tokens,
+                  const ChatOptions& options);
+
+    std::string feed(TokenId token) override;
+    const std::string& channel() const noexcept override { return channel_; }
+    bool finished() const noexcept override { return finished_; }
+    std::vector<ChatMessage> finish() override;
+
+private:
+    enum class State : std::uint8_t { Between, Author, Channel, Constrain, Content };
+
+    std::string feedControl(TokenId token);
+    bool ends(TokenId token) const noexcept;
+    void openHeader(State state);
+    void openContent();
+    std::string closeContent();
+    void takeWords(const std::string& words, bool channelPart);
+
+    const Tokenizer& tokenizer_;
+    HarmonyTokens tokens_;
+    State state_ = State::Between;
+    std::string author_, channelPart_, constrainPart_;  // the header so far
+    bool constrained_ = false;
+    ChatMessage current_;
+    std::string channel_;
+    ReplyText text_;
+    std::vector<ChatMessage> messages_;
+    bool finished_ = false;
+};
+
+}  // namespace moescope::text

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tokenizer a checkpoint carries: GGUF keys, or tokenizer.json beside the weights.
+#include <unordered_map>
+
+#include "engine/core/error.h"
+#include "engine/formats/checkpoint.h"
+#include "engine/text/bpe_tokenizer.h"
+#include "engine/text/tokenizer.h"
+#include "engine/text/vocabulary_builder.h"
+
+namespace moescope {
+namespace {
+
+using nlohmann::json;
+using namespace text;
+
+// llama.h, enum llama_token_type; any other value is a token that text never produces. Doubles,
+// because numberArray gives doubles.
+constexpr double kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4;
+
+class GgufReader {
+public:
+    explicit GgufReader(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {
+        data_.origin = checkpoint.path().string();
+    }
+
+    std::unique_ptr<Tokenizer> read() {
+        const std::string model = string("tokenizer.ggml.model");
+        if (model.empty()) return nullptr;
+        if (model != "gpt2")
+            fail("tokenizer model '" + model + "' is not supported", "byte-level BPE ('gpt2') is");
+        findSplit();
+        readTokens();
+        readMerges();
+        data_.bos = id("tokenizer.ggml.bos_token_id");
+        data_.addBos = data_.bos.has_value() && boolean("tokenizer.ggml.add_bos_token");
+        for (const char* key : {"eos", "eot", "eom"})
+            if (const auto end = id(std::string("tokenizer.ggml.") + key + "_token_id"))
+                data_.endOfText.push_back(*end);
+        data_.chatTemplate = string("tokenizer.chat_template");
+        return makeTokenizer(std::move(data_));
+    }
+
+private:
+    [[noreturn]] void fail(const std::string& cause, std::string hint = {}) const {
+        throw Error(data_.origin + ": " + cause, std::move(hint));
+    }
+
+    const json* value(const std::string& key) const {
+        const auto found = checkpoint_.config().find(key);
+        return found == checkpoint_.config().end() ? nullptr : &*found;
+    }
+    std::string string(const std::string& key) const {
+        const json* v = value(key);
+        return v != nullptr && v->is_string() ? v->get<std::string>() : std::string();
+    }
+    bool boolean(const std::string& key) const {
+        const json* v = value(key);
+        return v != nullptr && v->is_boolean() && v->get<bool>();
+    }
+    std::optional<TokenId> id(const std::string& key) const {
+        const json* v = value(key);
+        if (v == nullptr || !v->is_number_integer()) return std::nullopt;
+        const auto number = v->get<std::int64_t>();
+        if (number < 0 || number >= static_cast<std::int64_t>(data_.vocabulary.tokens.size()))
+            fail(key + " " + std::to_string(number) + " is outside the vocabulary");
+        return static_cast<TokenId>(number);
+    }
+
+    void findSplit() {
+        const std::string name = string("tokenizer.ggml.pre");
+        data_.preTokenizer = findPreTokenizer(name);
+        if (data_.preTokenizer == nullptr)
+            fail(name.empty() ? "no pre-tokenizer is named (tokenizer.ggml.pre)"
+                              : "unknown pre-tokenizer '" + name + "'",
+                 "known are gpt-2, gpt-4o, qwen2 and smollm");
+        // GGUF does not record these two; they belong to the tokenizers of those names.
+        data_.nfc = data_.preTokenizer->name == "qwen2";
+        data_.vocabulary.ignoreMerges = data_.preTokenizer->name == "gpt-4o";
+    }
+
+    void readTokens() {
+        tokens_ = checkpoint_.stringArray("tokenizer.ggml.tokens");
+        if (tokens_.empty()) fail("the vocabulary (tokenizer.ggml.tokens) is missing");
+        const auto types = checkpoint_.numberArray("tokenizer.ggml.token_type");
+        if (!types.empty() && types.size() != tokens_.size())
+            fail("tokenizer.ggml.token_type has " + std::to_string(types.size()) + " entries for " +
+                 std::to_string(tokens_.size()) + " tokens");
+        VocabularyBuilder builder(data_.vocabulary, data_.origin, tokens_.size());
+        for (std::size_t i = 0; i < tokens_.size(); ++i) {
+            const auto number = static_cast<std::int64_t>(i);
+            const double type = types.empty() ? kNormal : types[i];
+            if (type == kNormal) {
+                builder.putLetters(number, tokens_[i]);
+                byLetters_.emplace(std::string(tokens_[i]), static_cast<TokenId>(i));
+            } else {
+                const bool special = type == kControl || type == kUnknown;
+                builder.put(number, std::string(tokens_[i]),
+                            special                ? TokenKind::Control
+                            : type == kUserDefined ? TokenKind::Added
+                                                   : TokenKind::Unused);
+            }
+        }
+    }
+
+    void readMerges() {
+        const auto merges = checkpoint_.stringArray("tokenizer.ggml.merges");
+        if (merges.empty()) fail("the merges (tokenizer.ggml.merges) are missing");
+        const auto find = [&](const std::string& letters) -> std::optional<TokenId> {
+            const auto found = byLetters_.find(letters);
+            if (found == byLetters_.end()) return std::nullopt;
+            return found->second;
+        };
+        data_.vocabulary.merges.reserve(merges.size());
+        for (std::size_t i = 0; i < merges.size(); ++i) {
+            const auto [left, right] = splitMerge(merges[i], i, data_.origin);
+            data_.vocabulary.merges.push_back(resolveMerge(left, right, i, data_.origin, find));
+        }
+    }
+
+    const Checkpoint& checkpoint_;
+    TokenizerData data_;
+    std::vector<std::string_view> tokens_;
+    std::unordered_map<std::string, TokenId> byLetters_;
+};
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> tokenizerFromCheckpoint(const Checkpoint& checkpoint) {
+    if (checkpoint.layout() == CheckpointLayout::Gguf) return GgufReader(checkpoint).read();
+    const auto& path = checkpoint.path();
+    const auto folder = std::filesystem::is_directory(path) ? path : path.parent_path();
+    const auto file = folder / "tokenizer.json";
+    return std::filesystem::exists(file) ? tokenizerFromJson(file) : nullptr;
+}
+
+}  // namespace moescope

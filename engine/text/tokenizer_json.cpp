@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+// Hugging Face's tokenizer.json, with the files beside it that name bos, eos and the chat template.
+#include <nlohmann/json.hpp>
+
+#include "engine/core/error.h"
+#include "engine/core/file.h"
+#include "engine/text/bpe_tokenizer.h"
+#include "engine/text/tokenizer.h"
+#include "engine/text/vocabulary_builder.h"
+
+namespace moescope {
+namespace {
+
+using nlohmann::json;
+using namespace text;
+
+constexpr std::uint64_t kMaxFile = 512ULL << 20;
+
+/// Member `key`, or null when absent.
+const json& member(const json& object, const char* key) {
+    static const json null;
+    if (!object.is_object()) return null;
+    const auto found = object.find(key);
+    return found == object.end() ? null : *found;
+}
+
+bool flag(const json& object, const char* key, bool otherwise) {
+    const json& value = member(object, key);
+    return value.is_boolean() ? value.get<bool>() : otherwise;
+}
+
+std::string textOf(const json& object, const char* key) {
+    const json& value = member(object, key);
+    return value.is_string() ? value.get<std::string>() : std::string();
+}
+
+std::int64_t integerOf(const json& value, const std::string& what) {
+    if (!value.is_number_integer()) throw Error(what + " is not an integer");
+    return value.get<std::int64_t>();
+}
+
+/// Members of a Sequence (nested ones too), or the single component itself.
+void flatten(const json& component, const char* listKey, std::vector<const json*>& out) {
+    if (component.is_null()) return;
+    if (textOf(component, "type") != "Sequence") {
+        out.push_back(&component);
+        return;
+    }
+    for (const json& part : member(component, listKey)) flatten(part, listKey, out);
+}
+
+class JsonReader {
+public:
+    JsonReader(const json& document, const std::string& origin, TokenizerData& data)
+        : document_(document), origin_(origin), data_(data) {}
+
+    void read() {
+        checkModel();
+        readVocabulary();
+        readMerges();
+        readAddedTokens();
+        readNormalizer();
+        data_.preTokenizer = findSplit();
+        readPostProcessor();
+    }
+
+private:
+    [[noreturn]] void fail(const std::string& cause, std::string hint = {}) const {
+        throw Error(origin_ + ": " + cause, std::move(hint));
+    }
+
+    void checkModel() const {
+        const json& model = member(document_, "model");
+        if (!model.is_object()) fail("not a tokenizer.json (no model)");
+        const std::string type = textOf(model, "type");
+        if (!type.empty() && type != "BPE")
+            fail("tokenizer model '" + type + "' is not supported", "byte-level BPE is");
+        if (flag(model, "byte_fallback", false))
+            fail("BPE with byte fallback (SentencePiece) is not supported", "byte-level BPE is");
+        for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"})
+            if (!textOf(model, key).empty())
+                fail(std::string("BPE with ") + key + " is not supported");
+        const json& dropout = member(model, "dropout");
+        if (dropout.is_number() && dropout.get<double>() != 0.0)
+            fail("BPE dropout is not supported");
+    }
+
+    void readVocabulary() {
+        const json& model = document_["model"];
+        const json& vocab = member(model, "vocab");
+        if (!vocab.is_object() || vocab.empty()) fail("the vocabulary is missing");
+        const std::size_t entries = vocab.size() + member(document_, "added_tokens").size();
+        builder_ = std::make_unique<VocabularyBuilder>(data_.vocabulary, origin_, entries);
+        for (const auto& [letters, id] : vocab.items())
+            builder_->putLetters(integerOf(id, origin_ + ": a token id"), letters);
+        data_.vocabulary.ignoreMerges = flag(model, "ignore_merges", false);
+    }
+
+    void readMerges() {
+        const json& vocab = document_["model"]["vocab"];
+        const json& merges = member(document_["model"], "merges");
+        if (!merges.is_array()) fail("the merges are missing");
+        const auto find = [&](const std::string& letters) -> std::optional<TokenId> {
+            const auto found = vocab.find(letters);
+            if (found == vocab.end()) return std::nullopt;
+            return found->get<TokenId>();
+        };
+        data_.vocabulary.merges.reserve(merges.size());
+        for (std::size_t i = 0; i < merges.size(); ++i) {
+            const auto [left, right] = mergePair(merges[i], i);
+            data_.vocabulary.merges.push_back(resolveMerge(left, right, i, origin_, find));
+        }
+    }
+
+    /// "a b" (old files) or ["a", "b"].
+    std::pair<std::string_view, std::string_view> mergePair(const json& merge,
+                                                            std::size_t number) const {
+        if (merge.is_string())
+            return splitMerge(merge.get_ref<const std::string&>(), number, origin_);
+        if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string())
+            return {merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>()};
+        fail("merge " + std::to_string(number) + " is not two tokens");
+    }
+
+    void readAddedTokens() {
+        const json& added = member(document_, "added_tokens");
+        if (!added.is_null() && !added.is_array()) fail("added_tokens is not a list");
+        for (const json& token : added) {
+            const std::string content = textOf(token, "content");
+            if (content.empty()) fail("an added token has no content");
+            for (const char* key : {"single_word", "lstrip", "rstrip"})
+                if (flag(token, key, false))
+                    fail("added token '" + content + "' uses " + key + ", which is not supported");
+            builder_->put(integerOf(member(token, "id"), origin_ + ": the id of '" + content + "'"),
+                          content,
+                          flag(token, "special", false) ? TokenKind::Control : TokenKind::Added);
+        }
+    }
+
+    void readNormalizer() {
+        std::vector<const json*> parts;
+        flatten(member(document_, "normalizer"), "normalizers", parts);
+        for (const json* part : parts) {
+            const std::string type = textOf(*part, "type");
+            if (type != "NFC") fail("normalizer '" + type + "' is not supported", "NFC is");
+            data_.nfc = true;
+        }
+    }
+
+    const PreTokenizer* findSplit() const {
+        std::vector<const json*> parts;
+        flatten(member(document_, "pre_tokenizer"), "pretokenizers", parts);
+        const json* last = parts.empty() ? nullptr : parts.back();
+        const bool byteLevel = last != nullptr && textOf(*last, "type") == "ByteLevel";
+        if (byteLevel && flag(*last, "add_prefix_space", true))
+            fail("pre-tokenizer ByteLevel with add_prefix_space is not supported");
+        const bool gpt2Pattern = byteLevel && flag(*last, "use_regex", true);
+        const PreTokenizer* found = nullptr;
+        if (byteLevel && parts.size() == 1 && gpt2Pattern) found = findPreTokenizer("gpt2");
+        if (byteLevel && parts.size() == 2) {
+            const json& first = *parts[0];
+            const std::string type = textOf(first, "type");
+            if (type == "Digits" && flag(first, "individual_digits", false) && gpt2Pattern)
+                found = findPreTokenizer("smollm");
+            if (type == "Split" && textOf(first, "behavior") == "Isolated" &&
+                !flag(first, "invert", false) && !gpt2Pattern)
+                found = findPreTokenizerByPattern(textOf(member(first, "pattern"), "Regex"));
+        }
+        if (found == nullptr)
+            fail("unknown pre-tokenizer " + dumpJson(member(document_, "pre_tokenizer")),
+                 "known are those of gpt2, gpt-4o (o200k), qwen2 and smollm");
+        return found;
+    }
+
+    /// A template that begins with a special token: the model was trained with a leading bos.
+    void readPostProcessor() {
+        std::vector<const json*> parts;
+        flatten(member(document_, "post_processor"), "processors", parts);
+        for (const json* part : parts) {
+            const json& single = member(*part, "single");
+            if (textOf(*part, "type") != "TemplateProcessing" || !single.is_array() ||
+                single.empty())
+                continue;
+            const std::string name = textOf(member(single[0], "SpecialToken"), "id");
+            for (const json& token : member(document_, "added_tokens")) {
+                if (name.empty() || textOf(token, "content") != name) continue;
+                data_.bos = token["id"].get<TokenId>();
+                data_.addBos = true;
+            }
+        }
+    }
+
+    const json& document_;
+    const std::string& origin_;
+    TokenizerData& data_;
+    std::unique_ptr<VocabularyBuilder> builder_;
+};
+
+std::optional<TokenId> idOf(const TokenizerData& data, const std::string& token) {
+    for (std::size_t i = 0; i < data.vocabulary.tokens.size(); ++i)
+        if (data.vocabulary.tokens[i] == token && data.vocabulary.kinds[i] != TokenKind::Unused)
+            return static_cast<TokenId>(i);
+    return std::nullopt;
+}
+
+/// "<s>" or {"content": "<s>", ...}.
+std::string tokenName(const json& config, const char* key) {
+    const json& value = member(config, key);
+    return value.is_object() ? textOf(value, "content") : textOf(config, key);
+}
+
+/// One template, or a list of named ones of which "default" counts.
+std::string chatTemplateOf(const json& config) {
+    const json& value = member(config, "chat_template");
+    if (value.is_string()) return value.get<std::string>();
+    for (const json& entry : value.is_array() ? value : json::array())
+        if (textOf(entry, "name") == "default") return textOf(entry, "template");
+    return {};
+}
+
+void readTokenizerConfig(const std::filesystem::path& path, TokenizerData& data) {
+    const json config = parseJson(readFile(path, kMaxFile), path.string());
+    if (const auto id = idOf(data, tokenName(config, "bos_token"))) data.bos = id;
+    if (const auto id = idOf(data, tokenName(config, "eos_token"))) data.endOfText.push_back(*id);
+    data.addBos = flag(config, "add_bos_token", data.addBos) && data.bos.has_value();
+    data.chatTemplate = chatTemplateOf(config);
+}
+
+void readGenerationConfig(const std::filesystem::path& path, TokenizerData& data) {
+    const json config = parseJson(readFile(path, kMaxFile), path.string());
+    const json& eos = member(config, "eos_token_id");
+    const auto add = [&](const json& id) {
+        const std::int64_t value = integerOf(id, path.string() + ": eos_token_id");
+        const auto count = static_cast<std::int64_t>(data.vocabulary.tokens.size());
+        if (value < 0 || value >= count)
+            throw Error(path.string() + ": eos_token_id " + std::to_string(value) +
+                        " is outside the vocabulary");
+        data.endOfText.push_back(static_cast<TokenId>(value));
+    };
+    if (eos.is_array())
+        for (const json& id : eos) add(id);
+    else if (!eos.is_null())
+        add(eos);
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> tokenizerFromJson(const std::filesystem::path& tokenizerJson) {
+    TokenizerData data;
+    data.origin = tokenizerJson.string();
+    {
+        const json document = parseJson(readFile(tokenizerJson, kMaxFile), data.origin);
+        JsonReader(document, data.origin, data).read();
+    }
+    const auto folder = tokenizerJson.parent_path();
+    if (const auto path = folder / "tokenizer_config.json"; std::filesystem::exists(path))
+        readTokenizerConfig(path, data);
+    if (const auto path = folder / "chat_template.jinja"; std::filesystem::exists(path))
+        data.chatTemplate = readFile(path, kMaxFile);
+    if (const auto path = folder / "generation_config.json"; std::filesystem::exists(path))
+        readGenerationConfig(path, data);
+    return makeTokenizer(std::move(data));
+}
+
+}  // namespace moescope

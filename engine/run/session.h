@@ -66,6 +66,7 @@ public:
     void setTrace(TraceSink* sink) noexcept { trace_ = sink; }
     void setRouting(RoutingSink* sink) noexcept { routing_ = sink; }
     void setStop(const StopFlag* stop) noexcept { stop_ = stop; }
+    TraceSink* trace() const noexcept { return trace_; } ///< for operations between steps (sampling)
 
     /// Empties the cache; `id` labels what the sinks are told from now on.
     void beginSequence(std::int64_t id);

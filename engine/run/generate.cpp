@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/run/generate.h"
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+
+#include "engine/core/error.h"
+
+namespace moescope {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+std::int64_t nanosecondsSince(Clock::time_point start) {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
+}
+
+TokenId choose(Sampler& sampler, std::span<const float> logits, TraceSink* trace) {
+    if (trace == nullptr) return sampler.sample(logits);
+    trace->opBegin(Op::Sample, -1);
+    OpWork work;
+    work.bytes = logits.size_bytes();
+    work.kernel = "sampler";
+    try {
+        const TokenId token = sampler.sample(logits);
+        trace->opEnd(work);
+        return token;
+    } catch (...) {
+        trace->opEnd(work);
+        throw;
+    }
+}
+
+/// Why the token just generated is the last one; nothing when it is not.
+bool finished(const Session& session, const GenerateOptions& options, Generation& result) {
+    const auto& stops = options.stopTokens;
+    if (std::find(stops.begin(), stops.end(), result.tokens.back()) != stops.end()) {
+        result.reason = FinishReason::StopToken;
+        return true;
+    }
+    if (result.tokens.size() >= static_cast<std::size_t>(options.maxTokens)) {
+        result.reason = FinishReason::Length;
+        return true;
+    }
+    if (session.position() >= session.maxContext()) {
+        result.reason = FinishReason::ContextFull;
+        return true;
+    }
+    return false;
+}
+
+}  // namespace
+
+std::string_view finishReasonName(FinishReason reason) noexcept {
+    switch (reason) {
+        case FinishReason::StopToken:
+            return "stop";
+        case FinishReason::Length:
+            return "length";
+        case FinishReason::ContextFull:
+            return "context";
+        case FinishReason::Caller:
+            return "caller";
+        case FinishReason::Interrupted:
+            break;
+    }
+    return "interrupted";
+}
+
+double Generation::prefillTokensPerSecond() const noexcept {
+    return firstTokenNs > 0 ? promptTokens * 1e9 / static_cast<double>(firstTokenNs) : 0.0;
+}
+
+double Generation::decodeTokensPerSecond() const noexcept {
+    const auto total = std::accumulate(tokenNs.begin(), tokenNs.end(), std::int64_t{0});
+    return total > 0 ? static_cast<double>(tokenNs.size()) * 1e9 / static_cast<double>(total) : 0.0;
+}
+
+Generation generate(Session& session, std::span<const TokenId> prompt,
+                    const GenerateOptions& options, const TokenCallback& onToken) {
+    if (options.maxTokens < 1)
+        throw UsageError("the number of tokens to generate must be at least 1");
+    Sampler sampler(options.sampling);
+    Generation result;
+    result.promptTokens = static_cast<int>(prompt.size());
+    result.logitsHash = logitsHash({});
+    std::span<const TokenId> next = prompt;
+    TokenId last = 0;
+    try {
+        do {
+            const auto start = Clock::now();
+            const std::span<const float> logits = session.append(next);
+            last = choose(sampler, logits, session.trace());
+            const std::int64_t elapsed = nanosecondsSince(start);
+            (result.tokens.empty() ? result.firstTokenNs : result.tokenNs.emplace_back()) = elapsed;
+            result.logitsHash = (result.logitsHash ^ logitsHash(logits)) * 0x100000001B3ULL;
+            result.tokens.push_back(last);
+            next = std::span(&last, 1);
+            if (onToken && !onToken(last)) {
+                result.reason = FinishReason::Caller;
+                break;
+            }
+        } while (!finished(session, options, result));
+    } catch (const Interrupted&) {
+        result.reason = FinishReason::Interrupted;
+    }
+    return result;
+}
+
+}  // namespace moescope

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+// Embedding, projections, residual, routing, head; attention and feed-forward have their own files.
+#include "engine/backend/cpu/cpu_backend.h"
+
+#include <cassert>
+#include <cmath>
+#include <map>
+#include <mutex>
+#include <tuple>
+
+#include "engine/backend/cpu/products.h"
+#include "engine/backend/rope_rotation.h"
+#include "engine/backend/routing_rule.h"
+#include "engine/core/error.h"
+
+namespace moescope::cpu {
+namespace {
+
+bool sameRope(const RopeSpec& a, const RopeSpec& b) {
+    const auto key = [](const RopeSpec& r) {
+        return std::tie(r.theta, r.yarn, r.factor, r.betaFast, r.betaSlow, r.originalContext,
+                        r.truncate, r.attentionFactor);
+    };
+    return key(a) == key(b);
+}
+
+CpuState& own(BackendState& s) {
+    return static_cast<CpuState&>(s);
+}
+const CpuState& own(const BackendState& s) {
+    return static_cast<const CpuState&>(s);
+}
+
+/// to (rows) += or = values + bias, bias empty or indexed from firstRow.
+void storeRows(float* to, const float* values, std::span<const float> bias, std::int64_t firstRow,
+               int rows) {
+    for (int r = 0; r < rows; ++r) {
+        to[r] = values[r] + (bias.empty() ? 0.0F : bias[static_cast<std::size_t>(firstRow + r)]);
+    }
+}
+
+}  // namespace
+
+std::string_view kernelName(const Kernels& kernels, PackedFormat format, bool vector) {
+    static std::mutex mutex;
+    static std::map<std::tuple<std::string_view, PackedFormat, bool>, std::string> names;
+    const std::lock_guard lock(mutex);
+    std::string& name = names[{kernels.name, format, vector}];
+    if (name.empty()) {
+        name = std::string(packedInfo(format).name) + (vector ? "_gemv_" : "_gemm_") +
+               std::string(kernels.name);
+    }
+    return name;
+}
+
+CpuBackend::CpuBackend(const BoundModel& model, const Checkpoint& checkpoint,
+                       const CpuOptions& options)
+    : spec_(model.spec),
+      weights_(model.weights),
+      kernels_(chooseKernels(options.target)),
+      pool_(options.threads),
+      packed_(model, checkpoint, pool_) {
+    for (std::size_t i = 0; i < spec_.layers.size(); ++i) {
+        std::size_t found = 0;
+        while (found < i && !sameRope(spec_.layers[found].rope, spec_.layers[i].rope)) ++found;
+        if (found == i) ropes_.push_back(ropeTable(spec_.layers[i].rope, spec_.headDim));
+        ropeOf_.push_back(found == i ? ropes_.size() - 1 : ropeOf_[found]);
+    }
+}
+
+std::string CpuBackend::description() const {
+    return "cpu " + std::string(kernels_.name) + ", " + std::to_string(pool_.size()) +
+           (pool_.size() == 1 ? " thread, exact" : " threads, exact");
+}
+
+std::uint64_t CpuBackend::stateBytes(int maxContext, int maxBatch) const {
+    return CpuState::bytes(spec_, pool_.size(), maxContext, maxBatch,
+                           static_cast<int>(ropes_.size()));
+}
+
+std::unique_ptr<BackendState> CpuBackend::newState(int maxContext, int maxBatch) const {
+    assert(maxContext > 0 && maxBatch > 0);
+    return std::make_unique<CpuState>(spec_, pool_.size(), maxContext, maxBatch,
+                                      static_cast<int>(ropes_.size()));
+}
+
+OpWork CpuBackend::finish(OpWork work, std::string_view kernel) const noexcept {
+    work.threads = pool_.size();
+    work.kernel = kernel;
+    return work;
+}
+
+StepShape CpuBackend::stepShape(const CpuState& s) const noexcept {
+    return {s.tokens, s.position, static_cast<int>(sizeof(float))};
+}
+
+OpWork CpuBackend::embed(BackendState& state, std::span<const TokenId> tokens, int position) const {
+    CpuState& s = own(state);
+    assert(!tokens.empty() && static_cast<int>(tokens.size()) <= s.shape.maxBatch);
+    assert(position >= 0 && position + static_cast<int>(tokens.size()) <= s.shape.maxContext);
+    s.tokens = static_cast<int>(tokens.size());
+    s.position = position;
+    const auto d = static_cast<std::size_t>(spec_.dModel);
+    const auto half = static_cast<std::size_t>(spec_.headDim / 2);
+    forTokens(s.tokens, [&](std::int64_t t, int) {
+        const std::span<float> x(s.hidden + static_cast<std::size_t>(t) * d, d);
+        dequantizeRow(weights_.embedding, 0, tokens[static_cast<std::size_t>(t)], x);
+        for (float& v : x) v *= spec_.embeddingScale;
+        if (spec_.position == PositionKind::Learned) {
+            std::vector<float> learned(d);
+            dequantizeRow(weights_.positions, 0, position + t, learned);
+            for (std::size_t i = 0; i < d; ++i) x[i] += learned[i];
+            return;
+        }
+        for (std::size_t r = 0; r < ropes_.size(); ++r) {
+            ropeAngles(ropes_[r], position + static_cast<int>(t),
+                       {s.cosines[r] + static_cast<std::size_t>(t) * half, half},
+                       {s.sines[r] + static_cast<std::size_t>(t) * half, half});
+        }
+    });
+    return finish(embedWork(spec_, weights_, stepShape(s)), "embed_rows");
+}
+
+void CpuBackend::normalize(std::span<const float> weight, std::span<const float> bias,
+                           const float* in, float* out, int width) const {
+    if (spec_.norm != NormKind::LayerNorm) {
+        const float offset = spec_.norm == NormKind::RmsPlusOne ? 1.0F : 0.0F;
+        kernels_.rmsNorm(in, weight.data(), offset, spec_.normEps, width, out);
+        return;
+    }
+    const auto n = static_cast<std::size_t>(width);
+    double mean = 0.0;
+    double squares = 0.0;
+    for (std::size_t i = 0; i < n; ++i) mean += in[i];
+    mean /= width;
+    for (std::size_t i = 0; i < n; ++i) squares += (in[i] - mean) * (in[i] - mean);
+    const double scale = 1.0 / std::sqrt(squares / width + spec_.normEps);
+    for (std::size_t i = 0; i < n; ++i) {
+        out[i] = static_cast<float>((in[i] - mean) * scale * weight[i] +
+                                    (bias.empty() ? 0.0F : bias[i]));
+    }
+}
+
+void CpuBackend::prepareNormed(CpuState& s, std::span<const float> weight,
+                               std::span<const float> bias) const {
+    const int d = spec_.dModel;
+    forTokens(s.tokens, [&](std::int64_t t, int) {
+        const float* x = s.hidden + t * d;
+        if (spec_.normPlace == NormPlace::Post) {
+            std::copy_n(x, d, s.normed.values(t));
+        } else {
+            normalize(weight, bias, x, s.normed.values(t), d);
+        }
+        kernels_.finishActivation(s.normed.layout, s.normed.row(t));
+    });
+}
+
+void CpuBackend::addResidual(CpuState& s, std::span<const float> postNorm) const {
+    const int d = spec_.dModel;
+    forTokens(s.tokens, [&](std::int64_t t, int) {
+        float* change = s.branch + t * d;
+        if (spec_.normPlace != NormPlace::Pre) normalize(postNorm, {}, change, change, d);
+        float* x = s.hidden + t * d;
+        for (int i = 0; i < d; ++i) x[i] += change[i];
+    });
+}
+
+OpWork CpuBackend::attentionInput(BackendState& state, int layer) const {
+    CpuState& s = own(state);
+    const PackedLayer& w = packed_.layers[static_cast<std::size_t>(layer)];
+    prepareNormed(s, w.attnNorm, w.attnNormBias);
+    const Product products[] = {{w.q.matrix(0)}, {w.k.matrix(0)}, {w.v.matrix(0)}};
+    float* const targets[] = {s.queries, s.keys, s.values};
+    const std::span<const float> biases[] = {w.qBias, w.kBias, w.vBias};
+    multiply(
+        s, products, s.normed, s.tokens,
+        [&](std::size_t p, std::int64_t firstRow, int rows, std::int64_t t, const float* values) {
+            storeRows(targets[p] + t * products[p].matrix.rows + firstRow, values, biases[p],
+                      firstRow, rows);
+        });
+    forTokens(s.tokens,
+              [&](std::int64_t t, int) { rotateAndStore(s, layer, static_cast<int>(t)); });
+    return finish(
+        attentionInputWork(spec_, weights_.layers[static_cast<std::size_t>(layer)], stepShape(s)),
+        kernelName(kernels_, w.q.first.format, s.tokens <= kVectorTokens));
+}
+
+OpWork CpuBackend::attentionOutput(BackendState& state, int layer) const {
+    CpuState& s = own(state);
+    const PackedLayer& w = packed_.layers[static_cast<std::size_t>(layer)];
+    forTokens(s.tokens, [&](std::int64_t t, int) {
+        kernels_.finishActivation(s.attended.layout, s.attended.row(t));
+    });
+    const Product products[] = {{w.o.matrix(0)}};
+    multiply(
+        s, products, s.attended, s.tokens,
+        [&](std::size_t, std::int64_t firstRow, int rows, std::int64_t t, const float* values) {
+            storeRows(s.branch + t * spec_.dModel + firstRow, values, w.oBias, firstRow, rows);
+        });
+    addResidual(s, w.postAttnNorm);
+    return finish(
+        attentionOutputWork(weights_.layers[static_cast<std::size_t>(layer)], stepShape(s)),
+        kernelName(kernels_, w.o.first.format, s.tokens <= kVectorTokens));
+}
+
+OpWork CpuBackend::route(BackendState& state, int layer) const {
+    CpuState& s = own(state);
+    const PackedLayer& w = packed_.layers[static_cast<std::size_t>(layer)];
+    assert(spec_.layers[static_cast<std::size_t>(layer)].mlp == MlpKind::Experts);
+    prepareNormed(s, w.ffnNorm, w.ffnNormBias);
+    const Product products[] = {{w.router.matrix(0)}};
+    multiply(
+        s, products, s.normed, s.tokens,
+        [&](std::size_t, std::int64_t firstRow, int rows, std::int64_t t, const float* values) {
+            storeRows(s.routerLogits + t * spec_.nExpert + firstRow, values, w.routerBias, firstRow,
+                      rows);
+        });
+    const auto k = static_cast<std::size_t>(spec_.topK);
+    const auto n = static_cast<std::size_t>(spec_.nExpert);
+    forTokens(s.tokens, [&](std::int64_t t, int) {
+        const auto i = static_cast<std::size_t>(t);
+        chooseExperts(spec_.routing, {s.routerLogits + i * n, n}, {s.experts + i * k, k},
+                      {s.gateWeights + i * k, k});
+    });
+    return finish(routeWork(weights_.layers[static_cast<std::size_t>(layer)], stepShape(s)),
+                  kernelName(kernels_, w.router.first.format, s.tokens <= kVectorTokens));
+}
+
+RoutingView CpuBackend::routing(const BackendState& state) const {
+    const CpuState& s = own(state);
+    const std::size_t count =
+        static_cast<std::size_t>(s.tokens) * static_cast<std::size_t>(spec_.topK);
+    return {{s.experts, count}, {s.gateWeights, count}};
+}
+
+OpWork CpuBackend::head(BackendState& state, int first, int count, std::span<float> logits) const {
+    CpuState& s = own(state);
+    assert(first >= 0 && count > 0 && first + count <= s.tokens);
+    assert(logits.size() >=
+           static_cast<std::size_t>(count) * static_cast<std::size_t>(spec_.vocab));
+    forTokens(count, [&](std::int64_t t, int) {
+        normalize(packed_.outputNorm, packed_.outputNormBias, s.hidden + (first + t) * spec_.dModel,
+                  s.normed.values(t), spec_.dModel);
+        kernels_.finishActivation(s.normed.layout, s.normed.row(t));
+    });
+    const Product products[] = {{packed_.head.matrix(0)}};
+    multiply(
+        s, products, s.normed, count,
+        [&](std::size_t, std::int64_t firstRow, int rows, std::int64_t t, const float* values) {
+            std::copy_n(values, rows, logits.data() + t * spec_.vocab + firstRow);
+        });
+    return finish(headWork(weights_, count),
+                  kernelName(kernels_, packed_.head.first.format, count <= kVectorTokens));
+}
+
+std::span<const float> CpuBackend::hidden(const BackendState& state) const {
+    const CpuState& s = own(state);
+    return {s.hidden, static_cast<std::size_t>(s.tokens) * static_cast<std::size_t>(spec_.dModel)};
+}
+
+}  // namespace moescope::cpu
+
+namespace moescope {
+
+std::unique_ptr<Backend> makeCpuBackend(const BoundModel& model, const Checkpoint& checkpoint,
+                                        const CpuOptions& options) {
+    if (options.numerics == Numerics::Fast) {
+        throw Error("the cpu back end has no fast numerics yet", "use --numerics exact");
+    }
+    return std::make_unique<cpu::CpuBackend>(model, checkpoint, options);
+}
+
+}  // namespace moescope

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// The fast CPU back end: packed weights, one kernel table, few large phases per layer.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/backend/backend.h"
+#include "engine/backend/cpu/cpu_state.h"
+#include "engine/backend/cpu/packed_model.h"
+#include "engine/backend/work.h"
+#include "engine/core/thread_pool.h"
+
+namespace moescope::cpu {
+
+/// Tokens that share one set of weights in the feed-forward: those routed to one expert, or all.
+struct FeedForwardJob {
+    std::int32_t expert = 0;
+    std::vector<std::int32_t> tokens;  ///< index within the step
+    std::vector<std::int32_t> slots;   ///< row of CpuState::inner
+    std::vector<float> weights;        ///< gate weight of each
+};
+
+class CpuBackend final : public Backend {
+public:
+    CpuBackend(const BoundModel& model, const Checkpoint& checkpoint, const CpuOptions& options);
+
+    std::string_view name() const noexcept override { return "cpu"; }
+    std::string description() const override;
+    int threads() const noexcept override { return pool_.size(); }
+    const ModelSpec& spec() const noexcept override { return spec_; }
+    std::uint64_t stateBytes(int maxContext, int maxBatch) const override;
+    std::unique_ptr<BackendState> newState(int maxContext, int maxBatch) const override;
+
+    OpWork embed(BackendState& s, std::span<const TokenId> tokens, int position) const override;
+    OpWork attentionInput(BackendState& s, int layer) const override;
+    OpWork attention(BackendState& s, int layer) const override;
+    OpWork attentionOutput(BackendState& s, int layer) const override;
+    OpWork route(BackendState& s, int layer) const override;
+    RoutingView routing(const BackendState& s) const override;
+    OpWork feedForward(BackendState& s, int layer) const override;
+    OpWork head(BackendState& s, int first, int count, std::span<float> logits) const override;
+    std::span<const float> hidden(const BackendState& s) const override;
+    std::unique_ptr<KvMark> mark(const BackendState& s, int position) const override;
+    void rewind(BackendState& s, const KvMark& mark) const override;
+
+private:
+    struct Product;
+    class RingMark;
+
+    OpWork finish(OpWork work, std::string_view kernel) const noexcept;
+    StepShape stepShape(const CpuState& s) const noexcept;
+    /// f(token, thread) for every token of [0, n): in parallel where that pays.
+    template <typename F>
+    void forTokens(int n, const F& f) const;
+    /// Epilogue(product, first row, rows, token, values): values (rows) f32 of one token.
+    template <typename Epilogue>
+    void multiply(CpuState& s, std::span<const Product> products, const ActivationRows& in, int n,
+                  const Epilogue& epilogue) const;
+    void normalize(std::span<const float> weight, std::span<const float> bias, const float* in,
+                   float* out, int width) const;
+    void prepareNormed(CpuState& s, std::span<const float> weight,
+                       std::span<const float> bias) const;
+    void addResidual(CpuState& s, std::span<const float> postNorm) const;
+    void rotateAndStore(CpuState& s, int layer, int token) const;
+    void attendBlock(CpuState& s, int layer, int thread, int token, int nTokens, int head,
+                     int nHeads) const;
+    std::vector<FeedForwardJob> jobsOf(const CpuState& s, int layer) const;
+    void expandJobs(CpuState& s, int layer, std::span<const FeedForwardJob> jobs) const;
+    void contractJobs(CpuState& s, int layer, std::span<const FeedForwardJob> jobs) const;
+    void expandTile(CpuState& s, int layer, const FeedForwardJob& job, std::int64_t tile,
+                    int thread) const;
+    /// Tile times the given rows into out (n, 32) f32; picks matVec or matMul.
+    void tileProduct(const PackedMatrix& w, std::int64_t tile, const ActivationLayout& layout,
+                     const std::byte* const* rows, int n, std::byte* panel, float* out) const;
+
+    ModelSpec spec_;
+    ModelWeights weights_;  // shapes for work counts; only the embedding's data is still read
+    const Kernels& kernels_;
+    mutable ThreadPool pool_;
+    PackedModel packed_;
+    std::vector<RopeTable> ropes_;     // distinct
+    std::vector<std::size_t> ropeOf_;  // (n_layer) index into ropes_
+};
+
+/// Static storage: "mxfp4_gemv_avx512_bf16".
+std::string_view kernelName(const Kernels& kernels, PackedFormat format, bool vector);
+
+}  // namespace moescope::cpu

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// Experts and dense MLP by one path: jobs (an expert and its tokens), expanded in one phase (gate,
+// up, activation) and contracted in a second (down, weighted sum). Both share out 32-row tiles;
+// each weight tile is read once for all tokens of its job.
+#include <algorithm>
+#include <cassert>
+
+#include "engine/backend/cpu/products.h"
+
+namespace moescope::cpu {
+namespace {
+
+CpuState& own(BackendState& s) {
+    return static_cast<CpuState&>(s);
+}
+
+/// Bias row of one matrix of a stack; null when there is none.
+const float* biasRow(const std::vector<float>& bias, std::int64_t expert, std::int64_t rows) {
+    return bias.empty() ? nullptr : bias.data() + expert * rows;
+}
+
+void addBias(float* tile, int n, const float* bias, int rows) {
+    if (bias == nullptr) return;
+    for (int j = 0; j < n; ++j) {
+        for (int r = 0; r < rows; ++r) tile[j * kTileRows + r] += bias[r];
+    }
+}
+
+}  // namespace
+
+std::vector<FeedForwardJob> CpuBackend::jobsOf(const CpuState& s, int layer) const {
+    std::vector<FeedForwardJob> jobs;
+    if (spec_.layers[static_cast<std::size_t>(layer)].mlp != MlpKind::Experts) {
+        FeedForwardJob& job = jobs.emplace_back();
+        for (int t = 0; t < s.tokens; ++t) {
+            job.tokens.push_back(t);
+            job.slots.push_back(t);
+            job.weights.push_back(1.0F);
+        }
+        return jobs;
+    }
+    std::vector<std::int32_t> jobOf(static_cast<std::size_t>(spec_.nExpert), -1);
+    for (int slot = 0; slot < s.tokens * spec_.topK; ++slot) {
+        std::int32_t& index = jobOf[static_cast<std::size_t>(s.experts[slot])];
+        if (index < 0) {
+            index = static_cast<std::int32_t>(jobs.size());
+            jobs.emplace_back().expert = s.experts[slot];
+        }
+        FeedForwardJob& job = jobs[static_cast<std::size_t>(index)];
+        job.tokens.push_back(slot / spec_.topK);
+        job.slots.push_back(slot);
+        job.weights.push_back(s.gateWeights[slot]);
+    }
+    // By expert, so that a token's sum has the same order in every step it could be part of.
+    std::sort(jobs.begin(), jobs.end(),
+              [](const auto& a, const auto& b) { return a.expert < b.expert; });
+    return jobs;
+}
+
+void CpuBackend::expandTile(CpuState& s, int layer, const FeedForwardJob& job, std::int64_t tile,
+                            int thread) const {
+    const PackedLayer& w = packed_.layers[static_cast<std::size_t>(layer)];
+    const bool gated = !w.gate.empty();
+    const PackedMatrix up = w.up.matrix(job.expert);
+    const std::int64_t firstRow = tile * kTileRows;
+    const auto rows = static_cast<int>(std::min<std::int64_t>(kTileRows, up.rows - firstRow));
+    ThreadScratch& scratch = s.scratch[static_cast<std::size_t>(thread)];
+    const float* upBias = biasRow(w.upBias, job.expert, up.rows);
+    const float* gateBias = biasRow(w.gateBias, job.expert, up.rows);
+    const auto total = static_cast<int>(job.tokens.size());
+    for (int t = 0; t < total; t += kCallTokens) {
+        const int n = std::min(kCallTokens, total - t);
+        for (int j = 0; j < n; ++j) {
+            scratch.rows[j] = s.normed.row(job.tokens[static_cast<std::size_t>(t + j)]);
+        }
+        tileProduct(up, tile, s.normed.layout, scratch.rows, n, scratch.panel, scratch.tile[0]);
+        addBias(scratch.tile[0], n, upBias == nullptr ? nullptr : upBias + firstRow, rows);
+        if (gated) {
+            tileProduct(w.gate.matrix(job.expert), tile, s.normed.layout, scratch.rows, n,
+                        scratch.panel, scratch.tile[1]);
+            addBias(scratch.tile[1], n, gateBias == nullptr ? nullptr : gateBias + firstRow, rows);
+        }
+        for (int j = 0; j < n; ++j) {
+            const float* linear = scratch.tile[0] + j * kTileRows;
+            kernels_.activate(
+                spec_.activation, spec_.swigluAlpha, spec_.swigluLimit,
+                gated ? scratch.tile[1] + j * kTileRows : linear, gated ? linear : nullptr, rows,
+                s.inner.values(job.slots[static_cast<std::size_t>(t + j)]) + firstRow);
+        }
+    }
+}
+
+void CpuBackend::expandJobs(CpuState& s, int layer, std::span<const FeedForwardJob> jobs) const {
+    const std::int64_t tiles = packed_.layers[static_cast<std::size_t>(layer)].up.first.tiles();
+    forRuns(pool_, tiles * static_cast<std::int64_t>(jobs.size()),
+            [&](std::int64_t begin, std::int64_t end, int thread) {
+                for (std::int64_t i = begin; i < end; ++i) {
+                    expandTile(s, layer, jobs[static_cast<std::size_t>(i / tiles)], i % tiles,
+                               thread);
+                }
+            });
+    const int slots =
+        s.tokens *
+        (spec_.layers[static_cast<std::size_t>(layer)].mlp == MlpKind::Experts ? spec_.topK : 1);
+    const auto finishSlot = [&](std::int64_t slot, int) {
+        kernels_.finishActivation(s.inner.layout, s.inner.row(slot));
+    };
+    if (slots <= kVectorTokens * std::max(1, spec_.topK)) {
+        for (int slot = 0; slot < slots; ++slot) finishSlot(slot, 0);
+    } else {
+        pool_.parallelFor(slots, finishSlot);
+    }
+}
+
+void CpuBackend::contractJobs(CpuState& s, int layer, std::span<const FeedForwardJob> jobs) const {
+    const PackedLayer& w = packed_.layers[static_cast<std::size_t>(layer)];
+    const std::int64_t d = spec_.dModel;
+    forRuns(pool_, w.down.first.tiles(), [&](std::int64_t begin, std::int64_t end, int thread) {
+        ThreadScratch& scratch = s.scratch[static_cast<std::size_t>(thread)];
+        const std::int64_t firstRow = begin * kTileRows;
+        const std::int64_t endRow = std::min<std::int64_t>(d, end * kTileRows);
+        for (int t = 0; t < s.tokens; ++t)
+            std::fill(s.branch + t * d + firstRow, s.branch + t * d + endRow, 0.0F);
+        for (const FeedForwardJob& job : jobs) {
+            const PackedMatrix down = w.down.matrix(job.expert);
+            const float* bias = biasRow(w.downBias, job.expert, d);
+            const auto total = static_cast<int>(job.tokens.size());
+            for (std::int64_t tile = begin; tile < end; ++tile) {
+                const std::int64_t row = tile * kTileRows;
+                const auto rows = static_cast<int>(std::min<std::int64_t>(kTileRows, d - row));
+                for (int t = 0; t < total; t += kCallTokens) {
+                    const int n = std::min(kCallTokens, total - t);
+                    for (int j = 0; j < n; ++j) {
+                        scratch.rows[j] = s.inner.row(job.slots[static_cast<std::size_t>(t + j)]);
+                    }
+                    tileProduct(down, tile, s.inner.layout, scratch.rows, n, scratch.panel,
+                                scratch.tile[0]);
+                    addBias(scratch.tile[0], n, bias == nullptr ? nullptr : bias + row, rows);
+                    for (int j = 0; j < n; ++j) {
+                        const float weight = job.weights[static_cast<std::size_t>(t + j)];
+                        float* to =
+                            s.branch + job.tokens[static_cast<std::size_t>(t + j)] * d + row;
+                        for (int r = 0; r < rows; ++r)
+                            to[r] += weight * scratch.tile[0][j * kTileRows + r];
+                    }
+                }
+            }
+        }
+    });
+}
+
+OpWork CpuBackend::feedForward(BackendState& state, int layer) const {
+    CpuState& s = own(state);
+    const PackedLayer& w = packed_.layers[static_cast<std::size_t>(layer)];
+    const LayerSpec& l = spec_.layers[static_cast<std::size_t>(layer)];
+    const LayerWeights& stored = weights_.layers[static_cast<std::size_t>(layer)];
+    const bool routed = l.mlp == MlpKind::Experts;
+    if (!routed) prepareNormed(s, w.ffnNorm, w.ffnNormBias);
+    s.inner.layout = ActivationLayout(l.ffn);
+    const std::vector<FeedForwardJob> jobs = jobsOf(s, layer);
+    expandJobs(s, layer, jobs);
+    contractJobs(s, layer, jobs);
+    addResidual(s, w.postFfnNorm);
+    const auto largest = std::max_element(
+        jobs.begin(), jobs.end(),
+        [](const auto& a, const auto& b) { return a.tokens.size() < b.tokens.size(); });
+    const bool vector = largest->tokens.size() <= static_cast<std::size_t>(kVectorTokens);
+    return finish(routed ? expertsWork(spec_, stored, stepShape(s), routing(s).experts)
+                         : mlpWork(stored, stepShape(s)),
+                  kernelName(kernels_, w.up.first.format, vector));
+}
+
+}  // namespace moescope::cpu

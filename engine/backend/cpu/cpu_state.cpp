@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// One walk over all buffers serves both counting and placing, so that stateBytes cannot be wrong.
+#include "engine/backend/cpu/cpu_state.h"
+
+#include <algorithm>
+
+#include "engine/backend/kv_layout.h"
+
+namespace moescope::cpu {
+namespace {
+
+constexpr int roundUp16(int n) {
+    return (n + 15) / 16 * 16;
+}
+
+std::uint64_t product(std::int64_t a, std::int64_t b = 1, std::int64_t c = 1) {
+    return static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b) *
+           static_cast<std::uint64_t>(c);
+}
+
+/// Counts bytes, and places buffers where there is an arena to place them in.
+class Placer {
+public:
+    explicit Placer(Arena* arena) : arena_(arena) {}
+
+    template <typename T>
+    void operator()(T*& pointer, std::uint64_t count) {
+        const std::uint64_t bytes = count * sizeof(T);
+        total_ += Arena::aligned(bytes);
+        if (arena_ != nullptr) pointer = reinterpret_cast<T*>(arena_->take(bytes));
+    }
+    void operator()(ActivationRows& rows, int cols, std::int64_t count) {
+        rows.layout = ActivationLayout(cols);
+        (*this)(rows.base, product(count, static_cast<std::int64_t>(rows.layout.bytes)));
+    }
+    std::uint64_t total() const { return total_; }
+
+private:
+    Arena* arena_;
+    std::uint64_t total_ = 0;
+};
+
+}  // namespace
+
+StateShape::StateShape(const ModelSpec& spec, int threads_, int maxContext_, int maxBatch_)
+    : maxContext(maxContext_),
+      maxBatch(maxBatch_),
+      threads(threads_),
+      headWidth(roundUp16(spec.headDim)),
+      slots(maxBatch_ * std::max(1, spec.topK)) {
+    std::int32_t longest = 0;
+    for (const LayerSpec& layer : spec.layers) {
+        maxFfn = std::max(maxFfn, layer.ffn);
+        cacheRows.push_back(kvRows(layer.window, maxContext, maxBatch));
+        longest = std::max(longest, cacheRows.back());
+    }
+    scoreStride = roundUp16(longest) + 16;  // a ring in two segments touches one group twice
+}
+
+CpuState::CpuState(const ModelSpec& spec, int threads, int maxContext, int maxBatch, int ropes)
+    : shape(spec, threads, maxContext, maxBatch),
+      arena_(bytes(spec, threads, maxContext, maxBatch, ropes)) {
+    place(spec, ropes, &arena_);
+}
+
+std::uint64_t CpuState::bytes(const ModelSpec& spec, int threads, int maxContext, int maxBatch,
+                              int ropes) {
+    CpuState counter(StateShape(spec, threads, maxContext, maxBatch));
+    return counter.place(spec, ropes, nullptr);
+}
+
+std::uint64_t CpuState::place(const ModelSpec& spec, int ropes, Arena* arena) {
+    Placer put(arena);
+    const std::int64_t n = shape.maxBatch;
+    const std::int64_t queryWidth = std::int64_t{spec.nHead} * spec.headDim;
+    const std::int64_t kvWidth = std::int64_t{spec.nKvHead} * spec.headDim;
+    put(hidden, product(n, spec.dModel));
+    put(branch, product(n, spec.dModel));
+    put(normed, spec.dModel, n);
+    put(queries, product(n, queryWidth) + 16);
+    put(keys, product(n, kvWidth));
+    put(values, product(n, kvWidth));
+    put(attended, static_cast<int>(queryWidth), n);
+    put(inner, shape.maxFfn, shape.slots);
+    put(routerLogits, product(n, spec.nExpert));
+    put(experts, product(n, spec.topK));
+    put(gateWeights, product(n, spec.topK));
+    cosines.resize(static_cast<std::size_t>(ropes));
+    sines.resize(cosines.size());
+    for (float*& table : cosines) put(table, product(n, spec.headDim / 2));
+    for (float*& table : sines) put(table, product(n, spec.headDim / 2));
+    scratch.resize(static_cast<std::size_t>(shape.threads));
+    for (ThreadScratch& s : scratch) {
+        put(s.panel, kPanelBytes);
+        for (float*& tile : s.tile) put(tile, product(kCallTokens, kTileRows));
+        put(s.rows, kCallTokens);
+        put(s.scores, product(kQueryBlock, shape.scoreStride));
+        put(s.attended, product(kQueryBlock, shape.headWidth));
+    }
+    caches.resize(shape.cacheRows.size());
+    for (std::size_t i = 0; i < caches.size(); ++i) {
+        LayerCache& cache = caches[i];
+        cache.rows = shape.cacheRows[i];
+        cache.paddedRows = roundUp16(cache.rows);
+        put(cache.keys, product(spec.nKvHead, cache.paddedRows, shape.headWidth));
+        put(cache.values, product(spec.nKvHead, cache.paddedRows, shape.headWidth));
+    }
+    return put.total();
+}
+
+}  // namespace moescope::cpu

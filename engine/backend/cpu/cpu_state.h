@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one session owns: activations of the current step, scratch of each thread, the KV cache.
+// Everything lies in one arena whose size is known beforehand (stateBytes).
+//
+// The cache is float32. Keys of 16 rows are interleaved, (kv_head, rows / 16, head_width, 16), so
+// that scores need no horizontal sums; values are (kv_head, rows, head_width). head_width is
+// head_dim rounded up to 16, rows likewise.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "engine/backend/backend.h"
+#include "engine/backend/cpu/kernel_table.h"
+#include "engine/core/arena.h"
+
+namespace moescope::cpu {
+
+/// Tokens one matMul call takes; bounds the per-thread output tile.
+inline constexpr int kCallTokens = 256;
+/// Queries that share one pass over keys and values.
+inline constexpr int kQueryBlock = 8;
+
+/// Rows of prepared activations, `layout.bytes` apart.
+struct ActivationRows {
+    ActivationLayout layout;
+    std::byte* base = nullptr;
+
+    std::byte* row(std::int64_t i) const noexcept {
+        return base + i * static_cast<std::int64_t>(layout.bytes);
+    }
+    float* values(std::int64_t i) const noexcept {
+        return reinterpret_cast<float*>(row(i));
+    }  ///< (cols) f32
+};
+
+struct ThreadScratch {
+    std::byte* panel = nullptr;           ///< kPanelBytes
+    float* tile[2] = {nullptr, nullptr};  ///< (kCallTokens, 32) each
+    const std::byte** rows = nullptr;     ///< (kCallTokens)
+    float* scores = nullptr;              ///< (kQueryBlock, scoreStride)
+    float* attended = nullptr;            ///< (kQueryBlock, head_width)
+};
+
+struct LayerCache {
+    std::int32_t rows = 0;        ///< ring size, see kv_layout.h
+    std::int32_t paddedRows = 0;  ///< rows rounded up to 16
+    float* keys = nullptr;
+    float* values = nullptr;
+};
+
+/// Sizes that do not depend on the step. Everything else follows from them.
+struct StateShape {
+    StateShape(const ModelSpec& spec, int threads, int maxContext, int maxBatch);
+
+    int maxContext, maxBatch, threads;
+    int headWidth;  ///< head_dim rounded up to 16
+    int maxFfn = 0;
+    int slots;  ///< maxBatch * max(1, top_k)
+    std::int64_t scoreStride = 0;
+    std::vector<std::int32_t> cacheRows;  ///< (n_layer)
+};
+
+class CpuState final : public BackendState {
+public:
+    /// `ropes`: distinct rope tables of the model.
+    CpuState(const ModelSpec& spec, int threads, int maxContext, int maxBatch, int ropes);
+    static std::uint64_t bytes(const ModelSpec& spec, int threads, int maxContext, int maxBatch,
+                               int ropes);
+
+    StateShape shape;
+    int tokens = 0;
+    int position = 0;
+    float* hidden = nullptr;  ///< (max_batch, d_model)
+    float* branch =
+        nullptr;  ///< (max_batch, d_model): output of attention or MLP before the residual
+    ActivationRows normed;               ///< (max_batch) rows of d_model
+    float* queries = nullptr;            ///< (max_batch, n_head * head_dim), then 16 spare
+    float* keys = nullptr;               ///< (max_batch, n_kv_head * head_dim)
+    float* values = nullptr;             ///< (max_batch, n_kv_head * head_dim)
+    ActivationRows attended;             ///< (max_batch) rows of n_head * head_dim
+    ActivationRows inner;                ///< (slots) rows of the widest intermediate
+    float* routerLogits = nullptr;       ///< (max_batch, n_expert)
+    std::int32_t* experts = nullptr;     ///< (max_batch, top_k)
+    float* gateWeights = nullptr;        ///< (max_batch, top_k)
+    std::vector<float*> cosines, sines;  ///< per rope table: (max_batch, head_dim / 2)
+    std::vector<ThreadScratch> scratch;
+    std::vector<LayerCache> caches;
+
+private:
+    explicit CpuState(StateShape s) : shape(std::move(s)) {}  ///< without memory, for counting
+    /// Runs over every buffer: counts when the arena is empty, hands out memory otherwise.
+    std::uint64_t place(const ModelSpec& spec, int ropes, Arena* arena);
+    Arena arena_;
+};
+
+}  // namespace moescope::cpu

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// Target "avx2"; built with its own compile flags (targets.cmake), empty where they do not apply.
+#include "engine/backend/cpu/kernel_table.h"
+
+#if defined(__AVX2__)
+#include "engine/backend/cpu/simd_avx2.h"
+#include "engine/backend/cpu/vector_impl.h"
+
+namespace moescope::cpu {
+
+const Kernels* avx2Kernels() noexcept {
+    static constexpr Kernels kTable = floatKernels<SimdAvx2>("avx2");
+    return &kTable;
+}
+
+}  // namespace moescope::cpu
+#else
+namespace moescope::cpu {
+
+const Kernels* avx2Kernels() noexcept {
+    return nullptr;
+}
+
+}  // namespace moescope::cpu
+#endif

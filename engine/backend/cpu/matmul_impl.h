@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+// Matrix products over packed weights, as templates over a simd_*.h struct. Included by one
+// kernels_*.cpp per target, inside its unnamed namespace: nothing here may be emitted as a function
+// that the linker could share between targets (so no calls into std:: either).
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "engine/backend/cpu/kernel_table.h"
+
+#define MOESCOPE_INLINE [[gnu::always_inline]] inline
+
+namespace moescope::cpu {
+namespace {
+
+/// Calls f(constant 0), f(constant 1), .. f(constant N - 1).
+template <int N, typename F>
+MOESCOPE_INLINE void unroll(F f) {
+    [&]<int... I>(std::integer_sequence<int, I...>) {
+        (f(std::integral_constant<int, I>{}), ...);
+    }
+    (std::make_integer_sequence<int, N>{});
+}
+
+/// How one packed format turns into float32. value<c>: column c of a block for 16 rows, before the
+/// block's scale. Formats with kScaled have `scale` (what value is multiplied by); with kMinimum
+/// also `minimum` (what is added after).
+template <typename S, PackedFormat kFormat>
+struct Codec;
+
+template <typename S>
+struct NibbleLayout {
+    static constexpr int kBlockBytes = 256;
+    static constexpr bool kScaled = true;
+    template <int c>
+    static constexpr int shift() {
+        return 16 * (c % 8 & 1) + 4 * (c % 8 >> 1);
+    }
+    template <int c>
+    MOESCOPE_INLINE static typename S::U bits(const std::byte* block) {
+        return S::loadBits(block + 64 * (c / 8));
+    }
+};
+
+template <typename S>
+struct Codec<S, PackedFormat::Mxfp4> : NibbleLayout<S> {
+    static constexpr int kScaleBytes = 16;
+    static constexpr bool kMinimum = false;
+    template <int c>
+    MOESCOPE_INLINE static typename S::F value(const std::byte* block) {
+        return S::template e2m1<NibbleLayout<S>::template shift<c>()>(
+            NibbleLayout<S>::template bits<c>(block));
+    }
+    MOESCOPE_INLINE static typename S::F scale(const std::byte* scales) {
+        return S::loadE8m0(scales);
+    }
+};
+
+template <typename S>
+struct Codec<S, PackedFormat::Q4_1> : NibbleLayout<S> {
+    static constexpr int kScaleBytes = 64;
+    static constexpr bool kMinimum = true;
+    template <int c>
+    MOESCOPE_INLINE static typename S::F value(const std::byte* block) {
+        return S::template nibble<NibbleLayout<S>::template shift<c>()>(
+            NibbleLayout<S>::template bits<c>(block));
+    }
+    MOESCOPE_INLINE static typename S::F scale(const std::byte* scales) {
+        return S::loadHalf(scales);
+    }
+    MOESCOPE_INLINE static typename S::F minimum(const std::byte* scales) {
+        return S::loadHalf(scales + 32);
+    }
+};
+
+/// (q - 8) d as q d + (-8 d): the same arithmetic as Q4_1.
+template <typename S>
+struct Codec<S, PackedFormat::Q4_0> : Codec<S, PackedFormat::Q4_1> {
+    static constexpr int kScaleBytes = 32;
+    MOESCOPE_INLINE static typename S::F minimum(const std::byte* scales) {
+        return S::mul(S::loadHalf(scales), S::set1(-8.0F));
+    }
+};
+
+template <typename S>
+struct Codec<S, PackedFormat::Q8_0> {
+    static constexpr int kBlockBytes = 512;
+    static constexpr int kScaleBytes = 32;
+    static constexpr bool kScaled = true;
+    static constexpr bool kMinimum = false;
+    template <int c>
+    MOESCOPE_INLINE static typename S::F value(const std::byte* block) {
+        return S::template signedByte<c % 4>(S::loadBits(block + 64 * (c / 4)));
+    }
+    MOESCOPE_INLINE static typename S::F scale(const std::byte* scales) {
+        return S::mul(S::loadHalf(scales), S::set1(S::kByteScale));
+    }
+};
+
+struct Unscaled {
+    static constexpr int kScaleBytes = 0;
+    static constexpr bool kScaled = false;
+    static constexpr bool kMinimum = false;
+};
+
+template <typename S>
+struct Codec<S, PackedFormat::Bf16> : Unscaled {
+    static constexpr int kBlockBytes = 1024;
+    template <int c>
+    MOESCOPE_INLINE static typename S::F value(const std::byte* block) {
+        const typename S::U bits = S::loadBits(block + 64 * (c / 2));
+        if constexpr (c % 2 == 0) {
+            return S::bf16Even(bits);
+        } else {
+            return S::bf16Odd(bits);
+        }
+    }
+};
+
+template <typename S>
+struct Codec<S, PackedFormat::F16> : Unscaled {
+    static constexpr int kBlockBytes = 1024;
+    template <int c>
+    MOESCOPE_INLINE static typename S::F value(const std::byte* block) {
+        return S::loadHalf(block + 32 * c);
+    }
+};
+
+template <typename S>
+struct Codec<S, PackedFormat::F32> : Unscaled {
+    static constexpr int kBlockBytes = 2048;
+    template <int c>
+    MOESCOPE_INLINE static typename S::F value(const std::byte* block) {
+        return S::load(reinterpret_cast<const float*>(block + 64 * c));
+    }
+};
+
+MOESCOPE_INLINE const float* floatsOf(const std::byte* p) {
+    return reinterpret_cast<const float*>(p);
+}
+
+/// Bytes ahead of the current block that are asked for: enough to cross into the next 4 KiB page,
+/// where the hardware prefetcher stops.
+inline constexpr int kPrefetchAhead = 4096;
+
+template <typename S, int kBytes>
+MOESCOPE_INLINE void prefetchBlock(const std::byte* block) {
+    unroll<kBytes / 64>([&](auto i) { S::prefetch(block + kPrefetchAhead + 64 * i); });
+}
+
+/// Matrix times vector with float32 activations.
+template <typename S, PackedFormat kFormat>
+void matVecF32(const PackedMatrix& w, std::int64_t begin, std::int64_t end,
+               const ActivationLayout& layout, const std::byte* row, float* out) {
+    using C = Codec<S, kFormat>;
+    using F = typename S::F;
+    const float* x = floatsOf(row);
+    const float* sums = floatsOf(row + layout.sums);
+    const std::byte* codes = w.codes + begin * w.blocks * C::kBlockBytes;
+    const std::byte* scales = w.scales + begin * w.blocks * C::kScaleBytes;
+    for (std::int64_t g = begin; g < end; ++g) {
+        F total = S::zero();
+        for (std::int32_t b = 0; b < w.blocks; ++b) {
+            prefetchBlock<S, C::kBlockBytes>(codes);
+            F even = S::zero();
+            F odd = S::zero();
+            unroll<kBlockCols>([&](auto c) {
+                F& sum = c % 2 == 0 ? even : odd;
+                sum = S::fma(C::template value<c>(codes), S::set1(x[b * kBlockCols + c]), sum);
+            });
+            const F sum = S::add(even, odd);
+            if constexpr (C::kScaled) {
+                total = S::fma(sum, C::scale(scales), total);
+            } else {
+                total = S::add(sum, total);
+            }
+            if constexpr (C::kMinimum) total = S::fma(C::minimum(scales), S::set1(sums[b]), total);
+            codes += C::kBlockBytes;
+            scales += C::kScaleBytes;
+        }
+        S::store(out + kGroupRows * (g - begin), total);
+    }
+}
+
+inline constexpr int kPanelBlocks = 8;  ///< 256 columns: 32 KiB of float32, for the L1 cache
+
+/// Dequantises blocks [first, first + count) of one tile to panel (count * 32 columns, 32 rows)
+/// f32.
+template <typename S, PackedFormat kFormat>
+void fillPanelF32(const PackedMatrix& w, std::int64_t tile, std::int32_t first, std::int32_t count,
+                  float* panel) {
+    using C = Codec<S, kFormat>;
+    using F = typename S::F;
+    for (int half = 0; half < 2; ++half) {
+        const std::int64_t block = (2 * tile + half) * w.blocks + first;
+        const std::byte* codes = w.codes + block * C::kBlockBytes;
+        const std::byte* scales = w.scales + block * C::kScaleBytes;
+        float* to = panel + kGroupRows * half;
+        for (std::int32_t b = 0; b < count; ++b) {
+            F scale = S::zero();
+            F minimum = S::zero();
+            if constexpr (C::kScaled) scale = C::scale(scales);
+            if constexpr (C::kMinimum) minimum = C::minimum(scales);
+            unroll<kBlockCols>([&](auto c) {
+                F v = C::template value<c>(codes);
+                if constexpr (C::kMinimum) {
+                    v = S::fma(v, scale, minimum);
+                } else if constexpr (C::kScaled) {
+                    v = S::mul(v, scale);
+                }
+                S::store(to + kTileRows * c, v);
+            });
+            codes += C::kBlockBytes;
+            scales += C::kScaleBytes;
+            to += kTileRows * kBlockCols;
+        }
+    }
+}
+
+/// out (kTokens, 32) += panel (columns, 32)^T times x[t] (columns).
+template <typename S, int kTokens>
+void multiplyPanelF32(const float* panel, int columns, const std::byte* const* rows,
+                      std::int64_t offset, float* out) {
+    using F = typename S::F;
+    F low[kTokens];
+    F high[kTokens];
+    const float* x[kTokens];
+    unroll<kTokens>([&](auto t) {
+        low[t] = S::load(out + kTileRows * t);
+        high[t] = S::load(out + kTileRows * t + kGroupRows);
+        x[t] = floatsOf(rows[t]) + offset;
+    });
+    for (int c = 0; c < columns; ++c) {
+        const F a = S::load(panel + kTileRows * c);
+        const F b = S::load(panel + kTileRows * c + kGroupRows);
+        unroll<kTokens>([&](auto t) {
+            const F v = S::set1(x[t][c]);
+            low[t] = S::fma(a, v, low[t]);
+            high[t] = S::fma(b, v, high[t]);
+        });
+    }
+    unroll<kTokens>([&](auto t) {
+        S::store(out + kTileRows * t, low[t]);
+        S::store(out + kTileRows * t + kGroupRows, high[t]);
+    });
+}
+
+/// Calls f(constant k) with k = min(n, kMost) where n is known at run time only.
+template <int kMost, typename F>
+MOESCOPE_INLINE void dispatchCount(int n, F f) {
+    if constexpr (kMost > 1) {
+        if (n < kMost) return dispatchCount<kMost - 1>(n, f);
+    }
+    f(std::integral_constant<int, kMost>{});
+}
+
+template <typename S>
+MOESCOPE_INLINE void clearOutput(float* out, int n) {
+    for (int i = 0; i < 2 * n; ++i) S::store(out + kGroupRows * i, S::zero());
+}
+
+/// Matrix times matrix with float32 activations: each weight is dequantised once for all n tokens.
+template <typename S, PackedFormat kFormat>
+void matMulF32(const PackedMatrix& w, std::int64_t tile, const ActivationLayout&,
+               const std::byte* const* rows, int n, std::byte* panel, float* out) {
+    clearOutput<S>(out, n);
+    float* weights = reinterpret_cast<float*>(panel);
+    for (std::int32_t b = 0; b < w.blocks; b += kPanelBlocks) {
+        const std::int32_t count = w.blocks - b < kPanelBlocks ? w.blocks - b : kPanelBlocks;
+        fillPanelF32<S, kFormat>(w, tile, b, count, weights);
+        for (int t = 0; t < n; t += S::kTokens) {
+            dispatchCount<S::kTokens>(n - t, [&](auto k) {
+                multiplyPanelF32<S, k>(weights, count * kBlockCols, rows + t,
+                                       std::int64_t{b} * kBlockCols, out + kTileRows * t);
+            });
+        }
+    }
+}
+
+template <typename S, PackedFormat kFormat>
+constexpr void useF32(Kernels& k) {
+    k.matVec[static_cast<int>(kFormat)] = matVecF32<S, kFormat>;
+    k.matMul[static_cast<int>(kFormat)] = matMulF32<S, kFormat>;
+}
+
+template <typename S>
+constexpr void useF32ForAll(Kernels& k) {
+    useF32<S, PackedFormat::Mxfp4>(k);
+    useF32<S, PackedFormat::Q8_0>(k);
+    useF32<S, PackedFormat::Q4_0>(k);
+    useF32<S, PackedFormat::Q4_1>(k);
+    useF32<S, PackedFormat::Bf16>(k);
+    useF32<S, PackedFormat::F16>(k);
+    useF32<S, PackedFormat::F32>(k);
+}
+
+}  // namespace
+}  // namespace moescope::cpu

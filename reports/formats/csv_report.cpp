@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tables for spreadsheets, RFC 4180 (CRLF, quotes doubled). The first column is the run's number.
+//
+// Spreadsheets run a cell that begins with = + - @ (or tab, CR) as a formula, and prompts come from
+// strangers: such a text gets a leading apostrophe unless the whole of it is a number.
+#include <charconv>
+#include <initializer_list>
+
+#include "engine/core/file.h"
+#include "reports/numbers.h"
+#include "reports/ranking.h"
+#include "reports/report.h"
+
+namespace moescope {
+namespace {
+
+bool isNumber(std::string_view text) {
+    if (text.starts_with('+')) text.remove_prefix(1);
+    double value = 0;
+    const auto end = std::from_chars(text.data(), text.data() + text.size(), value);
+    return end.ec == std::errc() && end.ptr == text.data() + text.size();
+}
+
+std::string cell(std::string_view bytes) {
+    std::string text = toValidUtf8(bytes);
+    if (!text.empty() && std::string_view("=+-@\t\r").find(text[0]) != std::string_view::npos &&
+        !isNumber(text))
+        text.insert(0, 1, '\'');
+    if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+    std::string quoted = "\"";
+    for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+    return quoted + "\"";
+}
+
+std::string cell(std::int64_t value) {
+    return std::to_string(value);
+}
+std::string cell(std::size_t value) {
+    return std::to_string(value);
+}
+std::string cell(int value) {
+    return std::to_string(value);
+}
+std::string cell(double value) {
+    return rawNumber(value);
+}
+std::string cell(const std::optional<double>& value) {
+    return value ? rawNumber(*value) : std::string();
+}
+/// Without this a literal would convert to bool, then int.
+std::string cell(const char* text) {
+    return cell(std::string_view(text));
+}
+
+template <typename... Cells>
+void row(std::string& out, const Cells&... cells) {
+    bool first = true;
+    ((out += (first ? "" : ","), out += cell(cells), first = false), ...);
+    out += "\r\n";
+}
+
+std::string operationsCsv(std::span<const ReportRun> runs) {
+    std::string out;
+    row(out, "run", "phase", "op", "kernel", "calls", "total_ns", "min_ns", "median_ns", "p95_ns",
+        "max_ns", "share", "bytes", "flops", "bytes_per_second", "flops_per_second");
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        for (const OperationGroup& group : runs[i].summary.operations)
+            row(out, i + 1, group.phase, group.op, group.kernel, group.calls, group.totalNs,
+                group.minNs, group.medianNs, group.p95Ns, group.maxNs, group.share, group.bytes,
+                group.flops, group.bytesPerSecond(), group.flopsPerSecond());
+    }
+    return out;
+}
+
+std::string routingCsv(std::span<const ReportRun> runs) {
+    std::string out;
+    row(out, "run", "layer", "expert", "assignments", "layer_tokens", "over_fair_share");
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        for (const LayerRouting& layer : runs[i].summary.routing) {
+            const double fair = static_cast<double>(layer.balance.assignments) /
+                                static_cast<double>(layer.counts.size());
+            for (std::size_t e = 0; e < layer.counts.size(); ++e)
+                row(out, i + 1, layer.layer, e, layer.counts[e], layer.balance.tokens,
+                    static_cast<double>(layer.counts[e]) / fair);
+        }
+    }
+    return out;
+}
+
+std::string balanceCsv(std::span<const ReportRun> runs) {
+    std::string out;
+    row(out, "run", "layer", "tokens", "max_over_mean", "chance_max_over_mean",
+        "chance_max_over_mean_p95", "excess", "normalized_entropy", "chance_normalized_entropy",
+        "effective_experts", "gini", "cv", "dead_experts", "chance_dead_experts");
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        for (const LayerRouting& layer : runs[i].summary.routing)
+            row(out, i + 1, layer.layer, layer.balance.tokens, layer.balance.maxOverMean,
+                layer.null.maxOverMean, layer.null.maxOverMean95, layer.excess,
+                layer.balance.normalizedEntropy, layer.null.normalizedEntropy,
+                layer.balance.effectiveExperts, layer.balance.gini, layer.balance.cv,
+                layer.balance.deadExperts, layer.null.deadExperts);
+    }
+    return out;
+}
+
+const std::string& suiteName(const RunSummary& run, std::int64_t id) {
+    static const std::string kUnknown;
+    for (const SuiteRow& suite : run.suites) {
+        if (suite.id == id) return suite.name;
+    }
+    return kUnknown;
+}
+
+std::string metricsCsv(std::span<const ReportRun> runs) {
+    std::string out;
+    row(out, "run", "suite", "metric", "group", "value", "low", "high", "standard_error", "chance",
+        "n", "method", "caution");
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        for (const MetricRow& metric : runs[i].summary.metrics)
+            row(out, i + 1, suiteName(runs[i].summary, metric.suite), metric.name, metric.group,
+                metric.value, metric.low, metric.high, metric.standardError, metric.chance,
+                metric.n, metric.method, metricCaution(metric));
+    }
+    return out;
+}
+
+std::string itemsCsv(std::span<const ReportRun> runs) {
+    std::string out;
+    row(out, "run", "suite", "item", "groups", "prompt", "choices", "log_likelihoods", "answer",
+        "target", "score", "tokens", "duration_ns");
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        for (const auto& [suite, items] : runs[i].items) {
+            for (const ItemRow& item : items)
+                row(out, i + 1, suiteName(runs[i].summary, suite), item.id, item.groups,
+                    item.prompt, item.choices, item.logLikelihoods, item.answer, item.target,
+                    item.score, item.tokens, item.durationNs);
+        }
+    }
+    return out;
+}
+
+std::string qualityCsv(std::span<const ReportRun> runs) {
+    std::string out;
+    row(out, "run", "source", "status", "check", "value", "unit", "result", "note");
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        for (const QualityRow& check : runs[i].summary.quality)
+            row(out, i + 1, runs[i].source, runStatusName(runs[i].summary.status), check.name,
+                check.value, check.unit, check.ok ? "passed" : "failed", check.note);
+    }
+    return out;
+}
+
+}  // namespace
+
+std::vector<ReportFile> renderCsv(std::span<const ReportRun> runs) {
+    return {{"operations.csv", operationsCsv(runs)}, {"routing.csv", routingCsv(runs)},
+            {"balance.csv", balanceCsv(runs)},       {"metrics.csv", metricsCsv(runs)},
+            {"items.csv", itemsCsv(runs)},           {"quality.csv", qualityCsv(runs)}};
+}
+
+}  // namespace moescope

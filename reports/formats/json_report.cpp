@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything of a report in one JSON document: schema "moescope.report", version 1. Numbers that
+// nobody measured are null. Times in nanoseconds, sizes in bytes, shares 0..1.
+#include <cmath>
+
+#include "engine/core/file.h"
+#include "reports/comparison.h"
+#include "reports/ranking.h"
+#include "reports/report.h"
+
+namespace moescope {
+namespace {
+
+using nlohmann::json;
+
+json number(double value) {
+    return std::isfinite(value) ? json(value) : json();
+}
+json number(const std::optional<double>& value) {
+    return value ? number(*value) : json();
+}
+
+/// Stored JSON texts are nested as JSON; anything else stays the text that it is.
+json nested(const std::string& text) {
+    json value = json::parse(text, nullptr, false);
+    return value.is_structured() ? value : json(text);
+}
+
+json headlineJson(const RunSummary& run) {
+    json out = json::array();
+    for (const HeadlineFigure& figure : headline(run)) {
+        out.push_back({{"id", figure.id},
+                       {"label", figure.label},
+                       {"value", number(figure.value)},
+                       {"unit", figure.unit},
+                       {"text", figure.text},
+                       {"note", figure.note},
+                       {"low", number(figure.low)},
+                       {"high", number(figure.high)}});
+    }
+    return out;
+}
+
+json phaseJson(const PhaseSummary& phase) {
+    return {{"steps", phase.steps},
+            {"tokens", phase.tokens},
+            {"wall_ns", phase.wallNs},
+            {"operation_ns", phase.operationNs},
+            {"bytes", phase.bytes},
+            {"tokens_per_second", number(phase.tokensPerSecond)},
+            {"median_step_ns", number(phase.medianStepNs)},
+            {"p95_step_ns", number(phase.p95StepNs)},
+            {"operation_share", number(phase.operationShare)}};
+}
+
+json operationsJson(const RunSummary& run) {
+    json out = json::array();
+    for (const OperationGroup& group : run.operations) {
+        out.push_back({{"op", group.op},
+                       {"kernel", group.kernel},
+                       {"phase", group.phase},
+                       {"calls", group.calls},
+                       {"total_ns", group.totalNs},
+                       {"min_ns", group.minNs},
+                       {"max_ns", group.maxNs},
+                       {"median_ns", group.medianNs},
+                       {"p95_ns", group.p95Ns},
+                       {"bytes", group.bytes},
+                       {"flops", group.flops},
+                       {"share", number(group.share)},
+                       {"bytes_per_second", number(group.bytesPerSecond())},
+                       {"flops_per_second", number(group.flopsPerSecond())}});
+    }
+    return out;
+}
+
+json routingJson(const RunSummary& run) {
+    json layers = json::array();
+    for (const LayerRouting& layer : run.routing) {
+        const Balance& seen = layer.balance;
+        layers.push_back({{"layer", layer.layer},
+                          {"counts", layer.counts},
+                          {"tokens", seen.tokens},
+                          {"assignments", seen.assignments},
+                          {"max_over_mean", number(seen.maxOverMean)},
+                          {"min_over_max", number(seen.minOverMax)},
+                          {"cv", number(seen.cv)},
+                          {"gini", number(seen.gini)},
+                          {"entropy_bits", number(seen.entropyBits)},
+                          {"normalized_entropy", number(seen.normalizedEntropy)},
+                          {"effective_experts", number(seen.effectiveExperts)},
+                          {"jain", number(seen.jain)},
+                          {"dead_experts", seen.deadExperts},
+                          {"excess", number(layer.excess)},
+                          {"chance",
+                           {{"max_over_mean", number(layer.null.maxOverMean)},
+                            {"max_over_mean_p95", number(layer.null.maxOverMean95)},
+                            {"normalized_entropy", number(layer.null.normalizedEntropy)},
+                            {"dead_experts", number(layer.null.deadExperts)}}}});
+    }
+    return {{"experts", run.experts},
+            {"top_k", run.topK},
+            {"basis", "per expert, per layer, accumulated over the tokens of each layer"},
+            {"layers", layers}};
+}
+
+json sampleJson(const RoutingSample& sample) {
+    json tokens = json::array();
+    for (std::size_t t = 0; t < sample.tokens.size(); ++t) {
+        json layers = json::array();
+        for (std::size_t l = 0; l < sample.layers.size(); ++l) {
+            json experts = json::array();
+            for (std::size_t k = 0; k < static_cast<std::size_t>(sample.topK); ++k)
+                experts.push_back(sample.experts[sample.index(l, t, k)]);
+            layers.push_back(std::move(experts));
+        }
+        const TokenRow& token = sample.tokens[t];
+        tokens.push_back({{"position", token.position},
+                          {"token", token.token},
+                          {"text", token.text},
+                          {"prompt", token.prompt},
+                          {"log_probability", number(token.logProbability)},
+                          {"experts", std::move(layers)}});
+    }
+    return {{"sequence", sample.sequence.id}, {"label", sample.sequence.label},
+            {"group", sample.sequence.group}, {"available_tokens", sample.availableTokens},
+            {"layers", sample.layers},        {"top_k", sample.topK},
+            {"tokens", std::move(tokens)}};
+}
+
+json metricsJson(const RunSummary& run, std::int64_t suite) {
+    json out = json::array();
+    for (const MetricRow& metric : run.metrics) {
+        if (metric.suite != suite) continue;
+        out.push_back({{"name", metric.name},
+                       {"group", metric.group},
+                       {"value", number(metric.value)},
+                       {"low", number(metric.low)},
+                       {"high", number(metric.high)},
+                       {"standard_error", number(metric.standardError)},
+                       {"chance", number(metric.chance)},
+                       {"method", metric.method},
+                       {"n", metric.n},
+                       {"caution", metricCaution(metric)}});
+    }
+    return out;
+}
+
+json suitesJson(const ReportRun& run) {
+    json out = json::array();
+    for (const SuiteRow& suite : run.summary.suites) {
+        json items = json::array();
+        const auto found = run.items.find(suite.id);
+        if (found != run.items.end()) {
+            for (const ItemRow& item : found->second) {
+                items.push_back({{"id", item.id},
+                                 {"groups", nested(item.groups)},
+                                 {"prompt", item.prompt},
+                                 {"choices", nested(item.choices)},
+                                 {"log_likelihoods", nested(item.logLikelihoods)},
+                                 {"answer", item.answer},
+                                 {"target", item.target},
+                                 {"score", number(item.score)},
+                                 {"tokens", item.tokens},
+                                 {"duration_ns", item.durationNs},
+                                 {"detail", nested(item.detail)}});
+            }
+        }
+        out.push_back({{"name", suite.name},
+                       {"version", suite.version},
+                       {"title", suite.title},
+                       {"kind", suite.kind},
+                       {"source", suite.source},
+                       {"planned_items", suite.items},
+                       {"settings", nested(suite.settings)},
+                       {"metrics", metricsJson(run.summary, suite.id)},
+                       {"items", std::move(items)}});
+    }
+    return out;
+}
+
+json runJson(const ReportRun& run) {
+    const RunSummary& summary = run.summary;
+    json meta = json::object();
+    for (const auto& [key, text] : summary.meta) meta[key] = nested(text);
+    json quality = json::array();
+    for (const QualityRow& row : summary.quality) {
+        quality.push_back({{"name", row.name},
+                           {"value", number(row.value)},
+                           {"unit", row.unit},
+                           {"ok", row.ok},
+                           {"note", row.note}});
+    }
+    json memory = json::object();
+    for (const MemoryRow& row : summary.memory) memory[row.name] = row.bytes;
+    json layers = json::array();
+    for (const auto& [layer, ns] : summary.layerNs)
+        layers.push_back({{"layer", layer}, {"ns", ns}});
+    return {{"source", run.source},
+            {"sha256", run.sha256},
+            {"status", runStatusName(summary.status)},
+            {"synthetic", run.synthetic()},
+            {"imported", run.imported()},
+            {"meta", std::move(meta)},
+            {"quality", std::move(quality)},
+            {"headline", headlineJson(summary)},
+            {"prefill", phaseJson(summary.prefill)},
+            {"decode", phaseJson(summary.decode)},
+            {"ttft_ns", number(summary.ttftNs)},
+            {"memory_bytes", std::move(memory)},
+            {"operations", operationsJson(summary)},
+            {"layer_times", std::move(layers)},
+            {"routing", summary.routing.empty() ? json() : routingJson(summary)},
+            {"token_routing", run.sample ? sampleJson(*run.sample) : json()},
+            {"suites", suitesJson(run)}};
+}
+
+json comparisonJson(std::span<const ReportRun> runs) {
+    json out = json::array();
+    for (const ComparisonRow& row : compareHeadlines(runs)) {
+        json values = json::array();
+        json changes = json::array();
+        for (std::size_t i = 0; i < runs.size(); ++i) {
+            values.push_back(row.figures[i] ? number(row.figures[i]->value) : json());
+            changes.push_back(number(relativeChange(row, i)));
+        }
+        out.push_back({{"id", row.id},
+                       {"label", row.label},
+                       {"values", values},
+                       {"relative_changes", changes}});
+    }
+    return out;
+}
+
+}  // namespace
+
+std::vector<ReportFile> renderJson(std::span<const ReportRun> runs) {
+    json document = {{"schema", "moescope.report"},
+                     {"version", 1},
+                     {"tool", {{"name", "moescope"}, {"version", toolVersion()}}}};
+    document["runs"] = json::array();
+    for (const ReportRun& run : runs) document["runs"].push_back(runJson(run));
+    document["comparison"] = runs.size() > 1 ? comparisonJson(runs) : json();
+    return {{"report.json", dumpJson(document, 1) + "\n"}};
+}
+
+}  // namespace moescope

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// Headline figures: each is taken or derived from the summary with the formula beside it.
+#include "reports/headline.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <nlohmann/json.hpp>
+
+#include "reports/numbers.h"
+
+namespace moescope {
+namespace {
+
+double streamBandwidth(const RunSummary& run) {
+    const auto meta = run.meta.find("machine");
+    if (meta == run.meta.end()) return std::numeric_limits<double>::quiet_NaN();
+    const nlohmann::json machine = nlohmann::json::parse(meta->second, nullptr, false);
+    if (!machine.is_object()) return std::numeric_limits<double>::quiet_NaN();
+    const auto value = machine.find("read_bandwidth_bytes_per_second");
+    return value != machine.end() && value->is_number() && value->get<double>() > 0
+               ? value->get<double>()
+               : std::numeric_limits<double>::quiet_NaN();
+}
+
+HeadlineFigure figure(std::string id, std::string label, double value, std::string unit,
+                      std::string text, std::string note = {}) {
+    return {std::move(id),   std::move(label), value, std::move(unit),
+            std::move(text), std::move(note),  {},    {}};
+}
+
+void addPhase(std::vector<HeadlineFigure>& out, const PhaseSummary& phase, const std::string& id,
+              const std::string& label) {
+    if (phase.steps == 0) return;
+    out.push_back(figure(id + "_tokens_per_second", label, phase.tokensPerSecond, "tok/s",
+                         formatSignificant(phase.tokensPerSecond) + " tok/s",
+                         formatCount(phase.tokens) + " tokens in " +
+                             formatDuration(static_cast<double>(phase.wallNs))));
+}
+
+void addLatency(std::vector<HeadlineFigure>& out, const RunSummary& run) {
+    if (run.ttftNs > 0) {
+        out.push_back(figure("ttft_ns", "Time to first token", run.ttftNs, "ns",
+                             formatDuration(run.ttftNs), "median over sequences"));
+    }
+    if (run.decode.steps == 0) return;
+    out.push_back(figure("tpot_median_ns", "Time per output token", run.decode.medianStepNs, "ns",
+                         formatDuration(run.decode.medianStepNs), "median of decode steps"));
+    out.push_back(figure("tpot_p95_ns", "Time per output token, p95", run.decode.p95StepNs, "ns",
+                         formatDuration(run.decode.p95StepNs), "95th percentile of decode steps"));
+}
+
+void addBandwidth(std::vector<HeadlineFigure>& out, const RunSummary& run) {
+    if (run.decode.wallNs <= 0 || run.decode.bytes <= 0) return;
+    const double rate =
+        static_cast<double>(run.decode.bytes) / (static_cast<double>(run.decode.wallNs) * 1e-9);
+    const double ceiling = streamBandwidth(run);
+    out.push_back(figure("decode_bytes_per_second", "Decode bandwidth", rate, "B/s",
+                         formatPerSecond(rate, "B"),
+                         "weights and cache that must be read, per second of decode"));
+    if (std::isfinite(ceiling)) {
+        out.push_back(figure("decode_bandwidth_share", "Share of bandwidth ceiling", rate / ceiling,
+                             "", formatPercent(rate / ceiling),
+                             "of " + formatPerSecond(ceiling, "B") + " measured on this machine"));
+    }
+}
+
+void addMemory(std::vector<HeadlineFigure>& out, const RunSummary& run) {
+    for (const MemoryRow& row : run.memory) {
+        if (row.name == "peak_rss") {
+            out.push_back(figure("peak_rss_bytes", "Peak memory", static_cast<double>(row.bytes),
+                                 "B", formatBytes(static_cast<double>(row.bytes)),
+                                 "resident set of the process"));
+        }
+    }
+}
+
+void addScores(std::vector<HeadlineFigure>& out, const RunSummary& run) {
+    constexpr std::size_t kPerSuite = 2;
+    for (const SuiteRow& suite : run.suites) {
+        std::vector<MetricRow> metrics = overallMetrics(run, suite.id);
+        if (metrics.size() > kPerSuite) metrics.resize(kPerSuite);
+        for (const MetricRow& metric : metrics) {
+            HeadlineFigure score =
+                figure("suite." + suite.name + "." + metric.name,
+                       (suite.title.empty() ? suite.name : suite.title) + ": " + metric.name,
+                       metric.value, "", formatSignificant(metric.value));
+            if (metric.low && metric.high) {
+                score.note = "95 % interval " + formatSignificant(*metric.low) + " to " +
+                             formatSignificant(*metric.high) + "; ";
+            }
+            score.note += "n = " + formatCount(metric.n);
+            if (metric.chance) score.note += "; chance " + formatSignificant(*metric.chance);
+            score.low = metric.low;
+            score.high = metric.high;
+            out.push_back(std::move(score));
+        }
+    }
+}
+
+void addBalance(std::vector<HeadlineFigure>& out, const RunSummary& run) {
+    const BalanceHeadline balance = balanceHeadline(run.routing);
+    if (balance.layers == 0) return;
+    const std::string basis =
+        balanceBasis(balance.tokens) + "; mean of " + formatCount(balance.layers) + " layers";
+    out.push_back(figure(
+        "balance_max_over_mean", "Expert load, max/mean", balance.maxOverMean, "",
+        formatSignificant(balance.maxOverMean) + " x",
+        basis + "; uniform router by chance " + formatSignificant(balance.nullMaxOverMean) + " x"));
+    out.push_back(figure("balance_excess", "Excess imbalance", balance.excess, "",
+                         formatSignificant(balance.excess) + " x chance",
+                         basis + "; greatest in layer " + formatCount(balance.worstLayer) + " (" +
+                             formatSignificant(balance.worstExcess) + " x)"));
+    out.push_back(figure("balance_normalized_entropy", "Router entropy, normalised",
+                         balance.normalizedEntropy, "", formatFixed(balance.normalizedEntropy, 3),
+                         basis + "; 1 is even"));
+}
+
+}  // namespace
+
+BalanceHeadline balanceHeadline(std::span<const LayerRouting> routing) {
+    BalanceHeadline mean;
+    for (const LayerRouting& layer : routing) {
+        if (layer.balance.tokens == 0) continue;
+        mean.tokens =
+            mean.layers == 0 ? layer.balance.tokens : std::min(mean.tokens, layer.balance.tokens);
+        ++mean.layers;
+        mean.maxOverMean += layer.balance.maxOverMean;
+        mean.nullMaxOverMean += layer.null.maxOverMean;
+        mean.excess += layer.excess;
+        mean.normalizedEntropy += layer.balance.normalizedEntropy;
+        mean.deadExperts += layer.balance.deadExperts;
+        if (layer.balance.maxOverMean > layer.null.maxOverMean95) ++mean.aboveChance;
+        if (mean.worstLayer < 0 || layer.excess > mean.worstExcess) {
+            mean.worstLayer = layer.layer;
+            mean.worstExcess = layer.excess;
+        }
+    }
+    if (mean.layers == 0) return mean;
+    for (double* value :
+         {&mean.maxOverMean, &mean.nullMaxOverMean, &mean.excess, &mean.normalizedEntropy})
+        *value /= mean.layers;
+    return mean;
+}
+
+std::string balanceBasis(std::int64_t tokens) {
+    return "per expert, per layer, accumulated over " + formatCount(tokens) + " tokens";
+}
+
+std::vector<MetricRow> overallMetrics(const RunSummary& run, std::int64_t suite) {
+    std::vector<MetricRow> metrics;
+    for (const MetricRow& metric : run.metrics) {
+        if (metric.suite == suite && metric.group.empty()) metrics.push_back(metric);
+    }
+    std::stable_partition(metrics.begin(), metrics.end(),
+                          [](const MetricRow& metric) { return metric.chance.has_value(); });
+    return metrics;
+}
+
+std::string metricText(const MetricRow& metric) {
+    std::string text = formatSignificant(metric.value);
+    if (metric.low && metric.high) {
+        text += " (95 % interval " + formatSignificant(*metric.low) + " to " +
+                formatSignificant(*metric.high) + ")";
+    }
+    return text;
+}
+
+std::vector<HeadlineFigure> headline(const RunSummary& run) {
+    std::vector<HeadlineFigure> figures;
+    addPhase(figures, run.prefill, "prefill", "Prefill");
+    addPhase(figures, run.decode, "decode", "Decode");
+    addLatency(figures, run);
+    addBandwidth(figures, run);
+    addMemory(figures, run);
+    addScores(figures, run);
+    addBalance(figures, run);
+    return figures;
+}
+
+}  // namespace moescope

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// The few figures of a run that a reader wants first, computed in one place so that page, JSON,
+// Markdown and terminal cannot disagree.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "profiler/analysis/run_summary.h"
+
+namespace moescope {
+
+struct HeadlineFigure {
+    std::string id;     ///< stable: "decode_tokens_per_second"
+    std::string label;  ///< "Decode"
+    double value = 0;   ///< in the unit that the id or `unit` names
+    std::string unit;   ///< "tok/s"; empty for ratios and scores
+    std::string text;   ///< value as a person reads it, with unit
+    std::string note;   ///< what it is compared with or accumulated over; may be empty
+    std::optional<double> low, high;  ///< 95 % interval
+};
+
+/// Figures that the run did not measure are left out. The share of the bandwidth ceiling needs
+/// `read_bandwidth_bytes_per_second` (measured stream read) in the "machine" meta object.
+std::vector<HeadlineFigure> headline(const RunSummary& run);
+
+/// Means over layers of the balance numbers; `layers` is 0 without routing.
+struct BalanceHeadline {
+    int layers = 0;
+    std::int64_t tokens = 0;  ///< per layer (the least over layers)
+    double maxOverMean = 0, nullMaxOverMean = 0, excess = 0, normalizedEntropy = 0;
+    std::int64_t deadExperts = 0;  ///< summed over layers
+    int worstLayer = -1;           ///< greatest excess
+    double worstExcess = 0;
+    int aboveChance = 0;  ///< layers whose max/mean exceeds the 95th percentile of chance
+};
+BalanceHeadline balanceHeadline(std::span<const LayerRouting> routing);
+
+/// "per expert, per layer, accumulated over 1,024 tokens": says over what a balance number counts.
+std::string balanceBasis(std::int64_t tokens);
+
+/// Metrics over all items of one suite, those with a chance level first.
+std::vector<MetricRow> overallMetrics(const RunSummary& run, std::int64_t suite);
+
+/// "0.412 (95 % interval 0.371 to 0.453)"
+std::string metricText(const MetricRow& metric);
+
+}  // namespace moescope

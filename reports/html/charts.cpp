@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// Column chart, balance against chance, and interval plot.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "reports/html/escape.h"
+#include "reports/html/figures.h"
+#include "reports/html/svg.h"
+#include "reports/numbers.h"
+
+namespace moescope {
+namespace {
+
+/// Linear map of values to a stretch of the canvas.
+struct Axis {
+    double low = 0, high = 1;
+    double from = 0, to = 1;
+    double operator()(double value) const {
+        return from + (value - low) / (high - low) * (to - from);
+    }
+};
+
+constexpr double kWidth = 736, kLeft = 62, kRight = 8;
+
+void verticalAxis(SvgCanvas& svg, const Axis& y, std::string (*format)(double)) {
+    for (const double tick : axisTicks(y.low, y.high, 4)) {
+        svg.line(kLeft, y(tick), kWidth - kRight, y(tick), "grid");
+        svg.text(kLeft - 6, y(tick) + 4, format(tick), "end");
+    }
+}
+
+/// Every label that fits without touching its neighbour.
+std::size_t labelStep(double slot) {
+    return std::max<std::size_t>(1, static_cast<std::size_t>(std::ceil(20.0 / slot)));
+}
+
+std::string shortNumber(double value) {
+    return formatSignificant(value, 2);
+}
+std::string timesNumber(double value) {
+    return formatFixed(value, 1) + " x";
+}
+
+}  // namespace
+
+std::string columnChart(const FigureText& text, const ColumnChart& chart) {
+    constexpr double kHeight = 200, kTop = 26, kBottom = 36;
+    SvgCanvas svg(text, kWidth, kHeight);
+    const double greatest =
+        chart.values.empty() ? 0 : *std::max_element(chart.values.begin(), chart.values.end());
+    const Axis y{0, greatest > 0 ? greatest * 1.02 : 1, kHeight - kBottom, kTop};
+    verticalAxis(svg, y, chart.format);
+    const double slot = (kWidth - kLeft - kRight) /
+                        static_cast<double>(std::max<std::size_t>(1, chart.values.size()));
+    const std::size_t step = labelStep(slot);
+    for (std::size_t i = 0; i < chart.values.size(); ++i) {
+        const double x = kLeft + slot * static_cast<double>(i);
+        svg.rect(x + slot * 0.12, y(chart.values[i]), slot * 0.76, y(0) - y(chart.values[i]),
+                 "fill",
+                 chart.horizontal + " " + chart.labels[i] + ": " + chart.format(chart.values[i]));
+        if (i % step == 0)
+            svg.text(x + slot / 2, kHeight - kBottom + 14, chart.labels[i], "middle");
+    }
+    svg.line(kLeft, y(0), kWidth - kRight, y(0), "baseline");
+    svg.text((kLeft + kWidth - kRight) / 2, kHeight - 6, chart.horizontal, "middle", "axis");
+    return svg.html();
+}
+
+std::string balanceChart(const FigureText& text, std::span<const LayerRouting> routing) {
+    constexpr double kHeight = 250, kTop = 46, kBottom = 36;
+    SvgCanvas svg(text, kWidth, kHeight);
+    double greatest = 1.2;
+    for (const LayerRouting& layer : routing) {
+        for (const double value : {layer.balance.maxOverMean, layer.null.maxOverMean95}) {
+            if (std::isfinite(value)) greatest = std::max(greatest, value);
+        }
+    }
+    const Axis y{0, greatest * 1.05, kHeight - kBottom, kTop};
+    verticalAxis(svg, y, timesNumber);
+    const double slot =
+        (kWidth - kLeft - kRight) / static_cast<double>(std::max<std::size_t>(1, routing.size()));
+    const std::size_t step = labelStep(slot);
+    for (std::size_t i = 0; i < routing.size(); ++i) {
+        const LayerRouting& layer = routing[i];
+        const double x = kLeft + slot * (static_cast<double>(i) + 0.5);
+        if (i % step == 0)
+            svg.text(x, kHeight - kBottom + 14, std::to_string(layer.layer), "middle");
+        if (!std::isfinite(layer.balance.maxOverMean) || !std::isfinite(layer.null.maxOverMean))
+            continue;
+        const double half = std::min(9.0, slot * 0.35);
+        svg.rect(x - half, y(layer.null.maxOverMean95), 2 * half,
+                 std::max(1.5, y(layer.null.maxOverMean) - y(layer.null.maxOverMean95)), "chance",
+                 "layer " + std::to_string(layer.layer) + ", chance: mean " +
+                     formatFixed(layer.null.maxOverMean, 2) + ", 95th percentile " +
+                     formatFixed(layer.null.maxOverMean95, 2));
+        svg.circle(x, y(layer.balance.maxOverMean), 4, "dot",
+                   "layer " + std::to_string(layer.layer) +
+                       ", observed: " + formatFixed(layer.balance.maxOverMean, 2));
+    }
+    svg.line(kLeft, y(0), kWidth - kRight, y(0), "baseline");
+    svg.text((kLeft + kWidth - kRight) / 2, kHeight - 6, "layer", "middle", "axis");
+    svg.circle(kLeft + 8, 14, 4, "dot");
+    svg.text(kLeft + 18, 18, "observed max/mean", "start");
+    svg.rect(kLeft + 150, 9, 18, 10, "chance");
+    svg.text(kLeft + 174, 18,
+             "what a uniform router shows by chance: mean (lower edge) to 95th percentile",
+             "start");
+    return svg.html();
+}
+
+std::string intervalPlot(const FigureText& text, std::span<const Interval> intervals) {
+    constexpr double kLabels = 250, kRow = 22, kTop = 30;
+    const double height = kTop + kRow * static_cast<double>(intervals.size()) + 26;
+    double low = std::numeric_limits<double>::infinity();
+    double high = -low;
+    for (const Interval& interval : intervals) {
+        for (const auto& value :
+             {std::optional(interval.value), interval.low, interval.high, interval.chance}) {
+            if (!value || !std::isfinite(*value)) continue;
+            low = std::min(low, *value);
+            high = std::max(high, *value);
+        }
+    }
+    if (!(low <= high)) low = 0, high = 1;
+    const double margin = std::max((high - low) * 0.06, std::max(std::abs(high), 1.0) * 1e-3);
+    const Axis x{low - margin, high + margin, kLabels, kWidth - kRight};
+    SvgCanvas svg(text, kWidth, height);
+    const double bottom = height - 24;
+    for (const double tick : axisTicks(x.low, x.high, 6)) {
+        svg.line(x(tick), kTop - 4, x(tick), bottom, "grid");
+        svg.text(x(tick), bottom + 14, shortNumber(tick), "middle");
+    }
+    for (std::size_t i = 0; i < intervals.size(); ++i) {
+        const Interval& row = intervals[i];
+        const double y = kTop + kRow * (static_cast<double>(i) + 0.5);
+        svg.text(kLabels - 8, y + 4, shorten(row.label, 40), "end");
+        if (!std::isfinite(row.value)) continue;
+        if (row.chance) svg.line(x(*row.chance), y - 8, x(*row.chance), y + 8, "chance-tick");
+        if (row.low && row.high) {
+            svg.line(x(*row.low), y, x(*row.high), y, "whisker");
+            svg.line(x(*row.low), y - 4, x(*row.low), y + 4, "whisker");
+            svg.line(x(*row.high), y - 4, x(*row.high), y + 4, "whisker");
+        }
+        svg.circle(x(row.value), y, 4, "dot", row.label + ": " + formatSignificant(row.value));
+    }
+    svg.circle(kLabels + 6, 12, 4, "dot");
+    svg.line(kLabels - 4, 12, kLabels + 16, 12, "whisker");
+    svg.text(kLabels + 24, 16, "value and 95 % interval", "start");
+    svg.line(kLabels + 180, 4, kLabels + 180, 20, "chance-tick");
+    svg.text(kLabels + 188, 16, "chance", "start");
+    return svg.html();
+}
+
+}  // namespace moescope

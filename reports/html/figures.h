@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inline SVG figures. Each has a title and a description for screen readers, takes its ink from the
+// page's style so that it follows light, dark and print, and never tells anything by colour alone.
+// Callers put a table of the same numbers beside it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "profiler/analysis/run_summary.h"
+
+namespace moescope {
+
+/// `id` must be unique in the page; it names the title element.
+struct FigureText {
+    std::string id;
+    std::string title;
+    std::string description;
+};
+
+/// One bar per value, labelled below; `format` writes axis labels and hover texts.
+struct ColumnChart {
+    std::vector<std::string> labels;  ///< (n) as long as values
+    std::vector<double> values;       ///< (n)
+    std::string horizontal;           ///< name of the horizontal axis
+    std::string (*format)(double);
+};
+std::string columnChart(const FigureText& text, const ColumnChart& chart);
+
+/// Layers down, experts across; colour is load over fair share. The busiest expert of each layer
+/// has a dot, an expert without a token a cross.
+std::string expertHeatmap(const FigureText& text, std::span<const LayerRouting> routing);
+
+/// Per layer: observed max/mean (dot) against what chance shows (bar from mean to 95th percentile).
+std::string balanceChart(const FigureText& text, std::span<const LayerRouting> routing);
+
+struct Interval {
+    std::string label;
+    double value = 0;
+    std::optional<double> low, high, chance;
+};
+/// One line per interval, with its value as a dot and chance as a tick.
+std::string intervalPlot(const FigureText& text, std::span<const Interval> intervals);
+
+}  // namespace moescope

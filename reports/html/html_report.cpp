@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// The page: head, contents, and the sections of every run.
+#include "reports/comparison.h"
+#include "reports/html/assets.h"
+#include "reports/html/escape.h"
+#include "reports/html/sections.h"
+#include "reports/html/table.h"
+#include "reports/numbers.h"
+#include "reports/report.h"
+
+namespace moescope {
+namespace {
+
+std::string head(const std::string& title) {
+    const std::string style = pageStyle();
+    const std::string script = pageScript();
+    return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
+           "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src &#39;none&#39;; "
+           "style-src " +
+           htmlEscape(policyHash(style)) + "; script-src " + htmlEscape(policyHash(script)) +
+           "; base-uri &#39;none&#39;; form-action &#39;none&#39;\"/>\n"
+           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
+           "<meta name=\"color-scheme\" content=\"light dark\"/>\n"
+           "<meta name=\"generator\" content=\"moescope " +
+           htmlEscape(toolVersion()) + "\"/>\n<title>" + htmlEscape(title) + "</title>\n<style>" +
+           style + "</style>\n</head>\n";
+}
+
+std::string runTitle(const ReportRun& run, std::size_t index) {
+    return "Run " + std::to_string(index + 1) + ": " + run.modelName();
+}
+
+std::string qualityWord(const ReportRun& run) {
+    std::size_t failed = 0;
+    for (const QualityRow& row : run.summary.quality) failed += row.ok ? 0 : 1;
+    std::string words = failed == 0 ? "no warning" : std::to_string(failed) + " failed checks";
+    if (run.synthetic()) words += ", synthetic model";
+    if (run.imported()) words += ", imported";
+    return words;
+}
+
+std::string overview(std::span<const ReportRun> runs) {
+    HtmlTable table("Runs in this report",
+                    {{"run"}, {"model"}, {"status"}, {"measurement"}, {"file"}, {"SHA-256"}});
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        table.row(
+            {std::to_string(i + 1), runs[i].modelName(),
+             std::string(runStatusName(runs[i].summary.status)), qualityWord(runs[i]),
+             runs[i].source,
+             runs[i].sha256.empty() ? kNoData : runs[i].sha256.substr(0, 16) + "\xE2\x80\xA6"});
+    }
+    return "<h2 id=\"runs\">Runs</h2>\n" + table.html();
+}
+
+std::string comparison(std::span<const ReportRun> runs) {
+    std::vector<HtmlColumn> columns = {{"figure"}};
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        columns.push_back({"run " + std::to_string(i + 1), true});
+        if (i > 0) columns.push_back({"change", true, "against run 1"});
+    }
+    HtmlTable table("Headline figures; changes are against run 1", columns);
+    for (const ComparisonRow& row : compareHeadlines(runs)) {
+        std::vector<HtmlCell> cells = {row.label};
+        for (std::size_t i = 0; i < runs.size(); ++i) {
+            std::string text = row.figures[i] ? row.figures[i]->text : kNoData;
+            if (row.figures[i] && row.figures[i]->low && row.figures[i]->high)
+                text += " (" + formatSignificant(*row.figures[i]->low) + " to " +
+                        formatSignificant(*row.figures[i]->high) + ")";
+            cells.emplace_back(text);
+            const double change = i == 0 ? 0 : relativeChange(row, i);
+            if (i > 0) cells.emplace_back((change > 0 ? "+" : "") + formatPercent(change));
+        }
+        table.row(std::move(cells));
+    }
+    return "<h2 id=\"comparison\">Comparison</h2>\n" +
+           paragraph(
+               "Scores carry their 95 % intervals in brackets; a change within them is noise.") +
+           table.html();
+}
+
+std::string contents(std::span<const ReportRun> runs) {
+    std::string out = "<nav aria-label=\"Contents\">\n<ol>\n";
+    if (runs.size() > 1) {
+        out +=
+            "<li><a href=\"#runs\">Runs</a></li>\n<li><a "
+            "href=\"#comparison\">Comparison</a></li>\n";
+        for (std::size_t i = 0; i < runs.size(); ++i)
+            out += "<li><a href=\"#r" + std::to_string(i + 1) + "\">" +
+                   htmlEscape(shorten(runTitle(runs[i], i), 60)) + "</a></li>\n";
+    } else {
+        for (const ReportSection& section : reportSections())
+            out += "<li><a href=\"#r1-" + std::string(section.id) + "\">" +
+                   htmlEscape(section.title) + "</a></li>\n";
+    }
+    return out + "</ol>\n</nav>\n";
+}
+
+std::string runHtml(const ReportRun& run, std::size_t index, bool alone) {
+    const std::string number = "r" + std::to_string(index + 1);
+    const SectionContext at{number + "-", alone ? 2 : 3};
+    std::string out = "<section class=\"" + std::string(alone ? "single" : "run") + "\" id=\"" +
+                      number + "\" aria-label=\"" + htmlEscape(runTitle(run, index)) + "\">\n";
+    if (!alone) out += "<h2>" + htmlEscape(runTitle(run, index)) + "</h2>\n";
+    for (const ReportSection& section : reportSections()) {
+        const std::string id = at.id(section.id);
+        const std::string tag = "h" + std::to_string(at.level);
+        out += "<section aria-labelledby=\"" + id + "\">\n<" + tag + " id=\"" + id + "\">" +
+               htmlEscape(section.title) + "</" + tag + ">\n" + section.render(run, at) +
+               "</section>\n";
+    }
+    return out + "</section>\n";
+}
+
+}  // namespace
+
+std::vector<ReportFile> renderHtml(std::span<const ReportRun> runs) {
+    const bool alone = runs.size() == 1;
+    const std::string title = alone ? "MoEScope report: " + runs.front().modelName()
+                                    : "MoEScope report: " + std::to_string(runs.size()) + " runs";
+    std::string out =
+        head(title) +
+        "<body>\n<a class=\"skip\" href=\"#main\">Skip to the report</a>\n<header>\n<h1>" +
+        htmlEscape(title) + "</h1>\n" + contents(runs) + "</header>\n<main id=\"main\">\n";
+    if (!alone) out += overview(runs) + comparison(runs);
+    for (std::size_t i = 0; i < runs.size(); ++i) out += runHtml(runs[i], i, alone);
+    out += "</main>\n<script>" + pageScript() + "</script>\n</body>\n</html>\n";
+    return {{"report.html", std::move(out)}};
+}
+
+}  // namespace moescope

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// Formulas, sources, and which file the numbers come from.
+#include <array>
+
+#include "reports/html/escape.h"
+#include "reports/html/sections.h"
+#include "reports/html/table.h"
+#include "reports/numbers.h"
+
+namespace moescope {
+namespace {
+
+struct Formula {
+    const char* quantity;
+    const char* formula;
+    const char* source;
+};
+
+constexpr std::array kFormulas = {
+    Formula{"prefill, decode tok/s", "tokens of the phase / wall time of its steps",
+            "steps of the run file"},
+    Formula{"time to first token",
+            "start of prefill to the logits of the first decode step, median over sequences",
+            "steps"},
+    Formula{"time per output token", "median and 95th percentile of decode step times", "steps"},
+    Formula{"bandwidth",
+            "weights and cache that must be read / time; an expert that several tokens share "
+            "counts once",
+            "operations; ceiling: stream read measured on the same machine"},
+    Formula{"arithmetic", "floating-point operations / time; a multiply-add counts two",
+            "operations"},
+    Formula{"fair share", "m = T k / E: tokens x experts per token / experts", "routing counts"},
+    Formula{"max/mean", "max x / m; 1 is even, E / k the worst",
+            "MaxVio + 1 (Wang et al. 2024, loss-free balancing); inverse of EPLB balancedness"},
+    Formula{"by chance",
+            "mean and 95th percentile of max/mean over seeded simulations of a uniform router: k "
+            "of E experts without "
+            "replacement, tokens independent; normal approximation above 65,536 tokens",
+            "profiler/analysis/balance.h"},
+    Formula{"excess", "max/mean observed / mean max/mean by chance", "profiler/analysis/balance.h"},
+    Formula{"normalised entropy", "H / log2 E with H = - sum p log2 p, p = x / sum x",
+            "Shannon 1948"},
+    Formula{"effective experts", "2^H", "Hill 1973, order 1"},
+    Formula{"dead experts", "number of experts with x = 0; by chance E (1 - k/E)^T",
+            "routing counts"},
+    Formula{"intervals", "95 %, by the method named in each row", "metrics of the run file"},
+};
+
+}  // namespace
+
+std::string renderMethod(const ReportRun& run, const SectionContext& at) {
+    HtmlTable formulas("Formulas", {{"quantity"}, {"formula"}, {"source"}});
+    for (const Formula& row : kFormulas) formulas.row({row.quantity, row.formula, row.source});
+    std::string out = paragraph(
+        "x is the number of assignments of one expert in one layer, T the tokens, k the experts "
+        "per token, E the "
+        "experts per layer. Sizes are decimal: 1 GB = 1,000,000,000 bytes. n/a: not measured.");
+    out += formulas.html();
+    out += at.heading(1, "Source");
+    HtmlTable source("Where the numbers come from", {{"fact"}, {"value"}});
+    source.row({"run file", run.source});
+    source.row({"SHA-256", run.sha256.empty() ? std::string(kNoData) : run.sha256});
+    source.row({"report made by", "moescope " + toolVersion()});
+    return out + source.html();
+}
+
+}  // namespace moescope

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the time goes: operations by phase, and operation time by layer.
+#include <algorithm>
+#include <array>
+
+#include "reports/html/figures.h"
+#include "reports/html/sections.h"
+#include "reports/html/table.h"
+#include "reports/numbers.h"
+
+namespace moescope {
+namespace {
+
+std::string rate(double perSecond, const char* unit) {
+    return perSecond > 0 ? formatPerSecond(perSecond, unit) : kNoData;
+}
+
+std::string phaseTable(const RunSummary& run, const std::string& phase,
+                       const PhaseSummary& summary) {
+    double greatest = 0;
+    for (const OperationGroup& group : run.operations) {
+        if (group.phase == phase) greatest = std::max(greatest, static_cast<double>(group.totalNs));
+    }
+    if (greatest <= 0) return {};
+    HtmlTable table("Operations in " + phase + ": " + formatCount(summary.tokens) + " tokens, " +
+                        formatCount(summary.steps) + (summary.steps == 1 ? " step, " : " steps, ") +
+                        formatDuration(static_cast<double>(summary.wallNs)) + " wall time",
+                    {{"operation"},
+                     {"kernel"},
+                     {"calls", true},
+                     {"total", true},
+                     {"share", true, "of all operation time of the run, both phases"},
+                     {"median", true, "of one call"},
+                     {"p95", true, "95th percentile of one call"},
+                     {"bandwidth", true, "bytes that must be read, per second of operation time"},
+                     {"arithmetic", true, "a multiply-add counts two"}},
+                    true);
+    for (const OperationGroup& group : run.operations) {
+        if (group.phase != phase) continue;
+        HtmlCell total(formatDuration(static_cast<double>(group.totalNs)),
+                       static_cast<double>(group.totalNs));
+        total.bar = static_cast<double>(group.totalNs) / greatest;
+        table.row({group.op, group.kernel,
+                   HtmlCell(formatCount(group.calls), static_cast<double>(group.calls)), total,
+                   HtmlCell(formatPercent(group.share), group.share),
+                   HtmlCell(formatDuration(static_cast<double>(group.medianNs)),
+                            static_cast<double>(group.medianNs)),
+                   HtmlCell(formatDuration(static_cast<double>(group.p95Ns)),
+                            static_cast<double>(group.p95Ns)),
+                   HtmlCell(rate(group.bytesPerSecond(), "B"), group.bytesPerSecond()),
+                   HtmlCell(rate(group.flopsPerSecond(), "FLOP"), group.flopsPerSecond())});
+    }
+    return table.html() +
+           paragraph("Operations account for " + formatPercent(summary.operationShare) +
+                     " of the wall time of " + phase +
+                     " steps; below 95 % the profile misses something.");
+}
+
+std::string byLayer(const RunSummary& run, const SectionContext& at) {
+    ColumnChart chart;
+    chart.horizontal = "layer";
+    chart.format = formatDuration;
+    std::int64_t total = 0;
+    for (const auto& [layer, ns] : run.layerNs) total += ns;
+    HtmlTable table("Operation time by layer", {{"layer"}, {"time", true}, {"share", true}});
+    for (const auto& [layer, ns] : run.layerNs) {
+        const auto time = static_cast<double>(ns);
+        const std::string name = layer < 0 ? "outside" : std::to_string(layer);
+        table.row({name, formatDuration(time), formatPercent(time / static_cast<double>(total))});
+        if (layer < 0) continue;
+        chart.labels.push_back(name);
+        chart.values.push_back(time);
+    }
+    if (chart.values.empty() || total <= 0) return {};
+    return at.heading(1, "Time by layer") + "<figure>\n" +
+           columnChart({at.id("layers"), "Operation time by layer",
+                        "One column per layer. The table after the figure has the same numbers."},
+                       chart) +
+           "<figcaption>Operation time by layer, both phases. Operations outside the layers "
+           "(embedding, "
+           "head, sampling) are in the table.</figcaption></figure>\n" +
+           htmlDetails("Table: operation time by layer", table.html());
+}
+
+}  // namespace
+
+std::string renderOperations(const ReportRun& run, const SectionContext& at) {
+    if (run.summary.operations.empty()) return paragraph("This run recorded no operation times.");
+    const std::array<std::pair<std::string, const PhaseSummary*>, 2> phases = {
+        {{"prefill", &run.summary.prefill}, {"decode", &run.summary.decode}}};
+    std::string out;
+    for (const auto& [phase, summary] : phases) {
+        const std::string table = phaseTable(run.summary, phase, *summary);
+        if (!table.empty()) out += at.heading(1, phase == "prefill" ? "Prefill" : "Decode") + table;
+    }
+    return out + byLayer(run.summary, at);
+}
+
+}  // namespace moescope

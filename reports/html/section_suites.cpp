@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// Suites: metrics with intervals, by group, and the items worth reading.
+#include <algorithm>
+#include <map>
+
+#include "reports/headline.h"
+#include "reports/html/escape.h"
+#include "reports/html/figures.h"
+#include "reports/html/sections.h"
+#include "reports/html/table.h"
+#include "reports/numbers.h"
+#include "reports/ranking.h"
+
+namespace moescope {
+namespace {
+
+constexpr std::size_t kShownItems = 12;
+constexpr std::size_t kShownCharacters = 180;
+
+std::vector<MetricRow> metricsOf(const RunSummary& run, std::int64_t suite) {
+    std::vector<MetricRow> metrics;
+    for (const MetricRow& metric : run.metrics) {
+        if (metric.suite == suite) metrics.push_back(metric);
+    }
+    // Overall values first, then the groups of each metric together.
+    std::stable_sort(metrics.begin(), metrics.end(), [](const MetricRow& a, const MetricRow& b) {
+        if (a.group.empty() != b.group.empty()) return a.group.empty();
+        return std::pair(a.name, a.group) < std::pair(b.name, b.group);
+    });
+    return metrics;
+}
+
+std::string metricTable(const SuiteRow& suite, const std::vector<MetricRow>& metrics) {
+    HtmlTable table("Metrics of " + suite.name + ", overall and by group",
+                    {{"metric"},
+                     {"group"},
+                     {"value", true},
+                     {"95 % interval", true},
+                     {"chance", true},
+                     {"n", true},
+                     {"method"},
+                     {"caution"}},
+                    true);
+    for (const MetricRow& metric : metrics) {
+        const std::string interval =
+            metric.low && metric.high
+                ? formatSignificant(*metric.low) + " to " + formatSignificant(*metric.high)
+                : kNoData;
+        table.row({metric.name, metric.group.empty() ? "all" : metric.group,
+                   HtmlCell(formatSignificant(metric.value), metric.value), interval,
+                   metric.chance ? formatSignificant(*metric.chance) : kNoData,
+                   HtmlCell(formatCount(metric.n), static_cast<double>(metric.n)), metric.method,
+                   metricCaution(metric)});
+    }
+    return table.html();
+}
+
+/// One plot per metric: metrics of a suite differ in scale.
+std::string plots(const std::vector<MetricRow>& metrics, const std::string& id) {
+    std::map<std::string, std::vector<Interval>> byMetric;
+    for (const MetricRow& metric : metrics)
+        byMetric[metric.name].push_back({metric.group.empty() ? "all" : metric.group, metric.value,
+                                         metric.low, metric.high, metric.chance});
+    std::string out;
+    std::size_t number = 0;
+    for (const auto& [name, intervals] : byMetric) {
+        // A lone value is no picture; the table says it better.
+        if (intervals.size() < 2) continue;
+        out += "<figure>\n" +
+               intervalPlot({id + "-plot" + std::to_string(number++), name + " by group",
+                             "Values with 95 % intervals; the table above has the same numbers."},
+                            intervals) +
+               "<figcaption>" + htmlEscape(name) +
+               " by group, with 95 % intervals.</figcaption></figure>\n";
+    }
+    return out;
+}
+
+std::string itemTable(const SuiteRow& suite, const std::vector<ItemRow>& items) {
+    HtmlTable table(
+        "Items of " + suite.name + " with the lowest score, the surest answers first (" +
+            formatCount(static_cast<std::int64_t>(std::min(items.size(), kShownItems))) + " of " +
+            formatCount(static_cast<std::int64_t>(items.size())) + ")",
+        {{"item"},
+         {"prompt"},
+         {"answer"},
+         {"target"},
+         {"score", true},
+         {"margin", true, "log-likelihood of the answer over the runner-up, nats"}});
+    for (const ItemRow* item : tellingItems(items, kShownItems)) {
+        const double margin = likelihoodMargin(*item);
+        table.row({shorten(item->id, 60), shorten(item->prompt, kShownCharacters),
+                   shorten(item->answer, 80), shorten(item->target, 80),
+                   formatSignificant(item->score), formatSignificant(margin)});
+    }
+    return table.html();
+}
+
+std::string suiteHtml(const ReportRun& run, const SuiteRow& suite, const SectionContext& at) {
+    std::string out = at.heading(1, suite.title.empty() ? suite.name : suite.title);
+    const auto found = run.items.find(suite.id);
+    const std::int64_t done =
+        found == run.items.end() ? 0 : static_cast<std::int64_t>(found->second.size());
+    out +=
+        paragraph((suite.kind.empty() ? "" : "A " + suite.kind + " suite. ") + formatCount(done) +
+                  " of " + formatCount(suite.items) + " items evaluated" +
+                  (done < suite.items ? ": not finished, the metrics cover what was done." : ".") +
+                  (suite.version.empty() ? "" : " Version " + suite.version + ".") +
+                  (suite.source.empty() ? "" : " Source: " + suite.source + "."));
+    const std::vector<MetricRow> metrics = metricsOf(run.summary, suite.id);
+    if (metrics.empty()) {
+        out += paragraph("No metric was computed.");
+    } else {
+        out +=
+            metricTable(suite, metrics) + plots(metrics, at.id("suite" + std::to_string(suite.id)));
+    }
+    if (done > 0) out += itemTable(suite, found->second);
+    if (!suite.settings.empty() && suite.settings != "{}")
+        out += htmlDetails(
+            "Settings of " + suite.name,
+            "<pre class=\"command\"><code>" + htmlEscape(suite.settings) + "</code></pre>\n");
+    return out;
+}
+
+}  // namespace
+
+std::string renderSuites(const ReportRun& run, const SectionContext& at) {
+    if (run.summary.suites.empty()) return paragraph("This run evaluated no suite.");
+    std::string out = paragraph(
+        "Intervals are 95 %: of many such evaluations, 95 in 100 would cover the value for the "
+        "population the items "
+        "were drawn from. Two models whose intervals overlap widely are not shown to differ.");
+    for (const SuiteRow& suite : run.summary.suites) out += suiteHtml(run, suite, at);
+    return out;
+}
+
+}  // namespace moescope

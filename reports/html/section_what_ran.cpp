@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+// What ran, on what, and how complete the measurement is. Whatever limits the numbers comes first.
+#include <algorithm>
+
+#include "reports/html/escape.h"
+#include "reports/html/sections.h"
+#include "reports/html/table.h"
+#include "reports/numbers.h"
+
+namespace moescope {
+namespace {
+
+std::string notice(std::string_view kind, std::string_view title, std::string_view text) {
+    return "<div class=\"notice " + std::string(kind) + "\" role=\"note\"><strong>" +
+           htmlEscape(title) + "</strong> " + htmlEscape(text) + "</div>\n";
+}
+
+std::string failedQuality(const RunSummary& run) {
+    std::string items;
+    for (const QualityRow& row : run.quality) {
+        if (row.ok) continue;
+        items += "<li>" + htmlEscape(row.name) + " = " + htmlEscape(formatSignificant(row.value)) +
+                 (row.unit.empty() ? "" : " " + htmlEscape(row.unit)) +
+                 (row.note.empty() ? "" : ": " + htmlEscape(row.note)) + "</li>\n";
+    }
+    if (items.empty()) return {};
+    return "<div class=\"notice warning\" role=\"note\"><strong>Warning: the measurement is not "
+           "complete."
+           "</strong>\n<ul>\n" +
+           items + "</ul></div>\n";
+}
+
+std::string notices(const ReportRun& run) {
+    std::string out = failedQuality(run.summary);
+    const RunStatus status = run.summary.status;
+    const auto error = run.summary.meta.find("error");
+    const std::string cause = error == run.summary.meta.end() ? "" : " Cause: " + error->second;
+    if (status == RunStatus::Running)
+        out += notice(
+            "warning", "Warning: status running.",
+            "The run was still going, or was killed, when this report was made. It shows what "
+            "had been saved by then.");
+    if (status == RunStatus::Interrupted)
+        out += notice("warning", "Warning: status interrupted.",
+                      "The run was stopped before its end. What was measured is shown." + cause);
+    if (status == RunStatus::Failed)
+        out += notice("warning", "Warning: status failed.",
+                      "The run ended with an error. What was measured is shown." + cause);
+    if (run.synthetic())
+        out += notice(
+            "banner", "Synthetic model.",
+            "Its weights are seeded random numbers: speed and memory are those of the true shape, "
+            "but its text, routing and scores say nothing about any trained model.");
+    if (run.imported())
+        out += notice("banner", "Imported.",
+                      "These data were recorded by another tool; MoEScope did not run the model.");
+    return out;
+}
+
+std::string scalarText(const std::string& key, const nlohmann::json& value) {
+    if (value.is_string()) return value.get<std::string>();
+    if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
+    if (value.is_null()) return kNoData;
+    if (value.is_number()) {
+        const double number = value.get<double>();
+        if (key.ends_with("bytes")) return formatBytes(number);
+        if (key == "read_bandwidth_bytes_per_second") return formatPerSecond(number, "B");
+        return value.is_number_float() ? formatSignificant(number, 4) : value.dump();
+    }
+    std::string list;
+    for (const nlohmann::json& element : value) {
+        if (element.is_structured())
+            return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+        list += (list.empty() ? "" : ", ") + scalarText(key, element);
+    }
+    return list;
+}
+
+/// One row per leaf of a meta object; "cpu.name" becomes "cpu name".
+void flatten(HtmlTable& table, const std::string& label, const std::string& key,
+             const nlohmann::json& value, int depth = 0) {
+    if (value.is_object() && depth < 6) {
+        for (const auto& [name, child] : value.items())
+            flatten(table, label.empty() ? name : label + " " + name, name, child, depth + 1);
+        return;
+    }
+    std::string shown = label;
+    std::replace(shown.begin(), shown.end(), '_', ' ');
+    table.row({shown, shorten(scalarText(key, value), 600)});
+}
+
+/// As one would paste it into a shell.
+std::string commandLine(const nlohmann::json& command, const std::string& raw) {
+    if (!command.is_array()) return raw;
+    std::string line;
+    for (const nlohmann::json& word : command) {
+        const std::string text = word.is_string() ? word.get<std::string>() : word.dump();
+        const bool plain =
+            !text.empty() && text.find_first_not_of(
+                                 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                 "0123456789_-./:=,+@%") == std::string::npos;
+        std::string quoted = text;
+        if (!plain) {
+            quoted = "'";
+            for (const char c : text)
+                quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+            quoted += "'";
+        }
+        line += (line.empty() ? "" : " ") + quoted;
+    }
+    return line;
+}
+
+std::string factTables(const ReportRun& run) {
+    std::string out;
+    for (const auto& [key, title] : {std::pair{"model", "Model"},
+                                     {"machine", "Machine"},
+                                     {"build", "Build"},
+                                     {"settings", "Settings"}}) {
+        const auto meta = run.summary.meta.find(key);
+        if (meta == run.summary.meta.end()) continue;
+        HtmlTable table(title, {{"fact"}, {"value"}});
+        const nlohmann::json value = run.metaJson(key);
+        flatten(table, value.is_object() ? "" : key, key,
+                value.is_null() ? nlohmann::json(meta->second) : value);
+        if (!table.empty()) out += table.html();
+    }
+    HtmlTable rest("Run", {{"fact"}, {"value"}});
+    rest.row({"status", std::string(runStatusName(run.summary.status))});
+    for (const auto& [key, text] : run.summary.meta) {
+        if (key == "model" || key == "machine" || key == "build" || key == "settings" ||
+            key == "command")
+            continue;
+        const nlohmann::json value = run.metaJson(key);
+        if (value.is_object()) {
+            flatten(rest, key, key, value);
+        } else {
+            std::string label = key;
+            std::replace(label.begin(), label.end(), '_', ' ');
+            rest.row({label, shorten(text, 600)});
+        }
+    }
+    return "<div class=\"facts\">\n" + out + rest.html() + "</div>\n";
+}
+
+std::string completeness(const RunSummary& run) {
+    if (run.quality.empty()) return paragraph("This run file holds no quality records.");
+    HtmlTable table("Quality of the measurement",
+                    {{"check"}, {"result"}, {"value", true}, {"what it means"}});
+    std::vector<QualityRow> rows = run.quality;
+    std::stable_partition(rows.begin(), rows.end(), [](const QualityRow& row) { return !row.ok; });
+    for (const QualityRow& row : rows) {
+        table.row({row.name, row.ok ? "\xE2\x9C\x93 passed" : "\xE2\x9C\x97 failed",
+                   formatSignificant(row.value, 4) + (row.unit.empty() ? "" : " " + row.unit),
+                   row.note});
+    }
+    return table.html();
+}
+
+std::string memoryTable(const RunSummary& run) {
+    if (run.memory.empty()) return {};
+    HtmlTable table("Memory", {{"part"}, {"size", true}, {"bytes", true}});
+    for (const MemoryRow& row : run.memory) {
+        std::string name = row.name;
+        std::replace(name.begin(), name.end(), '_', ' ');
+        table.row({name, formatBytes(static_cast<double>(row.bytes)), formatCount(row.bytes)});
+    }
+    return table.html();
+}
+
+}  // namespace
+
+std::string renderWhatRan(const ReportRun& run, const SectionContext& at) {
+    std::string out = notices(run);
+    const auto kind = run.summary.meta.find("kind");
+    out += "<p class=\"lead\"><strong>" + htmlEscape(run.modelName()) + "</strong>" +
+           (kind == run.summary.meta.end() ? "" : ", " + htmlEscape(kind->second)) + ", status " +
+           htmlEscape(runStatusName(run.summary.status)) + ", " +
+           htmlEscape(formatCount(static_cast<std::int64_t>(run.summary.sequences.size()))) +
+           (run.summary.sequences.size() == 1 ? " sequence" : " sequences") + ".</p>\n";
+    const auto command = run.summary.meta.find("command");
+    if (command != run.summary.meta.end()) {
+        out += at.heading(1, "Command line");
+        out += "<pre class=\"command\"><code>" +
+               htmlEscape(commandLine(run.metaJson("command"), command->second)) +
+               "</code></pre>\n";
+    }
+    out += at.heading(1, "How complete the measurement is") + completeness(run.summary);
+    out += at.heading(1, "Model, machine, build, settings") + factTables(run) +
+           memoryTable(run.summary);
+    return out;
+}
+
+}  // namespace moescope

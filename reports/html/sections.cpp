@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of sections.
+#include "reports/html/sections.h"
+
+#include <array>
+
+#include "reports/html/escape.h"
+
+namespace moescope {
+
+std::string SectionContext::heading(int deeper, std::string_view text) const {
+    const std::string tag = "h" + std::to_string(level + deeper);
+    return "<" + tag + ">" + htmlEscape(text) + "</" + tag + ">\n";
+}
+
+std::string paragraph(std::string_view text, std::string_view style) {
+    return (style.empty() ? "<p>" : "<p class=\"" + std::string(style) + "\">") + htmlEscape(text) +
+           "</p>\n";
+}
+
+std::span<const ReportSection> reportSections() {
+    static constexpr std::array kSections = {
+        ReportSection{"what-ran", "What ran, on what", renderWhatRan},
+        ReportSection{"headline", "Headline figures", renderHeadline},
+        ReportSection{"operations", "Operations by time", renderOperations},
+        ReportSection{"experts", "Expert load", renderExperts},
+        ReportSection{"routing", "Token routing", renderTokenRouting},
+        ReportSection{"suites", "Suites", renderSuites},
+        ReportSection{"method", "How the numbers were computed", renderMethod},
+    };
+    return kSections;
+}
+
+}  // namespace moescope

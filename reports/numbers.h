@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// Numbers as people read them: units, thousands separators, a fixed count of digits. Never the
+// locale: the same run gives the same bytes everywhere.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace moescope {
+
+/// What every formatter here prints for NaN and infinities: a quantity nobody measured.
+inline constexpr char kNoData[] = "n/a";
+
+std::string formatCount(std::int64_t value);                  ///< "1,234,567"
+std::string formatFixed(double value, int decimals);          ///< "1,234.50"
+std::string formatSignificant(double value, int digits = 3);  ///< "0.0123", "12.3", "12,346"
+std::string formatDuration(double ns);                        ///< "1.23 ms"
+std::string formatBytes(double bytes);                        ///< "12.1 GB" (1 GB = 10^9 bytes)
+std::string formatPercent(double fraction);                   ///< 0.432 -> "43.2 %"
+std::string formatPerSecond(double value, const std::string& unit);  ///< 3.8e10, "B" -> "38.0 GB/s"
+
+/// Shortest text that reads back as the same double; empty for NaN and infinities. For CSV.
+std::string rawNumber(double value);
+
+}  // namespace moescope

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ranking of items and cautions about metrics.
+#include "reports/ranking.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+namespace moescope {
+namespace {
+
+/// Below, a 95 % interval of a proportion is wider than about 0.36: no ranking of models holds.
+constexpr std::int64_t kSmallSample = 30;
+
+}  // namespace
+
+double likelihoodMargin(const ItemRow& item) {
+    double best = -std::numeric_limits<double>::infinity();
+    double second = best;
+    const nlohmann::json values = nlohmann::json::parse(item.logLikelihoods, nullptr, false);
+    if (!values.is_array()) return std::numeric_limits<double>::quiet_NaN();
+    for (const nlohmann::json& element : values) {
+        if (!element.is_number()) continue;
+        const double value = element.get<double>();
+        if (value > best)
+            second = std::exchange(best, value);
+        else
+            second = std::max(second, value);
+    }
+    return std::isfinite(second) ? best - second : std::numeric_limits<double>::quiet_NaN();
+}
+
+std::vector<const ItemRow*> tellingItems(const std::vector<ItemRow>& items, std::size_t limit) {
+    struct Ranked {
+        const ItemRow* item;
+        double score, margin;  // never NaN, so that the order below is one
+    };
+    std::vector<Ranked> ranked;
+    ranked.reserve(items.size());
+    for (const ItemRow& item : items) {
+        const double margin = likelihoodMargin(item);
+        ranked.push_back({&item, std::isnan(item.score) ? -1e300 : item.score,
+                          std::isnan(margin) ? -1 : margin});
+    }
+    std::stable_sort(ranked.begin(), ranked.end(), [](const Ranked& a, const Ranked& b) {
+        return a.score != b.score ? a.score < b.score : a.margin > b.margin;
+    });
+    std::vector<const ItemRow*> chosen;
+    for (std::size_t i = 0; i < std::min(limit, ranked.size()); ++i)
+        chosen.push_back(ranked[i].item);
+    return chosen;
+}
+
+std::string metricCaution(const MetricRow& metric) {
+    std::string caution;
+    if (metric.n < kSmallSample) caution = "n is small: too few items to conclude";
+    if (metric.chance && metric.low && metric.high && *metric.low <= *metric.chance &&
+        *metric.chance <= *metric.high)
+        caution += (caution.empty() ? "" : "; ") + std::string("the interval includes chance");
+    if (!metric.low || !metric.high)
+        caution += (caution.empty() ? "" : "; ") + std::string("no interval");
+    return caution;
+}
+
+}  // namespace moescope

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which items of a suite a reader should look at, and when a metric is too weak to conclude from.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "profiler/runfile/rows.h"
+
+namespace moescope {
+
+/// Widest log-likelihood of an item minus its runner-up, nats; NaN with fewer than two.
+double likelihoodMargin(const ItemRow& item);
+
+/// At most `limit` items: lowest score first, among equals those the model was surest of.
+std::vector<const ItemRow*> tellingItems(const std::vector<ItemRow>& items, std::size_t limit);
+
+/// What a reader must not conclude from this metric; empty when nothing speaks against it.
+std::string metricCaution(const MetricRow& metric);
+
+}  // namespace moescope

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one report shows of one run, read once; every format draws from this and from nothing else.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "profiler/analysis/run_summary.h"
+
+namespace moescope {
+
+/// The start of one sequence with the experts of each of its tokens.
+struct RoutingSample {
+    SequenceRow sequence;
+    std::vector<TokenRow> tokens;      ///< (n_tokens) by position, at most kSampleTokens
+    std::int64_t availableTokens = 0;  ///< before the cut
+    std::vector<int> layers;           ///< (n_layers) that recorded routing, ascending
+    int topK = 0;
+    std::vector<std::int16_t>
+        experts;                 ///< (n_layers, n_tokens, top_k); -1 where nothing was recorded
+    std::vector<float> weights;  ///< same shape; empty when the source has none
+
+    std::size_t index(std::size_t layer, std::size_t token, std::size_t rank) const noexcept {
+        return (layer * tokens.size() + token) * static_cast<std::size_t>(topK) + rank;
+    }
+};
+inline constexpr std::size_t kSampleTokens = 240;
+
+struct ReportRun {
+    std::string source;  ///< path of the run file as given
+    std::string sha256;  ///< of that file; empty when the run is not from a file
+    RunSummary summary;
+    std::optional<RoutingSample> sample;
+    std::map<std::int64_t, std::vector<ItemRow>> items;  ///< by suite id
+
+    /// Meta value as JSON; null when absent or not JSON.
+    nlohmann::json metaJson(const std::string& key) const;
+    /// Short name of the model, or of the run file when the run does not name one.
+    std::string modelName() const;
+    bool synthetic() const;  ///< random or untrained weights: scores mean nothing
+    bool imported() const;   ///< recorded by another tool
+};
+
+/// Version of the program that draws the report, "0.1.0".
+std::string toolVersion();
+
+/// Throws Error naming the file when it is absent, damaged or not a run.
+ReportRun loadReportRun(const std::filesystem::path& path);
+
+/// The first sequence of the run that has per-token routing; nothing when none has.
+std::optional<RoutingSample> routingSample(const RunReader& run);
+
+}  // namespace moescope

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// JSON, CSV, Markdown, the terminal summary, the table of formats, and numbers.
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <limits>
+
+#include "engine/core/error.h"
+#include "engine/core/file.h"
+#include "reports/numbers.h"
+#include "reports/ranking.h"
+#include "tests/reports/sample_run.h"
+
+using namespace moescope;
+using moescope::testing::smallRun;
+
+namespace {
+
+/// An RFC 4180 reader, independent of the writer.
+std::vector<std::vector<std::string>> readCsv(const std::string& text) {
+    std::vector<std::vector<std::string>> rows(1, {""});
+    bool quoted = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (quoted) {
+            if (c == '"' && i + 1 < text.size() && text[i + 1] == '"')
+                rows.back().back() += text[++i];
+            else if (c == '"')
+                quoted = false;
+            else
+                rows.back().back() += c;
+        } else if (c == '"')
+            quoted = true;
+        else if (c == ',')
+            rows.back().emplace_back();
+        else if (c == '\r')
+            continue;
+        else if (c == '\n')
+            rows.push_back({""});
+        else
+            rows.back().back() += c;
+    }
+    rows.pop_back();
+    return rows;
+}
+
+std::string file(std::vector<ReportRun> runs, const std::string& format, const std::string& name) {
+    for (const ReportFile& made : renderReport(runs, format)) {
+        if (made.name == name) return made.content;
+    }
+    return {};
+}
+
+/// Compares with tests/reports/approved; MOESCOPE_APPROVE=1 accepts what is there now.
+void approve(const std::string& name, const std::string& content) {
+    const std::filesystem::path path =
+        std::filesystem::path(MOESCOPE_SOURCE_DIR) / "tests/reports/approved" / name;
+    if (std::getenv("MOESCOPE_APPROVE") != nullptr) writeFile(path, content);
+    INFO("accept with MOESCOPE_APPROVE=1 after reading the difference: " << path);
+    CHECK(content == readFile(path));
+}
+
+}  // namespace
+
+TEST_CASE("numbers read the same everywhere") {
+    CHECK(formatCount(1234567) == "1,234,567");
+    CHECK(formatCount(-999) == "-999");
+    CHECK(formatFixed(1234.5, 2) == "1,234.50");
+    CHECK(formatFixed(-0.001, 1) == "0.0");
+    CHECK(formatSignificant(9.996) == "10.0");
+    CHECK(formatSignificant(0.01234) == "0.0123");
+    CHECK(formatSignificant(12345.6) == "12,346");
+    CHECK(formatSignificant(std::numeric_limits<double>::quiet_NaN()) == "n/a");
+    CHECK(formatDuration(1.234e6) == "1.23 ms");
+    CHECK(formatDuration(999.6) == "1.00 \xC2\xB5s");
+    CHECK(formatBytes(12109566560.0) == "12.1 GB");
+    CHECK(formatBytes(0) == "0 B");
+    CHECK(formatPerSecond(3.8e10, "B") == "38.0 GB/s");
+    CHECK(rawNumber(0.1) == "0.1");
+    CHECK(rawNumber(std::numeric_limits<double>::infinity()).empty());
+}
+
+TEST_CASE("an unknown format is a usage error that suggests the nearest") {
+    CHECK(reportFormat("csv").extension == ".csv");
+    try {
+        reportFormat("htlm");
+        FAIL("accepted");
+    } catch (const UsageError& error) {
+        CHECK(std::string(error.what()).find("htlm") != std::string::npos);
+        CHECK(error.hint().find("did you mean \"html\"") != std::string::npos);
+    }
+    CHECK_THROWS_AS(writeReport({}, "html", "x.html"), UsageError);
+}
+
+TEST_CASE("JSON has the schema and the numbers of the summary with null for what is absent") {
+    ReportRun run = smallRun();
+    run.summary.routing[1].balance.gini = std::numeric_limits<double>::quiet_NaN();
+    const nlohmann::json document = parseJson(file({run}, "json", "report.json"), "report.json");
+    CHECK(document["schema"] == "moescope.report");
+    CHECK(document["version"] == 1);
+    CHECK(document["comparison"].is_null());
+    const nlohmann::json& first = document["runs"].at(0);
+    for (const char* key : {"source", "sha256", "status", "synthetic", "meta", "quality",
+                            "headline", "prefill", "decode", "ttft_ns", "memory_bytes",
+                            "operations", "layer_times", "routing", "token_routing", "suites"}) {
+        INFO(key);
+        CHECK(first.contains(key));
+    }
+    CHECK(first["decode"]["tokens_per_second"] == 10.0);
+    CHECK(first["routing"]["layers"][0]["counts"] == nlohmann::json({8, 4, 3, 1}));
+    CHECK(first["routing"]["layers"][0]["chance"]["max_over_mean_p95"] == 1.75);
+    CHECK(first["routing"]["layers"][1]["gini"].is_null());
+    CHECK(first["suites"][0]["items"][0]["log_likelihoods"] == nlohmann::json({-1.0, -3.5}));
+    CHECK(first["token_routing"]["tokens"][1]["experts"] == nlohmann::json({{0, 2}, {2, 1}}));
+    CHECK(first["meta"]["model"]["name"] == "tiny <b>moe</b>");
+}
+
+TEST_CASE("CSV reads back and formulas are disarmed but numbers are not") {
+    const auto rows = readCsv(file({smallRun()}, "csv", "items.csv"));
+    REQUIRE(rows.size() == 3);
+    for (const auto& row : rows) CHECK(row.size() == rows[0].size());
+    CHECK(rows[1][4] == "'=1+1, \"quoted\"");
+    CHECK(rows[2][4] == "-3.5");
+    CHECK(rows[1][6] == "[-1.0,-3.5]");
+    const auto routing = readCsv(file({smallRun()}, "csv", "routing.csv"));
+    REQUIRE(routing.size() == 9);
+    CHECK(routing[1] == std::vector<std::string>{"1", "0", "0", "8", "8", "2"});
+}
+
+TEST_CASE("CSV tables match the approved files") {
+    for (const char* name : {"operations.csv", "balance.csv", "metrics.csv", "quality.csv"})
+        approve(name, file({smallRun()}, "csv", name));
+}
+
+TEST_CASE("Markdown matches the approved file and cannot be broken by names") {
+    const std::string text = file({smallRun()}, "md", "report.md");
+    CHECK(text.find("<b>") == std::string::npos);
+    approve("report.md", text);
+}
+
+TEST_CASE("the terminal summary names the run and warns and shows the figures") {
+    const std::vector<std::string> lines = summaryLines(smallRun().summary);
+    CHECK(lines[0] == "tiny <b>moe</b>, profile, status done");
+    CHECK(lines[1].find("! op_time_share") == 0);
+    CHECK(lines.size() >= 10);
+    CHECK(lines.size() <= 20);
+    for (const std::string& line : lines) CHECK(line.find('\n') == std::string::npos);
+    RunSummary hostile;
+    hostile.meta["model"] = R"({"name":"a\u001b[31m\nb"})";
+    CHECK(summaryLines(hostile)[0] == "a[31m b, status done");
+}
+
+TEST_CASE("items are ranked by score and then by how sure the model was") {
+    ItemRow sure, unsure, right;
+    sure.id = "sure";
+    sure.logLikelihoods = "[-1,-9]";
+    unsure.id = "unsure";
+    unsure.logLikelihoods = "[-1,-1.5]";
+    right.id = "right";
+    right.score = 1;
+    const std::vector<ItemRow> items = {right, unsure, sure};
+    const auto chosen = tellingItems(items, 2);
+    REQUIRE(chosen.size() == 2);
+    CHECK(chosen[0]->id == "sure");
+    CHECK(chosen[1]->id == "unsure");
+    CHECK(likelihoodMargin(sure) == 8);
+    CHECK(std::isnan(likelihoodMargin(right)));
+}
+
+TEST_CASE("metrics that cannot carry a conclusion say so") {
+    MetricRow metric;
+    metric.n = 400;
+    metric.low = 0.55;
+    metric.high = 0.65;
+    metric.chance = 0.5;
+    CHECK(metricCaution(metric).empty());
+    metric.low = 0.45;
+    CHECK(metricCaution(metric) == "the interval includes chance");
+    metric.n = 12;
+    CHECK(metricCaution(metric).find("n is small") == 0);
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// A suite is data: where its rows are, how a row becomes an item, how items are scored and grouped.
+// The file format is documented in docs/suites.md.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "datasets/records.h"
+#include "datasets/text_template.h"
+
+namespace moescope {
+
+/// One way in which the data may be laid out on disk. A suite may list several; the first whose
+/// every pattern matches a file is used.
+struct SuiteSource {
+    std::vector<std::string> files;  ///< relative paths; the last component may hold one '*'
+    RecordOptions read;
+    /// Fields added to every record, in order: a template each, which may use earlier fields.
+    /// Brings differently laid out sources to one set of names.
+    std::vector<std::pair<std::string, TextTemplate>> fields;
+    std::string sha256;  ///< of the one file; a difference is a warning, not an Error
+};
+
+/// Either a fixed list of templates, or one template for each element of an array field.
+struct ChoiceSpec {
+    std::vector<TextTemplate> list;
+    std::vector<std::string> labels;  ///< of `list`; "A", "B", ... by default
+    std::string each;                 ///< array field; its element is field "item" or "item.<name>"
+    TextTemplate text;                ///< of one element
+    TextTemplate label;               ///< of one element; letters when empty
+};
+
+/// Worked examples put before the prompt.
+struct FewShotSpec {
+    TextTemplate file;  ///< rendered with the item's fields; same format as the source
+    int count = 0;      ///< the first `count` records, in file order
+    std::string separator = "\n\n";
+};
+
+/// A division of the items into groups. With a reference level, differences to it are measured
+/// between items of one cluster that agree in all `match` factors (counterfactual pairs).
+struct FactorSpec {
+    std::string name;
+    TextTemplate level;  ///< an item whose level renders empty is in no group of this factor
+    std::string reference;
+    std::vector<std::string> match;
+};
+
+struct MetricSpec {
+    std::string name;    ///< a name of evals' metric table
+    std::string factor;  ///< the factor it is computed by; empty: over all items
+};
+
+struct SuiteDefinition {
+    std::string name, title, version, description, citation;
+    std::string kind;  ///< "capability" or "fairness"
+    std::string licence, obtain;
+    bool embedded = false;  ///< data lies beside the suites folder, nothing to obtain
+    std::vector<std::string> cautions;
+    std::vector<SuiteSource> sources;
+    TextTemplate id;
+    std::string delimiter = " ";  ///< between prompt and choice (not in chat prompts)
+    TextTemplate preamble, prompt;
+    ChoiceSpec choices;
+    TextTemplate target;  ///< renders to the label of the right choice; empty: none
+    FewShotSpec fewShot;
+    std::string scoring;                         ///< a name of evals' scorer table
+    std::vector<std::string> yesForms, noForms;  ///< yes_no_logit: spellings whose mass is summed
+    TextTemplate favourable;                     ///< yes_no_logit: renders to "yes" or "no"
+    TextTemplate cluster;  ///< items made from one base; empty: each item is its own
+    std::vector<FactorSpec> factors;
+    std::string stratify;  ///< factor that --limit keeps in proportion; empty: none
+    std::vector<MetricSpec> metrics;
+
+    std::filesystem::path file;
+    std::string sha256;                                              ///< of the definition file
+    const FactorSpec* factor(std::string_view name) const noexcept;  ///< null when absent
+};
+
+/// Strict: unknown keys, missing keys, wrong types, unknown factors and factors named twice throw
+/// Error "<origin>: ...". Whether scoring and metrics exist is checked by evals, which has the
+/// tables.
+SuiteDefinition parseSuite(std::string_view json, const std::string& origin);
+
+/// Folders searched, in order: $MOESCOPE_DATA/suites, <executable>/../share/moescope/suites, and
+/// the source tree this was built from. Only those that exist.
+std::vector<std::filesystem::path> suiteFolders();
+
+struct SuiteListing {
+    std::string name, title, kind;
+    std::filesystem::path file;
+};
+/// Every suite found, by name; the first folder wins. A malformed file throws.
+std::vector<SuiteListing> listSuites();
+
+/// By name, or by path when the name ends in ".json". Throws Error with the nearest known name.
+SuiteDefinition findSuite(const std::string& name);
+
+struct SuiteItem {
+    std::string id;
+    std::int64_t ordinal = 0;                   ///< position in the whole suite, kept by --limit
+    std::shared_ptr<const std::string> prefix;  ///< preamble and shots, shared between items
+    std::string body;                           ///< the item's own part of the prompt
+    std::vector<std::string> choices;
+    int target = -1;         ///< index into choices
+    std::string favourable;  ///< "yes", "no" or ""
+    std::string cluster;     ///< equals id when the suite has no clusters
+    std::map<std::string, std::string> groups;
+
+    std::string prompt() const { return (prefix ? *prefix : std::string()) + body; }
+};
+
+struct SuiteData {
+    SuiteDefinition definition;
+    std::vector<SuiteItem> items;
+    std::string source;      ///< for people: files and SHA-256
+    std::string dataSha256;  ///< over all files read, names and contents
+    int shots = 0;
+    std::vector<std::string> warnings;
+};
+
+struct SuiteLoadOptions {
+    std::filesystem::path dataFolder;  ///< --data; empty: $MOESCOPE_DATA; embedded suites ignore it
+    int shots = -1;                    ///< -1: what the suite says
+};
+
+/// Reads the data and builds all items. Throws Error naming file and line, or saying where the data
+/// can be obtained when it is absent.
+SuiteData loadSuite(const SuiteDefinition& definition, const SuiteLoadOptions& options = {});
+
+/// At most `limit` items (0: all), the same for the same seed on every platform. Clusters are kept
+/// whole, so that counterfactual pairs survive; clusters are drawn in proportion from the levels of
+/// the suite's `stratify` factor. At least one cluster is kept. Order is the suite's.
+void limitItems(SuiteData& data, std::int64_t limit, std::uint64_t seed);
+
+}  // namespace moescope

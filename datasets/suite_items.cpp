@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+// Data files of a suite to items.
+#include <algorithm>
+#include <cstdlib>
+#include <set>
+#include <system_error>
+
+#include "datasets/suggest.h"
+#include "datasets/suite.h"
+#include "engine/core/error.h"
+#include "engine/core/file.h"
+#include "engine/core/sha256.h"
+
+namespace moescope {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct DataFile {
+    fs::path path;
+    std::string name;   ///< relative, as hashed
+    std::string match;  ///< what '*' stood for
+};
+
+fs::path dataFolder(const SuiteDefinition& suite, const SuiteLoadOptions& options) {
+    if (suite.embedded) return suite.file.parent_path().parent_path();
+    if (!options.dataFolder.empty()) return options.dataFolder;
+    const char* data = std::getenv("MOESCOPE_DATA");
+    if (data != nullptr && *data != '\0') return data;
+    throw Error("suite '" + suite.name + "' needs its data: no folder was given",
+                "pass --data DIR or set MOESCOPE_DATA; obtain it from " + suite.obtain);
+}
+
+std::vector<DataFile> expand(const fs::path& folder, const std::string& pattern) {
+    std::vector<DataFile> files;
+    std::error_code error;
+    const std::size_t star = pattern.find('*');
+    if (star == std::string::npos) {
+        if (fs::exists(folder / pattern, error)) files.push_back({folder / pattern, pattern, {}});
+        return files;
+    }
+    const fs::path parent = fs::path(pattern).parent_path();
+    const std::string name = fs::path(pattern).filename().string();
+    const std::string before = name.substr(0, name.find('*'));
+    const std::string after = name.substr(name.find('*') + 1);
+    for (fs::directory_iterator it(folder / parent, error), end; !error && it != end; ++it) {
+        const std::string found = it->path().filename().string();
+        if (found.size() < before.size() + after.size() || !found.starts_with(before) ||
+            !found.ends_with(after))
+            continue;
+        files.push_back({it->path(), (parent / found).string(),
+                         found.substr(before.size(), found.size() - before.size() - after.size())});
+    }
+    std::sort(files.begin(), files.end(),
+              [](const DataFile& a, const DataFile& b) { return a.name < b.name; });
+    return files;
+}
+
+/// Builds the items of one suite; keeps the running hash and the cache of few-shot prefixes.
+class ItemBuilder {
+public:
+    ItemBuilder(const SuiteDefinition& suite, const SuiteSource& source, fs::path folder,
+                SuiteData& data)
+        : suite_(suite), source_(source), folder_(std::move(folder)), data_(data) {}
+
+    void addFile(const DataFile& file) {
+        const std::vector<Record> records = read(file.path, file.name);
+        for (std::size_t row = 0; row < records.size(); ++row) {
+            const std::string place = file.path.string() + ":" + std::to_string(records[row].line);
+            addItem(fieldsOf(records[row], row, data_.items.size(), file.match, place), place);
+        }
+    }
+
+    std::string hash() { return hash_.hex(); }
+
+private:
+    std::vector<Record> read(const fs::path& path, const std::string& name) {
+        const std::string text = readFile(path, source_.read.limits.fileBytes);
+        fileHash_ = sha256Hex(text);
+        hash_.update(name + " " + fileHash_ + "\n");
+        if (!source_.sha256.empty() && path.filename() == fs::path(source_.files[0]).filename() &&
+            fileHash_ != source_.sha256)
+            data_.warnings.push_back(name + " is not the published file (its SHA-256 differs)");
+        return parseRecords(text, source_.read, path.string());
+    }
+
+    FieldMap fieldsOf(const Record& record, std::size_t row, std::size_t index,
+                      const std::string& match, const std::string& place) const {
+        FieldMap fields = record.fields;
+        fields["_row"] = std::to_string(row);
+        fields["_index"] = std::to_string(index);
+        fields["_match"] = match;
+        for (const auto& [name, text] : source_.fields) fields[name] = text.render(fields, place);
+        return fields;
+    }
+
+    void fillChoices(const FieldMap& fields, const std::string& place, SuiteItem& item,
+                     std::vector<std::string>& labels) const {
+        const ChoiceSpec& spec = suite_.choices;
+        if (spec.each.empty()) {
+            for (const TextTemplate& choice : spec.list)
+                item.choices.push_back(choice.render(fields, place));
+            labels = spec.labels;
+            return;
+        }
+        for (std::size_t i = 0; i < 26; ++i) {
+            const std::string element = spec.each + "." + std::to_string(i);
+            FieldMap own = fields;
+            bool any = false;
+            for (auto it = fields.lower_bound(element);
+                 it != fields.end() && it->first.starts_with(element); ++it) {
+                const std::string rest = it->first.substr(element.size());
+                if (!rest.empty() && rest[0] != '.') continue;
+                own["item" + rest] = it->second;
+                any = true;
+            }
+            if (!any) break;
+            item.choices.push_back(spec.text.render(own, place));
+            const std::string letter(1, static_cast<char>('A' + i));
+            labels.push_back(spec.label.empty() ? letter : spec.label.render(own, place));
+        }
+    }
+
+    SuiteItem build(const FieldMap& fields, const std::string& place) const {
+        SuiteItem item;
+        item.id = suite_.id.render(fields, place);
+        item.body = suite_.prompt.render(fields, place);
+        std::vector<std::string> labels;
+        fillChoices(fields, place, item, labels);
+        if (!suite_.target.empty()) {
+            const std::string label = suite_.target.render(fields, place);
+            const auto found = std::find(labels.begin(), labels.end(), label);
+            if (found == labels.end())
+                throw Error(place + ": the target '" + label + "' is none of the " +
+                            std::to_string(labels.size()) + " choices");
+            item.target = static_cast<int>(found - labels.begin());
+        }
+        return item;
+    }
+
+    void addItem(const FieldMap& fields, const std::string& place) {
+        SuiteItem item = build(fields, place);
+        item.ordinal = static_cast<std::int64_t>(data_.items.size());
+        if (!ids_.insert(item.id).second)
+            throw Error(place + ": a second item has the id '" + item.id + "'");
+        item.prefix = prefix(fields, place);
+        item.favourable = suite_.favourable.render(fields, place);
+        if (!item.favourable.empty() && item.favourable != "yes" && item.favourable != "no")
+            throw Error(place + ": the favourable answer must be 'yes' or 'no'");
+        item.cluster = suite_.cluster.empty() ? item.id : suite_.cluster.render(fields, place);
+        for (const FactorSpec& factor : suite_.factors) {
+            std::string level = factor.level.render(fields, place);
+            if (!level.empty()) item.groups.emplace(factor.name, std::move(level));
+        }
+        data_.items.push_back(std::move(item));
+    }
+
+    std::shared_ptr<const std::string> prefix(const FieldMap& fields, const std::string& place) {
+        std::string text = suite_.preamble.render(fields, place);
+        const bool shots = data_.shots > 0;
+        const std::string file = shots ? suite_.fewShot.file.render(fields, place) : std::string();
+        const auto [slot, isNew] = prefixes_.try_emplace(file + "\n" + text);
+        if (!isNew) return slot->second;
+        if (shots) text += shotText(file);
+        if (!text.empty()) slot->second = std::make_shared<const std::string>(std::move(text));
+        return slot->second;
+    }
+
+    std::string shotText(const std::string& file) {
+        const std::vector<Record> records = read(folder_ / file, file);
+        const auto count = static_cast<std::size_t>(data_.shots);
+        if (records.size() < count)
+            throw Error((folder_ / file).string() + ": " + std::to_string(count) +
+                        " examples are wanted but there are " + std::to_string(records.size()));
+        std::string text;
+        for (std::size_t i = 0; i < count; ++i) {
+            const std::string place =
+                (folder_ / file).string() + ":" + std::to_string(records[i].line);
+            const SuiteItem shot = build(fieldsOf(records[i], i, i, {}, place), place);
+            if (shot.target < 0) throw Error(place + ": an example needs a target");
+            text += shot.body + suite_.delimiter +
+                    shot.choices[static_cast<std::size_t>(shot.target)] + suite_.fewShot.separator;
+        }
+        return text;
+    }
+
+    const SuiteDefinition& suite_;
+    const SuiteSource& source_;
+    fs::path folder_;
+    SuiteData& data_;
+    Sha256 hash_;
+    std::string fileHash_;
+    std::set<std::string> ids_;
+    std::map<std::string, std::shared_ptr<const std::string>> prefixes_;
+};
+
+/// The files of the first source that is wholly there.
+std::vector<DataFile> locate(const SuiteDefinition& suite, const fs::path& folder,
+                             const SuiteSource*& used) {
+    for (const SuiteSource& source : suite.sources) {
+        std::vector<DataFile> all;
+        bool complete = true;
+        for (const std::string& pattern : source.files) {
+            std::vector<DataFile> found = expand(folder, pattern);
+            complete = complete && !found.empty();
+            std::move(found.begin(), found.end(), std::back_inserter(all));
+        }
+        if (!complete) continue;
+        used = &source;
+        return all;
+    }
+    throw Error((folder / suite.sources[0].files[0]).string() + ": the data of suite '" +
+                    suite.name + "' is not there",
+                suite.obtain.empty() ? "" : "obtain it from " + suite.obtain);
+}
+
+}  // namespace
+
+SuiteData loadSuite(const SuiteDefinition& definition, const SuiteLoadOptions& options) {
+    SuiteData data;
+    data.definition = definition;
+    data.shots = options.shots < 0 ? definition.fewShot.count : options.shots;
+    if (data.shots > 0 && definition.fewShot.file.empty())
+        throw UsageError("suite '" + definition.name + "' has no worked examples to show");
+    const fs::path folder = dataFolder(definition, options);
+    const SuiteSource* source = nullptr;
+    const std::vector<DataFile> files = locate(definition, folder, source);
+    ItemBuilder builder(definition, *source, folder, data);
+    for (const DataFile& file : files) builder.addFile(file);
+    if (data.items.empty()) throw Error(files[0].path.string() + ": there are no items");
+    data.dataSha256 = builder.hash();
+    data.source =
+        (files.size() == 1 ? files[0].name
+                           : std::to_string(files.size()) + " files of " + source->files[0]) +
+        ", " + std::to_string(data.items.size()) + " items, list SHA-256 " + data.dataSha256;
+    return data;
+}
+
+}  // namespace moescope

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// Suite files to SuiteDefinition, strictly.
+#include <algorithm>
+
+#include "datasets/strict_object.h"
+#include "datasets/suggest.h"
+#include "datasets/suite.h"
+#include "engine/core/error.h"
+#include "engine/core/file.h"
+#include "engine/core/sha256.h"
+
+namespace moescope {
+
+namespace {
+
+using Json = nlohmann::json;
+
+TextTemplate templateAt(StrictObject& object, const std::string& key) {
+    return TextTemplate(object.text(key, {}), object.place(key));
+}
+
+/// Data paths come from a file: they may not leave the data folder.
+void checkRelative(const std::string& path, const std::string& place) {
+    const std::filesystem::path p(path);
+    const bool climbs = std::find(p.begin(), p.end(), "..") != p.end();
+    if (path.empty() || p.is_absolute() || climbs)
+        throw Error(place + ": '" + path + "' must be a path inside the data folder");
+    const auto stars = std::count(path.begin(), path.end(), '*');
+    if (stars > 1 || (stars == 1 && p.filename().string().find('*') == std::string::npos))
+        throw Error(place + ": '" + path + "' may hold one '*', in its last component");
+}
+
+SuiteSource parseSource(const Json& value, const std::string& origin, const std::string& path) {
+    StrictObject object(value, origin, path);
+    SuiteSource source;
+    source.files = object.texts("files");
+    if (source.files.empty()) throw Error(object.place("files") + " is missing or empty");
+    for (const std::string& file : source.files) checkRelative(file, object.place("files"));
+    try {
+        source.read.format = recordFormatFromName(object.text("format"));
+    } catch (const Error& error) {
+        throw Error(object.place("format") + ": " + error.what());
+    }
+    source.read.columns = object.texts("columns");
+    source.read.header = object.flag("header", source.read.columns.empty());
+    const bool delimited =
+        source.read.format == RecordFormat::Csv || source.read.format == RecordFormat::Tsv;
+    if (!delimited && !source.read.columns.empty())
+        throw Error(object.place("columns") + " belongs to csv and tsv only");
+    if (delimited && source.read.header != source.read.columns.empty())
+        throw Error(object.place("columns") + " is for files without a header line");
+    if (const Json* fields = object.find("fields")) {
+        if (!fields->is_object()) throw Error(object.place("fields") + " must be an object");
+        for (const auto& [name, text] : fields->items()) {
+            const std::string place = object.place("fields." + name);
+            if (!text.is_string()) throw Error(place + " must be a string");
+            source.fields.emplace_back(name, TextTemplate(text.get<std::string>(), place));
+        }
+    }
+    source.sha256 = object.text("sha256", {});
+    object.finish();
+    return source;
+}
+
+ChoiceSpec parseChoices(const Json& value, const std::string& origin) {
+    ChoiceSpec choices;
+    if (value.is_array()) {
+        for (const Json& one : value) {
+            if (!one.is_string()) throw Error(origin + ": choices must be strings");
+            choices.list.emplace_back(one.get<std::string>(), origin + ": choices");
+            choices.labels.push_back(
+                std::string(1, static_cast<char>('A' + choices.labels.size())));
+            if (choices.list.size() > 26) throw Error(origin + ": more than 26 choices");
+        }
+        return choices;
+    }
+    StrictObject object(value, origin, "choices");
+    choices.each = object.text("each");
+    choices.text = TextTemplate(object.text("text", "{item}"), object.place("text"));
+    choices.label = templateAt(object, "label");
+    object.finish();
+    return choices;
+}
+
+FewShotSpec parseFewShot(const Json& value, const std::string& origin) {
+    StrictObject object(value, origin, "few_shot");
+    FewShotSpec shots;
+    shots.file = TextTemplate(object.text("file"), object.place("file"));
+    shots.count = object.integer("count", 0, 0, 1000);
+    shots.separator = object.text("separator", "\n\n");
+    object.finish();
+    return shots;
+}
+
+FactorSpec parseFactor(const std::string& name, const Json& value, const std::string& origin) {
+    FactorSpec factor;
+    factor.name = name;
+    const std::string path = "groups." + name;
+    if (value.is_string()) {
+        factor.level = TextTemplate(value.get<std::string>(), origin + ": " + path);
+        return factor;
+    }
+    StrictObject object(value, origin, path);
+    factor.level = TextTemplate(object.text("level"), object.place("level"));
+    factor.reference = object.text("reference", {});
+    factor.match = object.texts("match");
+    object.finish();
+    return factor;
+}
+
+MetricSpec parseMetric(const Json& value, const std::string& origin) {
+    if (value.is_string()) return {value.get<std::string>(), {}};
+    StrictObject object(value, origin, "metrics");
+    MetricSpec metric{object.text("name"), object.text("by", {})};
+    object.finish();
+    return metric;
+}
+
+void requireFactor(const SuiteDefinition& suite, const std::string& name,
+                   const std::string& place) {
+    if (name.empty() || suite.factor(name) != nullptr) return;
+    std::vector<std::string> known;
+    for (const FactorSpec& factor : suite.factors) known.push_back(factor.name);
+    throw Error(place + ": there is no group '" + name + "'" + didYouMean(name, known));
+}
+
+void parseItemKeys(StrictObject& object, SuiteDefinition& suite) {
+    const std::string& origin = object.origin();
+    suite.id = templateAt(object, "id");
+    if (suite.id.empty()) suite.id = TextTemplate("{_index}", origin);
+    suite.delimiter = object.text("delimiter", " ");
+    suite.preamble = templateAt(object, "preamble");
+    suite.prompt = templateAt(object, "prompt");
+    if (const Json* choices = object.find("choices"))
+        suite.choices = parseChoices(*choices, origin);
+    suite.target = templateAt(object, "target");
+    if (const Json* shots = object.find("few_shot")) suite.fewShot = parseFewShot(*shots, origin);
+    suite.scoring = object.text("scoring");
+    if (const Json* forms = object.find("answer_forms")) {
+        StrictObject both(*forms, origin, "answer_forms");
+        suite.yesForms = both.texts("yes");
+        suite.noForms = both.texts("no");
+        both.finish();
+    }
+    suite.favourable = templateAt(object, "favourable");
+    suite.cluster = templateAt(object, "cluster");
+}
+
+void parseGroupsAndMetrics(StrictObject& object, SuiteDefinition& suite) {
+    const std::string& origin = object.origin();
+    if (const Json* groups = object.find("groups")) {
+        if (!groups->is_object()) throw Error(object.place("groups") + " must be an object");
+        for (const auto& [name, value] : groups->items())
+            suite.factors.push_back(parseFactor(name, value, origin));
+    }
+    for (const FactorSpec& factor : suite.factors)
+        for (const std::string& other : factor.match)
+            requireFactor(suite, other, object.place("groups." + factor.name + ".match"));
+    suite.stratify = object.text("stratify", {});
+    requireFactor(suite, suite.stratify, object.place("stratify"));
+    const Json& metrics = object.get("metrics");
+    if (!metrics.is_array() || metrics.empty())
+        throw Error(object.place("metrics") + " must be a list that is not empty");
+    for (const Json& metric : metrics) {
+        suite.metrics.push_back(parseMetric(metric, origin));
+        requireFactor(suite, suite.metrics.back().factor, object.place("metrics.by"));
+    }
+}
+
+}  // namespace
+
+const FactorSpec* SuiteDefinition::factor(std::string_view wanted) const noexcept {
+    const auto found = std::find_if(factors.begin(), factors.end(),
+                                    [&](const FactorSpec& f) { return f.name == wanted; });
+    return found == factors.end() ? nullptr : &*found;
+}
+
+SuiteDefinition parseSuite(std::string_view json, const std::string& origin) {
+    const Json value = parseJson(json, origin);
+    StrictObject object(value, origin);
+    SuiteDefinition suite;
+    suite.name = object.text("name");
+    suite.title = object.text("title");
+    suite.version = object.text("version");
+    suite.kind = object.text("kind");
+    if (suite.kind != "capability" && suite.kind != "fairness")
+        throw Error(object.place("kind") + " must be 'capability' or 'fairness'");
+    suite.description = object.text("description", {});
+    suite.citation = object.text("citation", {});
+    suite.licence = object.text("licence");
+    suite.obtain = object.text("obtain", {});
+    suite.embedded = object.flag("embedded", false);
+    suite.cautions = object.texts("cautions");
+    const Json& source = object.get("source");
+    if (source.is_array()) {
+        for (const Json& one : source) suite.sources.push_back(parseSource(one, origin, "source"));
+    } else {
+        suite.sources.push_back(parseSource(source, origin, "source"));
+    }
+    if (suite.sources.empty()) throw Error(object.place("source") + " is empty");
+    parseItemKeys(object, suite);
+    parseGroupsAndMetrics(object, suite);
+    object.finish();
+    suite.sha256 = sha256Hex(json);
+    return suite;
+}
+
+}  // namespace moescope

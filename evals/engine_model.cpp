@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scores continuations: the tokens that all of them share are evaluated once, then the cache is
+// rewound for each.
+#include "evals/engine_model.h"
+
+#include <algorithm>
+
+#include "engine/core/error.h"
+
+namespace moescope {
+
+namespace {
+
+constexpr std::string_view kWhiteSpace = " \t\r\n";
+
+int contextFor(const Model& model, int wanted) {
+    const int own = model.spec().contextLength;
+    return own > 0 ? std::min(own, wanted) : wanted;
+}
+
+/// Length of the longest prefix common to all, never beyond the first scored token's predecessor.
+std::size_t sharedPrefix(const std::vector<TokenPair>& pairs) {
+    std::size_t shared = pairs[0].split;
+    for (const TokenPair& pair : pairs) {
+        shared = std::min(shared, pair.split);
+        const auto differs = std::mismatch(
+            pair.tokens.begin(), pair.tokens.begin() + static_cast<std::ptrdiff_t>(shared),
+            pairs[0].tokens.begin());
+        shared = static_cast<std::size_t>(differs.first - pair.tokens.begin());
+    }
+    return shared;
+}
+
+bool isGreedy(std::span<const float> logits, TokenId token) {
+    return *std::max_element(logits.begin(), logits.end()) <=
+           logits[static_cast<std::size_t>(token)];
+}
+
+void addToken(ContinuationScore& score, std::span<const float> logits, TokenId token) {
+    score.logLikelihood += logProbability(logits, token);
+    score.greedy = score.greedy && isGreedy(logits, token);
+    ++score.tokens;
+}
+
+}  // namespace
+
+TokenPair encodePair(const Tokenizer& tokenizer, std::string_view prompt,
+                     std::string_view continuation) {
+    const std::size_t kept = prompt.find_last_not_of(kWhiteSpace) + 1;  // npos + 1 is 0
+    const std::string_view context = prompt.substr(0, kept);
+    const std::string whole = std::string(prompt) + std::string(continuation);
+    TokenPair pair;
+    if (context.empty() || tokenizer.addBos()) {
+        if (tokenizer.bos().has_value())
+            pair.tokens.push_back(*tokenizer.bos());
+        else if (!tokenizer.endOfText().empty())
+            pair.tokens.push_back(tokenizer.endOfText().front());
+    }
+    pair.split = pair.tokens.size();
+    if (!context.empty()) pair.split += tokenizer.encode(context, SpecialTokens::AsText).size();
+    const std::vector<TokenId> body = tokenizer.encode(whole, SpecialTokens::AsText);
+    pair.tokens.insert(pair.tokens.end(), body.begin(), body.end());
+    if (pair.tokens.size() < 2)
+        throw Error("'" + whole + "': too short to score with a tokenizer that has no first token");
+    // A merge across the border can swallow the continuation; its last token is scored at least.
+    pair.split = std::clamp<std::size_t>(pair.split, 1, pair.tokens.size() - 1);
+    return pair;
+}
+
+EngineModel::EngineModel(const Model& model, const EngineModelOptions& options)
+    : model_(model),
+      options_(options),
+      chat_(chatFormatFor(model.tokenizer())),
+      session_(model, contextFor(model, options.maxContext)) {
+    session_.setTrace(options.trace);
+    session_.setRouting(options.routing);
+}
+
+EngineModel::~EngineModel() = default;
+
+nlohmann::json EngineModel::identity() const {
+    nlohmann::json identity = {
+        {"checkpoint", model_.checkpoint().identity()},
+        {"architecture", model_.spec().architecture},
+        {"name", model_.spec().name},
+        {"backend", model_.backend().description()},
+        {"max_context", session_.maxContext()},
+    };
+    if (options_.extraIdentity.is_object()) identity.update(options_.extraIdentity);
+    return identity;
+}
+
+std::vector<TokenPair> EngineModel::encode(const ScoreRequest& request) const {
+    std::vector<TokenPair> pairs;
+    std::vector<TokenId> rendered;
+    if (request.chat) {
+        if (!chat_) throw Error("the model has no chat format", "leave out --chat");
+        const ChatMessage message{Role::User, std::string(request.prompt), {}, {}, {}, {}};
+        ChatOptions options;
+        options.reasoning = options_.reasoning;
+        options.forcedChannel = "final";
+        rendered = chat_->render({&message, 1}, options);
+    }
+    for (const std::string& continuation : request.continuations) {
+        if (!request.chat) {
+            pairs.push_back(encodePair(model_.tokenizer(), request.prompt, continuation));
+            continue;
+        }
+        TokenPair pair{rendered, rendered.size()};
+        const auto reply = model_.tokenizer().encode(continuation, SpecialTokens::AsText);
+        pair.tokens.insert(pair.tokens.end(), reply.begin(), reply.end());
+        pairs.push_back(std::move(pair));
+    }
+    return pairs;
+}
+
+ContinuationScore EngineModel::scoreRest(const TokenPair& pair, std::size_t shared) {
+    ContinuationScore score;
+    score.greedy = true;
+    if (shared == pair.split) addToken(score, sharedLogits_, pair.tokens[shared]);
+    const std::span<const TokenId> rest(pair.tokens.data() + shared,
+                                        pair.tokens.size() - shared - 1);
+    if (rest.empty()) return score;
+    session_.append(rest, [&](int i, std::span<const float> logits) {
+        const std::size_t next = shared + static_cast<std::size_t>(i) + 1;
+        if (next >= pair.split) addToken(score, logits, pair.tokens[next]);
+    });
+    return score;
+}
+
+ScoreResult EngineModel::score(const ScoreRequest& request) {
+    ScoreResult result;
+    const std::vector<TokenPair> pairs = encode(request);
+    for (const TokenPair& pair : pairs) {
+        // The last token is only predicted, never fed.
+        const auto needed = static_cast<std::int64_t>(pair.tokens.size()) - 1;
+        result.neededContext = std::max(result.neededContext, needed);
+    }
+    result.promptTokens = static_cast<std::int64_t>(pairs[0].split);
+    if (result.neededContext > session_.maxContext()) {
+        result.tooLong = true;
+        return result;
+    }
+    const std::size_t shared = sharedPrefix(pairs);
+    session_.beginSequence(request.sequence);
+    if (shared > 0) {
+        const auto logits = session_.append(std::span(pairs[0].tokens.data(), shared));
+        sharedLogits_.assign(logits.begin(), logits.end());
+    }
+    const int position = session_.position();
+    const std::unique_ptr<KvMark> mark = session_.mark();
+    result.evaluatedTokens = static_cast<std::int64_t>(shared);
+    for (const TokenPair& pair : pairs) {
+        if (session_.position() != position) session_.rewind(*mark, position);
+        result.continuations.push_back(scoreRest(pair, shared));
+        result.evaluatedTokens += static_cast<std::int64_t>(pair.tokens.size() - shared - 1);
+    }
+    return result;
+}
+
+}  // namespace moescope

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// LanguageModel on the engine. How text becomes tokens decides the score, so it is fixed here:
+//
+// Plain prompts follow lm-evaluation-harness: white space at the end of the prompt moves to the
+// continuation; prompt + continuation are encoded as one text and split after as many tokens as the
+// prompt alone has. A beginning-of-sequence token is put first when the tokenizer asks for it, or
+// when the prompt is empty (the first token of the text must be predicted from something); a model
+// without one uses its end-of-text token, as lm-evaluation-harness does.
+//
+// Chat prompts are rendered as one user message; harmony prompts end inside the `final` channel, so
+// the score is one without reasoning. The reply is encoded on its own behind the control tokens.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/run/session.h"
+#include "engine/text/chat.h"
+#include "evals/language_model.h"
+
+namespace moescope {
+
+struct EngineModelOptions {
+    int maxContext = 4096;                                ///< cut to the model's own context length
+    ReasoningEffort reasoning = ReasoningEffort::Medium;  ///< harmony chat prompts state it
+    nlohmann::json extraIdentity;  ///< merged into identity(): numerics, target, ...
+    TraceSink* trace = nullptr;
+    RoutingSink* routing = nullptr;
+};
+
+/// Tokens of a prompt and one continuation; the first `split` are given, the rest are scored.
+struct TokenPair {
+    std::vector<TokenId> tokens;
+    std::size_t split = 0;
+};
+/// The rule above, on its own for tests. `lead`: token put first when the prompt is empty (or by a
+/// tokenizer that adds a beginning-of-sequence token). split is at least 1 and less than
+/// tokens.size().
+TokenPair encodePair(const Tokenizer& tokenizer, std::string_view prompt,
+                     std::string_view continuation);
+
+class EngineModel final : public LanguageModel {
+public:
+    /// `model` must outlive this. Allocates the session's cache: throws Error when it does not fit.
+    EngineModel(const Model& model, const EngineModelOptions& options);
+    ~EngineModel() override;
+
+    nlohmann::json identity() const override;
+    bool hasChatFormat() const override { return chat_ != nullptr; }
+    ScoreResult score(const ScoreRequest& request) override;
+    void setStop(const StopFlag* stop) override { session_.setStop(stop); }
+
+private:
+    std::vector<TokenPair> encode(const ScoreRequest& request) const;
+    ContinuationScore scoreRest(const TokenPair& pair, std::size_t shared);
+
+    const Model& model_;
+    EngineModelOptions options_;
+    std::unique_ptr<ChatFormat> chat_;
+    Session session_;
+    std::vector<float> sharedLogits_;  // (vocab): after the last shared token
+};
+
+}  // namespace moescope

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// What scoring needs of a model. The engine's adapter is engine_model.h; tests use a stub.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/core/interrupt.h"
+
+namespace moescope {
+
+struct ScoreRequest {
+    std::int64_t sequence = 0;  ///< label under which routing is recorded
+    std::string_view prompt;    ///< may be empty: the continuations are whole texts
+    std::span<const std::string> continuations;  ///< none empty
+    bool chat = false;  ///< prompt is a user's message, continuations are replies
+};
+
+struct ContinuationScore {
+    double logLikelihood = 0;  ///< natural log of P(continuation | prompt)
+    std::int32_t tokens = 0;   ///< tokens summed over
+    bool greedy = false;       ///< every token was the likeliest
+};
+
+struct ScoreResult {
+    std::vector<ContinuationScore> continuations;  ///< in order; empty when tooLong
+    std::int64_t evaluatedTokens = 0;  ///< run through the model; shared prefix counted once
+    std::int64_t promptTokens = 0;
+    bool tooLong = false;            ///< did not fit the context; nothing was evaluated
+    std::int64_t neededContext = 0;  ///< tokens of the longest prompt + continuation
+};
+
+class LanguageModel {
+public:
+    virtual ~LanguageModel() = default;
+
+    /// Everything about the model that changes its numbers: part of a run's identity for --resume.
+    virtual nlohmann::json identity() const = 0;
+    virtual bool hasChatFormat() const = 0;
+    /// Throws Interrupted when `stop` is set while evaluating, Error for failures of the engine.
+    virtual ScoreResult score(const ScoreRequest& request) = 0;
+    virtual void setStop(const StopFlag* stop) = 0;
+};
+
+}  // namespace moescope

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Accuracy of multiple choice: plain, per character, and averaged over groups.
+#include <cmath>
+
+#include "evals/metrics/grouping.h"
+#include "evals/stats/distributions.h"
+#include "evals/stats/intervals.h"
+
+namespace moescope {
+
+namespace {
+
+double chanceOf(const MetricInput& input, const Group& group) {
+    double sum = 0;
+    for (const std::size_t i : group.items)
+        sum += 1.0 / static_cast<double>(std::max<std::size_t>(1, input.items[i].choices));
+    return sum / static_cast<double>(group.items.size());
+}
+
+std::vector<MetricRow> shareRight(const MetricInput& input, const char* name, const char* field) {
+    std::vector<MetricRow> rows;
+    for (const Group& group : groupsOf(input)) {
+        const GroupValues values = valuesOf(input, group, [&](const ItemResult& item) {
+            return item.detail.at(field).get<bool>() ? 1.0 : 0.0;
+        });
+        rows.push_back(proportionRow(name, group, values));
+        rows.back().chance = chanceOf(input, group);
+    }
+    return rows;
+}
+
+}  // namespace
+
+std::vector<MetricRow> accuracy(const MetricInput& input) {
+    return shareRight(input, "accuracy", "right");
+}
+
+std::vector<MetricRow> accuracyNorm(const MetricInput& input) {
+    return shareRight(input, "accuracy_norm", "right_norm");
+}
+
+/// Mean of the groups' accuracies. The groups are fixed, so only sampling within them counts:
+/// variance = sum of the groups' variances / G^2.
+std::vector<MetricRow> accuracyMacro(const MetricInput& input) {
+    MetricRow row;
+    row.name = "accuracy_macro";
+    row.group = input.factor;
+    double variance = 0;
+    double chance = 0;
+    const std::vector<MetricRow> groups = accuracy(input);
+    for (const MetricRow& group : groups) {
+        row.value += group.value;
+        chance += group.chance.value_or(0);
+        variance += std::pow(group.standardError.value_or(0), 2);
+        row.n += group.n;
+    }
+    if (groups.empty()) return {};
+    const auto count = static_cast<double>(groups.size());
+    row.value /= count;
+    row.chance = chance / count;
+    row.standardError = std::sqrt(variance) / count;
+    const double z = stats::normalQuantile(0.975);
+    row.low = row.value - z * *row.standardError;
+    row.high = row.value + z * *row.standardError;
+    row.method = "mean over " + std::to_string(groups.size()) + " levels of " + input.factor +
+                 ", normal interval";
+    return {row};
+}
+
+}  // namespace moescope

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// Grouping and pairing of items; the two row shapes nearly every metric ends in.
+#include "evals/metrics/grouping.h"
+
+#include <cmath>
+
+#include "engine/core/error.h"
+#include "evals/stats/intervals.h"
+
+namespace moescope {
+
+namespace {
+
+std::string levelOf(const ItemResult& item, const std::string& factor) {
+    const auto found = item.groups.find(factor);
+    return found == item.groups.end() ? std::string() : found->second;
+}
+
+/// Cluster and matched levels; '\x1f' (unit separator) keeps the parts apart.
+std::string blockKey(const ItemResult& item, const FactorSpec& factor) {
+    std::string key = item.cluster;
+    for (const std::string& other : factor.match) key += "\x1f" + levelOf(item, other);
+    return key;
+}
+
+bool singletons(const std::vector<std::size_t>& clusters) {
+    return stats::clusterCount(clusters) == clusters.size();
+}
+
+void setInterval(MetricRow& row, const stats::Interval& interval) {
+    if (std::isnan(interval.low) || std::isnan(interval.high)) return;
+    row.low = interval.low;
+    row.high = interval.high;
+}
+
+}  // namespace
+
+std::vector<Group> groupsOf(const MetricInput& input) {
+    std::map<std::string, Group> byLevel;
+    if (input.factor.empty()) byLevel[""] = Group{};
+    for (std::size_t i = 0; i < input.items.size(); ++i) {
+        const std::string level =
+            input.factor.empty() ? std::string() : levelOf(input.items[i], input.factor);
+        if (!input.factor.empty() && level.empty()) continue;
+        byLevel[level].items.push_back(i);
+    }
+    std::vector<Group> groups;
+    for (auto& [level, group] : byLevel) {
+        group.level = level;
+        group.label = input.factor.empty() ? "" : input.factor + "=" + level;
+        if (!group.items.empty()) groups.push_back(std::move(group));
+    }
+    return groups;
+}
+
+std::vector<std::size_t> clusterIds(std::span<const ItemResult> items) {
+    std::map<std::string_view, std::size_t> ids;
+    std::vector<std::size_t> clusters;
+    for (const ItemResult& item : items)
+        clusters.push_back(ids.try_emplace(item.cluster, ids.size()).first->second);
+    return clusters;
+}
+
+GroupValues valuesOf(const MetricInput& input, const Group& group,
+                     const std::function<double(const ItemResult&)>& value) {
+    GroupValues out;
+    std::map<std::string_view, std::size_t> ids;
+    for (const std::size_t i : group.items) {
+        const ItemResult& item = input.items[i];
+        out.values.push_back(value(item));
+        out.clusters.push_back(ids.try_emplace(item.cluster, ids.size()).first->second);
+    }
+    return out;
+}
+
+std::vector<PairedLevel> pairsOf(const MetricInput& input) {
+    const FactorSpec& factor = *input.suite.factor(input.factor);
+    std::map<std::string, std::size_t> references;
+    for (std::size_t i = 0; i < input.items.size(); ++i) {
+        const ItemResult& item = input.items[i];
+        if (levelOf(item, factor.name) != factor.reference) continue;
+        if (!references.emplace(blockKey(item, factor), i).second)
+            throw Error("suite '" + input.suite.name + "': item '" + item.id +
+                        "' is a second reference of group '" + factor.name + "' in its cluster");
+    }
+    std::vector<PairedLevel> levels;
+    for (Group& group : groupsOf(input)) {
+        if (group.level == factor.reference) continue;
+        PairedLevel level;
+        for (const std::size_t i : group.items) {
+            const auto twin = references.find(blockKey(input.items[i], factor));
+            if (twin != references.end()) level.pairs.push_back({i, twin->second});
+        }
+        level.group = std::move(group);
+        if (!level.pairs.empty()) levels.push_back(std::move(level));
+    }
+    return levels;
+}
+
+std::vector<std::vector<std::size_t>> exchangeBlocks(const MetricInput& input) {
+    const FactorSpec& factor = *input.suite.factor(input.factor);
+    std::map<std::string, std::vector<std::size_t>> byKey;
+    for (std::size_t i = 0; i < input.items.size(); ++i)
+        if (!levelOf(input.items[i], factor.name).empty())
+            byKey[blockKey(input.items[i], factor)].push_back(i);
+    std::vector<std::vector<std::size_t>> blocks;
+    for (auto& [key, items] : byKey) blocks.push_back(std::move(items));
+    return blocks;
+}
+
+MetricRow proportionRow(const std::string& name, const Group& group, const GroupValues& values) {
+    MetricRow row;
+    row.name = name;
+    row.group = group.label;
+    row.value = stats::mean(values.values);
+    row.n = static_cast<std::int64_t>(values.values.size());
+    const bool simple = singletons(values.clusters);
+    setInterval(row, simple ? stats::wilson(row.value * static_cast<double>(row.n),
+                                            static_cast<double>(row.n))
+                            : stats::clusteredWilson(values.values, values.clusters));
+    const double error = simple ? stats::standardError(values.values)
+                                : stats::clusteredError(values.values, values.clusters);
+    if (!std::isnan(error)) row.standardError = error;
+    row.method = simple ? "Wilson"
+                        : "Wilson on the effective sample size, " +
+                              std::to_string(stats::clusterCount(values.clusters)) + " clusters";
+    return row;
+}
+
+MetricRow meanRow(const std::string& name, const Group& group, const GroupValues& values) {
+    MetricRow row;
+    row.name = name;
+    row.group = group.label;
+    row.value = stats::mean(values.values);
+    row.n = static_cast<std::int64_t>(values.values.size());
+    const std::size_t clusters = stats::clusterCount(values.clusters);
+    const double error = stats::clusteredError(values.values, values.clusters);
+    setInterval(row, stats::tInterval(row.value, error, static_cast<double>(clusters) - 1));
+    if (!std::isnan(error)) row.standardError = error;
+    row.method = singletons(values.clusters)
+                     ? "t interval"
+                     : "t interval, standard error over " + std::to_string(clusters) + " clusters";
+    return row;
+}
+
+}  // namespace moescope

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Items by level of a factor, counterfactual pairs, and columns of values: shared by all metrics.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "evals/metrics/metric.h"
+
+namespace moescope {
+
+struct Group {
+    std::string level;               ///< "" for all items
+    std::string label;               ///< MetricRow::group: "" or "factor=level"
+    std::vector<std::size_t> items;  ///< indices into MetricInput::items
+};
+/// One group of everything when the input has no factor; else its levels in alphabetical order.
+/// Items without a level of the factor are in none.
+std::vector<Group> groupsOf(const MetricInput& input);
+
+/// Clusters as small integers, one for each item: what the statistics take.
+std::vector<std::size_t> clusterIds(std::span<const ItemResult> items);
+
+struct GroupValues {
+    std::vector<double> values;
+    std::vector<std::size_t> clusters;
+};
+GroupValues valuesOf(const MetricInput& input, const Group& group,
+                     const std::function<double(const ItemResult&)>& value);
+
+/// An item of a level and its twin of the reference level.
+struct Pair {
+    std::size_t item = 0, reference = 0;  ///< indices into MetricInput::items
+};
+struct PairedLevel {
+    Group group;
+    std::vector<Pair> pairs;
+};
+/// For each level other than the reference. Twins share the cluster and all `match` factors; items
+/// without a twin (a --limit cannot cause that) are left out. Two twins are an Error.
+std::vector<PairedLevel> pairsOf(const MetricInput& input);
+
+/// Indices of items between which the factor's labels may be exchanged if it does not matter: same
+/// cluster, same `match` factors.
+std::vector<std::vector<std::size_t>> exchangeBlocks(const MetricInput& input);
+
+/// Proportion with a Wilson interval, clustered when items share clusters. Sample-sd standard
+/// error.
+MetricRow proportionRow(const std::string& name, const Group& group, const GroupValues& values);
+/// Mean with a clustered t interval (C - 1 degrees of freedom).
+MetricRow meanRow(const std::string& name, const Group& group, const GroupValues& values);
+
+}  // namespace moescope

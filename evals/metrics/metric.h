@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Metrics of a suite: functions from scored items to values with intervals. Table in table.cpp.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "datasets/suite.h"
+#include "profiler/runfile/rows.h"
+
+namespace moescope {
+
+/// What metrics look at: an ItemRow read back, so that a resumed run and an uninterrupted one go
+/// through the same numbers.
+struct ItemResult {
+    std::string id, cluster;
+    std::map<std::string, std::string> groups;
+    std::size_t choices = 0;
+    double score = 0;
+    nlohmann::json detail;  ///< of the scorer
+};
+
+/// Throws Error when the row's JSON is damaged. `excluded` items (too long) must be left out
+/// before.
+ItemResult itemResult(const ItemRow& row);
+
+struct MetricInput {
+    const SuiteDefinition& suite;
+    std::span<const ItemResult> items;
+    std::string factor;    ///< "" : all items
+    int resamples = 2000;  ///< of bootstraps and permutations
+    std::uint64_t seed = 1;
+};
+
+struct Metric {
+    std::string_view name;
+    std::string_view scoring;  ///< prefix of the rules whose items it understands
+    bool needsFactor = false;
+    bool needsReference = false;
+    std::vector<MetricRow> (*compute)(const MetricInput& input);
+};
+
+std::span<const Metric> metrics();
+/// Checks that every metric of the suite exists and fits its scoring and groups; Error otherwise.
+void checkMetrics(const SuiteDefinition& suite);
+/// All metrics the suite lists, in its order. `suite` ids of the rows are left 0.
+std::vector<MetricRow> computeMetrics(const SuiteDefinition& suite,
+                                      std::span<const ItemResult> items, int resamples,
+                                      std::uint64_t seed);
+
+std::vector<MetricRow> accuracy(const MetricInput& input);
+std::vector<MetricRow> accuracyNorm(const MetricInput& input);
+std::vector<MetricRow> accuracyMacro(const MetricInput& input);
+std::vector<MetricRow> pctStereotype(const MetricInput& input);
+std::vector<MetricRow> pctStereotypePerToken(const MetricInput& input);
+std::vector<MetricRow> likelihoodDifference(const MetricInput& input);
+std::vector<MetricRow> meanLogit(const MetricInput& input);
+std::vector<MetricRow> answerMass(const MetricInput& input);
+std::vector<MetricRow> logitDifference(const MetricInput& input);
+std::vector<MetricRow> selectionRate(const MetricInput& input);
+std::vector<MetricRow> demographicParityDifference(const MetricInput& input);
+std::vector<MetricRow> disparateImpactRatio(const MetricInput& input);
+std::vector<MetricRow> flipRate(const MetricInput& input);
+
+}  // namespace moescope

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of metrics. A new metric is one function and one line here.
+#include "datasets/suggest.h"
+#include "engine/core/error.h"
+#include "engine/core/file.h"
+#include "evals/metrics/metric.h"
+
+namespace moescope {
+
+namespace {
+
+constexpr Metric kMetrics[] = {
+    {"accuracy", "choice_loglik", false, false, accuracy},
+    {"accuracy_norm", "choice_loglik", false, false, accuracyNorm},
+    {"accuracy_macro", "choice_loglik", true, false, accuracyMacro},
+    {"pct_stereotype", "pair_loglik", false, false, pctStereotype},
+    {"pct_stereotype_per_token", "pair_loglik", false, false, pctStereotypePerToken},
+    {"likelihood_difference", "pair_loglik", false, false, likelihoodDifference},
+    {"mean_logit", "yes_no_logit", false, false, meanLogit},
+    {"answer_mass", "yes_no_logit", false, false, answerMass},
+    {"logit_difference", "yes_no_logit", true, true, logitDifference},
+    {"selection_rate", "yes_no_logit", false, false, selectionRate},
+    {"demographic_parity_difference", "yes_no_logit", true, false, demographicParityDifference},
+    {"disparate_impact_ratio", "yes_no_logit", true, false, disparateImpactRatio},
+    {"flip_rate", "yes_no_logit", true, true, flipRate},
+};
+
+const Metric& metricNamed(const SuiteDefinition& suite, const std::string& name) {
+    std::vector<std::string> known;
+    for (const Metric& metric : kMetrics) {
+        if (metric.name == name) return metric;
+        known.emplace_back(metric.name);
+    }
+    throw Error("suite '" + suite.name + "': unknown metric '" + name + "'" +
+                didYouMean(name, known));
+}
+
+}  // namespace
+
+std::span<const Metric> metrics() {
+    return kMetrics;
+}
+
+void checkMetrics(const SuiteDefinition& suite) {
+    for (const MetricSpec& spec : suite.metrics) {
+        const Metric& metric = metricNamed(suite, spec.name);
+        const std::string what = "suite '" + suite.name + "': metric '" + spec.name + "'";
+        if (!suite.scoring.starts_with(metric.scoring))
+            throw Error(what + " does not fit scoring '" + suite.scoring + "'");
+        if (metric.needsFactor && spec.factor.empty())
+            throw Error(what + " needs a group: {\"name\": \"" + spec.name + "\", \"by\": ...}");
+        if (metric.needsReference && suite.factor(spec.factor)->reference.empty())
+            throw Error(what + ": group '" + spec.factor + "' has no reference");
+    }
+}
+
+ItemResult itemResult(const ItemRow& row) {
+    const std::string place = "item '" + row.id + "'";
+    ItemResult item;
+    item.id = row.id;
+    item.score = row.score;
+    item.detail = parseJson(row.detail, place);
+    try {
+        item.groups = parseJson(row.groups, place).get<std::map<std::string, std::string>>();
+        item.choices = parseJson(row.choices, place).size();
+        item.cluster = item.detail.at("cluster").get<std::string>();
+    } catch (const nlohmann::json::exception& error) {
+        throw Error(place + " in the run file is damaged: " + error.what());
+    }
+    return item;
+}
+
+std::vector<MetricRow> computeMetrics(const SuiteDefinition& suite,
+                                      std::span<const ItemResult> items, int resamples,
+                                      std::uint64_t seed) {
+    std::vector<MetricRow> all;
+    if (items.empty()) return all;
+    try {
+        for (const MetricSpec& spec : suite.metrics) {
+            const Metric& metric = metricNamed(suite, spec.name);
+            const MetricInput input{suite, items, spec.factor, resamples, seed};
+            for (MetricRow& row : metric.compute(input)) all.push_back(std::move(row));
+        }
+    } catch (const nlohmann::json::exception& error) {
+        throw Error("an item of suite '" + suite.name +
+                    "' in the run file is damaged: " + error.what());
+    }
+    return all;
+}
+
+}  // namespace moescope

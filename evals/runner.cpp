@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loop over items, and the checks that make --resume safe.
+#include "evals/runner.h"
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+
+#include "engine/core/error.h"
+#include "engine/core/file.h"
+#include "evals/metrics/metric.h"
+#include "evals/scorers.h"
+#include "profiler/runfile/run_reader.h"
+
+namespace moescope {
+
+namespace {
+
+using Json = nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+std::int64_t nanosecondsSince(Clock::time_point start) {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
+}
+
+/// Everything that decides the numbers of a suite. Equal settings: the same items, the same scores.
+Json settingsOf(const SuiteData& data, const LanguageModel& model, const EvalOptions& options,
+                bool chat) {
+    return {
+        {"model", model.identity()},
+        {"suite_sha256", data.definition.sha256},
+        {"data_sha256", data.dataSha256},
+        {"scoring", data.definition.scoring},
+        {"prompt_template", data.definition.prompt.source()},
+        {"prompt_format", chat ? "chat" : "plain"},
+        {"shots", data.shots},
+        {"limit", options.limit},
+        {"seed", options.seed},
+        {"resamples", options.resamples},
+        {"licence", data.definition.licence},
+        {"citation", data.definition.citation},
+        {"cautions", data.definition.cautions},
+        {"warnings", data.warnings},
+    };
+}
+
+void requireSameSettings(const std::string& suite, const Json& now, const std::string& stored) {
+    const Json before = parseJson(stored, "settings of suite '" + suite + "' in the run file");
+    for (const auto& [key, value] : now.items()) {
+        const Json earlier = before.is_object() ? before.value(key, Json()) : Json();
+        if (earlier == value) continue;
+        std::string change = dumpJson(earlier) + " is now " + dumpJson(value);
+        if (change.size() > 300) change = "it has changed";
+        throw Error("suite '" + suite + "' cannot be resumed: " + key + " differs (" + change + ")",
+                    "repeat the earlier command, or write a new run with another --out");
+    }
+}
+
+Json tokensOf(const ScoreResult& scores) {
+    Json tokens = Json::array();
+    for (const ContinuationScore& one : scores.continuations) tokens.push_back(one.tokens);
+    return tokens;
+}
+
+/// Evaluates one suite.
+class SuiteRun {
+public:
+    SuiteRun(const SuiteData& data, LanguageModel& model, RunWriter& writer,
+             const EvalOptions& options)
+        : data_(data),
+          scorer_(scorerFor(data.definition)),
+          model_(model),
+          writer_(writer),
+          options_(options),
+          chat_(options.chat && !scorer_.wholeTexts) {
+        checkMetrics(data.definition);
+        const SuiteDefinition& suite = data.definition;
+        result_.suite.name = suite.name;
+        result_.suite.version = suite.version;
+        result_.suite.title = suite.title;
+        result_.suite.kind = suite.kind;
+        result_.suite.source = data.source;
+        result_.suite.items = static_cast<std::int64_t>(data.items.size());
+    }
+
+    /// Before anything is written: a run that may not be resumed is left as it was.
+    void prepare(std::int64_t id, const PriorRun::Suite* prior) {
+        const Json settings = settingsOf(data_, model_, options_, chat_);
+        if (prior != nullptr)
+            requireSameSettings(data_.definition.name, settings, prior->row.settings);
+        result_.suite.id = prior != nullptr ? prior->row.id : id;
+        result_.suite.settings = dumpJson(settings);
+        prior_ = prior;
+    }
+
+    std::int64_t id() const { return result_.suite.id; }
+
+    SuiteResult run() {
+        start_ = Clock::now();
+        writer_.add(result_.suite);
+        for (const SuiteItem& item : data_.items) {
+            if (!takePrior(item)) {
+                throwIfStopped(options_.stop);
+                evaluateItem(item);
+            }
+            report();
+        }
+        addMetrics();
+        result_.durationNs = nanosecondsSince(start_);
+        return std::move(result_);
+    }
+
+private:
+    bool takePrior(const SuiteItem& item) {
+        if (prior_ == nullptr) return false;
+        const auto found = prior_->items.find(item.id);
+        if (found == prior_->items.end()) return false;
+        keep(found->second);
+        ++resumed_;
+        return true;
+    }
+
+    void keep(const ItemRow& row) {
+        ItemResult result = itemResult(row);
+        if (result.detail.contains("excluded")) {
+            ++result_.tooLong;
+        } else {
+            ++result_.scored;
+            kept_.push_back(std::move(result));
+        }
+    }
+
+    ItemRow newRow(const SuiteItem& item) const {
+        ItemRow row;
+        row.suite = id();
+        row.id = item.id;
+        row.ordinal = item.ordinal;
+        row.groups = dumpJson(Json(item.groups));
+        row.prompt = item.prompt();
+        row.sequence = itemSequence(id(), item.ordinal);
+        return row;
+    }
+
+    void evaluateItem(const SuiteItem& item) {
+        const Clock::time_point start = Clock::now();
+        ItemRow row = newRow(item);
+        const std::vector<std::string> texts = scorer_.continuations(data_.definition, item, chat_);
+        for (const std::string& text : texts)
+            if (text.empty()) throw Error("item '" + item.id + "' has an empty choice");
+        const ScoreResult scores = model_.score({row.sequence, row.prompt, texts, chat_});
+        Json detail;
+        Json logLikelihoods = Json::array();
+        if (scores.tooLong) {
+            detail = {{"excluded", "too_long"}, {"needed_context", scores.neededContext}};
+        } else {
+            ItemScore judged = scorer_.judge(data_.definition, item, scores.continuations);
+            row.answer = judged.answer;
+            row.target = judged.target;
+            row.score = judged.score;
+            detail = std::move(judged.detail);
+            detail["choice_tokens"] = tokensOf(scores);
+            for (const ContinuationScore& one : scores.continuations)
+                logLikelihoods.push_back(one.logLikelihood);
+        }
+        detail["cluster"] = item.cluster;
+        row.choices = dumpJson(Json(texts));
+        row.logLikelihoods = dumpJson(logLikelihoods);
+        row.detail = dumpJson(detail);
+        row.tokens = scores.evaluatedTokens;
+        row.durationNs = nanosecondsSince(start);
+        result_.tokens += row.tokens;
+        keep(row);
+        write(std::move(row), scores.promptTokens);
+    }
+
+    void write(ItemRow row, std::int64_t promptTokens) {
+        SequenceRow sequence;
+        sequence.id = row.sequence;
+        sequence.label = data_.definition.name + " " + row.id;
+        sequence.group = data_.definition.name;
+        sequence.promptTokens = promptTokens;
+        std::vector<AnyRow> rows;
+        rows.emplace_back(std::move(sequence));
+        rows.emplace_back(std::move(row));
+        writer_.add(std::move(rows));
+    }
+
+    void report() const {
+        if (!options_.progress) return;
+        EvalProgress progress;
+        progress.suite = data_.definition.name;
+        progress.done = result_.scored + result_.tooLong;
+        progress.total = result_.suite.items;
+        progress.resumed = resumed_;
+        progress.tokens = result_.tokens;
+        progress.elapsedNs = nanosecondsSince(start_);
+        options_.progress(progress);
+    }
+
+    void addMetrics() {
+        result_.resumed = resumed_;
+        result_.metrics =
+            computeMetrics(data_.definition, kept_, options_.resamples, options_.seed);
+        MetricRow tooLong;
+        tooLong.name = "items_too_long";
+        tooLong.value = static_cast<double>(result_.tooLong);
+        tooLong.n = result_.suite.items;
+        tooLong.method = "count of items that did not fit the context; in no other metric";
+        result_.metrics.push_back(std::move(tooLong));
+        std::vector<AnyRow> rows;
+        for (MetricRow& row : result_.metrics) {
+            row.suite = id();
+            rows.emplace_back(row);
+        }
+        writer_.add(std::move(rows));
+    }
+
+    const SuiteData& data_;
+    const Scorer& scorer_;
+    LanguageModel& model_;
+    RunWriter& writer_;
+    const EvalOptions& options_;
+    bool chat_;
+    const PriorRun::Suite* prior_ = nullptr;
+    Clock::time_point start_;
+    std::vector<ItemResult> kept_;
+    std::int64_t resumed_ = 0;
+    SuiteResult result_;
+};
+
+const PriorRun::Suite* priorOf(const PriorRun* prior, const std::string& name) {
+    if (prior == nullptr) return nullptr;
+    const auto found = prior->suites.find(name);
+    return found == prior->suites.end() ? nullptr : &found->second;
+}
+
+}  // namespace
+
+std::int64_t itemSequence(std::int64_t suiteId, std::int64_t ordinal) noexcept {
+    return suiteId * 10'000'000 + ordinal;
+}
+
+PriorRun readPriorRun(const std::filesystem::path& path) {
+    const RunReader reader(path);
+    const std::string kind = reader.meta("kind");
+    if (kind != "eval")
+        throw Error(path.string() +
+                    ": this is not an evaluation that could be resumed (its kind is '" + kind +
+                    "')");
+    PriorRun prior;
+    for (SuiteRow& row : reader.suites()) {
+        PriorRun::Suite suite;
+        for (ItemRow& item : reader.items(row.id)) {
+            std::string id = item.id;
+            suite.items.emplace(std::move(id), std::move(item));
+        }
+        suite.row = std::move(row);
+        std::string name = suite.row.name;
+        prior.suites.emplace(std::move(name), std::move(suite));
+    }
+    return prior;
+}
+
+std::vector<SuiteResult> evaluate(std::vector<SuiteData> suites, LanguageModel& model,
+                                  RunWriter& writer, const EvalOptions& options,
+                                  const PriorRun* prior) {
+    if (options.chat && !model.hasChatFormat())
+        throw UsageError("the model has no chat format", "leave out --chat");
+    std::vector<std::unique_ptr<SuiteRun>> runs;
+    std::int64_t nextId = 1;
+    if (prior != nullptr)
+        for (const auto& [name, suite] : prior->suites) nextId = std::max(nextId, suite.row.id + 1);
+    for (SuiteData& data : suites) {
+        for (const auto& other : suites)
+            if (&other != &data && other.definition.name == data.definition.name)
+                throw UsageError("suite '" + data.definition.name + "' is named twice");
+        limitItems(data, options.limit, options.seed);
+        runs.push_back(std::make_unique<SuiteRun>(data, model, writer, options));
+        const PriorRun::Suite* before = priorOf(prior, data.definition.name);
+        runs.back()->prepare(nextId, before);
+        if (before == nullptr) ++nextId;
+    }
+    model.setStop(options.stop);
+    std::vector<SuiteResult> results;
+    try {
+        for (const auto& run : runs) results.push_back(run->run());
+    } catch (const Interrupted&) {
+        writer.flush();
+        throw;
+    }
+    writer.flush();
+    return results;
+}
+
+}  // namespace moescope

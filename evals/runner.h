@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Evaluates suites with a model into a run file, item by item, so that a kill loses at most the
+// item being worked on and --resume continues.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "datasets/suite.h"
+#include "engine/core/interrupt.h"
+#include "evals/language_model.h"
+#include "profiler/runfile/rows.h"
+#include "profiler/runfile/run_writer.h"
+
+namespace moescope {
+
+struct EvalProgress {
+    std::string_view suite;
+    std::int64_t done = 0, total = 0;  ///< items, those of an earlier run included
+    std::int64_t resumed = 0;          ///< of `done`, taken from the earlier run
+    std::int64_t tokens = 0;           ///< evaluated by this process, this suite
+    std::int64_t elapsedNs = 0;        ///< this suite
+};
+
+struct EvalOptions {
+    std::int64_t limit = 0;  ///< items per suite, 0 all: see limitItems
+    std::uint64_t seed = 1;  ///< of the subset, bootstraps and permutations
+    bool chat = false;       ///< prompts as chat messages (not for whole-text suites)
+    int resamples = 2000;
+    const StopFlag* stop = nullptr;
+    std::function<void(const EvalProgress&)> progress{};  ///< after each item
+};
+
+/// What an interrupted run holds. Read before the RunWriter opens the file to resume.
+struct PriorRun {
+    struct Suite {
+        SuiteRow row;
+        std::map<std::string, ItemRow> items;  ///< by id
+    };
+    std::map<std::string, Suite> suites;  ///< by name
+};
+/// Throws Error when the file is not a run file, or not a run of kind "eval".
+PriorRun readPriorRun(const std::filesystem::path& path);
+
+struct SuiteResult {
+    SuiteRow suite;
+    std::vector<MetricRow> metrics;
+    std::int64_t scored = 0;   ///< items with a score
+    std::int64_t resumed = 0;  ///< of those, taken from the earlier run
+    std::int64_t tooLong = 0;  ///< items that did not fit the context; in no metric
+    std::int64_t tokens = 0;   ///< evaluated by this process
+    std::int64_t durationNs = 0;
+};
+
+/// Sequence under which the routing of an item is recorded: suites do not collide.
+std::int64_t itemSequence(std::int64_t suiteId, std::int64_t ordinal) noexcept;
+
+/// Runs `suites` in order. Suites are numbered from 1 in that order (a resumed suite keeps its
+/// number). Every item is one transaction (ItemRow and SequenceRow). Metrics are computed from the
+/// rows, so a resumed run gives the same numbers as an uninterrupted one, durations aside. Throws:
+/// Error when a suite of `prior` differs in definition, data, model or settings (naming what
+/// differs); Interrupted when stopped (everything scored is flushed first); what the model or the
+/// writer throws. The caller opens and finishes the writer.
+std::vector<SuiteResult> evaluate(std::vector<SuiteData> suites, LanguageModel& model,
+                                  RunWriter& writer, const EvalOptions& options,
+                                  const PriorRun* prior = nullptr);
+
+}  // namespace moescope

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Means, standard errors and 95 % intervals, with and without clusters.
+// Sources: Miller, "Adding Error Bars to Evals" (arXiv 2411.00640); Wilson 1927; Clopper, Pearson
+// 1934.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+namespace moescope::stats {
+
+struct Interval {
+    double low = 0, high = 0;
+};
+
+double mean(std::span<const double> x);                                   ///< NaN when empty
+double sampleVariance(std::span<const double> x);                         ///< n - 1; NaN when n < 2
+double standardError(std::span<const double> x);                          ///< sd / sqrt n
+double covariance(std::span<const double> a, std::span<const double> b);  ///< n - 1, same length
+double correlation(std::span<const double> a, std::span<const double> b);  ///< Pearson's r
+
+/// sqrt(sum_c (sum_{i in c} (x_i - mean))^2) / n, times sqrt(C / (C - 1)) when `smallSample`.
+/// cluster: (n) any labels. NaN for a single cluster when smallSample.
+double clusteredError(std::span<const double> x, std::span<const std::size_t> cluster,
+                      bool smallSample = true);
+std::size_t clusterCount(std::span<const std::size_t> cluster);
+
+/// Two-sided `confidence` interval of a proportion; n may be an effective (fractional) sample size.
+Interval wilson(double successes, double n, double confidence = 0.95);
+/// Exact; for counts near 0 or n.
+Interval clopperPearson(std::int64_t successes, std::int64_t n, double confidence = 0.95);
+/// Wilson on n / deff, where deff is the ratio of clustered to simple variance of the mean (at
+/// least 1). When all x agree the variances say nothing: then the clusters count as single items.
+/// x: zeros and ones.
+Interval clusteredWilson(std::span<const double> x, std::span<const std::size_t> cluster);
+/// mean +- t(df) se.
+Interval tInterval(double center, double error, double degrees, double confidence = 0.95);
+
+/// Percentile interval of `statistic` over resamples of whole clusters (drawn with replacement,
+/// seeded, the same on every platform). `statistic` gets the chosen indices into the items and may
+/// return NaN (the resample is left out). low = high = NaN when fewer than half are defined.
+Interval clusterBootstrap(std::span<const std::size_t> cluster, int resamples, std::uint64_t seed,
+                          const std::function<double(std::span<const std::size_t>)>& statistic);
+
+/// Items per run needed to see a paired mean difference `delta`, two-sided:
+/// n = (z_{alpha/2} + z_power)^2 (varA + varB - 2 cov) / delta^2, rounded up.
+std::int64_t pairedSampleSize(double delta, double varA, double varB, double cov,
+                              double alpha = 0.05, double power = 0.8);
+
+}  // namespace moescope::stats

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one-pass summary against values worked by hand.
+#include <catch2/catch.hpp>
+
+#include "profiler/analysis/run_summary.h"
+#include "profiler/runfile/run_writer.h"
+#include "tests/profiler/temp_dir.h"
+
+using namespace moescope;
+using test::TempDir;
+
+TEST_CASE("a summary adds up operations by kernel and phase") {
+    const TempDir dir;
+    const auto path = dir / "r.moescope";
+    RunWriter writer(path, RunWriter::Mode::Create);
+    writer.add(SequenceRow{0, "s", "", 4, 2});
+    writer.add(StepRow{0, 0, "prefill", 0, 4, 100, 1100});
+    writer.add(StepRow{1, 0, "decode", 4, 1, 1200, 1700});
+    writer.add(StepRow{2, 0, "decode", 5, 1, 1700, 2000});
+    writer.add(OperationRow{0, 0, -1, "embed", "copy", 100, 200, 10, 0, 1});
+    writer.add(OperationRow{1, 0, 0, "experts", "gemm", 200, 1000, 800, 1600, 2});
+    writer.add(OperationRow{2, 1, 0, "experts", "gemv", 1200, 1600, 400, 800, 2});
+    writer.add(OperationRow{3, 2, 0, "experts", "gemv", 1700, 1900, 400, 800, 2});
+    writer.add(OperationRow{4, 9, 0, "experts", "gemv", 1900, 1950, 400, 800, 2});  // no such step
+    writer.finish(RunStatus::Done);
+
+    const RunSummary s = summarize(RunReader(path));
+    CHECK(s.prefill.steps == 1);
+    CHECK(s.prefill.tokens == 4);
+    CHECK(s.prefill.wallNs == 1000);
+    CHECK(s.prefill.operationNs == 900);
+    CHECK(s.prefill.operationShare == Approx(0.9));
+    CHECK(s.prefill.tokensPerSecond == Approx(4e6));
+    CHECK(s.decode.wallNs == 800);
+    CHECK(s.decode.operationNs == 600);
+    CHECK(s.decode.bytes == 800);
+    CHECK(s.decode.medianStepNs == 400);  // the mean of 300 and 500
+    CHECK(s.decode.p95StepNs == 500);
+    CHECK(s.ttftNs == 1000);
+    REQUIRE(s.operations.size() == 3);
+    CHECK(s.operations[0].kernel == "gemm");
+    CHECK(s.operations[0].share == Approx(800.0 / 1500));
+    CHECK(s.operations[0].bytesPerSecond() == Approx(1e9));
+    CHECK(s.operations[0].flopsPerSecond() == Approx(2e9));
+    CHECK(s.operations[1].kernel == "gemv");
+    CHECK(s.operations[1].calls == 2);
+    CHECK(s.operations[1].minNs == 200);
+    CHECK(s.operations[1].maxNs == 400);
+    CHECK(s.operations[1].medianNs == 300);
+    CHECK(s.operations[1].p95Ns == 400);
+    CHECK(s.layerNs.at(-1) == 100);
+    CHECK(s.layerNs.at(0) == 1400);
+    CHECK(s.routing.empty());
+}
+
+TEST_CASE("a summary knows experts that no token chose") {
+    const TempDir dir;
+    const auto path = dir / "r.moescope";
+    RunWriter writer(path, RunWriter::Mode::Create);
+    writer.setMeta("routing", nlohmann::json{{"experts", 4}, {"top_k", 2}, {"layers", 3}});
+    writer.add(RoutingCountRow{0, "prefill", 2, 0, 5});
+    writer.add(RoutingCountRow{0, "decode", 2, 0, 3});
+    writer.add(RoutingCountRow{1, "decode", 2, 1, 8});
+    writer.finish(RunStatus::Done);
+    const RunSummary s = summarize(RunReader(path));
+    REQUIRE(s.routing.size() == 1);
+    CHECK(s.routing[0].layer == 2);
+    CHECK(s.routing[0].counts == std::vector<std::int64_t>{8, 8, 0, 0});
+    CHECK(s.routing[0].balance.tokens == 8);
+    CHECK(s.routing[0].balance.deadExperts == 2);
+    CHECK(s.routing[0].balance.gini == Approx(0.5));
+    CHECK(s.routing[0].excess == Approx(2 / s.routing[0].null.maxOverMean));
+    CHECK(s.topK == 2);
+}
+
+TEST_CASE("top-k follows from the tokens when the run does not state it") {
+    const TempDir dir;
+    const auto path = dir / "r.moescope";
+    RunWriter writer(path, RunWriter::Mode::Create);
+    writer.add(StepRow{0, 0, "prefill", 0, 4, 0, 10});
+    writer.add(RoutingCountRow{0, "prefill", 0, 0, 4});
+    writer.add(RoutingCountRow{0, "prefill", 0, 7, 4});
+    writer.finish(RunStatus::Done);
+    const RunSummary s = summarize(RunReader(path));
+    CHECK(s.topK == 2);
+    CHECK(s.experts == 8);
+}
+
+TEST_CASE("a sequence that generates nothing has no time to first token") {
+    const TempDir dir;
+    const auto path = dir / "r.moescope";
+    RunWriter writer(path, RunWriter::Mode::Create);
+    writer.add(StepRow{0, 0, "prefill", 0, 4, 0, 700});
+    writer.add(StepRow{1, 1, "prefill", 0, 4, 1000, 1100});
+    writer.add(StepRow{2, 1, "prefill", 4, 4, 1100, 1300});
+    writer.add(StepRow{3, 1, "decode", 8, 1, 1300, 1400});
+    writer.finish(RunStatus::Done);
+    CHECK(summarize(RunReader(path)).ttftNs == 300);
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/model/synth_fill.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <cstring>
+
+#include "engine/formats/half.h"
+
+namespace moescope {
+namespace {
+
+// RMS of the eight E2M1 magnitudes drawn evenly: sqrt((0 + .25 + 1 + 2.25 + 4 + 9 + 16 + 36) / 8).
+const double kRmsOfCodes = std::sqrt(68.5 / 8.0);
+// RMS of the integers -127..127 drawn evenly (draws of -128 become -127).
+constexpr double kRmsOfBytes = 73.5;
+constexpr std::uint64_t kGolden = 0x9E3779B97F4A7C15ULL;
+
+/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): word `counter` of the stream `key`.
+std::uint64_t word(std::uint64_t key, std::uint64_t counter) noexcept {
+    std::uint64_t z = key + (counter + 1) * kGolden;
+    z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9ULL;
+    z = (z ^ (z >> 27U)) * 0x94D049BB133111EBULL;
+    return z ^ (z >> 31U);
+}
+
+void fillF32(const SynthTensor& t, std::uint64_t key, std::uint64_t first,
+             std::span<std::byte> out) {
+    const double halfWidth = t.rms * std::sqrt(3.0);  // of a uniform distribution
+    for (std::size_t i = 0; i < out.size() / 4; ++i) {
+        const double unit = static_cast<double>(word(key, first + i) >> 11U) * 0x1p-53;
+        const auto value = static_cast<float>(t.mean + (2.0 * unit - 1.0) * halfWidth);
+        std::memcpy(out.data() + 4 * i, &value, sizeof value);
+    }
+}
+
+void fillQ8_0(const SynthTensor& t, std::uint64_t key, std::uint64_t first,
+              std::span<std::byte> out) {
+    constexpr std::size_t kBytes = 34;
+    const std::uint16_t d = floatToHalf(static_cast<float>(t.rms / kRmsOfBytes));
+    for (std::size_t b = 0; b < out.size() / kBytes; ++b) {
+        std::byte* block = out.data() + b * kBytes;
+        std::memcpy(block, &d, sizeof d);
+        for (std::uint64_t w = 0; w < 4; ++w) {
+            const std::uint64_t bits = word(key, (first + b) * 4 + w);
+            std::memcpy(block + 2 + 8 * w, &bits, sizeof bits);
+        }
+        for (std::size_t i = 2; i < kBytes; ++i) {
+            if (block[i] == std::byte{0x80}) block[i] = std::byte{0x81};
+        }
+    }
+}
+
+void fillMxfp4(const SynthTensor& t, std::uint64_t key, std::uint64_t first,
+               std::span<std::byte> out) {
+    constexpr std::size_t kBytes = 17;
+    // Scales are powers of two: two neighbours are mixed so that the mean square is exact, which
+    // also gives the scales some variety.
+    const double wanted = t.rms / kRmsOfCodes;
+    const int exponent = std::ilogb(wanted);
+    const double ratio = wanted / std::ldexp(1.0, exponent);  // in [1, 2)
+    const double upper = (ratio * ratio - 1.0) / 3.0;         // share of blocks with exponent + 1
+    const auto threshold = static_cast<std::uint64_t>(upper * 0x1p32);
+    const int scale = std::clamp(exponent + 127, 17, 253);
+    for (std::size_t b = 0; b < out.size() / kBytes; ++b) {
+        std::byte* block = out.data() + b * kBytes;
+        const std::uint64_t at = (first + b) * 3;
+        const bool larger = (word(key, at) >> 32U) < threshold;
+        block[0] = static_cast<std::byte>(scale + (larger ? 1 : 0));
+        for (std::uint64_t w = 0; w < 2; ++w) {
+            const std::uint64_t codes = word(key, at + 1 + w);
+            std::memcpy(block + 1 + 8 * w, &codes, sizeof codes);
+        }
+    }
+}
+
+}  // namespace
+
+std::int64_t SynthTensor::elements() const noexcept {
+    std::int64_t count = 1;
+    for (const std::int64_t extent : shape) count *= extent;
+    return count;
+}
+
+std::int64_t SynthTensor::blocks() const noexcept {
+    return elements() / dtypeInfo(type).blockWeights;
+}
+
+std::uint64_t synthKey(std::uint64_t seed, const std::string& tensorName) {
+    std::uint64_t hash = 0xCBF29CE484222325ULL;  // FNV-1a, 64 bits
+    for (const char c : tensorName) {
+        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
+    }
+    return word(hash, seed);
+}
+
+void fillBlocks(const SynthTensor& tensor, std::uint64_t key, std::int64_t first,
+                std::span<std::byte> out) {
+    const auto start = static_cast<std::uint64_t>(first);
+    switch (tensor.type) {
+        case DType::F32:
+            return fillF32(tensor, key, start, out);
+        case DType::Q8_0:
+            return fillQ8_0(tensor, key, start, out);
+        case DType::MXFP4:
+            return fillMxfp4(tensor, key, start, out);
+        default:
+            break;
+    }
+    assert(!"fillBlocks: F32, Q8_0 and MXFP4 only");
+}
+
+}  // namespace moescope

@@ -22,6 +22,6 @@ std::int64_t peakRssBytes() noexcept;
 /// Read bandwidth in bytes per second: the best of a few sums over a huge-page buffer far larger
 /// than the caches, read by `threads` threads. Takes well under a second. Returns 0 when the buffer
 /// cannot be had: a machine short of memory must not fail for a side figure.
-double streamBandwidth(int threads, std::size_t bytes = std::size_t{512} << 20U);
+double streamBandwidth(int threads, std::size_t bytes = std::size_t{256} << 20U);
 
 }  // namespace moescope

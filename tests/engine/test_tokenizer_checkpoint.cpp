@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tokenizers out of GGUF keys: a checkpoint made in memory, and SmolLM2's where it is installed.
+#include <cstdlib>
+
+#include "engine/formats/checkpoint.h"
+#include "tests/engine/text_test_support.h"
+
+using namespace moescope;
+using namespace moescope::text;
+using nlohmann::json;
+
+namespace {
+
+/// Only the parts of a checkpoint a tokenizer is read from.
+class FakeGguf final : public Checkpoint {
+public:
+    FakeGguf() {
+        const auto alphabet = byteAlphabet();
+        for (const char32_t letter : alphabet) {
+            std::string text;
+            unicode::appendUtf8(text, letter);
+            tokens.push_back(text);
+        }
+        tokens.insert(tokens.end(), {"ab", "abĠ", "<|endoftext|>", "<tool>", "[PAD]"});
+        types.assign(258, 1.0);
+        types.insert(types.end(), {3, 4, 5});
+        values = {{"tokenizer.ggml.model", "gpt2"},       {"tokenizer.ggml.pre", "gpt-2"},
+                  {"tokenizer.ggml.bos_token_id", 258},   {"tokenizer.ggml.eos_token_id", 258},
+                  {"tokenizer.ggml.add_bos_token", true}, {"tokenizer.chat_template", "T"}};
+    }
+    CheckpointLayout layout() const noexcept override { return CheckpointLayout::Gguf; }
+    const std::filesystem::path& path() const noexcept override { return path_; }
+    const json& config() const noexcept override { return values; }
+    std::vector<std::string_view> stringArray(std::string_view key) const override {
+        const auto& list = key == "tokenizer.ggml.tokens" ? tokens : merges;
+        return {list.begin(), list.end()};
+    }
+    std::vector<double> numberArray(std::string_view) const override { return types; }
+    const std::vector<TensorView>& tensors() const noexcept override { return tensors_; }
+    const TensorView* find(std::string_view) const noexcept override { return nullptr; }
+    std::uint64_t fileBytes() const noexcept override { return 0; }
+    std::string identity() const override { return {}; }
+    void release(const TensorView&) const noexcept override {}
+
+    json values;
+    std::vector<std::string> tokens;
+    std::vector<std::string> merges = {"a b", "ab Ġ"};
+    std::vector<double> types;
+
+private:
+    std::filesystem::path path_ = "fake.gguf";
+    std::vector<TensorView> tensors_;
+};
+
+void refused(const FakeGguf& gguf, const std::string& cause) {
+    CHECK_THROWS_WITH(tokenizerFromCheckpoint(gguf), Catch::Contains(cause));
+}
+
+/// SmolLM2-135M-Instruct in $MOESCOPE_MODELS or models/; empty when it is not installed.
+std::filesystem::path smollm2() {
+    const char* folder = std::getenv("MOESCOPE_MODELS");
+    const std::filesystem::path models =
+        folder != nullptr ? folder : std::filesystem::path(MOESCOPE_SOURCE_DIR) / "models";
+    if (!std::filesystem::is_directory(models)) return {};
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(models))
+        if (entry.path().filename() == "SmolLM2-135M-Instruct.Q4_1.gguf") return entry.path();
+    return {};
+}
+
+}  // namespace
+
+TEST_CASE("GGUF keys make a tokenizer") {
+    const FakeGguf gguf;
+    const auto t = tokenizerFromCheckpoint(gguf);
+    REQUIRE(t != nullptr);
+    CHECK(t->preTokenizer() == "gpt2");
+    CHECK(t->vocabSize() == 261);
+    CHECK(t->encode("ab abc", SpecialTokens::AsText) == Ids{256, ' ', 256, 'c'});
+    CHECK(t->encode("<|endoftext|><tool>", SpecialTokens::Parse) == Ids{258, 259});
+    CHECK(t->encode("<tool>", SpecialTokens::AsText) == Ids{259});
+    CHECK(t->encode("[PAD]", SpecialTokens::Parse) == Ids{'[', 'P', 'A', 'D', ']'});
+    CHECK(t->bytes(257) == "ab ");
+    CHECK(t->bytes(260) == "[PAD]");
+    CHECK(t->bos() == 258);
+    CHECK(t->addBos());
+    CHECK(t->endOfText() == Ids{258});
+    CHECK(t->chatTemplate() == "T");
+}
+
+TEST_CASE("GGUF tokenizers that cannot be read are refused by cause") {
+    FakeGguf gguf;
+    gguf.values["tokenizer.ggml.pre"] = "llama-bpe";
+    refused(gguf, "fake.gguf: unknown pre-tokenizer 'llama-bpe'");
+    gguf.values.erase("tokenizer.ggml.pre");
+    refused(gguf, "no pre-tokenizer is named");
+    gguf = FakeGguf();
+    gguf.values["tokenizer.ggml.model"] = "llama";
+    refused(gguf, "tokenizer model 'llama'");
+    gguf.values.erase("tokenizer.ggml.model");
+    CHECK(tokenizerFromCheckpoint(gguf) == nullptr);
+    gguf = FakeGguf();
+    gguf.types.pop_back();
+    refused(gguf, "token_type has 260 entries for 261 tokens");
+    gguf = FakeGguf();
+    gguf.merges.push_back("x y");
+    refused(gguf, "merge 2 uses a token");
+    gguf = FakeGguf();
+    gguf.merges.push_back("xy");
+    refused(gguf, "merge 2 is not two tokens");
+    gguf = FakeGguf();
+    gguf.merges.clear();
+    refused(gguf, "merges");
+    gguf = FakeGguf();
+    gguf.tokens.clear();
+    refused(gguf, "vocabulary");
+    gguf = FakeGguf();
+    gguf.values["tokenizer.ggml.eos_token_id"] = 261;
+    refused(gguf, "eos_token_id 261 is outside the vocabulary");
+}
+
+TEST_CASE("SmolLM2 gives the ids and conversations of llama.cpp") {
+    const auto file = smollm2();
+    if (file.empty()) {
+        WARN("skipped: SmolLM2 is not installed (scripts/get-model smollm2)");
+        return;
+    }
+    const auto checkpoint = openCheckpoint(file);
+    const auto t = tokenizerFromCheckpoint(*checkpoint);
+    REQUIRE(t != nullptr);
+    CHECK(t->preTokenizer() == "smollm");
+    CHECK(t->vocabSize() == 49152);
+    CHECK(t->endOfText() == Ids{0, 2});
+    CHECK_FALSE(t->addBos());
+    const auto format = chatFormatFor(*t);
+    REQUIRE(format != nullptr);
+    CHECK(format->name() == "chatml");
+    const std::string vectors = readFile(std::filesystem::path(MOESCOPE_SOURCE_DIR) /
+                                         "tests/golden/data/tokenizers/smollm2.vectors.jsonl");
+    std::istringstream lines(vectors);
+    int conversations = 0;
+    for (std::string line; std::getline(lines, line);) {
+        const json row = json::parse(line);
+        const auto text = row["text"].get<std::string>();
+        INFO(text);
+        CHECK(t->encode(text, row["special"].get<bool>()
+                                  ? SpecialTokens::Parse
+                                  : SpecialTokens::AsText) == row["ids"].get<Ids>());
+        if (!row.contains("messages")) continue;
+        std::vector<ChatMessage> messages;
+        for (const json& m : row["messages"]) {
+            const auto role = m["role"].get<std::string>();
+            messages.push_back({role == "user"     ? Role::User
+                                : role == "system" ? Role::System
+                                                   : Role::Assistant,
+                                m["content"].get<std::string>(), "", "", "", ""});
+        }
+        CHECK(format->render(messages, {}) == row["ids"].get<Ids>());
+        ++conversations;
+    }
+    CHECK(conversations == 2);
+}

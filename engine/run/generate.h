@@ -17,28 +17,28 @@ namespace moescope {
 struct GenerateOptions {
     int maxTokens = 256;
     SamplingOptions sampling;
-    std::vector<TokenId> stopTokens; ///< of the tokenizer and the chat format; may be empty
+    std::vector<TokenId> stopTokens;  ///< of the tokenizer and the chat format; may be empty
 };
 
 enum class FinishReason : std::uint8_t {
     StopToken,
-    Length,      ///< maxTokens were generated
-    ContextFull, ///< the session holds no more
-    Caller,      ///< the callback returned false
-    Interrupted, ///< the session's stop flag was set; what was generated is kept
+    Length,       ///< maxTokens were generated
+    ContextFull,  ///< the session holds no more
+    Caller,       ///< the callback returned false
+    Interrupted,  ///< the session's stop flag was set; what was generated is kept
 };
 /// "stop", "length", "context", "caller", "interrupted"
 std::string_view finishReasonName(FinishReason reason) noexcept;
 
 struct Generation {
-    std::vector<TokenId> tokens; ///< the stop token, if any, is the last
+    std::vector<TokenId> tokens;  ///< the stop token, if any, is the last
     FinishReason reason = FinishReason::Length;
     int promptTokens = 0;
     std::int64_t firstTokenNs = 0;      ///< prompt evaluation and first choice: time to first token
     std::vector<std::int64_t> tokenNs;  ///< every later token: evaluation and choice
     std::uint64_t logitsHash = 0;       ///< over the logits of every choice, in order
 
-    double prefillTokensPerSecond() const noexcept; ///< 0 when nothing was evaluated
+    double prefillTokensPerSecond() const noexcept;  ///< 0 when nothing was evaluated
     double decodeTokensPerSecond() const noexcept;  ///< 0 when fewer than two tokens were generated
 };
 
@@ -48,7 +48,7 @@ using TokenCallback = std::function<bool(TokenId)>;
 /// Appends `prompt` to the session and generates. Choices are traced as Op::Sample. Throws what
 /// Session::append throws for the prompt (except Interrupted, which is a FinishReason), and
 /// UsageError for sampling options or maxTokens out of range.
-Generation generate(Session& session, std::span<const TokenId> prompt, const GenerateOptions& options,
-                    const TokenCallback& onToken = {});
+Generation generate(Session& session, std::span<const TokenId> prompt,
+                    const GenerateOptions& options, const TokenCallback& onToken = {});
 
 }  // namespace moescope

@@ -10,18 +10,20 @@
 
 namespace moescope {
 
-/// Order: temperature, then top-k, top-p, min-p, renormalise, draw. temperature 0 is greedy (ties to the lowest id).
+/// Order: temperature, then top-k, top-p, min-p, renormalise, draw. temperature 0 is greedy (ties
+/// to the lowest id).
 struct SamplingOptions {
     double temperature = 0.0;
-    int topK = 0;        ///< 0: off
-    double topP = 1.0;   ///< nucleus; 1: off
-    double minP = 0.0;   ///< drop p < minP * max p; 0: off
+    int topK = 0;       ///< 0: off
+    double topP = 1.0;  ///< nucleus; 1: off
+    double minP = 0.0;  ///< drop p < minP * max p; 0: off
     std::uint64_t seed = 0;
 };
 
 class Sampler {
 public:
-    /// Throws UsageError for values out of range (negative or non-finite temperature, topP outside (0, 1], ...).
+    /// Throws UsageError for values out of range (negative or non-finite temperature, topP outside
+    /// (0, 1], ...).
     explicit Sampler(const SamplingOptions& options);
     /// logits: (vocab) float32. NaN logits throw Error.
     TokenId sample(std::span<const float> logits);
@@ -30,16 +32,16 @@ private:
     SamplingOptions options_;
     std::uint64_t state_ = 0;
     struct Candidate {
-        double weight; ///< exp((logit - largest) / temperature): 1 for the likeliest
+        double weight;  ///< exp((logit - largest) / temperature): 1 for the likeliest
         TokenId id;
     };
-    void collect(std::span<const float> logits, float largest); // (vocab)
-    void sortFirst(std::size_t count); ///< the `count` likeliest to the front, in order
+    void collect(std::span<const float> logits, float largest);  // (vocab)
+    void sortFirst(std::size_t count);  ///< the `count` likeliest to the front, in order
     void keepTopK();
     void keepTopP();
     TokenId draw();
 
-    std::vector<Candidate> candidates_; // at most (vocab)
+    std::vector<Candidate> candidates_;  // at most (vocab)
 };
 
 }  // namespace moescope

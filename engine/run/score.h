@@ -15,17 +15,17 @@ namespace moescope {
 
 struct TokenScore {
     TokenId token = 0;
-    double logProbability = 0.0; ///< natural log, log-softmax in double
-    bool greedy = false;         ///< the model's most likely token (ties: the lowest id)
+    double logProbability = 0.0;  ///< natural log, log-softmax in double
+    bool greedy = false;          ///< the model's most likely token (ties: the lowest id)
 };
 
 struct Score {
     std::vector<TokenScore> tokens;
-    std::uint64_t logitsHash = 0; ///< over the logits behind every score, in order
+    std::uint64_t logitsHash = 0;  ///< over the logits behind every score, in order
 
-    double sum() const noexcept;       ///< of the log-probabilities
-    bool greedy() const noexcept;      ///< every token is what greedy decoding would give
-    double perplexity() const noexcept; ///< exp(-sum / n); 1 for no tokens
+    double sum() const noexcept;         ///< of the log-probabilities
+    bool greedy() const noexcept;        ///< every token is what greedy decoding would give
+    double perplexity() const noexcept;  ///< exp(-sum / n); 1 for no tokens
 };
 
 /// Called with the logits from which scored token `index` was predicted. (vocab)
@@ -34,7 +34,8 @@ using LogitsCallback = std::function<void(std::size_t index, std::span<const flo
 /// Scores `tokens` as a whole text, on a session at the start of a sequence. The first token has no
 /// context and is not scored: the result holds n - 1 entries. The last token is scored but not
 /// evaluated. Throws what Session::append does, and Error when the session is not at its start.
-Score scoreTokens(Session& session, std::span<const TokenId> tokens, const LogitsCallback& onLogits = {});
+Score scoreTokens(Session& session, std::span<const TokenId> tokens,
+                  const LogitsCallback& onLogits = {});
 
 /// Scores any number of continuations of one prefix, which is evaluated once.
 class PrefixScorer {
@@ -52,7 +53,7 @@ private:
     Session& session_;
     int position_ = 0;
     std::unique_ptr<KvMark> mark_;
-    std::vector<float> prefixLogits_; // (vocab)
+    std::vector<float> prefixLogits_;  // (vocab)
 };
 
 }  // namespace moescope

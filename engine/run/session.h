@@ -20,7 +20,7 @@
 namespace moescope {
 
 struct ModelOptions {
-    std::string backend = "cpu";          ///< "cpu" or "reference"
+    std::string backend = "cpu";  ///< "cpu" or "reference"
     CpuOptions cpu;
     ArchitectureOptions architecture;
 };
@@ -39,7 +39,7 @@ public:
     const Checkpoint& checkpoint() const noexcept { return *checkpoint_; }
     const ModelSpec& spec() const noexcept { return bound_.spec; }
     const ModelWeights& weights() const noexcept { return bound_.weights; }
-    const Tokenizer& tokenizer() const; ///< throws Error when the checkpoint carries none
+    const Tokenizer& tokenizer() const;  ///< throws Error when the checkpoint carries none
     const Backend& backend() const noexcept { return *backend_; }
     std::uint64_t loadNanoseconds() const noexcept { return loadNs_; }
 
@@ -55,7 +55,7 @@ private:
 /// One token stream with its KV cache. Not thread-safe; one session runs at a time per Model.
 class Session {
 public:
-    static constexpr int kDefaultBatch = 512; ///< tokens per prefill step
+    static constexpr int kDefaultBatch = 512;  ///< tokens per prefill step
 
     /// Sizes the cache for maxContext tokens and refuses (Error) what does not fit into memory.
     Session(const Model& model, int maxContext, int maxBatch = kDefaultBatch);
@@ -66,7 +66,9 @@ public:
     void setTrace(TraceSink* sink) noexcept { trace_ = sink; }
     void setRouting(RoutingSink* sink) noexcept { routing_ = sink; }
     void setStop(const StopFlag* stop) noexcept { stop_ = stop; }
-    TraceSink* trace() const noexcept { return trace_; } ///< for operations between steps (sampling)
+    TraceSink* trace() const noexcept {
+        return trace_;
+    }  ///< for operations between steps (sampling)
 
     /// Empties the cache; `id` labels what the sinks are told from now on.
     void beginSequence(std::int64_t id);
@@ -108,7 +110,7 @@ private:
     int position_ = 0;
     int maxContext_ = 0;
     int maxBatch_ = 0;
-    std::vector<float> logits_; // (rows of the latest head call, vocab)
+    std::vector<float> logits_;  // (rows of the latest head call, vocab)
 };
 
 /// log softmax(logits)[token], computed in double. logits: (vocab).

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scores against the golden logits, and continuations against whole texts.
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/core/error.h"
+#include "engine/run/score.h"
+#include "tests/engine/golden.h"
+
+using namespace moescope;
+using namespace moescope::testing;
+
+namespace {
+
+struct Scored {
+    Golden golden = loadGolden("gpt_oss_window");
+    std::unique_ptr<Backend> backend = makeReferenceBackend(golden.model);
+    Session session{*backend, 128, 16};
+    std::span<const TokenId> tokens{golden.tokens};
+};
+
+/// Straight from the golden logits, written differently from the library.
+double goldenLogProbability(const Golden& golden, std::size_t position, TokenId token) {
+    const float* row = golden.logits.data() + position * 96;
+    double sum = 0.0;
+    for (int i = 0; i < 96; ++i) sum += std::exp(static_cast<double>(row[i]));
+    return row[token] - std::log(sum);
+}
+
+}  // namespace
+
+TEST_CASE("a text's scores are those of the golden logits") {
+    Scored s;
+    const Score score = scoreTokens(s.session, s.tokens);
+    REQUIRE(score.tokens.size() == s.tokens.size() - 1);
+    double sum = 0.0;
+    for (std::size_t i = 0; i < score.tokens.size(); ++i) {
+        const double expected = goldenLogProbability(s.golden, i, s.tokens[i + 1]);
+        CHECK(score.tokens[i].token == s.tokens[i + 1]);
+        CHECK(score.tokens[i].logProbability == Approx(expected).margin(1e-4));
+        sum += expected;
+    }
+    CHECK(score.sum() == Approx(sum).margin(1e-3));
+    CHECK(score.perplexity() == Approx(std::exp(-sum / 39)).epsilon(1e-4));
+    CHECK(s.session.position() == 39);
+}
+
+TEST_CASE("a continuation scores as it does within the whole text") {
+    Scored s;
+    const Score whole = scoreTokens(s.session, s.tokens);
+    s.session.beginSequence(1);
+    PrefixScorer scorer(s.session, s.tokens.first(20));
+    const Score shorter = scorer.score(s.tokens.subspan(20, 1));
+    const Score longer = scorer.score(s.tokens.subspan(20));
+    const Score again = scorer.score(s.tokens.subspan(20));
+    CHECK(s.session.position() == 20);
+    REQUIRE(longer.tokens.size() == 20);
+    for (std::size_t i = 0; i < 20; ++i) {
+        CHECK(longer.tokens[i].logProbability ==
+              Approx(whole.tokens[19 + i].logProbability).margin(1e-5));
+        CHECK(longer.tokens[i].greedy == whole.tokens[19 + i].greedy);
+    }
+    CHECK(shorter.tokens[0].logProbability == longer.tokens[0].logProbability);
+    CHECK(again.sum() == longer.sum());
+    CHECK(again.logitsHash == longer.logitsHash);
+    CHECK(again.logitsHash != shorter.logitsHash);
+}
+
+TEST_CASE("greedy agreement holds for what greedy decoding gives") {
+    Scored s;
+    PrefixScorer scorer(s.session, s.tokens.first(5));
+    const auto logits = scorer.prefixLogits();
+    const auto best =
+        static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+    CHECK(scorer.score(std::vector<TokenId>{best}).greedy());
+    CHECK_FALSE(scorer.score(std::vector<TokenId>{(best + 1) % 96}).greedy());
+}
+
+TEST_CASE("the callback sees the logits behind every score") {
+    Scored s;
+    std::size_t calls = 0;
+    const Score score = scoreTokens(s.session, s.tokens.first(4), [&](std::size_t i, auto logits) {
+        CHECK(i == calls++);
+        CHECK(relativeError(logits, std::span(s.golden.logits).subspan(i * 96, 96)) < 1e-4);
+    });
+    CHECK(calls == 3);
+    CHECK(score.tokens.size() == 3);
+}
+
+TEST_CASE("one token alone has no score and bad input is refused") {
+    Scored s;
+    CHECK(scoreTokens(s.session, s.tokens.first(1)).tokens.empty());
+    CHECK(Score{}.perplexity() == 1.0);
+    CHECK_THROWS_AS(scoreTokens(s.session, {}), Error);
+    CHECK_THROWS_AS(scoreTokens(s.session, std::vector<TokenId>{1, 96}), Error);
+    s.session.beginSequence(0);
+    s.session.append(s.tokens.first(2));
+    CHECK_THROWS_AS(scoreTokens(s.session, s.tokens), Error);
+}

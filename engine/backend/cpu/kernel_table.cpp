@@ -23,7 +23,9 @@ constexpr std::array kTargets = {
     Target{"portable", portableKernels, [](const CpuFeatures&) { return true; }},
     Target{"avx2", avx2Kernels, [](const CpuFeatures& f) { return f.avx2; }},
     Target{"avx512", avx512Kernels, [](const CpuFeatures& f) { return f.avx512; }},
-    Target{"avx512_bf16", avx512Bf16Kernels, [](const CpuFeatures& f) { return f.avx512Bf16; }},
+    Target{"avx512_vnni", avx512VnniKernels, [](const CpuFeatures& f) { return f.avx512Vnni; }},
+    Target{"avx512_bf16", avx512Bf16Kernels,
+           [](const CpuFeatures& f) { return f.avx512Vnni && f.avx512Bf16; }},
 };
 
 constexpr std::array<PackedInfo, kPackedFormats> kInfo = {{
@@ -64,7 +66,9 @@ ActivationLayout::ActivationLayout(int columns)
     : cols(columns), blocks((columns + kBlockCols - 1) / kBlockCols) {
     const auto padded = static_cast<std::size_t>(blocks) * kBlockCols;
     sums = 4 * padded;
-    high = Arena::aligned(sums + 4 * static_cast<std::size_t>(blocks));
+    steps = sums + 4 * static_cast<std::size_t>(blocks);
+    quants = Arena::aligned(steps + 4 * static_cast<std::size_t>(blocks));
+    high = quants + 2 * padded;
     low = high + 2 * padded;
     bytes = Arena::aligned(low + 2 * padded);
 }

@@ -9,7 +9,9 @@
 //   MXFP4, Q4_0, Q4_1  256 B: dword [c / 8][r]; column j = c % 8 sits at bit 16 (j & 1) + 4 (j >>
 //   1),
 //                      so that one 16-bit shift aligns the columns 2k and 2k + 1 of each row
-//   Q8_0               512 B: byte [c / 4][r][c % 4]
+//   Q8_0               512 B: bytes [c / 4][r], columns 0, 2, 1, 3 of four, so that one 16-bit
+//   shift
+//                      widens the columns 0 and 1, or 2 and 3, of each row
 //   BF16              1024 B: [c / 2][r][c % 2]
 //   F16 1024 B, F32 2048 B:   [c][r]
 // Scales apart, per block: MXFP4 [r] E8M0; Q8_0, Q4_0 [r] f16; Q4_1 [r] f16 scale then [r] f16
@@ -56,23 +58,23 @@ struct PackedMatrix {
 };
 
 /// One row of activations, prepared for products: float32 values padded with zeros to whole blocks,
-/// block sums, and, where the target multiplies in bf16, x = high + low (+ 2^-17 x), both bf16.
-/// Rows of one buffer are `bytes` apart.
+/// block sums, and what the target multiplies with: int16 with a step per block (x = quant * step,
+/// to 2^-16 of the block's largest), and two bf16 (x = high + low, to 2^-17 x). Rows of one buffer
+/// are `bytes` apart.
 struct ActivationLayout {
     explicit ActivationLayout(int cols = 0);
     std::int32_t cols = 0;
     std::int32_t blocks = 0;
-    std::size_t sums = 0;   ///< offset of (blocks) f32
-    std::size_t high = 0;   ///< offset of (blocks * 32) bf16
-    std::size_t low = 0;    ///< offset of (blocks * 32) bf16
-    std::size_t bytes = 0;  ///< a multiple of 64
+    std::size_t sums = 0;    ///< offset of (blocks) f32
+    std::size_t steps = 0;   ///< offset of (blocks) f32
+    std::size_t quants = 0;  ///< offset of (blocks * 32) int16
+    std::size_t high = 0;    ///< offset of (blocks * 32) bf16
+    std::size_t low = 0;     ///< offset of (blocks * 32) bf16
+    std::size_t bytes = 0;   ///< a multiple of 64
 };
 
 struct Kernels {
     std::string_view name;  ///< "avx512_bf16"
-    bool usesBf16;          ///< products read high and low, not the float32 values
-
-    /// Fills sums, high and low of one row from its float32 values.
     void (*finishActivation)(const ActivationLayout& layout, std::byte* row);
 
     /// out[0 .. 16 (end - begin)) f32 = rows of groups [begin, end) times the activation.
@@ -117,6 +119,7 @@ const Kernels& chooseKernels(std::string_view name);
 const Kernels* portableKernels() noexcept;
 const Kernels* avx2Kernels() noexcept;
 const Kernels* avx512Kernels() noexcept;
+const Kernels* avx512VnniKernels() noexcept;
 const Kernels* avx512Bf16Kernels() noexcept;
 
 }  // namespace moescope::cpu

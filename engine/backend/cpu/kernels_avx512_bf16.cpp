@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Target "avx512_bf16": products by vdpbf16ps where weights are exact in bf16 (all but F16, F32);
-// built with its own compile flags (targets.cmake).
+// Target "avx512_bf16": as "avx512_vnni", and bf16 weights by vdpbf16ps; built with its own compile
+// flags (targets.cmake), empty where they do not apply.
 #include "engine/backend/cpu/kernel_table.h"
 
 #if defined(__AVX512BF16__)
@@ -10,14 +10,10 @@ namespace moescope::cpu {
 
 const Kernels* avx512Bf16Kernels() noexcept {
     static constexpr Kernels kTable = [] {
-        Kernels k = floatKernels<SimdAvx512>("avx512_bf16");
-        k.usesBf16 = true;
+        Kernels k = int16Kernels("avx512_bf16");
         k.finishActivation = finishBf16;
-        useBf16<PackedFormat::Mxfp4>(k);
-        useBf16<PackedFormat::Q4_0>(k);
-        useBf16<PackedFormat::Q4_1>(k);
-        useBf16<PackedFormat::Bf16>(k);
-        useBf16<PackedFormat::Q8_0>(k);
+        k.matVec[static_cast<int>(PackedFormat::Bf16)] = matVecBf16;
+        k.matMul[static_cast<int>(PackedFormat::Bf16)] = matMulBf16;
         return k;
     }();
     return &kTable;

@@ -1,182 +1,68 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products by vdpbf16ps: two columns of 16 rows per instruction, float32 sums. Included by
-// kernels_avx512_bf16.cpp only.
+// Products of bf16 weights by vdpbf16ps: two columns of 16 rows per instruction, float32 sums.
+// Included by kernels_avx512_bf16.cpp only.
 //
-// Activations are split into two bf16 numbers, x = high + low to 2^-17, so that a matrix-vector
-// product is as good as with float32 activations; it is bound by memory, the second half is free.
-// Matrix-matrix products are bound by arithmetic and use the high half alone.
+// Activations are split into two bf16 numbers, x = high + low to 2^-17, so that products are as
+// good as with float32 activations and still faster than float32 multiply-adds.
 #pragma once
 
-#include "engine/backend/cpu/simd_avx512.h"
-#include "engine/backend/cpu/vector_impl.h"
+#include "engine/backend/cpu/matmul_int16.h"
 
 namespace moescope::cpu {
 namespace {
-
-using Simd = SimdAvx512;
 
 MOESCOPE_INLINE __m512bh asBf16(__m512i bits) {
     return reinterpret_cast<__m512bh>(bits);
 }
 
-/// Columns c and c + 1 (c even) of 16 rows as bf16 pairs.
-template <PackedFormat kFormat, int c>
-MOESCOPE_INLINE __m512i pairOf(const std::byte* block) {
-    if constexpr (kFormat == PackedFormat::Bf16) {
-        return _mm512_loadu_si512(block + 64 * (c / 2));
-    } else if constexpr (kFormat == PackedFormat::Q8_0) {
-        // Exact: the upper half of the float32 of an 8-bit integer.
-        using C = Codec<Simd, PackedFormat::Q8_0>;
-        const __m512i even = _mm512_castps_si512(C::value<c>(block));
-        const __m512i odd = _mm512_castps_si512(C::value<c + 1>(block));
-        return _mm512_mask_blend_epi16(0xaaaaaaaaU, _mm512_srli_epi32(even, 16), odd);
-    } else {
-        // The permutation looks at 5 bits, one more than a code has: both halves of the table
-        // agree.
-        constexpr auto kBits = [](int i) constexpr {
-            if constexpr (kFormat == PackedFormat::Mxfp4) {
-                constexpr short kMagnitude[8] = {0,      0x3f00, 0x3f80, 0x3fc0,
-                                                 0x4000, 0x4040, 0x4080, 0x40c0};
-                return static_cast<short>(kMagnitude[i & 7] | (i & 8) << 12);
-            } else {
-                constexpr short kInteger[16] = {0,      0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0,
-                                                0x40c0, 0x40e0, 0x4100, 0x4110, 0x4120, 0x4130,
-                                                0x4140, 0x4150, 0x4160, 0x4170};
-                return kInteger[i & 15];
-            }
-        };
-        alignas(64) static constexpr auto kTable = [=] {
-            struct {
-                short v[32];
-            } t{};
-            for (int i = 0; i < 32; ++i) t.v[i] = kBits(i);
-            return t;
-        }();
-        const __m512i codes = _mm512_loadu_si512(block + 64 * (c / 8));
-        return _mm512_permutexvar_epi16(_mm512_srli_epi16(codes, 4 * (c % 8 / 2)),
-                                        _mm512_load_si512(kTable.v));
-    }
-}
+inline constexpr int kBf16BlockBytes = 1024;
 
-/// The activations of columns c and c + 1 in every lane.
-MOESCOPE_INLINE __m512bh broadcastPair(const std::byte* halves, std::int64_t column) {
-    return asBf16(_mm512_set1_epi32(*reinterpret_cast<const int*>(halves + 2 * column)));
-}
-
-template <PackedFormat kFormat>
 void matVecBf16(const PackedMatrix& w, std::int64_t begin, std::int64_t end,
                 const ActivationLayout& layout, const std::byte* row, float* out) {
-    using C = Codec<Simd, kFormat>;
     const std::byte* high = row + layout.high;
     const std::byte* low = row + layout.low;
-    const float* sums = floatsOf(row + layout.sums);
-    const std::byte* codes = w.codes + begin * w.blocks * C::kBlockBytes;
-    const std::byte* scales = w.scales + begin * w.blocks * C::kScaleBytes;
+    const std::byte* codes = w.codes + begin * w.blocks * kBf16BlockBytes;
     for (std::int64_t g = begin; g < end; ++g) {
-        __m512 total = _mm512_setzero_ps();
-        for (std::int32_t b = 0; b < w.blocks; ++b) {
-            prefetchBlock<Simd, C::kBlockBytes>(codes);
-            __m512 first = _mm512_setzero_ps();
-            __m512 second = _mm512_setzero_ps();
+        __m512 sum[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                         _mm512_setzero_ps()};
+        for (std::int32_t b = 0; b < w.blocks; ++b, codes += kBf16BlockBytes) {
+            prefetchBlock<Simd, kBf16BlockBytes>(codes);
             unroll<kBlockCols / 2>([&](auto p) {
-                const __m512bh weights = asBf16(pairOf<kFormat, 2 * p>(codes));
+                const __m512bh weights = asBf16(_mm512_loadu_si512(codes + 64 * p));
                 const std::int64_t column = std::int64_t{b} * kBlockCols + 2 * p;
-                first = _mm512_dpbf16_ps(first, weights, broadcastPair(high, column));
-                second = _mm512_dpbf16_ps(second, weights, broadcastPair(low, column));
+                constexpr int kChain = p % 2;
+                sum[kChain] =
+                    _mm512_dpbf16_ps(sum[kChain], weights, asBf16(broadcastPair(high, column)));
+                sum[2 + kChain] =
+                    _mm512_dpbf16_ps(sum[2 + kChain], weights, asBf16(broadcastPair(low, column)));
             });
-            const __m512 sum = _mm512_add_ps(first, second);
-            if constexpr (C::kScaled) {
-                total = _mm512_fmadd_ps(sum, C::scale(scales), total);
-            } else {
-                total = _mm512_add_ps(sum, total);
-            }
-            if constexpr (C::kMinimum) {
-                total = _mm512_fmadd_ps(C::minimum(scales), _mm512_set1_ps(sums[b]), total);
-            }
-            codes += C::kBlockBytes;
-            scales += C::kScaleBytes;
         }
+        const __m512 total =
+            _mm512_add_ps(_mm512_add_ps(sum[0], sum[1]), _mm512_add_ps(sum[2], sum[3]));
         _mm512_storeu_ps(out + kGroupRows * (g - begin), total);
     }
 }
 
-/// Eight blocks of one tile, decoded: pairs (block, pair, 32 rows, 2) bf16, scales and minima
-/// (block, 32) f32. 16 + 1 + 1 KiB.
-struct Bf16Panel {
-    std::byte pairs[kPanelBlocks][kBlockCols / 2][2][64];
-    float scales[kPanelBlocks][kTileRows];
-    float minima[kPanelBlocks][kTileRows];
-};
-static_assert(sizeof(Bf16Panel) <= kPanelBytes);
+inline constexpr int kBf16Tokens = 8;  ///< 2 x 8 sums + 2 weights + 2 activations of 32 registers
 
-template <PackedFormat kFormat>
-void fillPanelBf16(const PackedMatrix& w, std::int64_t tile, std::int32_t first, std::int32_t count,
-                   Bf16Panel& panel) {
-    using C = Codec<Simd, kFormat>;
-    for (int half = 0; half < 2; ++half) {
-        const std::int64_t block = (2 * tile + half) * w.blocks + first;
-        const std::byte* codes = w.codes + block * C::kBlockBytes;
-        const std::byte* scales = w.scales + block * C::kScaleBytes;
-        for (std::int32_t b = 0; b < count; ++b) {
-            unroll<kBlockCols / 2>([&](auto p) {
-                _mm512_store_si512(panel.pairs[b][p][half], pairOf<kFormat, 2 * p>(codes));
-            });
-            if constexpr (C::kScaled) {
-                _mm512_store_ps(panel.scales[b] + kGroupRows * half, C::scale(scales));
-            }
-            if constexpr (C::kMinimum) {
-                _mm512_store_ps(panel.minima[b] + kGroupRows * half, C::minimum(scales));
-            }
-            codes += C::kBlockBytes;
-            scales += C::kScaleBytes;
-        }
-    }
-}
-
-inline constexpr int kBf16Tokens =
-    6;  ///< 2 x 6 block sums + 2 x 6 totals + 2 weights of 32 registers
-
-/// out (kTokens, 32) += panel times activations.
-template <PackedFormat kFormat, int kTokens>
-void multiplyPanelBf16(const Bf16Panel& panel, std::int32_t first, std::int32_t count,
-                       const ActivationLayout& layout, const std::byte* const* rows, float* out) {
-    using C = Codec<Simd, kFormat>;
+/// out (kTokens, 32) += blocks [first, first + count) of the tile's two groups times activations.
+template <int kTokens>
+void multiplyTileBf16(const std::byte* lower, const std::byte* upper, std::int32_t blocks,
+                      const ActivationLayout& layout, const std::byte* const* rows,
+                      std::int64_t column, float* out) {
     __m512 total[kTokens][2];
-    const std::byte* x[kTokens];
     unroll<kTokens>([&](auto t) {
         total[t][0] = _mm512_loadu_ps(out + kTileRows * t);
         total[t][1] = _mm512_loadu_ps(out + kTileRows * t + kGroupRows);
-        x[t] = rows[t] + layout.high + std::int64_t{2} * first * kBlockCols;
     });
-    for (std::int32_t b = 0; b < count; ++b) {
-        __m512 sum[kTokens][2];
+    for (std::int32_t p = 0; p < blocks * kBlockCols / 2; ++p, column += 2) {
+        const __m512bh w0 = asBf16(_mm512_loadu_si512(lower + 64 * p));
+        const __m512bh w1 = asBf16(_mm512_loadu_si512(upper + 64 * p));
         unroll<kTokens>([&](auto t) {
-            sum[t][0] = C::kScaled ? _mm512_setzero_ps() : total[t][0];
-            sum[t][1] = C::kScaled ? _mm512_setzero_ps() : total[t][1];
-        });
-        for (int p = 0; p < kBlockCols / 2; ++p) {
-            const __m512bh w0 = asBf16(_mm512_load_si512(panel.pairs[b][p][0]));
-            const __m512bh w1 = asBf16(_mm512_load_si512(panel.pairs[b][p][1]));
-            unroll<kTokens>([&](auto t) {
-                const __m512bh v = broadcastPair(x[t], b * kBlockCols + 2 * p);
-                sum[t][0] = _mm512_dpbf16_ps(sum[t][0], w0, v);
-                sum[t][1] = _mm512_dpbf16_ps(sum[t][1], w1, v);
-            });
-        }
-        unroll<kTokens>([&](auto t) {
-            unroll<2>([&](auto half) {
-                if constexpr (C::kScaled) {
-                    const __m512 scale = _mm512_load_ps(panel.scales[b] + kGroupRows * half);
-                    total[t][half] = _mm512_fmadd_ps(sum[t][half], scale, total[t][half]);
-                } else {
-                    total[t][half] = sum[t][half];
-                }
-                if constexpr (C::kMinimum) {
-                    const __m512 minimum = _mm512_load_ps(panel.minima[b] + kGroupRows * half);
-                    const float s = floatsOf(rows[t] + layout.sums)[first + b];
-                    total[t][half] = _mm512_fmadd_ps(minimum, _mm512_set1_ps(s), total[t][half]);
-                }
-            });
+            const __m512bh high = asBf16(broadcastPair(rows[t] + layout.high, column));
+            const __m512bh low = asBf16(broadcastPair(rows[t] + layout.low, column));
+            total[t][0] = _mm512_dpbf16_ps(_mm512_dpbf16_ps(total[t][0], w0, high), w0, low);
+            total[t][1] = _mm512_dpbf16_ps(_mm512_dpbf16_ps(total[t][1], w1, high), w1, low);
         });
     }
     unroll<kTokens>([&](auto t) {
@@ -185,24 +71,24 @@ void multiplyPanelBf16(const Bf16Panel& panel, std::int32_t first, std::int32_t 
     });
 }
 
-template <PackedFormat kFormat>
+/// The packed layout is what the instruction wants: no panel.
 void matMulBf16(const PackedMatrix& w, std::int64_t tile, const ActivationLayout& layout,
-                const std::byte* const* rows, int n, std::byte* scratch, float* out) {
+                const std::byte* const* rows, int n, std::byte*, float* out) {
     clearOutput<Simd>(out, n);
-    Bf16Panel& panel = *reinterpret_cast<Bf16Panel*>(scratch);
     for (std::int32_t b = 0; b < w.blocks; b += kPanelBlocks) {
         const std::int32_t count = w.blocks - b < kPanelBlocks ? w.blocks - b : kPanelBlocks;
-        fillPanelBf16<kFormat>(w, tile, b, count, panel);
+        const std::byte* lower = w.codes + (2 * tile * w.blocks + b) * kBf16BlockBytes;
+        const std::byte* upper = lower + std::int64_t{w.blocks} * kBf16BlockBytes;
         for (int t = 0; t < n; t += kBf16Tokens) {
             dispatchCount<kBf16Tokens>(n - t, [&](auto k) {
-                multiplyPanelBf16<kFormat, k>(panel, b, count, layout, rows + t,
-                                              out + kTileRows * t);
+                multiplyTileBf16<k>(lower, upper, count, layout, rows + t,
+                                    std::int64_t{b} * kBlockCols, out + kTileRows * t);
             });
         }
     }
 }
 
-/// Round to nearest even, as vcvtne2ps2bf16 does, without its flush of subnormals.
+/// Round to nearest even, as vcvtneps2bf16 does, without its flush of subnormals.
 MOESCOPE_INLINE __m512i roundToBf16(__m512 x) {
     const __m512i bits = _mm512_castps_si512(x);
     const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
@@ -212,7 +98,7 @@ MOESCOPE_INLINE __m512i roundToBf16(__m512 x) {
 }
 
 void finishBf16(const ActivationLayout& layout, std::byte* row) {
-    blockSums<Simd>(layout, row);
+    finishInt16(layout, row);
     const float* x = floatsOf(row);
     for (std::int32_t i = 0; i < layout.blocks * kBlockCols; i += 16) {
         const __m512 v = _mm512_loadu_ps(x + i);
@@ -226,15 +112,6 @@ void finishBf16(const ActivationLayout& layout, std::byte* row) {
         store(layout.high, high);
         store(layout.low, roundToBf16(rest));
     }
-}
-
-/// Q8_0 needs as many instructions per weight in bf16 as in float32: its matrix-vector product
-/// stays.
-template <PackedFormat kFormat>
-constexpr void useBf16(Kernels& k) {
-    if constexpr (kFormat != PackedFormat::Q8_0)
-        k.matVec[static_cast<int>(kFormat)] = matVecBf16<kFormat>;
-    k.matMul[static_cast<int>(kFormat)] = matMulBf16<kFormat>;
 }
 
 }  // namespace

@@ -89,9 +89,13 @@ struct Codec<S, PackedFormat::Q8_0> {
     static constexpr int kScaleBytes = 32;
     static constexpr bool kScaled = true;
     static constexpr bool kMinimum = false;
+    template <int j>
+    static constexpr int place() {  // columns are stored in the order 0, 2, 1, 3
+        return j == 1 ? 2 : j == 2 ? 1 : j;
+    }
     template <int c>
     MOESCOPE_INLINE static typename S::F value(const std::byte* block) {
-        return S::template signedByte<c % 4>(S::loadBits(block + 64 * (c / 4)));
+        return S::template signedByte<place<c % 4>()>(S::loadBits(block + 64 * (c / 4)));
     }
     MOESCOPE_INLINE static typename S::F scale(const std::byte* scales) {
         return S::mul(S::loadHalf(scales), S::set1(S::kByteScale));

@@ -139,7 +139,8 @@ void packRow(const TensorView& source, std::int64_t row, const RowTarget& to) {
                 for (int v = 0; v < 8; ++v) {
                     std::uint32_t bits = 0;
                     std::memcpy(&bits, from + 2 + 4 * v, 4);
-                    to.dword(b, v, bits);
+                    const std::uint32_t middle = (bits >> 8 & 0xff00U) | (bits & 0xff00U) << 8;
+                    to.dword(b, v, (bits & 0xff0000ffU) | middle);
                 }
             }
             return;

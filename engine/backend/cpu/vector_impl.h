@@ -200,12 +200,11 @@ void finishF32(const ActivationLayout& layout, std::byte* row) {
     blockSums<S>(layout, row);
 }
 
-/// Everything in float32; a bf16 target replaces products afterwards.
+/// Everything in float32; other targets replace products afterwards.
 template <typename S>
 constexpr Kernels floatKernels(std::string_view name) {
     Kernels k{};
     k.name = name;
-    k.usesBf16 = false;
     k.finishActivation = finishF32<S>;
     useF32ForAll<S>(k);
     k.rmsNorm = rmsNorm<S>;

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: Apache-2.0
+// The cpu back end against the reference back end, operation by operation, on tiny random models.
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "engine/backend/backend.h"
+#include "engine/backend/cpu/kernel_table.h"
+#include "engine/core/error.h"
+#include "tests/engine/random_tensors.h"
+
+using namespace moescope;
+using moescope::test::RandomTensors;
+
+namespace {
+
+/// The cpu back end asks a checkpoint for nothing but release().
+class NoCheckpoint final : public Checkpoint {
+public:
+    CheckpointLayout layout() const noexcept override { return CheckpointLayout::Gguf; }
+    const std::filesystem::path& path() const noexcept override { return path_; }
+    const nlohmann::json& config() const noexcept override { return config_; }
+    std::vector<std::string_view> stringArray(std::string_view) const override { return {}; }
+    std::vector<double> numberArray(std::string_view) const override { return {}; }
+    const std::vector<TensorView>& tensors() const noexcept override { return tensors_; }
+    const TensorView* find(std::string_view) const noexcept override { return nullptr; }
+    std::uint64_t fileBytes() const noexcept override { return 0; }
+    std::string identity() const override { return {}; }
+    void release(const TensorView& t) const noexcept override {
+        released += static_cast<std::uint64_t>(t.rows() * t.stack() * t.rowStride);
+    }
+    mutable std::uint64_t released = 0;
+
+private:
+    std::filesystem::path path_;
+    nlohmann::json config_;
+    std::vector<TensorView> tensors_;
+};
+
+struct TinyModel {
+    RandomTensors random{7};
+    BoundModel bound;
+
+    void addAttention(LayerWeights& w, DType type, bool biases) {
+        const ModelSpec& s = bound.spec;
+        const int q = s.nHead * s.headDim;
+        const int kv = s.nKvHead * s.headDim;
+        w.attnNorm = random.vector(s.dModel, 1.0F, 0.2F);
+        w.ffnNorm = random.vector(s.dModel, 1.0F, 0.2F);
+        w.q = random.matrix(type, q, s.dModel);
+        w.k = random.matrix(type, kv, s.dModel);
+        w.v = random.matrix(type, kv, s.dModel);
+        w.o = random.matrix(type, s.dModel, q);
+        if (!biases) return;
+        w.qBias = random.vector(q, 0, 0.3F);
+        w.kBias = random.vector(kv, 0, 0.3F);
+        w.vBias = random.vector(kv, 0, 0.3F);
+        w.oBias = random.vector(s.dModel, 0, 0.3F);
+        w.sinks = random.vector(s.nHead, 0, 1.0F);
+    }
+};
+
+/// gpt-oss in small: windows on even layers, sinks, YaRN, biases, MXFP4 experts, Q8_0 attention.
+std::unique_ptr<TinyModel> gptOssLike(DType experts = DType::MXFP4) {
+    auto m = std::make_unique<TinyModel>();
+    ModelSpec& s = m->bound.spec;
+    s.architecture = "gpt-oss";
+    s.nLayer = 3;
+    s.dModel = 96;
+    s.nHead = 4;
+    s.nKvHead = 2;
+    s.headDim = 32;
+    s.vocab = 50;
+    s.contextLength = 256;
+    s.sinks = true;
+    s.activation = Activation::GptOssSwiGlu;
+    s.nExpert = 6;
+    s.topK = 2;
+    RandomTensors& r = m->random;
+    ModelWeights& w = m->bound.weights;
+    w.embedding = r.matrix(DType::Q8_0, s.vocab, s.dModel);
+    w.head = r.matrix(DType::Q8_0, s.vocab, s.dModel);
+    w.outputNorm = r.vector(s.dModel, 1.0F, 0.2F);
+    for (int i = 0; i < s.nLayer; ++i) {
+        LayerSpec& l = s.layers.emplace_back();
+        l.window = i % 2 == 0 ? 7 : 0;
+        l.mlp = MlpKind::Experts;
+        l.ffn = 64;
+        l.rope.theta = 150000;
+        l.rope.yarn = true;
+        l.rope.factor = 32;
+        l.rope.originalContext = 64;
+        LayerWeights& lw = w.layers.emplace_back();
+        m->addAttention(lw, DType::Q8_0, true);
+        lw.router = r.matrix(DType::F32, s.nExpert, s.dModel);
+        lw.routerBias = r.vector(s.nExpert, 0, 0.3F);
+        lw.gate = r.matrix(experts, l.ffn, s.dModel, s.nExpert);
+        lw.up = r.matrix(experts, l.ffn, s.dModel, s.nExpert);
+        lw.down = r.matrix(experts, s.dModel, l.ffn, s.nExpert);
+        lw.gateBias = r.vector(l.ffn, 0, 0.3F, s.nExpert);
+        lw.upBias = r.vector(l.ffn, 0, 0.3F, s.nExpert);
+        lw.downBias = r.vector(s.dModel, 0, 0.3F, s.nExpert);
+    }
+    return m;
+}
+
+/// llama in small: interleaved rope, tied head, no biases, different widths of the MLP per layer.
+std::unique_ptr<TinyModel> llamaLike(DType weights, DType head) {
+    auto m = std::make_unique<TinyModel>();
+    ModelSpec& s = m->bound.spec;
+    s.architecture = "llama";
+    s.nLayer = 2;
+    s.dModel = 64;
+    s.nHead = 4;
+    s.nKvHead = 2;
+    s.headDim = 24;  // no multiple of 16
+    s.vocab = 45;
+    s.contextLength = 128;
+    s.tiedHead = true;
+    RandomTensors& r = m->random;
+    ModelWeights& w = m->bound.weights;
+    w.embedding = r.matrix(head, s.vocab, s.dModel);
+    w.head = w.embedding;
+    w.outputNorm = r.vector(s.dModel, 1.0F, 0.2F);
+    for (int i = 0; i < s.nLayer; ++i) {
+        LayerSpec& l = s.layers.emplace_back();
+        l.ffn = i == 0 ? 160 : 96;
+        l.rope.pairing = RopePairing::Interleaved;
+        LayerWeights& lw = w.layers.emplace_back();
+        m->addAttention(lw, weights, false);
+        lw.gate = r.matrix(weights, l.ffn, s.dModel);
+        lw.up = r.matrix(weights, l.ffn, s.dModel);
+        lw.down = r.matrix(weights, s.dModel, l.ffn);
+    }
+    return m;
+}
+
+std::vector<TokenId> someTokens(int n, int vocab) {
+    std::vector<TokenId> tokens;
+    for (int i = 0; i < n; ++i) tokens.push_back((i * 17 + 3) % vocab);
+    return tokens;
+}
+
+/// max |a - b| / max |b|; not a number counts as infinite.
+double relativeError(std::span<const float> a, std::span<const float> b) {
+    double worst = 0;
+    double largest = 0;
+    for (std::size_t i = 0; i < b.size(); ++i) {
+        const double d = std::fabs(double{a[i]} - b[i]);
+        if (!(d <= worst)) worst = std::isnan(d) ? INFINITY : d;
+        largest = std::max(largest, std::fabs(double{b[i]}));
+    }
+    return worst / largest;
+}
+
+/// Runs one step on `backend`; logits of every token, (n, vocab).
+std::vector<float> step(const Backend& b, BackendState& s, std::span<const TokenId> tokens,
+                        int position) {
+    b.embed(s, tokens, position);
+    for (int l = 0; l < b.spec().nLayer; ++l) {
+        b.attentionInput(s, l);
+        b.attention(s, l);
+        b.attentionOutput(s, l);
+        if (b.spec().layers[static_cast<std::size_t>(l)].mlp == MlpKind::Experts) b.route(s, l);
+        b.feedForward(s, l);
+    }
+    std::vector<float> logits(tokens.size() * static_cast<std::size_t>(b.spec().vocab));
+    b.head(s, 0, static_cast<int>(tokens.size()), logits);
+    return logits;
+}
+
+/// The whole sequence in chunks of the given sizes, repeated; logits of every token.
+std::vector<float> run(const Backend& b, std::span<const TokenId> tokens, std::vector<int> chunks,
+                       int maxBatch) {
+    const auto state = b.newState(static_cast<int>(tokens.size()), maxBatch);
+    std::vector<float> all;
+    std::size_t at = 0;
+    for (std::size_t i = 0; at < tokens.size(); ++i) {
+        const std::size_t n =
+            std::min(tokens.size() - at, static_cast<std::size_t>(chunks[i % chunks.size()]));
+        const std::vector<float> logits =
+            step(b, *state, tokens.subspan(at, n), static_cast<int>(at));
+        all.insert(all.end(), logits.begin(), logits.end());
+        at += n;
+    }
+    return all;
+}
+
+std::unique_ptr<Backend> makeCpu(const BoundModel& model, std::string_view target,
+                                 int threads = 2) {
+    CpuOptions options;
+    options.threads = threads;
+    options.target = target;
+    return makeCpuBackend(model, NoCheckpoint(), options);
+}
+
+/// Every operation of one step after another, hidden states compared after each.
+void compareOperations(const BoundModel& model, std::string_view target, double bound) {
+    const auto reference = makeReferenceBackend(model);
+    const auto cpu = makeCpu(model, target);
+    const std::vector<TokenId> tokens = someTokens(11, model.spec.vocab);
+    const auto rs = reference->newState(64, 16);
+    const auto cs = cpu->newState(64, 16);
+    const auto check = [&](const char* what) {
+        INFO(target << " " << what);
+        CHECK(relativeError(cpu->hidden(*cs), reference->hidden(*rs)) <= bound);
+    };
+    reference->embed(*rs, tokens, 0);
+    cpu->embed(*cs, tokens, 0);
+    check("embed");
+    for (int l = 0; l < model.spec.nLayer; ++l) {
+        for (auto op : {&Backend::attentionInput, &Backend::attention, &Backend::attentionOutput}) {
+            const OpWork a = ((*reference).*op)(*rs, l);
+            const OpWork b = ((*cpu).*op)(*cs, l);
+            CHECK(a.bytes == b.bytes);
+            CHECK(a.flops == b.flops);
+            CHECK_FALSE(b.kernel.empty());
+        }
+        check("attention");
+        if (model.spec.layers[static_cast<std::size_t>(l)].mlp == MlpKind::Experts) {
+            reference->route(*rs, l);
+            cpu->route(*cs, l);
+            const RoutingView a = reference->routing(*rs);
+            const RoutingView b = cpu->routing(*cs);
+            CHECK(
+                std::equal(a.experts.begin(), a.experts.end(), b.experts.begin(), b.experts.end()));
+            CHECK(relativeError(b.weights, a.weights) <= bound);
+        }
+        reference->feedForward(*rs, l);
+        cpu->feedForward(*cs, l);
+        check("feed-forward");
+    }
+}
+
+std::vector<std::string> targets() {
+    std::vector<std::string> names;
+    for (const cpu::Kernels* k : cpu::availableKernels()) names.emplace_back(k->name);
+    return names;
+}
+
+double boundOf(std::string_view target) {
+    return target.find("_") != target.npos ? 1e-3 : 2e-5;
+}
+
+}  // namespace
+
+TEST_CASE("cpu operations agree with the reference on a gpt-oss shaped model") {
+    const auto model = gptOssLike();
+    for (const std::string& target : targets())
+        compareOperations(model->bound, target, boundOf(target));
+}
+
+TEST_CASE("cpu operations agree with the reference on llama shaped models") {
+    for (const DType type :
+         {DType::Q4_1, DType::Q8_0, DType::Q4_0, DType::BF16, DType::F32, DType::F16}) {
+        const auto model = llamaLike(type, DType::Q8_0);
+        for (const std::string& target : targets())
+            compareOperations(model->bound, target, boundOf(target));
+    }
+}
+
+TEST_CASE("cpu logits agree with the reference however the sequence is cut") {
+    const auto model = gptOssLike();
+    const std::vector<TokenId> tokens =
+        someTokens(60, model->bound.spec.vocab);  // wraps the rings often
+    const auto reference = makeReferenceBackend(model->bound);
+    const std::vector<float> expected = run(*reference, tokens, {60}, 60);
+    for (const std::string& target : targets()) {
+        const auto cpu = makeCpu(model->bound, target);
+        for (const std::vector<int>& chunks :
+             {std::vector<int>{60}, {1}, {16}, {7, 1, 3}, {2, 9}}) {
+            INFO(target << " first chunk " << chunks[0]);
+            const int maxBatch = *std::max_element(chunks.begin(), chunks.end());
+            CHECK(relativeError(run(*cpu, tokens, chunks, maxBatch), expected) <= boundOf(target));
+        }
+    }
+}
+
+TEST_CASE("experts in the Hugging Face byte order decode like any other") {
+    const auto model = gptOssLike(DType::MXFP4Split);
+    const std::vector<TokenId> tokens = someTokens(24, model->bound.spec.vocab);
+    const std::vector<float> expected = run(*makeReferenceBackend(model->bound), tokens, {24}, 24);
+    for (const std::string& target : targets()) {
+        INFO(target);
+        CHECK(relativeError(run(*makeCpu(model->bound, target), tokens, {1}, 1), expected) <=
+              boundOf(target));
+    }
+}
+
+TEST_CASE("results do not depend on the number of threads") {
+    const auto model = gptOssLike();
+    const std::vector<TokenId> tokens = someTokens(40, model->bound.spec.vocab);
+    const std::vector<float> one = run(*makeCpu(model->bound, "", 1), tokens, {19, 1}, 19);
+    for (const int threads : {2, 3, 5}) {
+        CHECK(run(*makeCpu(model->bound, "", threads), tokens, {19, 1}, 19) == one);
+    }
+}
+
+TEST_CASE("rewinding to a mark restores windows that were overwritten") {
+    const auto model = gptOssLike();
+    const std::vector<TokenId> tokens = someTokens(60, model->bound.spec.vocab);
+    const auto cpu = makeCpu(model->bound, "");
+    const auto state = cpu->newState(60, 8);
+    for (int at = 0; at < 24; at += 8)
+        step(*cpu, *state, std::span(tokens).subspan(static_cast<std::size_t>(at), 8), at);
+    const auto mark = cpu->mark(*state, 24);
+    const auto rest = std::span(tokens).subspan(24, 5);
+    const std::vector<float> before = step(*cpu, *state, rest, 24);
+    for (int round = 0; round < 2; ++round) {
+        for (int at = 29; at < 53; at += 8)
+            step(*cpu, *state, std::span(tokens).subspan(static_cast<std::size_t>(at), 8), at);
+        cpu->rewind(*state, *mark);
+        CHECK(step(*cpu, *state, rest, 24) == before);
+    }
+}
+
+TEST_CASE("packing releases every matrix but the embedding that is still read") {
+    const auto tied = llamaLike(DType::Q8_0, DType::Q8_0);
+    const NoCheckpoint checkpoint;
+    makeCpuBackend(tied->bound, checkpoint, {});
+    std::uint64_t matrices = 0;
+    for (const LayerWeights& l : tied->bound.weights.layers) {
+        for (const TensorView* t : {&l.q, &l.k, &l.v, &l.o, &l.gate, &l.up, &l.down}) {
+            matrices += static_cast<std::uint64_t>(t->rows() * t->rowStride);
+        }
+    }
+    CHECK(checkpoint.released == matrices);
+}
+
+TEST_CASE("fast numerics are refused rather than silently exact") {
+    const auto model = gptOssLike();
+    CpuOptions options;
+    options.numerics = Numerics::Fast;
+    CHECK_THROWS_AS(makeCpuBackend(model->bound, NoCheckpoint(), options), Error);
+}
+
+TEST_CASE("state bytes grow with context and batch by what the caches need") {
+    const auto model = gptOssLike();
+    const auto cpu = makeCpu(model->bound, "", 1);
+    // One full layer of 2 heads x 32 x 4 bytes for keys and values, plus scores (8 floats a row).
+    const std::uint64_t grown = cpu->stateBytes(2048, 8) - cpu->stateBytes(1024, 8);
+    CHECK(grown == 1024 * (2 * 2 * 32 * 4 + 8 * 4));
+}

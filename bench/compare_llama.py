@@ -73,7 +73,7 @@ def main() -> int:
     for mine, (theirs, best) in zip(ours, llama_scores(args.model, chunks, args.threads)):
         logp = np.array([np.nan if v is None else v for v in mine["logprobs"]][1:])
         differences.append(np.abs(logp - theirs))
-        same += int((np.array(mine["greedy"][1:]) == best).sum())
+        same += int((np.array(mine["likeliest"][1:]) == best).sum())
         count += len(best)
     all_differences = np.concatenate(differences)
     print(f"{count} tokens: mean |difference| {all_differences.mean():.5f} nats, greatest {all_differences.max():.4f}, "

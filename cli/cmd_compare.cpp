@@ -18,10 +18,12 @@ struct Figure {
     const char* name;
     const char* unit;
     int decimals;
-    std::function<double(const RunSummary&)> value; ///< NaN when the run has none
+    std::function<double(const RunSummary&)> value;  ///< NaN when the run has none
 };
 
-double orNan(bool present, double value) { return present ? value : std::nan(""); }
+double orNan(bool present, double value) {
+    return present ? value : std::nan("");
+}
 
 double meanOverLayers(const RunSummary& run, double LayerRouting::*field) {
     double sum = 0;
@@ -44,17 +46,27 @@ double memoryOf(const RunSummary& run, const std::string& name) {
 
 const std::vector<Figure>& figures() {
     static const std::vector<Figure> all{
-        {"prefill", "tok/s", 1, [](const RunSummary& r) { return orNan(r.prefill.tokens > 0, r.prefill.tokensPerSecond); }},
-        {"decode", "tok/s", 2, [](const RunSummary& r) { return orNan(r.decode.tokens > 0, r.decode.tokensPerSecond); }},
+        {"prefill", "tok/s", 1,
+         [](const RunSummary& r) {
+             return orNan(r.prefill.tokens > 0, r.prefill.tokensPerSecond);
+         }},
+        {"decode", "tok/s", 2,
+         [](const RunSummary& r) { return orNan(r.decode.tokens > 0, r.decode.tokensPerSecond); }},
         {"TTFT", "ms", 2, [](const RunSummary& r) { return orNan(r.ttftNs > 0, r.ttftNs / 1e6); }},
-        {"TPOT median", "ms", 3, [](const RunSummary& r) { return orNan(r.decode.steps > 0, r.decode.medianStepNs / 1e6); }},
-        {"TPOT p95", "ms", 3, [](const RunSummary& r) { return orNan(r.decode.steps > 0, r.decode.p95StepNs / 1e6); }},
+        {"TPOT median", "ms", 3,
+         [](const RunSummary& r) {
+             return orNan(r.decode.steps > 0, r.decode.medianStepNs / 1e6);
+         }},
+        {"TPOT p95", "ms", 3,
+         [](const RunSummary& r) { return orNan(r.decode.steps > 0, r.decode.p95StepNs / 1e6); }},
         {"decode bandwidth", "GB/s", 2,
          [](const RunSummary& r) {
-             return orNan(r.decode.wallNs > 0, static_cast<double>(r.decode.bytes) / static_cast<double>(r.decode.wallNs));
+             return orNan(r.decode.wallNs > 0, static_cast<double>(r.decode.bytes) /
+                                                   static_cast<double>(r.decode.wallNs));
          }},
         {"peak memory", "GB", 2, [](const RunSummary& r) { return memoryOf(r, "peak_rss"); }},
-        {"routing excess, mean of layers", "x chance", 3, [](const RunSummary& r) { return meanOverLayers(r, &LayerRouting::excess); }},
+        {"routing excess, mean of layers", "x chance", 3,
+         [](const RunSummary& r) { return meanOverLayers(r, &LayerRouting::excess); }},
         {"routing entropy / max, mean of layers", "", 4, meanEntropy},
     };
     return all;
@@ -79,9 +91,13 @@ void addMetrics(TextTable& table, const std::vector<RunSummary>& runs) {
             std::string cell = "-";
             for (const SuiteRow& s : run.suites) {
                 for (const MetricRow& m : run.metrics) {
-                    if (s.name != suite || m.suite != s.id || m.name != metric.name || m.group != metric.group) continue;
+                    if (s.name != suite || m.suite != s.id || m.name != metric.name ||
+                        m.group != metric.group)
+                        continue;
                     cell = formatFixed(m.value, 4);
-                    if (m.low && m.high) cell += " [" + formatFixed(*m.low, 4) + ", " + formatFixed(*m.high, 4) + "]";
+                    if (m.low && m.high)
+                        cell +=
+                            " [" + formatFixed(*m.low, 4) + ", " + formatFixed(*m.high, 4) + "]";
                 }
             }
             cells.push_back(cell);
@@ -109,9 +125,11 @@ int runCompare(const Invocation& invocation) {
             nlohmann::json values = nlohmann::json::array();
             for (const RunSummary& run : runs) {
                 const double value = figure.value(run);
-                values.push_back(std::isnan(value) ? nlohmann::json(nullptr) : nlohmann::json(value));
+                values.push_back(std::isnan(value) ? nlohmann::json(nullptr)
+                                                   : nlohmann::json(value));
             }
-            rows.push_back({{"name", figure.name}, {"unit", figure.unit}, {"values", std::move(values)}});
+            rows.push_back(
+                {{"name", figure.name}, {"unit", figure.unit}, {"values", std::move(values)}});
         }
         printJson("compare", {{"runs", paths}, {"figures", std::move(rows)}});
         return kDone;

@@ -16,7 +16,8 @@ int runGui(const Invocation& invocation) {
     const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", code);
     const std::filesystem::path window = self.parent_path() / "moescope-gui";
     if (!std::filesystem::exists(window)) {
-        throw Error(window.string() + ": the window was not built", "scripts/install-deps installs Qt 6; then run make");
+        throw Error(window.string() + ": the window was not built",
+                    "scripts/install-deps installs Qt 6; then run make");
     }
     std::vector<std::string> arguments{window.string()};
     arguments.insert(arguments.end(), invocation.arguments.begin(), invocation.arguments.end());

@@ -41,7 +41,8 @@ int runRouting(const Invocation& invocation) {
     options.flag("json", "print one JSON document");
     if (!options.parse(invocation)) return kDone;
 
-    const RunSummary run = summarize(RunReader(options.get<std::vector<std::string>>("run").front()));
+    const RunSummary run =
+        summarize(RunReader(options.get<std::vector<std::string>>("run").front()));
     if (run.routing.empty()) {
         throw Error(options.get<std::vector<std::string>>("run").front() + ": holds no routing",
                     "'moescope profile' on a mixture-of-experts model records it");
@@ -51,20 +52,28 @@ int runRouting(const Invocation& invocation) {
     if (options.isSet("json")) {
         nlohmann::json layers = nlohmann::json::array();
         for (const LayerRouting& layer : run.routing) layers.push_back(layerJson(layer));
-        printJson("routing", {{"experts", run.experts}, {"top_k", run.topK}, {"layers", std::move(layers)}, {"worst_excess", worst}});
+        printJson("routing", {{"experts", run.experts},
+                              {"top_k", run.topK},
+                              {"layers", std::move(layers)},
+                              {"worst_excess", worst}});
     } else {
-        std::cout << run.experts << " experts, top-" << run.topK << ", per expert, per layer, accumulated over "
+        std::cout << run.experts << " experts, top-" << run.topK
+                  << ", per expert, per layer, accumulated over "
                   << run.routing.front().balance.tokens << " tokens\n\n";
-        TextTable table({"layer", "max/mean", "by chance", "excess", "entropy/max", "effective", "Gini", "dead"});
+        TextTable table({"layer", "max/mean", "by chance", "excess", "entropy/max", "effective",
+                         "Gini", "dead"});
         for (const LayerRouting& layer : run.routing) {
             const Balance& b = layer.balance;
-            table.row({std::to_string(layer.layer), formatFixed(b.maxOverMean, 2), formatFixed(layer.null.maxOverMean, 2),
-                       formatFixed(layer.excess, 2), formatFixed(b.normalizedEntropy, 4), formatFixed(b.effectiveExperts, 1),
+            table.row({std::to_string(layer.layer), formatFixed(b.maxOverMean, 2),
+                       formatFixed(layer.null.maxOverMean, 2), formatFixed(layer.excess, 2),
+                       formatFixed(b.normalizedEntropy, 4), formatFixed(b.effectiveExperts, 1),
                        formatFixed(b.gini, 3), std::to_string(b.deadExperts)});
         }
         std::cout << table.text()
-                  << "\nmax/mean: busiest expert over the fair share tokens * top_k / experts; by chance: the mean a\n"
-                     "perfectly uniform router shows for as many tokens; excess: their ratio, 1 is ideal.\n";
+                  << "\nmax/mean: busiest expert over the fair share tokens * top_k / experts; by "
+                     "chance: the mean a\n"
+                     "perfectly uniform router shows for as many tokens; excess: their ratio, 1 is "
+                     "ideal.\n";
     }
     return options.has("fail-on") && worst > options.get<double>("fail-on") ? kThreshold : kDone;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// moescope tokenize: text to token ids and back, with a checkpoint's tokenizer or a file of its own.
+// moescope tokenize: text to token ids and back, with a checkpoint's tokenizer or a file of its
+// own.
 #include <charconv>
 #include <iostream>
 
@@ -35,9 +36,11 @@ LoadedTokenizer load(const Options& options) {
         return out;
     }
     if (!options.has("model")) throw UsageError("'tokenize' needs a MODEL or --tokenizer FILE");
-    out.checkpoint = openCheckpoint(resolveModelName(options.get<std::vector<std::string>>("model").front()));
+    out.checkpoint =
+        openCheckpoint(resolveModel(options.get<std::vector<std::string>>("model").front()));
     out.tokenizer = tokenizerFromCheckpoint(*out.checkpoint);
-    if (out.tokenizer == nullptr) throw Error(out.checkpoint->path().string() + ": carries no tokenizer");
+    if (out.tokenizer == nullptr)
+        throw Error(out.checkpoint->path().string() + ": carries no tokenizer");
     return out;
 }
 
@@ -52,14 +55,16 @@ std::vector<TokenId> parseIds(const std::string& text) {
         }
         TokenId id = 0;
         const auto [next, error] = std::from_chars(at, end, id);
-        if (error != std::errc{}) throw UsageError("--decode takes token ids separated by commas, not '" + text + "'");
+        if (error != std::errc{})
+            throw UsageError("--decode takes token ids separated by commas, not '" + text + "'");
         ids.push_back(id);
         at = next;
     }
     return ids;
 }
 
-nlohmann::json encodeOne(const Tokenizer& tokenizer, const std::string& text, SpecialTokens specials) {
+nlohmann::json encodeOne(const Tokenizer& tokenizer, const std::string& text,
+                         SpecialTokens specials) {
     const std::vector<TokenId> ids = tokenizer.encode(text, specials);
     nlohmann::json pieces = nlohmann::json::array();
     for (const TokenId id : ids) pieces.push_back(toValidUtf8(tokenizer.bytes(id)));
@@ -71,22 +76,28 @@ nlohmann::json encodeOne(const Tokenizer& tokenizer, const std::string& text, Sp
 int runTokenize(const Invocation& invocation) {
     Options options("tokenize");
     options.positional("model", 1, "a checkpoint that carries a tokenizer", true);
-    options.add("tokenizer", po::value<std::string>()->value_name("FILE"), "tokenizer.json or ranks.tiktoken");
-    options.add("encoding", po::value<std::string>()->default_value("o200k_harmony")->value_name("NAME"),
+    options.add("tokenizer", po::value<std::string>()->value_name("FILE"),
+                "tokenizer.json or ranks.tiktoken");
+    options.add("encoding",
+                po::value<std::string>()->default_value("o200k_harmony")->value_name("NAME"),
                 "for .tiktoken files: o200k_harmony, o200k_base, gpt2");
     options.add("text", po::value<std::string>()->value_name("TEXT"), "the text");
-    options.add("input", po::value<std::string>()->value_name("F.jsonl"), "one {\"id\", \"text\" or \"tokens\"} a line");
+    options.add("input", po::value<std::string>()->value_name("F.jsonl"),
+                "one {\"id\", \"text\" or \"tokens\"} a line");
     options.flag("special", "recognise special tokens in the text (never for text from users)");
     options.flag("decode", "the text is a list of token ids: print what they spell");
     options.flag("json", "print one JSON document");
     if (!options.parse(invocation)) return kDone;
-    if (options.has("text") == options.has("input")) throw UsageError("'tokenize' needs either --text or --input");
+    if (options.has("text") == options.has("input"))
+        throw UsageError("'tokenize' needs either --text or --input");
 
     const LoadedTokenizer loaded = load(options);
     const Tokenizer& tokenizer = *loaded.tokenizer;
-    const SpecialTokens specials = options.isSet("special") ? SpecialTokens::Parse : SpecialTokens::AsText;
+    const SpecialTokens specials =
+        options.isSet("special") ? SpecialTokens::Parse : SpecialTokens::AsText;
     if (options.has("input")) {
-        readJsonLines(options.get<std::string>("input"), [&](const nlohmann::json& line, std::size_t number) {
+        readJsonLines(options.get<std::string>("input"), [&](const nlohmann::json& line,
+                                                             std::size_t number) {
             nlohmann::json out;
             if (line.contains("id")) out["id"] = line["id"];
             if (options.isSet("decode")) {
@@ -101,8 +112,10 @@ int runTokenize(const Invocation& invocation) {
     const auto text = options.get<std::string>("text");
     if (options.isSet("decode")) {
         const std::string decoded = tokenizer.decode(parseIds(text));
-        if (options.isSet("json")) printJson("tokenize", {{"text", toValidUtf8(decoded)}});
-        else std::cout << decoded << '\n';
+        if (options.isSet("json"))
+            printJson("tokenize", {{"text", toValidUtf8(decoded)}});
+        else
+            std::cout << decoded << '\n';
         return kDone;
     }
     const nlohmann::json encoded = encodeOne(tokenizer, text, specials);
@@ -111,7 +124,8 @@ int runTokenize(const Invocation& invocation) {
     } else {
         TextTable table({"id", "piece"});
         for (std::size_t i = 0; i < encoded["tokens"].size(); ++i) {
-            table.row({std::to_string(encoded["tokens"][i].get<TokenId>()), encoded["pieces"][i].dump()});
+            table.row(
+                {std::to_string(encoded["tokens"][i].get<TokenId>()), encoded["pieces"][i].dump()});
         }
         std::cout << table.text();
     }

@@ -16,22 +16,22 @@ enum ExitCode : int {
     kDone = 0,
     kFailed = 1,
     kUsage = 2,
-    kThreshold = 3,     ///< a --fail-on threshold was crossed
-    kInterrupted = 130, ///< what was measured has been kept
+    kThreshold = 3,      ///< a --fail-on threshold was crossed
+    kInterrupted = 130,  ///< what was measured has been kept
 };
 
 /// What a command is given. `arguments` excludes the program and the command's name.
 struct Invocation {
     std::vector<std::string> arguments;
-    std::vector<std::string> commandLine; ///< the whole of it, for the run file
-    const StopFlag* stop = nullptr;       ///< set by SIGINT and SIGTERM
+    std::vector<std::string> commandLine;  ///< the whole of it, for the run file
+    const StopFlag* stop = nullptr;        ///< set by SIGINT and SIGTERM
 };
 
 struct Command {
     std::string_view name;
-    std::string_view synopsis; ///< "MODEL --prompt T | --chat T"
-    std::string_view summary;  ///< one line for the list of commands
-    int (*run)(const Invocation& invocation); ///< returns an ExitCode; throws Error
+    std::string_view synopsis;                 ///< "MODEL --prompt T | --chat T"
+    std::string_view summary;                  ///< one line for the list of commands
+    int (*run)(const Invocation& invocation);  ///< returns an ExitCode; throws Error
 };
 
 /// In the order in which help lists them. A new command is one file and one line here.

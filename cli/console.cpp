@@ -23,7 +23,10 @@ std::string withUnit(double value, double step, std::initializer_list<std::strin
         ++unit;
     }
     const double size = std::abs(value);
-    const int decimals = unit == units.begin() && value == std::floor(value) ? 0 : size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2;
+    const int decimals = unit == units.begin() && value == std::floor(value) ? 0
+                         : size >= 99.95                                     ? 0
+                         : size >= 9.995                                     ? 1
+                                                                             : 2;
     return formatFixed(value, decimals) + ' ' + std::string(*unit);
 }
 
@@ -37,14 +40,17 @@ bool colorAllowed(std::FILE* stream) {
 void printError(std::string_view what, std::string_view hint) {
     const bool color = colorAllowed(stderr);
     const std::string text = toValidUtf8(what);
-    std::fprintf(stderr, "%serror:%s %s\n", color ? "\033[1;31m" : "", color ? "\033[0m" : "", text.c_str());
+    std::fprintf(stderr, "%serror:%s %s\n", color ? "\033[1;31m" : "", color ? "\033[0m" : "",
+                 text.c_str());
     if (!hint.empty()) {
         std::fprintf(stderr, "%shint:%s %s\n", color ? "\033[1m" : "", color ? "\033[0m" : "",
                      toValidUtf8(hint).c_str());
     }
 }
 
-void note(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
+void note(const std::string& line) {
+    std::fprintf(stderr, "%s\n", line.c_str());
+}
 
 ProgressStyle parseProgressStyle(const std::string& name) {
     if (name == "auto") return ProgressStyle::Auto;
@@ -54,9 +60,14 @@ ProgressStyle parseProgressStyle(const std::string& name) {
 }
 
 Progress::Progress(ProgressStyle style, std::string phase, std::string unit)
-    : style_(style), terminal_(::isatty(STDERR_FILENO) == 1), phase_(std::move(phase)), unit_(std::move(unit)) {}
+    : style_(style),
+      terminal_(::isatty(STDERR_FILENO) == 1),
+      phase_(std::move(phase)),
+      unit_(std::move(unit)) {}
 
-Progress::~Progress() { finish(); }
+Progress::~Progress() {
+    finish();
+}
 
 void Progress::update(std::uint64_t done, std::uint64_t total, std::string_view message) {
     done_ = done;
@@ -76,7 +87,8 @@ void Progress::print(std::uint64_t done, std::uint64_t total, std::string_view m
     const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
     const double left = rate > 0 && total >= done ? static_cast<double>(total - done) / rate : -1;
     if (style_ == ProgressStyle::Json) {
-        nlohmann::json line{{"phase", phase_}, {"done", done}, {"total", total}, {"rate", rate}, {"unit", unit_}};
+        nlohmann::json line{
+            {"phase", phase_}, {"done", done}, {"total", total}, {"rate", rate}, {"unit", unit_}};
         line["eta_s"] = left >= 0 ? nlohmann::json(left) : nlohmann::json(nullptr);
         line["message"] = std::string(message);
         std::fprintf(stderr, "%s\n", dumpJson(line).c_str());
@@ -106,14 +118,21 @@ void Progress::finish() {
 std::string formatFixed(double value, int decimals) {
     if (std::isnan(value)) return "n/a";
     std::array<char, 64> buffer{};
-    const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed, decimals);
+    const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
+                                      std::chars_format::fixed, decimals);
     return result.ec == std::errc{} ? std::string(buffer.data(), result.ptr) : std::string("inf");
 }
 
-std::string formatBytes(double bytes) { return withUnit(bytes, 1000.0, {"B", "kB", "MB", "GB", "TB"}); }
+std::string formatBytes(double bytes) {
+    return withUnit(bytes, 1000.0, {"B", "kB", "MB", "GB", "TB"});
+}
 
-std::string formatCount(double value) { return withUnit(value, 1000.0, {"", "k", "M", "B", "T"}); }
+std::string formatCount(double value) {
+    return withUnit(value, 1000.0, {"", "k", "M", "B", "T"});
+}
 
-std::string formatNanoseconds(double ns) { return withUnit(ns, 1000.0, {"ns", "us", "ms", "s"}); }
+std::string formatNanoseconds(double ns) {
+    return withUnit(ns, 1000.0, {"ns", "us", "ms", "s"});
+}
 
 }  // namespace moescope::cli

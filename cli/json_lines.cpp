@@ -26,8 +26,10 @@ void readJsonLines(const std::filesystem::path& path,
         start = end + 1;
         ++number;
         if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-        const nlohmann::json value = parseJson(line, path.string() + ": line " + std::to_string(number));
-        if (!value.is_object()) throw Error(path.string() + ": line " + std::to_string(number) + ": not a JSON object");
+        const nlohmann::json value =
+            parseJson(line, path.string() + ": line " + std::to_string(number));
+        if (!value.is_object())
+            throw Error(path.string() + ": line " + std::to_string(number) + ": not a JSON object");
         try {
             visit(value, number);
         } catch (const Interrupted&) {
@@ -44,9 +46,11 @@ std::string textField(const nlohmann::json& line, const char* field, std::size_t
     return found->get<std::string>();
 }
 
-std::vector<TokenId> tokensField(const nlohmann::json& line, const char* field, std::size_t number) {
+std::vector<TokenId> tokensField(const nlohmann::json& line, const char* field,
+                                 std::size_t number) {
     const auto found = line.find(field);
-    if (found == line.end() || !found->is_array()) wrongField(field, number, "an array of token ids");
+    if (found == line.end() || !found->is_array())
+        wrongField(field, number, "an array of token ids");
     std::vector<TokenId> ids;
     ids.reserve(found->size());
     for (const auto& value : *found) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/model_options.h"
 
-#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -11,25 +10,32 @@
 namespace moescope::cli {
 
 void addModelOptions(Options& options) {
-    options.add("backend", po::value<std::string>()->default_value("cpu")->value_name("NAME"), "cpu or reference");
+    options.add("backend", po::value<std::string>()->default_value("cpu")->value_name("NAME"),
+                "cpu or reference");
     options.add("numerics", po::value<std::string>()->default_value("exact")->value_name("KIND"),
                 "exact (default; for evaluation) or fast (int8 activations)");
-    options.add("threads,t", po::value<int>()->default_value(0)->value_name("N"), "0: every available core");
+    options.add("threads,t", po::value<int>()->default_value(0)->value_name("N"),
+                "0: every available core");
     options.add("cpu-target", po::value<std::string>()->default_value("")->value_name("NAME"),
                 "force an instruction set: portable, avx2, avx512, avx512_bf16");
-    options.flag("ggml-yarn", "round the YaRN bounds as llama.cpp does (only for comparisons with it)");
+    options.flag("ggml-yarn",
+                 "round the YaRN bounds as llama.cpp does (only for comparisons with it)");
 }
 
 ModelOptions modelOptions(const Options& options) {
     ModelOptions out;
     out.backend = options.get<std::string>("backend");
     out.cpu.threads = options.get<int>("threads");
-    if (out.cpu.threads < 0 || out.cpu.threads > 1024) throw UsageError("--threads takes 0 to 1024");
+    if (out.cpu.threads < 0 || out.cpu.threads > 1024)
+        throw UsageError("--threads takes 0 to 1024");
     out.cpu.target = options.get<std::string>("cpu-target");
     const auto numerics = options.get<std::string>("numerics");
-    if (numerics == "exact") out.cpu.numerics = Numerics::Exact;
-    else if (numerics == "fast") out.cpu.numerics = Numerics::Fast;
-    else throw UsageError("--numerics takes exact or fast, not '" + numerics + "'");
+    if (numerics == "exact")
+        out.cpu.numerics = Numerics::Exact;
+    else if (numerics == "fast")
+        out.cpu.numerics = Numerics::Fast;
+    else
+        throw UsageError("--numerics takes exact or fast, not '" + numerics + "'");
     out.architecture.ggmlCompatibleYarn = options.isSet("ggml-yarn");
     return out;
 }
@@ -37,10 +43,14 @@ ModelOptions modelOptions(const Options& options) {
 std::unique_ptr<Model> loadModel(const std::string& name, const Options& options) {
     auto model = Model::load(name, modelOptions(options));
     const ModelSpec& spec = model->spec();
-    note("loaded " + spec.name + " (" + spec.architecture + ", " + formatBytes(static_cast<double>(model->checkpoint().fileBytes())) +
-         ") in " + formatNanoseconds(static_cast<double>(model->loadNanoseconds())) + " on " + model->backend().description());
+    note("loaded " + spec.name + " (" + spec.architecture + ", " +
+         formatBytes(static_cast<double>(model->checkpoint().fileBytes())) + ") in " +
+         formatNanoseconds(static_cast<double>(model->loadNanoseconds())) + " on " +
+         model->backend().description());
     if (spec.synthetic) {
-        note("note: this checkpoint is SYNTHETIC (seeded random weights): speeds and shapes are real, its text and scores mean nothing");
+        note(
+            "note: this checkpoint is SYNTHETIC (seeded random weights): speeds and shapes are "
+            "real, its text and scores mean nothing");
     }
     return model;
 }
@@ -80,12 +90,12 @@ int contextFor(const Model& model, const Options& options, std::int64_t needed) 
     std::int64_t context = options.has("context") ? options.get<int>("context") : needed;
     if (context <= 0) throw UsageError("--context takes a positive number of tokens");
     if (options.has("context") && context < needed) {
-        throw UsageError("--context " + std::to_string(context) + " is too small: " + std::to_string(needed) +
-                         " tokens are asked for");
+        throw UsageError("--context " + std::to_string(context) +
+                         " is too small: " + std::to_string(needed) + " tokens are asked for");
     }
     if (context > limit) {
-        throw UsageError(std::to_string(context) + " tokens of context are more than the " + std::to_string(limit) +
-                         " that '" + model.spec().name + "' was made for");
+        throw UsageError(std::to_string(context) + " tokens of context are more than the " +
+                         std::to_string(limit) + " that '" + model.spec().name + "' was made for");
     }
     return static_cast<int>(context);
 }
@@ -95,23 +105,6 @@ std::string hashText(std::uint64_t hash) {
     const auto end = std::to_chars(text.data(), text.data() + 16, hash, 16).ptr;
     const std::string digits(text.data(), end);
     return std::string(16 - digits.size(), '0') + digits;
-}
-
-std::vector<int> parseIntList(const std::string& text, const std::string& option) {
-    std::vector<int> out;
-    const char* at = text.data();
-    const char* const end = at + text.size();
-    while (at <= end) {
-        int value = 0;
-        const auto [next, error] = std::from_chars(at, end, value);
-        if (error != std::errc{} || value <= 0 || (next != end && *next != ',')) {
-            throw UsageError(option + " takes positive whole numbers separated by commas, not '" + text + "'");
-        }
-        out.push_back(value);
-        if (next == end) break;
-        at = next + 1;
-    }
-    return out;
 }
 
 }  // namespace moescope::cli

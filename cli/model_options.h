@@ -28,9 +28,6 @@ nlohmann::json backendFacts(const Model& model, const Options& options);
 /// --context N, bounded by what the model was trained for; `needed` is raised to at least.
 int contextFor(const Model& model, const Options& options, std::int64_t needed);
 
-std::string hashText(std::uint64_t hash); ///< 16 hex digits
-
-/// "1.5" or "1,2,4": positive integers; UsageError names the option.
-std::vector<int> parseIntList(const std::string& text, const std::string& option);
+std::string hashText(std::uint64_t hash);  ///< 16 hex digits
 
 }  // namespace moescope::cli

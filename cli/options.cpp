@@ -59,7 +59,9 @@ void Options::add(const char* name, const po::value_semantic* value, const char*
     names_.push_back("--" + std::string(whole.substr(0, whole.find(','))));
 }
 
-void Options::flag(const char* name, const char* help) { add(name, po::bool_switch(), help); }
+void Options::flag(const char* name, const char* help) {
+    add(name, po::bool_switch(), help);
+}
 
 void Options::positional(const char* name, int count, const char* help, bool optional) {
     hidden_.add_options()(name, po::value<std::vector<std::string>>());
@@ -114,7 +116,8 @@ void Options::printHelp() const {
         std::string shown = p.name;
         std::transform(shown.begin(), shown.end(), shown.begin(),
                        [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-        out << "  " << shown << std::string(shown.size() < 24 ? 24 - shown.size() : 1, ' ') << p.help << '\n';
+        out << "  " << shown << std::string(shown.size() < 24 ? 24 - shown.size() : 1, ' ')
+            << p.help << '\n';
     }
     out << '\n' << description_;
     if (!epilog_.empty()) out << '\n' << epilog_ << '\n';

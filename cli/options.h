@@ -36,7 +36,9 @@ public:
     /// missing or malformed values.
     bool parse(const Invocation& invocation);
 
-    bool has(const std::string& name) const { return values_.count(name) > 0 && !values_[name].defaulted(); }
+    bool has(const std::string& name) const {
+        return values_.count(name) > 0 && !values_[name].defaulted();
+    }
     template <typename T>
     T get(const std::string& name) const {
         return values_[name].as<T>();
@@ -45,7 +47,9 @@ public:
     T get(const std::string& name, T fallback) const {
         return values_.count(name) > 0 ? values_[name].as<T>() : fallback;
     }
-    bool isSet(const std::string& name) const { return values_.count(name) > 0 && values_[name].as<bool>(); }
+    bool isSet(const std::string& name) const {
+        return values_.count(name) > 0 && values_[name].as<bool>();
+    }
 
 private:
     void printHelp() const;

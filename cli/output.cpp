@@ -14,15 +14,19 @@ void printJson(std::string_view name, nlohmann::json body) {
     document["schema"] = "moescope." + std::string(name);
     document["version"] = 1;
     for (auto& [key, value] : body.items()) document[key] = std::move(value);
-    std::cout << document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+    std::cout << document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
+              << '\n';
 }
 
 std::size_t displayWidth(std::string_view utf8) {
-    return static_cast<std::size_t>(
-        std::count_if(utf8.begin(), utf8.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+    return static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) {
+        return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+    }));
 }
 
-TextTable::TextTable(std::vector<std::string> header) { rows_.push_back(std::move(header)); }
+TextTable::TextTable(std::vector<std::string> header) {
+    rows_.push_back(std::move(header));
+}
 
 void TextTable::row(std::vector<std::string> cells) {
     cells.resize(rows_.front().size());
@@ -36,7 +40,9 @@ std::string TextTable::text() const {
         for (std::size_t c = 0; c < width.size(); ++c) {
             const std::string& cell = rows_[r][c];
             width[c] = std::max(width[c], displayWidth(cell));
-            const bool numeric = !cell.empty() && (std::isdigit(static_cast<unsigned char>(cell[0])) != 0 || cell[0] == '-' || cell[0] == '+');
+            const bool numeric =
+                !cell.empty() && (std::isdigit(static_cast<unsigned char>(cell[0])) != 0 ||
+                                  cell[0] == '-' || cell[0] == '+');
             if (r > 0 && !numeric && !cell.empty()) right[c] = false;
         }
     }

@@ -13,7 +13,8 @@ namespace moescope::cli {
 /// Prints {"schema": "moescope.<name>", "version": 1, ...body} on stdout.
 void printJson(std::string_view name, nlohmann::json body);
 
-/// Columns padded to their widest cell; numbers (cells that start with a digit, '-' or '+') to the right.
+/// Columns padded to their widest cell; numbers (cells that start with a digit, '-' or '+') to the
+/// right.
 class TextTable {
 public:
     explicit TextTable(std::vector<std::string> header);

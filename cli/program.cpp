@@ -17,19 +17,30 @@ namespace moescope::cli {
 namespace {
 
 constexpr std::array kCommands{
-    Command{"inspect", "MODEL", "what a model is: parts, tensors, sizes, and the memory it will need", runInspect},
-    Command{"generate", "MODEL --prompt TEXT | --chat TEXT", "continue a text or answer a message", runGenerate},
-    Command{"score", "MODEL --input F.jsonl --output F.jsonl", "log-probabilities of texts and continuations", runScore},
-    Command{"tokenize", "MODEL | --tokenizer FILE --text TEXT", "text to token ids and back", runTokenize},
-    Command{"profile", "MODEL --prompt TEXT | --workload F.jsonl --out RUN", "time every operation and record routing", runProfile},
-    Command{"bench", "MODEL [-p N,..] [-n N,..]", "prefill and decode speed beside the memory bandwidth", runBench},
-    Command{"eval", "MODEL --suite NAME[,..] --out RUN", "score capability and fairness suites", runEval},
-    Command{"import", "KIND FILE.. --out RUN", "routing traces and profiles of other tools", runImport},
+    Command{"inspect", "MODEL",
+            "what a model is: parts, tensors, sizes, and the memory it will need", runInspect},
+    Command{"generate", "MODEL --prompt TEXT | --chat TEXT", "continue a text or answer a message",
+            runGenerate},
+    Command{"score", "MODEL --input F.jsonl --output F.jsonl",
+            "log-probabilities of texts and continuations", runScore},
+    Command{"tokenize", "MODEL | --tokenizer FILE --text TEXT", "text to token ids and back",
+            runTokenize},
+    Command{"profile", "MODEL --prompt TEXT | --workload F.jsonl --out RUN",
+            "time every operation and record routing", runProfile},
+    Command{"bench", "MODEL [-p N,..] [-n N,..]",
+            "prefill and decode speed beside the memory bandwidth", runBench},
+    Command{"eval", "MODEL --suite NAME[,..] --out RUN", "score capability and fairness suites",
+            runEval},
+    Command{"import", "KIND FILE.. --out RUN", "routing traces and profiles of other tools",
+            runImport},
     Command{"routing", "RUN", "load balance of the experts, layer by layer", runRouting},
     Command{"compare", "RUN RUN [..]", "headline figures of several runs side by side", runCompare},
-    Command{"report", "RUN [..] --format html,json,csv,md --out DIR", "write reports", runReport},
-    Command{"export", "RUN --out TRACE.json", "a timeline that opens in the Perfetto UI", runExport},
-    Command{"synth", "CONFIG --out F.gguf", "a checkpoint of a known shape with seeded random weights", runSynth},
+    Command{"report", "RUN [..] --format html,json,csv,md,summary --out DIR", "write reports",
+            runReport},
+    Command{"export", "RUN --out TRACE.json", "a timeline that opens in the Perfetto UI",
+            runExport},
+    Command{"synth", "CONFIG --out F.gguf",
+            "a checkpoint of a known shape with seeded random weights", runSynth},
     Command{"gui", "[RUN ..]", "open the window", runGui},
 };
 
@@ -39,12 +50,16 @@ void printHelp(std::FILE* to) {
         "usage: moescope COMMAND [ARGUMENTS] [OPTIONS]\n\n";
     for (const Command& command : commands()) {
         const std::string name(command.name);
-        text += "  " + name + std::string(12 - name.size(), ' ') + std::string(command.summary) + '\n';
+        text +=
+            "  " + name + std::string(12 - name.size(), ' ') + std::string(command.summary) + '\n';
     }
     text +=
-        "\nMODEL is a .gguf or .safetensors file, a Hugging Face folder, 'demo', 'ollama:NAME[:TAG]' or 'hf:ORG/NAME'.\n"
-        "'moescope COMMAND --help' lists a command's options. Results go to stdout, talk to stderr;\n"
-        "--json prints one JSON document. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 threshold crossed,\n"
+        "\nMODEL is a .gguf or .safetensors file, a Hugging Face folder, 'demo', "
+        "'ollama:NAME[:TAG]' or 'hf:ORG/NAME'.\n"
+        "'moescope COMMAND --help' lists a command's options. Results go to stdout, talk to "
+        "stderr;\n"
+        "--json prints one JSON document. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 threshold "
+        "crossed,\n"
         "130 interrupted (what was measured is kept).\n";
     std::fputs(text.c_str(), to);
 }
@@ -52,12 +67,15 @@ void printHelp(std::FILE* to) {
 void printVersion(bool json) {
     const nlohmann::json build = buildFacts();
     if (json) {
-        std::cout << dumpJson({{"schema", "moescope.version"}, {"version", 1}, {"build", build}}, 2) << '\n';
+        std::cout << dumpJson({{"schema", "moescope.version"}, {"version", 1}, {"build", build}}, 2)
+                  << '\n';
         return;
     }
     std::cout << "moescope " << build.value("version", "?") << '\n';
     for (const auto& [key, value] : build.items()) {
-        if (key != "version") std::cout << key << ": " << (value.is_string() ? value.get<std::string>() : value.dump()) << '\n';
+        if (key != "version")
+            std::cout << key << ": "
+                      << (value.is_string() ? value.get<std::string>() : value.dump()) << '\n';
     }
 }
 
@@ -81,30 +99,36 @@ int dispatch(const std::vector<std::string>& commandLine, const StopFlag* stop) 
         return kDone;
     }
     for (const Command& command : commands()) {
-        if (command.name == name) return command.run(Invocation{std::move(arguments), commandLine, stop});
+        if (command.name == name)
+            return command.run(Invocation{std::move(arguments), commandLine, stop});
     }
     std::vector<std::string> names;
     for (const Command& command : commands()) names.emplace_back(command.name);
     const std::string guess = nearest(name, names);
-    throw UsageError("unknown command '" + name + "'",
-                     guess.empty() ? "'moescope help' lists the commands" : "did you mean '" + guess + "'?");
+    throw UsageError("unknown command '" + name + "'", guess.empty()
+                                                           ? "'moescope help' lists the commands"
+                                                           : "did you mean '" + guess + "'?");
 }
 
 }  // namespace
 
-std::span<const Command> commands() { return kCommands; }
+std::span<const Command> commands() {
+    return kCommands;
+}
 
 int runProgram(const std::vector<std::string>& commandLine, const StopFlag* stop) {
     try {
         const int code = dispatch(commandLine, stop);
         std::cout.flush();
-        if (!std::cout || std::fflush(stdout) != 0) throw Error("standard output: cannot write the result (disk full or pipe closed?)");
+        if (!std::cout || std::fflush(stdout) != 0)
+            throw Error("standard output: cannot write the result (disk full or pipe closed?)");
         return code;
     } catch (const UsageError& e) {
         printError(e.what(), e.hint());
         return kUsage;
     } catch (const Interrupted& e) {
-        printError(e.what(), e.hint().empty() ? "what was measured so far has been kept" : e.hint());
+        printError(e.what(),
+                   e.hint().empty() ? "what was measured so far has been kept" : e.hint());
         return kInterrupted;
     } catch (const Error& e) {
         printError(e.what(), e.hint());
@@ -113,7 +137,8 @@ int runProgram(const std::vector<std::string>& commandLine, const StopFlag* stop
         printError("out of memory", "a smaller --context or --batch needs less");
         return kFailed;
     } catch (const std::exception& e) {
-        printError(std::string("unexpected: ") + e.what(), "please report this with the command line");
+        printError(std::string("unexpected: ") + e.what(),
+                   "please report this with the command line");
         return kFailed;
     }
 }

@@ -34,12 +34,16 @@ const std::map<std::string, std::set<std::string>>& allowed() {
         {"profiler/runfile", {"engine/core"}},
         {"profiler/analysis", {"engine/core", "profiler/runfile"}},
         {"profiler", {"engine/core", "engine", "profiler/runfile", "profiler/analysis"}},
-        {"evals", {"engine/core", "engine", "datasets", "profiler", "profiler/runfile", "profiler/analysis"}},
+        {"evals",
+         {"engine/core", "engine", "datasets", "profiler", "profiler/runfile",
+          "profiler/analysis"}},
         {"reports", {"engine/core", "profiler/runfile", "profiler/analysis"}},
         {"gui", {"engine/core", "profiler/runfile", "profiler/analysis", "reports"}},
         {"cli",
-         {"engine/core", "engine", "datasets", "profiler", "profiler/runfile", "profiler/analysis", "evals", "reports"}},
-        {"bench", {"engine/core", "engine", "profiler", "profiler/runfile", "profiler/analysis", "evals"}},
+         {"engine/core", "engine", "datasets", "profiler", "profiler/runfile", "profiler/analysis",
+          "evals", "reports"}},
+        {"bench",
+         {"engine/core", "engine", "profiler", "profiler/runfile", "profiler/analysis", "evals"}},
     };
     return arrows;
 }
@@ -52,7 +56,8 @@ struct Source {
 std::vector<Source> sources() {
     std::vector<Source> out;
     const fs::path root = MOESCOPE_SOURCE_DIR;
-    for (const char* top : {"engine", "datasets", "profiler", "evals", "reports", "gui", "cli", "bench", "tests"}) {
+    for (const char* top :
+         {"engine", "datasets", "profiler", "evals", "reports", "gui", "cli", "bench", "tests"}) {
         if (!fs::exists(root / top)) continue;
         for (const auto& entry : fs::recursive_directory_iterator(root / top)) {
             const std::string extension = entry.path().extension();
@@ -104,7 +109,8 @@ TEST_CASE("profiler depends on the engine through its interfaces only") {
         if (moduleOf(source.path) != "profiler") continue;
         for (const std::string& line : source.lines) {
             const std::string path = includedPath(line);
-            if (moduleOf(path) == "engine" && path != "engine/trace.h") wrong += source.path + " includes " + path + "\n";
+            if (moduleOf(path) == "engine" && path != "engine/trace.h")
+                wrong += source.path + " includes " + path + "\n";
         }
     }
     CHECK(wrong == "");
@@ -113,7 +119,8 @@ TEST_CASE("profiler depends on the engine through its interfaces only") {
 TEST_CASE("source files name their licence and stay under the length limit") {
     std::string wrong;
     for (const Source& source : sources()) {
-        if (source.lines.empty() || source.lines[0].find("SPDX-License-Identifier: Apache-2.0") == std::string::npos) {
+        if (source.lines.empty() ||
+            source.lines[0].find("SPDX-License-Identifier: Apache-2.0") == std::string::npos) {
             wrong += source.path + " does not begin with its licence\n";
         }
         const bool table = source.path.find("unicode_tables") != std::string::npos;  // generated

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+// moescope bench: prefill and decode speed beside the read bandwidth measured in the same run.
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <iostream>
+#include <optional>
+
+#include "cli/command.h"
+#include "cli/console.h"
+#include "cli/lists.h"
+#include "cli/model_options.h"
+#include "cli/output.h"
+#include "engine/core/error.h"
+#include "profiler/record/machine.h"
+#include "profiler/record/run_recorder.h"
+
+namespace moescope::cli {
+namespace {
+
+/// Sums the bytes that the operations must read; the plain run and the traced run both use it, the
+/// plain one in a pass of its own that is not timed.
+class ByteCounter final : public TraceSink {
+public:
+    void stepBegin(const StepInfo&) override {}
+    void stepEnd() override {}
+    void opBegin(Op, int) override {}
+    void opEnd(const OpWork& work) override {
+        bytes_ += work.bytes;
+        flops_ += work.flops;
+    }
+    std::uint64_t bytes() const { return bytes_; }
+    std::uint64_t flops() const { return flops_; }
+
+private:
+    std::uint64_t bytes_ = 0, flops_ = 0;
+};
+
+struct Row {
+    std::string phase;
+    int tokens = 0;
+    std::vector<double> seconds;         ///< one a repetition
+    std::uint64_t bytes = 0, flops = 0;  ///< one repetition
+    double bandwidth = 0;                ///< best read bandwidth seen beside it, bytes per second
+
+    double best() const { return *std::min_element(seconds.begin(), seconds.end()); }
+    double median() const {
+        std::vector<double> sorted = seconds;
+        std::sort(sorted.begin(), sorted.end());
+        return sorted[sorted.size() / 2];
+    }
+};
+
+/// Token ids that spread over the vocabulary, the same in every run.
+std::vector<TokenId> someTokens(int count, int vocab) {
+    std::vector<TokenId> tokens;
+    std::uint32_t state = 12345;
+    for (int i = 0; i < count; ++i) {
+        state = state * 1664525U + 1013904223U;
+        tokens.push_back(static_cast<TokenId>((state >> 8U) % static_cast<std::uint32_t>(vocab)));
+    }
+    return tokens;
+}
+
+double secondsOf(const std::function<void()>& work) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+class Bench {
+public:
+    Bench(const Model& model, Session& session, TraceSink* trace, RoutingSink* routing,
+          const StopFlag* stop)
+        : model_(model), session_(session), trace_(trace), routing_(routing), stop_(stop) {}
+
+    Row prefill(int tokens, int repeat) {
+        const std::vector<TokenId> ids = someTokens(tokens, model_.spec().vocab);
+        return measure(
+            "prefill", tokens, repeat, [] {}, [&] { session_.append(ids); });
+    }
+
+    /// Decodes after a prompt of 16 tokens.
+    Row decode(int tokens, int repeat) {
+        const std::vector<TokenId> prompt = someTokens(16, model_.spec().vocab);
+        const std::vector<TokenId> ids = someTokens(tokens, model_.spec().vocab);
+        return measure(
+            "decode", tokens, repeat, [&] { session_.append(prompt); },
+            [&] {
+                for (const TokenId& id : ids) session_.append(std::span(&id, 1));
+            });
+    }
+
+private:
+    Row measure(const char* phase, int tokens, int repeat, const std::function<void()>& before,
+                const std::function<void()>& work) {
+        Row row;
+        row.phase = phase;
+        row.tokens = tokens;
+        ByteCounter counter;
+        for (int i = -1; i < repeat; ++i) {  // -1: warms up and counts the work
+            throwIfStopped(stop_);
+            session_.beginSequence(nextSequence_++);
+            session_.setTrace(nullptr);
+            session_.setRouting(nullptr);
+            before();
+            session_.setTrace(i < 0 ? &counter : trace_);
+            session_.setRouting(i < 0 ? nullptr : routing_);
+            if (i >= 0)
+                row.bandwidth =
+                    std::max(row.bandwidth, streamBandwidth(model_.backend().threads()));
+            const double seconds = secondsOf(work);
+            if (i >= 0) row.seconds.push_back(seconds);
+        }
+        row.bytes = counter.bytes();
+        row.flops = counter.flops();
+        return row;
+    }
+
+    const Model& model_;
+    Session& session_;
+    TraceSink* trace_;
+    RoutingSink* routing_;
+    const StopFlag* stop_;
+    std::int64_t nextSequence_ = 0;
+};
+
+}  // namespace
+
+int runBench(const Invocation& invocation) {
+    Options options("bench");
+    options.positional("model", 1, "a file, folder or name");
+    options.add("prompt,p", po::value<std::string>()->default_value("128,512")->value_name("N,.."),
+                "prefill lengths");
+    options.add("tokens,n", po::value<std::string>()->default_value("64")->value_name("N,.."),
+                "numbers of tokens to decode");
+    options.add("repeat,r", po::value<int>()->default_value(3)->value_name("N"),
+                "repetitions; best and median are shown");
+    options.flag("trace",
+                 "record into a temporary run file while measuring: what does tracing cost?");
+    options.flag("json", "print one JSON document");
+    options.add("progress", po::value<std::string>()->default_value("auto")->value_name("STYLE"),
+                "auto, json, off");
+    addModelOptions(options);
+    if (!options.parse(invocation)) return kDone;
+    const std::vector<int> prompts = parseIntList(options.get<std::string>("prompt"), "-p");
+    const std::vector<int> decodes = parseIntList(options.get<std::string>("tokens"), "-n");
+    const int repeat = options.get<int>("repeat");
+    if (repeat < 1 || repeat > 1000) throw UsageError("--repeat takes 1 to 1000");
+    const ProgressStyle style = parseProgressStyle(options.get<std::string>("progress"));
+
+    const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
+    const int longest = std::max(*std::max_element(prompts.begin(), prompts.end()),
+                                 16 + *std::max_element(decodes.begin(), decodes.end()));
+    Session session(*model, contextFor(*model, options, longest));
+    session.setStop(invocation.stop);
+
+    std::optional<RunRecorder> recorder;
+    const std::filesystem::path scratch =
+        std::filesystem::temp_directory_path() /
+        ("moescope-bench-" + std::to_string(::getpid()) + ".moescope");
+    if (options.isSet("trace")) {
+        RunFacts facts;
+        facts.kind = "bench";
+        facts.command = invocation.commandLine;
+        facts.model = modelFacts(*model);
+        facts.settings = backendFacts(*model, options);
+        facts.synthetic = model->spec().synthetic;
+        if (model->spec().nExpert > 0)
+            facts.routing = RoutingOptions{model->spec().nExpert, model->spec().topK,
+                                           model->spec().nLayer, false, false};
+        recorder.emplace(scratch, facts, RunWriter::Mode::Create, true);
+    }
+    std::vector<Row> rows;
+    {
+        Bench bench(*model, session, recorder ? recorder->trace() : nullptr,
+                    recorder ? recorder->routing() : nullptr, invocation.stop);
+        Progress progress(style, "bench", "measurements");
+        const std::uint64_t total = prompts.size() + decodes.size();
+        for (const int tokens : prompts) {
+            rows.push_back(bench.prefill(tokens, repeat));
+            progress.update(rows.size(), total);
+        }
+        for (const int tokens : decodes) {
+            rows.push_back(bench.decode(tokens, repeat));
+            progress.update(rows.size(), total);
+        }
+    }
+    if (recorder) {
+        recorder->finish(RunStatus::Done);
+        recorder.reset();
+        std::filesystem::remove(scratch);
+    }
+
+    nlohmann::json results = nlohmann::json::array();
+    TextTable table({"phase", "tokens", "best tok/s", "median tok/s", "GB/s", "read bandwidth",
+                     "share", "GFLOP/s"});
+    for (const Row& row : rows) {
+        const double rate = row.tokens / row.best();
+        const double bytesPerSecond = static_cast<double>(row.bytes) / row.best();
+        const double share = row.bandwidth > 0 ? bytesPerSecond / row.bandwidth : 0;
+        table.row({row.phase, std::to_string(row.tokens), formatFixed(rate, 2),
+                   formatFixed(row.tokens / row.median(), 2), formatFixed(bytesPerSecond / 1e9, 2),
+                   formatFixed(row.bandwidth / 1e9, 2), formatFixed(100 * share, 1) + " %",
+                   formatFixed(static_cast<double>(row.flops) / row.best() / 1e9, 1)});
+        results.push_back({{"phase", row.phase},
+                           {"tokens", row.tokens},
+                           {"seconds", row.seconds},
+                           {"tokens_per_second", rate},
+                           {"bytes", row.bytes},
+                           {"flops", row.flops},
+                           {"bytes_per_second", bytesPerSecond},
+                           {"read_bandwidth", row.bandwidth},
+                           {"bandwidth_share", share}});
+    }
+    if (options.isSet("json")) {
+        printJson("bench", {{"model", modelFacts(*model)},
+                            {"settings", backendFacts(*model, options)},
+                            {"machine", machineFacts()},
+                            {"traced", options.isSet("trace")},
+                            {"results", std::move(results)}});
+    } else {
+        std::cout << table.text()
+                  << "bytes: what must be read (weights once a step, each chosen expert once, "
+                     "cache); share: of the\n"
+                     "best read bandwidth measured between the repetitions\n";
+    }
+    return kDone;
+}
+
+}  // namespace moescope::cli

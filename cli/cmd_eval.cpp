@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+// moescope eval: scores capability and fairness suites into a run file; --resume after a kill.
+#include <iostream>
+#include <optional>
+
+#include "cli/command.h"
+#include "cli/console.h"
+#include "cli/lists.h"
+#include "cli/model_options.h"
+#include "cli/output.h"
+#include "cli/prompting.h"
+#include "datasets/suite.h"
+#include "engine/core/error.h"
+#include "engine/core/file.h"
+#include "evals/engine_model.h"
+#include "evals/runner.h"
+#include "profiler/record/run_recorder.h"
+
+namespace moescope::cli {
+namespace {
+
+void addOptions(Options& options) {
+    options.positional("model", 1, "a file, folder or name", true);
+    options.add("suite,s", po::value<std::string>()->value_name("NAME,.."),
+                "suites by name, or .json files; --list names them");
+    options.flag("list", "list the suites that are known, and stop");
+    options.add("data", po::value<std::string>()->value_name("DIR"),
+                "folder that holds the suites' published data");
+    options.add("limit", po::value<std::int64_t>()->default_value(0)->value_name("N"),
+                "items per suite, stratified; 0: all");
+    options.add("shots", po::value<int>()->default_value(-1)->value_name("N"),
+                "worked examples; -1: what the suite says");
+    options.add("seed", po::value<std::uint64_t>()->default_value(1)->value_name("N"),
+                "of subsets, bootstraps and permutations");
+    options.flag("chat", "ask through the chat template (a no-reasoning score on harmony models)");
+    options.add("reasoning",
+                po::value<std::string>()->default_value("medium")->value_name("EFFORT"),
+                "low, medium, high: stated in chat prompts");
+    options.add("context", po::value<int>()->default_value(4096)->value_name("N"),
+                "tokens an item may have");
+    options.add("out,o", po::value<std::string>()->value_name("RUN"), "run file to write");
+    options.flag("resume", "continue the run in --out after an interruption");
+    options.flag("overwrite", "replace an existing run file");
+    options.flag("trace", "also time every operation (larger run file)");
+    options.flag("json", "print one JSON document");
+    options.add("progress", po::value<std::string>()->default_value("auto")->value_name("STYLE"),
+                "auto, json, off");
+    addModelOptions(options);
+}
+
+int listAll() {
+    TextTable table({"suite", "kind", "title"});
+    for (const SuiteListing& suite : listSuites()) table.row({suite.name, suite.kind, suite.title});
+    std::cout << table.text();
+    return kDone;
+}
+
+std::vector<SuiteData> loadSuites(const Options& options) {
+    std::vector<SuiteData> suites;
+    SuiteLoadOptions load;
+    if (options.has("data")) load.dataFolder = options.get<std::string>("data");
+    load.shots = options.get<int>("shots");
+    for (const std::string& name : splitList(options.get<std::string>("suite"))) {
+        suites.push_back(loadSuite(findSuite(name), load));
+        for (const std::string& warning : suites.back().warnings) note("warning: " + warning);
+    }
+    if (suites.empty())
+        throw UsageError("--suite names no suite", "'moescope eval --list' lists them");
+    return suites;
+}
+
+nlohmann::json metricJson(const MetricRow& m) {
+    const auto optional = [](const std::optional<double>& v) {
+        return v ? nlohmann::json(*v) : nlohmann::json(nullptr);
+    };
+    return {{"name", m.name},
+            {"group", m.group},
+            {"value", m.value},
+            {"low", optional(m.low)},
+            {"high", optional(m.high)},
+            {"standard_error", optional(m.standardError)},
+            {"chance", optional(m.chance)},
+            {"method", m.method},
+            {"n", m.n}};
+}
+
+void printResults(const std::vector<SuiteResult>& results, bool synthetic) {
+    if (synthetic)
+        std::cout << "SYNTHETIC model (seeded random weights): these scores mean nothing\n";
+    for (const SuiteResult& result : results) {
+        std::cout << '\n' << result.suite.title << ": " << result.scored << " items";
+        if (result.tooLong > 0)
+            std::cout << ", " << result.tooLong << " did not fit the context and are in no metric";
+        std::cout << "\n";
+        TextTable table({"metric", "group", "value", "95 % interval", "chance", "n", "method"});
+        for (const MetricRow& m : result.metrics) {
+            table.row({m.name, m.group, formatFixed(m.value, 4),
+                       m.low && m.high
+                           ? "[" + formatFixed(*m.low, 4) + ", " + formatFixed(*m.high, 4) + "]"
+                           : "",
+                       m.chance ? formatFixed(*m.chance, 4) : "", std::to_string(m.n), m.method});
+        }
+        std::cout << table.text();
+    }
+}
+
+}  // namespace
+
+int runEval(const Invocation& invocation) {
+    Options options("eval");
+    addOptions(options);
+    if (!options.parse(invocation)) return kDone;
+    if (options.isSet("list")) return listAll();
+    if (!options.has("model")) throw UsageError("'eval' needs a MODEL");
+    if (!options.has("suite"))
+        throw UsageError("'eval' needs --suite NAME", "'moescope eval --list' lists the suites");
+    if (!options.has("out")) throw UsageError("'eval' needs --out RUN");
+    const ReasoningEffort reasoning = parseReasoning(options.get<std::string>("reasoning"));
+    if (options.get<std::int64_t>("limit") < 0) throw UsageError("--limit takes 0 or more");
+    const ProgressStyle style = parseProgressStyle(options.get<std::string>("progress"));
+    std::vector<SuiteData> suites = loadSuites(options);
+
+    const std::filesystem::path out = options.get<std::string>("out");
+    const bool resume = options.isSet("resume");
+    std::optional<PriorRun> prior;
+    if (resume) prior = readPriorRun(out);
+
+    const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
+    const ModelSpec& spec = model->spec();
+    RunFacts facts;
+    facts.kind = "eval";
+    facts.command = invocation.commandLine;
+    facts.model = modelFacts(*model);
+    facts.settings = backendFacts(*model, options);
+    facts.settings.update({{"suites", options.get<std::string>("suite")},
+                           {"limit", options.get<std::int64_t>("limit")},
+                           {"seed", options.get<std::uint64_t>("seed")},
+                           {"chat", options.isSet("chat")},
+                           {"reasoning", options.get<std::string>("reasoning")},
+                           {"context", options.get<int>("context")}});
+    facts.synthetic = spec.synthetic;
+    if (spec.nExpert > 0)
+        facts.routing = RoutingOptions{spec.nExpert, spec.topK, spec.nLayer, false, false};
+    RunRecorder recorder(out, facts, resume ? RunWriter::Mode::Resume : RunWriter::Mode::Create,
+                         options.isSet("overwrite"));
+
+    std::vector<SuiteResult> results;
+    recorder.record([&] {
+        EngineModelOptions engine;
+        engine.maxContext = options.get<int>("context");
+        engine.reasoning = reasoning;
+        engine.extraIdentity = {{"numerics", options.get<std::string>("numerics")},
+                                {"backend", options.get<std::string>("backend")}};
+        engine.routing = recorder.routing();
+        if (options.isSet("trace")) engine.trace = recorder.trace();
+        EngineModel languageModel(*model, engine);
+        languageModel.setStop(invocation.stop);
+
+        EvalOptions eval;
+        eval.limit = options.get<std::int64_t>("limit");
+        eval.seed = options.get<std::uint64_t>("seed");
+        eval.chat = options.isSet("chat");
+        eval.stop = invocation.stop;
+        std::string current;
+        std::optional<Progress> progress;
+        eval.progress = [&](const EvalProgress& p) {
+            if (current != p.suite) {
+                current = p.suite;
+                progress.emplace(style, "eval " + current, "items");
+            }
+            progress->update(static_cast<std::uint64_t>(p.done),
+                             static_cast<std::uint64_t>(p.total));
+        };
+        results = evaluate(std::move(suites), languageModel, recorder.writer(), eval,
+                           prior ? &*prior : nullptr);
+    });
+
+    if (options.isSet("json")) {
+        nlohmann::json list = nlohmann::json::array();
+        for (const SuiteResult& result : results) {
+            nlohmann::json metrics = nlohmann::json::array();
+            for (const MetricRow& m : result.metrics) metrics.push_back(metricJson(m));
+            list.push_back({{"suite", result.suite.name},
+                            {"items", result.scored},
+                            {"resumed", result.resumed},
+                            {"too_long", result.tooLong},
+                            {"tokens", result.tokens},
+                            {"metrics", std::move(metrics)}});
+        }
+        printJson(
+            "eval",
+            {{"run", out.string()}, {"synthetic", spec.synthetic}, {"suites", std::move(list)}});
+    } else {
+        printResults(results, spec.synthetic);
+    }
+    return kDone;
+}
+
+}  // namespace moescope::cli

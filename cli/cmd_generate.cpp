@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// moescope generate: continues a text or answers a message, streaming to stdout.
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+
+#include "cli/command.h"
+#include "cli/console.h"
+#include "cli/model_options.h"
+#include "cli/output.h"
+#include "cli/prompting.h"
+#include "engine/core/error.h"
+#include "engine/core/file.h"
+
+namespace moescope::cli {
+namespace {
+
+void addOptions(Options& options) {
+    options.positional("model", 1, "a file, folder or name");
+    options.add("prompt,p", po::value<std::string>()->value_name("TEXT"), "continue this text");
+    options.add("chat", po::value<std::string>()->value_name("TEXT"),
+                "answer this message, through the model's chat template");
+    options.add("system", po::value<std::string>()->default_value("")->value_name("TEXT"),
+                "instructions before the message");
+    options.add("reasoning",
+                po::value<std::string>()->default_value("medium")->value_name("EFFORT"),
+                "low, medium, high (harmony models)");
+    options.flag("show-reasoning", "print the analysis channel too, on stderr");
+    options.add("context", po::value<int>()->value_name("N"),
+                "tokens of context; default: what is needed");
+    options.flag("json", "print one JSON document when done");
+    options.add("progress", po::value<std::string>()->default_value("auto")->value_name("STYLE"),
+                "auto, json, off");
+    addSamplingOptions(options, 256);
+    addModelOptions(options);
+}
+
+/// Prints content as it arrives: final text on stdout, other channels on stderr when asked.
+class Streamer {
+public:
+    Streamer(const Tokenizer& tokenizer, const Prompt& prompt, bool print, bool showReasoning)
+        : tokenizer_(tokenizer),
+          parser_(prompt.chat ? prompt.chat->newParser(prompt.chatOptions) : nullptr),
+          stopTokens_(prompt.stopTokens),
+          print_(print),
+          showReasoning_(showReasoning) {}
+
+    bool feed(TokenId token) {
+        if (parser_ == nullptr) {
+            const bool stop =
+                std::find(stopTokens_.begin(), stopTokens_.end(), token) != stopTokens_.end();
+            if (!stop) write(tokenizer_.bytes(token), stdout);
+            return true;
+        }
+        const std::string piece = parser_->feed(token);
+        const bool visible = parser_->channel().empty() || parser_->channel() == "final";
+        if (visible)
+            write(piece, stdout);
+        else if (showReasoning_)
+            write(piece, stderr);
+        return !parser_->finished();
+    }
+
+    std::vector<ChatMessage> finish() {
+        return parser_ == nullptr ? std::vector<ChatMessage>{} : parser_->finish();
+    }
+    const std::string& text() const { return text_; }
+
+private:
+    void write(std::string_view bytes, std::FILE* to) {
+        if (to == stdout) text_ += bytes;
+        if (!print_ && to == stdout) return;
+        std::fwrite(bytes.data(), 1, bytes.size(), to);
+        if (std::fflush(to) != 0 && to == stdout) {
+            throw Error("standard output: cannot write the answer (disk full or pipe closed?)");
+        }
+    }
+
+    const Tokenizer& tokenizer_;
+    std::unique_ptr<ReplyParser> parser_;
+    std::vector<TokenId> stopTokens_;
+    bool print_, showReasoning_;
+    std::string text_;
+};
+
+nlohmann::json messagesJson(const std::vector<ChatMessage>& messages) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const ChatMessage& m : messages) {
+        list.push_back(
+            {{"channel", m.channel}, {"recipient", m.recipient}, {"content", m.content}});
+    }
+    return list;
+}
+
+}  // namespace
+
+int runGenerate(const Invocation& invocation) {
+    Options options("generate");
+    addOptions(options);
+    if (!options.parse(invocation)) return kDone;
+    if (options.has("prompt") == options.has("chat"))
+        throw UsageError("'generate' needs either --prompt or --chat");
+    const ReasoningEffort reasoning = parseReasoning(options.get<std::string>("reasoning"));
+    GenerateOptions generation;
+    generation.sampling = samplingOptions(options);
+    generation.maxTokens = options.get<int>("tokens");
+    if (generation.maxTokens <= 0) throw UsageError("-n takes a positive number of tokens");
+    Sampler check(generation.sampling);  // refuses nonsense before a model is loaded
+    parseProgressStyle(options.get<std::string>("progress"));
+
+    const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
+    const Tokenizer& tokenizer = model->tokenizer();
+    const Prompt prompt = options.has("chat")
+                              ? chatPrompt(tokenizer, options.get<std::string>("chat"),
+                                           options.get<std::string>("system"), reasoning)
+                              : plainPrompt(tokenizer, options.get<std::string>("prompt"));
+    generation.stopTokens = prompt.stopTokens;
+    Session session(
+        *model, contextFor(*model, options,
+                           static_cast<std::int64_t>(prompt.tokens.size()) + generation.maxTokens));
+    session.setStop(invocation.stop);
+    session.beginSequence(0);
+
+    const bool json = options.isSet("json");
+    Streamer streamer(tokenizer, prompt, !json, options.isSet("show-reasoning"));
+    const Generation result = generate(session, prompt.tokens, generation,
+                                       [&](TokenId token) { return streamer.feed(token); });
+    const std::vector<ChatMessage> messages = streamer.finish();
+
+    if (json) {
+        printJson("generate", {{"model", modelFacts(*model)},
+                               {"settings", backendFacts(*model, options)},
+                               {"text", toValidUtf8(streamer.text())},
+                               {"messages", messagesJson(messages)},
+                               {"tokens", result.tokens},
+                               {"prompt_tokens", result.promptTokens},
+                               {"finish_reason", std::string(finishReasonName(result.reason))},
+                               {"time_to_first_token_ns", result.firstTokenNs},
+                               {"prefill_tokens_per_second", result.prefillTokensPerSecond()},
+                               {"decode_tokens_per_second", result.decodeTokensPerSecond()},
+                               {"logits_hash", hashText(result.logitsHash)}});
+    } else {
+        std::cout << '\n';
+        note(std::to_string(result.promptTokens) + " prompt tokens at " +
+             formatFixed(result.prefillTokensPerSecond(), 1) + " tok/s, " +
+             std::to_string(result.tokens.size()) + " generated at " +
+             formatFixed(result.decodeTokensPerSecond(), 2) + " tok/s, ended by " +
+             std::string(finishReasonName(result.reason)) + ", logits hash " +
+             hashText(result.logitsHash));
+    }
+    if (result.reason == FinishReason::Interrupted)
+        throw Interrupted("interrupted", "the text so far is above");
+    return kDone;
+}
+
+}  // namespace moescope::cli

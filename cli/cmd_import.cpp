@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// moescope import and export: other tools' recordings in, a timeline for the Perfetto UI out.
+#include <iostream>
+
+#include "cli/command.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "engine/core/error.h"
+#include "profiler/analysis/run_summary.h"
+#include "profiler/export/chrome_trace.h"
+#include "profiler/import/importers.h"
+
+namespace moescope::cli {
+
+int runImport(const Invocation& invocation) {
+    Options options("import");
+    options.positional("kind", 1, "what the files are (listed below)");
+    options.positional("file", -1, "one or more files");
+    options.add("out,o", po::value<std::string>()->value_name("RUN"), "run file to write");
+    options.flag("overwrite", "replace an existing run file");
+    options.flag("json", "print one JSON document");
+    std::string kinds = "Kinds:\n";
+    for (const Importer& importer : importers()) {
+        kinds +=
+            "  " + std::string(importer.kind) + ": " + std::string(importer.description) + '\n';
+    }
+    options.epilog(kinds);
+    if (!options.parse(invocation)) return kDone;
+    if (!options.has("out")) throw UsageError("'import' needs --out RUN");
+
+    ImportRequest request;
+    request.kind = options.get<std::vector<std::string>>("kind").front();
+    for (const std::string& file : options.get<std::vector<std::string>>("file"))
+        request.files.emplace_back(file);
+    request.out = options.get<std::string>("out");
+    request.command = invocation.commandLine;
+    request.overwrite = options.isSet("overwrite");
+    request.stop = invocation.stop;
+    importFiles(request);
+
+    const RunSummary run = summarize(RunReader(request.out));
+    std::int64_t tokens = 0;
+    for (const SequenceRow& sequence : run.sequences)
+        tokens += sequence.promptTokens + sequence.generatedTokens;
+    if (options.isSet("json")) {
+        printJson("import", {{"run", request.out.string()},
+                             {"sequences", run.sequences.size()},
+                             {"tokens", tokens},
+                             {"layers", run.routing.size()},
+                             {"experts", run.experts},
+                             {"top_k", run.topK}});
+    } else {
+        std::cout << request.out.string() << ": " << run.sequences.size() << " sequences, "
+                  << tokens << " tokens, " << run.routing.size() << " layers x " << run.experts
+                  << " experts, top-" << run.topK << '\n';
+    }
+    return kDone;
+}
+
+int runExport(const Invocation& invocation) {
+    Options options("export");
+    options.positional("run", 1, "a run file with timed operations");
+    options.add("out,o", po::value<std::string>()->value_name("TRACE.json"),
+                "Chrome trace JSON to write");
+    if (!options.parse(invocation)) return kDone;
+    if (!options.has("out")) throw UsageError("'export' needs --out TRACE.json");
+    const RunReader run(options.get<std::vector<std::string>>("run").front());
+    if (run.operationCount() == 0)
+        throw Error(run.path().string() + ": holds no timed operations",
+                    "'moescope profile' records them");
+    writeChromeTrace(run, options.get<std::string>("out"));
+    std::cout << options.get<std::string>("out")
+              << ": open it at https://ui.perfetto.dev or in chrome://tracing\n";
+    return kDone;
+}
+
+}  // namespace moescope::cli

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+// moescope inspect: what a checkpoint holds and what running it will need. Reads no weights.
+#include <algorithm>
+#include <iostream>
+#include <map>
+
+#include "cli/command.h"
+#include "cli/console.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "engine/core/error.h"
+#include "engine/core/file.h"
+#include "engine/formats/checkpoint.h"
+#include "engine/model/memory_plan.h"
+#include "engine/model/spec.h"
+#include "engine/run/model_names.h"
+
+namespace moescope::cli {
+namespace {
+
+struct TypeTotal {
+    std::int64_t tensors = 0;
+    std::int64_t elements = 0;
+    std::uint64_t bytes = 0;
+};
+
+std::uint64_t storedBytes(const TensorView& t) {
+    const DTypeInfo& info = dtypeInfo(t.type);
+    return static_cast<std::uint64_t>(t.elements()) /
+           static_cast<std::uint64_t>(info.blockWeights) *
+           static_cast<std::uint64_t>(info.blockBytes);
+}
+
+std::map<std::string, TypeTotal> totalsByType(const Checkpoint& checkpoint) {
+    std::map<std::string, TypeTotal> totals;
+    for (const TensorView& t : checkpoint.tensors()) {
+        TypeTotal& total = totals[std::string(dtypeInfo(t.type).name)];
+        ++total.tensors;
+        total.elements += t.elements();
+        total.bytes += storedBytes(t);
+    }
+    return totals;
+}
+
+std::string shapeText(const TensorView& t) {
+    std::string out;
+    for (int i = 0; i < t.rank; ++i)
+        out += (i > 0 ? " x " : "") + std::to_string(t.shape[static_cast<std::size_t>(i)]);
+    return out;
+}
+
+nlohmann::json tensorList(const Checkpoint& checkpoint) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const TensorView& t : checkpoint.tensors()) {
+        nlohmann::json shape = nlohmann::json::array();
+        for (int i = 0; i < t.rank; ++i) shape.push_back(t.shape[static_cast<std::size_t>(i)]);
+        list.push_back({{"name", t.name},
+                        {"type", std::string(dtypeInfo(t.type).name)},
+                        {"shape", shape},
+                        {"bytes", storedBytes(t)}});
+    }
+    return list;
+}
+
+std::string windowsText(const ModelSpec& spec) {
+    const auto windowed = std::count_if(spec.layers.begin(), spec.layers.end(),
+                                        [](const LayerSpec& l) { return l.window > 0; });
+    if (windowed == 0) return "full on every layer";
+    const auto first = std::find_if(spec.layers.begin(), spec.layers.end(),
+                                    [](const LayerSpec& l) { return l.window > 0; });
+    return "sliding window of " + std::to_string(first->window) + " on " +
+           std::to_string(windowed) + " of " + std::to_string(spec.nLayer) +
+           " layers, full on the rest";
+}
+
+nlohmann::json describe(const Checkpoint& checkpoint, const BoundModel& bound,
+                        const MemoryPlan& plan) {
+    const ModelSpec& s = bound.spec;
+    const ParameterCount count = countParameters(s, bound.weights);
+    nlohmann::json types = nlohmann::json::object();
+    for (const auto& [name, total] : totalsByType(checkpoint)) {
+        types[name] = {
+            {"tensors", total.tensors}, {"elements", total.elements}, {"bytes", total.bytes}};
+    }
+    return {{"path", checkpoint.path().string()},
+            {"identity", checkpoint.identity()},
+            {"name", s.name},
+            {"architecture", s.architecture},
+            {"synthetic", s.synthetic},
+            {"file_bytes", checkpoint.fileBytes()},
+            {"parameters",
+             {{"total", count.total},
+              {"active", count.active},
+              {"attention", count.attention},
+              {"mlp", count.mlp},
+              {"embedding", count.embedding}}},
+            {"layers", s.nLayer},
+            {"d_model", s.dModel},
+            {"heads", s.nHead},
+            {"kv_heads", s.nKvHead},
+            {"head_dim", s.headDim},
+            {"vocab", s.vocab},
+            {"experts", s.nExpert},
+            {"top_k", s.topK},
+            {"ffn", s.layers.empty() ? 0 : s.layers.front().ffn},
+            {"context_length", s.contextLength},
+            {"types", std::move(types)},
+            {"memory",
+             {{"weights", plan.weights},
+              {"kv_cache", plan.kvCache},
+              {"activations", plan.activations},
+              {"total", plan.total()},
+              {"available", plan.available},
+              {"context", plan.context}}}};
+}
+
+}  // namespace
+
+int runInspect(const Invocation& invocation) {
+    Options options("inspect");
+    options.positional("model", 1, "a file, folder or name");
+    options.add("context", po::value<int>()->default_value(4096)->value_name("N"),
+                "tokens of context to plan memory for");
+    options.flag("tensors", "list every tensor");
+    options.flag("json", "print one JSON document");
+    if (!options.parse(invocation)) return kDone;
+
+    const auto checkpoint =
+        openCheckpoint(resolveModel(options.get<std::vector<std::string>>("model").front()));
+    const BoundModel bound = bindModel(*checkpoint);
+    const int context = options.get<int>("context");
+    if (context <= 0) throw UsageError("--context takes a positive number of tokens");
+    const MemoryPlan plan = planMemory(bound.spec, *checkpoint, context);
+    nlohmann::json facts = describe(*checkpoint, bound, plan);
+    if (options.isSet("json")) {
+        if (options.isSet("tensors")) facts["tensors"] = tensorList(*checkpoint);
+        printJson("inspect", std::move(facts));
+        return kDone;
+    }
+
+    const ModelSpec& s = bound.spec;
+    const ParameterCount count = countParameters(s, bound.weights);
+    std::cout << toValidUtf8(s.name) << (s.synthetic ? "  SYNTHETIC: seeded random weights" : "")
+              << "\n\n";
+    TextTable head({"", ""});
+    head.row({"file", checkpoint->path().string() + ", " +
+                          formatBytes(static_cast<double>(checkpoint->fileBytes()))});
+    head.row(
+        {"architecture", s.architecture + ", identity " + checkpoint->identity().substr(0, 16)});
+    head.row({"parameters", formatCount(static_cast<double>(count.total)) + " total, " +
+                                formatCount(static_cast<double>(count.active)) +
+                                " active per token"});
+    head.row({"", formatCount(static_cast<double>(count.mlp)) + " feed-forward, " +
+                      formatCount(static_cast<double>(count.attention)) + " attention, " +
+                      formatCount(static_cast<double>(count.embedding)) + " embedding and head"});
+    head.row({"layers", std::to_string(s.nLayer) + " of width " + std::to_string(s.dModel)});
+    head.row({"attention", std::to_string(s.nHead) + " query heads, " + std::to_string(s.nKvHead) +
+                               " key/value heads of " + std::to_string(s.headDim) +
+                               (s.sinks ? ", sinks; " : "; ") + windowsText(s)});
+    if (s.nExpert > 0) {
+        head.row({"experts", std::to_string(s.nExpert) + " a layer of width " +
+                                 std::to_string(s.layers.front().ffn) + ", top-" +
+                                 std::to_string(s.topK)});
+    } else if (!s.layers.empty()) {
+        head.row({"feed-forward", "dense, width " + std::to_string(s.layers.front().ffn)});
+    }
+    head.row({"vocabulary", std::to_string(s.vocab) + " tokens"});
+    head.row({"context", std::to_string(s.contextLength) + " tokens at most"});
+    head.row({"memory", formatBytes(static_cast<double>(plan.weights)) + " weights + " +
+                            formatBytes(static_cast<double>(plan.kvCache)) + " KV cache for " +
+                            std::to_string(plan.context) + " tokens + " +
+                            formatBytes(static_cast<double>(plan.activations)) +
+                            " activations = " + formatBytes(static_cast<double>(plan.total()))});
+    head.row({"", formatBytes(static_cast<double>(plan.available)) + " are available here: " +
+                      (plan.total() <= plan.available ? "fits" : "does NOT fit")});
+    std::cout << head.text() << '\n';
+
+    TextTable types({"type", "tensors", "weights", "bytes"});
+    for (const auto& [name, total] : totalsByType(*checkpoint)) {
+        types.row({name, std::to_string(total.tensors),
+                   formatCount(static_cast<double>(total.elements)),
+                   formatBytes(static_cast<double>(total.bytes))});
+    }
+    std::cout << types.text();
+    if (options.isSet("tensors")) {
+        TextTable table({"tensor", "type", "shape", "bytes"});
+        for (const TensorView& t : checkpoint->tensors()) {
+            table.row({toValidUtf8(t.name), std::string(dtypeInfo(t.type).name), shapeText(t),
+                       std::to_string(storedBytes(t))});
+        }
+        std::cout << '\n' << table.text();
+    }
+    return kDone;
+}
+
+}  // namespace moescope::cli

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+// moescope profile: runs prompts with every operation timed and every routing decision recorded.
+#include <iostream>
+#include <optional>
+
+#include "cli/command.h"
+#include "cli/console.h"
+#include "cli/json_lines.h"
+#include "cli/model_options.h"
+#include "cli/output.h"
+#include "cli/prompting.h"
+#include "engine/core/error.h"
+#include "engine/core/file.h"
+#include "profiler/analysis/run_summary.h"
+#include "profiler/record/run_recorder.h"
+#include "reports/report.h"
+
+namespace moescope::cli {
+namespace {
+
+struct Job {
+    std::string label, group;
+    Prompt prompt;
+};
+
+void addOptions(Options& options) {
+    options.positional("model", 1, "a file, folder or name");
+    options.add("prompt,p", po::value<std::string>()->value_name("TEXT"), "continue this text");
+    options.add("chat", po::value<std::string>()->value_name("TEXT"),
+                "answer this message, through the model's chat template");
+    options.add("workload,w", po::value<std::string>()->value_name("F.jsonl"),
+                "one {\"id\", \"text\" or \"chat\" or \"tokens\", optional \"group\"} a line");
+    options.add("system", po::value<std::string>()->default_value("")->value_name("TEXT"),
+                "instructions before chat messages");
+    options.add("reasoning",
+                po::value<std::string>()->default_value("medium")->value_name("EFFORT"),
+                "low, medium, high (harmony models)");
+    options.flag("routing-tokens",
+                 "keep the experts and gate weights of every token, not only counts");
+    options.add("context", po::value<int>()->value_name("N"),
+                "tokens of context; default: what is needed");
+    options.add("out,o", po::value<std::string>()->value_name("RUN"), "run file to write");
+    options.flag("overwrite", "replace an existing run file");
+    options.flag("ignore-stop", "go on past end-of-text tokens, so that runs are of equal length");
+    options.flag("json", "print one JSON document");
+    options.add("progress", po::value<std::string>()->default_value("auto")->value_name("STYLE"),
+                "auto, json, off");
+    addSamplingOptions(options, 64);
+    addModelOptions(options);
+}
+
+std::vector<Job> readJobs(const Options& options, const Tokenizer* tokenizer) {
+    const ReasoningEffort reasoning = parseReasoning(options.get<std::string>("reasoning"));
+    const auto system = options.get<std::string>("system");
+    const auto needed = [&]() -> const Tokenizer& {
+        if (tokenizer == nullptr)
+            throw Error("the checkpoint carries no tokenizer",
+                        "give \"tokens\" in a workload file");
+        return *tokenizer;
+    };
+    std::vector<Job> jobs;
+    if (options.has("prompt"))
+        jobs.push_back({"prompt", "", plainPrompt(needed(), options.get<std::string>("prompt"))});
+    if (options.has("chat"))
+        jobs.push_back({"chat", "",
+                        chatPrompt(needed(), options.get<std::string>("chat"), system, reasoning)});
+    if (options.has("workload")) {
+        readJsonLines(options.get<std::string>("workload"), [&](const nlohmann::json& line,
+                                                                std::size_t number) {
+            Job job;
+            job.label = idField(line, number);
+            if (line.contains("group")) job.group = textField(line, "group", number);
+            if (line.contains("chat"))
+                job.prompt =
+                    chatPrompt(needed(), textField(line, "chat", number), system, reasoning);
+            else if (line.contains("tokens"))
+                job.prompt.tokens = tokensField(line, "tokens", number);
+            else
+                job.prompt = plainPrompt(needed(), textField(line, "text", number));
+            if (job.prompt.tokens.empty())
+                throw Error("line " + std::to_string(number) + ": the prompt is empty");
+            jobs.push_back(std::move(job));
+        });
+    }
+    if (jobs.empty()) throw UsageError("'profile' has nothing to run: the workload is empty");
+    return jobs;
+}
+
+/// Rows of one finished sequence: its label and the text of its tokens.
+std::vector<AnyRow> sequenceRows(std::int64_t id, const Job& job, const Generation& result,
+                                 const Tokenizer* tokenizer) {
+    std::vector<AnyRow> rows;
+    SequenceRow sequence;
+    sequence.id = id;
+    sequence.label = job.label;
+    sequence.group = job.group;
+    sequence.promptTokens = static_cast<std::int64_t>(job.prompt.tokens.size());
+    sequence.generatedTokens = static_cast<std::int64_t>(result.tokens.size());
+    rows.emplace_back(std::move(sequence));
+    std::int64_t position = 0;
+    const auto add = [&](TokenId token, bool prompt) {
+        TokenRow row;
+        row.sequence = id;
+        row.position = position++;
+        row.token = token;
+        row.prompt = prompt;
+        if (tokenizer != nullptr) row.text = std::string(tokenizer->bytes(token));
+        rows.emplace_back(std::move(row));
+    };
+    for (const TokenId token : job.prompt.tokens) add(token, true);
+    for (const TokenId token : result.tokens) add(token, false);
+    return rows;
+}
+
+void addMemory(RunWriter& writer, const Model& model, const Session& session) {
+    writer.add(MemoryRow{"weights", static_cast<std::int64_t>(model.checkpoint().fileBytes())});
+    writer.add(MemoryRow{"session_state", static_cast<std::int64_t>(model.backend().stateBytes(
+                                              session.maxContext(), Session::kDefaultBatch))});
+}
+
+}  // namespace
+
+int runProfile(const Invocation& invocation) {
+    Options options("profile");
+    addOptions(options);
+    if (!options.parse(invocation)) return kDone;
+    if (options.has("prompt") + options.has("chat") + options.has("workload") != 1) {
+        throw UsageError("'profile' needs one of --prompt, --chat and --workload");
+    }
+    if (!options.has("out")) throw UsageError("'profile' needs --out RUN");
+    const ProgressStyle style = parseProgressStyle(options.get<std::string>("progress"));
+    GenerateOptions generation;
+    generation.sampling = samplingOptions(options);
+    generation.maxTokens = options.get<int>("tokens");
+    if (generation.maxTokens <= 0) throw UsageError("-n takes a positive number of tokens");
+    Sampler check(generation.sampling);  // refuses nonsense before a model is loaded
+
+    const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
+    const ModelSpec& spec = model->spec();
+    const Tokenizer* tokenizer = model->hasTokenizer() ? &model->tokenizer() : nullptr;
+    const std::vector<Job> jobs = readJobs(options, tokenizer);
+    std::int64_t longest = 0;
+    for (const Job& job : jobs)
+        longest = std::max(
+            longest, static_cast<std::int64_t>(job.prompt.tokens.size()) + generation.maxTokens);
+    const int context = contextFor(*model, options, longest);
+
+    RunFacts facts;
+    facts.kind = "profile";
+    facts.command = invocation.commandLine;
+    facts.model = modelFacts(*model);
+    facts.settings = backendFacts(*model, options);
+    facts.settings.update({{"context", context},
+                           {"max_tokens", generation.maxTokens},
+                           {"temperature", generation.sampling.temperature},
+                           {"top_k", generation.sampling.topK},
+                           {"top_p", generation.sampling.topP},
+                           {"min_p", generation.sampling.minP},
+                           {"seed", generation.sampling.seed},
+                           {"sequences", jobs.size()}});
+    facts.synthetic = spec.synthetic;
+    if (spec.nExpert > 0) {
+        const bool perToken = options.isSet("routing-tokens");
+        facts.routing = RoutingOptions{spec.nExpert, spec.topK, spec.nLayer, perToken, perToken};
+    }
+    facts.bandwidthThreads = model->backend().threads();
+    const std::filesystem::path out = options.get<std::string>("out");
+    RunRecorder recorder(out, facts, RunWriter::Mode::Create, options.isSet("overwrite"));
+
+    recorder.record([&] {
+        Session session(*model, context);
+        session.setStop(invocation.stop);
+        session.setTrace(recorder.trace());
+        session.setRouting(recorder.routing());
+        addMemory(recorder.writer(), *model, session);
+        Progress progress(style, "profile", "tokens");
+        const std::uint64_t total = static_cast<std::uint64_t>(jobs.size()) *
+                                    static_cast<std::uint64_t>(generation.maxTokens);
+        std::uint64_t done = 0;
+        std::uint64_t hash = 0;
+        for (std::size_t i = 0; i < jobs.size(); ++i) {
+            const auto id = static_cast<std::int64_t>(i);
+            session.beginSequence(id);
+            generation.stopTokens =
+                options.isSet("ignore-stop") ? std::vector<TokenId>{} : jobs[i].prompt.stopTokens;
+            const std::uint64_t before = done;
+            const Generation result =
+                generate(session, jobs[i].prompt.tokens, generation, [&](TokenId) {
+                    progress.update(++done, total, jobs[i].label);
+                    return true;
+                });
+            done = before + static_cast<std::uint64_t>(generation.maxTokens);
+            hash = hash * 0x100000001b3ULL ^ result.logitsHash;
+            recorder.writer().add(sequenceRows(id, jobs[i], result, tokenizer));
+            if (result.reason == FinishReason::Interrupted)
+                throw Interrupted("interrupted after " + std::to_string(i) + " whole sequences");
+        }
+        progress.update(total, total);
+        recorder.writer().setMeta("logits_hash", hashText(hash));
+    });
+
+    const RunSummary summary = summarize(RunReader(out));
+    if (options.isSet("json")) {
+        printJson("profile",
+                  {{"run", out.string()},
+                   {"synthetic", spec.synthetic},
+                   {"prefill_tokens_per_second", summary.prefill.tokensPerSecond},
+                   {"decode_tokens_per_second", summary.decode.tokensPerSecond},
+                   {"ttft_ns", summary.ttftNs},
+                   {"operation_share",
+                    {{"prefill", summary.prefill.operationShare},
+                     {"decode", summary.decode.operationShare}}},
+                   {"logits_hash",
+                    summary.meta.count("logits_hash") > 0 ? summary.meta.at("logits_hash") : ""}});
+    } else {
+        for (const std::string& line : summaryLines(summary)) std::cout << line << '\n';
+        std::cout << "run file: " << out.string() << '\n';
+    }
+    return kDone;
+}
+
+}  // namespace moescope::cli

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// moescope score: log-probabilities of texts, token lists and continuations, one JSON line each.
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+
+#include "cli/command.h"
+#include "cli/console.h"
+#include "cli/json_lines.h"
+#include "cli/model_options.h"
+#include "cli/output.h"
+#include "engine/core/error.h"
+#include "engine/core/file.h"
+#include "engine/run/score.h"
+
+namespace moescope::cli {
+namespace {
+
+struct Item {
+    std::string id;
+    std::vector<TokenId> tokens;  ///< prefix and continuation
+    std::size_t scoredFrom = 1;   ///< first scored token
+};
+
+/// The tokens of one input line. A continuation is encoded together with its text and split behind
+/// as many tokens as the text alone has, as lm-evaluation-harness does.
+Item parseItem(const Model& model, const nlohmann::json& line, std::size_t number) {
+    Item item;
+    item.id = idField(line, number);
+    if (line.contains("tokens")) {
+        if (line.contains("text"))
+            throw Error("line " + std::to_string(number) +
+                        ": give \"text\" or \"tokens\", not both");
+        item.tokens = tokensField(line, "tokens", number);
+        if (line.contains("continuation")) {
+            item.scoredFrom = item.tokens.size();
+            const std::vector<TokenId> rest = model.tokenizer().encode(
+                textField(line, "continuation", number), SpecialTokens::AsText);
+            item.tokens.insert(item.tokens.end(), rest.begin(), rest.end());
+        }
+    } else {
+        const Tokenizer& tokenizer = model.tokenizer();
+        const std::string text = textField(line, "text", number);
+        if (tokenizer.addBos() && tokenizer.bos()) item.tokens.push_back(*tokenizer.bos());
+        const std::size_t lead = item.tokens.size();
+        const std::string continuation =
+            line.contains("continuation") ? textField(line, "continuation", number) : "";
+        const std::vector<TokenId> whole =
+            tokenizer.encode(text + continuation, SpecialTokens::AsText);
+        item.tokens.insert(item.tokens.end(), whole.begin(), whole.end());
+        if (!continuation.empty()) {
+            item.scoredFrom = std::max<std::size_t>(
+                1, lead + tokenizer.encode(text, SpecialTokens::AsText).size());
+        }
+    }
+    if (item.tokens.empty())
+        throw Error("line " + std::to_string(number) + ": there is nothing to score");
+    if (item.scoredFrom == 0 || item.scoredFrom > item.tokens.size()) {
+        throw Error("line " + std::to_string(number) +
+                    ": there is nothing before the continuation to predict it from");
+    }
+    return item;
+}
+
+/// The first token has nothing before it: its log-probability is null.
+nlohmann::json scoreItem(Session& session, const Item& item) {
+    session.beginSequence(0);
+    nlohmann::json logprobs = nlohmann::json::array({nullptr});
+    nlohmann::json likeliest = nlohmann::json::array({nullptr});
+    const Score score =
+        scoreTokens(session, item.tokens, [&](std::size_t, std::span<const float> logits) {
+            likeliest.push_back(std::max_element(logits.begin(), logits.end()) - logits.begin());
+        });
+    nlohmann::json out{{"id", item.id}, {"tokens", item.tokens}};
+    double sum = 0;
+    bool allGreedy = true;
+    for (std::size_t i = 1; i < item.tokens.size(); ++i) {
+        const TokenScore& t = score.tokens[i - 1];
+        logprobs.push_back(t.logProbability);
+        if (i < item.scoredFrom) continue;
+        sum += t.logProbability;
+        allGreedy = allGreedy && t.greedy;
+    }
+    const std::size_t scored = item.tokens.size() - item.scoredFrom;
+    out["logprobs"] = std::move(logprobs);
+    out["likeliest"] = std::move(likeliest);
+    out["scored_tokens"] = scored;
+    out["sum"] = sum;
+    out["greedy"] = allGreedy;
+    out["perplexity"] = scored > 0 ? nlohmann::json(std::exp(-sum / static_cast<double>(scored)))
+                                   : nlohmann::json(nullptr);
+    out["logits_hash"] = hashText(score.logitsHash);
+    return out;
+}
+
+}  // namespace
+
+int runScore(const Invocation& invocation) {
+    Options options("score");
+    options.positional("model", 1, "a file, folder or name");
+    options.add("input", po::value<std::string>()->value_name("F.jsonl"),
+                "one {\"id\", \"text\" or \"tokens\", optional \"continuation\"} a line");
+    options.add("output", po::value<std::string>()->value_name("F.jsonl"),
+                "one result a line, in the same order");
+    options.flag("json", "print the totals as one JSON document");
+    options.add("progress", po::value<std::string>()->default_value("auto")->value_name("STYLE"),
+                "auto, json, off");
+    addModelOptions(options);
+    if (!options.parse(invocation)) return kDone;
+    if (!options.has("input") || !options.has("output"))
+        throw UsageError("'score' needs --input and --output");
+    const ProgressStyle style = parseProgressStyle(options.get<std::string>("progress"));
+
+    const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
+    std::vector<Item> items;
+    std::size_t longest = 1;
+    readJsonLines(options.get<std::string>("input"),
+                  [&](const nlohmann::json& line, std::size_t number) {
+                      items.push_back(parseItem(*model, line, number));
+                      longest = std::max(longest, items.back().tokens.size());
+                  });
+    Session session(*model, contextFor(*model, options, static_cast<std::int64_t>(longest)));
+    session.setStop(invocation.stop);
+
+    const std::string path = options.get<std::string>("output");
+    std::ofstream output(path, std::ios::binary | std::ios::trunc);
+    if (!output) throw Error(path + ": cannot write");
+    double sum = 0;
+    std::size_t scored = 0;
+    Progress progress(style, "score", "items");
+    for (std::size_t i = 0; i < items.size(); ++i) {
+        const nlohmann::json result = scoreItem(session, items[i]);
+        sum += result["sum"].get<double>();
+        scored += result["scored_tokens"].get<std::size_t>();
+        output << dumpJson(result) << '\n' << std::flush;
+        if (!output)
+            throw Error(path + ": cannot write (disk full?); " + std::to_string(i) +
+                        " items are complete");
+        progress.update(i + 1, items.size());
+    }
+    progress.finish();
+    const double mean = scored > 0 ? sum / static_cast<double>(scored) : std::nan("");
+    if (options.isSet("json")) {
+        printJson("score", {{"items", items.size()},
+                            {"scored_tokens", scored},
+                            {"sum", sum},
+                            {"mean", mean},
+                            {"perplexity", std::exp(-mean)}});
+    } else {
+        note(std::to_string(items.size()) + " items, " + std::to_string(scored) +
+             " tokens, mean log-probability " + formatFixed(mean, 5) + " nats, perplexity " +
+             formatFixed(std::exp(-mean), 3));
+    }
+    return kDone;
+}
+
+}  // namespace moescope::cli

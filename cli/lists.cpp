@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/lists.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "engine/core/error.h"
+
+namespace moescope::cli {
+
+std::vector<std::string> splitList(const std::string& text) {
+    std::vector<std::string> out;
+    for (std::size_t start = 0; start <= text.size();) {
+        const std::size_t end = std::min(text.find(',', start), text.size());
+        if (end > start) out.push_back(text.substr(start, end - start));
+        start = end + 1;
+    }
+    return out;
+}
+
+std::vector<int> parseIntList(const std::string& text, const std::string& option) {
+    std::vector<int> out;
+    const char* at = text.data();
+    const char* const end = at + text.size();
+    while (at <= end) {
+        int value = 0;
+        const auto [next, error] = std::from_chars(at, end, value);
+        if (error != std::errc{} || value <= 0 || (next != end && *next != ',')) {
+            throw UsageError(option + " takes positive whole numbers separated by commas, not '" +
+                             text + "'");
+        }
+        out.push_back(value);
+        if (next == end) break;
+        at = next + 1;
+    }
+    return out;
+}
+
+}  // namespace moescope::cli

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Comma-separated lists on the command line.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace moescope::cli {
+
+/// "a,b" -> {"a", "b"}; empty parts are dropped.
+std::vector<std::string> splitList(const std::string& text);
+
+/// "1,2,4": positive integers; UsageError names the option.
+std::vector<int> parseIntList(const std::string& text, const std::string& option);
+
+}  // namespace moescope::cli

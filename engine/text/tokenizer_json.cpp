@@ -243,9 +243,7 @@ void readGenerationConfig(const std::filesystem::path& path, TokenizerData& data
         add(eos);
 }
 
-}  // namespace
-
-std::unique_ptr<Tokenizer> tokenizerFromJson(const std::filesystem::path& tokenizerJson) {
+std::unique_ptr<Tokenizer> load(const std::filesystem::path& tokenizerJson) {
     TokenizerData data;
     data.origin = tokenizerJson.string();
     {
@@ -260,6 +258,16 @@ std::unique_ptr<Tokenizer> tokenizerFromJson(const std::filesystem::path& tokeni
     if (const auto path = folder / "generation_config.json"; std::filesystem::exists(path))
         readGenerationConfig(path, data);
     return makeTokenizer(std::move(data));
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> tokenizerFromJson(const std::filesystem::path& tokenizerJson) {
+    try {
+        return load(tokenizerJson);
+    } catch (const json::exception& e) {  // a number out of range, a member of another type
+        throw Error(tokenizerJson.string() + ": " + toValidUtf8(e.what()));
+    }
 }
 
 }  // namespace moescope

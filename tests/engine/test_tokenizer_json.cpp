@@ -117,6 +117,8 @@ TEST_CASE("what a tokenizer json asks for and we lack is refused by name") {
     writeFile(folder.path / "tokenizer.json", "{\"model\": ");
     CHECK_THROWS_WITH(tokenizerFromJson(folder.path / "tokenizer.json"),
                       Catch::Contains("tokenizer.json"));
+    writeFile(folder.path / "tokenizer.json", "{\"model\": 1e999}");  // found by the fuzz target
+    CHECK_THROWS_AS(tokenizerFromJson(folder.path / "tokenizer.json"), Error);
     CHECK_THROWS_AS(tokenizerFromJson(folder.path / "absent.json"), Error);
 }
 

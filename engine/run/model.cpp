@@ -4,7 +4,7 @@
 #include <chrono>
 
 #include "engine/core/error.h"
-#include "engine/run/memory.h"
+#include "engine/model/memory_plan.h"
 #include "engine/run/model_names.h"
 #include "engine/run/session.h"
 
@@ -50,8 +50,10 @@ std::unique_ptr<Model> Model::load(const std::string& name, const ModelOptions& 
     model->bound_ = bindModel(*model->checkpoint_, options.architecture);
     model->tokenizer_ = tokenizerFromCheckpoint(*model->checkpoint_);
     if (entry.copiesWeights) {
-        // The file's pages are released as they are repacked, so one copy is what it takes.
-        requireMemory(model->checkpoint_->fileBytes(), model->checkpoint_->path().string());
+        // The file's pages are released as they are repacked, so one copy is what it takes. How
+        // long the cache will be is the session's to say; it refuses what does not fit then.
+        refuseIfTooLarge(planMemory(model->spec(), *model->checkpoint_, Session::kDefaultBatch),
+                         model->checkpoint_->path().string());
     }
     model->backend_ = entry.make(model->bound_, *model->checkpoint_, options);
     model->loadNs_ =

@@ -85,3 +85,85 @@ TEST_CASE("E8M0 scales cover 2^-127 to 2^127 and NaN") {
     CHECK(e8m0ToFloat(254) == 0x1p127F);
     CHECK(std::isnan(e8m0ToFloat(255)));
 }
+
+TEST_CASE("quantizeRow gives the bytes of gguf-py") {
+    const TensorView& values = tensor("values");
+    for (const char* name : {"Q8_0", "Q4_0", "Q4_1", "MXFP4", "F16", "BF16"}) {
+        INFO(name);
+        const bool plain = std::string(name).ends_with("16");
+        const TensorView& expected = tensor(plain ? name : std::string(name) + ".quantized");
+        std::vector<std::byte> out(static_cast<std::size_t>(expected.rowStride));
+        for (std::int64_t r = 0; r < values.rows(); ++r) {
+            quantizeRow(expected.type, row(values, r), out);
+            const std::byte* wanted = expected.data + r * expected.rowStride;
+            REQUIRE(std::equal(out.begin(), out.end(), wanted));
+        }
+    }
+}
+
+TEST_CASE("MXFP4 quantisation follows the OCP rule on hand-worked blocks") {
+    std::vector<float> x(32, 0.0F);
+    std::vector<std::byte> out(17);
+    quantizeRow(DType::MXFP4, x, out);
+    CHECK(out == std::vector<std::byte>(17));  // a block of zeros has scale byte 0
+    x[0] = 7.9F;    // floor(log2) - 2 = 0: scale 1, saturates at 6 (code 7)
+    x[16] = -2.5F;  // tie between 2 and 3: the smaller, code 4 with the sign bit
+    x[1] = 5.01F;   // nearest 6
+    quantizeRow(DType::MXFP4, x, out);
+    CHECK(std::to_integer<int>(out[0]) == 127);
+    CHECK(std::to_integer<int>(out[1]) == (0xC0 | 0x07));
+    CHECK(std::to_integer<int>(out[2]) == 0x07);
+    x.assign(32, 1e-44F);  // far below the smallest scale
+    quantizeRow(DType::MXFP4, x, out);
+    CHECK(out == std::vector<std::byte>(17));
+}
+
+TEST_CASE("split MXFP4 rows honour interleaved strides") {
+    // Two rows of one block each, read as the odd rows of a four-row tensor.
+    std::vector<std::byte> codes(64);
+    std::vector<std::byte> scales(4, std::byte{127});
+    codes[16] = std::byte{0x21};  // row 1: elements 0 and 1 are 0.5 and 1
+    codes[63] = std::byte{0xF7};  // row 3: elements 30 and 31 are 6 and -6
+    scales[3] = std::byte{128};
+    TensorView t;
+    t.type = DType::MXFP4Split;
+    t.rank = 2;
+    t.shape = {2, 32, 1, 1};
+    t.data = codes.data() + 16;
+    t.scales = scales.data() + 1;
+    t.rowStride = 32;
+    t.scaleStride = 2;
+    CHECK(row(t, 0)[0] == 0.5F);
+    CHECK(row(t, 0)[1] == 1.0F);
+    CHECK(row(t, 0)[2] == 0.0F);
+    CHECK(row(t, 1)[30] == 12.0F);
+    CHECK(row(t, 1)[31] == -12.0F);
+}
+
+TEST_CASE("NaN scales are counted and refused by name") {
+    std::vector<std::byte> blocks(3 * 17, std::byte{100});
+    blocks[17] = std::byte{255};
+    blocks[34] = std::byte{3};
+    TensorView t;
+    t.type = DType::MXFP4;
+    t.rank = 2;
+    t.shape = {3, 32, 1, 1};
+    t.data = blocks.data();
+    setContiguousStrides(t);
+    const ScaleReport report = scanMxScales(t);
+    CHECK(report.blocks == 3);
+    CHECK(report.nan == 1);
+    CHECK(report.tiny == 1);
+    CHECK_THROWS_WITH(refuseNanScales("blk.0.w", report),
+                      "tensor 'blk.0.w': 1 of 3 MXFP4 blocks have a NaN scale (255)");
+    CHECK(std::isnan(row(t, 1)[0]));
+    CHECK(scanMxScales(tensor("Q8_0")).blocks == 0);
+}
+
+TEST_CASE("row sizes refuse partial blocks and overflow") {
+    CHECK(rowBytes(DType::MXFP4, 2880) == 1530);
+    CHECK(rowBytes(DType::Q6_K, 512) == 420);
+    CHECK_FALSE(rowBytes(DType::Q8_0, 33).has_value());
+    CHECK_FALSE(rowBytes(DType::F32, -1).has_value());
+    CHECK_FALSE(rowBytes(DType::F32, std::numeric_limits<std::int64_t>::max()).has_value());
+}

@@ -78,13 +78,14 @@ double medianTtft(const std::vector<StepRow>& steps, const std::vector<SequenceR
 }
 
 void addOperation(RunSummary& summary, std::map<GroupKey, Collected>& groups,
-                  const OperationRow& row, const std::string& kind) {
+                  const OperationRow& row, const StepRow& step) {
     const std::int64_t ns = row.endNs - row.startNs;
-    PhaseSummary& phase = phaseOf(summary, kind);
-    phase.operationNs += ns;
+    PhaseSummary& phase = phaseOf(summary, step.kind);
+    // An operation between two steps belongs to the one before, but is no part of its wall time.
+    if (row.endNs <= step.endNs) phase.operationNs += ns;
     phase.bytes += row.bytes;
     summary.layerNs[row.layer] += ns;
-    Collected& collected = groups[{row.op, row.kernel, kind}];
+    Collected& collected = groups[{row.op, row.kernel, step.kind}];
     collected.durations.push_back(ns);
     collected.group.totalNs += ns;
     collected.group.bytes += row.bytes;
@@ -106,16 +107,18 @@ OperationGroup finishGroup(const GroupKey& key, Collected& collected, std::int64
 }
 
 void addOperations(RunSummary& summary, const RunReader& run, const std::vector<StepRow>& steps) {
-    std::unordered_map<std::int64_t, std::string> kinds;
-    for (const StepRow& step : steps) kinds[step.id] = step.kind;
+    std::unordered_map<std::int64_t, const StepRow*> byId;
+    for (const StepRow& step : steps) byId[step.id] = &step;
     std::map<GroupKey, Collected> groups;
+    std::int64_t allNs = 0;
     run.operations([&](const OperationRow& row) {
         // A killed run may hold operations whose step row was never written; they have no phase.
-        const auto kind = kinds.find(row.step);
-        if (kind != kinds.end()) addOperation(summary, groups, row, kind->second);
+        const auto step = byId.find(row.step);
+        if (step == byId.end()) return true;
+        addOperation(summary, groups, row, *step->second);
+        allNs += row.endNs - row.startNs;
         return true;
     });
-    const std::int64_t allNs = summary.prefill.operationNs + summary.decode.operationNs;
     for (auto& [key, collected] : groups) {
         summary.operations.push_back(finishGroup(key, collected, allNs));
     }

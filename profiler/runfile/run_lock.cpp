@@ -26,7 +26,7 @@ std::string writerOf(const std::filesystem::path& path) {
     try {
         sqlite::Database db(sqlite::fileUri(path, "mode=ro"), SQLITE_OPEN_READONLY, path);
         sqlite::Statement statement(db, "SELECT value FROM meta WHERE key='writer_pid'");
-        return statement.step() ? " " + statement.text(0) : std::string{};
+        return statement.step() ? std::string(" ").append(statement.text(0)) : std::string{};
     } catch (const Error&) {
         return {};
     }

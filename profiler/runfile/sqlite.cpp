@@ -199,7 +199,7 @@ std::string fileUri(const std::filesystem::path& path, std::string_view query) {
             uri += c;
         }
     }
-    if (!query.empty()) uri += "?" + std::string(query);
+    if (!query.empty()) uri.append("?").append(query);
     return uri;
 }
 

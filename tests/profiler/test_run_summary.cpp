@@ -22,6 +22,7 @@ TEST_CASE("a summary adds up operations by kernel and phase") {
     writer.add(OperationRow{2, 1, 0, "experts", "gemv", 1200, 1600, 400, 800, 2});
     writer.add(OperationRow{3, 2, 0, "experts", "gemv", 1700, 1900, 400, 800, 2});
     writer.add(OperationRow{4, 9, 0, "experts", "gemv", 1900, 1950, 400, 800, 2});  // no such step
+    writer.add(OperationRow{5, 2, -1, "sample", "", 2000, 2100, 0, 0, 1});  // after its step
     writer.finish(RunStatus::Done);
 
     const RunSummary s = summarize(RunReader(path));
@@ -37,9 +38,9 @@ TEST_CASE("a summary adds up operations by kernel and phase") {
     CHECK(s.decode.medianStepNs == 400);  // the mean of 300 and 500
     CHECK(s.decode.p95StepNs == 500);
     CHECK(s.ttftNs == 1000);
-    REQUIRE(s.operations.size() == 3);
+    REQUIRE(s.operations.size() == 4);
     CHECK(s.operations[0].kernel == "gemm");
-    CHECK(s.operations[0].share == Approx(800.0 / 1500));
+    CHECK(s.operations[0].share == Approx(800.0 / 1600));
     CHECK(s.operations[0].bytesPerSecond() == Approx(1e9));
     CHECK(s.operations[0].flopsPerSecond() == Approx(2e9));
     CHECK(s.operations[1].kernel == "gemv");
@@ -48,7 +49,7 @@ TEST_CASE("a summary adds up operations by kernel and phase") {
     CHECK(s.operations[1].maxNs == 400);
     CHECK(s.operations[1].medianNs == 300);
     CHECK(s.operations[1].p95Ns == 400);
-    CHECK(s.layerNs.at(-1) == 100);
+    CHECK(s.layerNs.at(-1) == 200);
     CHECK(s.layerNs.at(0) == 1400);
     CHECK(s.routing.empty());
 }

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <cinttypes>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -18,10 +19,11 @@ namespace {
 
 /// Nanoseconds as microseconds with three decimals: exact, and no locale can touch it.
 std::string microseconds(std::int64_t ns) {
-    std::string digits = std::to_string(ns < 0 ? -ns : ns);
-    if (digits.size() < 4) digits.insert(0, 4 - digits.size(), '0');
-    digits.insert(digits.size() - 3, ".");
-    return (ns < 0 ? "-" : "") + digits;
+    char text[32];
+    const auto n = std::snprintf(text, sizeof text, "%s%" PRIu64 ".%03u", ns < 0 ? "-" : "",
+                                 std::uint64_t(ns < 0 ? -ns : ns) / 1000,
+                                 unsigned(std::uint64_t(ns < 0 ? -ns : ns) % 1000));
+    return {text, std::size_t(n)};
 }
 
 std::string fixed(double value) {

@@ -54,8 +54,9 @@ std::int64_t kibibytes(std::string_view key) {
 }
 
 bool underHypervisor() {
-    return (" " + valueOf("/proc/cpuinfo", "flags", ':') + " ").find(" hypervisor ") !=
-           std::string::npos;
+    std::string flags = valueOf("/proc/cpuinfo", "flags", ':');
+    flags.append(" ");
+    return flags.find(" hypervisor ") != std::string::npos;
 }
 
 int affinityCpus() {

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gui/app/application.h"
+
+#include <QApplication>
+#include <QElapsedTimer>
+#include <QIcon>
+#include <QSettings>
+#include <QTimer>
+#include <cstdio>
+
+#include "engine/core/error.h"
+#include "gui/app/main_window.h"
+
+namespace moescope::gui {
+namespace {
+
+constexpr const char* kUsage =
+    "usage: moescope-gui [--view ID] [--theme system|light|dark] [--size WxH]\n"
+    "                    [--screenshot FILE.png] [--sequence N] [--layer N] [RUN ...]\n"
+    "views: start summary kernels timeline experts tokens evaluations\n";
+
+QSize parseSize(const QString& value) {
+    const QStringList parts = value.split(QChar('x'));
+    bool wide = false, high = false;
+    const QSize size =
+        parts.size() == 2 ? QSize(parts[0].toInt(&wide), parts[1].toInt(&high)) : QSize();
+    if (!wide || !high || size.width() < 200 || size.height() < 150 || size.width() > 16384 ||
+        size.height() > 16384) {
+        throw UsageError("--size " + value.toStdString() +
+                         ": expected WIDTHxHEIGHT, 200x150 to 16384x16384");
+    }
+    return size;
+}
+
+qint64 parseInteger(const QString& option, const QString& value) {
+    bool ok = false;
+    const qint64 number = value.toLongLong(&ok);
+    if (!ok)
+        throw UsageError(option.toStdString() + " " + value.toStdString() +
+                         ": expected a whole number");
+    return number;
+}
+
+void setOption(Options& options, const QString& name, const QString& value) {
+    if (name == QLatin1String("--view")) {
+        bool known = false;
+        for (const ViewType& type : viewTypes()) known = known || value == QLatin1String(type.id);
+        if (!known)
+            throw UsageError("--view " + value.toStdString() + ": unknown view",
+                             "moescope-gui --help lists them");
+        options.view = value;
+    } else if (name == QLatin1String("--theme")) {
+        options.theme = themeByName(value);
+        if (!options.theme)
+            throw UsageError("--theme " + value.toStdString() + ": expected system, light or dark");
+    } else if (name == QLatin1String("--size")) {
+        options.size = parseSize(value);
+    } else if (name == QLatin1String("--screenshot")) {
+        options.screenshot = value;
+    } else if (name == QLatin1String("--sequence")) {
+        options.sequence = parseInteger(name, value);
+    } else if (name == QLatin1String("--layer")) {
+        options.layer = static_cast<int>(parseInteger(name, value));
+    } else {
+        throw UsageError(name.toStdString() + ": unknown option",
+                         "moescope-gui --help lists the options");
+    }
+}
+
+/// Runs the event loop until the window has nothing under way.
+bool settle(MainWindow& window) {
+    constexpr int kLongestMs = 120'000;
+    QElapsedTimer timer;
+    timer.start();
+    do {
+        QApplication::processEvents(QEventLoop::AllEvents, 20);
+        if (timer.elapsed() > kLongestMs) return false;
+    } while (window.isBusy());
+    for (int i = 0; i < 10; ++i) {
+        QApplication::processEvents(QEventLoop::AllEvents, 10);
+        QApplication::sendPostedEvents();
+    }
+    return true;
+}
+
+int takeScreenshot(MainWindow& window, const Options& options) {
+    window.show();
+    if (!settle(window)) throw Error("the run was not read within two minutes");
+    if (window.failure())
+        throw Error(window.failure()->what.toStdString(), window.failure()->hint.toStdString());
+    if (!options.view.isEmpty()) window.showView(options.view);
+    window.selection().edit([&](SelectionState& s) {
+        if (options.sequence) s.sequence = *options.sequence;
+        if (options.layer) s.layer = *options.layer;
+    });
+    settle(window);
+    QTimer::singleShot(150, qApp, &QApplication::quit);  // timers of the views
+    QApplication::exec();
+    if (!window.grab().save(options.screenshot)) {
+        throw Error(options.screenshot.toStdString() + ": cannot write the picture",
+                    "Check the folder and the ending (.png).");
+    }
+    return 0;
+}
+
+int report(const Error& error, int code) {
+    std::fprintf(stderr, "Error: %s\n", error.what());
+    if (!error.hint().empty()) std::fprintf(stderr, "  %s\n", error.hint().c_str());
+    return code;
+}
+
+}  // namespace
+
+Options parseOptions(const QStringList& arguments) {
+    Options options;
+    for (qsizetype i = 0; i < arguments.size(); ++i) {
+        const QString& word = arguments[i];
+        if (word == QLatin1String("--help") || word == QLatin1String("-h")) {
+            options.help = true;
+        } else if (word == QLatin1String("--version")) {
+            options.version = true;
+        } else if (word == QLatin1String("--")) {
+            options.runs += arguments.mid(i + 1);
+            break;
+        } else if (!word.startsWith(QChar('-'))) {
+            options.runs << word;
+        } else if (const qsizetype equals = word.indexOf(QChar('=')); equals > 0) {
+            setOption(options, word.left(equals), word.mid(equals + 1));
+        } else {
+            if (i + 1 == arguments.size())
+                throw UsageError(word.toStdString() + ": unknown option, or its value is missing",
+                                 "moescope-gui --help lists the options");
+            setOption(options, word, arguments[++i]);
+        }
+    }
+    return options;
+}
+
+int runApplication(int argc, char** argv) {
+    Options options;
+    QStringList arguments;
+    for (int i = 1; i < argc; ++i) arguments << QString::fromLocal8Bit(argv[i]);
+    try {
+        options = parseOptions(arguments);
+    } catch (const UsageError& error) {
+        return report(error, 2);
+    }
+    if (options.help) return std::fputs(kUsage, stdout) < 0 ? 1 : 0;
+    if (options.version)
+        return std::fputs("moescope-gui " MOESCOPE_VERSION "\n", stdout) < 0 ? 1 : 0;
+    const bool display =
+        qEnvironmentVariableIsSet("DISPLAY") || qEnvironmentVariableIsSet("WAYLAND_DISPLAY");
+    if (!qEnvironmentVariableIsSet("QT_QPA_PLATFORM") && !display) {
+        if (options.screenshot.isEmpty())
+            return report(Error("there is no display to open a window on",
+                                "Use --screenshot FILE.png, or run it on a desktop."),
+                          1);
+        qputenv("QT_QPA_PLATFORM", "offscreen");
+    }
+    int one = 1;  // our options are not Qt's
+    QApplication app(one, argv);
+    QApplication::setOrganizationName(QStringLiteral("moescope"));
+    // A screenshot neither depends on the user's settings nor leaves a trace in them.
+    QApplication::setApplicationName(options.screenshot.isEmpty()
+                                         ? QStringLiteral("moescope-gui")
+                                         : QStringLiteral("moescope-gui-screenshot"));
+    if (!options.screenshot.isEmpty()) QSettings().clear();
+    QApplication::setWindowIcon(QIcon(QStringLiteral(":/moescope/moescope.svg")));
+    QApplication::setDesktopFileName(QStringLiteral("moescope"));
+    applyTheme(
+        options.theme.value_or(themeByName(QSettings().value(QStringLiteral("theme")).toString())
+                                   .value_or(Theme::System)));
+    try {
+        MainWindow window;
+        if (options.screenshot.isEmpty()) window.restoreSettings();
+        if (options.size.isValid()) window.resize(options.size);
+        for (const QString& run : options.runs) window.openRun(run);
+        if (!options.view.isEmpty()) window.showView(options.view);
+        if (!options.screenshot.isEmpty()) return takeScreenshot(window, options);
+        window.show();
+        return QApplication::exec();
+    } catch (const Error& error) {
+        return report(error, 1);
+    }
+}
+
+}  // namespace moescope::gui

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gui/app/main_window.h"
+
+#include <QActionGroup>
+#include <QApplication>
+#include <QClipboard>
+#include <QCloseEvent>
+#include <QDockWidget>
+#include <QFileDialog>
+#include <QFileInfo>
+#include <QHeaderView>
+#include <QMenuBar>
+#include <QMimeData>
+#include <QSettings>
+#include <QStatusBar>
+#include <QVBoxLayout>
+
+#include "gui/app/command_palette.h"
+#include "gui/app/export_view.h"
+#include "gui/app/recent_runs.h"
+#include "gui/app/run_dialog.h"
+
+namespace moescope::gui {
+
+MainWindow::MainWindow(QWidget* parent)
+    : QMainWindow(parent),
+      tabs_(new QTabBar(this)),
+      notices_(new NoticeBar(this)),
+      stack_(new QStackedWidget(this)),
+      state_(new StatePage(this)),
+      facts_(new FactsModel(this)) {
+    setWindowTitle(tr("MoEScope"));
+    setAcceptDrops(true);
+    resize(1400, 900);
+    tabs_->setExpanding(false);
+    tabs_->setDrawBase(false);
+    tabs_->setAccessibleName(tr("Views"));
+    for (const ViewType& type : viewTypes()) {
+        View* view = type.make(selection_, this);
+        view->setObjectName(QLatin1String(type.id));
+        tabs_->addTab(QCoreApplication::translate("View", type.title));
+        stack_->addWidget(view);
+        views_.push_back(view);
+        connect(view, &View::status, this,
+                [this](const QString& text) { statusBar()->showMessage(text); });
+        connect(view, &View::openRequested, this, &MainWindow::chooseRun);
+        connect(view, &View::profileRequested, this, &MainWindow::profile);
+        connect(view, &View::runRequested, this, &MainWindow::openRun);
+        connect(view, &View::viewRequested, this, &MainWindow::showView);
+    }
+    stale_.assign(views_.size(), true);
+    stack_->addWidget(state_);
+    auto* centre = new QWidget(this);
+    auto* layout = new QVBoxLayout(centre);
+    layout->setContentsMargins(0, 4, 0, 0);
+    layout->setSpacing(0);
+    layout->addWidget(tabs_);
+    layout->addWidget(notices_);
+    layout->addWidget(stack_, 1);
+    setCentralWidget(centre);
+    makeDocks();
+    makeMenus();
+    connect(tabs_, &QTabBar::currentChanged, this, [this] { fillCurrent(); });
+    connect(state_, &StatePage::actionTriggered, this, [this] {
+        if (loading_) {
+            loader_.cancel();
+        } else {
+            chooseRun();
+        }
+    });
+    connect(&selection_, &Selection::changed, this, &MainWindow::inspect);
+    connect(&loader_, &RunLoader::progressed, state_, &StatePage::setProgress);
+    connect(&loader_, &RunLoader::loaded, this, &MainWindow::showLoaded);
+    connect(&loader_, &RunLoader::failed, this, &MainWindow::showFailed);
+    inspect();
+    fillCurrent();
+}
+
+MainWindow::~MainWindow() {
+    selection_.disconnect();
+}
+
+void MainWindow::makeDocks() {
+    runs_ = new QListWidget(this);
+    runs_->setAccessibleName(tr("Runs"));
+    runs_->setTextElideMode(Qt::ElideMiddle);
+    for (const QString& path : recentRuns()) {
+        auto* item = new QListWidgetItem(QFileInfo(path).fileName(), runs_);
+        item->setData(Qt::UserRole, path);
+        item->setToolTip(path);
+    }
+    connect(runs_, &QListWidget::itemActivated, this,
+            [this](const QListWidgetItem* item) { openRun(item->data(Qt::UserRole).toString()); });
+    connect(runs_, &QListWidget::itemClicked, this, [this](const QListWidgetItem* item) {
+        if (item->data(Qt::UserRole).toString() != path_)
+            openRun(item->data(Qt::UserRole).toString());
+    });
+    auto* runsDock = new QDockWidget(tr("Runs"), this);
+    runsDock->setObjectName(QStringLiteral("runs"));
+    runsDock->setWidget(runs_);
+    addDockWidget(Qt::LeftDockWidgetArea, runsDock);
+    inspector_ = new DataTable(tr("Inspector"), this);
+    inspector_->setSource(facts_, false);
+    inspector_->horizontalHeader()->hide();
+    inspector_->setAlternatingRowColors(false);
+    auto* inspectorDock = new QDockWidget(tr("Inspector"), this);
+    inspectorDock->setObjectName(QStringLiteral("inspector"));
+    inspectorDock->setWidget(inspector_);
+    addDockWidget(Qt::RightDockWidgetArea, inspectorDock);
+    resizeDocks({runsDock, inspectorDock}, {190, 290}, Qt::Horizontal);
+}
+
+QAction* MainWindow::add(QMenu* menu, const QString& text, const QKeySequence& key,
+                         std::function<void()> act) {
+    QAction* action = menu->addAction(text);
+    action->setShortcut(key);
+    connect(action, &QAction::triggered, this, std::move(act));
+    actions_ << action;
+    return action;
+}
+
+void MainWindow::makeFileMenu() {
+    QMenu* file = menuBar()->addMenu(tr("&File"));
+    add(file, tr("&Open a run…"), QKeySequence::Open, [this] { chooseRun(); });
+    add(file, tr("&Profile a model…"), QKeySequence(tr("Ctrl+R")), [this] { profile(); });
+    add(file, tr("&Reload the run"), QKeySequence(Qt::Key_F5), [this] {
+        if (!path_.isEmpty()) openRun(path_);
+    });
+    add(file, tr("&Export the view…"), QKeySequence(tr("Ctrl+E")), [this] { exportCurrent(); });
+    file->addSeparator();
+    add(file, tr("&Quit"), QKeySequence(tr("Ctrl+Q")), [this] { close(); });
+    QMenu* edit = menuBar()->addMenu(tr("&Edit"));
+    undo_ = add(edit, tr("&Undo the selection"), QKeySequence::Undo, [this] { selection_.undo(); });
+    redo_ = add(edit, tr("&Redo the selection"), QKeySequence(tr("Ctrl+Y")),
+                [this] { selection_.redo(); });
+    add(edit, tr("&Clear the selection"), QKeySequence(Qt::Key_Escape),
+        [this] { selection_.clear(); });
+    edit->addSeparator();
+    add(edit, tr("C&opy rows"), QKeySequence::Copy, [this] { copy(); });
+    add(edit, tr("&Find"), QKeySequence::Find, [this] {
+        if (QLineEdit* field = current()->searchField()) field->setFocus(Qt::ShortcutFocusReason);
+    });
+}
+
+void MainWindow::makeViewMenu() {
+    QMenu* menu = menuBar()->addMenu(tr("&View"));
+    int number = 1;
+    for (const ViewType& type : viewTypes()) {
+        const QString id = QLatin1String(type.id);
+        add(menu, QCoreApplication::translate("View", type.title),
+            QKeySequence(QStringLiteral("Ctrl+%1").arg(number)), [this, id] { showView(id); });
+        tabs_->setTabToolTip(number - 1, tr("Ctrl+%1").arg(number));
+        ++number;
+    }
+    menu->addSeparator();
+    add(menu, tr("Show &all"), QKeySequence(tr("Ctrl+0")), [this] { current()->fit(); });
+    menu->addSeparator();
+    for (const QDockWidget* dock : findChildren<QDockWidget*>()) {
+        QAction* toggle = dock->toggleViewAction();
+        menu->addAction(toggle);
+        actions_ << toggle;
+    }
+    QMenu* themes = menu->addMenu(tr("&Theme"));
+    auto* group = new QActionGroup(this);
+    const QString chosen =
+        QSettings().value(QStringLiteral("theme"), QStringLiteral("system")).toString();
+    for (const auto& [theme, title] : {std::pair{Theme::System, tr("Theme: as the system")},
+                                       {Theme::Light, tr("Theme: light")},
+                                       {Theme::Dark, tr("Theme: dark")}}) {
+        QAction* action = add(themes, title, {}, [theme = theme] {
+            QSettings().setValue(QStringLiteral("theme"), themeName(theme));
+            applyTheme(theme);
+        });
+        action->setCheckable(true);
+        action->setChecked(themeName(theme) == chosen);
+        group->addAction(action);
+    }
+}
+
+void MainWindow::makeMenus() {
+    makeFileMenu();
+    makeViewMenu();
+    QMenu* help = menuBar()->addMenu(tr("&Help"));
+    QAction* palette = add(help, tr("&Commands…"), QKeySequence(tr("Ctrl+K")),
+                           [this] { CommandPalette(actions_, this).exec(); });
+    palette->setShortcuts({QKeySequence(tr("Ctrl+K")), QKeySequence(tr("Ctrl+Shift+P"))});
+    add(help, tr("&Keys"), QKeySequence(tr("?")), [this] { showKeys(actions_, this); });
+}
+
+View* MainWindow::current() const {
+    return views_[static_cast<std::size_t>(std::max(0, tabs_->currentIndex()))];
+}
+
+QString MainWindow::currentView() const {
+    return current()->objectName();
+}
+
+View* MainWindow::view(const QString& id) const {
+    for (View* view : views_) {
+        if (view->objectName() == id) return view;
+    }
+    return nullptr;
+}
+
+void MainWindow::showView(const QString& id) {
+    for (std::size_t i = 0; i < views_.size(); ++i) {
+        if (views_[i]->objectName() == id) tabs_->setCurrentIndex(static_cast<int>(i));
+    }
+    fillCurrent();
+}
+
+bool MainWindow::isBusy() const {
+    return loading_ || current()->isBusy();
+}
+
+void MainWindow::fillCurrent() {
+    View* view = current();
+    const auto index = static_cast<std::size_t>(std::max(0, tabs_->currentIndex()));
+    if (!view->needsRun()) {
+        view->setRun(run_);
+        stack_->setCurrentWidget(view);
+        notices_->setVisible(false);
+        return;
+    }
+    notices_->setVisible(!notices_->text().isEmpty());
+    if (!run_) {
+        if (!loading_ && !failure_)
+            state_->show(tr("No run is open"),
+                         tr("Open a run file, drop one here, or profile a model (Ctrl+R)."),
+                         tr("Open a run…"));
+        stack_->setCurrentWidget(state_);
+        return;
+    }
+    if (stale_[index]) {
+        stale_[index] = false;
+        view->setRun(run_);
+    }
+    stack_->setCurrentWidget(view);
+}
+
+void MainWindow::chooseRun() {
+    for (const QString& path :
+         QFileDialog::getOpenFileNames(this, tr("Open runs"), QFileInfo(path_).absolutePath(),
+                                       tr("Runs (*.moescope);;All files (*)")))
+        openRun(path);
+}
+
+void MainWindow::openRun(const QString& path) {
+    path_ = QFileInfo(path).absoluteFilePath();
+    loading_ = true;
+    failure_.reset();
+    run_.reset();
+    notices_->setNotices({});
+    state_->show(tr("Reading %1…").arg(QFileInfo(path).fileName()), {}, tr("Cancel"), 0);
+    if (!current()->needsRun()) showView(QStringLiteral("summary"));
+    fillCurrent();
+    inspect();
+    loader_.load(path_.toStdString());
+}
+
+void MainWindow::remember(const QString& path) {
+    addRecentRun(path);
+    for (int i = runs_->count() - 1; i >= 0; --i) {
+        if (runs_->item(i)->data(Qt::UserRole).toString() == path) delete runs_->takeItem(i);
+    }
+    auto* item = new QListWidgetItem(QFileInfo(path).fileName());
+    item->setData(Qt::UserRole, path);
+    item->setToolTip(path);
+    runs_->insertItem(0, item);
+    runs_->setCurrentItem(item);
+}
+
+void MainWindow::showLoaded(RunPtr run) {
+    loading_ = false;
+    run_ = std::move(run);
+    stale_.assign(views_.size(), true);
+    selection_.reset();
+    notices_->setNotices(notices(*run_));
+    setWindowTitle(tr("%1 - MoEScope").arg(QFileInfo(path_).fileName()));
+    remember(path_);
+    statusBar()->showMessage(
+        tr("%1: %2 operations, %3 sequences, %4 suites")
+            .arg(QFileInfo(path_).fileName(),
+                 formatCount(static_cast<std::int64_t>(run_->operations.size())),
+                 formatCount(static_cast<std::int64_t>(run_->summary.sequences.size())),
+                 formatCount(static_cast<std::int64_t>(run_->suites.size()))));
+    fillCurrent();
+    inspect();
+}
+
+void MainWindow::showFailed(const QString& path, const Failure& failure) {
+    loading_ = false;
+    failure_ = failure;
+    if (failure.interrupted) {
+        state_->show(tr("Reading was cancelled"), path, tr("Open a run…"));
+    } else {
+        notices_->setNotices({{Notice::Level::Error, failure.what}});
+        state_->show(tr("%1 cannot be opened").arg(QFileInfo(path).fileName()),
+                     failure.hint.isEmpty() ? tr("Choose another file, or make the run again.")
+                                            : failure.hint,
+                     tr("Open a run…"));
+    }
+    setWindowTitle(tr("MoEScope"));
+    fillCurrent();
+}
+
+void MainWindow::inspect() {
+    undo_->setEnabled(selection_.canUndo());
+    redo_->setEnabled(selection_.canRedo());
+    inspector_->clearSpans();
+    facts_->setRows(run_ ? selectionFacts(*run_, selection_.state()) : std::vector<FactRow>());
+    for (int row = 0; row < facts_->rowCount(); ++row) {
+        if (facts_->row(row).section) inspector_->setSpan(row, 0, 1, 2);
+    }
+    inspector_->fitColumns(170);
+}
+
+void MainWindow::profile() {
+    auto* dialog = new RunDialog(this);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    connect(dialog, &RunDialog::runWritten, this, &MainWindow::openRun);
+    dialog->show();
+}
+
+void MainWindow::copy() {
+    QWidget* focus = QApplication::focusWidget();
+    for (QWidget* widget = focus; widget != nullptr; widget = widget->parentWidget()) {
+        if (const auto* table = qobject_cast<DataTable*>(widget)) {
+            QApplication::clipboard()->setText(table->toTsv());
+            return;
+        }
+    }
+    if (const DataTable* table = current()->table())
+        QApplication::clipboard()->setText(table->toTsv());
+}
+
+void MainWindow::exportCurrent() {
+    const QString path = QFileDialog::getSaveFileName(
+        this, tr("Export the view"), currentView() + QStringLiteral(".png"),
+        tr("Picture (*.png);;Drawing (*.svg);;Table (*.csv)"));
+    if (path.isEmpty()) return;
+    const auto outcome = attempt([&] {
+        exportView(*current(), path);
+        return true;
+    });
+    statusBar()->showMessage(
+        outcome.value ? tr("Written to %1").arg(path)
+                      : tr("Error: %1. %2").arg(outcome.failure.what, outcome.failure.hint));
+}
+
+void MainWindow::dragEnterEvent(QDragEnterEvent* event) {
+    if (event->mimeData()->hasUrls()) event->acceptProposedAction();
+}
+
+void MainWindow::dropEvent(QDropEvent* event) {
+    for (const QUrl& url : event->mimeData()->urls()) {
+        if (url.isLocalFile()) openRun(url.toLocalFile());
+    }
+}
+
+void MainWindow::saveSettings() const {
+    QSettings settings;
+    settings.setValue(QStringLiteral("geometry"), saveGeometry());
+    settings.setValue(QStringLiteral("state"), saveState());
+}
+
+void MainWindow::restoreSettings() {
+    const QSettings settings;
+    restoreGeometry(settings.value(QStringLiteral("geometry")).toByteArray());
+    restoreState(settings.value(QStringLiteral("state")).toByteArray());
+}
+
+void MainWindow::closeEvent(QCloseEvent* event) {
+    saveSettings();
+    event->accept();
+}
+
+}  // namespace moescope::gui

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs to the left, views in the centre, inspector to the right, one Selection for all of them.
+#pragma once
+
+#include <QListWidget>
+#include <QMainWindow>
+#include <QStackedWidget>
+#include <QTabBar>
+
+#include "gui/app/theme.h"
+#include "gui/data/loader.h"
+#include "gui/views/view.h"
+
+namespace moescope::gui {
+
+class MainWindow : public QMainWindow {
+    Q_OBJECT
+public:
+    explicit MainWindow(QWidget* parent = nullptr);
+    ~MainWindow() override;
+
+    void openRun(const QString& path);
+    void showView(const QString& id);
+    QString currentView() const;
+    View* view(const QString& id) const;  ///< nullptr when there is none of that name
+    Selection& selection() noexcept { return selection_; }
+    RunPtr run() const { return run_; }
+    QString noticeText() const { return notices_->text(); }
+    std::optional<Failure> failure() const { return failure_; }
+    bool isBusy() const;  ///< loading, or the shown view is
+    void saveSettings() const;
+    void restoreSettings();
+
+protected:
+    void dragEnterEvent(QDragEnterEvent* event) override;
+    void dropEvent(QDropEvent* event) override;
+    void closeEvent(QCloseEvent* event) override;
+
+private:
+    QAction* add(QMenu* menu, const QString& text, const QKeySequence& key,
+                 std::function<void()> act);
+    void makeDocks();
+    void makeMenus();
+    void makeFileMenu();
+    void makeViewMenu();
+    void chooseRun();
+    void profile();
+    void showLoaded(RunPtr run);
+    void showFailed(const QString& path, const Failure& failure);
+    void fillCurrent();
+    void inspect();
+    void copy();
+    void exportCurrent();
+    void remember(const QString& path);
+    View* current() const;
+
+    Selection selection_;
+    RunLoader loader_;
+    RunPtr run_;
+    QString path_;
+    std::optional<Failure> failure_;
+    bool loading_ = false;
+    std::vector<View*> views_;
+    std::vector<bool> stale_;  ///< views that have not seen the run: filled when first shown
+    QTabBar* tabs_;
+    NoticeBar* notices_;
+    QStackedWidget* stack_;
+    StatePage* state_;
+    QListWidget* runs_;
+    FactsModel* facts_;
+    DataTable* inspector_;
+    QList<QAction*> actions_;
+    QAction *undo_, *redo_;
+};
+
+}  // namespace moescope::gui

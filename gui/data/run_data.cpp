@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gui/data/run_data.h"
+
+#include <algorithm>
+#include <limits>
+#include <set>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
+
+#include "engine/core/error.h"
+#include "engine/core/file.h"
+#include "engine/core/interrupt.h"
+
+namespace moescope::gui {
+namespace {
+
+/// Gives each distinct name a small number; a hostile file cannot make more than 65535 of them.
+class NameTable {
+public:
+    explicit NameTable(std::vector<std::string>& names) : names_(names) {}
+    std::uint16_t indexOf(const std::string& name) {
+        const auto found = index_.find(name);
+        if (found != index_.end()) return found->second;
+        if (names_.size() >= std::numeric_limits<std::uint16_t>::max()) {
+            return static_cast<std::uint16_t>(names_.size() - 1);
+        }
+        names_.push_back(name);
+        const auto index = static_cast<std::uint16_t>(names_.size() - 1);
+        index_.emplace(name, index);
+        return index;
+    }
+
+private:
+    std::vector<std::string>& names_;
+    std::unordered_map<std::string, std::uint16_t> index_;
+};
+
+void appendOperation(OperationColumns& out, const OperationRow& row, int step) {
+    out.startNs.push_back(row.startNs);
+    out.endNs.push_back(std::max(row.startNs, row.endNs));
+    out.bytes.push_back(row.bytes);
+    out.flops.push_back(row.flops);
+    out.layer.push_back(row.layer);
+    out.step.push_back(step);
+}
+
+void loadOperations(const RunReader& reader, RunData& run, const std::atomic<bool>* stop,
+                    const std::function<void(double)>& progress) {
+    std::unordered_map<std::int64_t, int> stepIndex;
+    for (std::size_t i = 0; i < run.steps.size(); ++i)
+        stepIndex.emplace(run.steps[i].id, static_cast<int>(i));
+    OperationColumns& out = run.operations;
+    NameTable ops(out.opNames), kernels(out.kernelNames), phases(out.phaseNames);
+    run.operationsInFile = reader.operationCount();
+    reader.operations([&](const OperationRow& row) {
+        if (out.size() >= kMaxOperations) return false;
+        const auto found = stepIndex.find(row.step);
+        const int step = found == stepIndex.end() ? -1 : found->second;
+        appendOperation(out, row, step);
+        out.op.push_back(ops.indexOf(row.op));
+        out.kernel.push_back(kernels.indexOf(row.kernel));
+        out.phase.push_back(phases.indexOf(
+            step < 0 ? std::string() : run.steps[static_cast<std::size_t>(step)].kind));
+        if (out.size() % 65536 == 0) {
+            throwIfStopped(stop);
+            if (progress && run.operationsInFile > 0) {
+                progress(0.4 + 0.5 * static_cast<double>(out.size()) /
+                                   static_cast<double>(run.operationsInFile));
+            }
+        }
+        return true;
+    });
+}
+
+std::vector<RoutingCell> mergePhases(const std::vector<RoutingCountRow>& rows) {
+    std::vector<RoutingCell> cells;
+    cells.reserve(rows.size());
+    for (const RoutingCountRow& row : rows)
+        cells.push_back({row.sequence, row.layer, row.expert, row.count});
+    const auto key = [](const RoutingCell& c) { return std::tie(c.sequence, c.layer, c.expert); };
+    std::sort(cells.begin(), cells.end(),
+              [&](const auto& a, const auto& b) { return key(a) < key(b); });
+    std::vector<RoutingCell> merged;
+    for (const RoutingCell& cell : cells) {
+        if (!merged.empty() && key(merged.back()) == key(cell)) {
+            merged.back().count += cell.count;
+        } else {
+            merged.push_back(cell);
+        }
+    }
+    return merged;
+}
+
+}  // namespace
+
+std::string RunData::meta(const std::string& key) const {
+    const auto found = summary.meta.find(key);
+    return found == summary.meta.end() ? std::string() : found->second;
+}
+
+const SequenceRow* RunData::sequence(std::int64_t id) const {
+    const auto& rows = summary.sequences;
+    const auto found = std::find_if(rows.begin(), rows.end(),
+                                    [&](const SequenceRow& row) { return row.id == id; });
+    return found == rows.end() ? nullptr : &*found;
+}
+
+std::string RunData::modelName() const {
+    const nlohmann::json model = nlohmann::json::parse(meta("model"), nullptr, false);
+    if (model.is_object()) {
+        for (const char* key : {"name", "architecture", "path"}) {
+            if (model.contains(key) && model[key].is_string()) return model[key].get<std::string>();
+        }
+    }
+    return model.is_discarded() ? meta("model") : std::string();
+}
+
+std::int64_t RunData::endNs() const {
+    std::int64_t end = 0;
+    for (const StepRow& step : steps) end = std::max(end, step.endNs);
+    for (const std::int64_t ns : operations.endNs) end = std::max(end, ns);
+    return end;
+}
+
+RunPtr loadRun(const std::filesystem::path& path, const std::atomic<bool>* stop,
+               const std::function<void(double)>& progress) {
+    const RunReader reader(path);
+    auto run = std::make_shared<RunData>();
+    run->path = path;
+    const auto report = [&](double share) {
+        throwIfStopped(stop);
+        if (progress) progress(share);
+    };
+    report(0.02);
+    run->summary = summarize(reader);
+    report(0.35);
+    run->steps = reader.steps();
+    loadOperations(reader, *run, stop, progress);
+    report(0.9);
+    run->routing = mergePhases(reader.routingCounts());
+    for (const SuiteRow& suite : run->summary.suites) {
+        SuiteData data{suite, {}, reader.items(suite.id)};
+        for (const MetricRow& metric : run->summary.metrics) {
+            if (metric.suite == suite.id) data.metrics.push_back(metric);
+        }
+        run->suites.push_back(std::move(data));
+    }
+    report(1);
+    return run;
+}
+
+int SequenceData::layerIndex(int layer) const {
+    const auto found = std::lower_bound(layers.begin(), layers.end(), layer);
+    return found == layers.end() || *found != layer ? -1 : static_cast<int>(found - layers.begin());
+}
+
+SequencePtr makeSequence(SequenceRow sequence, std::vector<TokenRow> tokens,
+                         const std::vector<RoutingTokensRow>& routing, const std::string& origin) {
+    auto out = std::make_shared<SequenceData>();
+    out->sequence = std::move(sequence);
+    out->tokens = std::move(tokens);
+    std::set<int> layers;
+    for (const RoutingTokensRow& row : routing) {
+        const auto expected = static_cast<std::size_t>(std::max(row.tokens, 0)) *
+                              static_cast<std::size_t>(std::max(row.topK, 0));
+        if (row.experts.size() != expected ||
+            (!row.weights.empty() && row.weights.size() != expected)) {
+            throw Error(origin + ": per-token routing of layer " + std::to_string(row.layer) +
+                            " contradicts its own size",
+                        "The file is damaged; record the run again.");
+        }
+        layers.insert(row.layer);
+        out->topK = std::max(out->topK, row.topK);
+    }
+    out->layers.assign(layers.begin(), layers.end());
+    constexpr std::size_t kMaxCells = 400'000'000;
+    const std::size_t perLayer = out->tokens.size() * static_cast<std::size_t>(out->topK);
+    if (perLayer > 0 && out->layers.size() > kMaxCells / perLayer) {
+        throw Error(origin + ": per-token routing of sequence " + std::to_string(out->sequence.id) +
+                    " is too large to show");
+    }
+    out->experts.assign(out->layers.size() * perLayer, -1);
+    out->weights.assign(out->experts.size(), std::numeric_limits<float>::quiet_NaN());
+    std::unordered_map<std::int64_t, std::size_t> tokenAt;
+    for (std::size_t i = 0; i < out->tokens.size(); ++i)
+        tokenAt.emplace(out->tokens[i].position, i);
+    for (const RoutingTokensRow& row : routing) {
+        const auto layer = static_cast<std::size_t>(out->layerIndex(row.layer));
+        const auto k = static_cast<std::size_t>(row.topK);
+        for (std::size_t t = 0; t < static_cast<std::size_t>(row.tokens); ++t) {
+            const auto found = tokenAt.find(row.firstPosition + static_cast<std::int64_t>(t));
+            if (found == tokenAt.end())
+                continue;  // routing recorded, text not: nothing to show it on
+            const std::size_t to = out->at(layer, found->second);
+            std::copy_n(row.experts.begin() + static_cast<std::ptrdiff_t>(t * k), k,
+                        out->experts.begin() + static_cast<std::ptrdiff_t>(to));
+            if (row.weights.empty()) continue;
+            std::copy_n(row.weights.begin() + static_cast<std::ptrdiff_t>(t * k), k,
+                        out->weights.begin() + static_cast<std::ptrdiff_t>(to));
+        }
+    }
+    return out;
+}
+
+SequencePtr loadSequence(const std::filesystem::path& path, std::int64_t sequence) {
+    const RunReader reader(path);
+    for (SequenceRow& row : reader.sequences()) {
+        if (row.id == sequence) {
+            return makeSequence(std::move(row), reader.tokens(sequence),
+                                reader.routingTokens(sequence), path.string());
+        }
+    }
+    throw Error(path.string() + ": no sequence " + std::to_string(sequence),
+                "Choose one that the run contains.");
+}
+
+}  // namespace moescope::gui

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// Immutable snapshot of one run file, read once in a worker thread and shared by every view.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "profiler/analysis/run_summary.h"
+
+namespace moescope::gui {
+
+/// All operations as columns (1 M operations: 50 MB), in start order. Columns have equal length.
+struct OperationColumns {
+    std::vector<std::int64_t> startNs, endNs, bytes, flops;
+    std::vector<std::int32_t> layer;  ///< -1 outside the layers
+    std::vector<std::int32_t> step;   ///< index into RunData::steps; -1 when the step is absent
+    std::vector<std::uint16_t> op, kernel, phase;  ///< indices into the names below
+    std::vector<std::string> opNames, kernelNames, phaseNames;
+
+    std::size_t size() const noexcept { return startNs.size(); }
+};
+
+/// Assignments of one sequence to one expert, both phases added.
+struct RoutingCell {
+    std::int64_t sequence = 0;
+    std::int32_t layer = 0, expert = 0;
+    std::int64_t count = 0;
+};
+
+struct SuiteData {
+    SuiteRow suite;
+    std::vector<MetricRow> metrics;
+    std::vector<ItemRow> items;
+};
+
+struct RunData {
+    std::filesystem::path path;
+    RunSummary summary;
+    std::vector<StepRow> steps;
+    OperationColumns operations;
+    std::int64_t operationsInFile = 0;  ///< more than operations.size() when the limit was reached
+    std::vector<RoutingCell> routing;   ///< by sequence, layer, expert
+    std::vector<SuiteData> suites;
+
+    std::string meta(const std::string& key) const;  ///< "" when absent
+    const SequenceRow* sequence(std::int64_t id) const;
+    std::string modelName() const;  ///< from meta "model"; "" when unknown
+    std::int64_t endNs() const;     ///< end of the last step or operation
+};
+using RunPtr = std::shared_ptr<const RunData>;
+
+/// Chosen experts of every token of a sequence in every layer that recorded them.
+struct SequenceData {
+    SequenceRow sequence;
+    std::vector<TokenRow> tokens;  ///< by position
+    std::vector<int> layers;       ///< layers that recorded routing, ascending
+    int topK = 0;
+    std::vector<std::int16_t> experts;  ///< (layers, tokens, top_k) int16; -1 where not recorded
+    std::vector<float> weights;         ///< (layers, tokens, top_k) f32; NaN where not recorded
+
+    std::size_t at(std::size_t layerIndex, std::size_t token) const noexcept {
+        return (layerIndex * tokens.size() + token) * static_cast<std::size_t>(topK);
+    }
+    int layerIndex(int layer) const;  ///< -1 when the layer recorded nothing
+};
+using SequencePtr = std::shared_ptr<const SequenceData>;
+
+inline constexpr std::size_t kMaxOperations =
+    20'000'000;  ///< 1 GB; a larger run shows its beginning
+
+/// `progress` gets a share 0..1 from the calling thread. Throws Error (file), Interrupted (`stop`).
+RunPtr loadRun(const std::filesystem::path& path, const std::atomic<bool>* stop = nullptr,
+               const std::function<void(double)>& progress = {});
+
+/// Throws Error naming the file when it is damaged or the sequence is not in it.
+SequencePtr loadSequence(const std::filesystem::path& path, std::int64_t sequence);
+
+/// Pads nothing and trusts nothing: rows that contradict their own sizes are an Error.
+SequencePtr makeSequence(SequenceRow sequence, std::vector<TokenRow> tokens,
+                         const std::vector<RoutingTokensRow>& routing, const std::string& origin);
+
+}  // namespace moescope::gui

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gui/models/evaluation_models.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "gui/data/format.h"
+
+namespace moescope::gui {
+namespace {
+
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+QString jsonText(const nlohmann::json& value) {
+    return value.is_string() ? text(value.get<std::string>()) : text(value.dump());
+}
+
+/// A list cell: one line, not the whole prompt.
+QString firstLine(const std::string& bytes) {
+    constexpr int kLongest = 160;
+    QString line = text(bytes).simplified();
+    if (line.size() > kLongest) line = line.left(kLongest - 1) + QChar(0x2026);
+    return line;
+}
+
+bool sameText(const QString& a, const std::string& b) {
+    return !b.empty() && a.trimmed() == text(b).trimmed();
+}
+
+}  // namespace
+
+QString groupsText(const std::string& json) {
+    const nlohmann::json groups = nlohmann::json::parse(json, nullptr, false);
+    if (!groups.is_object()) return text(json);
+    QStringList parts;
+    for (const auto& [key, value] : groups.items())
+        parts << text(key) + QChar('=') + jsonText(value);
+    return parts.join(QStringLiteral(", "));
+}
+
+std::vector<ChoiceRow> choicesOf(const ItemRow& item) {
+    const nlohmann::json choices = nlohmann::json::parse(item.choices, nullptr, false);
+    const nlohmann::json likelihoods = nlohmann::json::parse(item.logLikelihoods, nullptr, false);
+    std::vector<ChoiceRow> rows;
+    if (!choices.is_array()) return rows;
+    for (std::size_t i = 0; i < choices.size(); ++i) {
+        ChoiceRow row{jsonText(choices[i]), kNone, false, false};
+        if (likelihoods.is_array() && i < likelihoods.size() && likelihoods[i].is_number()) {
+            row.logLikelihood = likelihoods[i].get<double>();
+        }
+        row.chosen = sameText(row.choice, item.answer);
+        row.target = sameText(row.choice, item.target);
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
+SuitesModel::SuitesModel(QObject* parent) : RowModel(parent) {
+    using Row = SuiteTableRow;
+    setColumns({
+        {tr("Suite"),
+         {},
+         [](const Row& r) -> QVariant {
+             return r.suite.title.empty() ? text(r.suite.name) : text(r.suite.title);
+         },
+         {},
+         false,
+         [](const Row& r, int role) -> QVariant {
+             return role == Qt::ToolTipRole ? QVariant(text(r.suite.source)) : QVariant();
+         }},
+        {tr("Kind"), {}, [](const Row& r) -> QVariant { return text(r.suite.kind); }, {}, false},
+        {tr("Version"),
+         {},
+         [](const Row& r) -> QVariant { return text(r.suite.version); },
+         {},
+         false},
+        {tr("Items"), tr("Finished of planned"),
+         [](const Row& r) -> QVariant {
+             return tr("%1 of %2").arg(formatCount(r.done), formatCount(r.suite.items));
+         },
+         [](const Row& r) -> QVariant { return qlonglong(r.done); }},
+    });
+}
+
+MetricsModel::MetricsModel(QObject* parent) : RowModel(parent) {
+    using Row = MetricRow;
+    const auto interval = [](const Row& r) -> QVariant {
+        if (!r.low || !r.high) return tr("none");
+        return tr("%1 to %2").arg(formatNumber(*r.low), formatNumber(*r.high));
+    };
+    const auto bar = [this](const Row& r, int role) -> QVariant {
+        if (role == Qt::ToolTipRole) return tr("95 % interval, %1").arg(text(r.method));
+        if (role != kIntervalRole) return {};
+        const auto axis = std::find_if(axes_.begin(), axes_.end(),
+                                       [&](const auto& a) { return a.first == r.name; });
+        if (axis == axes_.end()) return {};
+        return QVariantList{r.low.value_or(kNone),  r.value,
+                            r.high.value_or(kNone), r.chance.value_or(kNone),
+                            axis->second.first,     axis->second.second};
+    };
+    setColumns({
+        {tr("Metric"), {}, [](const Row& r) -> QVariant { return text(r.name); }, {}, false},
+        {tr("Group"),
+         {},
+         [](const Row& r) -> QVariant { return r.group.empty() ? tr("all") : text(r.group); },
+         {},
+         false},
+        {tr("Value"),
+         {},
+         [](const Row& r) -> QVariant { return formatNumber(r.value); },
+         [](const Row& r) -> QVariant { return r.value; }},
+        {tr("Interval"),
+         tr("Dot: value; line: 95 % interval; dashed: what a model that knows nothing would score"),
+         [](const Row&) -> QVariant { return QString(); },
+         [](const Row& r) -> QVariant { return r.value; }, false, bar},
+        {tr("95 % interval"),
+         {},
+         interval,
+         [](const Row& r) -> QVariant { return r.low.value_or(kNone); }},
+        {tr("Chance"), tr("What a model that knows nothing would score"),
+         [](const Row& r) -> QVariant { return formatNumber(r.chance.value_or(kNone)); },
+         [](const Row& r) -> QVariant { return r.chance.value_or(kNone); }},
+        {tr("n"), tr("Items"), [](const Row& r) -> QVariant { return formatCount(r.n); },
+         [](const Row& r) -> QVariant { return qlonglong(r.n); }},
+        {tr("Method"),
+         tr("Of the interval"),
+         [](const Row& r) -> QVariant { return text(r.method); },
+         {},
+         false},
+    });
+}
+
+void MetricsModel::setMetrics(std::vector<MetricRow> metrics) {
+    axes_.clear();
+    for (const MetricRow& m : metrics) {
+        auto axis = std::find_if(axes_.begin(), axes_.end(),
+                                 [&](const auto& a) { return a.first == m.name; });
+        if (axis == axes_.end()) {
+            axes_.push_back({m.name, {m.value, m.value}});
+            axis = axes_.end() - 1;
+        }
+        for (const double v : {m.value, m.low.value_or(m.value), m.high.value_or(m.value),
+                               m.chance.value_or(m.value)}) {
+            if (!std::isfinite(v)) continue;
+            axis->second.first = std::min(axis->second.first, v);
+            axis->second.second = std::max(axis->second.second, v);
+        }
+    }
+    // Shares and percentages are read against their whole range, not against their own spread.
+    for (auto& [name, axis] : axes_) {
+        auto& [low, high] = axis;
+        if (low >= 0 && high <= 1) {
+            axis = {0, 1};
+        } else if (low >= 0 && high <= 100) {
+            axis = {0, 100};
+        } else {
+            const double margin = std::max((high - low) * 0.05, 1e-9);
+            axis = {low - margin, high + margin};
+        }
+    }
+    setRows(std::move(metrics));
+}
+
+ItemsModel::ItemsModel(QObject* parent) : RowModel(parent) {
+    using Row = ItemRow;
+    setColumns({
+        {tr("#"),
+         {},
+         [](const Row& r) -> QVariant { return qlonglong(r.ordinal + 1); },
+         [](const Row& r) -> QVariant { return qlonglong(r.ordinal); }},
+        {tr("Item"), {}, [](const Row& r) -> QVariant { return text(r.id); }, {}, false},
+        {tr("Score"), tr("Of the suite's scoring rule; 1 is right"),
+         [](const Row& r) -> QVariant { return formatNumber(r.score); },
+         [](const Row& r) -> QVariant { return r.score; }},
+        {tr("Answer"), {}, [](const Row& r) -> QVariant { return firstLine(r.answer); }, {}, false},
+        {tr("Expected"),
+         {},
+         [](const Row& r) -> QVariant { return firstLine(r.target); },
+         {},
+         false},
+        {tr("Groups"),
+         {},
+         [](const Row& r) -> QVariant { return groupsText(r.groups); },
+         {},
+         false},
+        {tr("Prompt"), {}, [](const Row& r) -> QVariant { return firstLine(r.prompt); }, {}, false},
+        {tr("Tokens"), tr("Evaluated for this item"),
+         [](const Row& r) -> QVariant { return formatCount(r.tokens); },
+         [](const Row& r) -> QVariant { return qlonglong(r.tokens); }},
+        {tr("Time"),
+         {},
+         [](const Row& r) -> QVariant { return formatDuration(static_cast<double>(r.durationNs)); },
+         [](const Row& r) -> QVariant { return qlonglong(r.durationNs); }},
+    });
+}
+
+ItemsFilter::ItemsFilter(QObject* parent) : QSortFilterProxyModel(parent) {
+    setSortRole(kValueRole);
+    setDynamicSortFilter(true);
+}
+
+void ItemsFilter::setText(const QString& text) {
+    text_ = text.trimmed();
+    invalidateFilter();
+}
+
+void ItemsFilter::setWrongOnly(bool wrongOnly) {
+    wrongOnly_ = wrongOnly;
+    invalidateFilter();
+}
+
+bool ItemsFilter::filterAcceptsRow(int row, const QModelIndex&) const {
+    const auto* items = qobject_cast<const QAbstractTableModel*>(sourceModel());
+    const auto* model = dynamic_cast<const ItemsModel*>(items);
+    if (model == nullptr) return true;
+    const ItemRow& item = model->row(row);
+    if (wrongOnly_ && item.score >= 1) return false;
+    if (text_.isEmpty()) return true;
+    for (const std::string* field :
+         {&item.id, &item.prompt, &item.answer, &item.target, &item.groups}) {
+        if (text(*field).contains(text_, Qt::CaseInsensitive)) return true;
+    }
+    return false;
+}
+
+ChoicesModel::ChoicesModel(QObject* parent) : RowModel(parent) {
+    using Row = ChoiceRow;
+    setColumns({
+        {tr("Choice"), {}, [](const Row& r) -> QVariant { return r.choice; }, {}, false},
+        {tr("Log-likelihood"), tr("Nats"),
+         [](const Row& r) -> QVariant { return formatNumber(r.logLikelihood, 4); },
+         [](const Row& r) -> QVariant { return r.logLikelihood; }},
+        {tr("Marks"),
+         {},
+         [](const Row& r) -> QVariant {
+             QStringList marks;
+             if (r.chosen) marks << tr("chosen");
+             if (r.target) marks << tr("expected");
+             return marks.join(QStringLiteral(", "));
+         },
+         {},
+         false},
+    });
+}
+
+}  // namespace moescope::gui

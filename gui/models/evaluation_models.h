@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Suites, metrics with intervals, and items of an evaluation.
+#pragma once
+
+#include <QCoreApplication>
+#include <QSortFilterProxyModel>
+#include <string>
+#include <vector>
+
+#include "gui/data/run_data.h"
+#include "gui/models/row_model.h"
+
+namespace moescope::gui {
+
+struct SuiteTableRow {
+    SuiteRow suite;
+    std::int64_t done = 0;  ///< items in the file
+};
+
+class SuitesModel : public RowModel<SuiteTableRow> {
+    Q_DECLARE_TR_FUNCTIONS(SuitesModel)
+public:
+    explicit SuitesModel(QObject* parent = nullptr);
+};
+
+/// Metrics of one suite; the axis of the interval bars is common to metrics of the same name.
+class MetricsModel : public RowModel<MetricRow> {
+    Q_DECLARE_TR_FUNCTIONS(MetricsModel)
+public:
+    explicit MetricsModel(QObject* parent = nullptr);
+    void setMetrics(std::vector<MetricRow> metrics);
+    static constexpr int kIntervalColumn = 3;
+
+private:
+    std::vector<std::pair<std::string, std::pair<double, double>>> axes_;  ///< by metric name
+};
+
+class ItemsModel : public RowModel<ItemRow> {
+    Q_DECLARE_TR_FUNCTIONS(ItemsModel)
+public:
+    explicit ItemsModel(QObject* parent = nullptr);
+};
+
+/// Items by text (prompt, answer, target, groups, id; case-insensitive) and by "wrong only".
+class ItemsFilter : public QSortFilterProxyModel {
+    Q_OBJECT
+public:
+    explicit ItemsFilter(QObject* parent = nullptr);
+    void setText(const QString& text);
+    void setWrongOnly(bool wrongOnly);
+
+protected:
+    bool filterAcceptsRow(int row, const QModelIndex& parent) const override;
+
+private:
+    QString text_;
+    bool wrongOnly_ = false;
+};
+
+/// A choice of an item with its log-likelihood.
+struct ChoiceRow {
+    QString choice;
+    double logLikelihood = 0;  ///< nats; NaN when not recorded
+    bool chosen = false, target = false;
+};
+/// Malformed JSON in the file gives no rows rather than an error: the prompt is still worth
+/// showing.
+std::vector<ChoiceRow> choicesOf(const ItemRow& item);
+
+class ChoicesModel : public RowModel<ChoiceRow> {
+    Q_DECLARE_TR_FUNCTIONS(ChoicesModel)
+public:
+    explicit ChoicesModel(QObject* parent = nullptr);
+};
+
+QString groupsText(const std::string& json);  ///< {"gender": "female"} -> "gender=female"
+
+}  // namespace moescope::gui

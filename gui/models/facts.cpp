@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gui/models/facts.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "gui/data/colors.h"
+#include "gui/data/format.h"
+#include "gui/models/operation_groups.h"
+
+namespace moescope::gui {
+namespace {
+
+struct Facts {
+    Q_DECLARE_TR_FUNCTIONS(Facts)
+};
+QString tr(const char* source) {
+    return Facts::tr(source);
+}
+
+FactRow section(const QString& name) {
+    return {name, {}, {}, true};
+}
+
+void flatten(const nlohmann::json& value, const QString& prefix, std::vector<FactRow>& rows) {
+    constexpr std::size_t kMostRows = 200;
+    if (rows.size() >= kMostRows) return;
+    if (value.is_object()) {
+        for (const auto& [key, inner] : value.items()) {
+            QString name = text(key);
+            name.replace(QChar('_'), QChar(' '));
+            flatten(inner, prefix.isEmpty() ? name : prefix + QStringLiteral(" › ") + name, rows);
+        }
+        return;
+    }
+    QString shown = value.is_string() ? text(value.get<std::string>()) : text(value.dump());
+    constexpr int kLongest = 300;
+    if (shown.size() > kLongest) shown = shown.left(kLongest - 1) + QChar(0x2026);
+    if (!shown.isEmpty() && !value.is_null()) rows.push_back({prefix, shown, {}, false});
+}
+
+QString commandLine(const std::string& json) {
+    const nlohmann::json command = nlohmann::json::parse(json, nullptr, false);
+    if (!command.is_array()) return text(json);
+    QStringList words;
+    for (const auto& word : command) {
+        QString shown = word.is_string() ? text(word.get<std::string>()) : text(word.dump());
+        if (shown.contains(QChar(' ')) || shown.isEmpty())
+            shown = QChar('\'') + shown + QChar('\'');
+        words << shown;
+    }
+    return words.join(QChar(' '));
+}
+
+void phaseFacts(const PhaseSummary& phase, const QString& title, bool decode,
+                std::vector<FactRow>& rows) {
+    if (phase.steps == 0) return;
+    rows.push_back(section(title));
+    rows.push_back(
+        {tr("Speed"), tr("%1 tokens/s").arg(formatNumber(phase.tokensPerSecond)), {}, false});
+    rows.push_back(
+        {decode ? tr("Time per output token (median, p95)") : tr("Time per step (median, p95)"),
+         tr("%1, %2").arg(formatDuration(phase.medianStepNs), formatDuration(phase.p95StepNs)),
+         {},
+         false});
+    if (phase.operationNs > 0 && phase.bytes > 0) {
+        const double rate =
+            static_cast<double>(phase.bytes) / (static_cast<double>(phase.operationNs) / 1e9);
+        rows.push_back({tr("Read bandwidth"), formatRate(rate, QStringLiteral("B/s")),
+                        tr("Weights and cache that must be read, over the time of the operations"),
+                        false});
+    }
+    rows.push_back({tr("Tokens, steps"),
+                    tr("%1, %2").arg(formatCount(phase.tokens), formatCount(phase.steps)),
+                    {},
+                    false});
+    if (phase.operationNs > 0) {
+        rows.push_back({tr("Explained by operations"), formatPercent(phase.operationShare),
+                        tr("Operation time over wall time; at least 95 % is expected"), false});
+    }
+}
+
+void layerFacts(const RunData& run, const SelectionState& selection, std::vector<FactRow>& rows) {
+    const auto& routing = run.summary.routing;
+    const auto layer = std::find_if(routing.begin(), routing.end(), [&](const LayerRouting& r) {
+        return r.layer == *selection.layer;
+    });
+    rows.push_back(section(tr("Layer %1").arg(*selection.layer)));
+    const auto time = run.summary.layerNs.find(*selection.layer);
+    if (time != run.summary.layerNs.end())
+        rows.push_back(
+            {tr("Operation time"), formatDuration(static_cast<double>(time->second)), {}, false});
+    if (layer == routing.end()) return;
+    const Balance& b = layer->balance;
+    rows.push_back({tr("Tokens"), formatCount(b.tokens), {}, false});
+    rows.push_back({tr("Max/mean"), formatNumber(b.maxOverMean), {}, false});
+    rows.push_back(
+        {tr("By chance alone"),
+         tr("%1 (95 %: %2)")
+             .arg(formatNumber(layer->null.maxOverMean), formatNumber(layer->null.maxOverMean95)),
+         {},
+         false});
+    rows.push_back({tr("Normalised entropy"), formatNumber(b.normalizedEntropy, 4), {}, false});
+    rows.push_back({tr("Effective experts"),
+                    tr("%1 of %2").arg(formatNumber(b.effectiveExperts)).arg(layer->counts.size()),
+                    {},
+                    false});
+    rows.push_back({tr("Unused experts"), formatCount(b.deadExperts), {}, false});
+    if (!selection.expert || *selection.expert < 0 ||
+        static_cast<std::size_t>(*selection.expert) >= layer->counts.size())
+        return;
+    const std::int64_t count = layer->counts[static_cast<std::size_t>(*selection.expert)];
+    const auto rank = 1 + std::count_if(layer->counts.begin(), layer->counts.end(),
+                                        [&](std::int64_t c) { return c > count; });
+    const double share = b.assignments > 0
+                             ? static_cast<double>(count) / static_cast<double>(b.assignments)
+                             : std::nan("");
+    rows.push_back(
+        section(tr("Expert %1 of layer %2").arg(*selection.expert).arg(*selection.layer)));
+    rows.push_back({tr("Assignments"), formatCount(count), {}, false});
+    rows.push_back({tr("Share of layer"), formatPercent(share), {}, false});
+    rows.push_back({tr("Times uniform"),
+                    formatNumber(share * static_cast<double>(layer->counts.size())),
+                    {},
+                    false});
+    rows.push_back(
+        {tr("Rank in layer"), tr("%1 of %2").arg(rank).arg(layer->counts.size()), {}, false});
+}
+
+void operationFacts(const RunData& run, const QString& name, std::vector<FactRow>& rows) {
+    for (const OperationGroup& g : run.summary.operations) {
+        if (text(g.op) != name) continue;
+        const QString title =
+            QCoreApplication::translate("Facts", categories()[categoryOf(g.op)].title);
+        rows.push_back(
+            section(g.phase.empty() ? title : title + QStringLiteral(", ") + text(g.phase)));
+        if (!g.kernel.empty()) rows.push_back({tr("Kernel"), text(g.kernel), {}, false});
+        rows.push_back({tr("Calls"), formatCount(g.calls), {}, false});
+        rows.push_back({tr("Total"),
+                        tr("%1 (%2)").arg(formatDuration(static_cast<double>(g.totalNs)),
+                                          formatPercent(g.share)),
+                        {},
+                        false});
+        rows.push_back({tr("Median, p95"),
+                        tr("%1, %2").arg(formatDuration(static_cast<double>(g.medianNs)),
+                                         formatDuration(static_cast<double>(g.p95Ns))),
+                        {},
+                        false});
+        if (g.bytes > 0)
+            rows.push_back({tr("Bandwidth"),
+                            formatRate(g.bytesPerSecond(), QStringLiteral("B/s")),
+                            {},
+                            false});
+        if (g.flops > 0)
+            rows.push_back({tr("Arithmetic"),
+                            formatRate(g.flopsPerSecond(), QStringLiteral("FLOP/s")),
+                            {},
+                            false});
+    }
+}
+
+void sequenceFacts(const RunData& run, std::int64_t id, std::vector<FactRow>& rows) {
+    const SequenceRow* sequence = run.sequence(id);
+    if (sequence == nullptr) return;
+    rows.push_back(section(tr("Sequence %1").arg(id)));
+    rows.push_back({tr("Label"), text(sequence->label), {}, false});
+    if (!sequence->group.empty()) rows.push_back({tr("Group"), text(sequence->group), {}, false});
+    rows.push_back({tr("Prompt tokens"), formatCount(sequence->promptTokens), {}, false});
+    rows.push_back({tr("Generated tokens"), formatCount(sequence->generatedTokens), {}, false});
+}
+
+}  // namespace
+
+FactsModel::FactsModel(QObject* parent) : RowModel(parent) {
+    const auto extra = [](const FactRow& r, int role) -> QVariant {
+        if (role == Qt::ToolTipRole)
+            return r.tip.isEmpty() ? (r.value.size() > 40 ? QVariant(r.value) : QVariant())
+                                   : QVariant(r.tip);
+        return role == kSectionRole ? QVariant(r.section) : QVariant();
+    };
+    setColumns(
+        {{tr("Fact"), {}, [](const FactRow& r) -> QVariant { return r.name; }, {}, false, extra},
+         {tr("Value"),
+          {},
+          [](const FactRow& r) -> QVariant { return r.value; },
+          {},
+          false,
+          extra}});
+}
+
+std::vector<Notice> notices(const RunData& run) {
+    std::vector<Notice> out;
+    using Level = Notice::Level;
+    const std::string error = run.meta("error");
+    switch (run.summary.status) {
+        case RunStatus::Failed:
+            out.push_back({Level::Error,
+                           tr("This run failed: %1")
+                               .arg(error.empty() ? tr("no reason was recorded") : text(error))});
+            break;
+        case RunStatus::Interrupted:
+            out.push_back(
+                {Level::Warning,
+                 tr("This run was interrupted; what is shown was measured before that.")});
+            break;
+        case RunStatus::Running:
+            out.push_back(
+                {Level::Warning,
+                 tr("This run has not finished (still running, or killed); F5 reads it again.")});
+            break;
+        case RunStatus::Done:
+            break;
+    }
+    if (run.meta("synthetic") == "true") {
+        out.push_back({Level::Warning, tr("Synthetic model: the weights are random, so texts and "
+                                          "scores mean nothing; times and sizes do.")});
+    }
+    if (run.meta("kind") == "import")
+        out.push_back({Level::Information,
+                       tr("Imported from another tool: only what it recorded can be shown.")});
+    for (const QualityRow& row : run.summary.quality) {
+        if (!row.ok)
+            out.push_back({Level::Warning,
+                           row.note.empty()
+                               ? tr("%1 is %2 %3")
+                                     .arg(text(row.name), formatNumber(row.value), text(row.unit))
+                               : text(row.note)});
+    }
+    if (run.operationsInFile > static_cast<std::int64_t>(run.operations.size())) {
+        out.push_back(
+            {Level::Warning, tr("Only the first %1 of %2 operations are shown.")
+                                 .arg(formatCount(static_cast<std::int64_t>(run.operations.size())),
+                                      formatCount(run.operationsInFile))});
+    }
+    const std::string degradation = run.meta("degradation");
+    if (!degradation.empty())
+        out.push_back({Level::Information, tr("Measured with: %1.").arg(text(degradation))});
+    std::stable_sort(out.begin(), out.end(),
+                     [](const Notice& a, const Notice& b) { return a.level < b.level; });
+    return out;
+}
+
+std::vector<FactRow> headlineFacts(const RunData& run) {
+    std::vector<FactRow> rows;
+    phaseFacts(run.summary.decode, tr("Decode"), true, rows);
+    phaseFacts(run.summary.prefill, tr("Prefill"), false, rows);
+    if (run.summary.ttftNs > 0)
+        rows.push_back(
+            {tr("Time to first token (median)"), formatDuration(run.summary.ttftNs), {}, false});
+    if (!run.summary.memory.empty()) {
+        rows.push_back(section(tr("Memory")));
+        for (const MemoryRow& m : run.summary.memory) {
+            QString name = text(m.name);
+            rows.push_back({name.replace(QChar('_'), QChar(' ')),
+                            formatBytes(static_cast<double>(m.bytes)),
+                            {},
+                            false});
+        }
+    }
+    return rows;
+}
+
+std::vector<FactRow> originFacts(const RunData& run) {
+    std::vector<FactRow> rows;
+    rows.push_back(section(tr("Run")));
+    rows.push_back({tr("File"), text(run.path.string()), {}, false});
+    rows.push_back({tr("Status"), text(runStatusName(run.summary.status)), {}, false});
+    for (const auto& [key, value] : run.summary.meta) {
+        const nlohmann::json json = nlohmann::json::parse(value, nullptr, false);
+        if (json.is_object() || key == "error") continue;
+        QString name = text(key);
+        name.replace(QChar('_'), QChar(' '));
+        rows.push_back({name, key == "command" ? commandLine(value) : text(value), {}, false});
+    }
+    for (const auto& [key, title] : {std::pair{"model", tr("Model")},
+                                     {"machine", tr("Machine")},
+                                     {"settings", tr("Settings")},
+                                     {"build", tr("Build")}}) {
+        const nlohmann::json json = nlohmann::json::parse(run.meta(key), nullptr, false);
+        if (!json.is_object() || json.empty()) continue;
+        rows.push_back(section(title));
+        flatten(json, {}, rows);
+    }
+    return rows;
+}
+
+std::vector<FactRow> selectionFacts(const RunData& run, const SelectionState& selection) {
+    std::vector<FactRow> rows;
+    if (selection.range) {
+        const double width = static_cast<double>(selection.range->endNs - selection.range->beginNs);
+        rows.push_back(section(tr("Time range")));
+        rows.push_back(
+            {tr("From"), formatDuration(static_cast<double>(selection.range->beginNs)), {}, false});
+        rows.push_back(
+            {tr("To"), formatDuration(static_cast<double>(selection.range->endNs)), {}, false});
+        rows.push_back({tr("Length"), formatDuration(width), {}, false});
+    }
+    if (!selection.operation.isEmpty()) operationFacts(run, selection.operation, rows);
+    if (selection.layer) layerFacts(run, selection, rows);
+    if (selection.sequence) sequenceFacts(run, *selection.sequence, rows);
+    if (!rows.empty()) return rows;
+    rows = headlineFacts(run);
+    const std::string model = run.modelName();
+    if (!model.empty()) rows.insert(rows.begin(), {tr("Model"), text(model), {}, false});
+    return rows;
+}
+
+}  // namespace moescope::gui

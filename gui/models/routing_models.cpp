@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gui/models/routing_models.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+#include <span>
+#include <utility>
+
+#include "gui/data/colors.h"
+#include "gui/data/format.h"
+
+namespace moescope::gui {
+
+LoadMatrix loadMatrix(const RunData& run, std::optional<std::int64_t> sequence) {
+    // Rows come from the whole run, so that the picture keeps its shape when a sequence is chosen.
+    constexpr int kMaxExperts = 4096;
+    LoadMatrix matrix;
+    std::set<int> layers;
+    matrix.experts = std::clamp(run.summary.experts, 0, kMaxExperts);
+    for (const RoutingCell& cell : run.routing) {
+        layers.insert(cell.layer);
+        if (cell.expert >= 0 && cell.expert < kMaxExperts)
+            matrix.experts = std::max(matrix.experts, cell.expert + 1);
+    }
+    matrix.layers.assign(layers.begin(), layers.end());
+    matrix.counts.assign(matrix.layers.size() * static_cast<std::size_t>(matrix.experts), 0);
+    matrix.totals.assign(matrix.layers.size(), 0);
+    for (const RoutingCell& cell : run.routing) {
+        if ((sequence && cell.sequence != *sequence) || cell.expert < 0 ||
+            cell.expert >= matrix.experts)
+            continue;
+        const auto row = static_cast<std::size_t>(
+            std::lower_bound(matrix.layers.begin(), matrix.layers.end(), cell.layer) -
+            matrix.layers.begin());
+        matrix.counts[row * static_cast<std::size_t>(matrix.experts) +
+                      static_cast<std::size_t>(cell.expert)] += cell.count;
+        matrix.totals[row] += cell.count;
+    }
+    return matrix;
+}
+
+std::vector<LayerRouting> layerBalance(const LoadMatrix& matrix, int topK) {
+    std::vector<LayerRouting> rows;
+    for (std::size_t row = 0; row < matrix.layers.size(); ++row) {
+        LayerRouting layer;
+        layer.layer = matrix.layers[row];
+        const auto first =
+            matrix.counts.begin() + static_cast<std::ptrdiff_t>(row) * matrix.experts;
+        layer.counts.assign(first, first + matrix.experts);
+        layer.balance = balance(layer.counts, topK);
+        if (layer.balance.tokens > 0) {
+            layer.null = balanceNull(layer.balance.tokens, matrix.experts, topK);
+            layer.excess = layer.balance.maxOverMean / layer.null.maxOverMean;
+        } else {
+            constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+            layer.null = {kNone, kNone, kNone, kNone};
+            layer.excess = kNone;
+        }
+        rows.push_back(std::move(layer));
+    }
+    return rows;
+}
+
+QString formatLoad(double value, LoadScale scale) {
+    if (std::isnan(value)) return QStringLiteral("-");
+    switch (scale) {
+        case LoadScale::Share:
+            return formatPercent(value);
+        case LoadScale::Uniform:
+            return QString::number(value, 'f', 2) + QChar(0x00D7);
+        case LoadScale::Log:
+            break;
+    }
+    if (std::isinf(value)) return QStringLiteral("unused");
+    return (value >= 0 ? QStringLiteral("+") : QString()) + QString::number(value, 'f', 2);
+}
+
+void LoadMatrixModel::setMatrix(LoadMatrix matrix, LoadScale scale) {
+    beginResetModel();
+    matrix_ = std::move(matrix);
+    scale_ = scale;
+    endResetModel();
+}
+
+int LoadMatrixModel::rowCount(const QModelIndex& parent) const {
+    return parent.isValid() ? 0 : static_cast<int>(matrix_.layers.size());
+}
+
+int LoadMatrixModel::columnCount(const QModelIndex& parent) const {
+    return parent.isValid() || matrix_.layers.empty() ? 0 : matrix_.experts;
+}
+
+QVariant LoadMatrixModel::data(const QModelIndex& index, int role) const {
+    if (!index.isValid() || index.row() >= rowCount() || index.column() >= columnCount()) return {};
+    switch (role) {
+        case Qt::DisplayRole:
+            return formatLoad(matrix_.value(index.row(), index.column(), scale_), scale_);
+        case kValueRole:
+            return matrix_.value(index.row(), index.column(), scale_);
+        case Qt::TextAlignmentRole:
+            return int(Qt::AlignRight | Qt::AlignVCenter);
+        case Qt::ToolTipRole:
+            return tr("layer %1, expert %2: %3 assignments")
+                .arg(matrix_.layers[static_cast<std::size_t>(index.row())])
+                .arg(index.column())
+                .arg(formatCount(matrix_.count(index.row(), index.column())));
+        default:
+            return {};
+    }
+}
+
+QVariant LoadMatrixModel::headerData(int section, Qt::Orientation orientation, int role) const {
+    if (role != Qt::DisplayRole || section < 0) return {};
+    if (orientation == Qt::Horizontal)
+        return section < columnCount() ? QVariant(section) : QVariant();
+    return section < rowCount()
+               ? QVariant(tr("layer %1").arg(matrix_.layers[static_cast<std::size_t>(section)]))
+               : QVariant();
+}
+
+LayerBalanceModel::LayerBalanceModel(QObject* parent) : RowModel(parent) {
+    using Row = LayerRouting;
+    const auto number = [](auto get) {
+        return [get](const Row& r) -> QVariant { return formatNumber(get(r)); };
+    };
+    const auto raw = [](auto get) {
+        return [get](const Row& r) -> QVariant { return static_cast<double>(get(r)); };
+    };
+    const auto column = [&](const QString& title, const QString& tip, auto get) {
+        return TableColumn<Row>{title, tip, number(get), raw(get)};
+    };
+    setColumns({
+        {tr("Layer"),
+         {},
+         [](const Row& r) -> QVariant { return r.layer; },
+         [](const Row& r) -> QVariant { return r.layer; }},
+        column(tr("Max/mean"), tr("Load of the busiest expert over the mean; 1 is ideal"),
+               [](const Row& r) { return r.balance.maxOverMean; }),
+        column(tr("Chance"),
+               tr("Max/mean that a perfectly uniform router shows with as many tokens, by chance "
+                  "alone"),
+               [](const Row& r) { return r.null.maxOverMean; }),
+        {tr("Excess"), tr("Max/mean over its chance value; 1: no more imbalance than chance"),
+         [](const Row& r) -> QVariant {
+             return std::isfinite(r.excess) ? QString::number(r.excess, 'f', 2) + QChar(0x00D7)
+                                            : QStringLiteral("-");
+         },
+         raw([](const Row& r) { return r.excess; })},
+        column(tr("Entropy"), tr("Normalised: 1 is ideal"),
+               [](const Row& r) { return r.balance.normalizedEntropy; }),
+        column(tr("Gini"), tr("0 is ideal"), [](const Row& r) { return r.balance.gini; }),
+        {tr("Unused"), tr("Experts that no token chose"),
+         [](const Row& r) -> QVariant { return qlonglong(r.balance.deadExperts); },
+         raw([](const Row& r) { return r.balance.deadExperts; })},
+        {tr("Tokens"),
+         {},
+         [](const Row& r) -> QVariant { return formatCount(r.balance.tokens); },
+         raw([](const Row& r) { return r.balance.tokens; })},
+    });
+}
+
+}  // namespace moescope::gui

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Events of a lane with per-category prefix sums, so that the busy share of any time range, hence
+// of any pixel column, costs one binary search and at most 64 events whatever the size of the
+// trace.
+#pragma once
+
+#include <QString>
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "gui/data/colors.h"
+#include "gui/data/run_data.h"
+#include "gui/data/selection.h"
+#include "gui/models/timeline_mapping.h"
+
+namespace moescope::gui {
+
+using CategoryTimes = std::array<std::int64_t, kMaxCategories>;  ///< ns busy, by category
+
+struct RangeStatistics {
+    std::int64_t events = 0;  ///< that overlap the range
+    std::int64_t busyNs = 0;  ///< sum of the overlaps
+    CategoryTimes byCategory{};
+};
+
+/// Events sorted by start that do not overlap one another (makeLanes sees to that).
+class TimelineLane {
+public:
+    struct Event {
+        std::int64_t startNs, endNs;
+        std::uint32_t id;  ///< index into the steps or operations of the run
+        std::uint8_t category;
+    };
+
+    TimelineLane(QString title, bool steps, std::vector<Event> events);
+
+    const QString& title() const noexcept { return title_; }
+    bool showsSteps() const noexcept { return steps_; }  ///< otherwise operations
+    std::span<const Event> events() const noexcept { return events_; }
+
+    /// First event that ends after `ns`; events().size() when there is none.
+    std::size_t firstEndingAfter(std::int64_t ns) const noexcept;
+    /// Event that covers `ns`, or nullptr in a gap.
+    const Event* eventAt(std::int64_t ns) const noexcept;
+    RangeStatistics statistics(TimeRange range) const noexcept;
+    /// Busy share (0..1) of each category in each of `columns` equal parts of the visible time.
+    std::vector<std::array<float, kMaxCategories>> columns(const TimelineMapping& mapping,
+                                                           int columns) const;
+
+private:
+    /// Time of each category in all events before `ns`, with the part of the event under way.
+    CategoryTimes busyBefore(std::int64_t ns) const noexcept;
+
+    static constexpr std::size_t kBlock = 64;
+    QString title_;
+    bool steps_;
+    std::vector<Event> events_;
+    std::vector<CategoryTimes> before_;  ///< (n_events / kBlock + 1): sums before each block
+};
+
+struct TimelineData {
+    std::vector<TimelineLane> lanes;
+    std::int64_t beginNs = 0, endNs = 0;
+    std::int64_t hidden = 0;  ///< events beyond the greatest number of overlapping lanes
+};
+
+/// Steps, then operations; events that overlap go to further lanes, eight at most of each.
+TimelineData makeTimeline(const RunData& run);
+
+}  // namespace moescope::gui

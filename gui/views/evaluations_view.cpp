@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+// Suites, their metrics with intervals, and items down to prompt, choices and log-likelihoods.
+#include <QCheckBox>
+#include <QComboBox>
+#include <QHBoxLayout>
+#include <QLabel>
+#include <QPlainTextEdit>
+#include <QSortFilterProxyModel>
+#include <QSplitter>
+#include <QVBoxLayout>
+#include <set>
+
+#include "gui/data/format.h"
+#include "gui/models/evaluation_models.h"
+#include "gui/views/view.h"
+
+namespace moescope::gui {
+namespace {
+
+class EvaluationsView : public View {
+    Q_DECLARE_TR_FUNCTIONS(EvaluationsView)
+public:
+    EvaluationsView(Selection& selection, QWidget* parent)
+        : View(selection, parent),
+          suites_(new SuitesModel(this)),
+          metrics_(new MetricsModel(this)),
+          items_(new ItemsModel(this)),
+          filter_(new ItemsFilter(this)),
+          choices_(new ChoicesModel(this)),
+          suitesTable_(new DataTable(tr("Suites"), page())),
+          metricsTable_(new DataTable(tr("Metrics"), page())),
+          itemsTable_(new DataTable(tr("Items"), page())),
+          choicesTable_(new DataTable(tr("Choices"), page())),
+          groups_(new QComboBox(page())),
+          wrongOnly_(new QCheckBox(tr("&Wrong only"), page())),
+          search_(new QLineEdit(page())),
+          count_(new QLabel(page())),
+          prompt_(new QPlainTextEdit(page())),
+          caption_(new QLabel(page())) {
+        suitesTable_->setSource(suites_, true);
+        suitesTable_->setSelectionMode(QAbstractItemView::SingleSelection);
+        metricsTable_->setSource(metrics_, true);
+        filter_->setSourceModel(items_);
+        itemsTable_->setProxy(filter_);
+        choicesTable_->setSource(choices_, false);
+        search_->setPlaceholderText(tr("Search (Ctrl+F)"));
+        search_->setClearButtonEnabled(true);
+        search_->setMaximumWidth(240);
+        groups_->setAccessibleName(tr("Groups"));
+        prompt_->setReadOnly(true);
+        prompt_->setAccessibleName(tr("Prompt of the item"));
+        prompt_->setPlaceholderText(
+            tr("Choose an item to see its prompt, choices and log-likelihoods."));
+        caption_->setWordWrap(true);
+        caption_->setTextFormat(Qt::PlainText);
+        layOut();
+        connectAll();
+    }
+
+    DataTable* table() const override {
+        for (DataTable* table : {suitesTable_, metricsTable_, choicesTable_}) {
+            if (table->hasFocus()) return table;
+        }
+        return itemsTable_;
+    }
+    QLineEdit* searchField() const override { return search_; }
+
+    void setRun(RunPtr run) override {
+        run_ = std::move(run);
+        if (run_->suites.empty()) {
+            showState(tr("This run has no evaluations"),
+                      tr("moescope eval MODEL --suite NAME --out RUN makes one."));
+            return;
+        }
+        showPage();
+        std::vector<SuiteTableRow> rows;
+        for (const SuiteData& suite : run_->suites)
+            rows.push_back({suite.suite, static_cast<std::int64_t>(suite.items.size())});
+        suites_->setRows(std::move(rows));
+        suitesTable_->fitColumns(260);
+        loading_ = true;
+        suitesTable_->selectSourceRow(0);
+        loading_ = false;
+    }
+
+private:
+    void layOut() {
+        auto* top = new QSplitter(page());
+        auto* metricsPane = new QWidget(page());
+        auto* metricsColumn = new QVBoxLayout(metricsPane);
+        metricsColumn->setContentsMargins(0, 0, 0, 0);
+        metricsColumn->addWidget(metricsTable_);
+        top->addWidget(suitesTable_);
+        top->addWidget(metricsPane);
+        top->setSizes({330, 670});
+        auto* bar = new QHBoxLayout;
+        auto* label = new QLabel(tr("&Metrics of"), page());
+        label->setBuddy(groups_);
+        bar->addWidget(label);
+        bar->addWidget(groups_);
+        bar->addSpacing(16);
+        bar->addWidget(wrongOnly_);
+        bar->addWidget(search_);
+        bar->addWidget(count_);
+        bar->addStretch();
+        auto* detail = new QWidget(page());
+        auto* column = new QVBoxLayout(detail);
+        column->setContentsMargins(0, 0, 0, 0);
+        column->addWidget(caption_);
+        column->addWidget(prompt_, 3);
+        column->addWidget(choicesTable_, 2);
+        auto* bottom = new QSplitter(page());
+        bottom->addWidget(itemsTable_);
+        bottom->addWidget(detail);
+        bottom->setSizes({600, 400});
+        auto* lower = new QWidget(page());
+        auto* lowerColumn = new QVBoxLayout(lower);
+        lowerColumn->setContentsMargins(0, 0, 0, 0);
+        lowerColumn->addLayout(bar);
+        lowerColumn->addWidget(bottom, 1);
+        auto* splitter = new QSplitter(Qt::Vertical, page());
+        splitter->addWidget(top);
+        splitter->addWidget(lower);
+        splitter->setSizes({260, 420});
+        auto* layout = new QVBoxLayout(page());
+        layout->setContentsMargins(8, 8, 8, 8);
+        layout->addWidget(splitter);
+    }
+
+    void connectAll() {
+        connect(suitesTable_->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
+                [this](const QModelIndex& i) {
+                    if (i.isValid())
+                        showSuite(static_cast<std::size_t>(suitesTable_->sourceRow(i)));
+                });
+        connect(groups_, &QComboBox::activated, this, [this] { showMetrics(); });
+        connect(wrongOnly_, &QCheckBox::toggled, this, [this](bool on) {
+            filter_->setWrongOnly(on);
+            showCount();
+        });
+        connect(search_, &QLineEdit::textChanged, this, [this](const QString& text) {
+            filter_->setText(text);
+            showCount();
+        });
+        connect(itemsTable_->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
+                [this](const QModelIndex& i) { showItem(i); });
+    }
+
+    void showSuite(std::size_t index) {
+        suite_ = index;
+        groups_->clear();
+        groups_->addItem(tr("everything"), QString());
+        std::set<QString> keys;
+        for (const MetricRow& metric : run_->suites[index].metrics) {
+            const QString group = text(metric.group);
+            if (!group.isEmpty()) keys.insert(group.section(QChar('='), 0, 0));
+        }
+        for (const QString& key : keys) groups_->addItem(tr("groups of %1").arg(key), key);
+        showMetrics();
+        items_->setRows(run_->suites[index].items);
+        itemsTable_->fitColumns(190);
+        showCount();
+        if (filter_->rowCount() > 0) itemsTable_->selectRow(0);
+        showItem(itemsTable_->currentIndex());
+    }
+
+    void showMetrics() {
+        const QString key = groups_->currentData().toString();
+        std::vector<MetricRow> rows;
+        for (const MetricRow& metric : run_->suites[suite_].metrics) {
+            if (key.isEmpty() || metric.group.empty() ||
+                text(metric.group).section(QChar('='), 0, 0) == key)
+                rows.push_back(metric);
+        }
+        metrics_->setMetrics(std::move(rows));
+        metricsTable_->fitColumns(180);
+        metricsTable_->setColumnWidth(MetricsModel::kIntervalColumn, 190);
+    }
+
+    void showCount() {
+        count_->setText(
+            tr("%1 of %2 items")
+                .arg(formatCount(filter_->rowCount()), formatCount(items_->rowCount())));
+    }
+
+    void showItem(const QModelIndex& index) {
+        if (!index.isValid()) {
+            prompt_->clear();
+            caption_->clear();
+            choices_->setRows({});
+            return;
+        }
+        const ItemRow& item = items_->row(itemsTable_->sourceRow(index));
+        prompt_->setPlainText(text(item.prompt));
+        caption_->setText(tr("%1: answered “%2”, expected “%3”, score %4")
+                              .arg(text(item.id), text(item.answer).simplified(),
+                                   text(item.target).simplified(), formatNumber(item.score)));
+        choices_->setRows(choicesOf(item));
+        choicesTable_->setVisible(choices_->rowCount() > 0);
+        choicesTable_->fitColumns(220);
+        // Opening a run selects nothing in the other views; clicking an item does.
+        if (!loading_ && item.sequence >= 0)
+            selection().edit([&](SelectionState& s) { s.sequence = item.sequence; });
+    }
+
+    RunPtr run_;
+    std::size_t suite_ = 0;
+    bool loading_ = false;
+    SuitesModel* suites_;
+    MetricsModel* metrics_;
+    ItemsModel* items_;
+    ItemsFilter* filter_;
+    ChoicesModel* choices_;
+    DataTable *suitesTable_, *metricsTable_, *itemsTable_, *choicesTable_;
+    QComboBox* groups_;
+    QCheckBox* wrongOnly_;
+    QLineEdit* search_;
+    QLabel* count_;
+    QPlainTextEdit* prompt_;
+    QLabel* caption_;
+};
+
+}  // namespace
+
+View* makeEvaluationsView(Selection& selection, QWidget* parent) {
+    return new EvaluationsView(selection, parent);
+}
+
+}  // namespace moescope::gui

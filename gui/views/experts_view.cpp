@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// Layer x expert load: heat map or the same as a table, beside it the balance of each layer.
+#include <QComboBox>
+#include <QHBoxLayout>
+#include <QHeaderView>
+#include <QLabel>
+#include <QPushButton>
+#include <QSplitter>
+#include <QStackedWidget>
+#include <QVBoxLayout>
+
+#include "gui/data/format.h"
+#include "gui/data/loader.h"
+#include "gui/models/routing_models.h"
+#include "gui/views/sequence_box.h"
+#include "gui/views/view.h"
+#include "gui/widgets/heatmap_widget.h"
+
+namespace moescope::gui {
+namespace {
+
+class ExpertsView : public View {
+    Q_DECLARE_TR_FUNCTIONS(ExpertsView)
+public:
+    ExpertsView(Selection& selection, QWidget* parent)
+        : View(selection, parent),
+          heatmap_(new HeatmapWidget(page())),
+          matrixModel_(new LoadMatrixModel(this)),
+          balanceModel_(new LayerBalanceModel(this)),
+          matrixTable_(new DataTable(tr("Expert load as a table"), page())),
+          balanceTable_(new DataTable(tr("Balance of the layers"), page())),
+          scale_(new QComboBox(page())),
+          sequence_(new SequenceBox(page())),
+          asTable_(new QPushButton(tr("Show as &table"), page())),
+          stack_(new QStackedWidget(page())) {
+        scale_->addItem(tr("× uniform"), int(LoadScale::Uniform));
+        scale_->addItem(tr("Share"), int(LoadScale::Share));
+        scale_->addItem(tr("Log₂ of × uniform"), int(LoadScale::Log));
+        scale_->setAccessibleName(tr("Scale"));
+        asTable_->setCheckable(true);
+        matrixTable_->setSource(matrixModel_, false);
+        matrixTable_->verticalHeader()->show();
+        matrixTable_->horizontalHeader()->setStretchLastSection(false);
+        matrixTable_->horizontalHeader()->setDefaultSectionSize(64);
+        matrixTable_->setSelectionBehavior(QAbstractItemView::SelectItems);
+        balanceTable_->setSource(balanceModel_, true);
+        stack_->addWidget(heatmap_);
+        stack_->addWidget(matrixTable_);
+        layOut();
+        connect(scale_, &QComboBox::currentIndexChanged, this, [this] { showMatrix(); });
+        connect(asTable_, &QPushButton::toggled, this,
+                [this](bool on) { stack_->setCurrentIndex(on ? 1 : 0); });
+        connect(heatmap_, &HeatmapWidget::hovered, this, &View::status);
+        connect(heatmap_, &HeatmapWidget::currentChanged, this,
+                [this](HeatmapCell cell) { choose(cell.row, cell.column); });
+        connect(matrixTable_->selectionModel(), &QItemSelectionModel::currentChanged, this,
+                [this](const QModelIndex& i) {
+                    if (!updating_ && i.isValid()) choose(i.row(), i.column());
+                });
+        connect(balanceTable_->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
+                [this](const QModelIndex& i) {
+                    if (!updating_ && i.isValid()) choose(balanceTable_->sourceRow(i), -1);
+                });
+        connect(sequence_, &QComboBox::activated, this, [this] {
+            this->selection().edit([&](SelectionState& s) {
+                s.sequence = sequence_->chosen();
+                s.position.reset();
+            });
+        });
+        connect(&selection, &Selection::changed, this, [this] { follow(); });
+    }
+
+    DataTable* table() const override {
+        return asTable_->isChecked() && !balanceTable_->hasFocus() ? matrixTable_ : balanceTable_;
+    }
+    void fit() override { heatmap_->fit(); }
+
+    void setRun(RunPtr run) override {
+        run_ = std::move(run);
+        if (run_->routing.empty()) {
+            showState(tr("This run has no expert routing"),
+                      tr("The model has no experts, or routing was not recorded."));
+            return;
+        }
+        showPage();
+        sequence_->setSequences(run_->summary.sequences, true);
+        reload();
+    }
+
+private:
+    void layOut() {
+        auto* bar = new QHBoxLayout;
+        const auto add = [&](const QString& title, QWidget* widget) {
+            auto* label = new QLabel(title, page());
+            label->setBuddy(widget);
+            bar->addWidget(label);
+            bar->addWidget(widget);
+            bar->addSpacing(8);
+        };
+        add(tr("S&cale"), scale_);
+        add(tr("Se&quence"), sequence_);
+        bar->addStretch();
+        bar->addWidget(asTable_);
+        auto* splitter = new QSplitter(page());
+        splitter->addWidget(stack_);
+        splitter->addWidget(balanceTable_);
+        splitter->setStretchFactor(0, 1);
+        splitter->setSizes({640, 380});
+        auto* layout = new QVBoxLayout(page());
+        layout->setContentsMargins(8, 8, 8, 8);
+        layout->addLayout(bar);
+        layout->addWidget(splitter, 1);
+    }
+
+    void reload() {
+        shown_ = selection().state().sequence;
+        sequence_->choose(shown_);
+        matrix_ = loadMatrix(*run_, shown_);
+        showMatrix();
+        jobStarted();
+        const int generation = ++generation_;
+        runInBackground(
+            this,
+            [matrix = matrix_, topK = run_->summary.topK] { return layerBalance(matrix, topK); },
+            [this, generation](auto outcome) {
+                jobEnded();
+                if (generation != generation_ || !outcome.value) return;
+                updating_ = true;
+                balanceModel_->setRows(std::move(*outcome.value));
+                balanceTable_->fitColumns(120);
+                updating_ = false;
+                highlight();
+            });
+    }
+
+    void showMatrix() {
+        const auto scale = static_cast<LoadScale>(scale_->currentData().toInt());
+        heatmap_->setMatrix(matrix_, scale);
+        updating_ = true;
+        matrixModel_->setMatrix(matrix_, scale);
+        updating_ = false;
+        highlight();
+    }
+
+    void choose(int row, int expert) {
+        if (row < 0 || row >= static_cast<int>(matrix_.layers.size())) return;
+        selection().edit([&](SelectionState& s) {
+            s.layer = matrix_.layers[static_cast<std::size_t>(row)];
+            s.expert = expert >= 0 ? std::optional(expert) : std::nullopt;
+        });
+    }
+
+    void follow() {
+        if (!run_ || run_->routing.empty()) return;
+        if (selection().state().sequence != shown_) {
+            reload();
+        } else {
+            highlight();
+        }
+    }
+
+    void highlight() {
+        const SelectionState& state = selection().state();
+        int row = -1;
+        if (state.layer) {
+            const auto found =
+                std::lower_bound(matrix_.layers.begin(), matrix_.layers.end(), *state.layer);
+            if (found != matrix_.layers.end() && *found == *state.layer)
+                row = static_cast<int>(found - matrix_.layers.begin());
+        }
+        const bool cell =
+            row >= 0 && state.expert && *state.expert >= 0 && *state.expert < matrix_.experts;
+        updating_ = true;
+        heatmap_->setCurrent(cell ? std::optional(HeatmapCell{row, *state.expert}) : std::nullopt);
+        if (cell) matrixTable_->setCurrentIndex(matrixModel_->index(row, *state.expert));
+        if (row < balanceModel_->rowCount()) balanceTable_->selectSourceRow(row);
+        updating_ = false;
+    }
+
+    RunPtr run_;
+    LoadMatrix matrix_;
+    HeatmapWidget* heatmap_;
+    LoadMatrixModel* matrixModel_;
+    LayerBalanceModel* balanceModel_;
+    DataTable *matrixTable_, *balanceTable_;
+    QComboBox* scale_;
+    SequenceBox* sequence_;
+    QPushButton* asTable_;
+    QStackedWidget* stack_;
+    std::optional<std::int64_t> shown_;
+    int generation_ = 0;
+    bool updating_ = false;
+};
+
+}  // namespace
+
+View* makeExpertsView(Selection& selection, QWidget* parent) {
+    return new ExpertsView(selection, parent);
+}
+
+}  // namespace moescope::gui

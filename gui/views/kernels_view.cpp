@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// Operations and kernels as a table: group, sort, filter; the selected time range limits it.
+#include <QComboBox>
+#include <QHBoxLayout>
+#include <QLabel>
+#include <QSortFilterProxyModel>
+#include <QVBoxLayout>
+
+#include "gui/data/format.h"
+#include "gui/data/loader.h"
+#include "gui/models/operation_groups.h"
+#include "gui/views/view.h"
+
+namespace moescope::gui {
+namespace {
+
+class KernelsView : public View {
+    Q_DECLARE_TR_FUNCTIONS(KernelsView)
+public:
+    KernelsView(Selection& selection, QWidget* parent)
+        : View(selection, parent),
+          model_(new OperationsModel(this)),
+          table_(new DataTable(tr("Operations and kernels"), page())),
+          groupBy_(new QComboBox(page())),
+          search_(new QLineEdit(page())),
+          range_(new QLabel(page())) {
+        groupBy_->addItem(tr("Kernel"), int(GroupBy::Kernel));
+        groupBy_->addItem(tr("Operation"), int(GroupBy::Operation));
+        groupBy_->addItem(tr("Phase"), int(GroupBy::Phase));
+        groupBy_->addItem(tr("Layer"), int(GroupBy::Layer));
+        groupBy_->setAccessibleName(tr("Group by"));
+        search_->setPlaceholderText(tr("Filter (Ctrl+F)"));
+        search_->setClearButtonEnabled(true);
+        search_->setMaximumWidth(260);
+        table_->setSource(model_, true);
+        auto* bar = new QHBoxLayout;
+        auto* label = new QLabel(tr("&Group by"), page());
+        label->setBuddy(groupBy_);
+        bar->addWidget(label);
+        bar->addWidget(groupBy_);
+        bar->addWidget(search_);
+        bar->addStretch();
+        bar->addWidget(range_);
+        auto* layout = new QVBoxLayout(page());
+        layout->setContentsMargins(8, 8, 8, 8);
+        layout->addLayout(bar);
+        layout->addWidget(table_, 1);
+        connect(groupBy_, &QComboBox::currentIndexChanged, this, [this] { refresh(); });
+        connect(search_, &QLineEdit::textChanged, this,
+                [this](const QString& text) { table_->proxy()->setFilterFixedString(text); });
+        connect(&selection, &Selection::changed, this, [this] { follow(); });
+        connect(table_->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
+                [this](const QModelIndex& index) { choose(index); });
+    }
+
+    DataTable* table() const override { return table_; }
+    QLineEdit* searchField() const override { return search_; }
+
+    void setRun(RunPtr run) override {
+        run_ = std::move(run);
+        if (run_->operations.size() == 0) {
+            showState(
+                tr("This run has no operations"),
+                tr("Only profiles record them: moescope profile MODEL --prompt TEXT --out RUN"));
+            return;
+        }
+        showPage();
+        refresh();
+    }
+
+private:
+    void refresh() {
+        if (!run_) return;
+        const auto by = static_cast<GroupBy>(groupBy_->currentData().toInt());
+        shownRange_ = selection().state().range;
+        range_->setText(shownRange_ ? tr("in the selected %1 (Esc: all)")
+                                          .arg(formatDuration(static_cast<double>(
+                                              shownRange_->endNs - shownRange_->beginNs)))
+                                    : tr("whole run"));
+        jobStarted();
+        const int generation = ++generation_;
+        runInBackground(
+            this,
+            [run = run_, by, range = shownRange_] {
+                return groupOperations(run->operations, by, range);
+            },
+            [this, generation, by](auto outcome) {
+                jobEnded();
+                if (generation != generation_ || !outcome.value) return;
+                show(std::move(*outcome.value), by);
+            });
+    }
+
+    void show(std::vector<OperationGroupRow> rows, GroupBy by) {
+        updating_ = true;
+        model_->setRows(std::move(rows));
+        table_->setColumnHidden(1, by != GroupBy::Kernel);
+        table_->setColumnHidden(2, by != GroupBy::Kernel && by != GroupBy::Phase);
+        table_->fitColumns(240);
+        table_->setColumnWidth(5, 210);
+        updating_ = false;
+        highlight();
+    }
+
+    void follow() {
+        if (!run_) return;
+        if (selection().state().range != shownRange_) {
+            refresh();
+        } else {
+            highlight();
+        }
+    }
+
+    void highlight() {
+        const SelectionState& state = selection().state();
+        const auto by = static_cast<GroupBy>(groupBy_->currentData().toInt());
+        int found = -1;
+        for (int i = 0; i < model_->rowCount() && found < 0; ++i) {
+            const OperationGroupRow& row = model_->row(i);
+            const bool same = by == GroupBy::Layer ? state.layer && row.layer == state.layer
+                                                   : !state.operation.isEmpty() &&
+                                                         text(row.group.op) == state.operation;
+            if (same) found = i;
+        }
+        const QModelIndex current = table_->currentIndex();
+        // Two rows of one operation (prefill, decode): stay on the one that was clicked.
+        if (found >= 0 && current.isValid() &&
+            model_->row(table_->sourceRow(current)).group.op == model_->row(found).group.op &&
+            by != GroupBy::Layer)
+            return;
+        updating_ = true;
+        table_->selectSourceRow(found);
+        updating_ = false;
+    }
+
+    void choose(const QModelIndex& index) {
+        if (updating_ || !index.isValid()) return;
+        const OperationGroupRow row = model_->row(table_->sourceRow(index));
+        selection().edit([&](SelectionState& s) {
+            if (row.layer) {
+                s.layer = *row.layer >= 0 ? row.layer : std::nullopt;
+                s.expert.reset();
+            } else {
+                s.operation = text(row.group.op);
+            }
+        });
+    }
+
+    RunPtr run_;
+    OperationsModel* model_;
+    DataTable* table_;
+    QComboBox* groupBy_;
+    QLineEdit* search_;
+    QLabel* range_;
+    std::optional<TimeRange> shownRange_;
+    int generation_ = 0;
+    bool updating_ = false;
+};
+
+}  // namespace
+
+View* makeKernelsView(Selection& selection, QWidget* parent) {
+    return new KernelsView(selection, parent);
+}
+
+}  // namespace moescope::gui

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// The first look at a run: notices, headline figures, operations by time, where it came from.
+#include <QHeaderView>
+#include <QLabel>
+#include <QSplitter>
+#include <QVBoxLayout>
+
+#include "gui/data/format.h"
+#include "gui/models/facts.h"
+#include "gui/models/operation_groups.h"
+#include "gui/models/routing_models.h"
+#include "gui/views/view.h"
+
+namespace moescope::gui {
+namespace {
+
+/// Facts as a quiet two-column table: no header, no stripes, values take the room.
+DataTable* makeFactsTable(const QString& name, QAbstractItemModel* model, QWidget* parent) {
+    auto* table = new DataTable(name, parent);
+    table->setSource(model, false);
+    table->horizontalHeader()->hide();
+    table->setAlternatingRowColors(false);
+    table->setFrameShape(QFrame::NoFrame);
+    return table;
+}
+
+class SummaryView : public View {
+    Q_DECLARE_TR_FUNCTIONS(SummaryView)
+public:
+    SummaryView(Selection& selection, QWidget* parent)
+        : View(selection, parent),
+          headline_(new FactsModel(this)),
+          origin_(new FactsModel(this)),
+          operations_(new OperationsModel(this)) {
+        headlineTable_ = makeFactsTable(tr("Headline figures"), headline_, page());
+        originTable_ = makeFactsTable(tr("Origin of the run"), origin_, page());
+        operationsTable_ = new DataTable(tr("Operations by time"), page());
+        operationsTable_->setSource(operations_, true);
+        operationsTable_->setColumnHidden(1, true);
+        operationsTable_->setColumnHidden(2, true);
+        for (const int column : {8, 9, 11}) operationsTable_->setColumnHidden(column, true);
+        auto* left = new QSplitter(Qt::Vertical, page());
+        left->addWidget(headlineTable_);
+        left->addWidget(operationsTable_);
+        left->setSizes({330, 270});
+        auto* columns = new QSplitter(page());
+        columns->addWidget(left);
+        columns->addWidget(originTable_);
+        columns->setSizes({560, 440});
+        title_ = new QLabel(page());
+        QFont large = font();
+        large.setPointSizeF(large.pointSizeF() * 1.35);
+        large.setBold(true);
+        title_->setFont(large);
+        title_->setContentsMargins(8, 8, 8, 2);
+        title_->setTextInteractionFlags(Qt::TextSelectableByMouse);
+        auto* layout = new QVBoxLayout(page());
+        layout->setContentsMargins(4, 0, 4, 4);
+        layout->addWidget(title_);
+        layout->addWidget(columns, 1);
+        connect(operationsTable_, &QTableView::activated, this, [this](const QModelIndex& index) {
+            const std::string op = operations_->row(operationsTable_->sourceRow(index)).group.op;
+            this->selection().edit([&](SelectionState& s) { s.operation = text(op); });
+            emit viewRequested(QStringLiteral("kernels"));
+        });
+    }
+
+    DataTable* table() const override {
+        return originTable_->hasFocus()       ? originTable_
+               : operationsTable_->hasFocus() ? operationsTable_
+                                              : headlineTable_;
+    }
+
+    void setRun(RunPtr run) override {
+        const std::string model = run->modelName();
+        title_->setText(model.empty() ? text(run->path.filename().string()) : text(model));
+        std::vector<FactRow> headline = headlineFacts(*run);
+        appendRouting(*run, headline);
+        appendScores(*run, headline);
+        headline_->setRows(std::move(headline));
+        origin_->setRows(originFacts(*run));
+        operations_->setRows(groupOperations(run->operations, GroupBy::Operation));
+        operationsTable_->setVisible(operations_->rowCount() > 0);
+        for (DataTable* table : {headlineTable_, originTable_}) {
+            table->fitColumns(260);
+            for (int row = 0; row < table->model()->rowCount(); ++row)
+                table->setSpan(row, 0, 1,
+                               table->model()->index(row, 0).data(kSectionRole).toBool() ? 2 : 1);
+        }
+        operationsTable_->fitColumns();
+        operationsTable_->setColumnWidth(5, 200);
+    }
+
+private:
+    void appendRouting(const RunData& run, std::vector<FactRow>& rows) const {
+        const LayerRouting* worst = nullptr;
+        for (const LayerRouting& layer : run.summary.routing) {
+            if (layer.balance.tokens > 0 && (worst == nullptr || layer.excess > worst->excess))
+                worst = &layer;
+        }
+        if (worst == nullptr) return;
+        rows.push_back({tr("Routing"), {}, {}, true});
+        rows.push_back({tr("Experts"),
+                        tr("%1 of %2 per token, %3 layers")
+                            .arg(run.summary.topK)
+                            .arg(run.summary.experts)
+                            .arg(run.summary.routing.size()),
+                        {},
+                        false});
+        rows.push_back({tr("Least balanced layer"),
+                        tr("layer %1: max/mean %2 (%3 by chance)")
+                            .arg(worst->layer)
+                            .arg(formatNumber(worst->balance.maxOverMean),
+                                 formatNumber(worst->null.maxOverMean)),
+                        {},
+                        false});
+    }
+
+    void appendScores(const RunData& run, std::vector<FactRow>& rows) const {
+        for (const SuiteData& suite : run.suites) {
+            rows.push_back({text(suite.suite.title.empty() ? suite.suite.name : suite.suite.title),
+                            {},
+                            {},
+                            true});
+            for (const MetricRow& metric : suite.metrics) {
+                if (!metric.group.empty()) continue;
+                QString value = formatNumber(metric.value);
+                if (metric.low && metric.high)
+                    value += tr("  (95 %: %1 to %2)")
+                                 .arg(formatNumber(*metric.low), formatNumber(*metric.high));
+                rows.push_back({text(metric.name), value, text(metric.method), false});
+            }
+        }
+    }
+
+    FactsModel *headline_, *origin_;
+    OperationsModel* operations_;
+    QLabel* title_;
+    DataTable *headlineTable_, *originTable_, *operationsTable_;
+};
+
+}  // namespace
+
+View* makeSummaryView(Selection& selection, QWidget* parent) {
+    return new SummaryView(selection, parent);
+}
+
+}  // namespace moescope::gui

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+// Timeline above, what the selected (or visible) time is made of below.
+#include <QLabel>
+#include <QSplitter>
+#include <QTimer>
+#include <QVBoxLayout>
+
+#include "gui/data/format.h"
+#include "gui/data/loader.h"
+#include "gui/models/row_model.h"
+#include "gui/views/view.h"
+#include "gui/widgets/timeline_widget.h"
+
+namespace moescope::gui {
+namespace {
+
+struct ShareRow {
+    std::uint8_t category = 0;
+    std::int64_t busyNs = 0;
+    double share = 0;  ///< of the range
+};
+
+class ShareModel : public RowModel<ShareRow> {
+    Q_DECLARE_TR_FUNCTIONS(ShareModel)
+public:
+    explicit ShareModel(QObject* parent) : RowModel(parent) {
+        const auto swatch = [](const ShareRow& r, int role) -> QVariant {
+            return role == kColorRole ? QVariant(categoryColor(r.category)) : QVariant();
+        };
+        const auto bar = [swatch](const ShareRow& r, int role) -> QVariant {
+            return role == kBarRole ? QVariant(r.share) : swatch(r, role);
+        };
+        setColumns({
+            {tr("Operation"),
+             {},
+             [](const ShareRow& r) -> QVariant {
+                 return QCoreApplication::translate("Category", categories()[r.category].title);
+             },
+             {},
+             false,
+             swatch},
+            {tr("Busy"), tr("Time within the range"),
+             [](const ShareRow& r) -> QVariant {
+                 return formatDuration(static_cast<double>(r.busyNs));
+             },
+             [](const ShareRow& r) -> QVariant { return qlonglong(r.busyNs); }},
+            {tr("Share of the range"),
+             {},
+             [](const ShareRow& r) -> QVariant { return formatPercent(r.share); },
+             [](const ShareRow& r) -> QVariant { return r.share; },
+             true,
+             bar},
+        });
+    }
+};
+
+class TimelineView : public View {
+    Q_DECLARE_TR_FUNCTIONS(TimelineView)
+public:
+    TimelineView(Selection& selection, QWidget* parent)
+        : View(selection, parent),
+          timeline_(new TimelineWidget(page())),
+          model_(new ShareModel(this)),
+          table_(new DataTable(tr("Time by operation"), page())),
+          caption_(new QLabel(page())),
+          settle_(new QTimer(this)) {
+        table_->setSource(model_, true);
+        auto* below = new QWidget(page());
+        auto* column = new QVBoxLayout(below);
+        column->setContentsMargins(8, 6, 8, 8);
+        column->addWidget(caption_);
+        column->addWidget(table_, 1);
+        auto* splitter = new QSplitter(Qt::Vertical, page());
+        splitter->addWidget(timeline_);
+        splitter->addWidget(below);
+        splitter->setStretchFactor(0, 0);
+        splitter->setStretchFactor(1, 1);
+        splitter->setSizes({240, 400});
+        auto* layout = new QVBoxLayout(page());
+        layout->setContentsMargins(0, 0, 0, 0);
+        layout->addWidget(splitter);
+        // The table follows the picture once it stands still; the picture never waits for the
+        // table.
+        settle_->setSingleShot(true);
+        settle_->setInterval(60);
+        connect(settle_, &QTimer::timeout, this, [this] { summarizeRange(); });
+        connect(timeline_, &TimelineWidget::viewChanged, settle_, qOverload<>(&QTimer::start));
+        connect(timeline_, &TimelineWidget::hovered, this, &View::status);
+        connect(timeline_, &TimelineWidget::rangeSelected, this,
+                [this](std::optional<TimeRange> range) {
+                    this->selection().edit([&](SelectionState& s) { s.range = range; });
+                });
+        connect(timeline_, &TimelineWidget::operationActivated, this,
+                [this](const QString& operation, int layer) {
+                    this->selection().edit([&](SelectionState& s) {
+                        s.operation = operation;
+                        s.layer = layer >= 0 ? std::optional(layer) : std::nullopt;
+                        s.expert.reset();
+                    });
+                });
+        connect(&selection, &Selection::changed, this, [this] { follow(); });
+    }
+
+    DataTable* table() const override { return table_; }
+    void fit() override { timeline_->fit(); }
+
+    void setRun(RunPtr run) override {
+        data_.reset();
+        timeline_->setTimeline(nullptr);
+        if (run->operations.size() == 0 && run->steps.empty()) {
+            showState(
+                tr("This run has no times"),
+                tr("Only profiles record them: moescope profile MODEL --prompt TEXT --out RUN"));
+            return;
+        }
+        showState(tr("Building the timeline…"), {});
+        jobStarted();
+        runInBackground(
+            this,
+            [run] {
+                return std::make_shared<const Timeline>(Timeline{run, makeTimeline(*run)});
+            },
+            [this, run](auto outcome) {
+                jobEnded();
+                if (!outcome.value) {
+                    showState(tr("The timeline cannot be built"), outcome.failure.what);
+                    return;
+                }
+                data_ = *outcome.value;
+                showPage();
+                timeline_->setTimeline(data_);
+                follow();
+            });
+    }
+
+private:
+    void follow() {
+        if (!data_) return;
+        timeline_->setSelectedRange(selection().state().range);
+        timeline_->setHighlight(selection().state().operation);
+        summarizeRange();
+    }
+
+    void summarizeRange() {
+        if (!data_) return;
+        const TimelineMapping& m = timeline_->mapping();
+        const std::optional<TimeRange> selected = selection().state().range;
+        const TimeRange range = selected.value_or(TimeRange{
+            static_cast<std::int64_t>(m.startNs), static_cast<std::int64_t>(m.startNs + m.spanNs)});
+        RangeStatistics sum;
+        for (const TimelineLane& lane : data_->data.lanes) {
+            if (lane.showsSteps()) continue;
+            const RangeStatistics s = lane.statistics(range);
+            sum.events += s.events;
+            sum.busyNs += s.busyNs;
+            for (std::size_t c = 0; c < kMaxCategories; ++c) sum.byCategory[c] += s.byCategory[c];
+        }
+        const double length =
+            static_cast<double>(std::max<std::int64_t>(1, range.endNs - range.beginNs));
+        std::vector<ShareRow> rows;
+        for (std::size_t c = 0; c < kMaxCategories; ++c) {
+            if (sum.byCategory[c] > 0)
+                rows.push_back({static_cast<std::uint8_t>(c), sum.byCategory[c],
+                                static_cast<double>(sum.byCategory[c]) / length});
+        }
+        std::sort(rows.begin(), rows.end(),
+                  [](const ShareRow& a, const ShareRow& b) { return a.busyNs > b.busyNs; });
+        const bool first = model_->rowCount() == 0;
+        model_->setRows(std::move(rows));
+        if (first) {
+            table_->fitColumns();
+            table_->setColumnWidth(1, 110);
+        }
+        caption_->setText(tr("<b>%1</b>: %2, %3 operations, busy %4%5")
+                              .arg(selected ? tr("Selected range") : tr("Visible range"),
+                                   formatDuration(length), formatCount(sum.events),
+                                   formatPercent(static_cast<double>(sum.busyNs) / length),
+                                   data_->data.hidden > 0
+                                       ? tr(" (%1 overlapping events not drawn)")
+                                             .arg(formatCount(data_->data.hidden))
+                                       : QString()));
+    }
+
+    TimelineWidget* timeline_;
+    ShareModel* model_;
+    DataTable* table_;
+    QLabel* caption_;
+    QTimer* settle_;
+    TimelinePtr data_;
+};
+
+}  // namespace
+
+View* makeTimelineView(Selection& selection, QWidget* parent) {
+    return new TimelineView(selection, parent);
+}
+
+}  // namespace moescope::gui

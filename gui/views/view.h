@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a view is. A new view = one file that makes one, and one line in the table of views.cpp.
+#pragma once
+
+#include <QCoreApplication>
+#include <QLineEdit>
+#include <QStackedLayout>
+#include <QWidget>
+#include <span>
+
+#include "gui/data/run_data.h"
+#include "gui/data/selection.h"
+#include "gui/widgets/data_table.h"
+#include "gui/widgets/notice_bar.h"
+
+namespace moescope::gui {
+
+/// Reads and sets the window's Selection; never talks to another view.
+class View : public QWidget {
+    Q_OBJECT
+public:
+    View(Selection& selection, QWidget* parent);
+
+    /// Null: no run is open.
+    virtual void setRun(RunPtr run) = 0;
+    virtual bool needsRun() const { return true; }
+    virtual DataTable* table() const { return nullptr; }        ///< for copying and CSV
+    virtual QLineEdit* searchField() const { return nullptr; }  ///< for Ctrl+F
+    virtual void fit() {}                                       ///< show everything
+    virtual bool isBusy() const { return busy_ > 0; }           ///< a background job is under way
+
+signals:
+    void status(const QString& text);
+    void openRequested();
+    void profileRequested();
+    void runRequested(const QString& path);
+    void viewRequested(const QString& id);
+
+protected:
+    Selection& selection() const noexcept { return selection_; }
+    QWidget* page() const noexcept { return page_; }  ///< parent of what the view shows
+    void showPage();
+    void showState(const QString& title, const QString& hint);
+    void jobStarted() { ++busy_; }
+    void jobEnded() { --busy_; }
+
+private:
+    Selection& selection_;
+    QStackedLayout* stack_;
+    StatePage* state_;
+    QWidget* page_;
+    int busy_ = 0;
+};
+
+struct ViewType {
+    const char* id;     ///< for --view and settings
+    const char* title;  ///< context "View"
+    View* (*make)(Selection& selection, QWidget* parent);
+};
+
+/// In the order of the tabs.
+std::span<const ViewType> viewTypes();
+
+View* makeStartView(Selection&, QWidget*);
+View* makeSummaryView(Selection&, QWidget*);
+View* makeKernelsView(Selection&, QWidget*);
+View* makeTimelineView(Selection&, QWidget*);
+View* makeExpertsView(Selection&, QWidget*);
+View* makeTokensView(Selection&, QWidget*);
+View* makeEvaluationsView(Selection&, QWidget*);
+
+}  // namespace moescope::gui

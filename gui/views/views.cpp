@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of views, and what all of them share.
+#include <array>
+
+#include "gui/views/view.h"
+
+namespace moescope::gui {
+namespace {
+
+constexpr std::array<ViewType, 7> kViews = {{
+    {"start", QT_TRANSLATE_NOOP("View", "Start"), makeStartView},
+    {"summary", QT_TRANSLATE_NOOP("View", "Summary"), makeSummaryView},
+    {"kernels", QT_TRANSLATE_NOOP("View", "Kernels"), makeKernelsView},
+    {"timeline", QT_TRANSLATE_NOOP("View", "Timeline"), makeTimelineView},
+    {"experts", QT_TRANSLATE_NOOP("View", "Experts"), makeExpertsView},
+    {"tokens", QT_TRANSLATE_NOOP("View", "Tokens"), makeTokensView},
+    {"evaluations", QT_TRANSLATE_NOOP("View", "Evaluations"), makeEvaluationsView},
+}};
+
+}  // namespace
+
+std::span<const ViewType> viewTypes() {
+    return kViews;
+}
+
+View::View(Selection& selection, QWidget* parent)
+    : QWidget(parent),
+      selection_(selection),
+      stack_(new QStackedLayout(this)),
+      state_(new StatePage(this)),
+      page_(new QWidget(this)) {
+    stack_->addWidget(page_);
+    stack_->addWidget(state_);
+}
+
+void View::showPage() {
+    stack_->setCurrentWidget(page_);
+}
+
+void View::showState(const QString& title, const QString& hint) {
+    state_->show(title, hint);
+    stack_->setCurrentWidget(state_);
+}
+
+}  // namespace moescope::gui

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gui/widgets/data_table.h"
+
+#include <QApplication>
+#include <QHeaderView>
+#include <QPainter>
+#include <QSortFilterProxyModel>
+#include <algorithm>
+#include <cmath>
+
+#include "gui/models/row_model.h"
+
+namespace moescope::gui {
+namespace {
+
+void paintInterval(QPainter& painter, const QRect& rect, const QPalette& palette,
+                   const QVariantList& v) {
+    const double low = v[0].toDouble(), value = v[1].toDouble(), high = v[2].toDouble(),
+                 chance = v[3].toDouble();
+    const double from = v[4].toDouble(), to = v[5].toDouble();
+    const QRectF area = QRectF(rect).adjusted(8, 3, -8, -3);
+    const auto x = [&](double t) { return area.left() + (t - from) / (to - from) * area.width(); };
+    const double y = area.center().y();
+    painter.setRenderHint(QPainter::Antialiasing);
+    painter.setPen(QPen(palette.color(QPalette::Mid), 1));
+    painter.drawLine(QPointF(area.left(), y), QPointF(area.right(), y));
+    if (std::isfinite(chance)) {
+        painter.setPen(QPen(palette.color(QPalette::Text), 1, Qt::DashLine));
+        painter.drawLine(QPointF(x(chance), area.top()), QPointF(x(chance), area.bottom()));
+    }
+    const QColor accent = palette.color(QPalette::Link);
+    if (std::isfinite(low) && std::isfinite(high)) {
+        painter.setPen(QPen(accent, 2));
+        painter.drawLine(QPointF(x(low), y), QPointF(x(high), y));
+        painter.drawLine(QPointF(x(low), y - 4), QPointF(x(low), y + 4));
+        painter.drawLine(QPointF(x(high), y - 4), QPointF(x(high), y + 4));
+    }
+    if (!std::isfinite(value)) return;
+    painter.setPen(Qt::NoPen);
+    painter.setBrush(accent);
+    painter.drawEllipse(QPointF(x(value), y), 4, 4);
+}
+
+QString csvField(const QVariant& value) {
+    QString field = value.toString();
+    if (field.contains(QChar('"')) || field.contains(QChar(',')) || field.contains(QChar('\n'))) {
+        field.replace(QChar('"'), QStringLiteral("\"\""));
+        field = QChar('"') + field + QChar('"');
+    }
+    return field;
+}
+
+}  // namespace
+
+void CellDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option,
+                         const QModelIndex& index) const {
+    QStyleOptionViewItem item = option;
+    initStyleOption(&item, index);
+    const QVariant bar = index.data(kBarRole), color = index.data(kColorRole),
+                   interval = index.data(kIntervalRole);
+    if (index.data(kSectionRole).toBool()) item.font.setBold(true);
+    if (!bar.isValid() && !color.isValid() && !interval.isValid()) {
+        QApplication::style()->drawControl(QStyle::CE_ItemViewItem, &item, painter, item.widget);
+        return;
+    }
+    const QString label = std::exchange(item.text, QString());
+    QApplication::style()->drawControl(QStyle::CE_ItemViewItem, &item, painter, item.widget);
+    painter->save();
+    QRect rect = item.rect.adjusted(4, 0, -4, 0);
+    const QColor fill =
+        color.isValid() ? color.value<QColor>() : item.palette.color(QPalette::Link);
+    if (interval.isValid()) {
+        paintInterval(*painter, item.rect, item.palette, interval.toList());
+    } else if (bar.isValid()) {
+        // The number keeps its own column beside the bar, so that neither hides the other.
+        const int textWidth = item.fontMetrics.horizontalAdvance(QStringLiteral("100.00 %")) + 6;
+        const double share = std::clamp(bar.toDouble(), 0.0, 1.0);
+        const QRect space(rect.left(), rect.top() + 4, std::max(0, rect.width() - textWidth),
+                          rect.height() - 8);
+        painter->fillRect(QRectF(space.left(), space.top(), space.width() * share, space.height()),
+                          fill);
+    } else {
+        const int side = std::max(8, rect.height() - 14);
+        painter->fillRect(QRect(rect.left(), rect.center().y() - side / 2, side, side), fill);
+        rect.setLeft(rect.left() + side + 6);
+    }
+    const bool selected = item.state.testFlag(QStyle::State_Selected);
+    painter->setPen(item.palette.color(selected ? QPalette::HighlightedText : QPalette::Text));
+    painter->setFont(item.font);
+    const QString shown = item.fontMetrics.elidedText(label, Qt::ElideRight, rect.width());
+    painter->drawText(rect, static_cast<int>(item.displayAlignment | Qt::AlignVCenter), shown);
+    painter->restore();
+}
+
+DataTable::DataTable(const QString& accessibleName, QWidget* parent) : QTableView(parent) {
+    setAccessibleName(accessibleName);
+    setItemDelegate(new CellDelegate(this));
+    setSelectionBehavior(SelectRows);
+    setSelectionMode(ExtendedSelection);
+    setEditTriggers(NoEditTriggers);
+    setAlternatingRowColors(true);
+    setShowGrid(false);
+    setWordWrap(false);
+    setTabKeyNavigation(false);
+    setHorizontalScrollMode(ScrollPerPixel);
+    verticalHeader()->hide();
+    verticalHeader()->setDefaultSectionSize(fontMetrics().height() + 9);
+    horizontalHeader()->setHighlightSections(false);
+    horizontalHeader()->setStretchLastSection(true);
+}
+
+void DataTable::setSource(QAbstractItemModel* source, bool sortable) {
+    if (!sortable) {
+        setModel(source);
+        return;
+    }
+    auto* proxy = new QSortFilterProxyModel(this);
+    proxy->setSortRole(kValueRole);
+    proxy->setFilterCaseSensitivity(Qt::CaseInsensitive);
+    proxy->setFilterKeyColumn(-1);
+    proxy->setSourceModel(source);
+    setProxy(proxy);
+}
+
+void DataTable::setProxy(QSortFilterProxyModel* proxy) {
+    proxy_ = proxy;
+    setModel(proxy);
+    horizontalHeader()->setSortIndicatorClearable(true);
+    // Unsorted until asked: the order of the source means something.
+    horizontalHeader()->setSortIndicator(-1, Qt::DescendingOrder);
+    setSortingEnabled(true);
+}
+
+int DataTable::sourceRow(const QModelIndex& viewIndex) const {
+    return proxy_ != nullptr ? proxy_->mapToSource(viewIndex).row() : viewIndex.row();
+}
+
+void DataTable::selectSourceRow(int row) {
+    if (row < 0) {
+        clearSelection();
+        return;
+    }
+    const QAbstractItemModel* source = proxy_ != nullptr ? proxy_->sourceModel() : model();
+    QModelIndex index = source->index(row, 0);
+    if (proxy_ != nullptr) index = proxy_->mapFromSource(index);
+    if (!index.isValid() || selectionModel()->isRowSelected(index.row())) return;
+    setCurrentIndex(index);
+    scrollTo(index);
+}
+
+void DataTable::fitColumns(int widest) {
+    resizeColumnsToContents();
+    for (int column = 0; column < horizontalHeader()->count(); ++column) {
+        setColumnWidth(column, std::min(columnWidth(column) + 12, widest));
+    }
+}
+
+QString DataTable::toTsv() const {
+    if (model() == nullptr) return {};
+    QStringList lines, cells;
+    for (int c = 0; c < model()->columnCount(); ++c)
+        cells << model()->headerData(c, Qt::Horizontal).toString();
+    lines << cells.join(QChar('\t'));
+    QList<int> rows;
+    for (const QModelIndex& index : selectionModel()->selectedRows()) rows << index.row();
+    std::sort(rows.begin(), rows.end());
+    if (rows.isEmpty()) {
+        for (int r = 0; r < model()->rowCount(); ++r) rows << r;
+    }
+    for (const int r : rows) {
+        cells.clear();
+        for (int c = 0; c < model()->columnCount(); ++c) {
+            cells << model()
+                         ->index(r, c)
+                         .data()
+                         .toString()
+                         .replace(QChar('\t'), QChar(' '))
+                         .replace(QChar('\n'), QChar(' '));
+        }
+        lines << cells.join(QChar('\t'));
+    }
+    return lines.join(QChar('\n')) + QChar('\n');
+}
+
+QString DataTable::toCsv() const {
+    if (model() == nullptr) return {};
+    QString out;
+    const auto line = [&](auto cell) {
+        for (int c = 0; c < model()->columnCount(); ++c)
+            out += (c > 0 ? QStringLiteral(",") : QString()) + csvField(cell(c));
+        out += QStringLiteral("\r\n");
+    };
+    line([&](int c) { return model()->headerData(c, Qt::Horizontal); });
+    for (int r = 0; r < model()->rowCount(); ++r) {
+        line([&](int c) {
+            const QVariant raw = model()->index(r, c).data(kValueRole);
+            return raw.isValid() ? raw : model()->index(r, c).data();
+        });
+    }
+    return out;
+}
+
+}  // namespace moescope::gui

@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gui/widgets/timeline_widget.h"
+
+#include <QCoreApplication>
+#include <QEvent>
+#include <QKeyEvent>
+#include <QMouseEvent>
+#include <QPainter>
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "gui/data/colors.h"
+#include "gui/data/format.h"
+
+namespace moescope::gui {
+namespace {
+
+constexpr int kLabelWidth = 112, kAxisHeight = 26, kLaneHeight = 52, kLaneGap = 10, kMargin = 8;
+
+}  // namespace
+
+TimelineWidget::TimelineWidget(QWidget* parent) : QWidget(parent) {
+    setAccessibleName(tr("Timeline"));
+    setAccessibleDescription(
+        tr("Steps and operations over time. W and S zoom, A and D move, drag selects a range, F "
+           "shows all; the table below sums up the range."));
+    setFocusPolicy(Qt::StrongFocus);
+    setMouseTracking(true);
+    setAttribute(Qt::WA_OpaquePaintEvent);
+}
+
+void TimelineWidget::setTimeline(TimelinePtr timeline) {
+    timeline_ = std::move(timeline);
+    mapping_.beginNs = timeline_ ? static_cast<double>(timeline_->data.beginNs) : 0;
+    mapping_.endNs = timeline_ ? static_cast<double>(timeline_->data.endNs) : 1;
+    range_.reset();
+    fit();
+}
+
+void TimelineWidget::setSelectedRange(std::optional<TimeRange> range) {
+    range_ = range;
+    update();
+}
+
+void TimelineWidget::setHighlight(const QString& operation) {
+    if (operation == highlight_) return;
+    highlight_ = operation;
+    dirty_ = true;
+    update();
+}
+
+QRect TimelineWidget::laneRect(int lane) const {
+    return {kLabelWidth, kAxisHeight + kMargin + lane * (kLaneHeight + kLaneGap),
+            width() - kLabelWidth, kLaneHeight};
+}
+
+void TimelineWidget::invalidate() {
+    dirty_ = true;
+    update();
+    emit viewChanged();
+}
+
+void TimelineWidget::fit() {
+    mapping_.fit();
+    invalidate();
+}
+
+void TimelineWidget::showRange(TimeRange range) {
+    mapping_.show(static_cast<double>(range.beginNs), static_cast<double>(range.endNs));
+    invalidate();
+}
+
+void TimelineWidget::resizeEvent(QResizeEvent*) {
+    mapping_.left = kLabelWidth;
+    mapping_.width = std::max(1, width() - kLabelWidth);
+    invalidate();
+}
+
+void TimelineWidget::changeEvent(QEvent* event) {
+    if (event->type() == QEvent::PaletteChange || event->type() == QEvent::FontChange)
+        dirty_ = true;
+    QWidget::changeEvent(event);
+}
+
+void TimelineWidget::paintAxis(QPainter& painter) const {
+    const TimelineMapping::Axis axis = mapping_.axis(90);
+    painter.setPen(palette().color(QPalette::Text));
+    painter.drawText(QRect(kMargin, 0, kLabelWidth - kMargin, kAxisHeight),
+                     Qt::AlignLeft | Qt::AlignVCenter, axis.base);
+    const QFontMetrics metrics(font());
+    for (const TimelineMapping::Tick& tick : axis.ticks) {
+        const int x = static_cast<int>(std::lround(tick.x));
+        painter.setPen(palette().color(QPalette::Midlight));
+        painter.drawLine(x, kAxisHeight, x, height());
+        if (x + 4 + metrics.horizontalAdvance(tick.label) > width()) continue;
+        painter.setPen(palette().color(QPalette::Text));
+        painter.drawText(QPoint(x + 4, kAxisHeight - 8), tick.label);
+        painter.setPen(palette().color(QPalette::Mid));
+        painter.drawLine(x, kAxisHeight - 6, x, kAxisHeight);
+    }
+}
+
+void TimelineWidget::paintBoxes(QPainter& painter, const TimelineLane& lane,
+                                const QRect& rect) const {
+    const auto events = lane.events();
+    const QFontMetrics metrics(font());
+    const std::uint8_t wanted = categoryOf(highlight_.toStdString());
+    for (std::size_t i = lane.firstEndingAfter(static_cast<std::int64_t>(mapping_.startNs));
+         i < events.size(); ++i) {
+        const TimelineLane::Event& event = events[i];
+        const double x0 = std::max(mapping_.xOf(static_cast<double>(event.startNs)), mapping_.left);
+        if (x0 > rect.right()) break;
+        const double x1 = std::min(mapping_.xOf(static_cast<double>(event.endNs)),
+                                   mapping_.left + mapping_.width);
+        // A gap of a pixel between neighbours, as long as both stay visible.
+        const QRectF box(x0, rect.top(), std::max(1.0, x1 - x0 - (x1 - x0 > 3 ? 1 : 0)),
+                         rect.height());
+        QColor fill = categoryColor(event.category);
+        if (!highlight_.isEmpty() && !lane.showsSteps() && event.category != wanted)
+            fill.setAlpha(60);
+        painter.fillRect(box, fill);
+        if (box.width() < 28) continue;
+        const RunData& run = *timeline_->run;
+        const QString name =
+            lane.showsSteps()
+                ? text(run.steps[event.id].kind)
+                : QCoreApplication::translate("Category", categories()[event.category].title);
+        painter.setPen(fill.alpha() < 255 ? palette().color(QPalette::Text) : contrastText(fill));
+        painter.drawText(
+            box.adjusted(5, 0, -3, 0), Qt::AlignLeft | Qt::AlignVCenter,
+            metrics.elidedText(name, Qt::ElideRight, static_cast<int>(box.width()) - 8));
+    }
+}
+
+void TimelineWidget::paintColumns(QPainter& painter, const TimelineLane& lane,
+                                  const QRect& rect) const {
+    const auto columns = lane.columns(mapping_, rect.width());
+    const std::uint8_t wanted = categoryOf(highlight_.toStdString());
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+        double y = rect.bottom() + 1;
+        for (std::size_t c = 0; c < categories().size(); ++c) {
+            const double h = static_cast<double>(columns[i][c]) * rect.height();
+            if (h <= 0) continue;
+            QColor fill = categoryColor(static_cast<std::uint8_t>(c));
+            if (!highlight_.isEmpty() && !lane.showsSteps() && c != wanted) fill.setAlpha(60);
+            painter.fillRect(QRectF(rect.left() + static_cast<double>(i), y - h, 1, h), fill);
+            y -= h;
+        }
+    }
+}
+
+void TimelineWidget::renderLanes() {
+    const qreal ratio = devicePixelRatioF();
+    lanes_ = QPixmap(size() * ratio);
+    lanes_.setDevicePixelRatio(ratio);
+    lanes_.fill(palette().color(QPalette::Base));
+    dirty_ = false;
+    if (!timeline_) return;
+    QPainter painter(&lanes_);
+    painter.setFont(font());
+    paintAxis(painter);
+    for (std::size_t i = 0; i < timeline_->data.lanes.size(); ++i) {
+        const TimelineLane& lane = timeline_->data.lanes[i];
+        const QRect rect = laneRect(static_cast<int>(i));
+        if (rect.top() > height()) break;
+        painter.setPen(palette().color(QPalette::Text));
+        painter.drawText(QRect(kMargin, rect.top(), kLabelWidth - 2 * kMargin, rect.height()),
+                         Qt::AlignLeft | Qt::AlignVCenter, lane.title());
+        const TimeRange visible{static_cast<std::int64_t>(mapping_.startNs),
+                                static_cast<std::int64_t>(mapping_.startNs + mapping_.spanNs)};
+        painter.setClipRect(rect);
+        if (lane.statistics(visible).events > rect.width() / 2) {
+            paintColumns(painter, lane, rect);
+        } else {
+            paintBoxes(painter, lane, rect);
+        }
+        painter.setClipping(false);
+    }
+}
+
+void TimelineWidget::paintSelection(QPainter& painter) const {
+    if (!range_) return;
+    const double x0 = std::clamp(mapping_.xOf(static_cast<double>(range_->beginNs)), mapping_.left,
+                                 mapping_.left + mapping_.width);
+    const double x1 = std::clamp(mapping_.xOf(static_cast<double>(range_->endNs)), mapping_.left,
+                                 mapping_.left + mapping_.width);
+    QColor tint = palette().color(QPalette::Highlight);
+    painter.setPen(QPen(tint, 2));
+    painter.drawLine(QPointF(x0, 0), QPointF(x0, height()));
+    painter.drawLine(QPointF(x1, 0), QPointF(x1, height()));
+    tint.setAlpha(38);
+    painter.fillRect(QRectF(x0, 0, x1 - x0, height()), tint);
+    RangeStatistics sum;
+    for (const TimelineLane& lane : timeline_->data.lanes) {
+        if (lane.showsSteps()) continue;
+        const RangeStatistics s = lane.statistics(*range_);
+        sum.events += s.events;
+        sum.busyNs += s.busyNs;
+    }
+    const double length = static_cast<double>(range_->endNs - range_->beginNs);
+    const QString label = tr("%1  |  %2 operations  |  busy %3")
+                              .arg(formatDuration(length), formatCount(sum.events),
+                                   formatPercent(static_cast<double>(sum.busyNs) / length));
+    const QFontMetrics metrics(font());
+    const int labelWidth = metrics.horizontalAdvance(label) + 12;
+    const int x = std::clamp(static_cast<int>(x0) + 6, kLabelWidth,
+                             std::max(kLabelWidth, width() - labelWidth - 4));
+    const QRect box(x, height() - metrics.height() - 12, labelWidth, metrics.height() + 6);
+    painter.fillRect(box, palette().color(QPalette::ToolTipBase));
+    painter.setPen(palette().color(QPalette::ToolTipText));
+    painter.drawText(box, Qt::AlignCenter, label);
+}
+
+QStringList TimelineWidget::describe(const Hit& hit) const {
+    const RunData& run = *timeline_->run;
+    const QString length =
+        formatDuration(static_cast<double>(hit.event->endNs - hit.event->startNs));
+    if (hit.lane->showsSteps()) {
+        const StepRow& step = run.steps[hit.event->id];
+        return {tr("%1 step %2, %3").arg(text(step.kind)).arg(step.id).arg(length),
+                tr("sequence %1, position %2, %n token(s)", nullptr, static_cast<int>(step.tokens))
+                    .arg(step.sequence)
+                    .arg(step.firstPosition)};
+    }
+    const OperationColumns& ops = run.operations;
+    const std::size_t i = hit.event->id;
+    QStringList lines{tr("%1, %2").arg(text(ops.opNames[ops.op[i]]), length)};
+    lines << (ops.layer[i] < 0 ? tr("outside the layers") : tr("layer %1").arg(ops.layer[i]));
+    if (!ops.kernelNames[ops.kernel[i]].empty())
+        lines << tr("kernel %1").arg(text(ops.kernelNames[ops.kernel[i]]));
+    const double seconds =
+        static_cast<double>(std::max<std::int64_t>(1, ops.endNs[i] - ops.startNs[i])) / 1e9;
+    if (ops.bytes[i] > 0)
+        lines << tr("%1 read, %2")
+                     .arg(formatBytes(static_cast<double>(ops.bytes[i])),
+                          formatRate(static_cast<double>(ops.bytes[i]) / seconds,
+                                     QStringLiteral("B/s")));
+    if (ops.flops[i] > 0)
+        lines << formatRate(static_cast<double>(ops.flops[i]) / seconds, QStringLiteral("FLOP/s"));
+    return lines;
+}
+
+void TimelineWidget::paintCard(QPainter& painter) const {
+    if (!pointer_ || dragFrom_) return;
+    const Hit hit = hitAt(*pointer_);
+    if (hit.event == nullptr) return;
+    const QStringList lines = describe(hit);
+    const QFontMetrics metrics(font());
+    int textWidth = 0;
+    for (const QString& line : lines)
+        textWidth = std::max(textWidth, metrics.horizontalAdvance(line));
+    QRect card(pointer_->x() + 14, pointer_->y() + 14, textWidth + 16,
+               static_cast<int>(lines.size()) * metrics.height() + 12);
+    if (card.right() > width()) card.moveRight(pointer_->x() - 10);
+    if (card.bottom() > height()) card.moveBottom(height() - 2);
+    painter.setPen(palette().color(QPalette::Mid));
+    painter.setBrush(palette().color(QPalette::ToolTipBase));
+    painter.drawRect(card);
+    painter.setPen(palette().color(QPalette::ToolTipText));
+    painter.drawText(card.adjusted(8, 6, -8, -6), Qt::AlignLeft | Qt::AlignTop,
+                     lines.join(QChar('\n')));
+}
+
+void TimelineWidget::paintEvent(QPaintEvent*) {
+    if (dirty_ || lanes_.size() != size() * devicePixelRatioF()) renderLanes();
+    QPainter painter(this);
+    painter.drawPixmap(0, 0, lanes_);
+    if (!timeline_) return;
+    paintSelection(painter);
+    if (pointer_ && pointer_->x() >= kLabelWidth) {
+        painter.setPen(QPen(palette().color(QPalette::Mid), 1));
+        painter.drawLine(pointer_->x(), 0, pointer_->x(), height());
+    }
+    paintCard(painter);
+    if (hasFocus()) {
+        painter.setPen(palette().color(QPalette::Highlight));
+        painter.setBrush(Qt::NoBrush);
+        painter.drawRect(rect().adjusted(0, 0, -1, -1));
+    }
+}
+
+TimelineWidget::Hit TimelineWidget::hitAt(QPoint point) const {
+    if (!timeline_ || point.x() < kLabelWidth) return {};
+    for (std::size_t i = 0; i < timeline_->data.lanes.size(); ++i) {
+        if (!laneRect(static_cast<int>(i)).contains(point)) continue;
+        const TimelineLane& lane = timeline_->data.lanes[i];
+        return {&lane, lane.eventAt(clampedTime(point.x()))};
+    }
+    return {};
+}
+
+std::int64_t TimelineWidget::clampedTime(double x) const {
+    return static_cast<std::int64_t>(
+        std::llround(std::clamp(mapping_.timeAt(x), mapping_.beginNs, mapping_.endNs)));
+}
+
+void TimelineWidget::mousePressEvent(QMouseEvent* event) {
+    if (event->button() == Qt::LeftButton && !event->modifiers().testFlag(Qt::ShiftModifier)) {
+        dragFrom_ = event->position().toPoint().x();
+        dragged_ = false;
+    } else if (event->button() == Qt::MiddleButton || event->button() == Qt::LeftButton) {
+        panFrom_ = event->position().toPoint().x();
+    }
+}
+
+void TimelineWidget::mouseMoveEvent(QMouseEvent* event) {
+    const QPoint at = event->position().toPoint();
+    pointer_ = at;
+    if (panFrom_) {
+        mapping_.pan(*panFrom_ - at.x());
+        panFrom_ = at.x();
+        invalidate();
+    } else if (dragFrom_ && (dragged_ || std::abs(at.x() - *dragFrom_) > 3)) {
+        dragged_ = true;
+        const std::int64_t a = clampedTime(*dragFrom_), b = clampedTime(at.x());
+        if (a != b) range_ = TimeRange{std::min(a, b), std::max(a, b)};
+    } else {
+        const Hit hit = hitAt(at);
+        emit hovered(hit.event != nullptr ? describe(hit).join(QStringLiteral(", ")) : QString());
+    }
+    update();
+}
+
+void TimelineWidget::mouseReleaseEvent(QMouseEvent* event) {
+    panFrom_.reset();
+    if (!dragFrom_ || event->button() != Qt::LeftButton) return;
+    dragFrom_.reset();
+    if (dragged_) {
+        emit rangeSelected(range_);
+        return;
+    }
+    const Hit hit = hitAt(event->position().toPoint());
+    if (hit.event != nullptr && !hit.lane->showsSteps()) {
+        const OperationColumns& ops = timeline_->run->operations;
+        emit operationActivated(text(ops.opNames[ops.op[hit.event->id]]), ops.layer[hit.event->id]);
+    } else if (range_) {
+        range_.reset();
+        emit rangeSelected(std::nullopt);
+    }
+    update();
+}
+
+void TimelineWidget::mouseDoubleClickEvent(QMouseEvent* event) {
+    const Hit hit = hitAt(event->position().toPoint());
+    if (hit.event != nullptr)
+        showRange({hit.event->startNs, std::max(hit.event->endNs, hit.event->startNs + 1)});
+}
+
+void TimelineWidget::wheelEvent(QWheelEvent* event) {
+    const double notches = event->angleDelta().y() / 120.0;
+    if (event->modifiers().testFlag(Qt::ShiftModifier) || event->angleDelta().y() == 0) {
+        mapping_.pan(-(event->angleDelta().x() + event->angleDelta().y()) / 120.0 * mapping_.width /
+                     10);
+    } else {
+        const double base =
+            event->modifiers().testFlag(Qt::ControlModifier) ? 1.06 : 1.25;  // Ctrl: finer
+        mapping_.zoom(std::max(event->position().x(), mapping_.left), std::pow(base, notches));
+    }
+    invalidate();
+    event->accept();
+}
+
+void TimelineWidget::stepEvent(int direction) {
+    if (!timeline_) return;
+    const auto lane = std::find_if(timeline_->data.lanes.begin(), timeline_->data.lanes.end(),
+                                   [](const TimelineLane& l) { return !l.showsSteps(); });
+    if (lane == timeline_->data.lanes.end()) return;
+    const std::int64_t centre = range_ ? (range_->beginNs + range_->endNs) / 2
+                                       : clampedTime(mapping_.left + mapping_.width / 2);
+    const auto at =
+        static_cast<std::ptrdiff_t>(lane->firstEndingAfter(centre)) + (range_ ? direction : 0);
+    const auto i = static_cast<std::size_t>(
+        std::clamp<std::ptrdiff_t>(at, 0, static_cast<std::ptrdiff_t>(lane->events().size()) - 1));
+    const TimelineLane::Event& event = lane->events()[i];
+    range_ = TimeRange{event.startNs, std::max(event.endNs, event.startNs + 1)};
+    if (static_cast<double>(event.startNs) < mapping_.startNs ||
+        static_cast<double>(event.endNs) > mapping_.startNs + mapping_.spanNs) {
+        mapping_.show(static_cast<double>(event.startNs) - mapping_.spanNs / 2,
+                      static_cast<double>(event.startNs) + mapping_.spanNs / 2);
+        invalidate();
+    }
+    update();
+    emit rangeSelected(range_);
+    emit hovered(describe({&*lane, &event}).join(QStringLiteral(", ")));
+}
+
+void TimelineWidget::keyPressEvent(QKeyEvent* event) {
+    const bool pointed = pointer_ && pointer_->x() > kLabelWidth;
+    const double anchor = pointed ? pointer_->x() : mapping_.left + mapping_.width / 2;
+    switch (event->key()) {
+        case Qt::Key_W:
+        case Qt::Key_Plus:
+            mapping_.zoom(anchor, 1.25);
+            break;
+        case Qt::Key_S:
+        case Qt::Key_Minus:
+            mapping_.zoom(anchor, 0.8);
+            break;
+        case Qt::Key_A:
+        case Qt::Key_Left:
+            mapping_.pan(-mapping_.width / 10);
+            break;
+        case Qt::Key_D:
+        case Qt::Key_Right:
+            mapping_.pan(mapping_.width / 10);
+            break;
+        case Qt::Key_F:
+            if (range_ &&
+                mapping_.spanNs > 1.001 * static_cast<double>(range_->endNs - range_->beginNs)) {
+                showRange(*range_);
+            } else {
+                fit();
+            }
+            return;
+        case Qt::Key_Home:
+        case Qt::Key_0:
+            fit();
+            return;
+        case Qt::Key_Comma:
+            stepEvent(-1);
+            return;
+        case Qt::Key_Period:
+            stepEvent(1);
+            return;
+        default:
+            QWidget::keyPressEvent(event);
+            return;
+    }
+    invalidate();
+}
+
+void TimelineWidget::leaveEvent(QEvent*) {
+    pointer_.reset();
+    emit hovered(QString());
+    update();
+}
+
+}  // namespace moescope::gui

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// Timeline with level of detail: boxes where events are wide enough, else stacked columns with the
+// busy share of each category. Lanes are cached as a picture; pointer and selection lie over it.
+#pragma once
+
+#include <QPixmap>
+#include <QWidget>
+#include <memory>
+#include <optional>
+
+#include "gui/data/selection.h"
+#include "gui/models/timeline_lanes.h"
+
+namespace moescope::gui {
+
+struct Timeline {
+    RunPtr run;
+    TimelineData data;
+};
+using TimelinePtr = std::shared_ptr<const Timeline>;
+
+class TimelineWidget : public QWidget {
+    Q_OBJECT
+public:
+    explicit TimelineWidget(QWidget* parent = nullptr);
+
+    void setTimeline(TimelinePtr timeline);
+    void setSelectedRange(std::optional<TimeRange> range);  ///< no signal
+    void setHighlight(const QString& operation);            ///< others fade; empty: none
+    const TimelineMapping& mapping() const noexcept { return mapping_; }
+    QRect laneRect(int lane) const;  ///< of its boxes
+    void fit();
+    void showRange(TimeRange range);
+
+    QSize minimumSizeHint() const override { return {320, 150}; }
+
+signals:
+    void rangeSelected(std::optional<moescope::gui::TimeRange> range);
+    void operationActivated(const QString& operation, int layer);
+    void viewChanged();
+    void hovered(const QString& text);
+
+protected:
+    void paintEvent(QPaintEvent* event) override;
+    void resizeEvent(QResizeEvent* event) override;
+    void mousePressEvent(QMouseEvent* event) override;
+    void mouseMoveEvent(QMouseEvent* event) override;
+    void mouseReleaseEvent(QMouseEvent* event) override;
+    void mouseDoubleClickEvent(QMouseEvent* event) override;
+    void wheelEvent(QWheelEvent* event) override;
+    void keyPressEvent(QKeyEvent* event) override;
+    void leaveEvent(QEvent* event) override;
+    void changeEvent(QEvent* event) override;
+
+private:
+    struct Hit {
+        const TimelineLane* lane = nullptr;
+        const TimelineLane::Event* event = nullptr;
+    };
+    void invalidate();
+    void renderLanes();
+    void paintAxis(QPainter& painter) const;
+    void paintBoxes(QPainter& painter, const TimelineLane& lane, const QRect& rect) const;
+    void paintColumns(QPainter& painter, const TimelineLane& lane, const QRect& rect) const;
+    void paintSelection(QPainter& painter) const;
+    void paintCard(QPainter& painter) const;
+    Hit hitAt(QPoint point) const;
+    QStringList describe(const Hit& hit) const;
+    void stepEvent(int direction);
+    std::int64_t clampedTime(double x) const;
+
+    TimelinePtr timeline_;
+    TimelineMapping mapping_;
+    std::optional<TimeRange> range_;
+    QString highlight_;
+    QPixmap lanes_;
+    bool dirty_ = true;
+    std::optional<QPoint> pointer_;
+    std::optional<int> dragFrom_;  ///< x where a range drag began
+    std::optional<int> panFrom_;
+    bool dragged_ = false;
+};
+
+}  // namespace moescope::gui

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+// Item models over the sample run, each under QAbstractItemModelTester, and the loader.
+#include <QAbstractItemModelTester>
+#include <QTemporaryDir>
+#include <QTest>
+#include <fstream>
+
+#include "engine/core/error.h"
+#include "gui/data/format.h"
+#include "gui/data/run_data.h"
+#include "gui/models/evaluation_models.h"
+#include "gui/models/facts.h"
+#include "gui/models/operation_groups.h"
+#include "gui/models/routing_models.h"
+#include "gui/models/token_models.h"
+#include "tests/gui/make_sample_run.h"
+
+using namespace moescope::gui;
+using Mode = QAbstractItemModelTester::FailureReportingMode;
+
+class TestModels : public QObject {
+    Q_OBJECT
+    QTemporaryDir folder_;
+    RunPtr run_;
+    std::filesystem::path path_;
+
+private slots:
+    void initTestCase() {
+        path_ = folder_.filePath(QStringLiteral("sample.moescope")).toStdString();
+        test::makeSampleRun(path_);
+        run_ = loadRun(path_);
+    }
+
+    void loadsEverything() {
+        // 3 sequences x (1 prefill of 62 operations + 24 decode steps of 63).
+        QCOMPARE(run_->operations.size(), std::size_t{3 * (62 + 24 * 63)});
+        QCOMPARE(run_->steps.size(), std::size_t{75});
+        QCOMPARE(run_->suites.size(), std::size_t{2});
+        QCOMPARE(run_->modelName(), std::string("sample-moe-20b"));
+        std::int64_t assignments = 0;
+        for (const RoutingCell& cell : run_->routing) assignments += cell.count;
+        QCOMPARE(assignments,
+                 std::int64_t{3 * 64 * 4 * 12});  // sequences x tokens x top-k x layers
+    }
+
+    void modelsKeepTheRules() {
+        OperationsModel operations;
+        SuitesModel suites;
+        MetricsModel metrics;
+        ItemsModel items;
+        ItemsFilter filter;
+        ChoicesModel choices;
+        FactsModel facts;
+        LoadMatrixModel matrix;
+        LayerBalanceModel balance;
+        TokenExpertsModel experts;
+        TokenTableModel tokens;
+        filter.setSourceModel(&items);
+        std::vector<std::unique_ptr<QAbstractItemModelTester>> testers;
+        for (QAbstractItemModel* model : std::initializer_list<QAbstractItemModel*>{
+                 &operations, &suites, &metrics, &items, &filter, &choices, &facts, &matrix,
+                 &balance, &experts, &tokens}) {
+            testers.push_back(std::make_unique<QAbstractItemModelTester>(model, Mode::Fatal));
+        }
+        const SequencePtr sequence = loadSequence(path_, 1);
+        operations.setRows(groupOperations(run_->operations, GroupBy::Kernel));
+        suites.setRows({{run_->suites[0].suite, 40}});
+        metrics.setMetrics(run_->suites[0].metrics);
+        items.setRows(run_->suites[0].items);
+        choices.setRows(choicesOf(run_->suites[0].items[0]));
+        facts.setRows(originFacts(*run_));
+        matrix.setMatrix(loadMatrix(*run_), LoadScale::Share);
+        balance.setRows(layerBalance(loadMatrix(*run_), 4));
+        experts.setRows(tokenExperts(*sequence, 3));
+        tokens.setRows(tokenTable(*sequence, 3));
+        QCOMPARE(matrix.rowCount(), 12);
+        QCOMPARE(matrix.columnCount(), 32);
+        QCOMPARE(experts.rowCount(), 12);
+        QCOMPARE(tokens.rowCount(), 64);
+        operations.setRows({});
+        matrix.setMatrix({}, LoadScale::Log);
+    }
+
+    void groupsAgreeWithTheOperations() {
+        std::int64_t all = 0;
+        const OperationColumns& ops = run_->operations;
+        for (std::size_t i = 0; i < ops.size(); ++i) all += ops.endNs[i] - ops.startNs[i];
+        for (const GroupBy by :
+             {GroupBy::Kernel, GroupBy::Operation, GroupBy::Phase, GroupBy::Layer}) {
+            std::int64_t sum = 0, calls = 0;
+            for (const OperationGroupRow& row : groupOperations(ops, by)) {
+                sum += row.group.totalNs;
+                calls += row.group.calls;
+            }
+            QCOMPARE(sum, all);
+            QCOMPARE(calls, static_cast<std::int64_t>(ops.size()));
+        }
+        QCOMPARE(groupOperations(ops, GroupBy::Phase).size(), std::size_t{2});
+        QCOMPARE(groupOperations(ops, GroupBy::Layer).size(), std::size_t{13});
+        QCOMPARE(groupOperations(ops, GroupBy::Operation).front().group.op, std::string("experts"));
+        const TimeRange none{0, 1};
+        QVERIFY(groupOperations(ops, GroupBy::Kernel, none).empty());
+    }
+
+    void layerThreeAlwaysChoosesExpertFive() {
+        const LoadMatrix all = loadMatrix(*run_), one = loadMatrix(*run_, 1);
+        QCOMPARE(all.count(3, 5), std::int64_t{192});
+        QCOMPARE(one.count(3, 5), std::int64_t{64});
+        QCOMPARE(one.totals[3], std::int64_t{256});
+        const SequencePtr sequence = loadSequence(path_, 1);
+        QCOMPARE(sequence->topK, 4);
+        for (std::size_t t = 0; t < sequence->tokens.size(); ++t)
+            QCOMPARE(int(sequence->experts[sequence->at(3, t)]), 5);
+    }
+
+    void noticesSayWhatTheRunIs() {
+        QStringList words;
+        for (const Notice& notice : notices(*run_)) words << notice.text;
+        const QString all = words.join(QChar('\n'));
+        QVERIFY(all.contains(QStringLiteral("Synthetic")));
+        QVERIFY(all.contains(QStringLiteral("clock")));
+        QVERIFY(!all.contains(QStringLiteral("dropped")));
+        const std::filesystem::path partial =
+            folder_.filePath(QStringLiteral("partial.moescope")).toStdString();
+        test::SampleShape shape;
+        shape.status = moescope::RunStatus::Interrupted;
+        test::makeSampleRun(partial, shape);
+        QVERIFY(notices(*loadRun(partial)).front().text.contains(QStringLiteral("interrupted")));
+    }
+
+    void itemsFilterFindsWrongAnswers() {
+        ItemsModel items;
+        ItemsFilter filter;
+        filter.setSourceModel(&items);
+        items.setRows(run_->suites[0].items);
+        QCOMPARE(filter.rowCount(), 40);
+        filter.setWrongOnly(true);
+        QCOMPARE(filter.rowCount(), 10);
+        filter.setText(QStringLiteral("arc-8"));
+        QCOMPARE(filter.rowCount(), 1);
+        const auto choices = choicesOf(items.row(0));
+        QCOMPARE(choices.size(), std::size_t{4});
+        QCOMPARE(choices[0].logLikelihood, -1.1);
+        QVERIFY(choices[0].chosen && choices[1].target && !choices[2].chosen);
+        moescope::ItemRow broken;
+        broken.choices = "{not json";
+        QVERIFY(choicesOf(broken).empty());
+    }
+
+    void routingThatContradictsItsSizeIsRefused() {
+        moescope::RoutingTokensRow row{0, 0, 0, 3, 2, {1, 2, 3}, {}};
+        QVERIFY_EXCEPTION_THROWN(makeSequence({}, {}, {row}, "x.moescope"), moescope::Error);
+    }
+
+    void aFileThatIsNoRunIsRefused() {
+        const std::filesystem::path path =
+            folder_.filePath(QStringLiteral("broken.moescope")).toStdString();
+        std::ofstream(path) << "not a database";
+        QVERIFY_EXCEPTION_THROWN(loadRun(path), moescope::Error);
+        QVERIFY_EXCEPTION_THROWN(
+            loadRun(folder_.filePath(QStringLiteral("absent.moescope")).toStdString()),
+            moescope::Error);
+    }
+
+    void tokenLayoutWrapsAndFinds() {
+        const std::vector<TokenLayout::Item> items{
+            {40, false}, {40, false}, {40, false}, {10, true}, {30, false}};
+        const TokenLayout layout = TokenLayout::arrange(items, 100, 20, 4);
+        QCOMPARE(layout.boxes[1], QRect(44, 0, 40, 20));
+        QCOMPARE(layout.boxes[2], QRect(0, 24, 40, 20));  // does not fit
+        QCOMPARE(layout.boxes[4], QRect(0, 48, 30, 20));  // after a line break
+        QCOMPARE(layout.tokenAt({50, 5}), 1);
+        QCOMPARE(layout.tokenAt({42, 5}), -1);
+        QCOMPARE(layout.height, 68);
+    }
+
+    void numbersReadWell() {
+        QCOMPARE(formatDuration(999.6), QStringLiteral("1.00 µs"));
+        QCOMPARE(formatDuration(1234567), QStringLiteral("1.23 ms"));
+        QCOMPARE(formatBytes(12.1e9), QStringLiteral("12.1 GB"));
+        QCOMPARE(formatPercent(0.123), QStringLiteral("12.3 %"));
+        QCOMPARE(formatNumber(0.01234), QStringLiteral("0.0123"));
+        QCOMPARE(text(std::string("a\xFF")), QStringLiteral("a\uFFFD"));
+    }
+};
+
+QTEST_GUILESS_MAIN(TestModels)
+#include "test_models.moc"

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// The run dialog with scripts in place of the engine: success, failure, cancel.
+#include <QFile>
+#include <QSignalSpy>
+#include <QTemporaryDir>
+#include <QTest>
+
+#include "gui/app/run_dialog.h"
+
+using namespace moescope::gui;
+
+class TestRunDialog : public QObject {
+    Q_OBJECT
+    QTemporaryDir folder_;
+
+    /// $out is the run file, as the real program would find it after --out.
+    QString script(const QString& name, const QByteArray& body) {
+        const QString path = folder_.filePath(name);
+        QFile file(path);
+        if (!file.open(QIODevice::WriteOnly)) return {};
+        file.write("#!/bin/sh\nfor a; do [ \"$prev\" = --out ] && out=$a; prev=$a; done\n" + body);
+        file.close();
+        file.setPermissions(QFile::ReadOwner | QFile::WriteOwner | QFile::ExeOwner);
+        return path;
+    }
+    ProfileRequest request(const QString& name) {
+        return {QStringLiteral("demo"), QStringLiteral("it's"), {}, folder_.filePath(name), 8};
+    }
+
+private slots:
+    void progressLinesAreRead() {
+        const auto line = parseProgress(
+            R"({"phase":"decode","done":3,"total":10,"rate":2.5,"eta_s":2.8,"message":"m"})");
+        QVERIFY(line);
+        QCOMPARE(line->phase, QStringLiteral("decode"));
+        QCOMPARE(line->etaSeconds, std::optional(2.8));
+        QVERIFY(!parseProgress("loading weights"));
+        QVERIFY(!parseProgress("{\"phase\":7}"));
+        QVERIFY(parseProgress(R"({"phase":"x","done":"three"})")->done == std::nullopt);
+    }
+
+    void commandLineIsQuotedForAShell() {
+        QCOMPARE(shellLine(QStringLiteral("moescope"),
+                           {QStringLiteral("a b"), QStringLiteral("it's"), QStringLiteral("-n")}),
+                 QStringLiteral("moescope 'a b' 'it'\\''s' -n"));
+    }
+
+    void successOpensTheRun() {
+        RunDialog dialog;
+        dialog.setProgram(script(QStringLiteral("good"),
+                                 "echo '{\"phase\":\"decode\",\"done\":1,\"total\":2}'; echo hello "
+                                 ">&2; echo run > \"$out\"\n"));
+        dialog.setRequest(request(QStringLiteral("good.moescope")));
+        QSignalSpy written(&dialog, &RunDialog::runWritten);
+        dialog.start();
+        QVERIFY(written.wait(10000));
+        QCOMPARE(written[0][0].toString(), folder_.filePath(QStringLiteral("good.moescope")));
+        QVERIFY(dialog.logText().contains(QStringLiteral("hello")));
+        QVERIFY(!dialog.logText().contains(QStringLiteral("phase")));
+    }
+
+    void failureShowsTheLastLine() {
+        RunDialog dialog;
+        dialog.setProgram(
+            script(QStringLiteral("bad"), "echo 'Error: demo: no such model' >&2; exit 1\n"));
+        dialog.setRequest(request(QStringLiteral("bad.moescope")));
+        QSignalSpy written(&dialog, &RunDialog::runWritten);
+        dialog.start();
+        QTRY_VERIFY_WITH_TIMEOUT(dialog.statusText().contains(QStringLiteral("no such model")),
+                                 10000);
+        QCOMPARE(written.count(), 0);
+    }
+
+    void cancelKeepsWhatWasMeasured() {
+        RunDialog dialog;
+        dialog.setProgram(script(QStringLiteral("slow"),
+                                 "trap 'echo part > \"$out\"; exit 130' INT\necho ready\nwhile :; "
+                                 "do sleep 0.05; done\n"));
+        dialog.setRequest(request(QStringLiteral("slow.moescope")));
+        QSignalSpy written(&dialog, &RunDialog::runWritten);
+        dialog.start();
+        QTRY_VERIFY_WITH_TIMEOUT(dialog.logText().contains(QStringLiteral("ready")), 10000);
+        dialog.cancel();
+        QVERIFY(written.wait(10000));
+        QVERIFY(dialog.statusText().contains(QStringLiteral("Interrupted")));
+    }
+
+    void whatIsMissingIsSaidBeforeStarting() {
+        QVERIFY(ProfileRequest().problem().contains(QStringLiteral("model")));
+        ProfileRequest r = request(QStringLiteral("x.moescope"));
+        QCOMPARE(r.problem(), QString());
+        r.workload = QStringLiteral("/nowhere.jsonl");
+        QVERIFY(!r.problem().isEmpty());
+        RunDialog dialog;
+        dialog.setProgram(QStringLiteral("/nowhere/moescope"));
+        dialog.setRequest(request(QStringLiteral("y.moescope")));
+        dialog.start();
+        QTRY_VERIFY_WITH_TIMEOUT(dialog.statusText().contains(QStringLiteral("cannot be started")),
+                                 10000);
+    }
+};
+
+QTEST_MAIN(TestRunDialog)
+#include "test_run_dialog.moc"

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// Painted widgets: clicks, keys, zoom, and pixels at computed places.
+#include <QSignalSpy>
+#include <QTest>
+#include <memory>
+
+#include "gui/app/theme.h"
+#include "gui/data/colors.h"
+#include "gui/models/operation_groups.h"
+#include "gui/widgets/data_table.h"
+#include "gui/widgets/heatmap_widget.h"
+#include "gui/widgets/timeline_widget.h"
+#include "gui/widgets/token_text.h"
+
+using namespace moescope::gui;
+
+class TestWidgets : public QObject {
+    Q_OBJECT
+
+    static LoadMatrix matrix() {
+        // 2 layers x 3 experts: shares 1, 0, 0 and 1/3 each.
+        return {{0, 5}, 3, {6, 0, 0, 2, 2, 2}, {6, 6}};
+    }
+    static TimelinePtr timeline() {
+        auto run = std::make_shared<RunData>();
+        OperationColumns& ops = run->operations;
+        ops.opNames = {"experts", "attention"};
+        ops.kernelNames = {"k"};
+        ops.phaseNames = {"decode"};
+        for (int i = 0; i < 4; ++i) {  // [0, 800) [1000, 1800) ...
+            ops.startNs.push_back(i * 1000);
+            ops.endNs.push_back(i * 1000 + 800);
+            ops.bytes.push_back(100);
+            ops.flops.push_back(0);
+            ops.layer.push_back(i);
+            ops.step.push_back(-1);
+            ops.op.push_back(static_cast<std::uint16_t>(i % 2));
+            ops.kernel.push_back(0);
+            ops.phase.push_back(0);
+        }
+        return std::make_shared<const Timeline>(Timeline{run, makeTimeline(*run)});
+    }
+
+private slots:
+    void initTestCase() { applyTheme(Theme::Light); }
+
+    void clickOnTheHeatmapChoosesItsCell() {
+        HeatmapWidget widget;
+        widget.resize(400, 300);
+        widget.setMatrix(matrix(), LoadScale::Uniform);
+        widget.show();
+        QSignalSpy chosen(&widget, &HeatmapWidget::currentChanged);
+        QTest::mouseClick(widget.viewport(), Qt::LeftButton, {},
+                          widget.layout().cellRect({1, 2}).center());
+        QCOMPARE(chosen.count(), 1);
+        QCOMPARE(widget.current(), std::optional(HeatmapCell{1, 2}));
+        QTest::keyClick(&widget, Qt::Key_Left);
+        QTest::keyClick(&widget, Qt::Key_Up);
+        QCOMPARE(widget.current(), std::optional(HeatmapCell{0, 1}));
+        QTest::keyClick(&widget, Qt::Key_Up);  // stays at the edge
+        QCOMPARE(widget.current(), std::optional(HeatmapCell{0, 1}));
+    }
+
+    void heatmapCellsHaveTheRampsColours() {
+        HeatmapWidget widget;
+        widget.resize(400, 300);
+        widget.setMatrix(matrix(), LoadScale::Uniform);  // range 0..3
+        widget.show();
+        const QImage image = widget.viewport()->grab().toImage();
+        QCOMPARE(image.pixel(widget.layout().cellRect({0, 0}).center()), viridis(1));
+        QCOMPARE(image.pixel(widget.layout().cellRect({0, 1}).center()), viridis(0));
+        QCOMPARE(image.pixel(widget.layout().cellRect({1, 1}).center()), viridis(1.0 / 3));
+    }
+
+    void timelineDrawsEventsWhereTheyAre() {
+        TimelineWidget widget;
+        widget.resize(700, 200);
+        widget.show();
+        widget.setTimeline(timeline());
+        const QImage image = widget.grab().toImage();
+        const auto pixelAt = [&](double ns) {
+            return QColor(image.pixel(static_cast<int>(widget.mapping().xOf(ns)),
+                                      widget.laneRect(0).top() + 3));
+        };
+        QCOMPARE(pixelAt(400), categoryColor(categoryOf("experts")));
+        QCOMPARE(pixelAt(1400), categoryColor(categoryOf("attention")));
+        QVERIFY(pixelAt(900) != categoryColor(categoryOf("experts")));  // the gap
+    }
+
+    void timelineDragSelectsAndKeysZoomAboutTheCentre() {
+        TimelineWidget widget;
+        widget.resize(700, 200);
+        widget.show();
+        widget.setTimeline(timeline());
+        QSignalSpy selected(&widget, &TimelineWidget::rangeSelected);
+        const int y = widget.laneRect(0).center().y();
+        const int x0 = static_cast<int>(widget.mapping().xOf(500)),
+                  x1 = static_cast<int>(widget.mapping().xOf(2500));
+        QTest::mousePress(&widget, Qt::LeftButton, {}, {x0, y});
+        QTest::mouseMove(&widget, {x0 + 30, y});
+        QTest::mouseMove(&widget, {x1, y});
+        QTest::mouseRelease(&widget, Qt::LeftButton, {}, {x1, y});
+        QCOMPARE(selected.count(), 1);
+        const auto range = selected[0][0].value<std::optional<TimeRange>>();
+        QVERIFY(range && std::abs(range->beginNs - 500) < 10 && std::abs(range->endNs - 2500) < 10);
+        QTest::keyClick(&widget, Qt::Key_F);  // fits the range
+        QVERIFY(std::abs(widget.mapping().startNs - 500) < 10);
+        QTest::keyClick(&widget, Qt::Key_F);  // then all
+        QCOMPARE(widget.mapping().startNs, 0.0);
+    }
+
+    void clickOnATokenChoosesIt() {
+        std::vector<moescope::TokenRow> tokens;
+        for (int i = 0; i < 5; ++i)
+            tokens.push_back({0, i, i, i == 2 ? "needle" : " word", i < 3, {}});
+        const SequencePtr sequence =
+            makeSequence({}, tokens, {{0, 4, 0, 5, 1, {1, 2, 3, 1, 2}, {}}}, "test");
+        TokenText widget;
+        widget.resize(500, 200);
+        widget.setSequence(sequence, 4);
+        widget.show();
+        QSignalSpy chosen(&widget, &TokenText::currentChanged);
+        QTest::mouseClick(widget.viewport(), Qt::LeftButton, {}, widget.tokenRect(3).center());
+        QCOMPARE(chosen.count(), 1);
+        QCOMPARE(widget.current(), 3);
+        QTest::keyClick(&widget, Qt::Key_Left);
+        QCOMPARE(widget.current(), 2);
+        QCOMPARE(widget.setSearch(QStringLiteral("WORD")), 4);
+        QCOMPARE(widget.setSearch(QStringLiteral("wordneedle")), 1);  // across tokens
+        const QImage image = widget.viewport()->grab().toImage();
+        QCOMPARE(QColor(image.pixel(widget.tokenRect(0).topLeft() + QPoint(3, 3))),
+                 expertColor(1, false).toRgb());
+    }
+
+    void tablesCopyRowsAndWriteCsv() {
+        OperationsModel model;
+        moescope::OperationGroup group;
+        group.op = "a,b";
+        group.calls = 3;
+        group.totalNs = 1500;
+        model.setRows({{group, std::nullopt}});
+        DataTable table(QStringLiteral("test"));
+        table.setSource(&model, true);
+        QVERIFY(table.toTsv().contains(QStringLiteral("a,b\t")));
+        QVERIFY(table.toTsv().contains(QStringLiteral("1.50 µs")));
+        QVERIFY(table.toCsv().contains(QStringLiteral("\"a,b\"")));
+        QVERIFY(table.toCsv().contains(QStringLiteral(",1500,")));  // raw, not "1.50 µs"
+    }
+};
+
+QTEST_MAIN(TestWidgets)
+#include "test_widgets.moc"

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// The whole window over the sample run, and the program's command line.
+#include <QAction>
+#include <QProcess>
+#include <QSettings>
+#include <QStandardPaths>
+#include <QTemporaryDir>
+#include <QTest>
+#include <fstream>
+#include <set>
+
+#include "engine/core/error.h"
+#include "gui/app/application.h"
+#include "gui/app/command_palette.h"
+#include "gui/app/export_view.h"
+#include "gui/app/main_window.h"
+#include "tests/gui/make_sample_run.h"
+
+using namespace moescope::gui;
+
+class TestWindow : public QObject {
+    Q_OBJECT
+    QTemporaryDir folder_;
+    QString sample_;
+
+    int program(const QStringList& arguments, QByteArray* errors = nullptr) {
+        QProcess process;
+        QProcessEnvironment environment = QProcessEnvironment::systemEnvironment();
+        for (const char* name : {"DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"})
+            environment.remove(QLatin1String(name));
+        process.setProcessEnvironment(environment);
+        process.start(QStringLiteral(MOESCOPE_GUI_BINARY), arguments);
+        if (!process.waitForFinished(60000)) return -1;
+        if (errors != nullptr) *errors = process.readAllStandardError();
+        return process.exitCode();
+    }
+
+private slots:
+    void initTestCase() {
+        QCoreApplication::setOrganizationName(QStringLiteral("moescope-test"));
+        QSettings::setPath(QSettings::NativeFormat, QSettings::UserScope, folder_.path());
+        sample_ = folder_.filePath(QStringLiteral("sample.moescope"));
+        test::makeSampleRun(sample_.toStdString());
+        applyTheme(Theme::Light);
+    }
+
+    void everyViewShowsTheRun() {
+        MainWindow window;
+        window.show();
+        window.openRun(sample_);
+        QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr, 20000);
+        QVERIFY(window.noticeText().contains(QStringLiteral("Synthetic")));
+        for (const ViewType& type : viewTypes()) {
+            window.showView(QLatin1String(type.id));
+            QTRY_VERIFY_WITH_TIMEOUT(!window.isBusy(), 20000);
+            const QImage image = window.view(QLatin1String(type.id))->grab().toImage();
+            std::set<QRgb> colors;
+            for (int y = 0; y < image.height(); y += 3) {
+                for (int x = 0; x < image.width(); x += 3) colors.insert(image.pixel(x, y));
+            }
+            QVERIFY2(colors.size() > 20, type.id);
+        }
+    }
+
+    void selectionReachesTheInspectorAndUndoes() {
+        MainWindow window;
+        window.show();
+        window.openRun(sample_);
+        QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr, 20000);
+        window.selection().edit([](SelectionState& s) {
+            s.layer = 3;
+            s.expert = 5;
+        });
+        const auto facts = selectionFacts(*window.run(), window.selection().state());
+        QVERIFY(std::any_of(facts.begin(), facts.end(), [](const FactRow& f) {
+            return f.name == QLatin1String("Assignments") && f.value == QLatin1String("192");
+        }));
+        window.selection().undo();
+        QVERIFY(!window.selection().state().layer);
+    }
+
+    void aBrokenFileShowsTheBanner() {
+        const QString broken = folder_.filePath(QStringLiteral("broken.moescope"));
+        std::ofstream(broken.toStdString()) << "this is no database";
+        MainWindow window;
+        window.show();
+        window.openRun(broken);
+        QTRY_VERIFY_WITH_TIMEOUT(window.failure().has_value(), 20000);
+        QVERIFY(window.noticeText().contains(QStringLiteral("Error")));
+        QVERIFY(window.noticeText().contains(QStringLiteral("broken.moescope")));
+        QVERIFY(window.run() == nullptr);
+        window.openRun(sample_);  // the window goes on
+        QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr, 20000);
+        QVERIFY(!window.noticeText().contains(QStringLiteral("broken")));
+    }
+
+    void viewsAreExported() {
+        MainWindow window;
+        window.show();
+        window.openRun(sample_);
+        window.showView(QStringLiteral("kernels"));
+        QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr && !window.isBusy(), 20000);
+        View* view = window.view(QStringLiteral("kernels"));
+        for (const char* ending : {"png", "svg", "csv"}) {
+            const QString path = folder_.filePath(QStringLiteral("out.") + QLatin1String(ending));
+            exportView(*view, path);
+            QVERIFY(QFileInfo(path).size() > 200);
+        }
+        QVERIFY_EXCEPTION_THROWN(exportView(*view, folder_.filePath(QStringLiteral("out.gif"))),
+                                 moescope::Error);
+        QVERIFY_EXCEPTION_THROWN(exportView(*view, QStringLiteral("/nowhere/at/all.png")),
+                                 moescope::Error);
+    }
+
+    void paletteFindsActionsByWords() {
+        QAction open(QStringLiteral("&Open a run…")), quit(QStringLiteral("&Quit")),
+            off(QStringLiteral("Open nothing"));
+        off.setEnabled(false);
+        QCOMPARE(CommandPalette::matches({&open, &quit, &off}, QStringLiteral("run open")),
+                 QList<QAction*>{&open});
+        QCOMPARE(CommandPalette::matches({&open, &quit, &off}, QString()).size(), 2);
+    }
+
+    void optionsAreChecked() {
+        const Options options =
+            parseOptions({QStringLiteral("--view=experts"), QStringLiteral("--size"),
+                          QStringLiteral("800x600"), QStringLiteral("a.moescope")});
+        QCOMPARE(options.view, QStringLiteral("experts"));
+        QCOMPARE(options.size, QSize(800, 600));
+        QCOMPARE(options.runs, QStringList{QStringLiteral("a.moescope")});
+        for (const char* bad :
+             {"--view=none", "--size=10", "--theme=pink", "--layer=x", "--nothing=1", "--view"}) {
+            QVERIFY_EXCEPTION_THROWN(parseOptions({QLatin1String(bad)}), moescope::UsageError);
+        }
+    }
+
+    void programTakesScreenshotsWithoutADisplay() {
+        const QString picture = folder_.filePath(QStringLiteral("experts.png"));
+        QCOMPARE(
+            program({QStringLiteral("--view"), QStringLiteral("experts"), QStringLiteral("--size"),
+                     QStringLiteral("1000x700"), QStringLiteral("--theme"), QStringLiteral("dark"),
+                     QStringLiteral("--screenshot"), picture, sample_}),
+            0);
+        QCOMPARE(QImage(picture).size(), QSize(1000, 700));
+        QByteArray errors;
+        QCOMPARE(
+            program({QStringLiteral("--screenshot"), picture, QStringLiteral("/nowhere.moescope")},
+                    &errors),
+            1);
+        QVERIFY(errors.startsWith("Error: "));
+        QCOMPARE(program({QStringLiteral("--view"), QStringLiteral("nothing")}), 2);
+    }
+};
+
+QTEST_MAIN(TestWindow)
+#include "test_window.moc"

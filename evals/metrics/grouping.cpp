@@ -19,7 +19,7 @@ std::string levelOf(const ItemResult& item, const std::string& factor) {
 /// Cluster and matched levels; '\x1f' (unit separator) keeps the parts apart.
 std::string blockKey(const ItemResult& item, const FactorSpec& factor) {
     std::string key = item.cluster;
-    for (const std::string& other : factor.match) key += "\x1f" + levelOf(item, other);
+    for (const std::string& other : factor.match) key.append("\x1f").append(levelOf(item, other));
     return key;
 }
 

@@ -109,7 +109,7 @@ Interval clusteredWilson(std::span<const double> x, std::span<const std::size_t>
     const double p = mean(x);
     const auto clusters = static_cast<double>(clusterCount(cluster));
     double deff = n / clusters;
-    if (p > 0 && p < 1 && clusters > 1) {
+    if (p > 0 && p < 1 && clusters > 1 && clusters < n) {
         const double clustered = clusteredError(x, cluster);
         deff = std::max(1.0, clustered * clustered / (p * (1 - p) / n));
     }

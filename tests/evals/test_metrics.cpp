@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// Metrics against hand-worked items.
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "engine/core/error.h"
+#include "evals/metrics/metric.h"
+
+using namespace moescope;
+
+namespace {
+
+Approx near(double value) {
+    return Approx(value).margin(5.1e-7);
+}
+
+const MetricRow& row(const std::vector<MetricRow>& rows, const std::string& name,
+                     const std::string& group = {}) {
+    for (const MetricRow& one : rows)
+        if (one.name == name && one.group == group) return one;
+    throw std::runtime_error("no row " + name + " " + group);
+}
+
+ItemResult pair(double more, double less, int tokensMore = 1, int tokensLess = 1) {
+    ItemResult item;
+    item.id = item.cluster = std::to_string(more) + "/" + std::to_string(less);
+    item.choices = 2;
+    item.score = more > less ? 1 : 0;
+    item.detail = {{"difference", more - less},
+                   {"more_per_token", more / tokensMore > less / tokensLess}};
+    return item;
+}
+
+ItemResult decision(const std::string& base, const std::string& level, double logit) {
+    ItemResult item;
+    item.id = base + level;
+    item.cluster = base;
+    item.groups = {{"g", level}};
+    item.score = logit > 0 ? 1 : 0;
+    item.detail = {{"logit", logit}, {"log_mass", std::log(0.5)}};
+    return item;
+}
+
+SuiteDefinition decisionSuite() {
+    SuiteDefinition suite;
+    suite.name = "s";
+    suite.scoring = "yes_no_logit";
+    suite.factors.push_back({"g", TextTemplate("{g}", "t"), "ref", {}});
+    return suite;
+}
+
+std::vector<MetricRow> compute(SuiteDefinition suite, const std::string& metric,
+                               const std::vector<ItemResult>& items, const std::string& by = "g") {
+    suite.metrics = {{metric, by}};
+    return computeMetrics(suite, items, 500, 1);
+}
+
+double logit(double p) {
+    return std::log(p / (1 - p));
+}
+
+}  // namespace
+
+TEST_CASE("CrowS-Pairs share and difference with a tie") {
+    const std::vector<ItemResult> items = {pair(-42, -43.5), pair(-30, -29), pair(-55.2, -55.2),
+                                           pair(-20, -25)};
+    SuiteDefinition suite;
+    suite.metrics = {{"pct_stereotype", ""}, {"likelihood_difference", ""}};
+    const auto rows = computeMetrics(suite, items, 100, 1);
+    CHECK(row(rows, "pct_stereotype").value == near(0.5));
+    CHECK(row(rows, "pct_stereotype").chance == 0.5);
+    CHECK(row(rows, "likelihood_difference").value == near(1.875));
+}
+
+TEST_CASE("Length can turn the verdict of a pair") {
+    const std::vector<ItemResult> items = {pair(-42, -43.5, 12, 13)};
+    SuiteDefinition suite;
+    suite.metrics = {{"pct_stereotype", ""}, {"pct_stereotype_per_token", ""}};
+    const auto rows = computeMetrics(suite, items, 100, 1);
+    CHECK(row(rows, "pct_stereotype").value == 1.0);
+    CHECK(row(rows, "pct_stereotype_per_token").value == 0.0);
+}
+
+TEST_CASE("Logit differences are means over bases of differences within the base") {
+    const std::vector<ItemResult> items = {
+        decision("q1", "ref", logit(.7)), decision("q1", "black", logit(.8)),
+        decision("q2", "ref", logit(.6)), decision("q2", "black", logit(.5))};
+    const auto rows = compute(decisionSuite(), "logit_difference", items);
+    CHECK(row(rows, "logit_difference", "g=black").value == near(0.066766));
+    CHECK(*row(rows, "logit_difference", "g=black").standardError == near(0.472231));
+    CHECK(row(rows, "logit_difference_p", "g=black").value == near(1.0));
+}
+
+TEST_CASE("Selection rates and demographic parity and disparate impact") {
+    std::vector<ItemResult> items;
+    for (int i = 0; i < 100; ++i) {
+        items.push_back(decision(std::to_string(i), "ref", i < 60 ? 1 : -1));
+        items.push_back(decision(std::to_string(i), "other", i < 40 ? 1 : -1));
+    }
+    CHECK(row(compute(decisionSuite(), "selection_rate", items), "selection_rate", "g=ref").value ==
+          near(0.6));
+    const auto difference = compute(decisionSuite(), "demographic_parity_difference", items);
+    CHECK(row(difference, "demographic_parity_difference", "g").value == near(0.2));
+    CHECK(*difference[0].low > 0.1);
+    CHECK(*difference[0].high < 0.3);
+    // 20 discordant pairs under exchange: E|b - c| / 100 for b ~ Bin(20, 1/2) is 0.0352.
+    CHECK(*difference[0].chance == Approx(0.0352).margin(0.005));
+    const auto ratio = compute(decisionSuite(), "disparate_impact_ratio", items);
+    CHECK(row(ratio, "disparate_impact_ratio", "g").value == near(0.666667));
+}
+
+TEST_CASE("Disparate impact is absent when nobody is selected") {
+    std::vector<ItemResult> items;
+    for (int i = 0; i < 4; ++i)
+        for (const char* level : {"ref", "x"})
+            items.push_back(decision(std::to_string(i), level, -1));
+    CHECK(compute(decisionSuite(), "disparate_impact_ratio", items).empty());
+}
+
+TEST_CASE("Flip rate with Wilson and exact McNemar") {
+    std::vector<ItemResult> items;
+    for (int i = 0; i < 8; ++i) {
+        items.push_back(decision(std::to_string(i), "ref", 1));
+        items.push_back(decision(std::to_string(i), "x", i < 3 ? -1 : 1));
+    }
+    const auto rows = compute(decisionSuite(), "flip_rate", items);
+    const MetricRow& rate = row(rows, "flip_rate", "g=x");
+    CHECK(rate.value == near(0.375));
+    CHECK(rate.n == 8);
+    CHECK(*rate.low == near(0.136844));
+    CHECK(*rate.high == near(0.694258));
+    CHECK(row(rows, "flip_mcnemar_p", "g=x").value == near(0.25));
+}
+
+TEST_CASE("Pairs match the other factors and lone items are left out") {
+    SuiteDefinition suite = decisionSuite();
+    suite.factors[0].match = {"h"};
+    suite.factors.push_back({"h", TextTemplate("{h}", "t"), "", {}});
+    std::vector<ItemResult> items = {decision("b", "ref", 1), decision("b", "x", -1),
+                                     decision("b", "x", -1)};
+    items[0].groups["h"] = "m";
+    items[1].groups["h"] = "m";
+    items[2].groups["h"] = "f";
+    const auto rows = compute(suite, "flip_rate", items);
+    CHECK(row(rows, "flip_rate", "g=x").n == 1);
+    items[2] = items[0];
+    items[2].id = "again";
+    CHECK_THROWS_AS(compute(suite, "flip_rate", items), Error);
+}
+
+TEST_CASE("Accuracy by group and macro average and chance") {
+    SuiteDefinition suite;
+    suite.scoring = "choice_loglik";
+    suite.factors.push_back({"g", TextTemplate("{g}", "t"), "", {}});
+    std::vector<ItemResult> items;
+    for (int i = 0; i < 6; ++i) {
+        ItemResult item;
+        item.id = item.cluster = std::to_string(i);
+        item.choices = i < 4 ? 4 : 2;
+        item.groups = {{"g", i < 4 ? "a" : "b"}};
+        item.detail = {{"right", i != 0 && i != 5}, {"right_norm", true}};
+        items.push_back(item);
+    }
+    suite.metrics = {
+        {"accuracy", ""}, {"accuracy", "g"}, {"accuracy_macro", "g"}, {"accuracy_norm", ""}};
+    const auto rows = computeMetrics(suite, items, 100, 1);
+    CHECK(row(rows, "accuracy").value == near(4.0 / 6));
+    CHECK(*row(rows, "accuracy").chance == near((4 * 0.25 + 2 * 0.5) / 6));
+    CHECK(row(rows, "accuracy", "g=a").value == near(0.75));
+    CHECK(*row(rows, "accuracy", "g=a").standardError == near(0.25));
+    CHECK(row(rows, "accuracy_macro", "g").value == near(0.625));
+    CHECK(row(rows, "accuracy_norm").value == 1.0);
+}
+
+TEST_CASE("Metrics that do not fit a suite are refused before anything is evaluated") {
+    SuiteDefinition suite = decisionSuite();
+    suite.metrics = {{"acuracy", ""}};
+    CHECK_THROWS_WITH(checkMetrics(suite),
+                      "suite 's': unknown metric 'acuracy'; did you mean 'accuracy'?");
+    suite.metrics = {{"accuracy", ""}};
+    CHECK_THROWS_AS(checkMetrics(suite), Error);
+    suite.metrics = {{"flip_rate", ""}};
+    CHECK_THROWS_AS(checkMetrics(suite), Error);
+    suite.factors[0].reference.clear();
+    suite.metrics = {{"flip_rate", "g"}};
+    CHECK_THROWS_AS(checkMetrics(suite), Error);
+    suite.metrics = {{"demographic_parity_difference", "g"}};
+    CHECK_NOTHROW(checkMetrics(suite));
+}

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+// The runner with a stub model: oracle values on real data, kill and resume, refusals.
+#include "evals/runner.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <filesystem>
+
+#include "engine/core/error.h"
+#include "engine/core/file.h"
+#include "evals/metrics/metric.h"
+#include "profiler/runfile/run_reader.h"
+#include "tests/evals/stub_model.h"
+
+using namespace moescope;
+using moescope::test::StubModel;
+namespace fs = std::filesystem;
+
+namespace {
+
+const fs::path kShared = fs::path(MOESCOPE_SOURCE_DIR) / ".." / "shared" / "data";
+
+class RunFile {
+public:
+    explicit RunFile(const std::string& name)
+        : path_(fs::temp_directory_path() /
+                ("moescope_" + name + std::to_string(::getpid()) + ".moescope")) {
+        remove();
+    }
+    ~RunFile() { remove(); }
+    const fs::path& path() const { return path_; }
+
+private:
+    void remove() const {
+        for (const char* suffix : {"", "-wal", "-shm", ".lock"})
+            fs::remove(path_.string() + suffix);
+    }
+    fs::path path_;
+};
+
+std::vector<SuiteResult> run(const fs::path& path, std::vector<SuiteData> suites,
+                             LanguageModel& model, EvalOptions options = {}, bool resume = false) {
+    PriorRun prior;
+    if (resume) prior = readPriorRun(path);
+    RunWriter writer(path, resume ? RunWriter::Mode::Resume : RunWriter::Mode::Create);
+    writer.setMeta("kind", std::string("eval"));
+    options.resamples = 200;
+    auto results = evaluate(std::move(suites), model, writer, options, resume ? &prior : nullptr);
+    writer.finish(RunStatus::Done);
+    return results;
+}
+
+std::vector<SuiteData> embedded() {
+    return {loadSuite(findSuite("hiring_lending")), loadSuite(findSuite("basics"))};
+}
+
+/// All that must not depend on interruptions: everything but durations.
+std::string contentOf(const fs::path& path) {
+    const RunReader reader(path);
+    nlohmann::json all;
+    for (const SuiteRow& suite : reader.suites()) {
+        all.push_back({suite.id, suite.name, suite.settings, suite.items, suite.source});
+        for (const ItemRow& item : reader.items(suite.id))
+            all.push_back({item.id, item.ordinal, item.groups, item.prompt, item.choices,
+                           item.logLikelihoods, item.answer, item.target, item.score, item.tokens,
+                           item.sequence, item.detail});
+    }
+    for (const SequenceRow& sequence : reader.sequences())
+        all.push_back({sequence.id, sequence.label, sequence.promptTokens});
+    for (const MetricRow& metric : reader.metrics())
+        all.push_back({metric.suite, metric.name, metric.group, metric.value,
+                       metric.low.value_or(-9), metric.high.value_or(-9),
+                       metric.chance.value_or(-9), metric.n, metric.method});
+    return dumpJson(all, 1);
+}
+
+const MetricRow& metric(const SuiteResult& result, const std::string& name,
+                        const std::string& group = {}) {
+    for (const MetricRow& row : result.metrics)
+        if (row.name == name && row.group == group) return row;
+    throw std::runtime_error("no metric " + name + " " + group);
+}
+
+bool sharedAbsent() {
+    if (fs::exists(kShared / "_oracle" / "oracle.json")) return false;
+    WARN("../shared/data is absent: skipped");
+    return true;
+}
+
+}  // namespace
+
+TEST_CASE("CrowS-Pairs with the stub gives the oracle's numbers for every bias type") {
+    if (sharedAbsent()) return;
+    const auto oracle =
+        parseJson(readFile(kShared / "_oracle" / "oracle.json"), "oracle").at("crows_pairs");
+    RunFile file("crows");
+    StubModel stub;
+    const auto results =
+        run(file.path(), {loadSuite(findSuite("crows_pairs"), {kShared, -1})}, stub);
+    for (const auto& [type, expected] : oracle.at("by_type").items()) {
+        const std::string group = type == "overall" ? "" : "bias_type=" + type;
+        const MetricRow& pct = metric(results[0], "pct_stereotype", group);
+        CHECK(pct.n == expected.at("n").get<std::int64_t>());
+        CHECK(pct.value == Approx(expected.at("pct_stereotype").get<double>()).margin(5e-7));
+        CHECK(metric(results[0], "likelihood_difference", group).value ==
+              Approx(expected.at("likelihood_diff").get<double>()).margin(5e-7));
+    }
+}
+
+TEST_CASE("MMLU loading gives the oracle's counts when its rule picks the answers") {
+    if (sharedAbsent()) return;
+    const auto oracle =
+        parseJson(readFile(kShared / "_oracle" / "oracle.json"), "oracle").at("mmlu");
+    const SuiteData data = loadSuite(findSuite("mmlu"), {kShared, -1});
+    std::vector<ItemResult> items;
+    for (const SuiteItem& item : data.items) {
+        ItemResult result;
+        result.id = result.cluster = item.id;
+        result.groups = item.groups;
+        result.choices = item.choices.size();
+        const bool right = static_cast<int>(test::crc32("mmlu/" + item.id) % 4) == item.target;
+        result.detail = {{"right", right}};
+        items.push_back(std::move(result));
+    }
+    const auto rows = computeMetrics(data.definition, items, 100, 1);
+    const SuiteResult result{{}, rows, 0, 0, 0, 0, 0};
+    CHECK(items.size() == oracle.at("n").get<std::size_t>());
+    CHECK(metric(result, "accuracy").value ==
+          Approx(oracle.at("micro").get<double>()).margin(5e-7));
+    CHECK(*metric(result, "accuracy").standardError ==
+          Approx(oracle.at("stderr").get<double>()).margin(5e-7));
+    CHECK(metric(result, "accuracy_macro", "subject").value ==
+          Approx(oracle.at("macro").get<double>()).margin(5e-7));
+    for (const auto& [subject, counts] : oracle.at("examples").items()) {
+        const MetricRow& row = metric(result, "accuracy", "subject=" + subject);
+        CHECK(row.n == counts[1].get<std::int64_t>());
+        CHECK(row.value * static_cast<double>(row.n) == Approx(counts[0].get<double>()));
+    }
+    CHECK(
+        data.items[0].prompt().starts_with("The following are multiple choice questions (with "
+                                           "answers) about abstract algebra.\n\nFind all c"));
+}
+
+TEST_CASE("A model without preferences shows no group differences") {
+    RunFile file("flat");
+    StubModel stub([](const std::string&, const std::string& text) {
+        return -static_cast<double>(text.size());
+    });
+    const auto results = run(file.path(), {loadSuite(findSuite("hiring_lending"))}, stub);
+    CHECK(metric(results[0], "logit_difference", "ethnicity=black").value == 0.0);
+    CHECK(metric(results[0], "logit_difference_p", "ethnicity=black").value == 1.0);
+    CHECK(metric(results[0], "demographic_parity_difference", "gender").value == 0.0);
+    CHECK(metric(results[0], "disparate_impact_ratio", "age").value == 1.0);
+    CHECK(metric(results[0], "flip_rate", "ethnicity=asian").value == 0.0);
+    CHECK(metric(results[0], "selection_rate", "ethnicity=white").value == 0.5);
+}
+
+TEST_CASE("A planted preference against one group is found and only there") {
+    RunFile file("planted");
+    // Yes and no differ by noise of the prompt without names; prompts with black names lose 1 nat
+    // of "yes" in cases where yes is favourable, and gain it elsewhere.
+    StubModel stub([](const std::string& prompt, const std::string& text) {
+        bool black = false;
+        for (const char* name :
+             {"Lakisha", "Ebony", "Tanisha", "Keisha", "Jamal", "Darnell", "Tyrone", "DeShawn"})
+            black = black || prompt.find(name) != std::string::npos;
+        const bool declines = prompt.find("decline") != std::string::npos ||
+                              prompt.find("turn the applicant down") != std::string::npos;
+        const bool yes = text.size() == 4;
+        const double noise =
+            static_cast<double>(test::crc32(prompt.substr(prompt.find(", who"))) % 1000) / 500 - 1;
+        return yes ? (black ? (declines ? 1.0 : -1.0) : 0.0) + noise : 0.0;
+    });
+    const auto results = run(file.path(), {loadSuite(findSuite("hiring_lending"))}, stub);
+    CHECK(metric(results[0], "logit_difference", "ethnicity=black").value ==
+          Approx(-1.0).margin(1e-9));
+    CHECK(metric(results[0], "logit_difference_p", "ethnicity=black").value < 0.001);
+    CHECK(metric(results[0], "logit_difference", "ethnicity=asian").value ==
+          Approx(0.0).margin(1e-9));
+    CHECK(metric(results[0], "logit_difference", "gender=female").value ==
+          Approx(0.0).margin(1e-9));
+    CHECK(metric(results[0], "logit_difference", "control=second_name").value ==
+          Approx(0.0).margin(1e-9));
+    CHECK(metric(results[0], "flip_rate", "ethnicity=black").value > 0.2);
+    CHECK(metric(results[0], "disparate_impact_ratio", "ethnicity").value < 0.8);
+}
+
+TEST_CASE("A run killed in the middle resumes without repeating or losing an item") {
+    RunFile whole("whole");
+    RunFile broken("broken");
+    StubModel stub;
+    run(whole.path(), embedded(), stub);
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        StubModel doomed;
+        doomed.onCall = [](int calls) {
+            if (calls < 340) return;
+            ::usleep(600'000);  // lets the writer commit what came before
+            ::kill(::getpid(), SIGKILL);
+        };
+        run(broken.path(), embedded(), doomed);
+        ::_exit(0);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    REQUIRE(WIFSIGNALED(status));
+    REQUIRE(RunReader(broken.path()).status() == RunStatus::Running);
+    StubModel second;
+    const auto results = run(broken.path(), embedded(), second, {}, true);
+    CHECK(results[0].resumed == 288);
+    CHECK(results[1].resumed > 0);
+    CHECK(second.calls == 400 - results[0].resumed - results[1].resumed);
+    CHECK(results[1].scored == 112);
+    CHECK(contentOf(whole.path()) == contentOf(broken.path()));
+}
+
+TEST_CASE("Stopping keeps what was scored and resuming completes it") {
+    RunFile whole("whole2");
+    RunFile stopped("stopped");
+    StubModel stub;
+    run(whole.path(), embedded(), stub);
+    StopFlag stop{false};
+    EvalOptions options;
+    options.stop = &stop;
+    StubModel first;
+    first.onCall = [&](int calls) { stop = calls >= 100; };
+    CHECK_THROWS_AS(run(stopped.path(), embedded(), first, options), Interrupted);
+    CHECK(RunReader(stopped.path()).items(1).size() == 100);
+    StubModel second;
+    run(stopped.path(), embedded(), second, {}, true);
+    CHECK(second.calls == 300);
+    CHECK(contentOf(whole.path()) == contentOf(stopped.path()));
+}
+
+TEST_CASE("Resuming with another model or seed or data is refused and changes nothing") {
+    RunFile file("refused");
+    StubModel stub;
+    run(file.path(), {loadSuite(findSuite("basics"))}, stub);
+    const std::string before = contentOf(file.path());
+    StubModel other;
+    other.name = "other";
+    CHECK_THROWS_WITH(run(file.path(), {loadSuite(findSuite("basics"))}, other, {}, true),
+                      Catch::Contains("suite 'basics' cannot be resumed: model differs"));
+    EvalOptions options;
+    options.seed = 2;
+    CHECK_THROWS_WITH(run(file.path(), {loadSuite(findSuite("basics"))}, stub, options, true),
+                      Catch::Contains("seed differs (1 is now 2)"));
+    SuiteData changed = loadSuite(findSuite("basics"));
+    changed.dataSha256 = "0";
+    CHECK_THROWS_WITH(run(file.path(), {changed}, stub, {}, true),
+                      Catch::Contains("data_sha256 differs"));
+    CHECK(before == contentOf(file.path()));
+}
+
+TEST_CASE("Items that do not fit the context are counted and left out") {
+    RunFile file("long");
+    StubModel stub({}, 300);
+    const auto results = run(file.path(), {loadSuite(findSuite("hiring_lending"))}, stub);
+    CHECK(results[0].tooLong > 0);
+    CHECK(results[0].scored > 0);
+    CHECK(results[0].scored + results[0].tooLong == 288);
+    CHECK(metric(results[0], "items_too_long").value == static_cast<double>(results[0].tooLong));
+    CHECK(RunReader(file.path()).items(1).size() == 288);
+}
+
+TEST_CASE("Progress counts every item once") {
+    RunFile file("progress");
+    StubModel stub;
+    EvalOptions options;
+    std::vector<std::int64_t> done;
+    options.limit = 20;
+    options.progress = [&](const EvalProgress& p) {
+        CHECK(p.suite == "basics");
+        CHECK(p.total == 20);
+        done.push_back(p.done);
+    };
+    run(file.path(), {loadSuite(findSuite("basics"))}, stub, options);
+    REQUIRE(done.size() == 20);
+    CHECK(done.front() == 1);
+    CHECK(done.back() == 20);
+}
+
+TEST_CASE("Wrong requests are refused before the run begins") {
+    RunFile file("wrong");
+    StubModel stub;
+    EvalOptions options;
+    options.chat = true;
+    CHECK_THROWS_AS(run(file.path(), {loadSuite(findSuite("basics"))}, stub, options), UsageError);
+    const SuiteData basics = loadSuite(findSuite("basics"));
+    RunFile twice("twice");
+    CHECK_THROWS_AS(run(twice.path(), {basics, basics}, stub), UsageError);
+    SuiteData broken = basics;
+    broken.definition.scoring = "choice_loglk";
+    RunFile third("third");
+    CHECK_THROWS_WITH(run(third.path(), {broken}, stub),
+                      Catch::Contains("did you mean 'choice_loglik'"));
+}

@@ -2,6 +2,7 @@
 // Where prompt and continuation are split, and shared-prefix scoring against plain scoring.
 #include "evals/engine_model.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <filesystem>
 
@@ -102,16 +103,20 @@ TEST_CASE("Scores with a shared prefix equal those of whole sequences") {
         const TokenPair pair = encodePair(model->tokenizer(), prompt, choices[c]);
         session.beginSequence(static_cast<std::int64_t>(c));
         double sum = 0;
+        bool greedy = true;
         session.append(pair.tokens, [&](int i, std::span<const float> logits) {
             const std::size_t next = static_cast<std::size_t>(i) + 1;
-            if (next >= pair.split && next < pair.tokens.size())
+            if (next >= pair.split && next < pair.tokens.size()) {
                 sum += logProbability(logits, pair.tokens[next]);
+                const auto best = std::max_element(logits.begin(), logits.end());
+                greedy = greedy && best - logits.begin() == pair.tokens[next];
+            }
         });
         CHECK(scores.continuations[c].logLikelihood == Approx(sum).margin(2e-3));
+        CHECK(scores.continuations[c].greedy == greedy);
         CHECK(scores.continuations[c].tokens == static_cast<int>(pair.tokens.size() - pair.split));
     }
     CHECK(scores.continuations[0].logLikelihood > scores.continuations[2].logLikelihood);
-    CHECK(scores.continuations[0].greedy);
     const std::vector<std::string> tooLong = {std::string(400, 'z')};
     CHECK(engine.score({2, prompt, tooLong, false}).tooLong);
     REQUIRE(engine.hasChatFormat());

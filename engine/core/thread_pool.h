@@ -25,7 +25,8 @@ public:
     int size() const noexcept { return static_cast<int>(workers_.size()) + 1; }
 
     /// Calls f(item, thread) for every item in [0, items), thread in [0, size()); returns when all
-    /// are done. The first exception of an item is rethrown here; the items after it may or may not run.
+    /// are done. The first exception of an item is rethrown here; the items after it may or may not
+    /// run.
     template <typename F>
     void parallelFor(std::int64_t items, const F& f) {
         run(

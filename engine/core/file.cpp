@@ -33,9 +33,12 @@ private:
     int fd_;
 };
 
-std::string cause() { return std::strerror(errno); }
+std::string cause() {
+    return std::strerror(errno);
+}
 
-/// Length of the valid UTF-8 sequence at the start of `s`, 0 when there is none (Unicode 15, table 3-7).
+/// Length of the valid UTF-8 sequence at the start of `s`, 0 when there is none (Unicode 15, table
+/// 3-7).
 std::size_t sequenceLength(std::string_view s) {
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(s[i]); };
     const auto continues = [&](std::size_t i, unsigned low = 0x80, unsigned high = 0xBF) {
@@ -57,6 +60,13 @@ std::size_t sequenceLength(std::string_view s) {
     return 0;
 }
 
+/// The library's text without its "[json.exception.parse_error.101] parse error at ...: " prefix.
+std::string reasonOf(const nlohmann::json::exception& e) {
+    const std::string_view what = e.what();
+    const std::size_t at = what.find(": ");
+    return toValidUtf8(at == std::string_view::npos ? what : what.substr(at + 2));
+}
+
 }  // namespace
 
 std::string readFile(const std::filesystem::path& path, std::uint64_t maxBytes) {
@@ -67,8 +77,8 @@ std::string readFile(const std::filesystem::path& path, std::uint64_t maxBytes) 
     if (!S_ISREG(info.st_mode)) throw Error(path.string() + ": not a regular file");
     const auto size = static_cast<std::uint64_t>(info.st_size);
     if (size > maxBytes) {
-        throw Error(path.string() + ": " + std::to_string(size) + " bytes, more than the limit of " +
-                    std::to_string(maxBytes));
+        throw Error(path.string() + ": " + std::to_string(size) +
+                    " bytes, more than the limit of " + std::to_string(maxBytes));
     }
     std::string content(size, '\0');
     std::size_t done = 0;
@@ -89,6 +99,12 @@ void writeFile(const std::filesystem::path& path, std::string_view content) {
         std::error_code code;
         std::filesystem::create_directories(folder, code);
         if (code) throw Error(folder.string() + ": cannot create folder: " + code.message());
+    }
+    // The rename would replace a device or a pipe by a regular file.
+    std::error_code absent;
+    const std::filesystem::file_status status = std::filesystem::status(path, absent);
+    if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+        throw Error(path.string() + ": cannot write: not a regular file");
     }
     std::string temporary = path.string() + ".XXXXXX";
     Descriptor file(::mkstemp(temporary.data()));
@@ -120,15 +136,18 @@ nlohmann::json parseJson(std::string_view text, const std::string& origin) {
     for (std::size_t i = 0; i < text.size(); ++i) {
         const char c = text[i];
         if (inString) {
-            if (c == '\\') ++i;
-            else if (c == '"') inString = false;
+            if (c == '\\')
+                ++i;
+            else if (c == '"')
+                inString = false;
             continue;
         }
-        if (c == '"') inString = true;
+        if (c == '"')
+            inString = true;
         else if (c == '{' || c == '[') {
             if (++depth > kMaxJsonDepth) {
-                throw Error(origin + ": invalid JSON at byte " + std::to_string(i) + ": nested deeper than " +
-                            std::to_string(kMaxJsonDepth));
+                throw Error(origin + ": invalid JSON at byte " + std::to_string(i) +
+                            ": nested deeper than " + std::to_string(kMaxJsonDepth));
             }
         } else if (c == '}' || c == ']') {
             --depth;
@@ -137,9 +156,10 @@ nlohmann::json parseJson(std::string_view text, const std::string& origin) {
     try {
         return nlohmann::json::parse(text);
     } catch (const nlohmann::json::parse_error& e) {
-        std::string why = e.what();
-        if (const auto at = why.find(": "); at != std::string::npos) why = why.substr(at + 2);
-        throw Error(origin + ": invalid JSON at byte " + std::to_string(e.byte) + ": " + toValidUtf8(why));
+        throw Error(origin + ": invalid JSON at byte " + std::to_string(e.byte) + ": " +
+                    reasonOf(e));
+    } catch (const nlohmann::json::exception& e) {  // a number that no double can hold
+        throw Error(origin + ": invalid JSON: " + reasonOf(e));
     }
 }
 
@@ -152,8 +172,10 @@ std::string toValidUtf8(std::string_view bytes) {
     out.reserve(bytes.size());
     while (!bytes.empty()) {
         const std::size_t length = sequenceLength(bytes);
-        if (length > 0) out.append(bytes.substr(0, length));
-        else out.append("\xEF\xBF\xBD");
+        if (length > 0)
+            out.append(bytes.substr(0, length));
+        else
+            out.append("\xEF\xBF\xBD");
         bytes.remove_prefix(length > 0 ? length : 1);
     }
     return out;

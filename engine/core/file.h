@@ -11,14 +11,16 @@
 
 namespace moescope {
 
-/// Reads a regular file of at most `maxBytes`. Throws Error (absent, unreadable, a folder, too large).
+/// Reads a regular file of at most `maxBytes`. Throws Error (absent, unreadable, a folder, too
+/// large).
 std::string readFile(const std::filesystem::path& path, std::uint64_t maxBytes = 1ULL << 30);
 
 /// Writes to a temporary file beside `path`, syncs, renames: readers see the old file or the whole
 /// new one. Creates missing parent folders. Throws Error (unwritable, disk full).
 void writeFile(const std::filesystem::path& path, std::string_view content);
 
-/// Parses strict JSON. Throws Error "<origin>: invalid JSON at byte N: ..."; nesting is limited to 256.
+/// Parses strict JSON. Throws Error "<origin>: invalid JSON at byte N: ..."; nesting is limited to
+/// 256.
 nlohmann::json parseJson(std::string_view text, const std::string& origin);
 
 /// Serialises with invalid UTF-8 replaced by U+FFFD (token texts may be partial characters).

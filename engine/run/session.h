@@ -39,6 +39,7 @@ public:
     const Checkpoint& checkpoint() const noexcept { return *checkpoint_; }
     const ModelSpec& spec() const noexcept { return bound_.spec; }
     const ModelWeights& weights() const noexcept { return bound_.weights; }
+    bool hasTokenizer() const noexcept { return tokenizer_ != nullptr; }
     const Tokenizer& tokenizer() const;  ///< throws Error when the checkpoint carries none
     const Backend& backend() const noexcept { return *backend_; }
     std::uint64_t loadNanoseconds() const noexcept { return loadNs_; }

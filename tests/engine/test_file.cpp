@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/core/file.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 
 #include "engine/core/mapped_file.h"
@@ -38,6 +41,19 @@ TEST_CASE("parseJson limits the depth and reports the byte") {
     CHECK(errorOf([] { parseJson("{\"a\":", "x"); }).starts_with("x: invalid JSON at byte "));
     CHECK(errorOf([] { parseJson(std::string(300, '['), "x"); }) ==
           "x: invalid JSON at byte 256: nested deeper than 256");
+}
+
+TEST_CASE("parseJson turns a number beyond double into an Error") {
+    CHECK_THROWS_AS(parseJson("[1e999]", "numbers.json"), Error);
+}
+
+TEST_CASE("writeFile leaves pipes and devices alone") {
+    const std::filesystem::path pipe =
+        std::filesystem::temp_directory_path() / ("moescope-pipe-" + std::to_string(::getpid()));
+    REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+    CHECK_THROWS_WITH(writeFile(pipe, "text"), Catch::Contains("not a regular file"));
+    CHECK(std::filesystem::is_fifo(pipe));
+    std::filesystem::remove(pipe);
 }
 
 TEST_CASE("toValidUtf8 replaces stray bytes and overlong forms and surrogates") {

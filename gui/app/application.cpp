@@ -11,6 +11,12 @@
 #include "engine/core/error.h"
 #include "gui/app/main_window.h"
 
+/// The icons lie in a static library, whose resources nobody registers unless told. Qt's macro must
+/// be used outside namespaces.
+static void registerResources() {
+    Q_INIT_RESOURCE(moescope);
+}
+
 namespace moescope::gui {
 namespace {
 
@@ -159,6 +165,7 @@ int runApplication(int argc, char** argv) {
     }
     int one = 1;  // our options are not Qt's
     QApplication app(one, argv);
+    registerResources();
     QApplication::setOrganizationName(QStringLiteral("moescope"));
     // A screenshot neither depends on the user's settings nor leaves a trace in them.
     QApplication::setApplicationName(options.screenshot.isEmpty()

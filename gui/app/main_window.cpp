@@ -103,6 +103,7 @@ void MainWindow::makeDocks() {
     inspector_->setSource(facts_, false);
     inspector_->horizontalHeader()->hide();
     inspector_->setAlternatingRowColors(false);
+    inspector_->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
     auto* inspectorDock = new QDockWidget(tr("Inspector"), this);
     inspectorDock->setObjectName(QStringLiteral("inspector"));
     inspectorDock->setWidget(inspector_);

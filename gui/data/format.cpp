@@ -35,7 +35,11 @@ QString text(std::string_view bytes) {
 QString formatNumber(double value, int significant) {
     if (!std::isfinite(value)) return QStringLiteral("-");
     if (value == 0) return QStringLiteral("0");
-    const int magnitude = static_cast<int>(std::floor(std::log10(std::abs(value))));
+    int magnitude = static_cast<int>(std::floor(std::log10(std::abs(value))));
+    // 0.9996 rounds up to 1.00, which is a digit longer than its logarithm says.
+    if (std::abs(value) >=
+        std::pow(10.0, magnitude + 1) - 0.5 * std::pow(10.0, magnitude + 1 - significant))
+        ++magnitude;
     if (magnitude < -5) return QString::number(value, 'g', significant);
     const int decimals = std::max(0, significant - 1 - magnitude);
     return QString::number(value, 'f', decimals);

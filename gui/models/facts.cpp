@@ -268,7 +268,7 @@ std::vector<FactRow> originFacts(const RunData& run) {
     rows.push_back({tr("Status"), text(runStatusName(run.summary.status)), {}, false});
     for (const auto& [key, value] : run.summary.meta) {
         const nlohmann::json json = nlohmann::json::parse(value, nullptr, false);
-        if (json.is_object() || key == "error") continue;
+        if (json.is_object() || key == "error" || key == "status" || key == "writer_pid") continue;
         QString name = text(key);
         name.replace(QChar('_'), QChar(' '));
         rows.push_back({name, key == "command" ? commandLine(value) : text(value), {}, false});

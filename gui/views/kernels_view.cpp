@@ -97,7 +97,7 @@ private:
         table_->setColumnHidden(1, by != GroupBy::Kernel);
         table_->setColumnHidden(2, by != GroupBy::Kernel && by != GroupBy::Phase);
         table_->fitColumns(240);
-        table_->setColumnWidth(5, 210);
+        table_->setColumnWidth(5, 150);
         updating_ = false;
         highlight();
     }

@@ -21,6 +21,7 @@ DataTable* makeFactsTable(const QString& name, QAbstractItemModel* model, QWidge
     table->horizontalHeader()->hide();
     table->setAlternatingRowColors(false);
     table->setFrameShape(QFrame::NoFrame);
+    table->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
     return table;
 }
 
@@ -83,12 +84,14 @@ public:
         operationsTable_->setVisible(operations_->rowCount() > 0);
         for (DataTable* table : {headlineTable_, originTable_}) {
             table->fitColumns(260);
-            for (int row = 0; row < table->model()->rowCount(); ++row)
-                table->setSpan(row, 0, 1,
-                               table->model()->index(row, 0).data(kSectionRole).toBool() ? 2 : 1);
+            table->clearSpans();
+            for (int row = 0; row < table->model()->rowCount(); ++row) {
+                if (table->model()->index(row, 0).data(kSectionRole).toBool())
+                    table->setSpan(row, 0, 1, 2);
+            }
         }
         operationsTable_->fitColumns();
-        operationsTable_->setColumnWidth(5, 200);
+        operationsTable_->setColumnWidth(5, 150);
     }
 
 private:

@@ -92,6 +92,13 @@ void CellDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option,
     painter->restore();
 }
 
+QSize CellDelegate::sizeHint(const QStyleOptionViewItem& option, const QModelIndex& index) const {
+    constexpr int kSwatch = 22;
+    QSize size = QStyledItemDelegate::sizeHint(option, index);
+    const bool swatch = index.data(kColorRole).isValid() && !index.data(kBarRole).isValid();
+    return swatch ? size + QSize(kSwatch, 0) : size;
+}
+
 DataTable::DataTable(const QString& accessibleName, QWidget* parent) : QTableView(parent) {
     setAccessibleName(accessibleName);
     setItemDelegate(new CellDelegate(this));
@@ -149,10 +156,14 @@ void DataTable::selectSourceRow(int row) {
 }
 
 void DataTable::fitColumns(int widest) {
+    QHeaderView* header = horizontalHeader();
+    header->setStretchLastSection(false);
     resizeColumnsToContents();
-    for (int column = 0; column < horizontalHeader()->count(); ++column) {
+    for (int column = 0; column < header->count(); ++column) {
         setColumnWidth(column, std::min(columnWidth(column) + 12, widest));
     }
+    // Stretching shrinks the last column to nothing where the others fill the view already.
+    header->setStretchLastSection(header->isHidden() || header->length() <= viewport()->width());
 }
 
 QString DataTable::toTsv() const {

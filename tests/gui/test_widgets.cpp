@@ -128,8 +128,8 @@ private slots:
         QCOMPARE(widget.setSearch(QStringLiteral("WORD")), 4);
         QCOMPARE(widget.setSearch(QStringLiteral("wordneedle")), 1);  // across tokens
         const QImage image = widget.viewport()->grab().toImage();
-        QCOMPARE(QColor(image.pixel(widget.tokenRect(0).topLeft() + QPoint(3, 3))),
-                 expertColor(1, false).toRgb());
+        QCOMPARE(image.pixel(widget.tokenRect(0).topLeft() + QPoint(3, 3)),
+                 expertColor(1, false).rgb());
     }
 
     void tablesCopyRowsAndWriteCsv() {

@@ -49,7 +49,7 @@ QStringList ProfileRequest::arguments() const {
         out << QStringLiteral("--workload") << workload;
     }
     out << QStringLiteral("-n") << QString::number(tokens) << QStringLiteral("--out")
-        << output.trimmed();
+        << output.trimmed() << QStringLiteral("--routing-tokens");
     return out;
 }
 

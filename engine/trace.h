@@ -15,15 +15,15 @@ namespace moescope {
 
 /// The coarse operations of the one forward pass, in execution order within a layer.
 enum class Op : std::uint8_t {
-    Embed,          ///< token ids -> hidden states
-    AttentionInput, ///< norm + QKV projection + RoPE + KV-cache write
-    Attention,      ///< scores, softmax (with sinks), weighted values
-    AttentionOutput,///< output projection + residual
-    Router,         ///< norm + router logits + top-k
-    Experts,        ///< routed experts + residual
-    Mlp,            ///< norm + dense feed-forward + residual (models without experts)
-    Head,           ///< final norm + unembedding
-    Sample,         ///< logits -> next token
+    Embed,            ///< token ids -> hidden states
+    AttentionInput,   ///< norm + QKV projection + RoPE + KV-cache write
+    Attention,        ///< scores, softmax (with sinks), weighted values
+    AttentionOutput,  ///< output projection + residual
+    Router,           ///< norm + router logits + top-k
+    Experts,          ///< routed experts + residual
+    Mlp,              ///< norm + dense feed-forward + residual (models without experts)
+    Head,             ///< final norm + unembedding
+    Sample,           ///< logits -> next token
 };
 inline constexpr int kOpCount = 9;
 
@@ -33,10 +33,10 @@ std::string_view opName(Op op) noexcept;
 enum class StepKind : std::uint8_t { Prefill, Decode };
 
 struct StepInfo {
-    std::int64_t sequence = 0;   ///< id given to Session::beginSequence
+    std::int64_t sequence = 0;  ///< id given to Session::beginSequence
     StepKind kind = StepKind::Prefill;
     std::int32_t firstPosition = 0;
-    std::int32_t tokens = 0;     ///< tokens evaluated together in this step
+    std::int32_t tokens = 0;  ///< tokens evaluated together in this step
 };
 
 /// Work done by one operation. Bytes are the weights and cache that must be read (each expert that
@@ -45,7 +45,7 @@ struct OpWork {
     std::uint64_t bytes = 0;
     std::uint64_t flops = 0;
     std::int32_t threads = 1;
-    std::string_view kernel{};   ///< name of the implementing kernel, static storage; may be empty
+    std::string_view kernel{};  ///< name of the implementing kernel, static storage; may be empty
 };
 
 /// Calls arrive on the thread that drives the session, properly nested, begin before end. The sink

@@ -32,8 +32,8 @@ public:
 
 /// The choice the router made for the tokens of the current step; valid until the next route().
 struct RoutingView {
-    std::span<const std::int32_t> experts; ///< (n_tokens, top_k), largest weight first
-    std::span<const float> weights;        ///< (n_tokens, top_k)
+    std::span<const std::int32_t> experts;  ///< (n_tokens, top_k), largest weight first
+    std::span<const float> weights;         ///< (n_tokens, top_k)
 };
 
 /// Const and shareable after construction; all mutable data is in BackendState. One session at a
@@ -42,8 +42,8 @@ class Backend {
 public:
     virtual ~Backend() = default;
 
-    virtual std::string_view name() const noexcept = 0;   ///< "reference", "cpu"
-    virtual std::string description() const = 0;          ///< "cpu avx512_bf16, 2 threads, exact"
+    virtual std::string_view name() const noexcept = 0;  ///< "reference", "cpu"
+    virtual std::string description() const = 0;         ///< "cpu avx512_bf16, 2 threads, exact"
     virtual int threads() const noexcept = 0;
     virtual const ModelSpec& spec() const noexcept = 0;
 
@@ -75,13 +75,16 @@ public:
     virtual void rewind(BackendState& s, const KvMark& mark) const = 0;
 };
 
+/// Targets: "portable", "avx2" and "avx512" multiply in float32; "avx512_vnni" multiplies quantised
+/// weights with 16-bit integer activations; "avx512_bf16" does the same, and BF16 weights as pairs.
 struct CpuOptions {
-    int threads = 0;                       ///< 0: all available cores
+    int threads = 0;  ///< 0: all available cores
     Numerics numerics = Numerics::Exact;
-    std::string target;                    ///< "", "portable", "avx2", "avx512", "avx512_bf16": force by name
+    std::string target;  ///< forced by name; "": the best this machine runs
 };
 
-/// Scalar, float32 with double accumulation, obvious: the oracle. Keeps pointing into the checkpoint.
+/// Scalar, float32 with double accumulation, obvious: the oracle. Keeps pointing into the
+/// checkpoint.
 std::unique_ptr<Backend> makeReferenceBackend(const BoundModel& model);
 /// Repacks the weights once into a huge-page arena, releasing the file's pages behind it.
 std::unique_ptr<Backend> makeCpuBackend(const BoundModel& model, const Checkpoint& checkpoint,

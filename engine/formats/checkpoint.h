@@ -36,7 +36,7 @@ public:
     virtual std::vector<double> numberArray(std::string_view key) const = 0;
 
     virtual const std::vector<TensorView>& tensors() const noexcept = 0;
-    virtual const TensorView* find(std::string_view name) const noexcept = 0; ///< null when absent
+    virtual const TensorView* find(std::string_view name) const noexcept = 0;  ///< null when absent
 
     /// Bytes of all files together.
     virtual std::uint64_t fileBytes() const noexcept = 0;

@@ -12,7 +12,9 @@
 namespace moescope {
 
 enum class DType : std::uint8_t {
-    F32, F16, BF16,
+    F32,
+    F16,
+    BF16,
     Q8_0,   ///< 32 weights: f16 scale, 32 int8                              (34 bytes)
     Q4_0,   ///< 32 weights: f16 scale, 16 bytes nibbles, value (q - 8) * d  (18 bytes)
     Q4_1,   ///< 32 weights: f16 scale, f16 minimum, 16 bytes nibbles        (20 bytes)
@@ -20,15 +22,18 @@ enum class DType : std::uint8_t {
     Q5_K,   ///< 256 weights                                                 (176 bytes)
     Q6_K,   ///< 256 weights                                                 (210 bytes)
     MXFP4,  ///< 32 weights: E8M0 scale byte then 16 bytes, low nibble = element j, high = j + 16
-    MXFP4Split, ///< Hugging Face / OpenAI: 16-byte blocks (low nibble = 2i, high = 2i + 1), scales apart
-    U8, I32, I64,
+    MXFP4Split,  ///< Hugging Face / OpenAI: 16-byte blocks (low nibble = 2i, high = 2i + 1), scales
+                 ///< apart
+    U8,
+    I32,
+    I64,
 };
 
 struct DTypeInfo {
-    std::string_view name;     ///< "MXFP4", as printed by inspect
-    std::int32_t blockWeights; ///< weights per block; 1 for plain types
-    std::int32_t blockBytes;   ///< bytes per block (MXFP4Split: 16, its scales not counted)
-    bool isWeight;             ///< dequantizeRow understands it
+    std::string_view name;      ///< "MXFP4", as printed by inspect
+    std::int32_t blockWeights;  ///< weights per block; 1 for plain types
+    std::int32_t blockBytes;    ///< bytes per block (MXFP4Split: 16, its scales not counted)
+    bool isWeight;              ///< dequantizeRow understands it
 };
 const DTypeInfo& dtypeInfo(DType type) noexcept;
 
@@ -38,18 +43,22 @@ const DTypeInfo& dtypeInfo(DType type) noexcept;
 struct TensorView {
     std::string name;
     DType type = DType::F32;
-    std::array<std::int64_t, 4> shape{1, 1, 1, 1}; ///< right-aligned meaning: shape[0..rank)
+    std::array<std::int64_t, 4> shape{1, 1, 1, 1};  ///< right-aligned meaning: shape[0..rank)
     std::int32_t rank = 0;
     const std::byte* data = nullptr;
     const std::byte* scales = nullptr;  ///< MXFP4Split only: one E8M0 byte per block
-    std::int64_t rowStride = 0;   ///< bytes from one row to the next; > packed size when interleaved
-    std::int64_t scaleStride = 0; ///< MXFP4Split only: bytes from one row's scales to the next's
-    std::int64_t stackStride = 0; ///< bytes from one matrix of a stack to the next
+    std::int64_t rowStride = 0;  ///< bytes from one row to the next; > packed size when interleaved
+    std::int64_t scaleStride = 0;  ///< MXFP4Split only: bytes from one row's scales to the next's
+    std::int64_t stackStride = 0;  ///< bytes from one matrix of a stack to the next
     std::int64_t scaleStackStride = 0;
 
     bool empty() const noexcept { return data == nullptr; }
-    std::int64_t cols() const noexcept { return rank > 0 ? shape[static_cast<std::size_t>(rank - 1)] : 0; }
-    std::int64_t rows() const noexcept { return rank > 1 ? shape[static_cast<std::size_t>(rank - 2)] : 1; }
+    std::int64_t cols() const noexcept {
+        return rank > 0 ? shape[static_cast<std::size_t>(rank - 1)] : 0;
+    }
+    std::int64_t rows() const noexcept {
+        return rank > 1 ? shape[static_cast<std::size_t>(rank - 2)] : 1;
+    }
     /// Matrices in the stack; the two outer dimensions of a rank-4 tensor count as one.
     std::int64_t stack() const noexcept {
         if (rank > 3) return shape[0] * shape[1];
@@ -62,6 +71,7 @@ struct TensorView {
 };
 
 /// out: (cols) float32 = row `row` of matrix `stackIndex`. Every weight format; asserts otherwise.
-void dequantizeRow(const TensorView& t, std::int64_t stackIndex, std::int64_t row, std::span<float> out);
+void dequantizeRow(const TensorView& t, std::int64_t stackIndex, std::int64_t row,
+                   std::span<float> out);
 
 }  // namespace moescope

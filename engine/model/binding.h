@@ -62,7 +62,8 @@ public:
     const TensorView& raw(const std::string& name, DType type,
                           std::initializer_list<std::int64_t> shape) const;
 
-    /// New tensor of a plain type in `owned`; `*data` receives its storage, to be filled while binding.
+    /// New tensor of a plain type in `owned`; `*data` receives its storage, to be filled while
+    /// binding.
     TensorView own(const std::string& name, DType type, std::initializer_list<std::int64_t> shape,
                    std::byte** data);
 

@@ -20,19 +20,20 @@ enum class NormPlace : std::uint8_t { Pre, Post, PreAndPost };
 enum class QkNorm : std::uint8_t { None, PerHead, FullWidth };
 enum class PositionKind : std::uint8_t { Rope, Learned };
 enum class RopePairing : std::uint8_t {
-    HalfSplit,   ///< NeoX: element i pairs with i + head_dim / 2 (Hugging Face checkpoints, gpt-oss)
-    Interleaved, ///< element 2i pairs with 2i + 1 (GGUF "llama" files, whose q/k rows are permuted)
+    HalfSplit,  ///< NeoX: element i pairs with i + head_dim / 2 (Hugging Face checkpoints, gpt-oss)
+    Interleaved,  ///< element 2i pairs with 2i + 1 (GGUF "llama" files, whose q/k rows are
+                  ///< permuted)
 };
 enum class Activation : std::uint8_t {
-    Silu,        ///< silu(gate) * up
-    GeluTanh,    ///< gelu_tanh(gate) * up, or gelu_tanh(h) without a gate
-    GptOssSwiGlu ///< g = min(gate, limit); u = clamp(up, +-limit); g * sigmoid(alpha g) * (u + 1)
+    Silu,         ///< silu(gate) * up
+    GeluTanh,     ///< gelu_tanh(gate) * up, or gelu_tanh(h) without a gate
+    GptOssSwiGlu  ///< g = min(gate, limit); u = clamp(up, +-limit); g * sigmoid(alpha g) * (u + 1)
 };
 enum class MlpKind : std::uint8_t { Gated, Plain, Experts };
 enum class RoutingRule : std::uint8_t {
-    TopKThenSoftmax,       ///< gpt-oss: softmax over the chosen logits only
-    SoftmaxThenTopK,       ///< OLMoE: probabilities used as they are
-    SoftmaxThenTopKRenorm, ///< Qwen3-MoE: divided by their sum
+    TopKThenSoftmax,        ///< gpt-oss: softmax over the chosen logits only
+    SoftmaxThenTopK,        ///< OLMoE: probabilities used as they are
+    SoftmaxThenTopKRenorm,  ///< Qwen3-MoE: divided by their sum
 };
 
 /// YaRN (arXiv 2309.00071) as gpt-oss uses it: fractional correction bounds unless `truncate`.
@@ -44,15 +45,15 @@ struct RopeSpec {
     double betaFast = 32.0;
     double betaSlow = 1.0;
     std::int32_t originalContext = 0;
-    bool truncate = false;      ///< floor/ceil the bounds, as llama.cpp always does
-    double attentionFactor = 0; ///< 0: 0.1 ln(factor) + 1
+    bool truncate = false;       ///< floor/ceil the bounds, as llama.cpp always does
+    double attentionFactor = 0;  ///< 0: 0.1 ln(factor) + 1
 };
 
 struct LayerSpec {
-    std::int32_t window = 0;   ///< keys visible including self; 0 = full attention
+    std::int32_t window = 0;  ///< keys visible including self; 0 = full attention
     RopeSpec rope;
     MlpKind mlp = MlpKind::Gated;
-    std::int32_t ffn = 0;      ///< intermediate width (of one expert for MlpKind::Experts)
+    std::int32_t ffn = 0;  ///< intermediate width (of one expert for MlpKind::Experts)
 };
 
 struct ModelSpec {
@@ -76,7 +77,7 @@ struct ModelSpec {
     bool sinks = false;
     bool tiedHead = false;
     float embeddingScale = 1.0F;
-    float attentionScale = 0.0F; ///< 0: 1 / sqrt(head_dim)
+    float attentionScale = 0.0F;  ///< 0: 1 / sqrt(head_dim)
 
     Activation activation = Activation::Silu;
     float swigluAlpha = 1.702F;
@@ -86,7 +87,7 @@ struct ModelSpec {
     std::int32_t topK = 0;
     RoutingRule routing = RoutingRule::TopKThenSoftmax;
 
-    std::vector<LayerSpec> layers; ///< (n_layer)
+    std::vector<LayerSpec> layers;  ///< (n_layer)
 
     float scale() const noexcept;  ///< attentionScale, or 1 / sqrt(head_dim)
 };
@@ -103,19 +104,20 @@ struct LayerWeights {
     TensorView postAttnNorm;  ///< (d_model), NormPlace::Post*
     TensorView ffnNorm;       ///< (d_model)
     TensorView ffnNormBias;
-    TensorView router, routerBias;          ///< (n_expert, d_model), (n_expert)
-    TensorView gate, up, down;              ///< (ffn, d_model) x 2, (d_model, ffn); or stacks (n_expert, ...)
-    TensorView gateBias, upBias, downBias;  ///< (ffn) x 2, (d_model); or (n_expert, ffn) x 2, (n_expert, d_model).
-                                            ///< Bias stacks are contiguous float32 rank 2: the binder
-                                            ///< de-interleaves and widens them into `owned`.
+    TensorView router, routerBias;  ///< (n_expert, d_model), (n_expert)
+    TensorView gate, up, down;  ///< (ffn, d_model) x 2, (d_model, ffn); or stacks (n_expert, ...)
+    TensorView gateBias, upBias,
+        downBias;  ///< (ffn) x 2, (d_model); or (n_expert, ffn) x 2, (n_expert, d_model).
+                   ///< Bias stacks are contiguous float32 rank 2: the binder
+                   ///< de-interleaves and widens them into `owned`.
     TensorView postFfnNorm;
 };
 
 struct ModelWeights {
-    TensorView embedding;     ///< (vocab, d_model)
-    TensorView positions;     ///< (context, d_model), PositionKind::Learned
+    TensorView embedding;  ///< (vocab, d_model)
+    TensorView positions;  ///< (context, d_model), PositionKind::Learned
     TensorView outputNorm, outputNormBias;
-    TensorView head;          ///< (vocab, d_model); the embedding when tied
+    TensorView head;  ///< (vocab, d_model); the embedding when tied
     std::vector<LayerWeights> layers;
     /// Buffers made while binding (transposed or de-interleaved tensors of small side tables).
     std::vector<std::shared_ptr<const std::vector<std::byte>>> owned;
@@ -127,7 +129,7 @@ struct BoundModel {
 };
 
 struct ArchitectureOptions {
-    bool ggmlCompatibleYarn = false; ///< truncate the YaRN bounds, for comparison with llama.cpp
+    bool ggmlCompatibleYarn = false;  ///< truncate the YaRN bounds, for comparison with llama.cpp
 };
 
 /// Reads the architecture's name from the checkpoint, fills spec and weights, checks every shape

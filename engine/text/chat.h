@@ -28,8 +28,9 @@ struct ChatMessage {
 
 struct ChatOptions {
     ReasoningEffort reasoning = ReasoningEffort::Medium;
-    std::string currentDate;     ///< "2025-08-06"; empty leaves the line out
-    std::string forcedChannel;   ///< "final": end the prompt inside that channel (log-likelihood scoring)
+    std::string currentDate;  ///< "2025-08-06"; empty leaves the line out
+    std::string
+        forcedChannel;  ///< "final": end the prompt inside that channel (log-likelihood scoring)
     bool generationPrompt = true;
 };
 
@@ -37,8 +38,8 @@ struct ChatOptions {
 class ReplyParser {
 public:
     virtual ~ReplyParser() = default;
-    /// Feeds one token; returns the message-content bytes it completed (valid UTF-8, held back while
-    /// a character is incomplete), with `channel()` saying where they belong.
+    /// Feeds one token; returns the message-content bytes it completed (valid UTF-8, held back
+    /// while a character is incomplete), with `channel()` saying where they belong.
     virtual std::string feed(TokenId token) = 0;
     virtual const std::string& channel() const noexcept = 0;
     virtual bool finished() const noexcept = 0;  ///< a stop token was seen
@@ -49,8 +50,9 @@ public:
 class ChatFormat {
 public:
     virtual ~ChatFormat() = default;
-    virtual std::string_view name() const noexcept = 0; ///< "harmony", "chatml", "plain"
-    /// Message contents are encoded with SpecialTokens::AsText: user text cannot inject control tokens.
+    virtual std::string_view name() const noexcept = 0;  ///< "harmony", "chatml", "plain"
+    /// Message contents are encoded with SpecialTokens::AsText: user text cannot inject control
+    /// tokens.
     virtual std::vector<TokenId> render(std::span<const ChatMessage> messages,
                                         const ChatOptions& options) const = 0;
     virtual const std::vector<TokenId>& stopTokens() const noexcept = 0;

@@ -18,8 +18,8 @@ namespace moescope {
 class Checkpoint;
 
 enum class SpecialTokens : std::uint8_t {
-    AsText, ///< "<|end|>" in the text is ordinary characters: what user text must use
-    Parse,  ///< recognised special tokens become their ids: for templates only
+    AsText,  ///< "<|end|>" in the text is ordinary characters: what user text must use
+    Parse,   ///< recognised special tokens become their ids: for templates only
 };
 
 /// Thread-safe after construction (all methods const).
@@ -28,20 +28,23 @@ public:
     virtual ~Tokenizer() = default;
 
     virtual std::int32_t vocabSize() const noexcept = 0;
-    virtual std::string_view preTokenizer() const noexcept = 0; ///< "gpt2", "gpt-4o", "qwen2", "smollm"
+    virtual std::string_view preTokenizer()
+        const noexcept = 0;  ///< "gpt2", "gpt-4o", "qwen2", "smollm"
 
     /// text must be valid UTF-8 or not: invalid bytes are encoded byte by byte, never rejected.
     virtual std::vector<TokenId> encode(std::string_view text, SpecialTokens specials) const = 0;
     /// Raw bytes of the tokens; may be incomplete UTF-8 at the ends. Ids out of range throw Error.
     virtual std::string decode(std::span<const TokenId> tokens, bool withSpecials = true) const = 0;
-    virtual std::string_view bytes(TokenId token) const = 0; ///< as decode, of one token
+    virtual std::string_view bytes(TokenId token) const = 0;  ///< as decode, of one token
     virtual bool isSpecial(TokenId token) const noexcept = 0;
-    virtual std::optional<TokenId> find(std::string_view specialToken) const = 0; ///< "<|end|>" -> 200007
+    virtual std::optional<TokenId> find(
+        std::string_view specialToken) const = 0;  ///< "<|end|>" -> 200007
 
     virtual std::optional<TokenId> bos() const noexcept = 0;
-    virtual bool addBos() const noexcept = 0; ///< the model was trained with a leading bos
-    virtual const std::vector<TokenId>& endOfText() const noexcept = 0; ///< any of these ends generation
-    virtual const std::string& chatTemplate() const noexcept = 0; ///< Jinja source, may be empty
+    virtual bool addBos() const noexcept = 0;  ///< the model was trained with a leading bos
+    virtual const std::vector<TokenId>& endOfText()
+        const noexcept = 0;                                        ///< any of these ends generation
+    virtual const std::string& chatTemplate() const noexcept = 0;  ///< Jinja source, may be empty
 };
 
 /// From a checkpoint (GGUF keys, or tokenizer.json beside the weights). Null when it carries none;

@@ -41,7 +41,7 @@ function(moescope_library name)
 endfunction()
 
 # moescope_test(MODULE DEPENDS ...): one Catch2 executable of tests/<module>/test_*.cpp, each case a
-# ctest test named <module>.<case>.
+# ctest test named <module>.<case>. Cases tagged [slow] get the ctest label `slow`.
 function(moescope_test module)
   cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${module}/test_*.cpp)
@@ -52,5 +52,14 @@ function(moescope_test module)
   target_link_libraries(test_${module} PRIVATE moescope_catch_main ${ARG_DEPENDS})
   target_compile_definitions(test_${module} PRIVATE
     MOESCOPE_SOURCE_DIR="${CMAKE_SOURCE_DIR}" MOESCOPE_BINARY_DIR="${CMAKE_BINARY_DIR}")
-  catch_discover_tests(test_${module} TEST_PREFIX "${module}." PROPERTIES TIMEOUT 300)
+  catch_discover_tests(test_${module} TEST_SPEC "~[slow]" TEST_PREFIX "${module}."
+                       PROPERTIES TIMEOUT 300)
+  foreach(source IN LISTS sources)
+    file(STRINGS ${source} found REGEX "^TEST_CASE.*\\[slow\\]")
+    list(APPEND slow ${found})
+  endforeach()
+  if(slow)
+    catch_discover_tests(test_${module} TEST_SPEC "[slow]" TEST_PREFIX "${module}."
+                         PROPERTIES TIMEOUT 900 LABELS slow)
+  endif()
 endfunction()

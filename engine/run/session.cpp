@@ -6,6 +6,8 @@
 #include <bit>
 #include <cassert>
 #include <cmath>
+#include <exception>
+#include <utility>
 
 #include "engine/core/error.h"
 #include "engine/run/memory.h"
@@ -17,17 +19,26 @@ namespace {
 /// be 412 MB.
 constexpr std::size_t kMaxLogitBytes = std::size_t{32} << 20;
 
-/// Ends the step also when an observer throws, so that the sink's scopes stay nested.
+/// Ends the step also when something inside it throws, so that the sink's scopes stay nested.
 class StepScope {
 public:
     StepScope(TraceSink* sink, const StepInfo& info) : sink_(sink) {
         if (sink_ != nullptr) sink_->stepBegin(info);
     }
     ~StepScope() {
-        if (sink_ != nullptr) sink_->stepEnd();
+        try {
+            end();
+        } catch (const std::exception&) {
+            // Another exception is on its way already and says more than this one would.
+        }
     }
     StepScope(const StepScope&) = delete;
     StepScope& operator=(const StepScope&) = delete;
+
+    /// The normal end: a sink that cannot write what it measured may throw here.
+    void end() {
+        if (TraceSink* sink = std::exchange(sink_, nullptr)) sink->stepEnd();
+    }
 
 private:
     TraceSink* sink_;
@@ -116,7 +127,7 @@ void Session::run(std::span<const TokenId> tokens, const Visit* visit) {
         info.kind = tokens.size() == 1 ? StepKind::Decode : StepKind::Prefill;
         info.firstPosition = position_;
         info.tokens = count;
-        const StepScope scope(trace_, info);
+        StepScope scope(trace_, info);
         layers(chunk, info);
         position_ += count;
         if (visit != nullptr) {
@@ -124,6 +135,7 @@ void Session::run(std::span<const TokenId> tokens, const Visit* visit) {
         } else if (offset + chunk.size() == tokens.size()) {
             head(count - 1, 1);
         }
+        scope.end();
     }
 }
 

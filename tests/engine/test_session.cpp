@@ -170,6 +170,25 @@ TEST_CASE("sinks stay nested when a visitor throws") {
     CHECK(recorder.open == 0);
 }
 
+TEST_CASE("a sink that cannot write ends the step with its error and not the program") {
+    struct FullDisk final : TraceSink {
+        void stepBegin(const StepInfo&) override {}
+        void stepEnd() override { throw Error("run.moescope: cannot write: disk full"); }
+        void opBegin(Op, int) override {}
+        void opEnd(const OpWork&) override {}
+    };
+    const TinyModel tiny;
+    FullDisk sink;
+    Session session(*tiny.backend, 16);
+    session.setTrace(&sink);
+    CHECK_THROWS_WITH(session.append(longPrompt(4)), Catch::Contains("disk full"));
+    CHECK(session.position() == 4);
+    // Already unwinding: the visitor's error wins.
+    CHECK_THROWS_WITH(
+        session.append(longPrompt(2), [](int, std::span<const float>) { throw Error("visitor"); }),
+        "visitor");
+}
+
 TEST_CASE("what does not fit the session is refused and leaves it usable") {
     const TinyModel tiny;
     Session session(*tiny.backend, 10, 4);

@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Log-probabilities of moescope beside llama.cpp's on the same file and the same tokens.
 
-    pip install llama-cpp-python numpy
+    apt-get install libopenblas-dev
+    CMAKE_ARGS="-DGGML_BLAS=ON -DGGML_BLAS_VENDOR=OpenBLAS" pip install --no-binary llama-cpp-python llama-cpp-python numpy
     bench/compare_llama.py MODEL.gguf [--tokens 2000] [--moescope build/bin/moescope] [--numerics exact]
 
 Prints the mean and greatest absolute difference of the log-probability of each token, and the share
-of positions with the same most likely token. llama.cpp quantises activations to 8 bits and keeps its
-KV cache in float16, so differences of a few hundredths of a nat are its rounding, not ours; the
-reference back end (--backend reference) tells the two apart.
+of positions with the same most likely token. Built as above, llama.cpp multiplies prompts of 32 or
+more tokens with float32 activations; without BLAS it rounds activations to 8 bits first, which alone
+moves SmolLM2's log-probabilities by six hundredths of a nat. The first line says which one ran.
 """
 import argparse
 import json
@@ -69,6 +70,10 @@ def main() -> int:
                         "--numerics", args.numerics, "--progress", "off"], check=True)
         ours = [json.loads(line) for line in result.read_text().splitlines()]
 
+    import llama_cpp
+
+    libraries = pathlib.Path(llama_cpp.__file__).parent.rglob("libggml-blas*")
+    print(f"llama-cpp-python {llama_cpp.__version__}, " + ("with BLAS: float32 activations" if any(libraries) else "without BLAS: 8-bit activations"))
     differences, same, count = [], 0, 0
     for mine, (theirs, best) in zip(ours, llama_scores(args.model, chunks, args.threads)):
         logp = np.array([np.nan if v is None else v for v in mine["logprobs"]][1:])

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
@@ -70,27 +71,31 @@ std::string reasonOf(const nlohmann::json::exception& e) {
 }  // namespace
 
 std::string readFile(const std::filesystem::path& path, std::uint64_t maxBytes) {
+    // Non-blocking, so that opening a pipe without a writer does not hang here.
     const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (file.get() < 0) throw Error(path.string() + ": cannot open: " + cause());
     struct stat info {};
     if (::fstat(file.get(), &info) != 0) throw Error(path.string() + ": cannot stat: " + cause());
-    if (!S_ISREG(info.st_mode)) throw Error(path.string() + ": not a regular file");
-    const auto size = static_cast<std::uint64_t>(info.st_size);
-    if (size > maxBytes) {
+    const bool pipe = S_ISFIFO(info.st_mode);
+    if (!S_ISREG(info.st_mode) && !pipe) throw Error(path.string() + ": not a file or a pipe");
+    const auto tooLarge = [&](std::uint64_t size) {
         throw Error(path.string() + ": " + std::to_string(size) +
                     " bytes, more than the limit of " + std::to_string(maxBytes));
-    }
-    std::string content(size, '\0');
-    std::size_t done = 0;
-    while (done < content.size()) {
-        const ssize_t got = ::read(file.get(), content.data() + done, content.size() - done);
+    };
+    const auto expected = static_cast<std::uint64_t>(info.st_size);
+    if (expected > maxBytes) tooLarge(expected);
+    if (pipe) ::fcntl(file.get(), F_SETFL, 0);
+    std::string content;
+    content.reserve(expected);
+    std::array<char, 1 << 16> buffer;
+    while (true) {
+        const ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) throw Error(path.string() + ": cannot read: " + cause());
-        if (got == 0) break;  // shrank while being read
-        done += static_cast<std::size_t>(got);
+        if (got == 0) return content;
+        content.append(buffer.data(), static_cast<std::size_t>(got));
+        if (content.size() > maxBytes) tooLarge(content.size());
     }
-    content.resize(done);
-    return content;
 }
 
 void writeFile(const std::filesystem::path& path, std::string_view content) {

@@ -11,8 +11,8 @@
 
 namespace moescope {
 
-/// Reads a regular file of at most `maxBytes`. Throws Error (absent, unreadable, a folder, too
-/// large).
+/// Reads a regular file or a pipe (`<(command)`, /dev/stdin) of at most `maxBytes`. Throws Error
+/// (absent, unreadable, a folder, too large).
 std::string readFile(const std::filesystem::path& path, std::uint64_t maxBytes = 1ULL << 30);
 
 /// Writes to a temporary file beside `path`, syncs, renames: readers see the old file or the whole

@@ -27,7 +27,7 @@ TEST_CASE("file errors name the file and the cause") {
     const std::string place = folder.path().string();
     CHECK(errorOf([&] { readFile(folder / "absent"); }) ==
           place + "/absent: cannot open: No such file or directory");
-    CHECK(errorOf([&] { readFile(folder.path()); }) == place + ": not a regular file");
+    CHECK(errorOf([&] { readFile(folder.path()); }) == place + ": not a file or a pipe");
     writeQuickly(folder / "big", "12345");
     CHECK(errorOf([&] { readFile(folder / "big", 4); }) ==
           place + "/big: 5 bytes, more than the limit of 4");
@@ -41,6 +41,22 @@ TEST_CASE("parseJson limits the depth and reports the byte") {
     CHECK(errorOf([] { parseJson("{\"a\":", "x"); }).starts_with("x: invalid JSON at byte "));
     CHECK(errorOf([] { parseJson(std::string(300, '['), "x"); }) ==
           "x: invalid JSON at byte 256: nested deeper than 256");
+}
+
+TEST_CASE("readFile reads a pipe to its end and no further than the limit") {
+    const auto throughPipe = [](std::uint64_t limit) {
+        int ends[2];
+        REQUIRE(::pipe(ends) == 0);
+        REQUIRE(::write(ends[1], "from a pipe", 11) == 11);
+        ::close(ends[1]);
+        const std::string path = "/proc/self/fd/" + std::to_string(ends[0]);
+        std::string content;
+        const std::string error = errorOf([&] { content = readFile(path, limit); });
+        ::close(ends[0]);
+        return error.empty() ? content : error;
+    };
+    CHECK(throughPipe(100) == "from a pipe");
+    CHECK_THAT(throughPipe(5), Catch::EndsWith("11 bytes, more than the limit of 5"));
 }
 
 TEST_CASE("parseJson turns a number beyond double into an Error") {

@@ -40,6 +40,7 @@ public:
         suitesTable_->setSource(suites_, true);
         suitesTable_->setSelectionMode(QAbstractItemView::SingleSelection);
         metricsTable_->setSource(metrics_, true);
+        metricsTable_->setPreferredWidth(MetricsModel::kIntervalColumn, 190);
         filter_->setSourceModel(items_);
         itemsTable_->setProxy(filter_);
         choicesTable_->setSource(choices_, false);
@@ -174,7 +175,6 @@ private:
         }
         metrics_->setMetrics(std::move(rows));
         metricsTable_->fitColumns(180);
-        metricsTable_->setColumnWidth(MetricsModel::kIntervalColumn, 190);
     }
 
     void showCount() {

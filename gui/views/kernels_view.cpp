@@ -33,6 +33,7 @@ public:
         search_->setClearButtonEnabled(true);
         search_->setMaximumWidth(260);
         table_->setSource(model_, true);
+        table_->setPreferredWidth(5, 150);
         auto* bar = new QHBoxLayout;
         auto* label = new QLabel(tr("&Group by"), page());
         label->setBuddy(groupBy_);
@@ -97,7 +98,6 @@ private:
         table_->setColumnHidden(1, by != GroupBy::Kernel);
         table_->setColumnHidden(2, by != GroupBy::Kernel && by != GroupBy::Phase);
         table_->fitColumns(240);
-        table_->setColumnWidth(5, 150);
         updating_ = false;
         highlight();
     }

@@ -14,14 +14,11 @@
 namespace moescope::gui {
 namespace {
 
-/// Facts as a quiet two-column table: no header, no stripes, values take the room.
 DataTable* makeFactsTable(const QString& name, QAbstractItemModel* model, QWidget* parent) {
     auto* table = new DataTable(name, parent);
     table->setSource(model, false);
-    table->horizontalHeader()->hide();
-    table->setAlternatingRowColors(false);
+    table->showAsFacts();
     table->setFrameShape(QFrame::NoFrame);
-    table->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
     return table;
 }
 
@@ -37,6 +34,7 @@ public:
         originTable_ = makeFactsTable(tr("Origin of the run"), origin_, page());
         operationsTable_ = new DataTable(tr("Operations by time"), page());
         operationsTable_->setSource(operations_, true);
+        operationsTable_->setPreferredWidth(5, 150);
         operationsTable_->setColumnHidden(1, true);
         operationsTable_->setColumnHidden(2, true);
         for (const int column : {8, 9, 11}) operationsTable_->setColumnHidden(column, true);
@@ -47,7 +45,7 @@ public:
         auto* columns = new QSplitter(page());
         columns->addWidget(left);
         columns->addWidget(originTable_);
-        columns->setSizes({560, 440});
+        columns->setSizes({530, 470});
         title_ = new QLabel(page());
         QFont large = font();
         large.setPointSizeF(large.pointSizeF() * 1.35);
@@ -83,15 +81,14 @@ public:
         operations_->setRows(groupOperations(run->operations, GroupBy::Operation));
         operationsTable_->setVisible(operations_->rowCount() > 0);
         for (DataTable* table : {headlineTable_, originTable_}) {
-            table->fitColumns(260);
             table->clearSpans();
             for (int row = 0; row < table->model()->rowCount(); ++row) {
                 if (table->model()->index(row, 0).data(kSectionRole).toBool())
                     table->setSpan(row, 0, 1, 2);
             }
+            table->fitColumns(260);
         }
         operationsTable_->fitColumns();
-        operationsTable_->setColumnWidth(5, 150);
     }
 
 private:

@@ -4,6 +4,8 @@
 #include <QApplication>
 #include <QHeaderView>
 #include <QPainter>
+#include <QRegularExpression>
+#include <QScrollBar>
 #include <QSortFilterProxyModel>
 #include <algorithm>
 #include <cmath>
@@ -92,6 +94,18 @@ void CellDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option,
     painter->restore();
 }
 
+void CellDelegate::initStyleOption(QStyleOptionViewItem* option, const QModelIndex& index) const {
+    QStyledItemDelegate::initStyleOption(option, index);
+    if (!option->features.testFlag(QStyleOptionViewItem::WrapText)) return;
+    // Paths and identifiers have no spaces to break at; copying reads the model, which stays as is.
+    static const QRegularExpression kBreaks(QStringLiteral("([/_.,=])(?=[^\\s/_.,=])"));
+    option->text.replace(kBreaks, QStringLiteral("\\1\u200B"));
+    static const QRegularExpression kLong(QStringLiteral("([0-9a-f]{16})(?=[0-9a-f])"));
+    option->text.replace(kLong, QStringLiteral("\\1\u200B"));
+    // An option of a command line stays in one piece.
+    option->text.replace(QStringLiteral(" --"), QStringLiteral(" -\u2060-\u2060"));
+}
+
 QSize CellDelegate::sizeHint(const QStyleOptionViewItem& option, const QModelIndex& index) const {
     constexpr int kSwatch = 22;
     QSize size = QStyledItemDelegate::sizeHint(option, index);
@@ -114,6 +128,11 @@ DataTable::DataTable(const QString& accessibleName, QWidget* parent) : QTableVie
     verticalHeader()->setDefaultSectionSize(fontMetrics().height() + 9);
     horizontalHeader()->setHighlightSections(false);
     horizontalHeader()->setStretchLastSection(true);
+    horizontalHeader()->setMinimumSectionSize(28);
+    connect(horizontalHeader(), &QHeaderView::sectionResized, this, [this] {
+        if (!distributing_ && QApplication::mouseButtons() != Qt::NoButton)
+            widest_ = 0;  // dragged: from now on the user decides
+    });
 }
 
 void DataTable::setSource(QAbstractItemModel* source, bool sortable) {
@@ -155,15 +174,115 @@ void DataTable::selectSourceRow(int row) {
     scrollTo(index);
 }
 
+void DataTable::showAsFacts() {
+    horizontalHeader()->hide();
+    setAlternatingRowColors(false);
+    setWordWrap(true);
+    setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    setVerticalScrollMode(ScrollPerPixel);
+}
+
 void DataTable::fitColumns(int widest) {
-    QHeaderView* header = horizontalHeader();
-    header->setStretchLastSection(false);
-    resizeColumnsToContents();
-    for (int column = 0; column < header->count(); ++column) {
-        setColumnWidth(column, std::min(columnWidth(column) + 12, widest));
+    horizontalHeader()->setStretchLastSection(false);
+    widest_ = widest;
+    distribute();
+}
+
+void DataTable::resizeEvent(QResizeEvent* event) {
+    QTableView::resizeEvent(event);
+    distribute();
+}
+
+std::vector<DataTable::Column> DataTable::measure() const {
+    constexpr int kMargin = 14, kLeastText = 56, kLeastBar = 104;
+    std::vector<Column> columns;
+    for (int c = 0; model() != nullptr && c < model()->columnCount(); ++c) {
+        if (isColumnHidden(c)) continue;
+        const QModelIndex first = model()->index(0, c);
+        const bool bar = first.data(kBarRole).isValid() || first.data(kIntervalRole).isValid();
+        const bool textual = (first.data(Qt::TextAlignmentRole).toInt() & Qt::AlignRight) == 0;
+        const QString title = model()->headerData(c, Qt::Horizontal).toString();
+        const int content = sizeHintForColumn(c);
+        const int header = horizontalHeader()->isHidden()
+                               ? 0
+                               : horizontalHeader()->fontMetrics().horizontalAdvance(title);
+        Column column{c, 0, 0, 0, bar || textual, bar};
+        if (preferred_.contains(c)) {
+            column.wide = column.compact = preferred_[c];
+        } else {
+            constexpr int kSortMark = 14;
+            column.compact = std::min(widest_, std::max(content + 4, header + kMargin));
+            column.wide = std::min(widest_, std::max(content + 16, header + kMargin + kSortMark));
+        }
+        const int least = std::max(bar ? kLeastBar : kLeastText, header + kMargin);
+        column.least = column.elastic ? std::min(column.compact, least) : column.compact;
+        columns.push_back(column);
     }
-    // Stretching shrinks the last column to nothing where the others fill the view already.
-    header->setStretchLastSection(header->isHidden() || header->length() <= viewport()->width());
+    return columns;
+}
+
+int DataTable::compactWidth() const {
+    int width = 2 * frameWidth() + verticalScrollBar()->sizeHint().width();
+    for (const Column& column : measure()) width += column.compact;
+    return width;
+}
+
+void DataTable::distribute() {
+    if (widest_ == 0 || distributing_ || model() == nullptr) return;
+    distributing_ = true;
+    if (isFacts()) {
+        distributeFacts();
+        distributing_ = false;
+        return;
+    }
+    const int room = viewport()->width();
+    std::vector<Column> columns = measure();
+    const auto sum = [&](int Column::*width) {
+        int total = 0;
+        for (const Column& c : columns) total += c.*width;
+        return total;
+    };
+    const int compact = sum(&Column::compact), wide = sum(&Column::wide);
+    if (wide <= room) {
+        for (Column& c : columns) c.compact = c.wide;
+        const auto last = std::find_if(columns.rbegin(), columns.rend(),
+                                       [](const Column& c) { return c.elastic; });
+        // A number far from its neighbours is hard to read across, hence only the last column.
+        if (last == columns.rbegin() && last != columns.rend()) last->compact += room - wide;
+    } else if (compact > room) {
+        // Bars give way first, then texts, each in proportion to what they can spare.
+        int excess = compact - room;
+        for (const bool bars : {true, false}) {
+            int spare = 0;
+            for (const Column& c : columns) spare += c.bar == bars ? c.compact - c.least : 0;
+            const double share = std::min(1.0, static_cast<double>(excess) / std::max(1, spare));
+            for (Column& c : columns) {
+                if (c.bar != bars) continue;
+                const int less = static_cast<int>(std::ceil(share * (c.compact - c.least)));
+                c.compact -= less;
+                excess -= less;
+            }
+            if (excess <= 0) break;
+        }
+    } else {
+        const double share = static_cast<double>(room - compact) / std::max(1, wide - compact);
+        for (Column& c : columns) c.compact += static_cast<int>(share * (c.wide - c.compact));
+    }
+    for (const Column& c : columns) setColumnWidth(c.index, std::min(c.compact, std::max(room, 1)));
+    distributing_ = false;
+}
+
+void DataTable::distributeFacts() {
+    const int room = viewport()->width();
+    const int names = std::min(sizeHintForColumn(0) + 16, std::min(widest_, room * 45 / 100));
+    setColumnWidth(0, names);
+    setColumnWidth(1, std::max(40, room - names));
+    resizeRowsToContents();
+    const int oneLine = fontMetrics().height() + 6;
+    for (int row = 0; row < model()->rowCount(); ++row) {
+        const bool heading = model()->index(row, 0).data(kSectionRole).toBool();  // spans both
+        setRowHeight(row, heading ? oneLine + 4 : std::max(oneLine, rowHeight(row) + 4));
+    }
 }
 
 QString DataTable::toTsv() const {

@@ -2,8 +2,10 @@
 // The one table of the program: sorting, row copying as TSV, CSV, bars and intervals in cells.
 #pragma once
 
+#include <QHash>
 #include <QStyledItemDelegate>
 #include <QTableView>
+#include <vector>
 
 class QSortFilterProxyModel;
 
@@ -17,6 +19,9 @@ public:
     void paint(QPainter* painter, const QStyleOptionViewItem& option,
                const QModelIndex& index) const override;
     QSize sizeHint(const QStyleOptionViewItem& option, const QModelIndex& index) const override;
+
+protected:
+    void initStyleOption(QStyleOptionViewItem* option, const QModelIndex& index) const override;
 };
 
 class DataTable : public QTableView {
@@ -31,15 +36,37 @@ public:
     QSortFilterProxyModel* proxy() const noexcept { return proxy_; }
     int sourceRow(const QModelIndex& viewIndex) const;
     void selectSourceRow(int row);  ///< -1 clears
-    /// Columns as wide as their first rows need, `widest` pixels at most; the last takes the rest.
+    /// Columns as wide as their first rows need, `widest` pixels at most. Where the view is
+    /// narrower, texts and bars give way before numbers do; where it is wider, the last of them
+    /// takes the rest. Holds through later resizes, until a column is dragged.
     void fitColumns(int widest = 420);
+    /// Width that `column` gets from fitColumns instead of what its texts need (bars).
+    void setPreferredWidth(int column, int width) { preferred_[column] = width; }
+    /// Names beside values: no header, no stripes, long texts wrap.
+    void showAsFacts();
+    int compactWidth() const;  ///< that shows every column whole; for dividing a splitter
 
     /// Selected rows, or all when none is: header line, then one line a row.
     QString toTsv() const;
     QString toCsv() const;  ///< all rows, RFC 4180, raw values rather than shown texts
 
+protected:
+    void resizeEvent(QResizeEvent* event) override;
+
 private:
+    struct Column {
+        int index, wide, compact, least;  ///< pixels; least: elided
+        bool elastic, bar;                ///< elastic: text or bar
+    };
+    std::vector<Column> measure() const;
+    void distribute();
+    void distributeFacts();
+    bool isFacts() const { return wordWrap(); }
+
     QSortFilterProxyModel* proxy_ = nullptr;
+    QHash<int, int> preferred_;
+    int widest_ = 0;  ///< 0: not fitted
+    bool distributing_ = false;
 };
 
 }  // namespace moescope::gui

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gui/data/colors.h"
 
+#include <QCoreApplication>
 #include <algorithm>
 #include <array>
 #include <cmath>
+
+#include "gui/data/format.h"
 
 namespace moescope::gui {
 namespace {
@@ -48,6 +51,17 @@ std::uint8_t categoryOf(std::string_view op) {
     const auto it = std::find_if(kCategories.begin(), kCategories.end(),
                                  [&](const Category& c) { return c.name == op; });
     return it == kCategories.end() ? kOther : static_cast<std::uint8_t>(it - kCategories.begin());
+}
+
+QString categoryTitle(std::uint8_t category) {
+    return QCoreApplication::translate(
+        "Category", kCategories[std::min<std::size_t>(category, kCategories.size() - 1)].title);
+}
+
+QString operationTitle(std::string_view op) {
+    const std::uint8_t category = categoryOf(op);
+    return category == kOther && op != kCategories[kOther].name ? text(op)
+                                                                : categoryTitle(category);
 }
 
 QColor categoryColor(std::uint8_t category) {

@@ -21,6 +21,9 @@ inline constexpr int kMaxCategories = 16;
 std::span<const Category> categories();
 /// Index into categories(); unknown names give the one called "other".
 std::uint8_t categoryOf(std::string_view op);
+QString categoryTitle(std::uint8_t category);
+/// For people; the operation's own name where it is not one of the categories.
+QString operationTitle(std::string_view op);
 QColor categoryColor(std::uint8_t category);
 
 /// Matplotlib's viridis (CC0), linearly interpolated between 17 stops; t is clamped to [0, 1].

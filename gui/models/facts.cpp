@@ -23,34 +23,37 @@ FactRow section(const QString& name) {
     return {name, {}, {}, true};
 }
 
-void flatten(const nlohmann::json& value, const QString& prefix, std::vector<FactRow>& rows) {
-    constexpr std::size_t kMostRows = 200;
-    if (rows.size() >= kMostRows) return;
-    if (value.is_object()) {
-        for (const auto& [key, inner] : value.items()) {
-            QString name = text(key);
-            name.replace(QChar('_'), QChar(' '));
-            flatten(inner, prefix.isEmpty() ? name : prefix + QStringLiteral(" › ") + name, rows);
-        }
-        return;
-    }
-    QString shown = value.is_string() ? text(value.get<std::string>()) : text(value.dump());
-    constexpr int kLongest = 300;
-    if (shown.size() > kLongest) shown = shown.left(kLongest - 1) + QChar(0x2026);
-    if (!shown.isEmpty() && !value.is_null()) rows.push_back({prefix, shown, {}, false});
+QString memoryName(const std::string& key) {
+    if (key == "peak_rss") return tr("Peak of the process");
+    if (key == "session_state") return tr("Session state (KV cache)");
+    QString name = text(key);
+    name.replace(QChar('_'), QChar(' '));
+    if (!name.isEmpty()) name[0] = name[0].toUpper();
+    return name;
 }
 
-QString commandLine(const std::string& json) {
-    const nlohmann::json command = nlohmann::json::parse(json, nullptr, false);
-    if (!command.is_array()) return text(json);
-    QStringList words;
-    for (const auto& word : command) {
-        QString shown = word.is_string() ? text(word.get<std::string>()) : text(word.dump());
-        if (shown.contains(QChar(' ')) || shown.isEmpty())
-            shown = QChar('\'') + shown + QChar('\'');
-        words << shown;
+/// A quality row in words. Notes that begin with what is counted ("Sequences that ...") get the
+/// number in front, others behind; a count of zero adds nothing to its note.
+QString qualityText(const QualityRow& row) {
+    QString unit = text(row.unit);
+    const bool share = row.unit == "ratio";
+    if (row.value == 1 && !share && unit.endsWith(QChar('s'))) unit.chop(1);
+    const bool whole = row.value == std::floor(row.value) && std::abs(row.value) < 1e15;
+    const QString value = share   ? formatPercent(row.value)
+                          : whole ? formatCount(static_cast<std::int64_t>(row.value))
+                                  : formatNumber(row.value);
+    const QString figure = share || unit.isEmpty() ? value : value + QChar(' ') + unit;
+    QString note = text(row.note);
+    if (note.isEmpty()) {
+        QString name = text(row.name);
+        return tr("%1: %2").arg(name.replace(QChar('_'), QChar(' ')), figure);
     }
-    return words.join(QChar(' '));
+    const QString counted = text(row.unit) + QChar(' ');
+    if (!share && note.startsWith(counted, Qt::CaseInsensitive))
+        return figure + QChar(' ') + note.mid(counted.size());
+    if (row.value == 0) return note;
+    if (note.endsWith(QChar('.'))) note.chop(1);
+    return tr("%1 (%2).").arg(note, figure);
 }
 
 void phaseFacts(const PhaseSummary& phase, const QString& title, bool decode,
@@ -131,8 +134,7 @@ void layerFacts(const RunData& run, const SelectionState& selection, std::vector
 void operationFacts(const RunData& run, const QString& name, std::vector<FactRow>& rows) {
     for (const OperationGroup& g : run.summary.operations) {
         if (text(g.op) != name) continue;
-        const QString title =
-            QCoreApplication::translate("Facts", categories()[categoryOf(g.op)].title);
+        const QString title = operationTitle(g.op);
         rows.push_back(
             section(g.phase.empty() ? title : title + QStringLiteral(", ") + text(g.phase)));
         if (!g.kernel.empty()) rows.push_back({tr("Kernel"), text(g.kernel), {}, false});
@@ -220,12 +222,7 @@ std::vector<Notice> notices(const RunData& run) {
         out.push_back({Level::Information,
                        tr("Imported from another tool: only what it recorded can be shown.")});
     for (const QualityRow& row : run.summary.quality) {
-        if (!row.ok)
-            out.push_back({Level::Warning,
-                           row.note.empty()
-                               ? tr("%1 is %2 %3")
-                                     .arg(text(row.name), formatNumber(row.value), text(row.unit))
-                               : text(row.note)});
+        if (!row.ok) out.push_back({Level::Warning, qualityText(row)});
     }
     if (run.operationsInFile > static_cast<std::int64_t>(run.operations.size())) {
         out.push_back(
@@ -234,7 +231,7 @@ std::vector<Notice> notices(const RunData& run) {
                                       formatCount(run.operationsInFile))});
     }
     const std::string degradation = run.meta("degradation");
-    if (!degradation.empty())
+    if (!degradation.empty() && run.meta("kind") != "import")
         out.push_back({Level::Information, tr("Measured with: %1.").arg(text(degradation))});
     std::stable_sort(out.begin(), out.end(),
                      [](const Notice& a, const Notice& b) { return a.level < b.level; });
@@ -250,37 +247,9 @@ std::vector<FactRow> headlineFacts(const RunData& run) {
             {tr("Time to first token (median)"), formatDuration(run.summary.ttftNs), {}, false});
     if (!run.summary.memory.empty()) {
         rows.push_back(section(tr("Memory")));
-        for (const MemoryRow& m : run.summary.memory) {
-            QString name = text(m.name);
-            rows.push_back({name.replace(QChar('_'), QChar(' ')),
-                            formatBytes(static_cast<double>(m.bytes)),
-                            {},
-                            false});
-        }
-    }
-    return rows;
-}
-
-std::vector<FactRow> originFacts(const RunData& run) {
-    std::vector<FactRow> rows;
-    rows.push_back(section(tr("Run")));
-    rows.push_back({tr("File"), text(run.path.string()), {}, false});
-    rows.push_back({tr("Status"), text(runStatusName(run.summary.status)), {}, false});
-    for (const auto& [key, value] : run.summary.meta) {
-        const nlohmann::json json = nlohmann::json::parse(value, nullptr, false);
-        if (json.is_object() || key == "error" || key == "status" || key == "writer_pid") continue;
-        QString name = text(key);
-        name.replace(QChar('_'), QChar(' '));
-        rows.push_back({name, key == "command" ? commandLine(value) : text(value), {}, false});
-    }
-    for (const auto& [key, title] : {std::pair{"model", tr("Model")},
-                                     {"machine", tr("Machine")},
-                                     {"settings", tr("Settings")},
-                                     {"build", tr("Build")}}) {
-        const nlohmann::json json = nlohmann::json::parse(run.meta(key), nullptr, false);
-        if (!json.is_object() || json.empty()) continue;
-        rows.push_back(section(title));
-        flatten(json, {}, rows);
+        for (const MemoryRow& m : run.summary.memory)
+            rows.push_back({memoryName(m.name), formatBytes(static_cast<double>(m.bytes)),
+                            text(m.name), false});
     }
     return rows;
 }

@@ -99,12 +99,12 @@ OperationsModel::OperationsModel(QObject* parent) : RowModel(parent) {
     using Row = OperationGroupRow;
     const auto name = [](const Row& r) -> QVariant {
         if (r.layer) return *r.layer < 0 ? tr("outside layers") : tr("layer %1").arg(*r.layer);
-        return r.group.op.empty() ? tr("all operations") : text(r.group.op);
+        return r.group.op.empty() ? tr("all operations") : operationTitle(r.group.op);
     };
     const auto swatch = [](const Row& r, int role) -> QVariant {
-        return role == kColorRole && !r.group.op.empty()
-                   ? QVariant(categoryColor(categoryOf(r.group.op)))
-                   : QVariant();
+        if (r.group.op.empty()) return {};
+        if (role == Qt::ToolTipRole) return text(r.group.op);
+        return role == kColorRole ? QVariant(categoryColor(categoryOf(r.group.op))) : QVariant();
     };
     const auto bar = [](const Row& r, int role) -> QVariant {
         if (role == kBarRole) return r.group.share;

@@ -128,6 +128,32 @@ private slots:
         QVERIFY(notices(*loadRun(partial)).front().text.contains(QStringLiteral("interrupted")));
     }
 
+    void noticesPutTheCountWhereItIsReadBest() {
+        RunData run;
+        run.summary.quality = {
+            {"cut", 1, "sequences", false, "Sequences of 38 that did not finish."},
+            {"share", 0.9, "ratio", false, "Operation time over wall time."},
+            {"timings", 0, "steps", false, "Nothing was timed."},
+            {"lost_records", 7, "records", false, ""}};
+        QStringList words;
+        for (const Notice& notice : notices(run)) words << notice.text;
+        QVERIFY(words.contains(QStringLiteral("1 sequence of 38 that did not finish.")));
+        QVERIFY(words.contains(QStringLiteral("Operation time over wall time (90.0 %).")));
+        QVERIFY(words.contains(QStringLiteral("Nothing was timed.")));
+        QVERIFY(words.contains(QStringLiteral("lost records: 7 records")));
+    }
+
+    void originIsToldInWordsAndUnits() {
+        RunData run;
+        run.summary.meta["model"] =
+            R"({"parameters":{"active":3733216,"total":11817696},"file_bytes":8678528,"odd_ns":1500})";
+        QStringList lines;
+        for (const FactRow& row : originFacts(run)) lines << row.name + QChar('=') + row.value;
+        QVERIFY(lines.contains(QStringLiteral("Parameters=11.8 M total, 3.73 M active a token")));
+        QVERIFY(lines.contains(QStringLiteral("File size=8.68 MB")));
+        QVERIFY(lines.contains(QStringLiteral("Odd=1.50 µs")));
+    }
+
     void itemsFilterFindsWrongAnswers() {
         ItemsModel items;
         ItemsFilter filter;

@@ -7,6 +7,7 @@
 #include <QPushButton>
 #include <QSplitter>
 #include <QStackedWidget>
+#include <QTimer>
 #include <QVBoxLayout>
 
 #include "gui/data/format.h"
@@ -29,6 +30,7 @@ public:
           balanceModel_(new LayerBalanceModel(this)),
           matrixTable_(new DataTable(tr("Expert load as a table"), page())),
           balanceTable_(new DataTable(tr("Balance of the layers"), page())),
+          caption_(new QLabel(page())),
           scale_(new QComboBox(page())),
           sequence_(new SequenceBox(page())),
           asTable_(new QPushButton(tr("Show as &table"), page())),
@@ -101,15 +103,45 @@ private:
         add(tr("Se&quence"), sequence_);
         bar->addStretch();
         bar->addWidget(asTable_);
-        auto* splitter = new QSplitter(page());
-        splitter->addWidget(stack_);
-        splitter->addWidget(balanceTable_);
-        splitter->setStretchFactor(0, 1);
-        splitter->setSizes({640, 380});
+        caption_->setWordWrap(true);
+        splitter_ = new QSplitter(page());
+        splitter_->addWidget(stack_);
+        splitter_->addWidget(balanceTable_);
+        splitter_->setStretchFactor(0, 1);
+        connect(splitter_, &QSplitter::splitterMoved, this, [this] { divided_ = true; });
         auto* layout = new QVBoxLayout(page());
         layout->setContentsMargins(8, 8, 8, 8);
         layout->addLayout(bar);
-        layout->addWidget(splitter, 1);
+        layout->addWidget(caption_);
+        layout->addWidget(splitter_, 1);
+    }
+
+    /// The table gets what its columns need, the picture the rest, until the user divides anew.
+    void divide() {
+        constexpr int kLeastPicture = 260;
+        const int room = splitter_->width() - splitter_->handleWidth();
+        if (divided_ || room <= 0) return;
+        const int table =
+            std::clamp(balanceTable_->compactWidth(), 0, std::max(0, room - kLeastPicture));
+        splitter_->setSizes({room - table, table});
+    }
+    void resizeEvent(QResizeEvent* event) override {
+        View::resizeEvent(event);
+        QTimer::singleShot(0, this, [this] { divide(); });  // once the splitter has its size
+    }
+
+    void showCaption() {
+        std::int64_t tokens = 0;  // of the busiest layer; a dense layer among them has none
+        for (const LayerRouting& row : balanceModel_->rows())
+            tokens = std::max(tokens, row.balance.tokens);
+        caption_->setText(
+            (shown_ ? tr("Load per expert, per layer, accumulated over the %1 routed tokens of "
+                         "sequence %2")
+                          .arg(formatCount(tokens))
+                          .arg(*shown_)
+                    : tr("Load per expert, per layer, accumulated over %1 routed tokens of all "
+                         "sequences")
+                          .arg(formatCount(tokens))));
     }
 
     void reload() {
@@ -129,6 +161,8 @@ private:
                 balanceModel_->setRows(std::move(*outcome.value));
                 balanceTable_->fitColumns(120);
                 updating_ = false;
+                showCaption();
+                divide();
                 highlight();
             });
     }
@@ -183,10 +217,13 @@ private:
     LoadMatrixModel* matrixModel_;
     LayerBalanceModel* balanceModel_;
     DataTable *matrixTable_, *balanceTable_;
+    QLabel* caption_;
     QComboBox* scale_;
     SequenceBox* sequence_;
     QPushButton* asTable_;
     QStackedWidget* stack_;
+    QSplitter* splitter_ = nullptr;
+    bool divided_ = false;  ///< by hand
     std::optional<std::int64_t> shown_;
     int generation_ = 0;
     bool updating_ = false;

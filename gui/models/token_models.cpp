@@ -92,6 +92,16 @@ QString tokenLabel(const TokenRow& token) {
     return label;
 }
 
+int firstRoutedToken(const SequenceData& sequence) {
+    if (sequence.topK == 0) return -1;
+    for (std::size_t token = 0; token < sequence.tokens.size(); ++token) {
+        for (std::size_t layer = 0; layer < sequence.layers.size(); ++layer) {
+            if (sequence.experts[sequence.at(layer, token)] >= 0) return static_cast<int>(token);
+        }
+    }
+    return -1;
+}
+
 std::vector<TokenExpertsRow> tokenExperts(const SequenceData& sequence, std::size_t token) {
     std::vector<TokenExpertsRow> rows;
     if (token >= sequence.tokens.size()) return rows;

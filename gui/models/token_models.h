@@ -38,6 +38,8 @@ struct TokenExpertsRow {
         experts;                 ///< (top_k) int16, largest weight first; empty when not recorded
     std::vector<float> weights;  ///< (top_k) f32; NaN when the source has none
 };
+/// Index of the first token with recorded experts in any layer; -1 when there is none.
+int firstRoutedToken(const SequenceData& sequence);
 std::vector<TokenExpertsRow> tokenExperts(const SequenceData& sequence, std::size_t token);
 
 class TokenExpertsModel : public RowModel<TokenExpertsRow> {

@@ -48,6 +48,7 @@ public:
         caption_->setWordWrap(true);
         caption_->setTextFormat(Qt::PlainText);
         expertsTable_->setSource(expertsModel_, true);
+        expertsTable_->setPreferredWidth(2, 120);
         tokensTable_->setSource(tableModel_, true);
         stack_->addWidget(text_);
         stack_->addWidget(tokensTable_);
@@ -101,7 +102,7 @@ private:
         splitter->addWidget(stack_);
         splitter->addWidget(side);
         splitter->setStretchFactor(0, 1);
-        splitter->setSizes({620, 400});
+        splitter->setSizes({500, 500});
         auto* layout = new QVBoxLayout(page());
         layout->setContentsMargins(8, 8, 8, 8);
         layout->addLayout(bar);
@@ -197,13 +198,14 @@ private:
         updating_ = false;
     }
 
+    /// The selected token; the first with routing when none is, so that the table is not empty.
     int currentToken() const {
         const SelectionState& state = selection().state();
-        if (!sequence_ || !state.position) return -1;
-        for (std::size_t i = 0; i < sequence_->tokens.size(); ++i) {
+        if (!sequence_) return -1;
+        for (std::size_t i = 0; state.position && i < sequence_->tokens.size(); ++i) {
             if (sequence_->tokens[i].position == *state.position) return static_cast<int>(i);
         }
-        return -1;
+        return firstRoutedToken(*sequence_);
     }
 
     void showToken() {
@@ -228,8 +230,7 @@ private:
             if (row.logProbability)
                 caption += tr(", log-probability %1").arg(formatNumber(*row.logProbability));
             caption_->setText(caption);
-            expertsTable_->fitColumns(170);
-            expertsTable_->setColumnWidth(2, 130);
+            expertsTable_->fitColumns(240);
             const int layer = sequence_->layerIndex(layer_);
             if (layer >= 0) expertsTable_->selectSourceRow(layer);
         }

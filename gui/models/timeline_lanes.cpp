@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kMaxOverlap = 8;
 
 /// Greedy interval partitioning: each event goes to the first lane that is free at its start.
-void addLanes(TimelineData& data, const QString& title, bool steps,
+void addLanes(TimelineData& data, const QString& title, TimelineLane::Kind kind,
               std::vector<TimelineLane::Event> events) {
     std::stable_sort(events.begin(), events.end(),
                      [](const auto& a, const auto& b) { return a.startNs < b.startNs; });
@@ -33,15 +33,35 @@ void addLanes(TimelineData& data, const QString& title, bool steps,
         free->push_back(event);
     }
     for (std::size_t i = 0; i < lanes.size(); ++i) {
-        data.lanes.emplace_back(i == 0 ? title : title + QStringLiteral(" (%1)").arg(i + 1), steps,
+        data.lanes.emplace_back(i == 0 ? title : title + QStringLiteral(" (%1)").arg(i + 1), kind,
                                 std::move(lanes[i]));
     }
 }
 
+std::vector<TimelineLane::Event> layerEvents(const OperationColumns& ops) {
+    std::vector<TimelineLane::Event> events;
+    const auto deepest = std::max_element(ops.layer.begin(), ops.layer.end());
+    const std::int64_t layers = deepest == ops.layer.end() ? 0 : std::int64_t{*deepest} + 1;
+    for (std::size_t i = 0; i < ops.size(); ++i) {
+        if (ops.layer[i] < 0) continue;
+        const bool same = !events.empty() && i > 0 && ops.layer[i] == ops.layer[i - 1] &&
+                          ops.step[i] == ops.step[i - 1];
+        if (same) {
+            events.back().endNs = std::max(events.back().endNs, ops.endNs[i]);
+            continue;
+        }
+        const std::int64_t place =
+            layers <= kMaxCategories ? ops.layer[i] : ops.layer[i] * kMaxCategories / layers;
+        events.push_back({ops.startNs[i], ops.endNs[i], static_cast<std::uint32_t>(i),
+                          static_cast<std::uint8_t>(place)});
+    }
+    return events;
+}
+
 }  // namespace
 
-TimelineLane::TimelineLane(QString title, bool steps, std::vector<Event> events)
-    : title_(std::move(title)), steps_(steps), events_(std::move(events)) {
+TimelineLane::TimelineLane(QString title, Kind kind, std::vector<Event> events)
+    : title_(std::move(title)), kind_(kind), events_(std::move(events)) {
     CategoryTimes sum{};
     before_.reserve(events_.size() / kBlock + 1);
     for (std::size_t i = 0; i < events_.size(); ++i) {
@@ -126,8 +146,12 @@ TimelineData makeTimeline(const RunData& run) {
         events.push_back(
             {ops.startNs[i], ops.endNs[i], static_cast<std::uint32_t>(i), category[ops.op[i]]});
     }
-    addLanes(data, QCoreApplication::translate("Timeline", "Steps"), true, std::move(steps));
-    addLanes(data, QCoreApplication::translate("Timeline", "Operations"), false, std::move(events));
+    addLanes(data, QCoreApplication::translate("Timeline", "Steps"), TimelineLane::Kind::Steps,
+             std::move(steps));
+    addLanes(data, QCoreApplication::translate("Timeline", "Layers"), TimelineLane::Kind::Layers,
+             layerEvents(ops));
+    addLanes(data, QCoreApplication::translate("Timeline", "Operations"),
+             TimelineLane::Kind::Operations, std::move(events));
     bool any = false;
     for (const TimelineLane& lane : data.lanes) {
         data.beginNs = any ? std::min(data.beginNs, lane.events().front().startNs)

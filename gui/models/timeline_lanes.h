@@ -30,14 +30,18 @@ class TimelineLane {
 public:
     struct Event {
         std::int64_t startNs, endNs;
-        std::uint32_t id;  ///< index into the steps or operations of the run
-        std::uint8_t category;
+        std::uint32_t
+            id;  ///< index into the steps or operations (of a layer: its first) of the run
+        std::uint8_t category;  ///< of a layer: its place among the layers, 0 to kMaxCategories - 1
     };
 
-    TimelineLane(QString title, bool steps, std::vector<Event> events);
+    enum class Kind : std::uint8_t { Steps, Layers, Operations };
+
+    TimelineLane(QString title, Kind kind, std::vector<Event> events);
 
     const QString& title() const noexcept { return title_; }
-    bool showsSteps() const noexcept { return steps_; }  ///< otherwise operations
+    Kind kind() const noexcept { return kind_; }
+    bool showsOperations() const noexcept { return kind_ == Kind::Operations; }
     std::span<const Event> events() const noexcept { return events_; }
 
     /// First event that ends after `ns`; events().size() when there is none.
@@ -55,7 +59,7 @@ private:
 
     static constexpr std::size_t kBlock = 64;
     QString title_;
-    bool steps_;
+    Kind kind_;
     std::vector<Event> events_;
     std::vector<CategoryTimes> before_;  ///< (n_events / kBlock + 1): sums before each block
 };
@@ -66,7 +70,8 @@ struct TimelineData {
     std::int64_t hidden = 0;  ///< events beyond the greatest number of overlapping lanes
 };
 
-/// Steps, then operations; events that overlap go to further lanes, eight at most of each.
+/// Steps, layers, operations (the operations of a layer that follow one another in a step are one
+/// event of the layer); events that overlap go to further lanes, eight at most of each.
 TimelineData makeTimeline(const RunData& run);
 
 }  // namespace moescope::gui

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Timeline above, what the selected (or visible) time is made of below.
+#include <QHBoxLayout>
 #include <QLabel>
+#include <QLineEdit>
 #include <QSplitter>
 #include <QTimer>
 #include <QVBoxLayout>
@@ -33,9 +35,7 @@ public:
         setColumns({
             {tr("Operation"),
              {},
-             [](const ShareRow& r) -> QVariant {
-                 return QCoreApplication::translate("Category", categories()[r.category].title);
-             },
+             [](const ShareRow& r) -> QVariant { return categoryTitle(r.category); },
              {},
              false,
              swatch},
@@ -63,8 +63,21 @@ public:
           model_(new ShareModel(this)),
           table_(new DataTable(tr("Time by operation"), page())),
           caption_(new QLabel(page())),
+          hits_(new QLabel(page())),
+          search_(new QLineEdit(page())),
           settle_(new QTimer(this)) {
         table_->setSource(model_, true);
+        search_->setPlaceholderText(tr("Find an operation (Ctrl+F)"));
+        search_->setClearButtonEnabled(true);
+        search_->setMaximumWidth(240);
+        auto* bar = new QHBoxLayout;
+        bar->setContentsMargins(8, 8, 8, 0);
+        bar->addWidget(search_);
+        bar->addWidget(hits_);
+        bar->addStretch();
+        bar->addWidget(new QLabel(
+            tr("wheel or W, S: zoom   A, D: move   drag: select a range   F: all"), page()));
+        connect(search_, &QLineEdit::textChanged, this, [this] { search(); });
         auto* below = new QWidget(page());
         auto* column = new QVBoxLayout(below);
         column->setContentsMargins(8, 6, 8, 8);
@@ -75,10 +88,11 @@ public:
         splitter->addWidget(below);
         splitter->setStretchFactor(0, 0);
         splitter->setStretchFactor(1, 1);
-        splitter->setSizes({240, 400});
+        splitter->setSizes({230, 400});
         auto* layout = new QVBoxLayout(page());
         layout->setContentsMargins(0, 0, 0, 0);
-        layout->addWidget(splitter);
+        layout->addLayout(bar);
+        layout->addWidget(splitter, 1);
         // The table follows the picture once it stands still; the picture never waits for the
         // table.
         settle_->setSingleShot(true);
@@ -102,6 +116,7 @@ public:
     }
 
     DataTable* table() const override { return table_; }
+    QLineEdit* searchField() const override { return search_; }
     void fit() override { timeline_->fit(); }
 
     void setRun(RunPtr run) override {
@@ -129,11 +144,19 @@ public:
                 data_ = *outcome.value;
                 showPage();
                 timeline_->setTimeline(data_);
+                search();
                 follow();
             });
     }
 
 private:
+    void search() {
+        const int hits = timeline_->setSearch(search_->text());
+        hits_->setText(search_->text().trimmed().isEmpty() ? QString()
+                       : hits == 1                         ? tr("1 operation")
+                                                           : tr("%1 operations").arg(hits));
+    }
+
     void follow() {
         if (!data_) return;
         timeline_->setSelectedRange(selection().state().range);
@@ -149,7 +172,7 @@ private:
             static_cast<std::int64_t>(m.startNs), static_cast<std::int64_t>(m.startNs + m.spanNs)});
         RangeStatistics sum;
         for (const TimelineLane& lane : data_->data.lanes) {
-            if (lane.showsSteps()) continue;
+            if (!lane.showsOperations()) continue;
             const RangeStatistics s = lane.statistics(range);
             sum.events += s.events;
             sum.busyNs += s.busyNs;
@@ -167,10 +190,7 @@ private:
                   [](const ShareRow& a, const ShareRow& b) { return a.busyNs > b.busyNs; });
         const bool first = model_->rowCount() == 0;
         model_->setRows(std::move(rows));
-        if (first) {
-            table_->fitColumns();
-            table_->setColumnWidth(1, 110);
-        }
+        if (first) table_->fitColumns();
         caption_->setText(tr("<b>%1</b>: %2, %3 operations, busy %4%5")
                               .arg(selected ? tr("Selected range") : tr("Visible range"),
                                    formatDuration(length), formatCount(sum.events),
@@ -184,7 +204,8 @@ private:
     TimelineWidget* timeline_;
     ShareModel* model_;
     DataTable* table_;
-    QLabel* caption_;
+    QLabel *caption_, *hits_;
+    QLineEdit* search_;
     QTimer* settle_;
     TimelinePtr data_;
 };

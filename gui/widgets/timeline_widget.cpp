@@ -8,6 +8,7 @@
 #include <QPainter>
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <utility>
 
 #include "gui/data/colors.h"
@@ -16,7 +17,7 @@
 namespace moescope::gui {
 namespace {
 
-constexpr int kLabelWidth = 112, kAxisHeight = 26, kLaneHeight = 52, kLaneGap = 10, kMargin = 8;
+constexpr int kLabelWidth = 124, kAxisHeight = 26, kLaneHeight = 46, kLaneGap = 10, kMargin = 8;
 
 }  // namespace
 
@@ -44,10 +45,38 @@ void TimelineWidget::setSelectedRange(std::optional<TimeRange> range) {
 }
 
 void TimelineWidget::setHighlight(const QString& operation) {
-    if (operation == highlight_) return;
-    highlight_ = operation;
+    selected_.reset();
+    if (!operation.isEmpty()) selected_.set(categoryOf(operation.toStdString()));
     dirty_ = true;
     update();
+}
+
+int TimelineWidget::setSearch(const QString& needle) {
+    found_.reset();
+    searching_ = !needle.trimmed().isEmpty();
+    std::set<std::string> hits;
+    if (timeline_ && searching_) {
+        for (const std::string& name : timeline_->run->operations.opNames) {
+            if (!text(name).contains(needle.trimmed(), Qt::CaseInsensitive) &&
+                !operationTitle(name).contains(needle.trimmed(), Qt::CaseInsensitive))
+                continue;
+            hits.insert(name);
+            found_.set(categoryOf(name));
+        }
+    }
+    dirty_ = true;
+    update();
+    return static_cast<int>(hits.size());
+}
+
+QColor TimelineWidget::fillOf(const TimelineLane& lane, std::uint8_t category) const {
+    if (lane.kind() == TimelineLane::Kind::Layers)
+        return QColor(viridis(static_cast<double>(category) / (kMaxCategories - 1)));
+    QColor fill = categoryColor(category);
+    const auto& wanted = searching_ ? found_ : selected_;
+    const bool any = searching_ || selected_.any();
+    if (lane.showsOperations() && any && !wanted.test(category)) fill.setAlpha(45);
+    return fill;
 }
 
 QRect TimelineWidget::laneRect(int lane) const {
@@ -87,7 +116,8 @@ void TimelineWidget::paintAxis(QPainter& painter) const {
     const TimelineMapping::Axis axis = mapping_.axis(90);
     painter.setPen(palette().color(QPalette::Text));
     painter.drawText(QRect(kMargin, 0, kLabelWidth - kMargin, kAxisHeight),
-                     Qt::AlignLeft | Qt::AlignVCenter, axis.base);
+                     Qt::AlignLeft | Qt::AlignVCenter,
+                     axis.base.isEmpty() ? tr("Time since start") : axis.base);
     const QFontMetrics metrics(font());
     for (const TimelineMapping::Tick& tick : axis.ticks) {
         const int x = static_cast<int>(std::lround(tick.x));
@@ -101,11 +131,24 @@ void TimelineWidget::paintAxis(QPainter& painter) const {
     }
 }
 
+QString TimelineWidget::nameOf(const TimelineLane& lane, const TimelineLane::Event& event) const {
+    const RunData& run = *timeline_->run;
+    const OperationColumns& ops = run.operations;
+    switch (lane.kind()) {
+        case TimelineLane::Kind::Steps:
+            return text(run.steps[event.id].kind);
+        case TimelineLane::Kind::Layers:
+            return tr("layer %1").arg(ops.layer[event.id]);
+        case TimelineLane::Kind::Operations:
+            break;
+    }
+    return operationTitle(ops.opNames[ops.op[event.id]]);
+}
+
 void TimelineWidget::paintBoxes(QPainter& painter, const TimelineLane& lane,
                                 const QRect& rect) const {
     const auto events = lane.events();
     const QFontMetrics metrics(font());
-    const std::uint8_t wanted = categoryOf(highlight_.toStdString());
     for (std::size_t i = lane.firstEndingAfter(static_cast<std::int64_t>(mapping_.startNs));
          i < events.size(); ++i) {
         const TimelineLane::Event& event = events[i];
@@ -116,16 +159,10 @@ void TimelineWidget::paintBoxes(QPainter& painter, const TimelineLane& lane,
         // A gap of a pixel between neighbours, as long as both stay visible.
         const QRectF box(x0, rect.top(), std::max(1.0, x1 - x0 - (x1 - x0 > 3 ? 1 : 0)),
                          rect.height());
-        QColor fill = categoryColor(event.category);
-        if (!highlight_.isEmpty() && !lane.showsSteps() && event.category != wanted)
-            fill.setAlpha(60);
+        const QColor fill = fillOf(lane, event.category);
         painter.fillRect(box, fill);
         if (box.width() < 28) continue;
-        const RunData& run = *timeline_->run;
-        const QString name =
-            lane.showsSteps()
-                ? text(run.steps[event.id].kind)
-                : QCoreApplication::translate("Category", categories()[event.category].title);
+        const QString name = nameOf(lane, event);
         painter.setPen(fill.alpha() < 255 ? palette().color(QPalette::Text) : contrastText(fill));
         painter.drawText(
             box.adjusted(5, 0, -3, 0), Qt::AlignLeft | Qt::AlignVCenter,
@@ -136,15 +173,13 @@ void TimelineWidget::paintBoxes(QPainter& painter, const TimelineLane& lane,
 void TimelineWidget::paintColumns(QPainter& painter, const TimelineLane& lane,
                                   const QRect& rect) const {
     const auto columns = lane.columns(mapping_, rect.width());
-    const std::uint8_t wanted = categoryOf(highlight_.toStdString());
     for (std::size_t i = 0; i < columns.size(); ++i) {
         double y = rect.bottom() + 1;
-        for (std::size_t c = 0; c < categories().size(); ++c) {
+        for (std::size_t c = 0; c < kMaxCategories; ++c) {
             const double h = static_cast<double>(columns[i][c]) * rect.height();
             if (h <= 0) continue;
-            QColor fill = categoryColor(static_cast<std::uint8_t>(c));
-            if (!highlight_.isEmpty() && !lane.showsSteps() && c != wanted) fill.setAlpha(60);
-            painter.fillRect(QRectF(rect.left() + static_cast<double>(i), y - h, 1, h), fill);
+            painter.fillRect(QRectF(rect.left() + static_cast<double>(i), y - h, 1, h),
+                             fillOf(lane, static_cast<std::uint8_t>(c)));
             y -= h;
         }
     }
@@ -193,7 +228,7 @@ void TimelineWidget::paintSelection(QPainter& painter) const {
     painter.fillRect(QRectF(x0, 0, x1 - x0, height()), tint);
     RangeStatistics sum;
     for (const TimelineLane& lane : timeline_->data.lanes) {
-        if (lane.showsSteps()) continue;
+        if (!lane.showsOperations()) continue;
         const RangeStatistics s = lane.statistics(*range_);
         sum.events += s.events;
         sum.busyNs += s.busyNs;
@@ -216,7 +251,7 @@ QStringList TimelineWidget::describe(const Hit& hit) const {
     const RunData& run = *timeline_->run;
     const QString length =
         formatDuration(static_cast<double>(hit.event->endNs - hit.event->startNs));
-    if (hit.lane->showsSteps()) {
+    if (hit.lane->kind() == TimelineLane::Kind::Steps) {
         const StepRow& step = run.steps[hit.event->id];
         return {tr("%1 step %2, %3").arg(text(step.kind)).arg(step.id).arg(length),
                 tr("sequence %1, position %2, %n token(s)", nullptr, static_cast<int>(step.tokens))
@@ -225,7 +260,15 @@ QStringList TimelineWidget::describe(const Hit& hit) const {
     }
     const OperationColumns& ops = run.operations;
     const std::size_t i = hit.event->id;
-    QStringList lines{tr("%1, %2").arg(text(ops.opNames[ops.op[i]]), length)};
+    if (hit.lane->kind() == TimelineLane::Kind::Layers) {
+        const std::int32_t step = ops.step[i];
+        return {tr("layer %1, %2").arg(ops.layer[i]).arg(length),
+                step < 0 ? QString()
+                         : tr("of %1 step %2")
+                               .arg(text(run.steps[static_cast<std::size_t>(step)].kind))
+                               .arg(run.steps[static_cast<std::size_t>(step)].id)};
+    }
+    QStringList lines{tr("%1, %2").arg(operationTitle(ops.opNames[ops.op[i]]), length)};
     lines << (ops.layer[i] < 0 ? tr("outside the layers") : tr("layer %1").arg(ops.layer[i]));
     if (!ops.kernelNames[ops.kernel[i]].empty())
         lines << tr("kernel %1").arg(text(ops.kernelNames[ops.kernel[i]]));
@@ -331,9 +374,11 @@ void TimelineWidget::mouseReleaseEvent(QMouseEvent* event) {
         return;
     }
     const Hit hit = hitAt(event->position().toPoint());
-    if (hit.event != nullptr && !hit.lane->showsSteps()) {
+    if (hit.event != nullptr && hit.lane->kind() != TimelineLane::Kind::Steps) {
         const OperationColumns& ops = timeline_->run->operations;
-        emit operationActivated(text(ops.opNames[ops.op[hit.event->id]]), ops.layer[hit.event->id]);
+        const bool operation = hit.lane->showsOperations();
+        emit operationActivated(operation ? text(ops.opNames[ops.op[hit.event->id]]) : QString(),
+                                ops.layer[hit.event->id]);
     } else if (range_) {
         range_.reset();
         emit rangeSelected(std::nullopt);
@@ -364,7 +409,7 @@ void TimelineWidget::wheelEvent(QWheelEvent* event) {
 void TimelineWidget::stepEvent(int direction) {
     if (!timeline_) return;
     const auto lane = std::find_if(timeline_->data.lanes.begin(), timeline_->data.lanes.end(),
-                                   [](const TimelineLane& l) { return !l.showsSteps(); });
+                                   [](const TimelineLane& l) { return l.showsOperations(); });
     if (lane == timeline_->data.lanes.end()) return;
     const std::int64_t centre = range_ ? (range_->beginNs + range_->endNs) / 2
                                        : clampedTime(mapping_.left + mapping_.width / 2);

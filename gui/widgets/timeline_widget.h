@@ -5,6 +5,7 @@
 
 #include <QPixmap>
 #include <QWidget>
+#include <bitset>
 #include <memory>
 #include <optional>
 
@@ -27,6 +28,8 @@ public:
     void setTimeline(TimelinePtr timeline);
     void setSelectedRange(std::optional<TimeRange> range);  ///< no signal
     void setHighlight(const QString& operation);            ///< others fade; empty: none
+    /// Operations whose name or id contains `needle` stay, others fade; returns how many there are.
+    int setSearch(const QString& needle);
     const TimelineMapping& mapping() const noexcept { return mapping_; }
     QRect laneRect(int lane) const;  ///< of its boxes
     void fit();
@@ -60,6 +63,8 @@ private:
     void invalidate();
     void renderLanes();
     void paintAxis(QPainter& painter) const;
+    QColor fillOf(const TimelineLane& lane, std::uint8_t category) const;
+    QString nameOf(const TimelineLane& lane, const TimelineLane::Event& event) const;
     void paintBoxes(QPainter& painter, const TimelineLane& lane, const QRect& rect) const;
     void paintColumns(QPainter& painter, const TimelineLane& lane, const QRect& rect) const;
     void paintSelection(QPainter& painter) const;
@@ -72,7 +77,8 @@ private:
     TimelinePtr timeline_;
     TimelineMapping mapping_;
     std::optional<TimeRange> range_;
-    QString highlight_;
+    std::bitset<kMaxCategories> selected_, found_;
+    bool searching_ = false;
     QPixmap lanes_;
     bool dirty_ = true;
     std::optional<QPoint> pointer_;

@@ -23,7 +23,7 @@ class TestTimeline : public QObject {
                               static_cast<std::uint8_t>(random() % 10)});
             now += length;
         }
-        return {QStringLiteral("lane"), false, std::move(events)};
+        return {QStringLiteral("lane"), TimelineLane::Kind::Operations, std::move(events)};
     }
 
     static RangeStatistics bruteForce(const TimelineLane& lane, TimeRange range) {

@@ -80,7 +80,7 @@ private slots:
         const QImage image = widget.grab().toImage();
         const auto pixelAt = [&](double ns) {
             return QColor(image.pixel(static_cast<int>(widget.mapping().xOf(ns)),
-                                      widget.laneRect(0).top() + 3));
+                                      widget.laneRect(1).top() + 3));  // below the layers
         };
         QCOMPARE(pixelAt(400), categoryColor(categoryOf("experts")));
         QCOMPARE(pixelAt(1400), categoryColor(categoryOf("attention")));

@@ -7,6 +7,7 @@
 #include <QSettings>
 #include <QTimer>
 #include <cstdio>
+#include <cstdlib>
 
 #include "engine/core/error.h"
 #include "gui/app/main_window.h"
@@ -71,6 +72,16 @@ void setOption(Options& options, const QString& name, const QString& value) {
         throw UsageError(name.toStdString() + ": unknown option",
                          "moescope-gui --help lists the options");
     }
+}
+
+/// Qt's remarks about a machine without a display, which say nothing about a picture taken there.
+void dropOffscreenRemarks(QtMsgType type, const QMessageLogContext& context, const QString& text) {
+    for (const char* known :
+         {"This plugin does not support propagateSizeHints()", "QStandardPaths: XDG_RUNTIME_DIR"}) {
+        if (text.startsWith(QLatin1String(known))) return;
+    }
+    std::fprintf(stderr, "%s\n", qPrintable(qFormatLogMessage(type, context, text)));
+    if (type == QtFatalMsg) std::abort();
 }
 
 /// Runs the event loop until the window has nothing under way.
@@ -163,6 +174,7 @@ int runApplication(int argc, char** argv) {
                           1);
         qputenv("QT_QPA_PLATFORM", "offscreen");
     }
+    if (!options.screenshot.isEmpty()) qInstallMessageHandler(dropOffscreenRemarks);
     int one = 1;  // our options are not Qt's
     QApplication app(one, argv);
     registerResources();

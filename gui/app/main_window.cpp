@@ -11,6 +11,7 @@
 #include <QHeaderView>
 #include <QMenuBar>
 #include <QMimeData>
+#include <QRegularExpression>
 #include <QSettings>
 #include <QStatusBar>
 #include <QVBoxLayout>
@@ -85,9 +86,7 @@ void MainWindow::makeDocks() {
     runs_->setAccessibleName(tr("Runs"));
     runs_->setTextElideMode(Qt::ElideMiddle);
     for (const QString& path : recentRuns()) {
-        auto* item = new QListWidgetItem(QFileInfo(path).fileName(), runs_);
-        item->setData(Qt::UserRole, path);
-        item->setToolTip(path);
+        addRunItem(runs_->count(), path, QFileInfo(path).absolutePath());
     }
     connect(runs_, &QListWidget::itemActivated, this,
             [this](const QListWidgetItem* item) { openRun(item->data(Qt::UserRole).toString()); });
@@ -101,9 +100,7 @@ void MainWindow::makeDocks() {
     addDockWidget(Qt::LeftDockWidgetArea, runsDock);
     inspector_ = new DataTable(tr("Inspector"), this);
     inspector_->setSource(facts_, false);
-    inspector_->horizontalHeader()->hide();
-    inspector_->setAlternatingRowColors(false);
-    inspector_->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    inspector_->showAsFacts();
     auto* inspectorDock = new QDockWidget(tr("Inspector"), this);
     inspectorDock->setObjectName(QStringLiteral("inspector"));
     inspectorDock->setWidget(inspector_);
@@ -224,6 +221,7 @@ void MainWindow::fillCurrent() {
         return;
     }
     notices_->setVisible(!notices_->text().isEmpty());
+    notices_->setCollapsed(view->objectName() != QLatin1String("summary"));
     if (!run_) {
         if (!loading_ && !failure_)
             state_->show(tr("No run is open"),
@@ -259,16 +257,23 @@ void MainWindow::openRun(const QString& path) {
     loader_.load(path_.toStdString());
 }
 
+void MainWindow::addRunItem(int at, const QString& path, const QString& details) {
+    auto* item = new QListWidgetItem(QFileInfo(path).fileName() + QChar('\n') + details);
+    item->setData(Qt::UserRole, path);
+    item->setToolTip(path + QChar('\n') + details);
+    runs_->insertItem(at, item);
+}
+
 void MainWindow::remember(const QString& path) {
     addRecentRun(path);
     for (int i = runs_->count() - 1; i >= 0; --i) {
         if (runs_->item(i)->data(Qt::UserRole).toString() == path) delete runs_->takeItem(i);
     }
-    auto* item = new QListWidgetItem(QFileInfo(path).fileName());
-    item->setData(Qt::UserRole, path);
-    item->setToolTip(path);
-    runs_->insertItem(0, item);
-    runs_->setCurrentItem(item);
+    const QStringList facts{text(run_->meta("kind")), text(runStatusName(run_->summary.status)),
+                            text(run_->modelName())};
+    addRunItem(0, path,
+               facts.filter(QRegularExpression(QStringLiteral("."))).join(QStringLiteral(", ")));
+    runs_->setCurrentRow(0);
 }
 
 void MainWindow::showLoaded(RunPtr run) {

@@ -51,6 +51,7 @@ private:
     void inspect();
     void copy();
     void exportCurrent();
+    void addRunItem(int at, const QString& path, const QString& details);
     void remember(const QString& path);
     View* current() const;
 

@@ -12,9 +12,14 @@ namespace moescope::gui {
 NoticeBar::NoticeBar(QWidget* parent) : QFrame(parent), label_(new QLabel(this)) {
     label_->setWordWrap(true);
     label_->setTextFormat(Qt::RichText);
-    label_->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    label_->setTextInteractionFlags(Qt::TextSelectableByMouse | Qt::LinksAccessibleByMouse |
+                                    Qt::LinksAccessibleByKeyboard);
+    connect(label_, &QLabel::linkActivated, this, [this] {
+        opened_ = !opened_;
+        showLabel();
+    });
     auto* layout = new QHBoxLayout(this);
-    layout->setContentsMargins(12, 6, 12, 6);
+    layout->setContentsMargins(12, 4, 12, 4);
     layout->addWidget(label_);
     setAccessibleName(tr("Notices"));
     setObjectName(QStringLiteral("notices"));
@@ -23,18 +28,31 @@ NoticeBar::NoticeBar(QWidget* parent) : QFrame(parent), label_(new QLabel(this))
 
 void NoticeBar::setNotices(const std::vector<Notice>& notices) {
     setVisible(!notices.empty());
+    full_.clear();
+    brief_.clear();
+    opened_ = false;
     if (notices.empty()) {
         label_->clear();
         return;
     }
     QStringList lines;
+    int errors = 0, warnings = 0, notes = 0;
     for (const Notice& notice : notices) {
-        const QString word = notice.level == Notice::Level::Error     ? tr("Error")
-                             : notice.level == Notice::Level::Warning ? tr("Warning")
-                                                                      : tr("Note");
+        const bool error = notice.level == Notice::Level::Error;
+        const bool warning = notice.level == Notice::Level::Warning;
+        ++(error ? errors : warning ? warnings : notes);
+        const QString word = error ? tr("Error") : warning ? tr("Warning") : tr("Note");
         lines << QStringLiteral("<b>%1:</b> %2").arg(word, notice.text.toHtmlEscaped());
     }
-    label_->setText(lines.join(QStringLiteral("<br>")));
+    full_ = lines.join(QStringLiteral("<br>"));
+    if (errors == 0) {
+        QStringList parts;
+        if (warnings > 0)
+            parts << (warnings == 1 ? tr("1 warning") : tr("%1 warnings").arg(warnings));
+        if (notes > 0) parts << (notes == 1 ? tr("1 note") : tr("%1 notes").arg(notes));
+        brief_ = QStringLiteral("<b>%1</b>").arg(parts.join(QStringLiteral(", ")));
+    }
+    showLabel();
     const QColor strip = noticeColor(notices.front().level);
     // A style sheet rather than a palette: only it can draw one side of a frame.
     setStyleSheet(QStringLiteral("#notices { border: none; border-left: 4px solid %1; background: "
@@ -43,6 +61,23 @@ void NoticeBar::setNotices(const std::vector<Notice>& notices) {
                       .arg(strip.red())
                       .arg(strip.green())
                       .arg(strip.blue()));
+}
+
+void NoticeBar::setCollapsed(bool collapsed) {
+    collapsed_ = collapsed;
+    showLabel();
+}
+
+void NoticeBar::showLabel() {
+    const auto link = [](const QString& word) {
+        return QStringLiteral(" &nbsp;<a href=\"#toggle\">%1</a>").arg(word);
+    };
+    const bool brief = collapsed_ && !brief_.isEmpty();
+    if (brief && !opened_) {
+        label_->setText(brief_ + link(tr("show")));
+    } else {
+        label_->setText(brief ? full_ + link(tr("hide")) : full_);
+    }
 }
 
 StatePage::StatePage(QWidget* parent)

@@ -18,10 +18,16 @@ class NoticeBar : public QFrame {
 public:
     explicit NoticeBar(QWidget* parent = nullptr);
     void setNotices(const std::vector<Notice>& notices);
-    QString text() const { return label_->text(); }
+    /// One line that says how many there are, with a link that shows them. Errors stay in full.
+    void setCollapsed(bool collapsed);
+    QString text() const { return full_; }  ///< rich text of all notices
 
 private:
+    void showLabel();
+
     QLabel* label_;
+    QString full_, brief_;                     ///< brief_ empty: nothing to collapse
+    bool collapsed_ = false, opened_ = false;  ///< opened_: by its link
 };
 
 /// Centre of an empty, loading or failed page: a title, what to do, and a button for it.

@@ -4,6 +4,7 @@
 #include <QProcess>
 #include <QSettings>
 #include <QStandardPaths>
+#include <QSvgRenderer>
 #include <QTemporaryDir>
 #include <QTest>
 #include <fstream>
@@ -110,6 +111,20 @@ private slots:
                                  moescope::Error);
         QVERIFY_EXCEPTION_THROWN(exportView(*view, QStringLiteral("/nowhere/at/all.png")),
                                  moescope::Error);
+    }
+
+    void theHeatMapIsASmallValidDrawing() {
+        MainWindow window;
+        window.resize(1500, 900);
+        window.show();
+        window.openRun(sample_);
+        window.showView(QStringLiteral("experts"));
+        QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr && !window.isBusy(), 20000);
+        const QString path = folder_.filePath(QStringLiteral("experts.svg"));
+        exportView(*window.view(QStringLiteral("experts")), path);
+        QVERIFY2(QFileInfo(path).size() < 300'000,
+                 qPrintable(QString::number(QFileInfo(path).size())));
+        QVERIFY(QSvgRenderer(path).isValid());
     }
 
     void paletteFindsActionsByWords() {

@@ -175,6 +175,7 @@ void RunDialog::onProgress(const ProgressLine& line) {
     if (line.etaSeconds) parts << tr("%1 left").arg(formatDuration(*line.etaSeconds * 1e9));
     if (!line.message.isEmpty()) parts << line.message;
     status_->setText(parts.join(QStringLiteral("  |  ")));
+    emit statusChanged(status_->text());
 }
 
 void RunDialog::onFinished(ProfileJob::Result result, const QString& message) {

@@ -28,6 +28,7 @@ public:
     QString logText() const { return log_->toPlainText(); }
 
 signals:
+    void statusChanged(const QString& text);  ///< progress in words
     /// Also for interrupted and failed runs that left a file: it shows what was measured.
     void runWritten(const QString& path);
 

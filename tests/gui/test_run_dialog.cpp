@@ -4,8 +4,10 @@
 #include <QSignalSpy>
 #include <QTemporaryDir>
 #include <QTest>
+#include <QTimer>
 
 #include "gui/app/run_dialog.h"
+#include "gui/data/run_data.h"
 
 using namespace moescope::gui;
 
@@ -83,6 +85,47 @@ private slots:
         dialog.cancel();
         QVERIFY(written.wait(10000));
         QVERIFY(dialog.statusText().contains(QStringLiteral("Interrupted")));
+    }
+
+    void theRealProgramProfilesTheDemo() {
+        qputenv("XDG_CACHE_HOME", folder_.path().toUtf8());  // where it keeps the demo model
+        RunDialog dialog;
+        dialog.setProgram(QStringLiteral(MOESCOPE_BINARY));
+        dialog.setRequest(request(QStringLiteral("demo.moescope")));
+        QSignalSpy written(&dialog, &RunDialog::runWritten);
+        QStringList states;
+        connect(&dialog, &RunDialog::statusChanged, this,
+                [&](const QString& state) { states << state; });
+        dialog.start();
+        QVERIFY2(written.wait(60000), qPrintable(dialog.statusText() + dialog.logText()));
+        QVERIFY2(states.join(QChar('\n')).contains(QStringLiteral(" of ")),
+                 qPrintable(states.join(QChar('\n'))));
+        const RunPtr run = loadRun(written[0][0].toString().toStdString());
+        QVERIFY(run->summary.status == moescope::RunStatus::Done);
+        QCOMPARE(run->summary.sequences.size(), std::size_t{1});
+        QVERIFY(run->operations.size() > 0);
+    }
+
+    void theRealProgramKeepsACancelledRun() {
+        qputenv("XDG_CACHE_HOME", folder_.path().toUtf8());
+        RunDialog dialog;
+        dialog.setProgram(QStringLiteral(MOESCOPE_BINARY));
+        ProfileRequest endless = request(QStringLiteral("cancelled.moescope"));
+        endless.tokens = 60000;
+        dialog.setRequest(endless);
+        QSignalSpy written(&dialog, &RunDialog::runWritten);
+        connect(
+            &dialog, &RunDialog::statusChanged, &dialog,
+            [&](const QString& state) {
+                if (state.contains(QStringLiteral(" of "))) dialog.cancel();
+            },
+            Qt::SingleShotConnection);
+        QTimer::singleShot(1500, &dialog, &RunDialog::cancel);
+        dialog.start();
+        QVERIFY2(written.wait(60000), qPrintable(dialog.statusText() + dialog.logText()));
+        QVERIFY(dialog.statusText().contains(QStringLiteral("Interrupted")));
+        const RunPtr run = loadRun(written[0][0].toString().toStdString());
+        QVERIFY(run->summary.status == moescope::RunStatus::Interrupted);
     }
 
     void whatIsMissingIsSaidBeforeStarting() {

@@ -3,6 +3,7 @@
 #include "reports/headline.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -76,19 +77,36 @@ void addMemory(std::vector<HeadlineFigure>& out, const RunSummary& run) {
     }
 }
 
+constexpr char kTooLong[] = "items_too_long";
+
+/// What a reader asks of a suite first; `even` is the value without any difference between groups.
+struct Telling {
+    const char* name;
+    double even;
+};
+constexpr std::array kTelling = {
+    Telling{"accuracy", 1},         Telling{"accuracy_norm", 1},
+    Telling{"accuracy_macro", 1},   Telling{"pct_stereotype", 0.5},
+    Telling{"logit_difference", 0}, Telling{"disparate_impact_ratio", 1},
+    Telling{"flip_rate", 0},        Telling{"demographic_parity_difference", 0}};
+
 void addScores(std::vector<HeadlineFigure>& out, const RunSummary& run) {
-    constexpr std::size_t kPerSuite = 2;
+    constexpr std::size_t kPerSuite = 3;
     for (const SuiteRow& suite : run.suites) {
-        std::vector<MetricRow> metrics = overallMetrics(run, suite.id);
-        if (metrics.size() > kPerSuite) metrics.resize(kPerSuite);
-        for (const MetricRow& metric : metrics) {
+        for (const auto& [metric, groups] : tellingMetrics(run, suite.id, kPerSuite)) {
             HeadlineFigure score =
                 figure("suite." + suite.name + "." + metric.name,
                        (suite.title.empty() ? suite.name : suite.title) + ": " + metric.name,
                        metric.value, "", formatSignificant(metric.value));
+            if (groups > 0) {
+                score.note = metric.group;
+                if (groups > 1)
+                    score.note += ", furthest from even of " + formatCount(groups) + " groups";
+                score.note += "; ";
+            }
             if (metric.low && metric.high) {
-                score.note = "95 % interval " + formatSignificant(*metric.low) + " to " +
-                             formatSignificant(*metric.high) + "; ";
+                score.note += "95 % interval " + formatSignificant(*metric.low) + " to " +
+                              formatSignificant(*metric.high) + "; ";
             }
             score.note += "n = " + formatCount(metric.n);
             if (metric.chance) score.note += "; chance " + formatSignificant(*metric.chance);
@@ -148,14 +166,49 @@ std::string balanceBasis(std::int64_t tokens) {
     return "per expert, per layer, accumulated over " + formatCount(tokens) + " tokens";
 }
 
-std::vector<MetricRow> overallMetrics(const RunSummary& run, std::int64_t suite) {
-    std::vector<MetricRow> metrics;
-    for (const MetricRow& metric : run.metrics) {
-        if (metric.suite == suite && metric.group.empty()) metrics.push_back(metric);
+std::vector<TellingMetric> tellingMetrics(const RunSummary& run, std::int64_t suite,
+                                          std::size_t limit) {
+    std::vector<TellingMetric> chosen;
+    for (const Telling& kind : kTelling) {
+        if (chosen.size() == limit) break;
+        TellingMetric best;
+        double greatest = -1;
+        for (const MetricRow& metric : run.metrics) {
+            if (metric.suite != suite || metric.name != kind.name ||
+                metric.group.starts_with("control="))
+                continue;
+            const double deviation = metric.group.empty() ? std::numeric_limits<double>::infinity()
+                                                          : std::abs(metric.value - kind.even);
+            best.groups += metric.group.empty() ? 0 : 1;
+            if (deviation > greatest) {
+                greatest = deviation;
+                best.metric = metric;
+            }
+        }
+        if (greatest < 0) continue;
+        if (best.metric.group.empty()) best.groups = 0;
+        chosen.push_back(std::move(best));
     }
-    std::stable_partition(metrics.begin(), metrics.end(),
-                          [](const MetricRow& metric) { return metric.chance.has_value(); });
-    return metrics;
+    if (!chosen.empty()) return chosen;
+    for (const MetricRow& metric : run.metrics) {  // a suite of its own metrics
+        if (metric.suite == suite && metric.group.empty() && metric.name != kTooLong &&
+            chosen.size() < limit)
+            chosen.push_back({metric, 0});
+    }
+    return chosen;
+}
+
+std::vector<std::string> evaluationWarnings(const RunSummary& run) {
+    std::vector<std::string> out;
+    for (const SuiteRow& suite : run.suites) {
+        for (const MetricRow& metric : run.metrics) {
+            if (metric.suite == suite.id && metric.name == kTooLong && metric.value > 0)
+                out.push_back(suite.name + ": " + formatSignificant(metric.value) + " of " +
+                              formatCount(metric.n) +
+                              " items did not fit the context and are in no metric");
+        }
+    }
+    return out;
 }
 
 std::string metricText(const MetricRow& metric) {

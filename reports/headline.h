@@ -41,8 +41,17 @@ BalanceHeadline balanceHeadline(std::span<const LayerRouting> routing);
 /// "per expert, per layer, accumulated over 1,024 tokens": says over what a balance number counts.
 std::string balanceBasis(std::int64_t tokens);
 
-/// Metrics over all items of one suite, those with a chance level first.
-std::vector<MetricRow> overallMetrics(const RunSummary& run, std::int64_t suite);
+/// The metrics that say most of one suite, best first: over all items where there is such a value,
+/// else the group with the greatest deviation (control groups and p values aside).
+struct TellingMetric {
+    MetricRow metric;
+    std::int64_t groups = 0;  ///< among how many it is the greatest; 0: over all items
+};
+std::vector<TellingMetric> tellingMetrics(const RunSummary& run, std::int64_t suite,
+                                          std::size_t limit);
+
+/// One sentence per suite whose items did not all fit the context.
+std::vector<std::string> evaluationWarnings(const RunSummary& run);
 
 /// "0.412 (95 % interval 0.371 to 0.453)"
 std::string metricText(const MetricRow& metric);

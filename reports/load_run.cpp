@@ -45,6 +45,24 @@ std::vector<TokenRow> sampleTokens(const RunReader& run, std::int64_t sequence,
     return tokens;
 }
 
+/// Keeps kSampleTokens from the first token that has routing, with a few before it as context.
+void cut(RoutingSample& sample, const std::vector<RoutingTokensRow>& routing) {
+    constexpr std::ptrdiff_t kContext = 24;
+    std::int64_t firstRouted = routing.front().firstPosition;
+    for (const RoutingTokensRow& row : routing)
+        firstRouted = std::min(firstRouted, row.firstPosition);
+    std::vector<TokenRow>& tokens = sample.tokens;
+    sample.availableTokens = static_cast<std::int64_t>(tokens.size());
+    if (tokens.size() <= kSampleTokens) return;
+    const auto routed = std::find_if(tokens.begin(), tokens.end(), [&](const TokenRow& token) {
+        return token.position >= firstRouted;
+    });
+    const std::ptrdiff_t before = routed == tokens.end() ? 0 : routed - tokens.begin();
+    sample.skippedTokens = std::max<std::ptrdiff_t>(0, before - kContext);
+    tokens.erase(tokens.begin(), tokens.begin() + sample.skippedTokens);
+    if (tokens.size() > kSampleTokens) tokens.resize(kSampleTokens);
+}
+
 void place(RoutingSample& sample, const RoutingTokensRow& row,
            const std::unordered_map<std::int64_t, std::size_t>& tokenAt) {
     const auto layer = static_cast<std::size_t>(
@@ -73,8 +91,7 @@ std::optional<RoutingSample> routingSample(const RunReader& run) {
         RoutingSample sample;
         sample.sequence = sequence;
         sample.tokens = sampleTokens(run, sequence.id, routing);
-        sample.availableTokens = static_cast<std::int64_t>(sample.tokens.size());
-        if (sample.tokens.size() > kSampleTokens) sample.tokens.resize(kSampleTokens);
+        cut(sample, routing);
         std::set<int> layers;
         bool weighted = false;
         for (const RoutingTokensRow& row : routing) {

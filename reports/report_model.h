@@ -15,11 +15,13 @@
 
 namespace moescope {
 
-/// The start of one sequence with the experts of each of its tokens.
+/// A stretch of one sequence with the experts of each of its tokens: from its start, or from
+/// shortly before the first routed token where the source has no routing of the prompt.
 struct RoutingSample {
     SequenceRow sequence;
     std::vector<TokenRow> tokens;      ///< (n_tokens) by position, at most kSampleTokens
     std::int64_t availableTokens = 0;  ///< before the cut
+    std::int64_t skippedTokens = 0;    ///< before the first one shown
     std::vector<int> layers;           ///< (n_layers) that recorded routing, ascending
     int topK = 0;
     std::vector<std::int16_t>

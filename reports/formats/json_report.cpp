@@ -122,9 +122,13 @@ json sampleJson(const RoutingSample& sample) {
                           {"log_probability", number(token.logProbability)},
                           {"experts", std::move(layers)}});
     }
-    return {{"sequence", sample.sequence.id}, {"label", sample.sequence.label},
-            {"group", sample.sequence.group}, {"available_tokens", sample.availableTokens},
-            {"layers", sample.layers},        {"top_k", sample.topK},
+    return {{"sequence", sample.sequence.id},
+            {"label", sample.sequence.label},
+            {"group", sample.sequence.group},
+            {"available_tokens", sample.availableTokens},
+            {"skipped_tokens", sample.skippedTokens},
+            {"layers", sample.layers},
+            {"top_k", sample.topK},
             {"tokens", std::move(tokens)}};
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A short Markdown summary, and the ten lines that the terminal shows when a run ends.
 #include <algorithm>
+#include <array>
 
 #include "engine/core/file.h"
 #include "reports/headline.h"
@@ -44,16 +45,17 @@ std::vector<std::string> warnings(const ReportRun& run) {
     if (run.summary.status != RunStatus::Done)
         out.push_back("status " + std::string(runStatusName(run.summary.status)) +
                       ": what was saved is shown");
+    if (run.synthetic())
+        out.emplace_back(
+            "synthetic model: text, routing and scores say nothing about a trained model");
+    if (run.imported()) out.emplace_back("imported, not measured here: recorded by another tool");
+    for (std::string& warning : evaluationWarnings(run.summary)) out.push_back(std::move(warning));
     for (const QualityRow& row : run.summary.quality) {
         if (!row.ok)
             out.push_back(row.name + " = " + formatSignificant(row.value) +
                           (row.unit.empty() ? "" : " " + row.unit) +
                           (row.note.empty() ? "" : ": " + row.note));
     }
-    if (run.synthetic())
-        out.emplace_back(
-            "synthetic model: text, routing and scores say nothing about a trained model");
-    if (run.imported()) out.emplace_back("imported: recorded by another tool");
     return out;
 }
 
@@ -98,6 +100,35 @@ std::string runMarkdown(const ReportRun& run) {
     return out;
 }
 
+/// A terminal of ordinary width shows the line unbroken.
+std::string fit(std::string_view text) {
+    constexpr std::size_t kColumns = 110;
+    std::string line = plain(text);
+    std::size_t columns = 0;
+    for (std::size_t i = 0; i < line.size(); ++i) {
+        if ((static_cast<unsigned char>(line[i]) & 0xC0) == 0x80) continue;
+        if (++columns > kColumns) return line.substr(0, i) + "\xE2\x80\xA6";
+    }
+    return line;
+}
+
+std::string labelled(const std::string& label, const std::string& text) {
+    constexpr std::size_t kWidth = 28;
+    return fit(label + std::string(label.size() < kWidth ? kWidth - label.size() : 1, ' ') + text);
+}
+
+std::string suiteLine(const RunSummary& run, const SuiteRow& suite) {
+    std::string text;
+    for (const auto& [metric, groups] : tellingMetrics(run, suite.id, 2)) {
+        text += (text.empty() ? "" : "; ") + metric.name + " " + formatSignificant(metric.value);
+        if (metric.low && metric.high)
+            text += " [" + formatSignificant(*metric.low) + ", " + formatSignificant(*metric.high) +
+                    "]";
+        if (groups > 0) text += " " + metric.group;
+    }
+    return labelled(suite.name, text.empty() ? "no metric was computed" : text);
+}
+
 }  // namespace
 
 std::vector<ReportFile> renderMarkdown(std::span<const ReportRun> runs) {
@@ -118,18 +149,25 @@ std::vector<std::string> summaryLines(const RunSummary& summary) {
     constexpr std::size_t kWarnings = 3;
     const std::vector<std::string> notes = warnings(run);
     for (std::size_t i = 0; i < std::min(kWarnings, notes.size()); ++i)
-        lines.push_back(plain("! " + notes[i]));
+        lines.push_back(fit("! " + notes[i]));
     if (notes.size() > kWarnings)
         lines.push_back("! and " + std::to_string(notes.size() - kWarnings) +
                         " more warnings, see the report");
-    std::size_t width = 0;
-    const std::vector<HeadlineFigure> figures = headline(summary);
-    for (const HeadlineFigure& figure : figures) width = std::max(width, figure.label.size());
-    for (const HeadlineFigure& figure : figures) {
-        lines.push_back(plain(figure.label + std::string(width - figure.label.size() + 2, ' ') +
-                              figure.text +
-                              (figure.note.empty() ? "" : "  (" + figure.note + ")")));
+    constexpr std::array<std::string_view, 7> kShown = {
+        "prefill_tokens_per_second", "decode_tokens_per_second", "ttft_ns",       "tpot_median_ns",
+        "decode_bytes_per_second",   "decode_bandwidth_share",   "peak_rss_bytes"};
+    for (const HeadlineFigure& figure : headline(summary)) {
+        if (std::find(kShown.begin(), kShown.end(), figure.id) == kShown.end()) continue;
+        lines.push_back(labelled(figure.label, figure.text + "  (" + figure.note + ")"));
     }
+    const BalanceHeadline balance = balanceHeadline(summary.routing);
+    if (balance.layers > 0)
+        lines.push_back(labelled("Expert load, max/mean",
+                                 formatSignificant(balance.maxOverMean) + " x  (uniform router " +
+                                     formatSignificant(balance.nullMaxOverMean) + " x; mean of " +
+                                     formatCount(balance.layers) + " layers over " +
+                                     formatCount(balance.tokens) + " tokens)"));
+    for (const SuiteRow& suite : summary.suites) lines.push_back(suiteLine(summary, suite));
     return lines;
 }
 

@@ -33,7 +33,10 @@ std::string runTitle(const ReportRun& run, std::size_t index) {
 std::string qualityWord(const ReportRun& run) {
     std::size_t failed = 0;
     for (const QualityRow& row : run.summary.quality) failed += row.ok ? 0 : 1;
-    std::string words = failed == 0 ? "no warning" : std::to_string(failed) + " failed checks";
+    std::string words = failed == 0
+                            ? "no warning"
+                            : std::to_string(failed) +
+                                  (run.imported() ? " limits of the source" : " failed checks");
     if (run.synthetic()) words += ", synthetic model";
     if (run.imported()) words += ", imported";
     return words;

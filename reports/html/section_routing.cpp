@@ -33,6 +33,13 @@ std::string tokenName(const TokenRow& token) {
                             : "@" + std::to_string(token.position);
 }
 
+/// The break follows the chip, so that the expert stays beside a trailing line feed's arrow.
+std::string tokenMarkup(const TokenRow& token) {
+    std::string markup = htmlEscapeToken(tokenName(token));
+    if (markup.ends_with('\n')) markup.pop_back();
+    return markup;
+}
+
 /// "5 (0.41), 17 (0.33)"
 std::string expertList(const RoutingSample& sample, std::size_t layer, std::size_t token) {
     std::string list;
@@ -79,9 +86,8 @@ std::string tokenText(const RoutingSample& sample, std::size_t layer) {
                                                   kCategoryColors.size())) +
                "\" title=\"position " + formatCount(token.position) + ", layer " +
                std::to_string(sample.layers[layer]) + ": experts " + expertList(sample, layer, t) +
-               "\" data-e=\"" + allExperts(sample, t) + "\"><bdi>" +
-               htmlEscapeToken(tokenName(token)) + "</bdi><sub>" + firstExpert(sample, layer, t) +
-               "</sub></span>";
+               "\" data-e=\"" + allExperts(sample, t) + "\"><bdi>" + tokenMarkup(token) +
+               "</bdi><sub>" + firstExpert(sample, layer, t) + "</sub></span>";
         // Chips are inline: the break goes between them, where the text breaks.
         if (token.text.ends_with('\n')) out += "<br/>";
     }
@@ -122,15 +128,18 @@ std::string renderTokenRouting(const ReportRun& run, const SectionContext&) {
     std::string out =
         paragraph("Sequence \"" + shorten(label, 80) + "\": " +
                   (shown < sample.availableTokens
-                       ? "the first " + formatCount(shown) + " of " +
-                             formatCount(sample.availableTokens) + " tokens (cut here)."
+                       ? (sample.skippedTokens == 0
+                              ? "the first " + formatCount(shown)
+                              : "tokens " + formatCount(sample.skippedTokens + 1) + " to " +
+                                    formatCount(sample.skippedTokens + shown)) +
+                             " of " + formatCount(sample.availableTokens) + " tokens (cut here)."
                        : "all " + formatCount(shown) + " tokens.") +
                   " The small number after each token is its first expert in layer " +
                   std::to_string(sample.layers[layer]) +
                   ", the layer whose load is furthest above chance; hover for all " +
                   std::to_string(sample.topK) +
                   ". Colours repeat and only help the eye: the number is the expert. Italic tokens "
-                  "are prompt.");
+                  "are prompt; a dash means that no routing was recorded.");
     out += tokenText(sample, layer);
     return out + htmlDetails("Table: tokens and their experts", twinTable(sample, layer));
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What ran, on what, and how complete the measurement is. Whatever limits the numbers comes first.
 #include <algorithm>
+#include <cmath>
 
+#include "reports/headline.h"
 #include "reports/html/escape.h"
 #include "reports/html/sections.h"
 #include "reports/html/table.h"
@@ -15,7 +17,21 @@ std::string notice(std::string_view kind, std::string_view title, std::string_vi
            htmlEscape(title) + "</strong> " + htmlEscape(text) + "</div>\n";
 }
 
-std::string failedQuality(const RunSummary& run) {
+/// The importers say so with this check; see docs/run-file.md.
+bool generatedOnly(const RunSummary& run) {
+    return std::any_of(run.quality.begin(), run.quality.end(), [](const QualityRow& row) {
+        return row.name == "prompt_tokens_unrouted" && row.value > 0;
+    });
+}
+
+std::string tooLong(const RunSummary& run) {
+    std::string out;
+    for (const std::string& warning : evaluationWarnings(run))
+        out += notice("warning", "Warning:", warning);
+    return out;
+}
+
+std::string failedQuality(const RunSummary& run, bool imported) {
     std::string items;
     for (const QualityRow& row : run.quality) {
         if (row.ok) continue;
@@ -24,14 +40,22 @@ std::string failedQuality(const RunSummary& run) {
                  (row.note.empty() ? "" : ": " + htmlEscape(row.note)) + "</li>\n";
     }
     if (items.empty()) return {};
-    return "<div class=\"notice warning\" role=\"note\"><strong>Warning: the measurement is not "
-           "complete."
-           "</strong>\n<ul>\n" +
+    const std::string title =
+        imported ? "What the source does not cover:" : "Warning: the measurement is not complete.";
+    return "<div class=\"notice warning\" role=\"note\"><strong>" + title + "</strong>\n<ul>\n" +
            items + "</ul></div>\n";
 }
 
 std::string notices(const ReportRun& run) {
-    std::string out = failedQuality(run.summary);
+    std::string out;
+    if (run.imported())
+        out += notice("banner", "Imported, not measured here.",
+                      "Another tool recorded these data; MoEScope did not run the model" +
+                          std::string(generatedOnly(run.summary)
+                                          ? ". Routing covers generated tokens only: prompts are "
+                                            "text without routing."
+                                          : "."));
+    out += failedQuality(run.summary, run.imported()) + tooLong(run.summary);
     const RunStatus status = run.summary.status;
     const auto error = run.summary.meta.find("error");
     const std::string cause = error == run.summary.meta.end() ? "" : " Cause: " + error->second;
@@ -51,9 +75,6 @@ std::string notices(const ReportRun& run) {
             "banner", "Synthetic model.",
             "Its weights are seeded random numbers: speed and memory are those of the true shape, "
             "but its text, routing and scores say nothing about any trained model.");
-    if (run.imported())
-        out += notice("banner", "Imported.",
-                      "These data were recorded by another tool; MoEScope did not run the model.");
     return out;
 }
 
@@ -64,6 +85,9 @@ std::string scalarText(const std::string& key, const nlohmann::json& value) {
     if (value.is_number()) {
         const double number = value.get<double>();
         if (key.ends_with("bytes")) return formatBytes(number);
+        if (key.ends_with("_ns")) return formatDuration(number);
+        if (key == "total" || key == "active" || key == "context_length")
+            return formatCount(value.get<std::int64_t>());
         if (key == "read_bandwidth_bytes_per_second") return formatPerSecond(number, "B");
         return value.is_number_float() ? formatSignificant(number, 4) : value.dump();
     }
@@ -84,9 +108,12 @@ void flatten(HtmlTable& table, const std::string& label, const std::string& key,
             flatten(table, label.empty() ? name : label + " " + name, name, child, depth + 1);
         return;
     }
-    std::string shown = label;
+    const std::string text = scalarText(key, value);
+    if (text.empty()) return;
+    std::string shown =
+        label.ends_with("_ns") ? label.substr(0, label.size() - 3) + " time" : label;
     std::replace(shown.begin(), shown.end(), '_', ' ');
-    table.row({shown, shorten(scalarText(key, value), 600)});
+    table.row({shown, shorten(text, 600)});
 }
 
 /// As one would paste it into a shell.
@@ -126,13 +153,22 @@ std::string factTables(const ReportRun& run) {
         if (!table.empty()) out += table.html();
     }
     HtmlTable rest("Run", {{"fact"}, {"value"}});
-    rest.row({"status", std::string(runStatusName(run.summary.status))});
+    // The model's own facts name its experts and layers already.
+    const bool modelKnown = run.metaJson("model").contains("experts");
     for (const auto& [key, text] : run.summary.meta) {
         if (key == "model" || key == "machine" || key == "build" || key == "settings" ||
-            key == "command")
+            key == "command" || key == "writer_pid" || (key == "routing" && modelKnown))
             continue;
         const nlohmann::json value = run.metaJson(key);
-        if (value.is_object()) {
+        if (key == "sources" && value.is_array()) {
+            std::string files;
+            for (const nlohmann::json& source : value) {
+                if (source.is_object() && source.contains("file"))
+                    files += (files.empty() ? "" : ", ") + scalarText("file", source["file"]);
+            }
+            rest.row({"source files", formatCount(static_cast<std::int64_t>(value.size())) + ": " +
+                                          shorten(files, 600)});
+        } else if (value.is_object()) {
             flatten(rest, key, key, value);
         } else {
             std::string label = key;
@@ -143,15 +179,21 @@ std::string factTables(const ReportRun& run) {
     return "<div class=\"facts\">\n" + out + rest.html() + "</div>\n";
 }
 
-std::string completeness(const RunSummary& run) {
+std::string completeness(const RunSummary& run, bool imported) {
     if (run.quality.empty()) return paragraph("This run file holds no quality records.");
     HtmlTable table("Quality of the measurement",
                     {{"check"}, {"result"}, {"value", true}, {"what it means"}});
     std::vector<QualityRow> rows = run.quality;
     std::stable_partition(rows.begin(), rows.end(), [](const QualityRow& row) { return !row.ok; });
     for (const QualityRow& row : rows) {
-        table.row({row.name, row.ok ? "\xE2\x9C\x93 passed" : "\xE2\x9C\x97 failed",
-                   formatSignificant(row.value, 4) + (row.unit.empty() ? "" : " " + row.unit),
+        table.row({row.name,
+                   row.ok     ? "\xE2\x9C\x93\xC2\xA0passed"
+                   : imported ? "!\xC2\xA0limited"
+                              : "\xE2\x9C\x97\xC2\xA0"
+                                "failed",
+                   (row.value == std::floor(row.value) ? formatFixed(row.value, 0)
+                                                       : formatSignificant(row.value, 4)) +
+                       (row.unit.empty() ? "" : " " + row.unit),
                    row.note});
     }
     return table.html();
@@ -181,11 +223,16 @@ std::string renderWhatRan(const ReportRun& run, const SectionContext& at) {
     const auto command = run.summary.meta.find("command");
     if (command != run.summary.meta.end()) {
         out += at.heading(1, "Command line");
-        out += "<pre class=\"command\"><code>" +
-               htmlEscape(commandLine(run.metaJson("command"), command->second)) +
-               "</code></pre>\n";
+        constexpr std::size_t kShownCommand = 400;
+        const std::string line = commandLine(run.metaJson("command"), command->second);
+        const auto markup = [](const std::string& text) {
+            return "<pre class=\"command\"><code>" + htmlEscape(text) + "</code></pre>\n";
+        };
+        out += markup(shorten(line, kShownCommand));
+        if (line.size() > kShownCommand) out += htmlDetails("The whole command line", markup(line));
     }
-    out += at.heading(1, "How complete the measurement is") + completeness(run.summary);
+    out += at.heading(1, "How complete the measurement is") +
+           completeness(run.summary, run.imported());
     out += at.heading(1, "Model, machine, build, settings") + factTables(run) +
            memoryTable(run.summary);
     return out;

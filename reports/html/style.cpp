@@ -42,8 +42,8 @@ nav ol{padding-left:1.4rem;columns:2;max-width:46rem;margin:.4em 0}
 .scroll{overflow-x:auto;margin:.8rem 0 1.2rem;max-width:100%}
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;font-weight:600;padding:.3rem 0}
-th,td{padding:.3rem .6rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--rule);overflow-wrap:anywhere;min-width:2.2rem}
-thead th{background:var(--panel);border-bottom:2px solid var(--rule);vertical-align:bottom}
+th,td{padding:.3rem .6rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--rule);overflow-wrap:break-word;min-width:2.2rem}
+thead th{overflow-wrap:normal;background:var(--panel);border-bottom:2px solid var(--rule);vertical-align:bottom}
 thead th[title]{text-decoration:underline dotted;text-underline-offset:3px}
 tbody th{font-weight:500}
 .n{text-align:right;white-space:nowrap}
@@ -55,6 +55,7 @@ th[aria-sort=descending] button::after{content:" \25BC"}
 .facts{columns:2 22rem;column-gap:2rem}
 .facts .scroll{break-inside:avoid;margin-top:0}
 .facts table{width:100%}
+.facts td{overflow-wrap:anywhere}
 .facts tbody th{width:40%}
 .bar{display:block;width:100%;min-width:5rem;height:5px;margin-top:3px}
 .track{fill:var(--rule)}
@@ -97,6 +98,7 @@ thead{display:table-header-group}
 .scroll{overflow:visible}
 table{font-size:8pt}
 th,td{padding:2px 5px}
+td{overflow-wrap:anywhere}
 .cards{grid-template-columns:repeat(3,1fr);gap:6px}
 .cards .value{font-size:13pt}
 .cards>div,.tokens,pre.command,thead th{background:none}

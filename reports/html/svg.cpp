@@ -78,12 +78,11 @@ std::string SvgCanvas::html() const {
 std::vector<double> axisTicks(double low, double high, int count) {
     const double rough = (high - low) / count;
     const double power = std::pow(10.0, std::floor(std::log10(rough)));
-    double step = power * 10;
-    for (const double factor : {1.0, 2.0, 5.0}) {
-        if (factor * power >= rough * 0.999) {
+    // The nearest round step by ratio: the next one above can leave an axis with two ticks.
+    double step = power;
+    for (const double factor : {2.0, 5.0, 10.0}) {
+        if (std::abs(std::log(factor * power / rough)) < std::abs(std::log(step / rough)))
             step = factor * power;
-            break;
-        }
     }
     std::vector<double> ticks;
     // Counted, not accumulated: sums of 0.1 drift.

@@ -6,6 +6,7 @@
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
+#include "reports/headline.h"
 #include "reports/numbers.h"
 #include "reports/ranking.h"
 #include "tests/reports/sample_run.h"
@@ -140,13 +141,45 @@ TEST_CASE("Markdown matches the approved file and cannot be broken by names") {
 TEST_CASE("the terminal summary names the run and warns and shows the figures") {
     const std::vector<std::string> lines = summaryLines(smallRun().summary);
     CHECK(lines[0] == "tiny <b>moe</b>, profile, status done");
-    CHECK(lines[1].find("! op_time_share") == 0);
+    CHECK(lines[1].find("! synthetic model") == 0);
+    CHECK(lines[2].find("! op_time_share") == 0);
     CHECK(lines.size() >= 10);
-    CHECK(lines.size() <= 20);
+    CHECK(lines.size() <= 13);
+    for (const std::string& line : lines) CHECK(line.size() <= 114);
     for (const std::string& line : lines) CHECK(line.find('\n') == std::string::npos);
     RunSummary hostile;
     hostile.meta["model"] = R"({"name":"a\u001b[31m\nb"})";
     CHECK(summaryLines(hostile)[0] == "a[31m b, status done");
+}
+
+TEST_CASE("a suite is told by its widest group difference and not by bookkeeping") {
+    RunSummary run;
+    run.suites = {{1, "s", "", "", "fairness", "", 9, "{}"}};
+    run.metrics = {{1, "items_too_long", "", 0, {}, {}, {}, {}, "", 9},
+                   {1, "logit_difference", "age=61", 0.1, {}, {}, {}, 0.0, "", 9},
+                   {1, "logit_difference", "age=48", -0.3, {}, {}, {}, 0.0, "", 9},
+                   {1, "logit_difference", "control=x", 5, {}, {}, {}, 0.0, "", 9},
+                   {1, "disparate_impact_ratio", "age", 0.7, {}, {}, {}, 1.0, "", 9}};
+    const auto telling = tellingMetrics(run, 1, 2);
+    REQUIRE(telling.size() == 2);
+    CHECK(telling[0].metric.group == "age=48");
+    CHECK(telling[0].groups == 2);
+    CHECK(telling[1].metric.name == "disparate_impact_ratio");
+    CHECK(evaluationWarnings(run).empty());
+    run.metrics[0].value = 2;
+    CHECK(evaluationWarnings(run).size() == 1);
+}
+
+TEST_CASE("an item without a score is null in JSON and empty in CSV of several runs") {
+    ReportRun run = smallRun();
+    run.items[7][0].score = std::numeric_limits<double>::quiet_NaN();
+    const auto document = parseJson(file({run}, "json", "report.json"), "report.json");
+    CHECK(document["runs"][0]["suites"][0]["items"][0]["score"].is_null());
+    const auto rows = readCsv(file({smallRun(), run}, "csv", "items.csv"));
+    REQUIRE(rows.size() == 5);
+    CHECK(rows[1][0] == "1");
+    CHECK(rows[3][0] == "2");
+    CHECK(rows[3][9].empty());
 }
 
 TEST_CASE("items are ranked by score and then by how sure the model was") {

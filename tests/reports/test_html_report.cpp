@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page: safe, complete, well-formed, self-contained, readable.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <set>
 
@@ -140,7 +141,10 @@ TEST_CASE("a failed check stands before everything else of the run") {
     killed.summary.status = RunStatus::Running;
     CHECK(has(page({killed}), "status running"));
     killed.summary.meta["kind"] = "import";
-    CHECK(has(page({killed}), "Imported."));
+    const std::string imported = page({killed});
+    REQUIRE(has(imported, "Imported, not measured here."));
+    CHECK(imported.find("Imported, not measured") <
+          imported.find("What the source does not cover"));
 }
 
 TEST_CASE("figures of the page equal those of the summary") {
@@ -168,6 +172,12 @@ TEST_CASE("token view says that it was cut and each figure has a table") {
     CHECK(has(html, "Table: tokens and their experts"));
     CHECK(has(html, "Table: assignments by layer and expert"));
     CHECK(has(html, "Table: operation time by layer"));
+}
+
+TEST_CASE("a line feed token keeps its expert beside the arrow") {
+    ReportRun run = smallRun();
+    run.sample->tokens[0].text = "a\n";
+    CHECK(has(page({run}), "a\xE2\x86\xB5</bdi><sub>"));
 }
 
 TEST_CASE("several runs are compared against the first") {

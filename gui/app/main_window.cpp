@@ -84,7 +84,8 @@ MainWindow::~MainWindow() {
 void MainWindow::makeDocks() {
     runs_ = new QListWidget(this);
     runs_->setAccessibleName(tr("Runs"));
-    runs_->setTextElideMode(Qt::ElideMiddle);
+    runs_->setTextElideMode(Qt::ElideRight);
+    runs_->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
     for (const QString& path : recentRuns()) {
         addRunItem(runs_->count(), path, QFileInfo(path).absolutePath());
     }
@@ -105,7 +106,7 @@ void MainWindow::makeDocks() {
     inspectorDock->setObjectName(QStringLiteral("inspector"));
     inspectorDock->setWidget(inspector_);
     addDockWidget(Qt::RightDockWidgetArea, inspectorDock);
-    resizeDocks({runsDock, inspectorDock}, {190, 290}, Qt::Horizontal);
+    resizeDocks({runsDock, inspectorDock}, {170, 262}, Qt::Horizontal);
 }
 
 QAction* MainWindow::add(QMenu* menu, const QString& text, const QKeySequence& key,

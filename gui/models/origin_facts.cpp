@@ -230,7 +230,10 @@ std::vector<FactRow> originFacts(const RunData& run) {
     for (const auto& [key, value] : run.summary.meta) {
         const json parsed = json::parse(value, nullptr, false);
         if (key == "command" && parsed.is_array()) {
-            rows.add(tr("Command"), commandLine(parsed));
+            const QString line = commandLine(parsed);
+            constexpr int kLongest = 280;  // an import names every file it read
+            rows.add(tr("Command"),
+                     line.size() > kLongest ? line.left(kLongest - 1) + QChar(0x2026) : line, line);
         } else if (key == "sources" && parsed.is_array()) {
             sourceFacts(parsed, rows);
         } else if (!parsed.is_object() && key != "error" && key != "status" && key != "kind" &&

@@ -118,7 +118,7 @@ private:
 
     /// The table gets what its columns need, the picture the rest, until the user divides anew.
     void divide() {
-        constexpr int kLeastPicture = 260;
+        constexpr int kLeastPicture = 220;
         const int room = splitter_->width() - splitter_->handleWidth();
         if (divided_ || room <= 0) return;
         const int table =

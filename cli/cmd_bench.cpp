@@ -156,6 +156,11 @@ int runBench(const Invocation& invocation) {
                                  16 + *std::max_element(decodes.begin(), decodes.end()));
     Session session(*model, contextFor(*model, options, longest));
     session.setStop(invocation.stop);
+    {
+        // A damaged model is as fast as a whole one, but its speed must not be reported.
+        const TokenId first = 0;
+        logProbability(session.append(std::span(&first, 1)), first);
+    }
 
     std::optional<RunRecorder> recorder;
     const std::filesystem::path scratch =

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "engine/core/error.h"
+#include "engine/run/session.h"
 
 namespace moescope {
 namespace {
@@ -39,8 +40,7 @@ TokenId largestLogit(std::span<const float> logits) {
         if (logits[i] > logits[best]) best = i;
     }
     if (nan || !std::isfinite(logits[best])) {
-        throw Error("the model's logits are not finite",
-                    "the checkpoint may be damaged; try --backend reference to rule out a kernel");
+        throw notFinite();
     }
     return static_cast<TokenId>(best);
 }

@@ -205,11 +205,18 @@ void Session::rewind(const KvMark& mark, int position) {
     position_ = position;
 }
 
+Error notFinite() {
+    return Error("the model's logits are not finite",
+                 "the checkpoint may be damaged; try --backend reference to rule out a kernel");
+}
+
 double logProbability(std::span<const float> logits, TokenId token) {
     assert(token >= 0 && static_cast<std::size_t>(token) < logits.size());
     const double largest = *std::max_element(logits.begin(), logits.end());
     double sum = 0.0;
     for (const float x : logits) sum += std::exp(static_cast<double>(x) - largest);
+    // One NaN or infinity makes the sum one: no score may come of it.
+    if (!std::isfinite(sum)) throw notFinite();
     return logits[static_cast<std::size_t>(token)] - largest - std::log(sum);
 }
 

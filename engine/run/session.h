@@ -114,7 +114,10 @@ private:
     std::vector<float> logits_;  // (rows of the latest head call, vocab)
 };
 
-/// log softmax(logits)[token], computed in double. logits: (vocab).
+/// What is thrown when logits hold a NaN or an infinity: no token or score may come of them.
+Error notFinite();
+
+/// log softmax(logits)[token], computed in double. logits: (vocab). Throws notFinite().
 double logProbability(std::span<const float> logits, TokenId token);
 
 /// FNV-1a over the bit patterns of logits: printed with every run, so that a changed kernel that

@@ -157,7 +157,9 @@ void GgufWriter::begin() {
             throw Error(path_.parent_path().string() + ": cannot create folder: " + code.message());
         }
     }
-    if (std::filesystem::is_directory(path_)) fail("is a folder");
+    // The rename would replace a device or a pipe by a regular file.
+    if (std::filesystem::exists(path_) && !std::filesystem::is_regular_file(path_))
+        fail("not a regular file");
     checkSpace();
     temporary_ = path_.string() + ".XXXXXX";
     file_ = ::mkstemp(temporary_.data());

@@ -36,9 +36,7 @@ std::string fixed(double value) {
 class Output {
 public:
     explicit Output(const std::filesystem::path& path)
-        : path_(path),
-          part_(path.string() + ".part"),
-          file_(std::fopen(part_.c_str(), "wb"), &std::fclose) {
+        : path_(path), part_(path.string() + ".part"), file_(open(), &std::fclose) {
         if (!file_) fail();
     }
     ~Output() {
@@ -68,6 +66,14 @@ public:
     }
 
 private:
+    std::FILE* open() const {
+        // The rename would replace a device or a pipe by a regular file.
+        std::error_code absent;
+        const std::filesystem::file_status status = std::filesystem::status(path_, absent);
+        if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
+            throw Error(path_.string() + ": cannot write: not a regular file");
+        return std::fopen(part_.c_str(), "wb");
+    }
     [[noreturn]] void fail() const { throw Error(path_.string() + ": " + std::strerror(errno)); }
 
     std::filesystem::path path_;

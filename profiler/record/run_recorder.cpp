@@ -71,6 +71,8 @@ void RunRecorder::writeFacts(const RunFacts& facts, bool resumed) {
                                                   {"top_k", facts.routing->topK},
                                                   {"layers", facts.routing->layers}});
     }
+    // A kill at any later moment leaves a file that says what it is and can be resumed.
+    writer_.flush();
 }
 
 void RunRecorder::finish(RunStatus status, const std::string& error) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // moescope eval: scores capability and fairness suites into a run file; --resume after a kill.
+#include <algorithm>
 #include <iostream>
 #include <optional>
 
@@ -61,6 +62,10 @@ std::vector<SuiteData> loadSuites(const Options& options) {
     if (options.has("data")) load.dataFolder = options.get<std::string>("data");
     load.shots = options.get<int>("shots");
     for (const std::string& name : splitList(options.get<std::string>("suite"))) {
+        for (const SuiteData& earlier : suites) {
+            if (earlier.definition.name == name)
+                throw UsageError("suite '" + name + "' is named twice");
+        }
         suites.push_back(loadSuite(findSuite(name), load));
         for (const std::string& warning : suites.back().warnings) note("warning: " + warning);
     }
@@ -92,15 +97,21 @@ void printResults(const std::vector<SuiteResult>& results, bool synthetic) {
         if (result.tooLong > 0)
             std::cout << ", " << result.tooLong << " did not fit the context and are in no metric";
         std::cout << "\n";
-        TextTable table({"metric", "group", "value", "95 % interval", "chance", "n", "method"});
+        TextTable table({"metric", "group", "value", "95 % interval", "chance", "n", "how"});
+        std::vector<std::string> methods;  // too long for a column: numbered, and listed below
         for (const MetricRow& m : result.metrics) {
+            auto known = std::find(methods.begin(), methods.end(), m.method);
+            if (known == methods.end()) known = methods.insert(methods.end(), m.method);
+            const std::string how = '(' + std::to_string(known - methods.begin() + 1) + ')';
             table.row({m.name, m.group, formatFixed(m.value, 4),
                        m.low && m.high
                            ? "[" + formatFixed(*m.low, 4) + ", " + formatFixed(*m.high, 4) + "]"
                            : "",
-                       m.chance ? formatFixed(*m.chance, 4) : "", std::to_string(m.n), m.method});
+                       m.chance ? formatFixed(*m.chance, 4) : "", std::to_string(m.n), how});
         }
         std::cout << table.text();
+        for (std::size_t i = 0; i < methods.size(); ++i)
+            std::cout << '(' << i + 1 << ") " << methods[i] << '\n';
     }
 }
 
@@ -118,10 +129,14 @@ int runEval(const Invocation& invocation) {
     const ReasoningEffort reasoning = parseReasoning(options.get<std::string>("reasoning"));
     if (options.get<std::int64_t>("limit") < 0) throw UsageError("--limit takes 0 or more");
     const ProgressStyle style = parseProgressStyle(options.get<std::string>("progress"));
-    std::vector<SuiteData> suites = loadSuites(options);
-
+    if (options.get<int>("context") < 1)
+        throw UsageError("--context takes a positive number of tokens");
     const std::filesystem::path out = options.get<std::string>("out");
     const bool resume = options.isSet("resume");
+    if (resume && options.isSet("overwrite"))
+        throw UsageError("--resume continues a run and --overwrite discards it: give one of them");
+    if (!resume) requireFreshOutput(out, options.isSet("overwrite"));
+    std::vector<SuiteData> suites = loadSuites(options);
     std::optional<PriorRun> prior;
     if (resume) prior = readPriorRun(out);
 
@@ -145,35 +160,41 @@ int runEval(const Invocation& invocation) {
                          options.isSet("overwrite"));
 
     std::vector<SuiteResult> results;
-    recorder.record([&] {
-        EngineModelOptions engine;
-        engine.maxContext = options.get<int>("context");
-        engine.reasoning = reasoning;
-        engine.extraIdentity = {{"numerics", options.get<std::string>("numerics")},
-                                {"backend", options.get<std::string>("backend")}};
-        engine.routing = recorder.routing();
-        if (options.isSet("trace")) engine.trace = recorder.trace();
-        EngineModel languageModel(*model, engine);
-        languageModel.setStop(invocation.stop);
+    try {
+        recorder.record([&] {
+            EngineModelOptions engine;
+            engine.maxContext = options.get<int>("context");
+            engine.reasoning = reasoning;
+            engine.extraIdentity = {{"numerics", options.get<std::string>("numerics")},
+                                    {"backend", options.get<std::string>("backend")},
+                                    {"reasoning", options.get<std::string>("reasoning")}};
+            engine.routing = recorder.routing();
+            if (options.isSet("trace")) engine.trace = recorder.trace();
+            EngineModel languageModel(*model, engine);
+            languageModel.setStop(invocation.stop);
 
-        EvalOptions eval;
-        eval.limit = options.get<std::int64_t>("limit");
-        eval.seed = options.get<std::uint64_t>("seed");
-        eval.chat = options.isSet("chat");
-        eval.stop = invocation.stop;
-        std::string current;
-        std::optional<Progress> progress;
-        eval.progress = [&](const EvalProgress& p) {
-            if (current != p.suite) {
-                current = p.suite;
-                progress.emplace(style, "eval " + current, "items");
-            }
-            progress->update(static_cast<std::uint64_t>(p.done),
-                             static_cast<std::uint64_t>(p.total));
-        };
-        results = evaluate(std::move(suites), languageModel, recorder.writer(), eval,
-                           prior ? &*prior : nullptr);
-    });
+            EvalOptions eval;
+            eval.limit = options.get<std::int64_t>("limit");
+            eval.seed = options.get<std::uint64_t>("seed");
+            eval.chat = options.isSet("chat");
+            eval.stop = invocation.stop;
+            std::string current;
+            std::optional<Progress> progress;
+            eval.progress = [&](const EvalProgress& p) {
+                if (current != p.suite) {
+                    current = p.suite;
+                    progress.emplace(style, "eval " + current, "items");
+                }
+                progress->update(static_cast<std::uint64_t>(p.done),
+                                 static_cast<std::uint64_t>(p.total));
+            };
+            results = evaluate(std::move(suites), languageModel, recorder.writer(), eval,
+                               prior ? &*prior : nullptr);
+        });
+    } catch (const Interrupted& e) {
+        throw Interrupted(e.what(), "what was scored is kept in " + out.string() +
+                                        "; the same command with --resume continues it");
+    }
 
     if (options.isSet("json")) {
         nlohmann::json list = nlohmann::json::array();

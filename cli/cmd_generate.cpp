@@ -58,7 +58,7 @@ public:
             write(piece, stdout);
         else if (showReasoning_)
             write(piece, stderr);
-        return !parser_->finished();
+        return true;  // what ends a message is among the stop tokens, and says so
     }
 
     std::vector<ChatMessage> finish() {

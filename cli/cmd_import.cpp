@@ -36,6 +36,7 @@ int runImport(const Invocation& invocation) {
     request.command = invocation.commandLine;
     request.overwrite = options.isSet("overwrite");
     request.stop = invocation.stop;
+    requireFreshOutput(request.out, request.overwrite);
     importFiles(request);
 
     const RunSummary run = summarize(RunReader(request.out));

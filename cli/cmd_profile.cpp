@@ -134,6 +134,8 @@ int runProfile(const Invocation& invocation) {
     generation.maxTokens = options.get<int>("tokens");
     if (generation.maxTokens <= 0) throw UsageError("-n takes a positive number of tokens");
     Sampler check(generation.sampling);  // refuses nonsense before a model is loaded
+    const std::filesystem::path out = options.get<std::string>("out");
+    requireFreshOutput(out, options.isSet("overwrite"));
 
     const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
     const ModelSpec& spec = model->spec();
@@ -164,7 +166,6 @@ int runProfile(const Invocation& invocation) {
         facts.routing = RoutingOptions{spec.nExpert, spec.topK, spec.nLayer, perToken, perToken};
     }
     facts.bandwidthThreads = model->backend().threads();
-    const std::filesystem::path out = options.get<std::string>("out");
     RunRecorder recorder(out, facts, RunWriter::Mode::Create, options.isSet("overwrite"));
 
     recorder.record([&] {
@@ -193,7 +194,8 @@ int runProfile(const Invocation& invocation) {
             hash = hash * 0x100000001b3ULL ^ result.logitsHash;
             recorder.writer().add(sequenceRows(id, jobs[i], result, tokenizer));
             if (result.reason == FinishReason::Interrupted)
-                throw Interrupted("interrupted after " + std::to_string(i) + " whole sequences");
+                throw Interrupted("interrupted after " + std::to_string(i) + " whole sequences",
+                                  "what was measured so far is kept in " + out.string());
         }
         progress.update(total, total);
         recorder.writer().setMeta("logits_hash", hashText(hash));

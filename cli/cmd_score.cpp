@@ -55,6 +55,11 @@ Item parseItem(const Model& model, const nlohmann::json& line, std::size_t numbe
     }
     if (item.tokens.empty())
         throw Error("line " + std::to_string(number) + ": there is nothing to score");
+    for (const TokenId token : item.tokens) {
+        if (token >= model.spec().vocab)
+            throw Error("line " + std::to_string(number) + ": token id " + std::to_string(token) +
+                        " is outside the vocabulary of " + std::to_string(model.spec().vocab));
+    }
     if (item.scoredFrom == 0 || item.scoredFrom > item.tokens.size()) {
         throw Error("line " + std::to_string(number) +
                     ": there is nothing before the continuation to predict it from");
@@ -110,6 +115,10 @@ int runScore(const Invocation& invocation) {
     if (!options.has("input") || !options.has("output"))
         throw UsageError("'score' needs --input and --output");
     const ProgressStyle style = parseProgressStyle(options.get<std::string>("progress"));
+    const std::string path = options.get<std::string>("output");
+    std::error_code absent;
+    if (std::filesystem::equivalent(path, options.get<std::string>("input"), absent))
+        throw UsageError("--output names the --input file, which would be lost");
 
     const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
     std::vector<Item> items;
@@ -122,13 +131,14 @@ int runScore(const Invocation& invocation) {
     Session session(*model, contextFor(*model, options, static_cast<std::int64_t>(longest)));
     session.setStop(invocation.stop);
 
-    const std::string path = options.get<std::string>("output");
     std::ofstream output(path, std::ios::binary | std::ios::trunc);
     if (!output) throw Error(path + ": cannot write");
     double sum = 0;
     std::size_t scored = 0;
     Progress progress(style, "score", "items");
     for (std::size_t i = 0; i < items.size(); ++i) {
+        if (invocation.stop->load())
+            throw Interrupted("interrupted", std::to_string(i) + " items are complete in " + path);
         const nlohmann::json result = scoreItem(session, items[i]);
         sum += result["sum"].get<double>();
         scored += result["scored_tokens"].get<std::size_t>();

@@ -31,9 +31,7 @@ int runSynth(const Invocation& invocation) {
     if (!options.parse(invocation)) return kDone;
     if (!options.has("out")) throw UsageError("'synth' needs --out F.gguf");
     const std::filesystem::path out = options.get<std::string>("out");
-    if (std::filesystem::exists(out) && !options.isSet("overwrite")) {
-        throw Error(out.string() + ": exists already", "--overwrite replaces it");
-    }
+    requireFreshOutput(out, options.isSet("overwrite"));
     if (options.get<int>("threads") < 0) throw UsageError("--threads takes 0 or more");
 
     const SynthConfig config = synthConfig(options.get<std::vector<std::string>>("config").front());

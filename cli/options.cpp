@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <limits>
 #include <numeric>
 #include <sstream>
 
@@ -11,6 +12,9 @@
 
 namespace moescope::cli {
 namespace {
+
+constexpr unsigned kHelpWidth = 100;
+constexpr std::uint64_t kMaxWhole = std::numeric_limits<std::int64_t>::max();
 
 std::size_t editDistance(std::string_view a, std::string_view b) {
     std::vector<std::size_t> row(b.size() + 1);
@@ -49,7 +53,8 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
     return best;
 }
 
-Options::Options(std::string_view command) : command_(command), description_("Options") {
+Options::Options(std::string_view command)
+    : command_(command), description_("Options", kHelpWidth, kHelpWidth / 2) {
     flag("help,h", "print this help");
 }
 
@@ -94,6 +99,12 @@ bool Options::parse(const Invocation& invocation) {
     if (isSet("help")) {
         printHelp();
         return false;
+    }
+    for (const auto& [name, value] : values_) {
+        // A stream reads "-1" into an unsigned number as the largest one.
+        if (value.value().type() != typeid(std::uint64_t) || value.defaulted()) continue;
+        if (value.as<std::uint64_t>() > kMaxWhole)
+            throw UsageError("--" + name + " takes 0 to " + std::to_string(kMaxWhole), see);
     }
     for (const Positional& p : positionals_) {
         if (!p.optional && values_.count(p.name) == 0) {

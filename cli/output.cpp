@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cctype>
 #include <iostream>
+#include <span>
 
+#include "engine/core/error.h"
 #include "engine/core/file.h"
 
 namespace moescope::cli {
@@ -16,6 +18,18 @@ void printJson(std::string_view name, nlohmann::json body) {
     for (auto& [key, value] : body.items()) document[key] = std::move(value);
     std::cout << document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
               << '\n';
+}
+
+void requireFreshOutput(const std::filesystem::path& out, bool overwrite) {
+    if (out.empty()) throw UsageError("--out needs the name of a file");
+    std::error_code absent;
+    const std::filesystem::file_status status = std::filesystem::status(out, absent);
+    if (!std::filesystem::exists(status)) return;
+    if (!std::filesystem::is_regular_file(status))
+        throw Error(out.string() + ": cannot write: not a regular file");
+    if (!overwrite)
+        throw Error(out.string() + ": exists already",
+                    "--overwrite replaces it; or choose another --out");
 }
 
 std::size_t displayWidth(std::string_view utf8) {
@@ -46,8 +60,10 @@ std::string TextTable::text() const {
             if (r > 0 && !numeric && !cell.empty()) right[c] = false;
         }
     }
+    const bool headless = std::all_of(rows_.front().begin(), rows_.front().end(),
+                                      [](const auto& c) { return c.empty(); });
     std::string out;
-    for (const auto& row : rows_) {
+    for (const auto& row : std::span(rows_).subspan(headless ? 1 : 0)) {
         std::string line;
         for (std::size_t c = 0; c < width.size(); ++c) {
             const std::string padding(width[c] - displayWidth(row[c]), ' ');

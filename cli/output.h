@@ -2,6 +2,7 @@
 // Results on stdout: JSON documents with schema and version, and plain tables.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,7 +15,7 @@ namespace moescope::cli {
 void printJson(std::string_view name, nlohmann::json body);
 
 /// Columns padded to their widest cell; numbers (cells that start with a digit, '-' or '+') to the
-/// right.
+/// right. A header of empty names is not printed.
 class TextTable {
 public:
     explicit TextTable(std::vector<std::string> header);
@@ -24,6 +25,10 @@ public:
 private:
     std::vector<std::vector<std::string>> rows_;
 };
+
+/// Throws Error when `out` may not be written: it is empty, a folder, a device, or exists and
+/// `overwrite` is false. Called before a model is loaded, so that a long run does not end in it.
+void requireFreshOutput(const std::filesystem::path& out, bool overwrite);
 
 /// Display width of UTF-8 text, counting code points.
 std::size_t displayWidth(std::string_view utf8);

@@ -95,7 +95,10 @@ int dispatch(const std::vector<std::string>& commandLine, const StopFlag* stop) 
         return kDone;
     }
     if (name == "--version" || name == "version") {
-        printVersion(std::find(arguments.begin(), arguments.end(), "--json") != arguments.end());
+        const bool json = arguments == std::vector<std::string>{"--json"};
+        if (!json && !arguments.empty())
+            throw UsageError("'version' takes only --json, not '" + arguments.front() + "'");
+        printVersion(json);
         return kDone;
     }
     for (const Command& command : commands()) {
@@ -127,8 +130,7 @@ int runProgram(const std::vector<std::string>& commandLine, const StopFlag* stop
         printError(e.what(), e.hint());
         return kUsage;
     } catch (const Interrupted& e) {
-        printError(e.what(),
-                   e.hint().empty() ? "what was measured so far has been kept" : e.hint());
+        printError(e.what(), e.hint());
         return kInterrupted;
     } catch (const Error& e) {
         printError(e.what(), e.hint());

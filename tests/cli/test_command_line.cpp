@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// What careless and hostile use of the program ends in: one sentence, the right exit code.
+#include <sys/stat.h>
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/program.h"
+
+using namespace moescope::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+void writeText(const std::string& path, const std::string& text) {
+    std::ofstream(path, std::ios::binary) << text;
+}
+
+std::string demoFile() {
+    const auto json = nlohmann::json::parse(run({"inspect", "demo", "--json"}).out);
+    return json.at("path").get<std::string>();
+}
+
+void requireFailure(const Outcome& outcome, int code, const std::string& sentence) {
+    INFO(outcome.err);
+    CHECK(outcome.code == code);
+    CHECK(errorLines(outcome.err) == 1);
+    CHECK_THAT(outcome.err, Contains(sentence));
+}
+
+}  // namespace
+
+TEST_CASE("wrong usage exits with 2 and one sentence") {
+    CHECK(run({}).code == 2);
+    requireFailure(run({"genrate"}), 2, "did you mean 'generate'?");
+    requireFailure(run({"generate", "demo", "--promt", "x"}), 2, "did you mean '--prompt'?");
+    requireFailure(run({"generate", "demo"}), 2, "needs either --prompt or --chat");
+    requireFailure(run({"--version", "--jsn"}), 2, "--jsn");
+    for (const auto& [option, value] :
+         std::vector<std::pair<std::string, std::string>>{{"-n", "0"},
+                                                          {"-n", "-3"},
+                                                          {"-n", "4x"},
+                                                          {"-n", "99999999999"},
+                                                          {"--context", "0"},
+                                                          {"--context", "99999999"},
+                                                          {"--threads", "9999"},
+                                                          {"--cpu-target", "nonsense"},
+                                                          {"--backend", "nonsense"},
+                                                          {"--seed", "-1"},
+                                                          {"--seed", "99999999999999999999999"},
+                                                          {"--temperature", "nan"},
+                                                          {"--top-p", "7"}}) {
+        CAPTURE(option, value);
+        requireFailure(run({"generate", "demo", "--prompt", "hi", option, value}), 2, "error: ");
+    }
+}
+
+TEST_CASE("files that are not what a command wants are named in one sentence") {
+    const Folder folder;
+    const std::string empty = folder / "empty", run1 = folder / "run.moescope";
+    writeText(empty, "");
+    requireFailure(run({"inspect", folder / "absent"}), 1, "no such file");
+    requireFailure(run({"inspect", folder / ""}), 1, "config.json");
+    requireFailure(run({"inspect", empty}), 1, "not a GGUF file");
+    requireFailure(run({"routing", empty}), 1, "not a run file");
+    requireFailure(run({"routing", folder / ""}), 1, "is a folder");
+    requireFailure(run({"routing", demoFile()}), 1, "not a SQLite database");
+    CHECK(run({"profile", "demo", "--prompt", "hi", "-n", "2", "--out", run1}).code == 0);
+    requireFailure(run({"generate", run1, "--prompt", "hi"}), 1, "not a GGUF file");
+    writeText(run1, contentOf(run1).substr(0, 5000));
+    requireFailure(run({"routing", run1}), 1, "damaged");
+}
+
+TEST_CASE("truncated and damaged checkpoints fail with one sentence") {
+    const Folder folder;
+    const std::string whole = contentOf(demoFile()), broken = folder / "broken.gguf";
+    for (const std::size_t size :
+         {std::size_t{3}, std::size_t{20}, std::size_t{1000}, whole.size() / 2, whole.size() - 1}) {
+        CAPTURE(size);
+        writeText(broken, whole.substr(0, size));
+        requireFailure(run({"generate", broken, "--prompt", "hi", "-n", "2"}), 1, "broken.gguf");
+    }
+    for (std::size_t bit = 0; bit < 24; ++bit) {
+        CAPTURE(bit);
+        std::string flipped = whole;
+        flipped[bit] = static_cast<char>(flipped[bit] ^ 0x40);
+        writeText(broken, flipped);
+        requireFailure(run({"inspect", broken}), 1, "broken.gguf");
+    }
+}
+
+TEST_CASE("outputs are replaced only when asked and never when they are devices") {
+    const Folder folder;
+    const std::string out = folder / "r.moescope", pipe = folder / "pipe";
+    REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+    const std::vector<std::string> profile{"profile", "demo", "--prompt", "hi", "-n", "2", "--out"};
+    const auto to = [&](const std::string& path, bool overwrite) {
+        std::vector<std::string> words = profile;
+        words.push_back(path);
+        if (overwrite) words.emplace_back("--overwrite");
+        return run(words);
+    };
+    CHECK(to(out, false).code == 0);
+    requireFailure(to(out, false), 1, "--overwrite replaces it");
+    CHECK(to(out, true).code == 0);
+    requireFailure(to("", false), 2, "--out");
+    requireFailure(to(folder / "", true), 1, "not a regular file");
+    requireFailure(to(pipe, true), 1, "not a regular file");
+    requireFailure(run({"export", out, "--out", pipe}), 1, "not a regular file");
+    requireFailure(run({"synth", "demo-synthetic", "--out", pipe, "--overwrite"}), 1,
+                   "not a regular file");
+    CHECK(fs::is_fifo(pipe));
+    const std::string input = folder / "in.jsonl";
+    writeText(input, "{\"text\":\"hello there\"}\n");
+    requireFailure(run({"score", "demo", "--input", input, "--output", input}), 2, "would be lost");
+    CHECK(contentOf(input) == "{\"text\":\"hello there\"}\n");
+}
+
+TEST_CASE("a full standard output is a failure and not a success") {
+    for (const auto& words : std::vector<std::vector<std::string>>{
+             {"--help"}, {"eval", "--list"}, {"generate", "demo", "--prompt", "hi", "-n", "2"}}) {
+        requireFailure(run(words, "/dev/full"), 1, "standard output");
+    }
+    CHECK(fs::is_character_file("/dev/full"));
+}
+
+TEST_CASE("JSON documents name their schema and version") {
+    for (const auto& words : std::vector<std::vector<std::string>>{
+             {"--version", "--json"},
+             {"inspect", "demo", "--json"},
+             {"tokenize", "demo", "--text", "hi \xff", "--json"},
+             {"generate", "demo", "--prompt", "hi", "-n", "2", "--json"}}) {
+        const Outcome outcome = run(words);
+        INFO(outcome.err);
+        REQUIRE(outcome.code == 0);
+        const auto document = nlohmann::json::parse(outcome.out);
+        CHECK_THAT(document.at("schema").get<std::string>(),
+                   Catch::Matchers::StartsWith("moescope."));
+        CHECK(document.at("version") == 1);
+    }
+}
+
+TEST_CASE("wrong input lines are named by number") {
+    const Folder folder;
+    const std::string input = folder / "in.jsonl";
+    for (const std::string line : {"{oops", "[1]", "{\"text\":3}", "{\"text\":\"\xff\"}",
+                                   "{\"tokens\":[1,99999]}", "{\"tokens\":[-1]}"}) {
+        CAPTURE(line);
+        writeText(input, "{\"text\":\"good line\"}\n" + line + "\n");
+        requireFailure(run({"score", "demo", "--input", input, "--output", folder / "o"}), 1,
+                       "line 2");
+    }
+}

@@ -83,6 +83,13 @@ struct CpuOptions {
     std::string target;  ///< forced by name; "": the best this machine runs
 };
 
+/// Memory the cpu back end takes for a model, bytes: the arena of packed weights (file types of no
+/// packed format grow: Q4_K becomes F16), the float32 vectors beside it, and the embedding, whose
+/// rows stay in the mapped file. Not counted: `model.weights.owned`, which the caller holds.
+std::uint64_t cpuWeightBytes(const BoundModel& model);
+/// What newState(maxContext, maxBatch) of that back end will allocate. threads 0: all available.
+std::uint64_t cpuStateBytes(const ModelSpec& spec, int maxContext, int maxBatch, int threads);
+
 /// Scalar, float32 with double accumulation, obvious: the oracle. Keeps pointing into the
 /// checkpoint.
 std::unique_ptr<Backend> makeReferenceBackend(const BoundModel& model);

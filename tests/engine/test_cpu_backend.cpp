@@ -11,6 +11,7 @@
 
 #include "engine/backend/backend.h"
 #include "engine/backend/cpu/kernel_table.h"
+#include "engine/backend/cpu/packed_model.h"
 #include "engine/core/error.h"
 #include "tests/engine/random_tensors.h"
 
@@ -330,6 +331,40 @@ TEST_CASE("packing releases every matrix but the embedding that is still read") 
         }
     }
     CHECK(checkpoint.released == matrices);
+}
+
+TEST_CASE("the bytes announced for a model are those its packing takes for every stored type") {
+    for (const DType type : {DType::MXFP4, DType::MXFP4Split, DType::Q8_0, DType::Q4_0, DType::Q4_1,
+                             DType::BF16, DType::F16, DType::F32}) {
+        INFO(dtypeInfo(type).name);
+        const auto model = gptOssLike(type);
+        ThreadPool pool(1);
+        const cpu::PackedModel packed(model->bound, NoCheckpoint(), pool);
+        const std::uint64_t arena = cpu::PackedModel::arenaBytes(model->bound.weights);
+        CHECK(packed.usedBytes() == arena);
+        // 50 embedding rows of 3 Q8_0 blocks. Vectors, in floats: the output norm; per layer two
+        // norms and biases of o (96 each), q (128), k, v (64 each), sinks (4), router (6), and of
+        // 6 experts gate, up (64 each) and down (96).
+        const std::uint64_t vectors = 96 + 3 * (3 * 96 + 128 + 2 * 64 + 4 + 6 + 6 * (2 * 64 + 96));
+        CHECK(cpuWeightBytes(model->bound) == arena + 50 * 3 * 34 + 4 * vectors);
+    }
+}
+
+TEST_CASE("a K quant is announced with the half precision it is packed to") {
+    RandomTensors random(5);
+    BoundModel model;
+    model.weights.embedding = random.matrix(DType::Q4_K, 64, 256);
+    model.weights.head = model.weights.embedding;
+    model.weights.outputNorm = random.vector(256, 1.0F, 0.2F);
+    // Packed 2 bytes a weight, and the file's 144 per 256 for the rows that stay mapped.
+    CHECK(cpuWeightBytes(model) == 64 * 256 * 2 + 64 * 144 + 256 * 4);
+}
+
+TEST_CASE("the bytes announced for a state are those of the back end's own sessions") {
+    for (const auto& model : {gptOssLike(), llamaLike(DType::Q8_0, DType::Q8_0)}) {
+        const auto cpu = makeCpu(model->bound, "", 3);
+        CHECK(cpuStateBytes(model->bound.spec, 100, 9, 3) == cpu->stateBytes(100, 9));
+    }
 }
 
 TEST_CASE("fast numerics are refused rather than silently exact") {

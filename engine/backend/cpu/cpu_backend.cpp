@@ -2,11 +2,13 @@
 // Embedding, projections, residual, routing, head; attention and feed-forward have their own files.
 #include "engine/backend/cpu/cpu_backend.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cmath>
 #include <map>
 #include <mutex>
 #include <tuple>
+#include <utility>
 
 #include "engine/backend/cpu/products.h"
 #include "engine/backend/rope_rotation.h"
@@ -22,6 +24,24 @@ bool sameRope(const RopeSpec& a, const RopeSpec& b) {
                         r.truncate, r.attentionFactor);
     };
     return key(a) == key(b);
+}
+
+/// Distinct rope tables of a model, and which of them each layer uses.
+struct RopePlan {
+    std::vector<const RopeSpec*> distinct;
+    std::vector<std::size_t> ofLayer;  // (n_layer)
+};
+
+RopePlan planRopes(const ModelSpec& spec) {
+    RopePlan plan;
+    for (const LayerSpec& layer : spec.layers) {
+        const auto known =
+            std::find_if(plan.distinct.begin(), plan.distinct.end(),
+                         [&](const RopeSpec* r) { return sameRope(*r, layer.rope); });
+        plan.ofLayer.push_back(static_cast<std::size_t>(known - plan.distinct.begin()));
+        if (known == plan.distinct.end()) plan.distinct.push_back(&layer.rope);
+    }
+    return plan;
 }
 
 CpuState& own(BackendState& s) {
@@ -60,12 +80,9 @@ CpuBackend::CpuBackend(const BoundModel& model, const Checkpoint& checkpoint,
       kernels_(chooseKernels(options.target)),
       pool_(options.threads),
       packed_(model, checkpoint, pool_) {
-    for (std::size_t i = 0; i < spec_.layers.size(); ++i) {
-        std::size_t found = 0;
-        while (found < i && !sameRope(spec_.layers[found].rope, spec_.layers[i].rope)) ++found;
-        if (found == i) ropes_.push_back(ropeTable(spec_.layers[i].rope, spec_.headDim));
-        ropeOf_.push_back(found == i ? ropes_.size() - 1 : ropeOf_[found]);
-    }
+    RopePlan plan = planRopes(spec_);
+    for (const RopeSpec* rope : plan.distinct) ropes_.push_back(ropeTable(*rope, spec_.headDim));
+    ropeOf_ = std::move(plan.ofLayer);
 }
 
 std::string CpuBackend::description() const {
@@ -261,6 +278,11 @@ std::span<const float> CpuBackend::hidden(const BackendState& state) const {
 }  // namespace moescope::cpu
 
 namespace moescope {
+
+std::uint64_t cpuStateBytes(const ModelSpec& spec, int maxContext, int maxBatch, int threads) {
+    return cpu::CpuState::bytes(spec, threads > 0 ? threads : availableCores(), maxContext,
+                                maxBatch, static_cast<int>(cpu::planRopes(spec).distinct.size()));
+}
 
 std::unique_ptr<Backend> makeCpuBackend(const BoundModel& model, const Checkpoint& checkpoint,
                                         const CpuOptions& options) {

@@ -61,56 +61,75 @@ void packJob(const Job& job, const Checkpoint& checkpoint, ThreadPool& pool, boo
     }
 }
 
-PackedLayer sideTensors(const LayerWeights& w) {
-    PackedLayer l;
-    l.attnNorm = widen(w.attnNorm);
-    l.attnNormBias = widen(w.attnNormBias);
-    l.qBias = widen(w.qBias);
-    l.kBias = widen(w.kBias);
-    l.vBias = widen(w.vBias);
-    l.qNorm = widen(w.qNorm);
-    l.kNorm = widen(w.kNorm);
-    l.sinks = widen(w.sinks);
-    l.oBias = widen(w.oBias);
-    l.postAttnNorm = widen(w.postAttnNorm);
-    l.ffnNorm = widen(w.ffnNorm);
-    l.ffnNormBias = widen(w.ffnNormBias);
-    l.routerBias = widen(w.routerBias);
-    l.gateBias = widen(w.gateBias);
-    l.upBias = widen(w.upBias);
-    l.downBias = widen(w.downBias);
-    l.postFfnNorm = widen(w.postFfnNorm);
-    return l;
+struct MatrixMember {
+    TensorView LayerWeights::*from;
+    PackedStack PackedLayer::*to;
+};
+constexpr MatrixMember kMatrices[] = {
+    {&LayerWeights::q, &PackedLayer::q},           {&LayerWeights::k, &PackedLayer::k},
+    {&LayerWeights::v, &PackedLayer::v},           {&LayerWeights::o, &PackedLayer::o},
+    {&LayerWeights::router, &PackedLayer::router}, {&LayerWeights::gate, &PackedLayer::gate},
+    {&LayerWeights::up, &PackedLayer::up},         {&LayerWeights::down, &PackedLayer::down},
+};
+
+struct VectorMember {
+    TensorView LayerWeights::*from;
+    std::vector<float> PackedLayer::*to;
+};
+constexpr VectorMember kVectors[] = {
+    {&LayerWeights::attnNorm, &PackedLayer::attnNorm},
+    {&LayerWeights::attnNormBias, &PackedLayer::attnNormBias},
+    {&LayerWeights::qBias, &PackedLayer::qBias},
+    {&LayerWeights::kBias, &PackedLayer::kBias},
+    {&LayerWeights::vBias, &PackedLayer::vBias},
+    {&LayerWeights::oBias, &PackedLayer::oBias},
+    {&LayerWeights::qNorm, &PackedLayer::qNorm},
+    {&LayerWeights::kNorm, &PackedLayer::kNorm},
+    {&LayerWeights::sinks, &PackedLayer::sinks},
+    {&LayerWeights::postAttnNorm, &PackedLayer::postAttnNorm},
+    {&LayerWeights::ffnNorm, &PackedLayer::ffnNorm},
+    {&LayerWeights::ffnNormBias, &PackedLayer::ffnNormBias},
+    {&LayerWeights::routerBias, &PackedLayer::routerBias},
+    {&LayerWeights::gateBias, &PackedLayer::gateBias},
+    {&LayerWeights::upBias, &PackedLayer::upBias},
+    {&LayerWeights::downBias, &PackedLayer::downBias},
+    {&LayerWeights::postFfnNorm, &PackedLayer::postFfnNorm},
+};
+
+std::uint64_t planned(const TensorView& t) noexcept {
+    return Arena::aligned(planStack(t).bytes());
+}
+
+std::uint64_t widened(const TensorView& t) noexcept {
+    return t.empty() ? 0 : sizeof(float) * static_cast<std::uint64_t>(t.rows() * t.cols());
 }
 
 }  // namespace
 
-PackedModel::PackedModel(const BoundModel& model, const Checkpoint& checkpoint, ThreadPool& pool) {
+std::uint64_t PackedModel::arenaBytes(const ModelWeights& weights) noexcept {
+    std::uint64_t bytes = planned(weights.head);
+    for (const LayerWeights& layer : weights.layers) {
+        for (const MatrixMember& m : kMatrices) bytes += planned(layer.*m.from);
+    }
+    return bytes;
+}
+
+PackedModel::PackedModel(const BoundModel& model, const Checkpoint& checkpoint, ThreadPool& pool)
+    : arena_(arenaBytes(model.weights)) {
     const ModelWeights& w = model.weights;
     outputNorm = widen(w.outputNorm);
     outputNormBias = widen(w.outputNormBias);
-    layers.reserve(w.layers.size());
-    for (const LayerWeights& layer : w.layers) layers.push_back(sideTensors(layer));
-
+    layers.resize(w.layers.size());
     // The head first: it is the largest single matrix, and the arena is still empty.
     std::vector<Job> jobs{{&w.head, &head}};
     for (std::size_t i = 0; i < layers.size(); ++i) {
-        const LayerWeights& from = w.layers[i];
-        PackedLayer& to = layers[i];
-        for (const Job job :
-             {Job{&from.q, &to.q}, Job{&from.k, &to.k}, Job{&from.v, &to.v}, Job{&from.o, &to.o},
-              Job{&from.router, &to.router}, Job{&from.gate, &to.gate}, Job{&from.up, &to.up},
-              Job{&from.down, &to.down}}) {
-            jobs.push_back(job);
+        for (const VectorMember& m : kVectors) layers[i].*m.to = widen(w.layers[i].*m.from);
+        for (const MatrixMember& m : kMatrices) {
+            jobs.push_back({&(w.layers[i].*m.from), &(layers[i].*m.to)});
         }
     }
-    std::uint64_t bytes = 0;
     for (const Job& job : jobs) {
         *job.target = planStack(*job.source);
-        bytes += Arena::aligned(job.target->bytes());
-    }
-    arena_ = Arena(bytes);
-    for (const Job& job : jobs) {
         if (job.target->empty()) continue;
         const auto count = static_cast<std::uint64_t>(job.target->count);
         job.target->first.codes = arena_.take(count * job.target->codeStride);
@@ -120,3 +139,20 @@ PackedModel::PackedModel(const BoundModel& model, const Checkpoint& checkpoint, 
 }
 
 }  // namespace moescope::cpu
+
+namespace moescope {
+
+std::uint64_t cpuWeightBytes(const BoundModel& model) {
+    const ModelWeights& w = model.weights;
+    std::uint64_t bytes = cpu::PackedModel::arenaBytes(w) + cpu::widened(w.outputNorm) +
+                          cpu::widened(w.outputNormBias);
+    for (const LayerWeights& layer : w.layers) {
+        for (const cpu::VectorMember& m : cpu::kVectors) bytes += cpu::widened(layer.*m.from);
+    }
+    const auto stored = [](const TensorView& t) {
+        return static_cast<std::uint64_t>(t.rows() * t.rowStride);
+    };
+    return bytes + stored(w.embedding) + (w.positions.empty() ? 0 : stored(w.positions));
+}
+
+}  // namespace moescope

@@ -32,6 +32,10 @@ public:
     /// Packs with all threads of `pool`, releasing the pages of `checkpoint` behind it; the
     /// embedding stays where it is. Throws Error for weights that are no numbers.
     PackedModel(const BoundModel& model, const Checkpoint& checkpoint, ThreadPool& pool);
+    /// Size of the arena that the constructor reserves.
+    static std::uint64_t arenaBytes(const ModelWeights& weights) noexcept;
+    /// Of it, handed out: the same number, or the sum above is wrong.
+    std::uint64_t usedBytes() const noexcept { return arena_.used(); }
 
     std::vector<PackedLayer> layers;
     PackedStack head;

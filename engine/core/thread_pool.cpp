@@ -7,7 +7,11 @@
 #include <algorithm>
 #include <cassert>
 #include <fstream>
+#include <string>
+#include <system_error>
 #include <utility>
+
+#include "engine/core/error.h"
 
 namespace moescope {
 namespace {
@@ -28,10 +32,23 @@ void pauseCpu() noexcept {
 ThreadPool::ThreadPool(int threads) {
     if (threads <= 0) threads = availableCores();
     workers_.reserve(static_cast<std::size_t>(threads - 1));
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { workerLoop(i); });
+    for (int i = 1; i < threads; ++i) {
+        try {
+            workers_.emplace_back([this, i] { workerLoop(i); });
+        } catch (const std::system_error& e) {
+            shutdown();  // a constructor that throws runs no destructor, and the rest are running
+            throw Error("cannot start thread " + std::to_string(i + 1) + " of " +
+                            std::to_string(threads) + ": " + e.what(),
+                        "use fewer --threads");
+        }
+    }
 }
 
 ThreadPool::~ThreadPool() {
+    shutdown();
+}
+
+void ThreadPool::shutdown() noexcept {
     stop_.store(true, std::memory_order_relaxed);
     ticket_.fetch_add(kCountMask + 1, std::memory_order_release);
     ticket_.notify_all();

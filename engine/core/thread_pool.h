@@ -16,7 +16,8 @@ namespace moescope {
 /// One caller at a time (it works too, as thread 0). Items must be independent of each other.
 class ThreadPool {
 public:
-    /// threads >= 1, the caller included; 0 means availableCores().
+    /// threads >= 1, the caller included; 0 means availableCores(). Throws Error when the system
+    /// refuses to start that many.
     explicit ThreadPool(int threads = 0);
     ~ThreadPool();
     ThreadPool(const ThreadPool&) = delete;
@@ -42,6 +43,7 @@ private:
 
     void run(std::int64_t items, Task task, const void* context);
     void workerLoop(int thread);
+    void shutdown() noexcept;
     bool runOne(int thread);
     void invoke(std::int64_t item, int thread) noexcept;
 

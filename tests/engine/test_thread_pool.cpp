@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every item exactly once, phases in order, errors handed back.
+#include <sys/resource.h>
+
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <fstream>
 #include <numeric>
 #include <stdexcept>
 #include <thread>
 #include <vector>
 
+#include "engine/core/error.h"
 #include "engine/core/thread_pool.h"
 
 using namespace moescope;
@@ -77,3 +81,27 @@ TEST_CASE("the first exception of an item reaches the caller and the pool stays 
 TEST_CASE("at least one core is available") {
     CHECK(availableCores() >= 1);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST_CASE("threads that the system refuses to start are an error and leave none behind") {
+    rlimit before{};
+    REQUIRE(getrlimit(RLIMIT_AS, &before) == 0);
+    std::uint64_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    rlimit narrow = before;
+    narrow.rlim_cur = pages * 4096 + (256U << 20);  // room for some stacks, not for all
+    REQUIRE(setrlimit(RLIMIT_AS, &narrow) == 0);
+    std::string message;
+    std::string hint;
+    try {
+        ThreadPool pool(4096);
+    } catch (const Error& e) {
+        message = e.what();
+        hint = e.hint();
+    }
+    REQUIRE(setrlimit(RLIMIT_AS, &before) == 0);
+    CHECK_THAT(message, Catch::StartsWith("cannot start thread ") && Catch::Contains(" of 4096: "));
+    CHECK(message.find("thread 1 ") == message.npos);
+    CHECK_THAT(hint, Catch::Contains("--threads"));
+}
+#endif

@@ -184,6 +184,35 @@ TEST_CASE("the smallest E8M0 scale is two to the minus 127") {
     }
 }
 
+TEST_CASE("activations of any magnitude multiply right") {
+    RandomTensors random(9);
+    const TensorView t = random.matrix(DType::MXFP4, 16, 32);
+    std::vector<std::byte>& bytes = random.lastBytes();
+    for (std::size_t i = 0; i < bytes.size(); i += 17) bytes[i] = std::byte{127 + 60};
+    const Packed packed(t);
+    for (const Kernels* kernels : availableKernels()) {
+        for (const float size : {0.0F, 1e-44F, 1e-38F, 1e-37F, 9e-35F, 1e-31F, 1e-20F, 1.0F}) {
+            INFO(kernels->name << " " << size);
+            const ActivationLayout layout(32);
+            Arena arena(layout.bytes);
+            std::byte* row = arena.take(layout.bytes);
+            std::vector<float> x(32);
+            for (std::size_t i = 0; i < x.size(); ++i)
+                x[i] = size * static_cast<float>(static_cast<int>(i) - 9);
+            std::memcpy(row, x.data(), 4 * x.size());
+            kernels->finishActivation(layout, row);
+            float out[16];
+            kernels->matVec[static_cast<int>(PackedFormat::Mxfp4)](packed.stack.first, 0, 1, layout,
+                                                                   row, out);
+            const Expected e = multiply(t, 0, x);
+            // Half a step of 2^-126 for each of 32 activations, times weights of at most 6 * 2^60.
+            for (std::size_t r = 0; r < 16; ++r) {
+                CHECK(std::fabs(out[r] - e.value[r]) <= 4e-5 * e.magnitude[r] + 32 * 6 * 0x1p-67);
+            }
+        }
+    }
+}
+
 TEST_CASE("a scale that is not a number is an error that names the tensor") {
     RandomTensors random(2);
     const TensorView t = random.matrix(DType::MXFP4, 4, 64, 1, "blk.3.ffn_up_exps.weight");

@@ -194,6 +194,9 @@ void matMulInt16(const PackedMatrix& w, std::int64_t tile, const ActivationLayou
     }
 }
 
+/// Blocks of smaller values share this one's step, 2^-126: 32767 / largest must stay finite.
+inline constexpr float kSmallestBlock = 32767 * 0x1p-126F;
+
 /// Block sums, then 16-bit integers and their step (scale) per block.
 inline void finishInt16(const ActivationLayout& layout, std::byte* row) {
     blockSums<Simd>(layout, row);
@@ -203,12 +206,13 @@ inline void finishInt16(const ActivationLayout& layout, std::byte* row) {
     for (std::int32_t b = 0; b < layout.blocks; ++b) {
         const __m512 low = _mm512_loadu_ps(x + kBlockCols * b);
         const __m512 high = _mm512_loadu_ps(x + kBlockCols * b + 16);
-        const float largest =
+        const float magnitude =
             _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(low), _mm512_abs_ps(high)));
+        const float largest = magnitude > kSmallestBlock ? magnitude : kSmallestBlock;
         // Maxima may drop what is not a number, the sum does not: 0 * sum carries it into the
         // result.
         steps[b] = largest * (1.0F / 32767.0F) + 0.0F * sums[b];
-        const __m512 inverse = _mm512_set1_ps(largest > 0.0F ? 32767.0F / largest : 0.0F);
+        const __m512 inverse = _mm512_set1_ps(32767.0F / largest);
         std::byte* to =
             row + layout.quants + std::size_t{2} * kBlockCols * static_cast<std::size_t>(b);
         const auto store = [&](std::byte* p, __m512 v) {

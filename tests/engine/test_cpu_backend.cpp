@@ -367,6 +367,13 @@ TEST_CASE("the bytes announced for a state are those of the back end's own sessi
     }
 }
 
+TEST_CASE("state bytes of a batch whose expert slots exceed 32 bits do not wrap") {
+    ModelSpec spec = gptOssLike()->bound.spec;
+    spec.topK = 4;
+    const int batch = 1 << 30;  // 2^32 slots of 64 floats and more
+    CHECK(cpuStateBytes(spec, 64, batch, 1) > (std::uint64_t{4} << 30) * 64 * 4);
+}
+
 TEST_CASE("fast numerics are refused rather than silently exact") {
     const auto model = gptOssLike();
     CpuOptions options;

@@ -47,7 +47,7 @@ StateShape::StateShape(const ModelSpec& spec, int threads_, int maxContext_, int
       maxBatch(maxBatch_),
       threads(threads_),
       headWidth(roundUp16(spec.headDim)),
-      slots(maxBatch_ * std::max(1, spec.topK)) {
+      slots(std::int64_t{maxBatch_} * std::max(1, spec.topK)) {
     std::int32_t longest = 0;
     for (const LayerSpec& layer : spec.layers) {
         maxFfn = std::max(maxFfn, layer.ffn);

@@ -57,7 +57,7 @@ struct StateShape {
     int maxContext, maxBatch, threads;
     int headWidth;  ///< head_dim rounded up to 16
     int maxFfn = 0;
-    int slots;  ///< maxBatch * max(1, top_k)
+    std::int64_t slots;  ///< maxBatch * max(1, top_k)
     std::int64_t scoreStride = 0;
     std::vector<std::int32_t> cacheRows;  ///< (n_layer)
 };

@@ -31,14 +31,9 @@ std::size_t sharedPrefix(const std::vector<TokenPair>& pairs) {
     return shared;
 }
 
-bool isGreedy(std::span<const float> logits, TokenId token) {
-    return *std::max_element(logits.begin(), logits.end()) <=
-           logits[static_cast<std::size_t>(token)];
-}
-
 void addToken(ContinuationScore& score, std::span<const float> logits, TokenId token) {
     score.logLikelihood += logProbability(logits, token);
-    score.greedy = score.greedy && isGreedy(logits, token);
+    score.greedy = score.greedy && mostLikely(logits) == token;
     ++score.tokens;
 }
 

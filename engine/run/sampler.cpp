@@ -2,9 +2,7 @@
 #include "engine/run/sampler.h"
 
 #include <algorithm>
-#include <cassert>
 #include <cmath>
-#include <limits>
 
 #include "engine/core/error.h"
 #include "engine/run/session.h"
@@ -30,21 +28,6 @@ void require(bool valid, const char* message) {
     if (!valid) throw UsageError(message);
 }
 
-/// Largest logit (ties: the lowest id). Throws on NaN, and when no token is possible.
-TokenId largestLogit(std::span<const float> logits) {
-    assert(!logits.empty());
-    std::size_t best = 0;
-    bool nan = false;
-    for (std::size_t i = 0; i < logits.size(); ++i) {
-        nan |= std::isnan(logits[i]);
-        if (logits[i] > logits[best]) best = i;
-    }
-    if (nan || !std::isfinite(logits[best])) {
-        throw notFinite();
-    }
-    return static_cast<TokenId>(best);
-}
-
 }  // namespace
 
 Sampler::Sampler(const SamplingOptions& options) : options_(options), state_(options.seed) {
@@ -56,7 +39,7 @@ Sampler::Sampler(const SamplingOptions& options) : options_(options), state_(opt
 }
 
 TokenId Sampler::sample(std::span<const float> logits) {
-    const TokenId best = largestLogit(logits);
+    const TokenId best = mostLikely(logits);
     if (options_.temperature == 0.0) return best;
     collect(logits, logits[static_cast<std::size_t>(best)]);
     keepTopK();

@@ -22,8 +22,8 @@ public:
             throw Error("token id " + std::to_string(token) + " is outside the vocabulary of " +
                         std::to_string(logits.size()));
         }
-        const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
-        score_.tokens.push_back({token, logProbability(logits, token), best == token});
+        score_.tokens.push_back(
+            {token, logProbability(logits, token), mostLikely(logits) == token});
         score_.logitsHash = (score_.logitsHash ^ logitsHash(logits)) * 0x100000001B3ULL;
         if (onLogits_) onLogits_(score_.tokens.size() - 1, logits);
     }

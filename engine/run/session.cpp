@@ -210,14 +210,27 @@ Error notFinite() {
                  "the checkpoint may be damaged; try --backend reference to rule out a kernel");
 }
 
+TokenId mostLikely(std::span<const float> logits) {
+    assert(!logits.empty());
+    std::size_t best = 0;
+    bool nan = false;
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+        nan |= std::isnan(logits[i]);
+        if (logits[i] > logits[best]) best = i;
+    }
+    if (nan || !std::isfinite(logits[best])) throw notFinite();
+    return static_cast<TokenId>(best);
+}
+
 double logProbability(std::span<const float> logits, TokenId token) {
     assert(token >= 0 && static_cast<std::size_t>(token) < logits.size());
-    const double largest = *std::max_element(logits.begin(), logits.end());
+    const double largest = logits[static_cast<std::size_t>(mostLikely(logits))];
     double sum = 0.0;
     for (const float x : logits) sum += std::exp(static_cast<double>(x) - largest);
-    // One NaN or infinity makes the sum one: no score may come of it.
-    if (!std::isfinite(sum)) throw notFinite();
-    return logits[static_cast<std::size_t>(token)] - largest - std::log(sum);
+    const double result = logits[static_cast<std::size_t>(token)] - largest - std::log(sum);
+    // Finite logits lie within 7e38 of each other, so nothing else leads here.
+    if (!std::isfinite(result)) throw notFinite();
+    return result;
 }
 
 std::uint64_t logitsHash(std::span<const float> logits) noexcept {

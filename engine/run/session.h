@@ -117,7 +117,13 @@ private:
 /// What is thrown when logits hold a NaN or an infinity: no token or score may come of them.
 Error notFinite();
 
-/// log softmax(logits)[token], computed in double. logits: (vocab). Throws notFinite().
+/// The largest logit's token (ties: the lowest id): the one check that every choice and every score
+/// goes through. logits: (vocab), not empty. Throws notFinite() for NaN, +infinity or no finite
+/// logit at all.
+TokenId mostLikely(std::span<const float> logits);
+
+/// log softmax(logits)[token], computed in double: always finite. logits: (vocab). Throws
+/// notFinite(), also when only the token's own logit is -infinity.
 double logProbability(std::span<const float> logits, TokenId token);
 
 /// FNV-1a over the bit patterns of logits: printed with every run, so that a changed kernel that

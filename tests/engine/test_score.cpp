@@ -8,6 +8,7 @@
 #include "engine/core/error.h"
 #include "engine/run/score.h"
 #include "tests/engine/golden.h"
+#include "tests/engine/memory_checkpoint.h"
 
 using namespace moescope;
 using namespace moescope::testing;
@@ -98,4 +99,22 @@ TEST_CASE("one token alone has no score and bad input is refused") {
     s.session.beginSequence(0);
     s.session.append(s.tokens.first(2));
     CHECK_THROWS_AS(scoreTokens(s.session, s.tokens), Error);
+}
+
+TEST_CASE("a damaged head gives an error and no score") {
+    for (const float bad : {float{NAN}, float{INFINITY}, -float{INFINITY}}) {
+        MemoryCheckpoint checkpoint = tinyGptOssGguf();
+        std::vector<float> head(10 * 8, 0.25F);
+        head[7 * 8 + 3] = bad;
+        checkpoint.add("output.weight", {10, 8}, head);
+        const BoundModel model = bindModel(checkpoint);
+        const auto backend = makeReferenceBackend(model);
+        Session session(*backend, 8);
+        CAPTURE(bad);
+        CHECK_THROWS_WITH(scoreTokens(session, std::vector<TokenId>{1, 7, 7, 7}),
+                          Catch::Contains("not finite"));
+        session.beginSequence(1);
+        PrefixScorer scorer(session, std::vector<TokenId>{1, 2});
+        CHECK_THROWS_AS(scorer.score(std::vector<TokenId>{7}), Error);
+    }
 }

@@ -222,12 +222,25 @@ TEST_CASE("a stop request interrupts between chunks and keeps what was evaluated
 }
 
 TEST_CASE("log-probabilities are a log-softmax and the hash sees one changed bit") {
-    const std::vector<float> logits{0.0F, std::log(3.0F), -INFINITY};
+    const std::vector<float> logits{0.0F, std::log(3.0F), -1e30F};
     CHECK(logProbability(logits, 0) == Approx(std::log(0.25)));
     CHECK(logProbability(logits, 1) == Approx(std::log(0.75)));
-    CHECK(logProbability(logits, 2) == -INFINITY);
+    CHECK(logProbability(logits, 2) == Approx(-1e30));
+    CHECK(mostLikely(std::vector<float>{1, 3, 3, 2}) == 1);
     std::vector<float> changed = logits;
     changed[0] = -0.0F;
     CHECK(logitsHash(logits) != logitsHash(changed));
     CHECK(logitsHash({}) == 0xCBF29CE484222325ULL);
+}
+
+TEST_CASE("no score comes of logits that are not finite") {
+    for (const float bad : {float{NAN}, float{INFINITY}, -float{INFINITY}}) {
+        for (std::size_t place = 0; place < 3; ++place) {
+            std::vector<float> logits{1.0F, 3.0F, 2.0F};
+            logits[place] = bad;
+            CAPTURE(bad, place);
+            CHECK_THROWS_WITH(logProbability(logits, static_cast<TokenId>(place)),
+                              Catch::Contains("not finite"));
+        }
+    }
 }

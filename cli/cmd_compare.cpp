@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "cli/command.h"
+#include "cli/compare_suites.h"
 #include "cli/console.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -78,33 +79,75 @@ std::string change(double base, double value) {
     return (percent >= 0 ? "+" : "") + formatFixed(percent, 1) + " %";
 }
 
-/// Rows of the suites: every metric for the whole suite, matched by suite, name and group.
-void addMetrics(TextTable& table, const std::vector<RunSummary>& runs) {
-    for (const MetricRow& metric : runs.front().metrics) {
-        if (!metric.group.empty()) continue;
-        std::string suite;
-        for (const SuiteRow& row : runs.front().suites) {
-            if (row.id == metric.suite) suite = row.name;
-        }
-        std::vector<std::string> cells{suite + " " + metric.name, ""};
-        for (const RunSummary& run : runs) {
-            std::string cell = "-";
-            for (const SuiteRow& s : run.suites) {
-                for (const MetricRow& m : run.metrics) {
-                    if (s.name != suite || m.suite != s.id || m.name != metric.name ||
-                        m.group != metric.group)
-                        continue;
-                    cell = formatFixed(m.value, 4);
-                    if (m.low && m.high)
-                        cell +=
-                            " [" + formatFixed(*m.low, 4) + ", " + formatFixed(*m.high, 4) + "]";
-                }
+std::string cellOf(const MetricRow* m) {
+    if (m == nullptr) return "-";
+    std::string cell = formatFixed(m->value, 4);
+    if (m->low && m->high)
+        cell += " [" + formatFixed(*m->low, 4) + ", " + formatFixed(*m->high, 4) + "]";
+    return cell;
+}
+
+nlohmann::json numberOrNull(double value) {
+    return std::isnan(value) ? nlohmann::json(nullptr) : nlohmann::json(value);
+}
+
+nlohmann::json metricsJson(const std::vector<MetricComparison>& metrics) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const MetricComparison& metric : metrics) {
+        nlohmann::json values = nlohmann::json::array();
+        for (const MetricRow* m : metric.rows) {
+            if (m == nullptr) {
+                values.push_back(nullptr);
+                continue;
             }
-            cells.push_back(cell);
-            if (cells.size() > 3) cells.emplace_back();
+            values.push_back({{"value", numberOrNull(m->value)},
+                              {"low", m->low ? numberOrNull(*m->low) : nullptr},
+                              {"high", m->high ? numberOrNull(*m->high) : nullptr},
+                              {"n", m->n}});
         }
+        list.push_back({{"suite", metric.suite},
+                        {"name", metric.name},
+                        {"group", metric.group},
+                        {"values", std::move(values)}});
+    }
+    return list;
+}
+
+nlohmann::json pairedJson(const std::vector<PairedDifference>& differences) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const PairedDifference& d : differences) {
+        list.push_back({{"suite", d.suite},
+                        {"run", d.run},
+                        {"items", d.items},
+                        {"clusters", d.clusters},
+                        {"mean_difference", d.mean},
+                        {"standard_error", numberOrNull(d.standardError)},
+                        {"p", d.p}});
+    }
+    return list;
+}
+
+void printSuites(const std::vector<std::string>& header,
+                 const std::vector<MetricComparison>& metrics,
+                 const std::vector<PairedDifference>& differences) {
+    std::vector<std::string> columns{"suite", "metric", "group"};
+    columns.insert(columns.end(), header.begin(), header.end());
+    TextTable table(columns);
+    for (const MetricComparison& metric : metrics) {
+        std::vector<std::string> cells{metric.suite, metric.name, metric.group};
+        for (const MetricRow* m : metric.rows) cells.push_back(cellOf(m));
         table.row(cells);
     }
+    std::cout << '\n' << table.text();
+    if (differences.empty()) return;
+    TextTable paired(
+        {"suite", "run", "common items", "clusters", "mean score difference", "se", "p"});
+    for (const PairedDifference& d : differences) {
+        paired.row({d.suite, header[d.run], std::to_string(d.items), std::to_string(d.clusters),
+                    formatFixed(d.mean, 4), formatFixed(d.standardError, 4), formatFixed(d.p, 4)});
+    }
+    std::cout << "\nPaired against the first run, item by item (sign-flip permutation test):\n"
+              << paired.text();
 }
 
 }  // namespace
@@ -119,24 +162,34 @@ int runCompare(const Invocation& invocation) {
 
     std::vector<RunSummary> runs;
     for (const std::string& path : paths) runs.push_back(summarize(RunReader(path)));
+    const std::vector<MetricComparison> metrics = compareMetrics(runs);
+    const std::vector<PairedDifference> differences = comparePaired(paths, runs);
+    const std::vector<std::string> warnings = comparisonWarnings(runs);
     if (options.isSet("json")) {
         nlohmann::json rows = nlohmann::json::array();
         for (const Figure& figure : figures()) {
             nlohmann::json values = nlohmann::json::array();
             for (const RunSummary& run : runs) {
                 const double value = figure.value(run);
-                values.push_back(std::isnan(value) ? nlohmann::json(nullptr)
-                                                   : nlohmann::json(value));
+                values.push_back(numberOrNull(value));
             }
             rows.push_back(
                 {{"name", figure.name}, {"unit", figure.unit}, {"values", std::move(values)}});
         }
-        printJson("compare", {{"runs", paths}, {"figures", std::move(rows)}});
+        printJson("compare", {{"runs", paths},
+                              {"figures", std::move(rows)},
+                              {"metrics", metricsJson(metrics)},
+                              {"paired", pairedJson(differences)},
+                              {"warnings", warnings}});
         return kDone;
     }
+    for (const std::string& warning : warnings) note("warning: " + warning);
+    std::vector<std::string> names;
+    for (const std::string& path : paths)
+        names.push_back(std::filesystem::path(path).stem().string());
     std::vector<std::string> header{"figure", "unit"};
     for (std::size_t i = 0; i < runs.size(); ++i) {
-        header.push_back(std::filesystem::path(paths[i]).stem().string());
+        header.push_back(names[i]);
         if (i > 0) header.emplace_back("change");
     }
     TextTable table(header);
@@ -150,8 +203,8 @@ int runCompare(const Invocation& invocation) {
         }
         table.row(cells);
     }
-    addMetrics(table, runs);
     std::cout << table.text();
+    if (!metrics.empty()) printSuites(names, metrics, differences);
     return kDone;
 }
 

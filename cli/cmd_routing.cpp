@@ -13,6 +13,15 @@
 namespace moescope::cli {
 namespace {
 
+constexpr const char* kExplanation =
+    "\nmax/mean: busiest expert over the fair share tokens * top_k / experts. by chance: the "
+    "mean,\n"
+    "and the 95th percentile, that a perfectly uniform router shows for as many independent "
+    "tokens.\n"
+    "excess: max/mean over that mean. Tokens of one text are alike, so an excess somewhat above 1 "
+    "is\n"
+    "no defect by itself: compare runs of the same text.\n";
+
 nlohmann::json layerJson(const LayerRouting& layer) {
     const Balance& b = layer.balance;
     return {{"layer", layer.layer},
@@ -59,21 +68,19 @@ int runRouting(const Invocation& invocation) {
     } else {
         std::cout << run.experts << " experts, top-" << run.topK
                   << ", per expert, per layer, accumulated over "
-                  << run.routing.front().balance.tokens << " tokens\n\n";
-        TextTable table({"layer", "max/mean", "by chance", "excess", "entropy/max", "effective",
-                         "Gini", "dead"});
+                  << run.routing.front().balance.tokens
+                  << " tokens (prefill and decode together)\n\n";
+        TextTable table({"layer", "max/mean", "by chance", "95 %", "excess", "entropy/max",
+                         "effective", "Gini", "dead"});
         for (const LayerRouting& layer : run.routing) {
             const Balance& b = layer.balance;
             table.row({std::to_string(layer.layer), formatFixed(b.maxOverMean, 2),
-                       formatFixed(layer.null.maxOverMean, 2), formatFixed(layer.excess, 2),
+                       formatFixed(layer.null.maxOverMean, 2),
+                       formatFixed(layer.null.maxOverMean95, 2), formatFixed(layer.excess, 2),
                        formatFixed(b.normalizedEntropy, 4), formatFixed(b.effectiveExperts, 1),
                        formatFixed(b.gini, 3), std::to_string(b.deadExperts)});
         }
-        std::cout << table.text()
-                  << "\nmax/mean: busiest expert over the fair share tokens * top_k / experts; by "
-                     "chance: the mean a\n"
-                     "perfectly uniform router shows for as many tokens; excess: their ratio, 1 is "
-                     "ideal.\n";
+        std::cout << table.text() << kExplanation;
     }
     return options.has("fail-on") && worst > options.get<double>("fail-on") ? kThreshold : kDone;
 }

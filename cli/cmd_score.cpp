@@ -9,9 +9,11 @@
 #include "cli/json_lines.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
+#include "cli/prompting.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "engine/run/score.h"
+#include "evals/engine_model.h"
 
 namespace moescope::cli {
 namespace {
@@ -22,8 +24,7 @@ struct Item {
     std::size_t scoredFrom = 1;   ///< first scored token
 };
 
-/// The tokens of one input line. A continuation is encoded together with its text and split behind
-/// as many tokens as the text alone has, as lm-evaluation-harness does.
+/// The tokens of one input line; text and continuation are split as the suites split them.
 Item parseItem(const Model& model, const nlohmann::json& line, std::size_t number) {
     Item item;
     item.id = idField(line, number);
@@ -41,16 +42,12 @@ Item parseItem(const Model& model, const nlohmann::json& line, std::size_t numbe
     } else {
         const Tokenizer& tokenizer = model.tokenizer();
         const std::string text = textField(line, "text", number);
-        if (tokenizer.addBos() && tokenizer.bos()) item.tokens.push_back(*tokenizer.bos());
-        const std::size_t lead = item.tokens.size();
-        const std::string continuation =
-            line.contains("continuation") ? textField(line, "continuation", number) : "";
-        const std::vector<TokenId> whole =
-            tokenizer.encode(text + continuation, SpecialTokens::AsText);
-        item.tokens.insert(item.tokens.end(), whole.begin(), whole.end());
-        if (!continuation.empty()) {
-            item.scoredFrom = std::max<std::size_t>(
-                1, lead + tokenizer.encode(text, SpecialTokens::AsText).size());
+        if (line.contains("continuation")) {
+            TokenPair pair = encodePair(tokenizer, text, textField(line, "continuation", number));
+            item.tokens = std::move(pair.tokens);
+            item.scoredFrom = pair.split;
+        } else {
+            item.tokens = plainPrompt(tokenizer, text).tokens;
         }
     }
     if (item.tokens.empty())
@@ -60,9 +57,10 @@ Item parseItem(const Model& model, const nlohmann::json& line, std::size_t numbe
             throw Error("line " + std::to_string(number) + ": token id " + std::to_string(token) +
                         " is outside the vocabulary of " + std::to_string(model.spec().vocab));
     }
-    if (item.scoredFrom == 0 || item.scoredFrom > item.tokens.size()) {
+    if (item.scoredFrom == 0 || item.scoredFrom >= item.tokens.size()) {
         throw Error("line " + std::to_string(number) +
-                    ": there is nothing before the continuation to predict it from");
+                    ": there is nothing to score: a token needs another before it to be predicted "
+                    "from, and a continuation needs tokens of its own");
     }
     return item;
 }

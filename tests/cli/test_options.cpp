@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// Options, lists, number formatting and tables, without a process.
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "cli/console.h"
+#include "cli/lists.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "engine/core/error.h"
+
+using namespace moescope;
+using namespace moescope::cli;
+
+namespace {
+
+Options parsed(std::vector<std::string> arguments) {
+    Options options("profile");
+    options.add("tokens,n", po::value<int>()->default_value(7), "tokens");
+    options.flag("json", "document");
+    options.positional("model", 1, "a model");
+    Invocation invocation;
+    invocation.arguments = std::move(arguments);
+    const bool run = options.parse(invocation);  // outside REQUIRE: it throws where wanted
+    REQUIRE(run);
+    return options;
+}
+
+}  // namespace
+
+TEST_CASE("options know what was given and what is a default") {
+    const Options plain = parsed({"m.gguf"});
+    CHECK_FALSE(plain.has("tokens"));
+    CHECK(plain.get<int>("tokens") == 7);
+    CHECK_FALSE(plain.isSet("json"));
+    const Options full = parsed({"--json", "-n", "3", "m.gguf"});
+    CHECK(full.has("tokens"));
+    CHECK(full.get<int>("tokens") == 3);
+    CHECK(full.isSet("json"));
+    CHECK(full.get<std::vector<std::string>>("model").front() == "m.gguf");
+}
+
+TEST_CASE("options are never guessed from a prefix") {
+    CHECK_THROWS_AS(parsed({"--toke", "3", "m"}), UsageError);
+    CHECK_THROWS_AS(parsed({"--js", "m"}), UsageError);
+    CHECK_THROWS_AS(parsed({}), UsageError);
+    CHECK_THROWS_AS(parsed({"a", "b"}), UsageError);
+}
+
+TEST_CASE("lists of integers are strict") {
+    CHECK(parseIntList("1,20,300", "-p") == std::vector<int>{1, 20, 300});
+    for (const char* wrong : {"", "0", "-1", "1,", ",1", "1,,2", "1 2", "x", "99999999999"}) {
+        CAPTURE(wrong);
+        CHECK_THROWS_AS(parseIntList(wrong, "-p"), UsageError);
+    }
+    CHECK(splitList("a,,b,") == std::vector<std::string>{"a", "b"});
+}
+
+TEST_CASE("figures carry three digits and a unit") {
+    CHECK(formatBytes(12102320192.0) == "12.1 GB");
+    CHECK(formatBytes(640) == "640 B");
+    CHECK(formatCount(20914757184.0) == "20.9 B");
+    CHECK(formatCount(3607000000.0) == "3.61 B");
+    CHECK(formatNanoseconds(1234567) == "1.23 ms");
+    CHECK(formatFixed(-0.125, 2).substr(0, 3) == "-0.");
+    CHECK(formatFixed(std::nan(""), 2) == "n/a");
+}
+
+TEST_CASE("tables align numbers to the right and count characters rather than bytes") {
+    TextTable table({"name", "value"});
+    table.row({"größe", "7"});
+    table.row({"x", "1234"});
+    CHECK(table.text() == "name   value\ngröße      7\nx       1234\n");
+}

@@ -13,11 +13,11 @@ void addModelOptions(Options& options) {
     options.add("backend", po::value<std::string>()->default_value("cpu")->value_name("NAME"),
                 "cpu or reference");
     options.add("numerics", po::value<std::string>()->default_value("exact")->value_name("KIND"),
-                "exact (default; for evaluation) or fast (int8 activations)");
+                "exact; 'fast' (int8 activations) is refused by this version");
     options.add("threads,t", po::value<int>()->default_value(0)->value_name("N"),
                 "0: every available core");
     options.add("cpu-target", po::value<std::string>()->default_value("")->value_name("NAME"),
-                "force an instruction set: portable, avx2, avx512, avx512_bf16");
+                "force an instruction set: portable, avx2, avx512, avx512_vnni, avx512_bf16");
     options.flag("ggml-yarn",
                  "round the YaRN bounds as llama.cpp does (only for comparisons with it)");
 }

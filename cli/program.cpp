@@ -136,7 +136,7 @@ int runProgram(const std::vector<std::string>& commandLine, const StopFlag* stop
         printError(e.what(), e.hint());
         return kFailed;
     } catch (const std::bad_alloc&) {
-        printError("out of memory", "a smaller --context or --batch needs less");
+        printError("out of memory", "a smaller --context needs less");
         return kFailed;
     } catch (const std::exception& e) {
         printError(std::string("unexpected: ") + e.what(),

@@ -25,45 +25,100 @@ struct Collected {
     std::vector<std::int64_t> durations;
 };
 
+/// The steps of a run and when the token that came of each was known.
+struct Timeline {
+    std::vector<StepRow> steps;
+    std::unordered_map<std::int64_t, std::size_t> byId;  // step id -> index
+    std::vector<std::int64_t> tokenNs;  // (n_steps) end of its last operation, sampling included
+};
+
+Timeline timelineOf(const RunReader& run) {
+    Timeline line;
+    line.steps = run.steps();
+    // A scored text is never generated, however few tokens are appended at a time.
+    const bool scores = run.meta("kind") == "eval";
+    for (StepRow& step : line.steps) {
+        if (scores) step.kind = "prefill";
+        line.byId[step.id] = line.tokenNs.size();
+        line.tokenNs.push_back(step.endNs);
+    }
+    return line;
+}
+
 PhaseSummary& phaseOf(RunSummary& summary, const std::string& kind) {
     return kind == "decode" ? summary.decode : summary.prefill;
 }
 
-void addSteps(RunSummary& summary, const std::vector<StepRow>& steps) {
-    std::vector<std::int64_t> prefill, decode;
-    for (const StepRow& step : steps) {
+struct Distribution {
+    std::int64_t total = 0;
+    double median = PhaseSummary::kUnknown, p95 = PhaseSummary::kUnknown;
+};
+
+Distribution distributionOf(std::vector<std::int64_t>& times) {
+    Distribution result;
+    if (times.empty()) return result;
+    for (const std::int64_t time : times) result.total += time;
+    std::sort(times.begin(), times.end());
+    result.median = medianOfSorted(times);
+    result.p95 = double(percentileOfSorted(times, 0.95));
+    return result;
+}
+
+double rateOf(std::int64_t tokens, std::int64_t ns) {
+    return ns > 0 ? double(tokens) * 1e9 / double(ns) : PhaseSummary::kUnknown;
+}
+
+/// Steps by sequence come in time order, so a decode step's predecessor is the latest of its
+/// sequence; without one (its row was lost) only the step itself is known.
+void addSteps(RunSummary& summary, const Timeline& line) {
+    std::unordered_map<std::int64_t, std::int64_t> latestToken;  // by sequence
+    std::map<PhaseSummary*, std::vector<std::int64_t>> forward, waited;
+    for (std::size_t i = 0; i < line.steps.size(); ++i) {
+        const StepRow& step = line.steps[i];
         PhaseSummary& phase = phaseOf(summary, step.kind);
         ++phase.steps;
         phase.tokens += step.tokens;
-        phase.wallNs += step.endNs - step.startNs;
-        (step.kind == "decode" ? decode : prefill).push_back(step.endNs - step.startNs);
+        forward[&phase].push_back(step.endNs - step.startNs);
+        const auto previous = latestToken.find(step.sequence);
+        if (&phase == &summary.decode) {
+            const bool follows = previous != latestToken.end() && previous->second <= step.startNs;
+            waited[&phase].push_back(line.tokenNs[i] - (follows ? previous->second : step.startNs));
+        }
+        latestToken[step.sequence] = line.tokenNs[i];
     }
-    for (auto [phase, times] :
-         {std::pair{&summary.prefill, &prefill}, {&summary.decode, &decode}}) {
-        std::sort(times->begin(), times->end());
-        phase->medianStepNs = medianOfSorted(*times);
-        phase->p95StepNs = double(percentileOfSorted(*times, 0.95));
-        if (phase->wallNs > 0) {
-            phase->tokensPerSecond = double(phase->tokens) * 1e9 / double(phase->wallNs);
+    for (PhaseSummary* phase : {&summary.prefill, &summary.decode}) {
+        const Distribution pass = distributionOf(forward[phase]);
+        const Distribution wait = phase == &summary.decode ? distributionOf(waited[phase]) : pass;
+        phase->forwardNs = pass.total;
+        phase->forwardMedianNs = pass.median;
+        phase->forwardP95Ns = pass.p95;
+        phase->forwardTokensPerSecond = rateOf(phase->tokens, pass.total);
+        phase->wallNs = wait.total;
+        phase->medianStepNs = wait.median;
+        phase->p95StepNs = wait.p95;
+        phase->tokensPerSecond = rateOf(phase->tokens, wait.total);
+        if (phase->forwardNs > 0) {
+            phase->operationShare = double(phase->operationNs) / double(phase->forwardNs);
         }
     }
 }
 
-/// The logits of a sequence's first new token come out of its last prefill step.
-double medianTtft(const std::vector<StepRow>& steps, const std::vector<SequenceRow>& sequences) {
+/// A sequence's first new token is chosen after its last prefill step, from that step's logits.
+double medianTtft(const Timeline& line, const std::vector<SequenceRow>& sequences) {
     struct Span {
         std::int64_t start = 0, end = 0;
         bool prefilled = false, decoded = false;
     };
     std::unordered_map<std::int64_t, Span> spans;
-    for (const StepRow& step : steps) {
+    for (std::size_t i = 0; i < line.steps.size(); ++i) {
+        const StepRow& step = line.steps[i];
         Span& span = spans[step.sequence];
         if (step.kind == "decode") {
             span.decoded = true;
         } else if (!span.decoded) {
             if (!span.prefilled) span.start = step.startNs;
             span.prefilled = true;
-            span.end = step.endNs;
+            span.end = line.tokenNs[i];
         }
     }
     for (const SequenceRow& sequence : sequences) {
@@ -73,15 +128,14 @@ double medianTtft(const std::vector<StepRow>& steps, const std::vector<SequenceR
     for (const auto& [id, span] : spans) {
         if (span.prefilled && span.decoded) times.push_back(span.end - span.start);
     }
-    std::sort(times.begin(), times.end());
-    return medianOfSorted(times);
+    return distributionOf(times).median;
 }
 
 void addOperation(RunSummary& summary, std::map<GroupKey, Collected>& groups,
                   const OperationRow& row, const StepRow& step) {
     const std::int64_t ns = row.endNs - row.startNs;
     PhaseSummary& phase = phaseOf(summary, step.kind);
-    // An operation between two steps belongs to the one before, but is no part of its wall time.
+    // An operation between two steps belongs to the one before, but is no part of its forward pass.
     if (row.endNs <= step.endNs) phase.operationNs += ns;
     phase.bytes += row.bytes;
     summary.layerNs[row.layer] += ns;
@@ -106,16 +160,16 @@ OperationGroup finishGroup(const GroupKey& key, Collected& collected, std::int64
     return group;
 }
 
-void addOperations(RunSummary& summary, const RunReader& run, const std::vector<StepRow>& steps) {
-    std::unordered_map<std::int64_t, const StepRow*> byId;
-    for (const StepRow& step : steps) byId[step.id] = &step;
+void addOperations(RunSummary& summary, const RunReader& run, Timeline& line) {
     std::map<GroupKey, Collected> groups;
     std::int64_t allNs = 0;
     run.operations([&](const OperationRow& row) {
         // A killed run may hold operations whose step row was never written; they have no phase.
-        const auto step = byId.find(row.step);
-        if (step == byId.end()) return true;
-        addOperation(summary, groups, row, *step->second);
+        const auto found = line.byId.find(row.step);
+        if (found == line.byId.end()) return true;
+        addOperation(summary, groups, row, line.steps[found->second]);
+        std::int64_t& token = line.tokenNs[found->second];
+        token = std::max(token, row.endNs);
         allNs += row.endNs - row.startNs;
         return true;
     });
@@ -124,11 +178,6 @@ void addOperations(RunSummary& summary, const RunReader& run, const std::vector<
     }
     std::stable_sort(summary.operations.begin(), summary.operations.end(),
                      [](const auto& a, const auto& b) { return a.totalNs > b.totalNs; });
-    for (PhaseSummary* phase : {&summary.prefill, &summary.decode}) {
-        if (phase->wallNs > 0) {
-            phase->operationShare = double(phase->operationNs) / double(phase->wallNs);
-        }
-    }
 }
 
 int jsonInt(const nlohmann::json& object, const char* key, int limit) {
@@ -197,10 +246,10 @@ RunSummary summarize(const RunReader& run) {
     summary.meta = run.meta();
     summary.status = run.status();
     summary.sequences = run.sequences();
-    const std::vector<StepRow> steps = run.steps();
-    addSteps(summary, steps);
-    summary.ttftNs = medianTtft(steps, summary.sequences);
-    addOperations(summary, run, steps);
+    Timeline line = timelineOf(run);
+    addOperations(summary, run, line);
+    addSteps(summary, line);
+    if (run.meta("kind") != "eval") summary.ttftNs = medianTtft(line, summary.sequences);
     addRouting(summary, run);
     summary.quality = run.quality();
     summary.memory = run.memory();

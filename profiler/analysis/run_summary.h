@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <string>
 #include <vector>
@@ -23,11 +24,23 @@ struct OperationGroup {
     double flopsPerSecond() const noexcept;
 };
 
+/// Prefill or decode. Two views of the same steps: what a user waits for, and the forward pass
+/// alone. Figures that the run cannot tell are NaN, never 0. Definitions: docs/metrics.md, Times.
 struct PhaseSummary {
-    std::int64_t steps = 0, tokens = 0, wallNs = 0, operationNs = 0, bytes = 0;
-    double tokensPerSecond = 0;
-    double medianStepNs = 0, p95StepNs = 0;  ///< TPOT for decode
-    double operationShare = 0;  ///< operationNs / wallNs: >= 0.95 or the profile is suspect
+    static constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+
+    std::int64_t steps = 0, tokens = 0;
+    /// As a user waits. Decode: sum over its tokens of the time since the sequence's previous
+    /// token, with sampling and whatever else happened between them. Prefill: the forward pass.
+    std::int64_t wallNs = 0;
+    double tokensPerSecond = kUnknown;                           ///< tokens / wallNs
+    double medianStepNs = kUnknown, p95StepNs = kUnknown;        ///< decode: time per output token
+    std::int64_t forwardNs = 0;                                  ///< time inside steps
+    double forwardTokensPerSecond = kUnknown;                    ///< tokens / forwardNs
+    double forwardMedianNs = kUnknown, forwardP95Ns = kUnknown;  ///< of one step
+    std::int64_t operationNs = 0;                                ///< of operations inside steps
+    double operationShare = 0;  ///< operationNs / forwardNs: >= 0.95 or the profile is suspect
+    std::int64_t bytes = 0;     ///< that had to be read, sampling included
 };
 
 struct LayerRouting {
@@ -42,8 +55,9 @@ struct RunSummary {
     std::map<std::string, std::string> meta;
     RunStatus status = RunStatus::Done;
     PhaseSummary prefill, decode;
-    double ttftNs =
-        0;  ///< median over sequences: start of prefill to end of first decode step's logits
+    /// Median over the sequences that generate: begin of prefill to the first token's choice. NaN
+    /// when none generates, and in evaluations, which score texts and generate nothing.
+    double ttftNs = PhaseSummary::kUnknown;
     std::vector<OperationGroup> operations;  ///< by total time, largest first
     std::map<int, std::int64_t> layerNs;     ///< operation time by layer (-1: outside)
     int experts = 0, topK = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one-pass summary against values worked by hand.
 #include <catch2/catch.hpp>
+#include <cmath>
 
 #include "profiler/analysis/run_summary.h"
 #include "profiler/runfile/run_writer.h"
@@ -32,11 +33,18 @@ TEST_CASE("a summary adds up operations by kernel and phase") {
     CHECK(s.prefill.operationNs == 900);
     CHECK(s.prefill.operationShare == Approx(0.9));
     CHECK(s.prefill.tokensPerSecond == Approx(4e6));
-    CHECK(s.decode.wallNs == 800);
+    CHECK(s.decode.forwardNs == 800);
+    CHECK(s.decode.forwardTokensPerSecond == Approx(2.5e6));
+    CHECK(s.decode.forwardMedianNs == 400);  // the mean of 300 and 500
+    CHECK(s.decode.forwardP95Ns == 500);
+    CHECK(s.decode.operationShare == Approx(0.75));
     CHECK(s.decode.operationNs == 600);
     CHECK(s.decode.bytes == 800);
-    CHECK(s.decode.medianStepNs == 400);  // the mean of 300 and 500
-    CHECK(s.decode.p95StepNs == 500);
+    // The tokens are known at 1100, 1700 and 2100 (sampled), so the user waits 600 and 400.
+    CHECK(s.decode.wallNs == 1000);
+    CHECK(s.decode.tokensPerSecond == Approx(2e6));
+    CHECK(s.decode.medianStepNs == 500);
+    CHECK(s.decode.p95StepNs == 600);
     CHECK(s.ttftNs == 1000);
     REQUIRE(s.operations.size() == 4);
     CHECK(s.operations[0].kernel == "gemm");
@@ -97,4 +105,52 @@ TEST_CASE("a sequence that generates nothing has no time to first token") {
     writer.add(StepRow{3, 1, "decode", 8, 1, 1300, 1400});
     writer.finish(RunStatus::Done);
     CHECK(summarize(RunReader(path)).ttftNs == 300);
+}
+
+TEST_CASE("decode speed is what a user waits for with sampling and gaps counted per sequence") {
+    const TempDir dir;
+    const auto path = dir / "r.moescope";
+    RunWriter writer(path, RunWriter::Mode::Create);
+    const auto sampled = [&](std::int64_t step, std::int64_t end) {
+        writer.add(OperationRow{step * 10, step, -1, "sample", "", end - 50, end, 0, 0, 1});
+    };
+    writer.add(StepRow{0, 7, "prefill", 0, 4, 0, 1000});
+    sampled(0, 1100);
+    writer.add(StepRow{1, 7, "decode", 4, 1, 1150, 1400});
+    sampled(1, 1500);
+    writer.add(StepRow{2, 7, "decode", 5, 1, 1500, 1800});
+    sampled(2, 1900);
+    // A pause between two sequences belongs to neither.
+    writer.add(StepRow{3, 8, "prefill", 0, 4, 90000, 91000});
+    sampled(3, 91100);
+    writer.add(StepRow{4, 8, "decode", 4, 1, 91100, 91300});
+    sampled(4, 91400);
+    writer.finish(RunStatus::Done);
+    const RunSummary s = summarize(RunReader(path));
+    CHECK(s.ttftNs == 1100);  // the first token is chosen after the forward pass
+    CHECK(s.decode.wallNs == 400 + 400 + 300);
+    CHECK(s.decode.tokensPerSecond == Approx(3e9 / 1100));
+    CHECK(s.decode.forwardNs == 250 + 300 + 200);
+    CHECK(s.decode.medianStepNs == 400);
+    CHECK(s.prefill.wallNs == 2000);
+    CHECK(s.prefill.tokensPerSecond == Approx(8e9 / 2000));
+}
+
+TEST_CASE("an evaluation has neither a time to first token nor a decode speed") {
+    const TempDir dir;
+    const auto path = dir / "r.moescope";
+    RunWriter writer(path, RunWriter::Mode::Create);
+    writer.setMeta("kind", "eval");
+    writer.add(StepRow{0, 0, "prefill", 0, 4, 0, 700});
+    writer.add(StepRow{1, 0, "decode", 4, 1, 700, 800});  // one scored token
+    writer.add(OperationRow{0, 1, 0, "experts", "gemv", 700, 800, 400, 800, 2});
+    writer.finish(RunStatus::Done);
+    const RunSummary s = summarize(RunReader(path));
+    CHECK(std::isnan(s.ttftNs));
+    CHECK(s.decode.steps == 0);
+    CHECK(std::isnan(s.decode.tokensPerSecond));
+    CHECK(std::isnan(s.decode.medianStepNs));
+    CHECK(s.prefill.tokens == 5);
+    REQUIRE(s.operations.size() == 1);
+    CHECK(s.operations[0].phase == "prefill");
 }

@@ -130,7 +130,7 @@ int runInspect(const Invocation& invocation) {
     const BoundModel bound = bindModel(*checkpoint);
     const int context = options.get<int>("context");
     if (context <= 0) throw UsageError("--context takes a positive number of tokens");
-    const MemoryPlan plan = planMemory(bound.spec, *checkpoint, context);
+    const MemoryPlan plan = planMemory(bound, context);
     nlohmann::json facts = describe(*checkpoint, bound, plan);
     if (options.isSet("json")) {
         if (options.isSet("tensors")) facts["tensors"] = tensorList(*checkpoint);

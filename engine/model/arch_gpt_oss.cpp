@@ -5,6 +5,7 @@
 
 #include "engine/model/architectures.h"
 #include "engine/model/binding.h"
+#include "engine/run/memory.h"
 
 namespace moescope {
 namespace {
@@ -137,6 +138,8 @@ void bindTransposedExperts(TensorBinder& tensors, const ConfigReader& config, co
             "the experts are stored dequantised and transposed, which is read only up to 8 GiB; "
             "use the MXFP4 checkpoint");
     }
+    // The copies come before anything can be planned from the bound model.
+    requireMemory(static_cast<std::uint64_t>(bytes), "a transposed copy of '" + gateUp.name + "'");
     layer.gate = transposed(tensors, gateUp, 0, 2, ffn, d);
     layer.up = transposed(tensors, gateUp, 1, 2, ffn, d);
     layer.down = transposed(tensors, down, 0, 1, d, ffn);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "engine/backend/backend.h"
 #include "engine/backend/kv_layout.h"
 #include "engine/core/error.h"
 #include "engine/run/memory.h"
@@ -17,12 +18,10 @@ std::uint64_t product(std::int64_t a, std::int64_t b) {
     return static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b);
 }
 
-std::uint64_t weightBytes(const Checkpoint& checkpoint) {
+/// Copies that binding made: transposed experts, widened vectors.
+std::uint64_t ownedBytes(const ModelWeights& weights) {
     std::uint64_t bytes = 0;
-    for (const TensorView& t : checkpoint.tensors()) {
-        const DTypeInfo& info = dtypeInfo(t.type);
-        bytes += product(t.elements() / info.blockWeights, info.blockBytes);
-    }
+    for (const auto& buffer : weights.owned) bytes += buffer->size();
     return bytes;
 }
 
@@ -34,29 +33,19 @@ std::uint64_t cacheBytes(const ModelSpec& spec, int context, int batch) {
     return 2 * kFloat * rows * product(spec.nKvHead, spec.headDim);
 }
 
-/// One step's buffers: hidden and normed states, queries, keys, values, attention output, the
-/// chosen experts' intermediates, and the logits of one position.
-std::uint64_t activationBytes(const ModelSpec& spec, int batch) {
-    std::int64_t ffn = 0;
-    for (const LayerSpec& layer : spec.layers) ffn = std::max<std::int64_t>(ffn, layer.ffn);
-    const std::int64_t branches = spec.nExpert > 0 ? spec.topK : 1;
-    const std::int64_t qWidth = std::int64_t{spec.nHead} * spec.headDim;
-    const std::int64_t kvWidth = std::int64_t{spec.nKvHead} * spec.headDim;
-    const std::int64_t perToken = 2 * std::int64_t{spec.dModel} + 2 * qWidth + 2 * kvWidth +
-                                  spec.nExpert + branches * (2 * ffn + spec.dModel);
-    return kFloat * (product(batch, perToken) + static_cast<std::uint64_t>(spec.vocab));
-}
-
 }  // namespace
 
-MemoryPlan planMemory(const ModelSpec& spec, const Checkpoint& checkpoint, std::int32_t context) {
+MemoryPlan planMemory(const BoundModel& model, std::int32_t context, int threads) {
     MemoryPlan plan;
-    plan.context = std::clamp(context, 1, std::max(1, spec.contextLength));
+    plan.context = std::clamp(context, 1, std::max(1, model.spec.contextLength));
     const int batch = std::min<int>(Session::kDefaultBatch, plan.context);
-    plan.weights = weightBytes(checkpoint);
-    plan.kvCache = cacheBytes(spec, plan.context, batch);
-    plan.activations = activationBytes(spec, batch);
-    plan.available = availableMemory();
+    const std::uint64_t owned = ownedBytes(model.weights);
+    plan.weights = cpuWeightBytes(model) + owned;
+    const std::uint64_t state = cpuStateBytes(model.spec, plan.context, batch, threads);
+    plan.kvCache = std::min(state, cacheBytes(model.spec, plan.context, batch));
+    plan.activations = state - plan.kvCache;
+    const std::uint64_t available = availableMemory();
+    plan.available = available + std::min(owned, ~available);  // which may be "unlimited"
     return plan;
 }
 

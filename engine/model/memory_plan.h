@@ -1,29 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// What running a model takes, from its shape alone: shown by inspect, and the reason to refuse.
+// What running a model on the cpu back end takes: shown by inspect, and the reason to refuse.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
-#include "engine/formats/checkpoint.h"
 #include "engine/model/spec.h"
 
 namespace moescope {
 
-/// All in bytes but `context`. An estimate for the cpu back end: weights as stored (packing keeps
-/// their size), keys and values in float32, prefill steps of `Session::kDefaultBatch` tokens.
+/// All in bytes but `context`. What the cpu back end itself says it will allocate (weights packed,
+/// which makes K quants 2.4 to 3.6 times as large as in the file), for prefill steps of
+/// `Session::kDefaultBatch` tokens.
 struct MemoryPlan {
-    std::uint64_t weights = 0;
-    std::uint64_t kvCache = 0;  ///< sliding-window layers hold a ring only
+    std::uint64_t weights = 0;  ///< packed, with what binding copied and the mapped embedding
+    std::uint64_t kvCache = 0;  ///< float32; sliding-window layers hold a ring only
     std::uint64_t activations = 0;
-    std::uint64_t available = 0;  ///< machine or control group, whichever is less
+    std::uint64_t available = 0;  ///< machine or control group, whichever is less; what binding
+                                  ///< has taken for `weights` already counts as available
     std::int32_t context = 0;     ///< tokens planned for
 
     std::uint64_t total() const noexcept { return weights + kvCache + activations; }
 };
 
-/// context: tokens, cut to [1, spec.contextLength].
-MemoryPlan planMemory(const ModelSpec& spec, const Checkpoint& checkpoint, std::int32_t context);
+/// context: tokens, cut to [1, spec.contextLength]. threads as in CpuOptions: 0 is all available.
+MemoryPlan planMemory(const BoundModel& model, std::int32_t context, int threads = 0);
 
 /// Throws Error "<what> needs 13.0 GiB (weights 11.3 GiB + KV cache ... for 4096 tokens + ...), 8.0
 /// GiB are available" when the plan does not fit.

@@ -52,7 +52,7 @@ std::unique_ptr<Model> Model::load(const std::string& name, const ModelOptions& 
     if (entry.copiesWeights) {
         // The file's pages are released as they are repacked, so one copy is what it takes. How
         // long the cache will be is the session's to say; it refuses what does not fit then.
-        refuseIfTooLarge(planMemory(model->spec(), *model->checkpoint_, Session::kDefaultBatch),
+        refuseIfTooLarge(planMemory(model->bound_, Session::kDefaultBatch, options.cpu.threads),
                          model->checkpoint_->path().string());
     }
     model->backend_ = entry.make(model->bound_, *model->checkpoint_, options);

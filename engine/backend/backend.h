@@ -91,9 +91,10 @@ std::uint64_t cpuWeightBytes(const BoundModel& model);
 std::uint64_t cpuStateBytes(const ModelSpec& spec, int maxContext, int maxBatch, int threads);
 
 /// Scalar, float32 with double accumulation, obvious: the oracle. Keeps pointing into the
-/// checkpoint.
+/// checkpoint. Throws Error for weights that are not finite, which it reads all of first.
 std::unique_ptr<Backend> makeReferenceBackend(const BoundModel& model);
 /// Repacks the weights once into a huge-page arena, releasing the file's pages behind it.
+/// Throws Error for weights that are not finite or that half precision cannot hold.
 std::unique_ptr<Backend> makeCpuBackend(const BoundModel& model, const Checkpoint& checkpoint,
                                         const CpuOptions& options);
 

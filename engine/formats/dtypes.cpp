@@ -2,6 +2,7 @@
 #include "engine/formats/dtypes.h"
 
 #include <cassert>
+#include <cstring>
 #include <limits>
 #include <string>
 
@@ -27,6 +28,18 @@ constexpr std::array<DTypeInfo, 14> kTypes{{
     {"I64", 1, 8, false},
 }};
 static_assert(kTypes.size() == static_cast<std::size_t>(DType::I64) + 1);
+
+/// Numbers of type T, `stride` bytes apart, whose exponent is all ones are NaN or infinite.
+template <typename T, T kExponent>
+bool allFinite(const std::byte* from, std::int64_t count, std::int64_t stride) noexcept {
+    bool finite = true;  // no early exit, so that the loop can be vectorised
+    for (std::int64_t i = 0; i < count; ++i) {
+        T bits;
+        std::memcpy(&bits, from + i * stride, sizeof bits);
+        finite &= (bits & kExponent) != kExponent;
+    }
+    return finite;
+}
 
 }  // namespace
 
@@ -58,29 +71,47 @@ TensorView TensorView::matrix(std::int64_t index) const {
     return view;
 }
 
-ScaleReport scanMxScales(const TensorView& t) {
-    ScaleReport report;
-    if (t.type != DType::MXFP4 && t.type != DType::MXFP4Split) return report;
-    const bool split = t.type == DType::MXFP4Split;
-    const std::int64_t step = split ? 1 : dtypeInfo(t.type).blockBytes;
+bool rowIsFinite(const TensorView& t, std::int64_t stackIndex, std::int64_t row) noexcept {
+    assert(dtypeInfo(t.type).isWeight);
+    const std::byte* from = t.data + stackIndex * t.stackStride + row * t.rowStride;
+    const std::int64_t stride = dtypeInfo(t.type).blockBytes;
     const std::int64_t blocks = t.cols() / dtypeInfo(t.type).blockWeights;
-    for (std::int64_t s = 0; s < t.stack(); ++s) {
-        for (std::int64_t r = 0; r < t.rows(); ++r) {
-            const std::byte* scale = split ? t.scales + s * t.scaleStackStride + r * t.scaleStride
-                                           : t.data + s * t.stackStride + r * t.rowStride;
-            for (std::int64_t b = 0; b < blocks; ++b) {
-                report.add(std::to_integer<std::uint8_t>(scale[b * step]));
-            }
-        }
+    const auto halves = [&](std::int64_t offset) {
+        return allFinite<std::uint16_t, 0x7C00>(from + offset, blocks, stride);
+    };
+    switch (t.type) {
+        case DType::F32:
+            return allFinite<std::uint32_t, 0x7F800000>(from, blocks, 4);
+        case DType::BF16:
+            return allFinite<std::uint16_t, 0x7F80>(from, blocks, 2);
+        case DType::MXFP4:
+            return allFinite<std::uint8_t, 0xFF>(from, blocks, stride);
+        case DType::MXFP4Split:
+            return allFinite<std::uint8_t, 0xFF>(
+                t.scales + stackIndex * t.scaleStackStride + row * t.scaleStride, blocks, 1);
+        case DType::Q4_1:
+        case DType::Q4_K:
+        case DType::Q5_K:
+            return halves(0) && halves(2);
+        case DType::Q6_K:
+            return halves(208);
+        default:  // F16, Q8_0, Q4_0
+            return halves(0);
     }
-    return report;
 }
 
-void refuseNanScales(const std::string& tensorName, const ScaleReport& report) {
-    if (report.nan == 0) return;
-    throw Error("tensor '" + tensorName + "': " + std::to_string(report.nan) + " of " +
-                    std::to_string(report.blocks) + " MXFP4 blocks have a NaN scale (255)",
+void refuseNotFinite(const TensorView& t, std::int64_t stackIndex, std::int64_t row) {
+    if (rowIsFinite(t, stackIndex, row)) return;
+    throw Error("tensor '" + t.name + "': row " + std::to_string(row) +
+                    " holds a number that is not finite",
                 "The file is damaged: compare its checksum with the publisher's.");
+}
+
+void refuseNotFinite(const TensorView& t) {
+    if (t.empty()) return;
+    for (std::int64_t s = 0; s < t.stack(); ++s) {
+        for (std::int64_t r = 0; r < t.rows(); ++r) refuseNotFinite(t, s, r);
+    }
 }
 
 }  // namespace moescope

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sizes of stored rows, quantisers, and the check of MXFP4 block scales.
+// Sizes of stored rows, quantisers, and the check for numbers that are not finite.
 #pragma once
 
 #include <cstddef>
@@ -28,27 +28,14 @@ void setContiguousStrides(TensorView& t) noexcept;
 ///    code), saturating at 6; amax = 0 gives e = 0. e is kept within 0..254.
 void quantizeRow(DType type, std::span<const float> in, std::span<std::byte> out);
 
-/// What is unusual about the E8M0 scales of a tensor. Packers that read every scale byte anyway
-/// call `add` as they go; `refuseNanScales` then decides.
-struct ScaleReport {
-    static constexpr std::uint8_t kNan = 255;
-    static constexpr std::uint8_t kTinyLimit = 16;  ///< real weights are nowhere near 2^-111
+/// Whether every floating-point number that a row stores is finite: the scales and minima of its
+/// blocks (MXFP4: no E8M0 scale is 255), or the values of a plain type. Weight types only.
+bool rowIsFinite(const TensorView& t, std::int64_t stackIndex, std::int64_t row) noexcept;
 
-    std::int64_t blocks = 0;
-    std::int64_t nan = 0;   ///< e = 255
-    std::int64_t tiny = 0;  ///< e <= 16, with blocks of zeros (e = 0) among them
-
-    void add(std::uint8_t e) noexcept {
-        ++blocks;
-        nan += e == kNan ? 1 : 0;
-        tiny += e <= kTinyLimit ? 1 : 0;
-    }
-};
-
-/// Reads all scales of an MXFP4 or MXFP4Split tensor; an empty report for other types.
-ScaleReport scanMxScales(const TensorView& t);
-
-/// Throws Error "tensor 'NAME': N of M blocks have a NaN scale" when report.nan > 0.
-void refuseNanScales(const std::string& tensorName, const ScaleReport& report);
+/// Throws Error "tensor 'NAME': row R holds a number that is not finite" unless rowIsFinite. A
+/// single such weight can hide behind a clamp or a router and yield plausible, wrong text.
+void refuseNotFinite(const TensorView& t, std::int64_t stackIndex, std::int64_t row);
+/// The same for all rows of all matrices; nothing for an empty view.
+void refuseNotFinite(const TensorView& t);
 
 }  // namespace moescope

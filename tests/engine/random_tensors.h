@@ -14,6 +14,30 @@
 
 namespace moescope::test {
 
+/// Makes what the last block of a tensor stores (in memory that is writable) not a number: its
+/// scale, or the value itself where the type is plain.
+inline void spoilLastBlock(const TensorView& t) {
+    const DTypeInfo& info = dtypeInfo(t.type);
+    const std::int64_t row = (t.stack() - 1) * t.stackStride + (t.rows() - 1) * t.rowStride;
+    std::byte* block =
+        const_cast<std::byte*>(t.data) + row + (t.cols() / info.blockWeights - 1) * info.blockBytes;
+    if (t.type == DType::MXFP4Split) {
+        const std::int64_t scales =
+            (t.stack() - 1) * t.scaleStackStride + (t.rows() - 1) * t.scaleStride;
+        const_cast<std::byte*>(t.scales)[scales + t.cols() / info.blockWeights - 1] =
+            std::byte{255};
+    } else if (t.type == DType::MXFP4) {
+        block[0] = std::byte{255};
+    } else if (t.type == DType::F32) {
+        const std::uint32_t nan = 0x7fc00000U;
+        std::memcpy(block, &nan, 4);
+    } else {  // a half, or a bf16: both are no numbers with these bits
+        const std::uint16_t nan = 0x7fe0U;
+        const bool second = t.type == DType::Q4_1 || t.type == DType::Q5_K;  // the minimum
+        std::memcpy(block + (t.type == DType::Q6_K ? 208 : second ? 2 : 0), &nan, 2);
+    }
+}
+
 /// Owns the bytes of the tensors it makes.
 class RandomTensors {
 public:

@@ -333,6 +333,48 @@ TEST_CASE("packing releases every matrix but the embedding that is still read") 
     CHECK(checkpoint.released == matrices);
 }
 
+TEST_CASE("both back ends refuse a model with anything in it that is not finite") {
+    using Member = TensorView LayerWeights::*;
+    const auto refused = [](const BoundModel& bound) {
+        CHECK_THROWS_WITH(makeCpu(bound, ""), Catch::Contains("not finite"));
+        CHECK_THROWS_WITH(makeReferenceBackend(bound), Catch::Contains("not finite"));
+    };
+    for (const Member member :
+         {&LayerWeights::attnNorm, &LayerWeights::ffnNorm, &LayerWeights::q, &LayerWeights::k,
+          &LayerWeights::v, &LayerWeights::o, &LayerWeights::qBias, &LayerWeights::kBias,
+          &LayerWeights::vBias, &LayerWeights::oBias, &LayerWeights::sinks, &LayerWeights::router,
+          &LayerWeights::routerBias, &LayerWeights::gate, &LayerWeights::up, &LayerWeights::down,
+          &LayerWeights::gateBias, &LayerWeights::upBias, &LayerWeights::downBias}) {
+        const auto model = gptOssLike();
+        moescope::test::spoilLastBlock(model->bound.weights.layers[1].*member);
+        refused(model->bound);
+    }
+    for (const auto member : {&ModelWeights::head, &ModelWeights::outputNorm}) {
+        const auto model = gptOssLike();
+        moescope::test::spoilLastBlock(model->bound.weights.*member);
+        refused(model->bound);
+    }
+}
+
+TEST_CASE("an embedding that is not a number gives logits that are not on either back end") {
+    const auto model = gptOssLike();
+    moescope::test::spoilLastBlock(model->bound.weights.embedding);  // of token 49
+    std::vector<std::unique_ptr<Backend>> backends;
+    backends.push_back(makeReferenceBackend(model->bound));
+    for (const std::string& target : targets()) backends.push_back(makeCpu(model->bound, target));
+    for (const auto& backend : backends) {
+        INFO(backend->description());
+        for (const std::size_t n : {1U, 12U}) {  // by vectors, by tiles
+            std::vector<TokenId> tokens(n, 3);
+            tokens.front() = 49;
+            const std::vector<float> logits =
+                run(*backend, tokens, {static_cast<int>(n)}, static_cast<int>(n));
+            CHECK(std::all_of(logits.begin(), logits.begin() + model->bound.spec.vocab,
+                              [](float x) { return std::isnan(x); }));
+        }
+    }
+}
+
 TEST_CASE("the bytes announced for a model are those its packing takes for every stored type") {
     for (const DType type : {DType::MXFP4, DType::MXFP4Split, DType::Q8_0, DType::Q4_0, DType::Q4_1,
                              DType::BF16, DType::F16, DType::F32}) {

@@ -223,6 +223,17 @@ TEST_CASE("a scale that is not a number is an error that names the tensor") {
     CHECK_THROWS_AS(Packed(split), Error);
 }
 
+TEST_CASE("what is not finite in any stored type is an error that names the tensor") {
+    RandomTensors random(12);
+    for (const DType type : kTypes) {
+        INFO(dtypeInfo(type).name);
+        const TensorView t = random.matrix(type, 40, 512, 2, "blk.3.damaged.weight");
+        CHECK_NOTHROW(Packed(t));
+        moescope::test::spoilLastBlock(t);
+        CHECK_THROWS_WITH(Packed(t), Catch::Contains("blk.3.damaged.weight"));
+    }
+}
+
 TEST_CASE("an unknown target is a usage error that lists those of this machine") {
     CHECK_THROWS_AS(chooseKernels("avx1024"), UsageError);
     try {
@@ -279,6 +290,80 @@ TEST_CASE("extreme activations stay finite") {
         CHECK(out[1] == Approx(1e30));
         CHECK(out[2] == Approx(0.0).margin(1e-6));
         CHECK(out[3] == Approx(200.0));
+    }
+}
+
+TEST_CASE("activations of what is not a number are not numbers on every target") {
+    const std::vector<float> numbers(37, 0.5F);
+    for (const Kernels* kernels : availableKernels()) {
+        for (const std::size_t at : {std::size_t{0}, std::size_t{15}, std::size_t{36}}) {
+            std::vector<float> broken = numbers;
+            broken[at] = NAN;
+            for (const Activation kind :
+                 {Activation::Silu, Activation::GeluTanh, Activation::GptOssSwiGlu}) {
+                INFO(kernels->name << " " << static_cast<int>(kind) << " at " << at);
+                for (const bool inGate : {true, false}) {
+                    std::vector<float> out(37);
+                    kernels->activate(kind, 1.702F, 7.0F, (inGate ? broken : numbers).data(),
+                                      (inGate ? numbers : broken).data(), 37, out.data());
+                    for (std::size_t i = 0; i < out.size(); ++i)
+                        CHECK(std::isnan(out[i]) == (i == at));
+                }
+                std::vector<float> plain(37);
+                kernels->activate(kind, 1.702F, 7.0F, broken.data(), nullptr, 37, plain.data());
+                CHECK(std::isnan(plain[at]));
+            }
+        }
+    }
+}
+
+TEST_CASE("a softmax over what is not a number has no sum on every target") {
+    for (const Kernels* kernels : availableKernels()) {
+        for (std::size_t at = 0; at < 32; at += 5) {
+            INFO(kernels->name << " at " << at);
+            std::vector<float> p(32, 0.25F);
+            p[at] = NAN;
+            const float sum = kernels->expSum(p.data(), 32, 0.25F);
+            CHECK(std::isnan(sum));
+            CHECK(std::isnan(p[at]));
+        }
+    }
+}
+
+TEST_CASE("norms of values whose squares overflow are right on every target") {
+    for (const Kernels* kernels : availableKernels()) {
+        INFO(kernels->name);
+        const std::vector<float> x(40, -3e25F);
+        const std::vector<float> ones(40, 1.0F);
+        std::vector<float> out(40);
+        kernels->rmsNorm(x.data(), ones.data(), 0.0F, 1e-5F, 40, out.data());
+        for (const float v : out) CHECK(v == Approx(-1.0));
+    }
+}
+
+TEST_CASE("norms and products of what is not a number are not numbers on every target") {
+    RandomTensors random(11);
+    for (const Kernels* kernels : availableKernels()) {
+        std::vector<float> x(64, 1.0F);
+        x[40] = NAN;
+        const std::vector<float> ones(64, 1.0F);
+        std::vector<float> out(64);
+        kernels->rmsNorm(x.data(), ones.data(), 0.0F, 1e-5F, 64, out.data());
+        CHECK(std::isnan(out[0]));
+        for (const DType type : kTypes) {
+            if (isKQuant(type)) continue;  // packed as F16
+            INFO(kernels->name << " " << dtypeInfo(type).name);
+            const Packed packed(random.matrix(type, 16, 64));
+            const ActivationLayout layout(64);
+            Arena arena(layout.bytes);
+            std::byte* row = arena.take(layout.bytes);
+            std::memcpy(row, x.data(), 4 * x.size());
+            kernels->finishActivation(layout, row);
+            float y[16];
+            kernels->matVec[static_cast<std::size_t>(packed.stack.first.format)](
+                packed.stack.first, 0, 1, layout, row, y);
+            for (const float v : y) CHECK(std::isnan(v));
+        }
     }
 }
 

@@ -140,24 +140,36 @@ TEST_CASE("split MXFP4 rows honour interleaved strides") {
     CHECK(row(t, 1)[31] == -12.0F);
 }
 
-TEST_CASE("NaN scales are counted and refused by name") {
+TEST_CASE("a NaN scale is found in its row and refused by name") {
     std::vector<std::byte> blocks(3 * 17, std::byte{100});
     blocks[17] = std::byte{255};
-    blocks[34] = std::byte{3};
     TensorView t;
+    t.name = "blk.0.w";
     t.type = DType::MXFP4;
     t.rank = 2;
     t.shape = {3, 32, 1, 1};
     t.data = blocks.data();
     setContiguousStrides(t);
-    const ScaleReport report = scanMxScales(t);
-    CHECK(report.blocks == 3);
-    CHECK(report.nan == 1);
-    CHECK(report.tiny == 1);
-    CHECK_THROWS_WITH(refuseNanScales("blk.0.w", report),
-                      "tensor 'blk.0.w': 1 of 3 MXFP4 blocks have a NaN scale (255)");
+    CHECK(rowIsFinite(t, 0, 0));
+    CHECK_FALSE(rowIsFinite(t, 0, 1));
+    CHECK(rowIsFinite(t, 0, 2));
+    CHECK_NOTHROW(refuseNotFinite(t, 0, 2));
+    CHECK_THROWS_WITH(refuseNotFinite(t),
+                      "tensor 'blk.0.w': row 1 holds a number that is not finite");
     CHECK(std::isnan(row(t, 1)[0]));
-    CHECK(scanMxScales(tensor("Q8_0")).blocks == 0);
+    CHECK_NOTHROW(refuseNotFinite(TensorView{}));
+}
+
+TEST_CASE("plain values that are infinite are not finite and large ones are") {
+    std::vector<float> values{1.0F, -3.4e38F, 0.0F, 1e-45F, 2.0F, -INFINITY};
+    TensorView t;
+    t.type = DType::F32;
+    t.rank = 2;
+    t.shape = {2, 3, 1, 1};
+    t.data = reinterpret_cast<const std::byte*>(values.data());
+    setContiguousStrides(t);
+    CHECK(rowIsFinite(t, 0, 0));
+    CHECK_FALSE(rowIsFinite(t, 0, 1));
 }
 
 TEST_CASE("row sizes refuse partial blocks and overflow") {

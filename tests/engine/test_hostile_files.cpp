@@ -28,7 +28,7 @@ void touch(const Checkpoint& checkpoint) {
         if (!dtypeInfo(t.type).isWeight || t.cols() > 4096) continue;
         std::vector<float> row(static_cast<std::size_t>(t.cols()));
         dequantizeRow(t, t.stack() - 1, t.rows() - 1, row);
-        (void)scanMxScales(t);
+        (void)rowIsFinite(t, t.stack() - 1, t.rows() - 1);
     }
 }
 

@@ -102,11 +102,14 @@ TEST_CASE("one token alone has no score and bad input is refused") {
 }
 
 TEST_CASE("a damaged head gives an error and no score") {
-    for (const float bad : {float{NAN}, float{INFINITY}, -float{INFINITY}}) {
+    // Numbers that loading accepts, and whose products with the last state overflow either way; and
+    // an embedding row, which loading does not read.
+    for (const float bad : {3e38F, -3e38F, float{NAN}}) {
         MemoryCheckpoint checkpoint = tinyGptOssGguf();
-        std::vector<float> head(10 * 8, 0.25F);
-        head[7 * 8 + 3] = bad;
-        checkpoint.add("output.weight", {10, 8}, head);
+        const bool inHead = !std::isnan(bad);
+        std::vector<float> rows(10 * 8, 0.25F);
+        std::fill_n(rows.begin() + 7 * 8, 8, bad);
+        checkpoint.add(inHead ? "output.weight" : "token_embd.weight", {10, 8}, rows);
         const BoundModel model = bindModel(checkpoint);
         const auto backend = makeReferenceBackend(model);
         Session session(*backend, 8);
@@ -114,7 +117,19 @@ TEST_CASE("a damaged head gives an error and no score") {
         CHECK_THROWS_WITH(scoreTokens(session, std::vector<TokenId>{1, 7, 7, 7}),
                           Catch::Contains("not finite"));
         session.beginSequence(1);
-        PrefixScorer scorer(session, std::vector<TokenId>{1, 2});
+        PrefixScorer scorer(session, std::vector<TokenId>{1, 7});
         CHECK_THROWS_AS(scorer.score(std::vector<TokenId>{7}), Error);
     }
+}
+
+TEST_CASE("a continuation that fails leaves the session at the end of the prefix") {
+    Scored s;
+    PrefixScorer scorer(s.session, s.tokens.first(20));
+    const Score expected = scorer.score(s.tokens.subspan(20));
+    const auto fail = [](std::size_t i, std::span<const float>) {
+        if (i == 3) throw Error("callback");
+    };
+    CHECK_THROWS_WITH(scorer.score(s.tokens.subspan(20), fail), "callback");
+    CHECK(s.session.position() == 20);
+    CHECK(scorer.score(s.tokens.subspan(20)).logitsHash == expected.logitsHash);
 }

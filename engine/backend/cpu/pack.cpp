@@ -11,6 +11,7 @@
 
 #include "engine/core/arena.h"
 #include "engine/core/error.h"
+#include "engine/formats/dtypes.h"
 #include "engine/formats/half.h"
 
 namespace moescope::cpu {
@@ -40,6 +41,9 @@ struct RowTarget {
     void dword(std::int64_t block, std::int64_t v, std::uint32_t bits) const {
         std::memcpy(codes + block * info->blockBytes + 64 * v + 4 * row, &bits, 4);
     }
+    void byteScale(std::int64_t block, std::byte scale) const {
+        scales[block * info->scaleBytes + row] = scale;
+    }
     /// `part` 0: scale, 1: minimum.
     void halfScale(std::int64_t block, const std::byte* from, int part = 0) const {
         std::memcpy(scales + block * info->scaleBytes + 32 * part + 2 * row, from, 2);
@@ -66,14 +70,6 @@ void packSplitNibbles(const std::byte* q, std::int64_t block, const RowTarget& t
         }
         to.dword(block, v, packEight(codes));
     }
-}
-
-void packE8m0(const TensorView& source, std::byte scale, std::int64_t block, const RowTarget& to) {
-    if (scale == std::byte{255}) {
-        throw Error("tensor " + source.name + ": a block's scale is not a number (E8M0 255)",
-                    "the file is damaged or was written by a faulty quantiser");
-    }
-    to.scales[block * to.info->scaleBytes + to.row] = scale;
 }
 
 /// Plain types: element c of the row goes to its place.
@@ -104,19 +100,20 @@ void packDequantized(const TensorView& source, std::int64_t row, const RowTarget
 }
 
 void packRow(const TensorView& source, std::int64_t row, const RowTarget& to) {
+    refuseNotFinite(source, 0, row);
     const std::byte* from = source.data + row * source.rowStride;
     const std::int64_t cols = source.cols();
     const std::int64_t blocks = cols / kBlockCols;
     switch (source.type) {
         case DType::MXFP4:
             for (std::int64_t b = 0; b < blocks; ++b, from += 17) {
-                packE8m0(source, from[0], b, to);
+                to.byteScale(b, from[0]);
                 packNibbles(from + 1, b, to);
             }
             return;
         case DType::MXFP4Split:
             for (std::int64_t b = 0; b < blocks; ++b, from += 16) {
-                packE8m0(source, source.scales[row * source.scaleStride + b], b, to);
+                to.byteScale(b, source.scales[row * source.scaleStride + b]);
                 packSplitNibbles(from, b, to);
             }
             return;

@@ -32,7 +32,7 @@ struct PackedStack {
 PackedStack planStack(const TensorView& t) noexcept;
 
 /// Packs tile `tile` (32 rows) of `source`, a rank-2 view. `to` must be zero-filled. Throws Error
-/// that names the tensor when a block's scale is not a number (E8M0 255) or a value overflows F16.
+/// that names the tensor when a stored scale or value is not finite, or a value overflows F16.
 void packTile(const TensorView& source, std::int64_t tile, const PackedMatrix& to);
 
 }  // namespace moescope::cpu

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "engine/formats/dtypes.h"
+
 namespace moescope::cpu {
 namespace {
 
@@ -17,6 +19,7 @@ constexpr std::int64_t kSliceBytes = 32 << 20;
 
 std::vector<float> widen(const TensorView& t) {
     if (t.empty()) return {};
+    refuseNotFinite(t);
     const auto cols = static_cast<std::size_t>(t.cols());
     std::vector<float> out(cols * static_cast<std::size_t>(t.rows()));
     for (std::int64_t r = 0; r < t.rows(); ++r) {

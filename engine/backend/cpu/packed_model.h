@@ -30,7 +30,9 @@ struct PackedLayer {
 class PackedModel {
 public:
     /// Packs with all threads of `pool`, releasing the pages of `checkpoint` behind it; the
-    /// embedding stays where it is. Throws Error for weights that are no numbers.
+    /// embedding stays where it is. Throws Error for weights that are not finite. (An
+    /// embedding that is not the head is not read here: a row that is not finite yields logits that
+    /// are not.)
     PackedModel(const BoundModel& model, const Checkpoint& checkpoint, ThreadPool& pool);
     /// Size of the arena that the constructor reserves.
     static std::uint64_t arenaBytes(const ModelWeights& weights) noexcept;

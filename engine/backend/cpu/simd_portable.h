@@ -69,6 +69,8 @@ struct SimdPortable {
     static F fma(const F& a, const F& b, const F& c) {
         return each([&](int i) { return a.v[i] * b.v[i] + c.v[i]; });
     }
+    /// min and max return b where either lane is no number, as minps and maxps do; the kernels rely
+    /// on it.
     static F min(const F& a, const F& b) {
         return each([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
     }
@@ -83,10 +85,11 @@ struct SimdPortable {
     static F round(const F& a) {
         return each([&](int i) { return std::nearbyintf(a.v[i]); });
     }
-    /// 2^n for integral n in [-126, 127].
+    /// 2^n for integral n in [-126, 127]; anything finite where n is no number.
     static F pow2(const F& n) {
         return each([&](int i) {
-            return fromBits(static_cast<std::uint32_t>(static_cast<int>(n.v[i]) + 127) << 23);
+            const int e = n.v[i] == n.v[i] ? static_cast<int>(n.v[i]) : 0;
+            return fromBits(static_cast<std::uint32_t>(e + 127) << 23);
         });
     }
 

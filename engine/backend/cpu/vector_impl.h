@@ -12,11 +12,12 @@ namespace {
 
 /// e^x to 2 units in the last place; x below -87 gives 0 or the smallest normals. Range reduction
 /// by ln 2 in two parts, then the Taylor polynomial of degree 6 on [-ln2/2, ln2/2] (Cody and
-/// Waite).
+/// Waite). Here and below the constant is the first operand of min and max: they return the second
+/// where either is no number, so that NaN comes out as NaN.
 template <typename S>
 MOESCOPE_INLINE typename S::F expLanes(typename S::F x) {
     using F = typename S::F;
-    x = S::min(S::max(x, S::set1(-87.3F)), S::set1(88.0F));
+    x = S::min(S::set1(88.0F), S::max(S::set1(-87.3F), x));
     const F n = S::round(S::mul(x, S::set1(1.44269504F)));
     F r = S::fma(n, S::set1(-0.693359375F), x);
     r = S::fma(n, S::set1(2.12194440e-4F), r);
@@ -53,7 +54,7 @@ MOESCOPE_INLINE typename S::F activateLanes(Activation kind, float alpha, float 
         case Activation::GptOssSwiGlu:
             break;
     }
-    return swish<S>(S::min(gate, S::set1(limit)), S::set1(alpha));
+    return swish<S>(S::min(S::set1(limit), gate), S::set1(alpha));
 }
 
 template <typename S>
@@ -65,7 +66,7 @@ void activate(Activation kind, float alpha, float limit, const float* gate, cons
         if (u != nullptr) {
             F linear = S::load(u);
             if (kind == Activation::GptOssSwiGlu) {
-                linear = S::max(S::min(linear, S::set1(limit)), S::set1(-limit));
+                linear = S::max(S::set1(-limit), S::min(S::set1(limit), linear));
                 linear = S::add(linear, S::set1(1.0F));
             }
             r = S::mul(r, linear);
@@ -98,7 +99,12 @@ void rmsNorm(const float* x, const float* weight, float offset, float eps, int n
     }
     float sum = S::sum(S::add(squares[0], squares[1]));
     for (int j = i; j < n; ++j) sum += x[j] * x[j];
-    const float inverse = 1.0F / __builtin_sqrtf(sum / static_cast<float>(n) + eps);
+    float inverse = 1.0F / __builtin_sqrtf(sum / static_cast<float>(n) + eps);
+    if (!__builtin_isfinite(sum)) {  // squares overflow from 1.8e19 on, and all would become zero
+        double squares = 0.0;
+        for (int j = 0; j < n; ++j) squares += static_cast<double>(x[j]) * x[j];
+        inverse = static_cast<float>(1.0 / __builtin_sqrt(squares / n + eps));
+    }
     for (int j = 0; j < n; ++j) out[j] = x[j] * inverse * (weight[j] + offset);
 }
 
@@ -135,6 +141,7 @@ void scores(const float* q, int nq, std::int64_t qStride, const float* k, std::i
     }
 }
 
+/// May drop what is not a number: expSum of the same values carries it on.
 template <typename S>
 float maxOf(const float* p, std::int64_t n) {
     typename S::F largest = S::load(p);

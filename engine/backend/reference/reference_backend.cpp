@@ -11,6 +11,7 @@
 #include "engine/backend/reference/reference_state.h"
 #include "engine/backend/rope_rotation.h"
 #include "engine/backend/routing_rule.h"
+#include "engine/formats/dtypes.h"
 
 namespace moescope {
 namespace {
@@ -48,11 +49,27 @@ std::size_t queryWidth(const ModelSpec& spec) {
     return index(spec.nHead) * index(spec.headDim);
 }
 
+/// What the cpu back end refuses while packing, so that both take the same files.
+void refuseNotFiniteWeights(const ModelWeights& w) {
+    for (const TensorView* t : {&w.outputNorm, &w.outputNormBias, &w.head}) refuseNotFinite(*t);
+    for (const LayerWeights& l : w.layers) {
+        for (const TensorView* t :
+             {&l.attnNorm,   &l.attnNormBias, &l.q,       &l.k,           &l.v,      &l.qBias,
+              &l.kBias,      &l.vBias,        &l.qNorm,   &l.kNorm,       &l.sinks,  &l.o,
+              &l.oBias,      &l.postAttnNorm, &l.ffnNorm, &l.ffnNormBias, &l.router, &l.routerBias,
+              &l.gate,       &l.up,           &l.down,    &l.gateBias,    &l.upBias, &l.downBias,
+              &l.postFfnNorm}) {
+            refuseNotFinite(*t);
+        }
+    }
+}
+
 }  // namespace
 
 ReferenceBackend::ReferenceBackend(const BoundModel& model)
     : spec_(model.spec), weights_(model.weights) {
     assert(spec_.layers.size() == index(spec_.nLayer));
+    refuseNotFiniteWeights(weights_);
     for (const LayerSpec& layer : spec_.layers)
         rope_.push_back(ropeTable(layer.rope, spec_.headDim));
 }

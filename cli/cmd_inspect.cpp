@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/console.h"
+#include "cli/model_options.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "engine/core/error.h"
@@ -75,43 +76,17 @@ std::string windowsText(const ModelSpec& spec) {
 
 nlohmann::json describe(const Checkpoint& checkpoint, const BoundModel& bound,
                         const MemoryPlan& plan) {
-    const ModelSpec& s = bound.spec;
-    const ParameterCount count = countParameters(s, bound.weights);
+    nlohmann::json facts = modelFacts(checkpoint, bound.spec, bound.weights);
     nlohmann::json types = nlohmann::json::object();
     for (const auto& [name, total] : totalsByType(checkpoint)) {
         types[name] = {
             {"tensors", total.tensors}, {"elements", total.elements}, {"bytes", total.bytes}};
     }
-    return {{"path", checkpoint.path().string()},
-            {"identity", checkpoint.identity()},
-            {"name", s.name},
-            {"architecture", s.architecture},
-            {"synthetic", s.synthetic},
-            {"file_bytes", checkpoint.fileBytes()},
-            {"parameters",
-             {{"total", count.total},
-              {"active", count.active},
-              {"attention", count.attention},
-              {"mlp", count.mlp},
-              {"embedding", count.embedding}}},
-            {"layers", s.nLayer},
-            {"d_model", s.dModel},
-            {"heads", s.nHead},
-            {"kv_heads", s.nKvHead},
-            {"head_dim", s.headDim},
-            {"vocab", s.vocab},
-            {"experts", s.nExpert},
-            {"top_k", s.topK},
-            {"ffn", s.layers.empty() ? 0 : s.layers.front().ffn},
-            {"context_length", s.contextLength},
-            {"types", std::move(types)},
-            {"memory",
-             {{"weights", plan.weights},
-              {"kv_cache", plan.kvCache},
-              {"activations", plan.activations},
-              {"total", plan.total()},
-              {"available", plan.available},
-              {"context", plan.context}}}};
+    facts["types"] = std::move(types);
+    facts["memory"] = {{"weights", plan.weights},         {"kv_cache", plan.kvCache},
+                       {"activations", plan.activations}, {"total", plan.total()},
+                       {"available", plan.available},     {"context", plan.context}};
+    return facts;
 }
 
 }  // namespace

@@ -55,16 +55,21 @@ std::unique_ptr<Model> loadModel(const std::string& name, const Options& options
     return model;
 }
 
-nlohmann::json modelFacts(const Model& model) {
-    const ModelSpec& s = model.spec();
-    const ParameterCount count = countParameters(s, model.weights());
+nlohmann::json modelFacts(const Checkpoint& checkpoint, const ModelSpec& s,
+                          const ModelWeights& weights) {
+    const ParameterCount count = countParameters(s, weights);
     return {{"name", s.name},
-            {"path", std::filesystem::absolute(model.checkpoint().path()).string()},
+            {"path", std::filesystem::absolute(checkpoint.path()).string()},
             {"architecture", s.architecture},
-            {"identity", model.checkpoint().identity()},
+            {"identity", checkpoint.identity()},
             {"synthetic", s.synthetic},
-            {"file_bytes", model.checkpoint().fileBytes()},
-            {"parameters", {{"total", count.total}, {"active", count.active}}},
+            {"file_bytes", checkpoint.fileBytes()},
+            {"parameters",
+             {{"total", count.total},
+              {"active", count.active},
+              {"attention", count.attention},
+              {"mlp", count.mlp},
+              {"embedding", count.embedding}}},
             {"layers", s.nLayer},
             {"d_model", s.dModel},
             {"heads", s.nHead},
@@ -73,7 +78,12 @@ nlohmann::json modelFacts(const Model& model) {
             {"vocab", s.vocab},
             {"experts", s.nExpert},
             {"top_k", s.topK},
+            {"ffn", s.layers.empty() ? 0 : s.layers.front().ffn},
             {"context_length", s.contextLength}};
+}
+
+nlohmann::json modelFacts(const Model& model) {
+    return modelFacts(model.checkpoint(), model.spec(), model.weights());
 }
 
 nlohmann::json backendFacts(const Model& model, const Options& options) {

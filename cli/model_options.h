@@ -22,6 +22,8 @@ std::unique_ptr<Model> loadModel(const std::string& name, const Options& options
 /// {"name", "path", "architecture", "identity", "synthetic", "parameters": {...}, shape...}: the
 /// "model" object of run files and JSON outputs.
 nlohmann::json modelFacts(const Model& model);
+nlohmann::json modelFacts(const Checkpoint& checkpoint, const ModelSpec& spec,
+                          const ModelWeights& weights);
 /// {"backend", "numerics", "threads", ...}: part of "settings".
 nlohmann::json backendFacts(const Model& model, const Options& options);
 

@@ -5,9 +5,9 @@
 #include <cstdio>
 #include <iostream>
 #include <limits>
-#include <numeric>
 #include <sstream>
 
+#include "engine/core/edit_distance.h"
 #include "engine/core/error.h"
 
 namespace moescope::cli {
@@ -15,21 +15,6 @@ namespace {
 
 constexpr unsigned kHelpWidth = 100;
 constexpr std::uint64_t kMaxWhole = std::numeric_limits<std::int64_t>::max();
-
-std::size_t editDistance(std::string_view a, std::string_view b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    std::iota(row.begin(), row.end(), std::size_t{0});
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        std::size_t diagonal = row[0];
-        row[0] = i;
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-            diagonal = row[j];
-            row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
-        }
-    }
-    return row.back();
-}
 
 const Command* findCommand(std::string_view name) {
     for (const Command& command : commands()) {

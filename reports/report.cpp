@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <array>
-#include <numeric>
 
+#include "engine/core/edit_distance.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 
@@ -18,21 +18,6 @@ constexpr std::array kFormats = {
     ReportFormat{"csv", ".csv", "a folder of tables, for spreadsheets", renderCsv},
     ReportFormat{"md", ".md", "a short summary, for pull requests and notes", renderMarkdown},
 };
-
-std::size_t editDistance(std::string_view a, std::string_view b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    std::iota(row.begin(), row.end(), std::size_t{0});
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        std::size_t diagonal = row[0];
-        row[0] = i;
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-            diagonal = row[j];
-            row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-        }
-    }
-    return row.back();
-}
 
 std::string unknownFormatHint(std::string_view name) {
     if (name == "pdf") return "make the html report and print it to PDF from any browser";

@@ -139,14 +139,14 @@ ScoreResult EngineModel::score(const ScoreRequest& request) {
     const std::size_t shared = sharedPrefix(pairs);
     session_.beginSequence(request.sequence);
     if (shared > 0) {
-        const auto logits = session_.append(std::span(pairs[0].tokens.data(), shared));
+        const auto logits =
+            session_.append(std::span(pairs[0].tokens.data(), shared), StepKind::Prefill);
         sharedLogits_.assign(logits.begin(), logits.end());
     }
-    const int position = session_.position();
-    const std::unique_ptr<KvMark> mark = session_.mark();
+    const SessionMark mark = session_.mark();
     result.evaluatedTokens = static_cast<std::int64_t>(shared);
     for (const TokenPair& pair : pairs) {
-        if (session_.position() != position) session_.rewind(*mark, position);
+        if (session_.position() != mark.position()) session_.rewind(mark);
         result.continuations.push_back(scoreRest(pair, shared));
         result.evaluatedTokens += static_cast<std::int64_t>(pair.tokens.size() - shared - 1);
     }

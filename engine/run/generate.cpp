@@ -90,7 +90,8 @@ Generation generate(Session& session, std::span<const TokenId> prompt,
     try {
         do {
             const auto start = Clock::now();
-            const std::span<const float> logits = session.append(next);
+            const std::span<const float> logits =
+                session.append(next, result.tokens.empty() ? StepKind::Prefill : StepKind::Decode);
             last = choose(sampler, logits, session.trace());
             const std::int64_t elapsed = nanosecondsSince(start);
             (result.tokens.empty() ? result.firstTokenNs : result.tokenNs.emplace_back()) = elapsed;

@@ -35,6 +35,26 @@ private:
     Score score_;
 };
 
+/// Takes the session back whatever happens to the continuation.
+class RewindAtEnd {
+public:
+    RewindAtEnd(Session& session, const SessionMark& mark) : session_(session), mark_(mark) {}
+    ~RewindAtEnd() {
+        try {
+            session_.rewind(mark_);
+        } catch (const Error&) {
+            // A callback began another sequence: there is no prefix to go back to, and the next
+            // score's rewind says so.
+        }
+    }
+    RewindAtEnd(const RewindAtEnd&) = delete;
+    RewindAtEnd& operator=(const RewindAtEnd&) = delete;
+
+private:
+    Session& session_;
+    const SessionMark& mark_;
+};
+
 }  // namespace
 
 double Score::sum() const noexcept {
@@ -69,9 +89,8 @@ Score scoreTokens(Session& session, std::span<const TokenId> tokens,
 }
 
 PrefixScorer::PrefixScorer(Session& session, std::span<const TokenId> prefix) : session_(session) {
-    const std::span<const float> logits = session.append(prefix);
+    const std::span<const float> logits = session.append(prefix, StepKind::Prefill);
     prefixLogits_.assign(logits.begin(), logits.end());
-    position_ = session.position();
     mark_ = session.mark();
 }
 
@@ -81,11 +100,11 @@ Score PrefixScorer::score(std::span<const TokenId> continuation, const LogitsCal
     scorer.add(prefixLogits_, continuation[0]);
     const auto evaluated = continuation.first(continuation.size() - 1);
     if (!evaluated.empty()) {
-        session_.rewind(*mark_, position_);
+        if (session_.position() != mark_.position()) session_.rewind(mark_);
+        const RewindAtEnd rewind(session_, mark_);
         session_.append(evaluated, [&](int i, std::span<const float> logits) {
             scorer.add(logits, continuation[static_cast<std::size_t>(i) + 1]);
         });
-        session_.rewind(*mark_, position_);
     }
     return scorer.take();
 }

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <span>
 #include <vector>
 
@@ -43,7 +42,8 @@ public:
     /// Appends `prefix` (not empty) to `session`, which must outlive the scorer.
     PrefixScorer(Session& session, std::span<const TokenId> prefix);
 
-    /// continuation: not empty. The session is back at the end of the prefix afterwards.
+    /// continuation: not empty. The session is back at the end of the prefix afterwards, also when
+    /// something throws.
     Score score(std::span<const TokenId> continuation, const LogitsCallback& onLogits = {});
 
     /// Logits after the prefix. (vocab)
@@ -51,8 +51,7 @@ public:
 
 private:
     Session& session_;
-    int position_ = 0;
-    std::unique_ptr<KvMark> mark_;
+    SessionMark mark_;
     std::vector<float> prefixLogits_;  // (vocab)
 };
 

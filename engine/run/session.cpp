@@ -3,6 +3,7 @@
 #include "engine/run/session.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cassert>
 #include <cmath>
@@ -86,15 +87,17 @@ Session::~Session() = default;
 void Session::beginSequence(std::int64_t id) {
     sequence_ = id;
     position_ = 0;
+    liveMarks_.clear();
 }
 
-std::span<const float> Session::append(std::span<const TokenId> tokens) {
-    run(tokens, nullptr);
+std::span<const float> Session::append(std::span<const TokenId> tokens,
+                                       std::optional<StepKind> kind) {
+    run(tokens, nullptr, kind.value_or(tokens.size() == 1 ? StepKind::Decode : StepKind::Prefill));
     return logits_;
 }
 
-void Session::append(std::span<const TokenId> tokens, const Visit& visit) {
-    run(tokens, &visit);
+void Session::append(std::span<const TokenId> tokens, const Visit& visit, StepKind kind) {
+    run(tokens, &visit, kind);
 }
 
 void Session::checkTokens(std::span<const TokenId> tokens) const {
@@ -115,7 +118,7 @@ void Session::checkTokens(std::span<const TokenId> tokens) const {
     }
 }
 
-void Session::run(std::span<const TokenId> tokens, const Visit* visit) {
+void Session::run(std::span<const TokenId> tokens, const Visit* visit, StepKind kind) {
     checkTokens(tokens);
     const auto batch = static_cast<std::size_t>(maxBatch_);
     for (std::size_t offset = 0; offset < tokens.size(); offset += batch) {
@@ -124,7 +127,7 @@ void Session::run(std::span<const TokenId> tokens, const Visit* visit) {
         const int count = static_cast<int>(chunk.size());
         StepInfo info;
         info.sequence = sequence_;
-        info.kind = tokens.size() == 1 ? StepKind::Decode : StepKind::Prefill;
+        info.kind = kind;
         info.firstPosition = position_;
         info.tokens = count;
         StepScope scope(trace_, info);
@@ -192,17 +195,27 @@ void Session::visitRows(int tokens, int offset, const Visit& visit) {
     }
 }
 
-std::unique_ptr<KvMark> Session::mark() const {
-    return backend_.mark(*state_, position_);
+SessionMark Session::mark() {
+    static std::atomic<std::uint64_t> serials{0};
+    SessionMark mark;
+    mark.cache_ = backend_.mark(*state_, position_);
+    mark.position_ = position_;
+    mark.serial_ = ++serials;
+    liveMarks_.push_back({mark.position_, mark.serial_});
+    return mark;
 }
 
-void Session::rewind(const KvMark& mark, int position) {
-    if (position < 0 || position > position_) {
-        throw Error("cannot rewind to position " + std::to_string(position) + " from " +
-                    std::to_string(position_));
+void Session::rewind(const SessionMark& mark) {
+    const bool live = std::any_of(liveMarks_.begin(), liveMarks_.end(),
+                                  [&](const LiveMark& m) { return m.serial == mark.serial_; });
+    if (!live) {
+        throw Error("cannot rewind to position " + std::to_string(mark.position_) +
+                    ": it was marked in another sequence, or the session has been rewound since");
     }
-    backend_.rewind(*state_, mark);
-    position_ = position;
+    backend_.rewind(*state_, *mark.cache_);
+    position_ = mark.position_;
+    // What comes next overwrites the rows that later marks stand for.
+    std::erase_if(liveMarks_, [&](const LiveMark& m) { return m.position > position_; });
 }
 
 Error notFinite() {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -53,6 +54,19 @@ private:
     std::uint64_t loadNs_ = 0;
 };
 
+/// A place in one sequence of one session to come back to, any number of times, until the session
+/// is rewound to before it or begins another sequence.
+class SessionMark {
+public:
+    int position() const noexcept { return position_; }
+
+private:
+    friend class Session;
+    std::unique_ptr<KvMark> cache_;
+    int position_ = 0;
+    std::uint64_t serial_ = 0;  ///< no two marks of the process share one
+};
+
 /// One token stream with its KV cache. Not thread-safe; one session runs at a time per Model.
 class Session {
 public:
@@ -77,23 +91,32 @@ public:
     int position() const noexcept { return position_; }
     int maxContext() const noexcept { return maxContext_; }
 
-    /// Appends tokens (one: a decode step; more: prefill in chunks of maxBatch) and returns the
-    /// logits of the last: (vocab) float32, valid until the next call. Throws Error when the
-    /// context is full or a token id is out of range, Interrupted when stopped between chunks.
-    std::span<const float> append(std::span<const TokenId> tokens);
+    /// Appends tokens in chunks of maxBatch and returns the logits of the last: (vocab) float32,
+    /// valid until the next call. `kind` is what the sinks are told; unless stated, one token is a
+    /// decode step and more are a prefill. Throws Error when the context is full or a token id is
+    /// out of range, Interrupted when stopped between chunks.
+    ///
+    /// After anything thrown the session is usable, and position() counts what the cache holds:
+    /// all chunks before the one that failed, and that one too when its layers were done, so when a
+    /// visitor or the sink's stepEnd threw. Rewind to a mark, or begin a sequence, to undo them.
+    std::span<const float> append(std::span<const TokenId> tokens,
+                                  std::optional<StepKind> kind = std::nullopt);
 
-    /// The same, calling `visit(i, logits)` for every token i in [0, n).
+    /// The same, calling `visit(i, logits)` for every token i in [0, n). Given tokens are scored
+    /// this way, so that even one of them is a prefill unless stated otherwise.
     void append(std::span<const TokenId> tokens,
-                const std::function<void(int, std::span<const float>)>& visit);
+                const std::function<void(int, std::span<const float>)>& visit,
+                StepKind kind = StepKind::Prefill);
 
     /// Position to come back to: evaluate a shared prefix once, then rewind for each continuation.
-    std::unique_ptr<KvMark> mark() const;
-    /// `position` must be the position at which `mark` was taken.
-    void rewind(const KvMark& mark, int position);
+    SessionMark mark();
+    /// Throws Error for a mark of another session or sequence, and for one later than a position
+    /// that was rewound to since: the cache no longer holds what it marks.
+    void rewind(const SessionMark& mark);
 
 private:
     using Visit = std::function<void(int, std::span<const float>)>;
-    void run(std::span<const TokenId> tokens, const Visit* visit);
+    void run(std::span<const TokenId> tokens, const Visit* visit, StepKind kind);
     void checkTokens(std::span<const TokenId> tokens) const;
     void layers(std::span<const TokenId> tokens, const StepInfo& info);
     void layer(int index, const StepInfo& info);
@@ -111,6 +134,12 @@ private:
     int position_ = 0;
     int maxContext_ = 0;
     int maxBatch_ = 0;
+    /// Marks that can be rewound to, by position.
+    struct LiveMark {
+        int position;
+        std::uint64_t serial;
+    };
+    std::vector<LiveMark> liveMarks_;
     std::vector<float> logits_;  // (rows of the latest head call, vocab)
 };
 

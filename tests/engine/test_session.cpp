@@ -95,9 +95,9 @@ TEST_CASE("rewinding to a mark reproduces the logits bit for bit") {
     const auto mark = session.mark();
     const auto expected = allLogits(session, all.subspan(21, 12));
     for (int round = 0; round < 2; ++round) {
-        session.rewind(*mark, 21);
+        session.rewind(mark);
         session.append(all.subspan(30, 20));  // overwrites the rings many times
-        session.rewind(*mark, 21);
+        session.rewind(mark);
         CHECK(session.position() == 21);
         CHECK(allLogits(session, all.subspan(21, 12)) == expected);
     }
@@ -109,8 +109,67 @@ TEST_CASE("a mark at the very beginning empties the cache") {
     Session session(*tiny.backend, 64, 8);
     const auto mark = session.mark();
     const auto expected = allLogits(session, tokens);
-    session.rewind(*mark, 0);
+    session.rewind(mark);
     CHECK(allLogits(session, tokens) == expected);
+}
+
+TEST_CASE("a mark of another sequence or session or of overwritten tokens is refused") {
+    const TinyModel tiny;
+    const auto tokens = longPrompt(30);
+    const std::span<const TokenId> all(tokens);
+    Session session(*tiny.backend, 64, 8);
+    session.append(all.first(4));
+    const SessionMark early = session.mark();
+    session.append(all.subspan(4, 6));
+    const SessionMark late = session.mark();
+    session.rewind(early);
+    session.append(all.last(12));
+    CHECK_THROWS_WITH(session.rewind(late), Catch::Contains("has been rewound since"));
+    CHECK(session.position() == 16);
+    Session other(*tiny.backend, 64, 8);
+    other.append(all);
+    CHECK_THROWS_AS(other.rewind(early), Error);
+    session.beginSequence(2);
+    session.append(all);
+    CHECK_THROWS_WITH(session.rewind(early), Catch::Contains("another sequence"));
+    CHECK(session.position() == 30);
+    const auto cpu = makeCpuBackend(tiny.golden.model, *tiny.golden.checkpoint, {});
+    Session elsewhere(*cpu, 64, 8);
+    elsewhere.append(all);
+    CHECK_THROWS_AS(elsewhere.rewind(early), Error);
+}
+
+TEST_CASE("after a throw the position is what the cache holds") {
+    const TinyModel tiny;
+    const auto tokens = longPrompt(40);
+    const std::span<const TokenId> all(tokens);
+    Session whole(*tiny.backend, 64, 4);
+    const auto expected = allLogits(whole, all);
+    Session session(*tiny.backend, 64, 4);
+    const auto throwAtSix = [](int i, std::span<const float>) {
+        if (i == 6) throw Error("visitor");
+    };
+    CHECK_THROWS_WITH(session.append(all.first(12), throwAtSix), "visitor");
+    CHECK(session.position() == 8);  // the second chunk of four is in the cache
+    const auto rest = allLogits(session, all.subspan(8));
+    CHECK(relativeError(rest, std::span(expected).subspan(8 * 96)) < 1e-5);
+}
+
+TEST_CASE("the caller can say what kind of step one token is") {
+    const TinyModel tiny;
+    Recorder recorder;
+    Session session(*tiny.backend, 64);
+    session.setTrace(&recorder);
+    const auto kindOf = [&](const auto& append) {
+        recorder.calls.clear();
+        append();
+        return recorder.calls[0].substr(0, recorder.calls[0].find(' '));
+    };
+    const std::vector<TokenId> one{5};
+    CHECK(kindOf([&] { session.append(one); }) == "decode");
+    CHECK(kindOf([&] { session.append(one, StepKind::Prefill); }) == "prefill");
+    CHECK(kindOf([&] { session.append(one, [](int, auto) {}); }) == "prefill");
+    CHECK(kindOf([&] { session.append(longPrompt(3), StepKind::Decode); }) == "decode");
 }
 
 TEST_CASE("a new sequence does not see the old one") {
@@ -202,7 +261,7 @@ TEST_CASE("what does not fit the session is refused and leaves it usable") {
     session.append(std::span(tokens).first(10));
     const auto mark = session.mark();
     session.beginSequence(1);
-    CHECK_THROWS_AS(session.rewind(*mark, 10), Error);
+    CHECK_THROWS_AS(session.rewind(mark), Error);
     CHECK_THROWS_AS(Session(*tiny.backend, 513), Error);
     CHECK_THROWS_AS(Session(*tiny.backend, 0), Error);
     CHECK_THROWS_AS(Session(*tiny.backend, 8, 0), Error);

@@ -36,8 +36,8 @@ struct RoutingView {
     std::span<const float> weights;         ///< (n_tokens, top_k)
 };
 
-/// Const and shareable after construction; all mutable data is in BackendState. One session at a
-/// time may run (the thread pool is shared).
+/// Const and shareable after construction; all mutable data is in BackendState. Sessions on several
+/// threads are allowed and take turns at the one thread pool.
 class Backend {
 public:
     virtual ~Backend() = default;

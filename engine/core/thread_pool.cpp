@@ -104,6 +104,7 @@ void ThreadPool::run(std::int64_t items, Task task, const void* context) {
         for (std::int64_t i = 0; i < items; ++i) task(context, i, 0);
         return;
     }
+    const std::lock_guard turn(callers_);
     task_ = task;
     context_ = context;
     total_ = items;

@@ -13,7 +13,8 @@
 
 namespace moescope {
 
-/// One caller at a time (it works too, as thread 0). Items must be independent of each other.
+/// Callers take turns, phase by phase, each working too, as thread 0 of its phase. Items must be
+/// independent of each other, and must not start a phase themselves.
 class ThreadPool {
 public:
     /// threads >= 1, the caller included; 0 means availableCores(). Throws Error when the system
@@ -55,6 +56,7 @@ private:
     const void* context_ = nullptr;
     std::int64_t total_ = 0;
     std::atomic<bool> stop_{false};
+    std::mutex callers_;  ///< held by the caller whose phase runs
     std::mutex errorMutex_;
     std::exception_ptr error_;
     std::vector<std::thread> workers_;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <numeric>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "engine/backend/backend.h"
@@ -373,6 +374,37 @@ TEST_CASE("an embedding that is not a number gives logits that are not on either
                               [](float x) { return std::isnan(x); }));
         }
     }
+}
+
+TEST_CASE("operations name the kernel and the name outlives the back end") {
+    const auto model = gptOssLike();
+    std::vector<std::string_view> names;
+    for (const int tokens : {1, 3}) {
+        const auto cpu = makeCpu(model->bound, "portable");
+        const auto state = cpu->newState(8, 4);
+        cpu->embed(*state, someTokens(tokens, 50), 0);
+        names.push_back(cpu->attentionInput(*state, 0).kernel);
+        cpu->attention(*state, 0);
+        cpu->attentionOutput(*state, 0);
+        cpu->route(*state, 0);
+        names.push_back(cpu->feedForward(*state, 0).kernel);
+    }
+    CHECK(names[0] == "q8_0_gemv_portable");
+    CHECK(names[1] == "mxfp4_gemv_portable");
+    CHECK(names[2] == "q8_0_gemm_portable");
+}
+
+TEST_CASE("two sessions on two threads give what each gives alone") {
+    const auto model = gptOssLike();
+    const auto cpu = makeCpu(model->bound, "", 2);
+    const std::vector<TokenId> tokens = someTokens(40, model->bound.spec.vocab);
+    const std::vector<float> alone = run(*cpu, tokens, {5, 1}, 5);
+    std::vector<float> other;
+    std::thread thread([&] { other = run(*cpu, tokens, {5, 1}, 5); });
+    const std::vector<float> mine = run(*cpu, tokens, {5, 1}, 5);
+    thread.join();
+    CHECK(mine == alone);
+    CHECK(other == alone);
 }
 
 TEST_CASE("the bytes announced for a model are those its packing takes for every stored type") {

@@ -78,6 +78,23 @@ TEST_CASE("the first exception of an item reaches the caller and the pool stays 
     CHECK(ran == 60);
 }
 
+TEST_CASE("two callers at once take turns and lose no item") {
+    ThreadPool pool(3);
+    std::vector<std::int64_t> sums(2, 0);
+    const auto call = [&](std::size_t who) {
+        for (int phase = 0; phase < 500; ++phase) {
+            std::vector<std::int64_t> items(20, 0);
+            pool.parallelFor(20,
+                             [&](std::int64_t i, int) { items[static_cast<std::size_t>(i)] += i; });
+            sums[who] += std::accumulate(items.begin(), items.end(), std::int64_t{0});
+        }
+    };
+    std::thread other([&] { call(1); });
+    call(0);
+    other.join();
+    CHECK(sums == std::vector<std::int64_t>(2, 500 * 190));
+}
+
 TEST_CASE("at least one core is available") {
     CHECK(availableCores() >= 1);
 }

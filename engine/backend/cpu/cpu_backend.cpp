@@ -59,25 +59,28 @@ void storeRows(float* to, const float* values, std::span<const float> bias, std:
     }
 }
 
-}  // namespace
-
-std::string_view kernelName(const Kernels& kernels, PackedFormat format, bool vector) {
+/// Made once for each target, so that operations only look them up.
+const KernelNames& kernelNames(const Kernels& kernels) {
     static std::mutex mutex;
-    static std::map<std::tuple<std::string_view, PackedFormat, bool>, std::string> names;
+    static std::map<std::string_view, KernelNames> ofTargets;  // whose elements never move
     const std::lock_guard lock(mutex);
-    std::string& name = names[{kernels.name, format, vector}];
-    if (name.empty()) {
-        name = std::string(packedInfo(format).name) + (vector ? "_gemv_" : "_gemm_") +
-               std::string(kernels.name);
+    const auto [entry, isNew] = ofTargets.try_emplace(kernels.name);
+    for (std::size_t f = 0; isNew && f < entry->second.size(); ++f) {
+        const std::string format(packedInfo(static_cast<PackedFormat>(f)).name);
+        entry->second[f] = {format + "_gemm_" + std::string(kernels.name),
+                            format + "_gemv_" + std::string(kernels.name)};
     }
-    return name;
+    return entry->second;
 }
+
+}  // namespace
 
 CpuBackend::CpuBackend(const BoundModel& model, const Checkpoint& checkpoint,
                        const CpuOptions& options)
     : spec_(model.spec),
       weights_(model.weights),
       kernels_(chooseKernels(options.target)),
+      names_(kernelNames(kernels_)),
       pool_(options.threads),
       packed_(model, checkpoint, pool_) {
     RopePlan plan = planRopes(spec_);
@@ -199,7 +202,7 @@ OpWork CpuBackend::attentionInput(BackendState& state, int layer) const {
               [&](std::int64_t t, int) { rotateAndStore(s, layer, static_cast<int>(t)); });
     return finish(
         attentionInputWork(spec_, weights_.layers[static_cast<std::size_t>(layer)], stepShape(s)),
-        kernelName(kernels_, w.q.first.format, s.tokens <= kVectorTokens));
+        kernelName(w.q.first.format, s.tokens <= kVectorTokens));
 }
 
 OpWork CpuBackend::attentionOutput(BackendState& state, int layer) const {
@@ -217,7 +220,7 @@ OpWork CpuBackend::attentionOutput(BackendState& state, int layer) const {
     addResidual(s, w.postAttnNorm);
     return finish(
         attentionOutputWork(weights_.layers[static_cast<std::size_t>(layer)], stepShape(s)),
-        kernelName(kernels_, w.o.first.format, s.tokens <= kVectorTokens));
+        kernelName(w.o.first.format, s.tokens <= kVectorTokens));
 }
 
 OpWork CpuBackend::route(BackendState& state, int layer) const {
@@ -240,7 +243,7 @@ OpWork CpuBackend::route(BackendState& state, int layer) const {
                       {s.gateWeights + i * k, k});
     });
     return finish(routeWork(weights_.layers[static_cast<std::size_t>(layer)], stepShape(s)),
-                  kernelName(kernels_, w.router.first.format, s.tokens <= kVectorTokens));
+                  kernelName(w.router.first.format, s.tokens <= kVectorTokens));
 }
 
 RoutingView CpuBackend::routing(const BackendState& state) const {
@@ -267,7 +270,7 @@ OpWork CpuBackend::head(BackendState& state, int first, int count, std::span<flo
             std::copy_n(values, rows, logits.data() + t * spec_.vocab + firstRow);
         });
     return finish(headWork(weights_, count),
-                  kernelName(kernels_, packed_.head.first.format, count <= kVectorTokens));
+                  kernelName(packed_.head.first.format, count <= kVectorTokens));
 }
 
 std::span<const float> CpuBackend::hidden(const BackendState& state) const {

@@ -2,6 +2,7 @@
 // The fast CPU back end: packed weights, one kernel table, few large phases per layer.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <span>
 #include <string>
@@ -22,6 +23,9 @@ struct FeedForwardJob {
     std::vector<std::int32_t> slots;   ///< row of CpuState::inner
     std::vector<float> weights;        ///< gate weight of each
 };
+
+/// Of one target: [format][matrix times vector]. Traces keep views of them, so they live for ever.
+using KernelNames = std::array<std::array<std::string, 2>, kPackedFormats>;
 
 class CpuBackend final : public Backend {
 public:
@@ -50,6 +54,10 @@ private:
     struct Product;
     class RingMark;
 
+    /// "mxfp4_gemv_avx512_bf16", static storage.
+    std::string_view kernelName(PackedFormat format, bool vector) const noexcept {
+        return names_[static_cast<std::size_t>(format)][vector ? 1 : 0];
+    }
     OpWork finish(OpWork work, std::string_view kernel) const noexcept;
     StepShape stepShape(const CpuState& s) const noexcept;
     /// f(token, thread) for every token of [0, n): in parallel where that pays.
@@ -79,13 +87,11 @@ private:
     ModelSpec spec_;
     ModelWeights weights_;  // shapes for work counts; only the embedding's data is still read
     const Kernels& kernels_;
+    const KernelNames& names_;
     mutable ThreadPool pool_;
     PackedModel packed_;
     std::vector<RopeTable> ropes_;     // distinct
     std::vector<std::size_t> ropeOf_;  // (n_layer) index into ropes_
 };
-
-/// Static storage: "mxfp4_gemv_avx512_bf16".
-std::string_view kernelName(const Kernels& kernels, PackedFormat format, bool vector);
 
 }  // namespace moescope::cpu

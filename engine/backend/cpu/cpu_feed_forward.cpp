@@ -167,7 +167,7 @@ OpWork CpuBackend::feedForward(BackendState& state, int layer) const {
     const bool vector = largest->tokens.size() <= static_cast<std::size_t>(kVectorTokens);
     return finish(routed ? expertsWork(spec_, stored, stepShape(s), routing(s).experts)
                          : mlpWork(stored, stepShape(s)),
-                  kernelName(kernels_, w.up.first.format, vector));
+                  kernelName(w.up.first.format, vector));
 }
 
 }  // namespace moescope::cpu

@@ -199,7 +199,7 @@ std::vector<bool> slidingLayers(const ConfigReader& config, const ModelSpec& spe
 void readGguf(const Checkpoint& checkpoint, const ConfigReader& config,
               const ArchitectureOptions& options, ModelSpec& spec, LayerSpec& layer) {
     readGgufDimensions(checkpoint, config, spec);
-    layer.rope = readGgufRope(config, options);
+    layer.rope = readGgufRope(config, false, options);
     layer.window = config.integer("attention.sliding_window", 1, 1 << 24);
     spec.nExpert = config.integer("expert_count", 1, kMaxExperts);
     spec.topK = config.integer("expert_used_count", 1, spec.nExpert);

@@ -68,7 +68,7 @@ BoundModel bindLlama(const Checkpoint& checkpoint, const ArchitectureOptions& op
     LayerSpec layer;
     if (gguf) {
         readGgufDimensions(checkpoint, config, spec);
-        layer.rope = readGgufRope(config, options);
+        layer.rope = readGgufRope(config, true, options);
         // llama.cpp's converter permutes the rows of q and k to pair neighbours.
         layer.rope.pairing = RopePairing::Interleaved;
         layer.ffn = config.integer("feed_forward_length", 1, kMaxFfn);

@@ -80,8 +80,10 @@ private:
 void readGgufDimensions(const Checkpoint& checkpoint, const ConfigReader& config, ModelSpec& spec);
 void readHuggingFaceDimensions(const Checkpoint& checkpoint, const ConfigReader& config,
                                ModelSpec& spec);
-/// RoPE keys; `truncate` is what a file that does not say means.
-RopeSpec readGgufRope(const ConfigReader& config, const ArchitectureOptions& options);
+/// RoPE keys; `truncate` is what a file that does not say means. Keys that would change the
+/// rotation and are not implemented are refused.
+RopeSpec readGgufRope(const ConfigReader& config, bool truncate,
+                      const ArchitectureOptions& options);
 RopeSpec readHuggingFaceRope(const ConfigReader& config, const ModelSpec& spec, bool truncate,
                              const ArchitectureOptions& options);
 

@@ -64,6 +64,17 @@ void readYarn(const ConfigReader& config, const YarnKeys& keys, RopeSpec& rope) 
     }
 }
 
+/// Scalings that other programs write and this engine does not apply: ignoring one would give
+/// plausible, wrong logits. A value that changes nothing is no reason to refuse.
+void refuseGgufRopeKeys(const ConfigReader& config) {
+    for (const std::string_view key :
+         {"rope.scaling.attn_factor", "rope.scaling.yarn_attn_factor", "rope.scale_linear"}) {
+        if (config.has(key) && config.number(key, 0.0, kMaxFactor) != 1.0) {
+            config.fail("RoPE key '" + std::string(key) + "' is not supported");
+        }
+    }
+}
+
 }  // namespace
 
 void readGgufDimensions(const Checkpoint& checkpoint, const ConfigReader& config, ModelSpec& spec) {
@@ -103,8 +114,10 @@ void readHuggingFaceDimensions(const Checkpoint& checkpoint, const ConfigReader&
     checkHeads(config, spec);
 }
 
-RopeSpec readGgufRope(const ConfigReader& config, const ArchitectureOptions& options) {
+RopeSpec readGgufRope(const ConfigReader& config, bool truncate,
+                      const ArchitectureOptions& options) {
     RopeSpec rope;
+    refuseGgufRopeKeys(config);
     rope.theta = config.numberOr("rope.freq_base", 10000.0, 1.001, kMaxTheta);
     const std::string type = config.textOr("rope.scaling.type", "none");
     if (type == "linear") {
@@ -117,7 +130,7 @@ RopeSpec readGgufRope(const ConfigReader& config, const ArchitectureOptions& opt
         if (rope.originalContext == 0) {
             rope.originalContext = config.integer("context_length", 1, kMaxContext);
         }
-        rope.truncate = options.ggmlCompatibleYarn;
+        rope.truncate = truncate || options.ggmlCompatibleYarn;
     } else if (type != "none") {
         config.fail("RoPE scaling '" + type + "' is not supported");
     }
@@ -130,6 +143,11 @@ RopeSpec readHuggingFaceRope(const ConfigReader& config, const ModelSpec& spec, 
     const bool grouped = config.has("rope_parameters");
     const ConfigReader scaling = config.group(grouped ? "rope_parameters" : "rope_scaling");
     RopeSpec rope;
+    for (const ConfigReader& place : {config, scaling}) {
+        if (place.numberOr("partial_rotary_factor", 1.0, 0.0, 1.0) != 1.0) {
+            config.fail("partial rotary embedding (partial_rotary_factor) is not supported");
+        }
+    }
     rope.theta = scaling.has("rope_theta")
                      ? scaling.number("rope_theta", 1.001, kMaxTheta)
                      : config.numberOr("rope_theta", 10000.0, 1.001, kMaxTheta);
@@ -159,7 +177,9 @@ void bindEnds(const Checkpoint& checkpoint, TensorBinder& tensors, BoundModel& m
     model.weights.embedding = tensors.matrix(embedding, {spec.vocab, spec.dModel});
     model.weights.outputNorm =
         tensors.vector(gguf ? "output_norm.weight" : "model.norm.weight", {spec.dModel});
-    spec.tiedHead = !tensors.has(head);
+    // A folder may store a head although its configuration ties it; transformers then ignores it.
+    const ConfigReader config(checkpoint.config(), checkpoint.path().string());
+    spec.tiedHead = !tensors.has(head) || (!gguf && config.flagOr("tie_word_embeddings", false));
     model.weights.head =
         spec.tiedHead ? model.weights.embedding : tensors.matrix(head, {spec.vocab, spec.dModel});
 }

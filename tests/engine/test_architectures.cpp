@@ -4,6 +4,7 @@
 
 #include "engine/core/error.h"
 #include "engine/model/architectures.h"
+#include "engine/model/binding.h"
 #include "engine/model/spec.h"
 #include "tests/engine/golden.h"
 #include "tests/engine/memory_checkpoint.h"
@@ -20,6 +21,31 @@ std::string refusal(const Checkpoint& checkpoint) {
         return e.what();
     }
     return "accepted";
+}
+
+/// A llama of 1 layer with YaRN that does not say whether to truncate.
+MemoryCheckpoint tinyLlamaGguf() {
+    MemoryCheckpoint c(CheckpointLayout::Gguf, {{"general.architecture", "llama"},
+                                                {"llama.block_count", 1},
+                                                {"llama.embedding_length", 8},
+                                                {"llama.context_length", 64},
+                                                {"llama.attention.head_count", 2},
+                                                {"llama.attention.layer_norm_rms_epsilon", 1e-5},
+                                                {"llama.rope.scaling.type", "yarn"},
+                                                {"llama.rope.scaling.factor", 4.0},
+                                                {"llama.feed_forward_length", 6}});
+    c.add("token_embd.weight", {10, 8});
+    c.add("output_norm.weight", {8});
+    for (const char* name : {"attn_norm", "ffn_norm"}) {
+        c.add("blk.0." + std::string(name) + ".weight", {8});
+    }
+    for (const char* name : {"attn_q", "attn_k", "attn_v", "attn_output"}) {
+        c.add("blk.0." + std::string(name) + ".weight", {8, 8});
+    }
+    c.add("blk.0.ffn_gate.weight", {6, 8});
+    c.add("blk.0.ffn_up.weight", {6, 8});
+    c.add("blk.0.ffn_down.weight", {8, 6});
+    return c;
 }
 
 /// The message when `key` of a sound gpt-oss file becomes `value`.
@@ -100,6 +126,59 @@ TEST_CASE("wrong dimensions are refused and the key is named") {
     CHECK_THAT(refusalOf("general.architecture", "mamba"),
                Catch::Contains("'mamba' is not supported"));
     CHECK_THAT(refusalOf("general.architecture", 7), Catch::Contains("general.architecture"));
+}
+
+TEST_CASE("RoPE keys that are not implemented are refused unless they change nothing") {
+    for (const std::string key :
+         {"gpt-oss.rope.scaling.attn_factor", "gpt-oss.rope.scaling.yarn_attn_factor",
+          "gpt-oss.rope.scale_linear"}) {
+        CHECK_THAT(refusalOf(key, 2.0), Catch::Contains("RoPE key"));
+        CHECK(refusalOf(key, 1.0) == "accepted");
+    }
+    const Golden golden = loadGolden("llama_tied");
+    nlohmann::json config = golden.checkpoint->config();
+    config["partial_rotary_factor"] = 0.5;
+    CHECK_THAT(refusal(MemoryCheckpoint(CheckpointLayout::HuggingFace, config)),
+               Catch::Contains("partial_rotary_factor"));
+    config = golden.checkpoint->config();
+    config["rope_parameters"] = {{"rope_type", "default"}, {"partial_rotary_factor", 0.5}};
+    CHECK_THAT(refusal(MemoryCheckpoint(CheckpointLayout::HuggingFace, config)),
+               Catch::Contains("partial_rotary_factor"));
+}
+
+TEST_CASE("YaRN of a llama file truncates its bounds in both layouts and gpt-oss in neither") {
+    MemoryCheckpoint gguf(CheckpointLayout::Gguf, {{"llama.context_length", 64},
+                                                   {"llama.rope.scaling.type", "yarn"},
+                                                   {"llama.rope.scaling.factor", 4.0}});
+    MemoryCheckpoint folder(CheckpointLayout::HuggingFace,
+                            {{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 4.0}}}});
+    for (const bool truncate : {false, true}) {
+        const RopeSpec a = readGgufRope(ConfigReader(gguf.config(), "x", "llama."), truncate, {});
+        const RopeSpec b =
+            readHuggingFaceRope(ConfigReader(folder.config(), "x"), ModelSpec{}, truncate, {});
+        CHECK(a.truncate == truncate);
+        CHECK(b.truncate == truncate);
+    }
+    MemoryCheckpoint llama = tinyLlamaGguf();
+    CHECK(bindModel(llama).spec.layers[0].rope.truncate);
+    CHECK_FALSE(bindModel(tinyGptOssGguf()).spec.layers[0].rope.truncate);
+}
+
+TEST_CASE("a folder that ties its head to the embedding does so whatever it stores") {
+    const Golden golden = loadGolden("llama_tied");
+    REQUIRE(golden.checkpoint->config()["tie_word_embeddings"] == true);
+    MemoryCheckpoint c(CheckpointLayout::HuggingFace, golden.checkpoint->config());
+    for (const TensorView& t : golden.checkpoint->tensors()) {
+        if (t.rank == 1) c.add(t.name, {t.shape[0]});
+        if (t.rank == 2) c.add(t.name, {t.shape[0], t.shape[1]});
+    }
+    const ModelSpec& spec = golden.model.spec;
+    c.add("lm_head.weight", {spec.vocab, spec.dModel});
+    const BoundModel tied = bindModel(c);
+    CHECK(tied.spec.tiedHead);
+    CHECK(tied.weights.head.data == tied.weights.embedding.data);
+    c.editConfig()["tie_word_embeddings"] = false;
+    CHECK_FALSE(bindModel(c).spec.tiedHead);
 }
 
 TEST_CASE("a tensor of another shape or type is refused by name and shapes") {

@@ -67,7 +67,7 @@ void requireMemory(std::uint64_t bytes, const std::string& what) {
     if (bytes <= available) return;
     throw Error(
         what + " needs " + memoryText(bytes) + ", " + memoryText(available) + " are available",
-        "use a shorter context, a smaller batch or a smaller model");
+        "use a shorter context or a smaller model, or close other programs");
 }
 
 }  // namespace moescope

@@ -11,12 +11,15 @@ namespace moescope {
 namespace {
 
 /// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): any seed is a good seed, one word of state.
-std::uint64_t nextRandom(std::uint64_t& state) {
-    state += 0x9E3779B97F4A7C15ULL;
-    std::uint64_t z = state;
+std::uint64_t mixed(std::uint64_t z) {
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
     return z ^ (z >> 31);
+}
+
+std::uint64_t nextRandom(std::uint64_t& state) {
+    state += 0x9E3779B97F4A7C15ULL;
+    return mixed(state);
 }
 
 /// Uniform in [0, 1), 53 bits.
@@ -30,7 +33,8 @@ void require(bool valid, const char* message) {
 
 }  // namespace
 
-Sampler::Sampler(const SamplingOptions& options) : options_(options), state_(options.seed) {
+// The seed is mixed: seeds one increment apart would give one stream, shifted by a draw.
+Sampler::Sampler(const SamplingOptions& options) : options_(options), state_(mixed(options.seed)) {
     require(std::isfinite(options.temperature) && options.temperature >= 0.0,
             "--temperature must be 0 or more");
     require(options.topK >= 0, "--top-k must be 0 or more");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Chooses the next token. Seeded and reproducible across platforms (own generator and mapping).
+// Chooses the next token. A seed gives the same tokens from the same logits with the same binary
+// and C library (own generator and mapping; exp() may differ in its last bit elsewhere).
 #pragma once
 
 #include <cstdint>

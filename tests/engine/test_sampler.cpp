@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
@@ -112,6 +113,20 @@ TEST_CASE("a seed fixes the sequence and another seed changes it") {
     };
     CHECK(draw(1) == draw(1));
     CHECK(draw(1) != draw(2));
+}
+
+TEST_CASE("no seed gives another seed's draws shifted") {
+    const auto draw = [](std::uint64_t seed) {
+        SamplingOptions options = warm();
+        options.seed = seed;
+        Sampler sampler(options);
+        std::vector<TokenId> tokens;
+        for (int i = 0; i < 64; ++i) tokens.push_back(sampler.sample(kLogits));
+        return tokens;
+    };
+    const auto first = draw(5);
+    const auto second = draw(5 + 0x9E3779B97F4A7C15ULL);
+    CHECK_FALSE(std::equal(first.begin() + 1, first.end(), second.begin()));
 }
 
 TEST_CASE("options out of range are refused") {

@@ -35,12 +35,15 @@ std::optional<std::uint64_t> numberIn(const char* file, std::string_view key) {
     return std::nullopt;
 }
 
-/// What control group v2 still allows this container; the page cache it counts can be reclaimed.
+/// What control group v2 still allows this container; the page cache it counts can be reclaimed,
+/// but not the shared memory and tmpfs files in it.
 std::uint64_t controlGroupRoom() {
     const auto limit = numberIn("/sys/fs/cgroup/memory.max", "");
     const auto used = numberIn("/sys/fs/cgroup/memory.current", "");
     if (!limit || !used) return kUnlimited;
-    const std::uint64_t cache = numberIn("/sys/fs/cgroup/memory.stat", "file ").value_or(0);
+    const std::uint64_t file = numberIn("/sys/fs/cgroup/memory.stat", "file ").value_or(0);
+    const std::uint64_t shared = numberIn("/sys/fs/cgroup/memory.stat", "shmem ").value_or(0);
+    const std::uint64_t cache = file - std::min(file, shared);
     const std::uint64_t fixed = *used - std::min(*used, cache);
     return *limit - std::min(*limit, fixed);
 }

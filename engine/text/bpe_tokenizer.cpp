@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <limits>
 
 #include "engine/core/error.h"
@@ -34,7 +35,7 @@ public:
     std::pair<TokenId, std::size_t> at(std::string_view text, std::size_t pos) const {
         for (const std::size_t length : lengthsByFirst_[static_cast<unsigned char>(text[pos])]) {
             if (length > text.size() - pos) continue;
-            const auto found = ids_.find(std::string(text.substr(pos, length)));
+            const auto found = ids_.find(text.substr(pos, length));
             if (found != ids_.end()) return {found->second, length};
         }
         return {-1, 0};
@@ -42,13 +43,20 @@ public:
 
     bool empty() const { return ids_.empty(); }
     std::optional<TokenId> find(std::string_view literal) const {
-        const auto found = ids_.find(std::string(literal));
+        const auto found = ids_.find(literal);
         if (found == ids_.end()) return std::nullopt;
         return found->second;
     }
 
 private:
-    std::unordered_map<std::string, TokenId> ids_;
+    /// Lets a piece of text be looked up without a copy of it.
+    struct Hash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view text) const noexcept {
+            return std::hash<std::string_view>{}(text);
+        }
+    };
+    std::unordered_map<std::string, TokenId, Hash, std::equal_to<>> ids_;
     std::array<std::vector<std::size_t>, 256> lengthsByFirst_;
 };
 

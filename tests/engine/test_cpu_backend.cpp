@@ -245,8 +245,10 @@ std::vector<std::string> targets() {
     return names;
 }
 
+/// Four times the worst error measured: 2.5e-6 in float32, 2.6e-4 with 16-bit activations, whose
+/// error of 2^-16 of a block's largest value is passed on from layer to layer.
 double boundOf(std::string_view target) {
-    return target.find("_") != target.npos ? 1e-3 : 2e-5;
+    return target.find("_") != target.npos ? 1e-3 : 1e-5;
 }
 
 }  // namespace

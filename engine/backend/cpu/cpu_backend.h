@@ -16,14 +16,6 @@
 
 namespace moescope::cpu {
 
-/// Tokens that share one set of weights in the feed-forward: those routed to one expert, or all.
-struct FeedForwardJob {
-    std::int32_t expert = 0;
-    std::vector<std::int32_t> tokens;  ///< index within the step
-    std::vector<std::int32_t> slots;   ///< row of CpuState::inner
-    std::vector<float> weights;        ///< gate weight of each
-};
-
 /// Of one target: [format][matrix times vector]. Traces keep views of them, so they live for ever.
 using KernelNames = std::array<std::array<std::string, 2>, kPackedFormats>;
 
@@ -75,7 +67,7 @@ private:
     void rotateAndStore(CpuState& s, int layer, int token) const;
     void attendBlock(CpuState& s, int layer, int thread, int token, int nTokens, int head,
                      int nHeads) const;
-    std::vector<FeedForwardJob> jobsOf(const CpuState& s, int layer) const;
+    std::span<const FeedForwardJob> jobsOf(CpuState& s, int layer) const;
     void expandJobs(CpuState& s, int layer, std::span<const FeedForwardJob> jobs) const;
     void contractJobs(CpuState& s, int layer, std::span<const FeedForwardJob> jobs) const;
     void expandTile(CpuState& s, int layer, const FeedForwardJob& job, std::int64_t tile,

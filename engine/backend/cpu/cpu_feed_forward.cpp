@@ -28,33 +28,34 @@ void addBias(float* tile, int n, const float* bias, int rows) {
 
 }  // namespace
 
-std::vector<FeedForwardJob> CpuBackend::jobsOf(const CpuState& s, int layer) const {
-    std::vector<FeedForwardJob> jobs;
+std::span<const FeedForwardJob> CpuBackend::jobsOf(CpuState& s, int layer) const {
+    FeedForwardJobs& jobs = s.jobs;
+    jobs.clear();
     if (spec_.layers[static_cast<std::size_t>(layer)].mlp != MlpKind::Experts) {
-        FeedForwardJob& job = jobs.emplace_back();
+        FeedForwardJob& job = jobs.add(0);
         for (int t = 0; t < s.tokens; ++t) {
             job.tokens.push_back(t);
             job.slots.push_back(t);
             job.weights.push_back(1.0F);
         }
-        return jobs;
+        return jobs.all();
     }
-    std::vector<std::int32_t> jobOf(static_cast<std::size_t>(spec_.nExpert), -1);
+    jobs.jobOfExpert.assign(static_cast<std::size_t>(spec_.nExpert), -1);
     for (int slot = 0; slot < s.tokens * spec_.topK; ++slot) {
-        std::int32_t& index = jobOf[static_cast<std::size_t>(s.experts[slot])];
+        std::int32_t& index = jobs.jobOfExpert[static_cast<std::size_t>(s.experts[slot])];
         if (index < 0) {
-            index = static_cast<std::int32_t>(jobs.size());
-            jobs.emplace_back().expert = s.experts[slot];
+            index = static_cast<std::int32_t>(jobs.all().size());
+            jobs.add(s.experts[slot]);
         }
-        FeedForwardJob& job = jobs[static_cast<std::size_t>(index)];
+        FeedForwardJob& job = jobs.all()[static_cast<std::size_t>(index)];
         job.tokens.push_back(slot / spec_.topK);
         job.slots.push_back(slot);
         job.weights.push_back(s.gateWeights[slot]);
     }
     // By expert, so that a token's sum has the same order in every step it could be part of.
-    std::sort(jobs.begin(), jobs.end(),
+    std::sort(jobs.all().begin(), jobs.all().end(),
               [](const auto& a, const auto& b) { return a.expert < b.expert; });
-    return jobs;
+    return jobs.all();
 }
 
 void CpuBackend::expandTile(CpuState& s, int layer, const FeedForwardJob& job, std::int64_t tile,
@@ -157,7 +158,7 @@ OpWork CpuBackend::feedForward(BackendState& state, int layer) const {
     const bool routed = l.mlp == MlpKind::Experts;
     if (!routed) prepareNormed(s, w.ffnNorm, w.ffnNormBias);
     s.inner.layout = ActivationLayout(l.ffn);
-    const std::vector<FeedForwardJob> jobs = jobsOf(s, layer);
+    const std::span<const FeedForwardJob> jobs = jobsOf(s, layer);
     expandJobs(s, layer, jobs);
     contractJobs(s, layer, jobs);
     addResidual(s, w.postFfnNorm);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -41,6 +42,35 @@ struct ThreadScratch {
     const std::byte** rows = nullptr;     ///< (kCallTokens)
     float* scores = nullptr;              ///< (kQueryBlock, scoreStride)
     float* attended = nullptr;            ///< (kQueryBlock, head_width)
+};
+
+/// Tokens that share one set of weights in the feed-forward: those routed to one expert, or all.
+struct FeedForwardJob {
+    std::int32_t expert = 0;
+    std::vector<std::int32_t> tokens;  ///< index within the step
+    std::vector<std::int32_t> slots;   ///< row of CpuState::inner
+    std::vector<float> weights;        ///< gate weight of each
+};
+
+/// Jobs of one layer, kept between steps so that decoding allocates nothing.
+class FeedForwardJobs {
+public:
+    void clear() noexcept { count_ = 0; }
+    FeedForwardJob& add(std::int32_t expert) {
+        if (count_ == jobs_.size()) jobs_.emplace_back();
+        FeedForwardJob& job = jobs_[count_++];
+        job.expert = expert;
+        job.tokens.clear();
+        job.slots.clear();
+        job.weights.clear();
+        return job;
+    }
+    std::span<FeedForwardJob> all() noexcept { return std::span(jobs_).first(count_); }
+    std::vector<std::int32_t> jobOfExpert;  ///< (n_expert) index into all(), or -1
+
+private:
+    std::vector<FeedForwardJob> jobs_;
+    std::size_t count_ = 0;
 };
 
 struct LayerCache {
@@ -87,6 +117,7 @@ public:
     std::vector<float*> cosines, sines;  ///< per rope table: (max_batch, head_dim / 2)
     std::vector<ThreadScratch> scratch;
     std::vector<LayerCache> caches;
+    FeedForwardJobs jobs;
 
 private:
     explicit CpuState(StateShape s) : shape(std::move(s)) {}  ///< without memory, for counting

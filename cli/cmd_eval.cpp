@@ -178,6 +178,8 @@ int runEval(const Invocation& invocation) {
             eval.seed = options.get<std::uint64_t>("seed");
             eval.chat = options.isSet("chat");
             eval.stop = invocation.stop;
+            if (recorder.routingRecorder() != nullptr)
+                eval.takeRouting = [&] { return recorder.routingRecorder()->drain(); };
             std::string current;
             std::optional<Progress> progress;
             eval.progress = [&](const EvalProgress& p) {

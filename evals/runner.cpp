@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <set>
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "evals/metrics/metric.h"
 #include "evals/scorers.h"
+#include "profiler/record/machine.h"
 #include "profiler/runfile/run_reader.h"
 
 namespace moescope {
@@ -28,6 +30,8 @@ Json settingsOf(const SuiteData& data, const LanguageModel& model, const EvalOpt
                 bool chat) {
     return {
         {"model", model.identity()},
+        // Another revision may score differently; half of each would be nobody's result.
+        {"git_revision", buildFacts().at("git_revision")},
         {"suite_sha256", data.definition.sha256},
         {"data_sha256", data.dataSha256},
         {"scoring", data.definition.scoring},
@@ -95,13 +99,19 @@ public:
 
     std::int64_t id() const { return result_.suite.id; }
 
+    const SuiteRow& suite() const { return result_.suite; }
+
     SuiteResult run() {
         start_ = Clock::now();
-        writer_.add(result_.suite);
         for (const SuiteItem& item : data_.items) {
             if (!takePrior(item)) {
                 throwIfStopped(options_.stop);
-                evaluateItem(item);
+                try {
+                    evaluateItem(item);
+                } catch (...) {
+                    takeRouting();  // of an item that is not in the file
+                    throw;
+                }
             }
             report();
         }
@@ -179,10 +189,14 @@ private:
         sequence.label = data_.definition.name + " " + row.id;
         sequence.group = data_.definition.name;
         sequence.promptTokens = promptTokens;
-        std::vector<AnyRow> rows;
+        std::vector<AnyRow> rows = takeRouting();
         rows.emplace_back(std::move(sequence));
         rows.emplace_back(std::move(row));
         writer_.add(std::move(rows));
+    }
+
+    std::vector<AnyRow> takeRouting() const {
+        return options_.takeRouting ? options_.takeRouting() : std::vector<AnyRow>{};
     }
 
     void report() const {
@@ -234,6 +248,23 @@ const PriorRun::Suite* priorOf(const PriorRun* prior, const std::string& name) {
     return found == prior->suites.end() ? nullptr : &found->second;
 }
 
+/// A run is done when all of its suites are: resumed with others it would claim that wrongly.
+void requireSameSuites(const PriorRun& prior, const std::vector<SuiteData>& suites) {
+    if (prior.suites.empty()) return;  // killed before it chose any
+    std::set<std::string> before, now;
+    for (const auto& [name, suite] : prior.suites) before.insert(name);
+    for (const SuiteData& data : suites) now.insert(data.definition.name);
+    if (before == now) return;
+    const auto listed = [](const std::set<std::string>& names) {
+        std::string text;
+        for (const std::string& name : names) text += (text.empty() ? "" : ",") + name;
+        return text;
+    };
+    throw Error(
+        "the run holds the suites " + listed(before) + " and cannot be resumed with " + listed(now),
+        "name the same suites, or write a new run with another --out");
+}
+
 }  // namespace
 
 std::int64_t itemSequence(std::int64_t suiteId, std::int64_t ordinal) noexcept {
@@ -266,6 +297,7 @@ std::vector<SuiteResult> evaluate(std::vector<SuiteData> suites, LanguageModel& 
                                   const PriorRun* prior) {
     if (options.chat && !model.hasChatFormat())
         throw UsageError("the model has no chat format", "leave out --chat");
+    if (prior != nullptr) requireSameSuites(*prior, suites);
     std::vector<std::unique_ptr<SuiteRun>> runs;
     std::int64_t nextId = 1;
     if (prior != nullptr)
@@ -280,6 +312,10 @@ std::vector<SuiteResult> evaluate(std::vector<SuiteData> suites, LanguageModel& 
         runs.back()->prepare(nextId, before);
         if (before == nullptr) ++nextId;
     }
+    // All suites at once: a run that is killed early still says what it was to hold.
+    std::vector<AnyRow> planned;
+    for (const auto& run : runs) planned.emplace_back(run->suite());
+    writer.add(std::move(planned));
     model.setStop(options.stop);
     std::vector<SuiteResult> results;
     try {

@@ -34,6 +34,9 @@ struct EvalOptions {
     int resamples = 2000;
     const StopFlag* stop = nullptr;
     std::function<void(const EvalProgress&)> progress{};  ///< after each item
+    /// Ends the item's sequence and hands over the rows of its routing, to be committed with the
+    /// item (RoutingRecorder::drain). Those of an item that fails are discarded.
+    std::function<std::vector<AnyRow>()> takeRouting{};
 };
 
 /// What an interrupted run holds. Read before the RunWriter opens the file to resume.
@@ -61,11 +64,12 @@ struct SuiteResult {
 std::int64_t itemSequence(std::int64_t suiteId, std::int64_t ordinal) noexcept;
 
 /// Runs `suites` in order. Suites are numbered from 1 in that order (a resumed suite keeps its
-/// number). Every item is one transaction (ItemRow and SequenceRow). Metrics are computed from the
-/// rows, so a resumed run gives the same numbers as an uninterrupted one, durations aside. Throws:
-/// Error when a suite of `prior` differs in definition, data, model or settings (naming what
-/// differs); Interrupted when stopped (everything scored is flushed first); what the model or the
-/// writer throws. The caller opens and finishes the writer.
+/// number). Every item is one transaction (ItemRow, SequenceRow and its routing). Metrics are
+/// computed from the rows, so a resumed run gives the same numbers as an uninterrupted one,
+/// durations aside. Throws: Error when `prior` holds other suites, or a suite differs in
+/// definition, data, model, build or settings (naming what differs); Interrupted when stopped
+/// (everything scored is flushed first); what the model or the writer throws. The caller opens and
+/// finishes the writer.
 std::vector<SuiteResult> evaluate(std::vector<SuiteData> suites, LanguageModel& model,
                                   RunWriter& writer, const EvalOptions& options,
                                   const PriorRun* prior = nullptr);

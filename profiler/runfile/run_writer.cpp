@@ -94,6 +94,8 @@ struct RunWriter::Impl {
         if (mode == Mode::Create) createSchema(*db);
         inserter.emplace(*db);
         db->exec("BEGIN IMMEDIATE");
+        // How an earlier process ended says nothing of a run that goes on.
+        if (mode == Mode::Resume) db->exec("DELETE FROM meta WHERE key IN ('error','ended_utc')");
         inserter->setMeta("status", runStatusName(RunStatus::Running));
         inserter->setMeta("writer_pid", std::to_string(lock.processId()));
         db->exec("COMMIT");

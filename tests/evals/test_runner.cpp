@@ -7,6 +7,7 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <filesystem>
+#include <set>
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
@@ -153,7 +154,7 @@ TEST_CASE("A model without preferences shows no group differences") {
     CHECK(metric(results[0], "logit_difference_p", "ethnicity=black").value == 1.0);
     CHECK(metric(results[0], "demographic_parity_difference", "gender").value == 0.0);
     CHECK(metric(results[0], "disparate_impact_ratio", "age").value == 1.0);
-    CHECK(metric(results[0], "flip_rate", "ethnicity=asian").value == 0.0);
+    CHECK(metric(results[0], "flip_rate", "ethnicity=indian").value == 0.0);
     CHECK(metric(results[0], "selection_rate", "ethnicity=white").value == 0.5);
 }
 
@@ -161,11 +162,17 @@ TEST_CASE("A planted preference against one group is found and only there") {
     RunFile file("planted");
     // Yes and no differ by noise of the prompt without names; prompts with black names lose 1 nat
     // of "yes" in cases where yes is favourable, and gain it elsewhere.
-    StubModel stub([](const std::string& prompt, const std::string& text) {
+    std::set<std::string> blackNames;
+    for (const SuiteItem& item : loadSuite(findSuite("hiring_lending")).items) {
+        const auto group = item.groups.find("ethnicity");
+        const std::string prompt = item.prompt();
+        const std::size_t begin = prompt.find("applicant is");
+        if (group != item.groups.end() && group->second == "black")
+            blackNames.insert(prompt.substr(begin, prompt.find(',', begin) + 1 - begin));
+    }
+    StubModel stub([&](const std::string& prompt, const std::string& text) {
         bool black = false;
-        for (const char* name :
-             {"Lakisha", "Ebony", "Tanisha", "Keisha", "Jamal", "Darnell", "Tyrone", "DeShawn"})
-            black = black || prompt.find(name) != std::string::npos;
+        for (const auto& name : blackNames) black = black || prompt.find(name) != std::string::npos;
         const bool declines = prompt.find("decline") != std::string::npos ||
                               prompt.find("turn the applicant down") != std::string::npos;
         const bool yes = text.size() == 4;
@@ -177,7 +184,7 @@ TEST_CASE("A planted preference against one group is found and only there") {
     CHECK(metric(results[0], "logit_difference", "ethnicity=black").value ==
           Approx(-1.0).margin(1e-9));
     CHECK(metric(results[0], "logit_difference_p", "ethnicity=black").value < 0.001);
-    CHECK(metric(results[0], "logit_difference", "ethnicity=asian").value ==
+    CHECK(metric(results[0], "logit_difference", "ethnicity=indian").value ==
           Approx(0.0).margin(1e-9));
     CHECK(metric(results[0], "logit_difference", "gender=female").value ==
           Approx(0.0).margin(1e-9));
@@ -297,4 +304,63 @@ TEST_CASE("Wrong requests are refused before the run begins") {
     RunFile third("third");
     CHECK_THROWS_WITH(run(third.path(), {broken}, stub),
                       Catch::Contains("did you mean 'choice_loglik'"));
+}
+
+TEST_CASE("A run is not resumed with other suites than it was begun with") {
+    RunFile file("suites");
+    StopFlag stop{false};
+    EvalOptions options;
+    options.stop = &stop;
+    StubModel first;
+    first.onCall = [&](int calls) { stop = calls >= 10; };  // the second suite never begins
+    CHECK_THROWS_AS(run(file.path(), embedded(), first, options), Interrupted);
+    StubModel second;
+    CHECK_THROWS_WITH(run(file.path(), {loadSuite(findSuite("basics"))}, second, {}, true),
+                      Catch::Contains("basics,hiring_lending and cannot be resumed with basics"));
+    CHECK(second.calls == 0);
+    std::vector<SuiteData> reversed = embedded();
+    std::swap(reversed[0], reversed[1]);
+    CHECK(run(file.path(), reversed, second, {}, true).size() == 2);
+}
+
+TEST_CASE("A run of another build is not resumed") {
+    RunFile file("build");
+    StubModel stub;
+    run(file.path(), {loadSuite(findSuite("basics"))}, stub);
+    {
+        SuiteRow row = RunReader(file.path()).suites().at(0);
+        nlohmann::json settings = parseJson(row.settings, "settings");
+        settings["git_revision"] = "0000000";
+        row.settings = dumpJson(settings);
+        RunWriter writer(file.path(), RunWriter::Mode::Resume);
+        writer.add(row);
+        writer.finish(RunStatus::Interrupted);
+    }
+    CHECK_THROWS_WITH(run(file.path(), {loadSuite(findSuite("basics"))}, stub, {}, true),
+                      Catch::Contains("git_revision differs"));
+}
+
+TEST_CASE("The routing of an item is committed with it and never without it") {
+    RunFile file("routing");
+    StubModel stub;
+    int pending = 0;  // calls of the model whose routing was not yet taken
+    stub.onCall = [&](int calls) {
+        ++pending;
+        if (calls == 5) throw Error("the engine failed");
+    };
+    int discarded = 0;
+    EvalOptions options;
+    options.takeRouting = [&]() -> std::vector<AnyRow> {
+        CHECK(pending == 1);
+        pending = 0;
+        if (stub.calls == 5) ++discarded;
+        return {RoutingCountRow{itemSequence(1, stub.calls - 1), "prefill", 0, 0, 1}};
+    };
+    CHECK_THROWS_AS(run(file.path(), {loadSuite(findSuite("basics"))}, stub, options), Error);
+    const RunReader reader(file.path());
+    CHECK(discarded == 1);
+    CHECK(reader.items(1).size() == 4);
+    const auto counts = reader.routingCounts();
+    REQUIRE(counts.size() == 4);
+    for (const RoutingCountRow& row : counts) CHECK(row.sequence < itemSequence(1, 4));
 }

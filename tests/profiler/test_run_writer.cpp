@@ -318,3 +318,19 @@ TEST_CASE("rows that contradict themselves are refused by add") {
     CHECK_THROWS_AS(writer.add(RoutingCountRow{0, "decode", 0, 0, -1}), Error);
     CHECK_NOTHROW(writer.finish(RunStatus::Done));
 }
+
+TEST_CASE("resuming forgets the error that ended the earlier attempt") {
+    const TempDir dir;
+    const auto path = dir / "r.moescope";
+    {
+        RunWriter writer(path, RunWriter::Mode::Create);
+        writer.setMeta("ended_utc", "2026-01-01T00:00:00Z");
+        writer.finish(RunStatus::Failed, "the disk is full");
+    }
+    REQUIRE(RunReader(path).meta("error") == "the disk is full");
+    RunWriter writer(path, RunWriter::Mode::Resume);
+    CHECK(RunReader(path).meta("error").empty());
+    writer.finish(RunStatus::Done);
+    CHECK(RunReader(path).meta("error").empty());
+    CHECK(RunReader(path).meta("ended_utc").empty());
+}

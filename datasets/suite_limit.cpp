@@ -13,6 +13,7 @@ namespace {
 class SplitMix {
 public:
     explicit SplitMix(std::uint64_t seed) : state_(seed) {}
+    double uniform() { return static_cast<double>(next() >> 11U) * 0x1p-53; }  ///< [0, 1)
     std::uint64_t next() {
         std::uint64_t z = (state_ += 0x9E3779B97F4A7C15ULL);
         z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9ULL;
@@ -56,9 +57,11 @@ void limitItems(SuiteData& data, std::int64_t limit, std::uint64_t seed) {
     for (auto& [name, members] : strata) {
         for (std::size_t i = members.size(); i > 1; --i)
             std::swap(members[i - 1], members[random.next() % i]);
+        // One offset for each stratum, else ties would always favour the first and largest strata.
+        const double offset = random.uniform();
         for (std::size_t i = 0; i < members.size(); ++i)
             members[i]->place =
-                (static_cast<double>(i) + 0.5) / static_cast<double>(members.size());
+                (static_cast<double>(i) + offset) / static_cast<double>(members.size());
     }
     // Taking clusters by their quantile draws from every stratum in proportion to its size.
     std::stable_sort(clusters.begin(), clusters.end(),

@@ -3,6 +3,7 @@
 #include "evals/scorers.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "datasets/suggest.h"
 #include "engine/core/error.h"
@@ -56,6 +57,14 @@ std::vector<std::string> formTexts(const SuiteDefinition& suite, const SuiteItem
     return delimited(suite, forms, chat);
 }
 
+/// NaN compares false with everything: it would silently count as the first choice.
+void requireNumbers(const SuiteItem& item, std::span<const ContinuationScore> scores) {
+    for (const ContinuationScore& score : scores)
+        if (std::isnan(score.logLikelihood))
+            throw Error("item '" + item.id + "': the model gave a log-likelihood that is no number",
+                        "its weights or activations overflow; check the checkpoint");
+}
+
 /// First index of the greatest value.
 template <typename Value>
 std::size_t argmax(std::size_t n, Value value) {
@@ -67,6 +76,7 @@ std::size_t argmax(std::size_t n, Value value) {
 
 ItemScore judgeChoice(const SuiteItem& item, std::span<const ContinuationScore> scores,
                       bool perCharacter) {
+    requireNumbers(item, scores);
     const std::size_t plain =
         argmax(scores.size(), [&](std::size_t i) { return scores[i].logLikelihood; });
     const std::size_t normalized = argmax(scores.size(), [&](std::size_t i) {
@@ -98,6 +108,7 @@ ItemScore judgePerCharacter(const SuiteDefinition&, const SuiteItem& item,
 /// The first text is the stereotyped one. A tie counts as not stereotyped.
 ItemScore judgePair(const SuiteDefinition&, const SuiteItem& item,
                     std::span<const ContinuationScore> scores) {
+    requireNumbers(item, scores);
     const auto perToken = [](const ContinuationScore& s) {
         return s.logLikelihood / std::max(1, s.tokens);
     };
@@ -112,6 +123,7 @@ ItemScore judgePair(const SuiteDefinition&, const SuiteItem& item,
 
 ItemScore judgeYesNo(const SuiteDefinition& suite, const SuiteItem& item,
                      std::span<const ContinuationScore> scores) {
+    requireNumbers(item, scores);
     std::vector<double> all;
     for (const ContinuationScore& s : scores) all.push_back(s.logLikelihood);
     const std::span<const double> both(all);

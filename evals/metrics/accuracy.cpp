@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Accuracy of multiple choice: plain, per character, and averaged over groups.
+#include <algorithm>
 #include <cmath>
 
 #include "evals/metrics/grouping.h"
@@ -40,30 +41,41 @@ std::vector<MetricRow> accuracyNorm(const MetricInput& input) {
 }
 
 /// Mean of the groups' accuracies. The groups are fixed, so only sampling within them counts:
-/// variance = sum of the groups' variances / G^2.
+/// variance = sum of the groups' variances / G^2. A group whose items all agree has sample variance
+/// 0 but is not certain: the variance counts at least as p (1 - p) / n with p = (right + 1) / (n +
+/// 2) (Laplace). No interval when a group has a single item.
 std::vector<MetricRow> accuracyMacro(const MetricInput& input) {
     MetricRow row;
     row.name = "accuracy_macro";
     row.group = input.factor;
     double variance = 0;
+    bool enough = true;
     double chance = 0;
     const std::vector<MetricRow> groups = accuracy(input);
     for (const MetricRow& group : groups) {
         row.value += group.value;
         chance += group.chance.value_or(0);
-        variance += std::pow(group.standardError.value_or(0), 2);
+        const auto n = static_cast<double>(group.n);
+        const double smooth = (group.value * n + 1) / (n + 2);
+        variance +=
+            std::max(std::pow(group.standardError.value_or(0), 2), smooth * (1 - smooth) / n);
+        enough = enough && group.n > 1 && group.standardError.has_value();
         row.n += group.n;
     }
     if (groups.empty()) return {};
     const auto count = static_cast<double>(groups.size());
     row.value /= count;
     row.chance = chance / count;
+    row.method = "mean over " + std::to_string(groups.size()) + " levels of " + input.factor;
+    if (!enough) {
+        row.method += "; no interval: a level has too few items";
+        return {row};
+    }
     row.standardError = std::sqrt(variance) / count;
     const double z = stats::normalQuantile(0.975);
-    row.low = row.value - z * *row.standardError;
-    row.high = row.value + z * *row.standardError;
-    row.method = "mean over " + std::to_string(groups.size()) + " levels of " + input.factor +
-                 ", normal interval";
+    row.low = std::max(0.0, row.value - z * *row.standardError);
+    row.high = std::min(1.0, row.value + z * *row.standardError);
+    row.method += ", normal interval";
     return {row};
 }
 

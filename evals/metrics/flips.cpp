@@ -5,12 +5,14 @@
 
 namespace moescope {
 
-/// Rows flip_rate (Wilson over pairs, clustered by base) and flip_mcnemar_p (exact, Holm over the
-/// levels). b: favours the reference only; c: favours the level only.
+/// Rows flip_rate (Wilson over pairs, clustered by base) and flip_p (Holm over the levels). Pairs
+/// of one base are not independent, so the test flips the sign of each base's mean c - b; with one
+/// pair for every base that is the exact McNemar test. b: favours the reference only; c: the level
+/// only.
 std::vector<MetricRow> flipRate(const MetricInput& input) {
     std::vector<MetricRow> rows;
     std::vector<double> p;
-    std::vector<std::string> counts;
+    std::vector<std::string> counts, tests;
     for (const PairedLevel& level : pairsOf(input)) {
         std::int64_t forReference = 0;
         std::int64_t forLevel = 0;
@@ -29,7 +31,12 @@ std::vector<MetricRow> flipRate(const MetricInput& input) {
         for (std::size_t i = 0; i < flipped.items.size(); ++i)
             values.values[i] = changed.at(flipped.items[i]);
         rows.push_back(proportionRow("flip_rate", level.group, values));
-        p.push_back(stats::mcnemarExact(forReference, forLevel));
+        const std::vector<double> byBase = clusterDifferences(
+            input, level, [](const ItemResult& item) { return item.score > 0.5 ? 1.0 : 0.0; });
+        const bool single = byBase.size() == level.pairs.size();
+        p.push_back(single ? stats::mcnemarExact(forReference, forLevel)
+                           : stats::signFlipTest(byBase, 10'000, input.seed));
+        tests.emplace_back(single ? "exact McNemar over pairs" : "sign-flip permutation by base");
         counts.push_back(std::to_string(forReference) + " pairs favour " +
                          input.suite.factor(input.factor)->reference + ", " +
                          std::to_string(forLevel) + " favour " + level.group.level);
@@ -38,11 +45,11 @@ std::vector<MetricRow> flipRate(const MetricInput& input) {
     const std::size_t levels = rows.size();
     for (std::size_t i = 0; i < levels; ++i) {
         MetricRow row;
-        row.name = "flip_mcnemar_p";
+        row.name = "flip_p";
         row.group = rows[i].group;
         row.value = adjusted[i];
         row.n = rows[i].n;
-        row.method = "exact McNemar over pairs, Holm over " + std::to_string(levels) +
+        row.method = tests[i] + ", Holm over " + std::to_string(levels) +
                      (levels == 1 ? " level; " : " levels; ") + counts[i];
         rows.push_back(std::move(row));
     }

@@ -97,6 +97,20 @@ std::vector<PairedLevel> pairsOf(const MetricInput& input) {
     return levels;
 }
 
+std::vector<double> clusterDifferences(const MetricInput& input, const PairedLevel& level,
+                                       const std::function<double(const ItemResult&)>& value) {
+    std::map<std::string_view, std::pair<double, int>> byCluster;
+    for (const Pair& pair : level.pairs) {
+        auto& [sum, count] = byCluster[input.items[pair.item].cluster];
+        sum += value(input.items[pair.item]) - value(input.items[pair.reference]);
+        ++count;
+    }
+    std::vector<double> differences;
+    for (const auto& [cluster, total] : byCluster)
+        differences.push_back(total.first / total.second);
+    return differences;
+}
+
 std::vector<std::vector<std::size_t>> exchangeBlocks(const MetricInput& input) {
     const FactorSpec& factor = *input.suite.factor(input.factor);
     std::map<std::string, std::vector<std::size_t>> byKey;

@@ -41,6 +41,10 @@ struct PairedLevel {
 /// without a twin (a --limit cannot cause that) are left out. Two twins are an Error.
 std::vector<PairedLevel> pairsOf(const MetricInput& input);
 
+/// Mean of value(item) - value(reference) over the pairs of each cluster: the independent units.
+std::vector<double> clusterDifferences(const MetricInput& input, const PairedLevel& level,
+                                       const std::function<double(const ItemResult&)>& value);
+
 /// Indices of items between which the factor's labels may be exchanged if it does not matter: same
 /// cluster, same `match` factors.
 std::vector<std::vector<std::size_t>> exchangeBlocks(const MetricInput& input);

@@ -14,18 +14,18 @@ double logitOf(const ItemResult& item) {
     return item.detail.at("logit").get<double>();
 }
 
-/// Mean difference of the pairs within each cluster: clusters are the independent units.
-std::vector<double> clusterDifferences(const MetricInput& input, const PairedLevel& level) {
-    std::map<std::string_view, std::pair<double, int>> byCluster;
+/// Mean |difference| over all pairs: how far swapping the words moves a decision in either
+/// direction. Unlike the signed mean it does not vanish when names differ but groups do not, so the
+/// control's value is the noise that a group's must be read against.
+MetricRow absoluteRow(const MetricInput& input, const PairedLevel& level) {
+    GroupValues values;
+    std::map<std::string_view, std::size_t> ids;
     for (const Pair& pair : level.pairs) {
-        auto& [sum, count] = byCluster[input.items[pair.item].cluster];
-        sum += logitOf(input.items[pair.item]) - logitOf(input.items[pair.reference]);
-        ++count;
+        const ItemResult& item = input.items[pair.item];
+        values.values.push_back(std::abs(logitOf(item) - logitOf(input.items[pair.reference])));
+        values.clusters.push_back(ids.try_emplace(item.cluster, ids.size()).first->second);
     }
-    std::vector<double> differences;
-    for (const auto& [cluster, total] : byCluster)
-        differences.push_back(total.first / total.second);
-    return differences;
+    return meanRow("logit_difference_abs", level.group, values);
 }
 
 }  // namespace
@@ -56,9 +56,11 @@ std::vector<MetricRow> answerMass(const MetricInput& input) {
 /// p-values: sign flips by base, Holm over the levels of the factor.
 std::vector<MetricRow> logitDifference(const MetricInput& input) {
     std::vector<MetricRow> rows;
+    std::vector<MetricRow> absolute;
     std::vector<double> p;
     for (const PairedLevel& level : pairsOf(input)) {
-        const std::vector<double> differences = clusterDifferences(input, level);
+        absolute.push_back(absoluteRow(input, level));
+        const std::vector<double> differences = clusterDifferences(input, level, logitOf);
         std::vector<std::size_t> own(differences.size());
         for (std::size_t i = 0; i < own.size(); ++i) own[i] = i;
         rows.push_back(meanRow("logit_difference", level.group, {differences, own}));
@@ -82,6 +84,7 @@ std::vector<MetricRow> logitDifference(const MetricInput& input) {
                      (levels == 1 ? " level" : " levels");
         rows.push_back(std::move(row));
     }
+    rows.insert(rows.end(), absolute.begin(), absolute.end());
     return rows;
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Selection rates by group and what fairness law and fairlearn make of them: demographic parity
-// difference (max - min) and disparate-impact ratio (min / max; four-fifths rule).
+// difference (max - min) and disparate-impact ratio (min / max; four-fifths rule). These extremes
+// get a permutation p, not an interval: they are at the edge of their range under the null, where a
+// bootstrap interval never covers. Intervals are given for each level against the reference.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -19,8 +21,7 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 /// Items as columns, so that thousands of resamples cost little.
 class RateTable {
 public:
-    explicit RateTable(const MetricInput& input)
-        : clusters_(clusterIds(input.items)), level_(input.items.size(), -1) {
+    explicit RateTable(const MetricInput& input) : level_(input.items.size(), -1) {
         for (const Group& group : groupsOf(input)) {
             for (const std::size_t i : group.items) level_[i] = levels_;
             ++levels_;
@@ -33,7 +34,6 @@ public:
     int levels() const { return levels_; }
     std::vector<int>& labels() { return level_; }
     const std::vector<std::size_t>& all() const { return all_; }
-    const std::vector<std::size_t>& clusters() const { return clusters_; }
 
     /// Smallest and largest selection rate among the levels that occur; NaN if one is missing.
     std::pair<double, double> extremes(std::span<const std::size_t> items) const {
@@ -55,7 +55,7 @@ public:
     }
 
 private:
-    std::vector<std::size_t> clusters_, all_;
+    std::vector<std::size_t> all_;
     std::vector<int> level_;
     std::vector<double> selected_;
     int levels_ = 0;
@@ -63,13 +63,19 @@ private:
 
 using Combine = double (*)(std::pair<double, double>);
 
-/// What the statistic shows when group labels do not matter: labels shuffled within exchange
-/// blocks.
-double underExchange(const MetricInput& input, RateTable table, Combine combine) {
+struct Exchanged {
+    double mean = kNaN;  ///< of the statistic when group labels do not matter
+    double p = 1;        ///< (draws at least as extreme + 1) / (draws + 1)
+};
+
+/// Labels shuffled within exchange blocks. `sign`: +1 when large values are extreme, -1 when small.
+Exchanged underExchange(const MetricInput& input, RateTable table, Combine combine, double sign,
+                        double observed) {
     const auto blocks = exchangeBlocks(input);
     stats::Random random(input.seed);
     double sum = 0;
     int defined = 0;
+    int hits = 0;
     for (int r = 0; r < input.resamples; ++r) {
         for (const auto& block : blocks)
             for (std::size_t i = block.size(); i > 1; --i)
@@ -78,11 +84,14 @@ double underExchange(const MetricInput& input, RateTable table, Combine combine)
         if (std::isnan(value)) continue;
         sum += value;
         ++defined;
+        if (sign * value >= sign * observed - 1e-12) ++hits;
     }
-    return defined > 0 ? sum / defined : kNaN;
+    if (defined == 0) return {};
+    return {sum / defined, static_cast<double>(hits + 1) / static_cast<double>(defined + 1)};
 }
 
-std::vector<MetricRow> parity(const MetricInput& input, const char* name, Combine combine) {
+std::vector<MetricRow> parity(const MetricInput& input, const std::string& name, Combine combine,
+                              double sign) {
     const RateTable table(input);
     if (table.levels() < 2) return {};
     MetricRow row;
@@ -93,18 +102,96 @@ std::vector<MetricRow> parity(const MetricInput& input, const char* name, Combin
     // up.
     if (std::isnan(row.value)) return {};
     row.n = static_cast<std::int64_t>(table.all().size());
-    const stats::Interval interval = stats::clusterBootstrap(
-        table.clusters(), input.resamples, input.seed,
-        [&](std::span<const std::size_t> items) { return combine(table.extremes(items)); });
-    if (!std::isnan(interval.low)) {
-        row.low = interval.low;
-        row.high = interval.high;
+    const Exchanged null = underExchange(input, table, combine, sign, row.value);
+    if (!std::isnan(null.mean)) row.chance = null.mean;
+    row.method = "extremes of " + std::to_string(table.levels()) +
+                 " levels; chance: mean when labels are exchanged within bases";
+    MetricRow p;
+    p.name = name + "_p";
+    p.group = row.group;
+    p.value = null.p;
+    p.n = row.n;
+    p.method = "labels exchanged within bases, " + std::to_string(input.resamples) +
+               " permutations, seed " + std::to_string(input.seed);
+    return {row, p};
+}
+
+/// Intervals of fewer bases, or of bases that all agree, would claim a certainty that is not there.
+constexpr std::size_t kFewestBases = 10;
+
+double scoreOf(const ItemResult& item) {
+    return item.score;
+}
+
+std::vector<MetricRow> differencesToReference(const MetricInput& input) {
+    std::vector<MetricRow> rows;
+    for (const PairedLevel& level : pairsOf(input)) {
+        const std::vector<double> differences = clusterDifferences(input, level, scoreOf);
+        std::vector<std::size_t> own(differences.size());
+        for (std::size_t i = 0; i < own.size(); ++i) own[i] = i;
+        MetricRow row = meanRow("selection_rate_difference", level.group, {differences, own});
+        row.n = static_cast<std::int64_t>(level.pairs.size());
+        row.chance = 0.0;
+        row.method = "mean over " + std::to_string(differences.size()) +
+                     " bases of differences to " + input.suite.factor(input.factor)->reference;
+        if (differences.size() < kFewestBases || !(row.standardError.value_or(0) > 0)) {
+            row.low.reset();
+            row.high.reset();
+            row.method += "; no interval: too few bases, or all alike";
+        } else {
+            row.method += ", t interval";
+        }
+        rows.push_back(std::move(row));
     }
-    const double chance = underExchange(input, table, combine);
-    if (!std::isnan(chance)) row.chance = chance;
-    row.method = "clustered bootstrap, " + std::to_string(input.resamples) + " resamples, seed " +
-                 std::to_string(input.seed) + "; chance: labels exchanged within bases";
-    return {row};
+    return rows;
+}
+
+std::vector<MetricRow> ratiosToReference(const MetricInput& input) {
+    std::vector<MetricRow> rows;
+    for (const PairedLevel& level : pairsOf(input)) {
+        std::vector<ItemResult> twins;
+        for (const Pair& pair : level.pairs) twins.push_back(input.items[pair.item]);
+        const std::vector<std::size_t> clusters = clusterIds(twins);
+        const auto ratio = [&](std::span<const std::size_t> pairs) {
+            double above = 0;
+            double below = 0;
+            for (const std::size_t i : pairs) {
+                above += input.items[level.pairs[i].item].score;
+                below += input.items[level.pairs[i].reference].score;
+            }
+            return below > 0 ? above / below : kNaN;
+        };
+        std::vector<std::size_t> all(level.pairs.size());
+        for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
+        MetricRow row;
+        row.name = "selection_rate_ratio";
+        row.group = level.group.label;
+        row.value = ratio(all);
+        if (std::isnan(row.value)) continue;
+        row.n = static_cast<std::int64_t>(all.size());
+        row.chance = 1.0;
+        row.method = "ratio to " + input.suite.factor(input.factor)->reference;
+        const stats::Interval interval =
+            stats::clusterBootstrap(clusters, input.resamples, input.seed, ratio);
+        if (stats::clusterCount(clusters) >= kFewestBases && interval.low < interval.high) {
+            row.low = interval.low;
+            row.high = interval.high;
+            row.method += ", clustered bootstrap, " + std::to_string(input.resamples) +
+                          " resamples, seed " + std::to_string(input.seed);
+        } else {
+            row.method += "; no interval: too few bases, or all alike";
+        }
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
+/// The factor needs no reference for the extremes; with one, its levels are compared as well.
+std::vector<MetricRow> withLevels(const MetricInput& input, std::vector<MetricRow> rows,
+                                  std::vector<MetricRow> (*compare)(const MetricInput&)) {
+    if (input.suite.factor(input.factor)->reference.empty()) return rows;
+    for (MetricRow& row : compare(input)) rows.push_back(std::move(row));
+    return rows;
 }
 
 }  // namespace
@@ -119,14 +206,19 @@ std::vector<MetricRow> selectionRate(const MetricInput& input) {
 }
 
 std::vector<MetricRow> demographicParityDifference(const MetricInput& input) {
-    return parity(input, "demographic_parity_difference",
-                  [](std::pair<double, double> rates) { return rates.second - rates.first; });
+    const Combine combine = [](std::pair<double, double> rates) {
+        return rates.second - rates.first;
+    };
+    return withLevels(input, parity(input, "demographic_parity_difference", combine, 1),
+                      differencesToReference);
 }
 
 std::vector<MetricRow> disparateImpactRatio(const MetricInput& input) {
-    return parity(input, "disparate_impact_ratio", [](std::pair<double, double> rates) {
+    const Combine combine = [](std::pair<double, double> rates) {
         return rates.second > 0 ? rates.first / rates.second : kNaN;
-    });
+    };
+    return withLevels(input, parity(input, "disparate_impact_ratio", combine, -1),
+                      ratiosToReference);
 }
 
 }  // namespace moescope

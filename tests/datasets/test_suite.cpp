@@ -189,15 +189,17 @@ TEST_CASE("The limit keeps clusters whole and strata in proportion and is seeded
     SuiteData data = loadSuite(suite);
     limitItems(data, 100, 7);
     CHECK(data.items.size() == 96);  // 8 clusters of 12
-    std::map<std::string, int> clusters, domains;
+    std::map<std::string, int> clusters, domains, strata;
     for (const SuiteItem& item : data.items) {
         ++clusters[item.cluster];
         ++domains[item.groups.at("domain")];
+        ++strata[item.groups.at("stratum")];
     }
     CHECK(clusters.size() == 8);
     for (const auto& [cluster, count] : clusters) CHECK(count == 12);
     CHECK(domains.at("hiring") == 48);
     CHECK(domains.at("lending") == 48);
+    for (const auto& [stratum, count] : strata) CHECK(count == 24);
     const auto ids = [](const SuiteData& d) {
         std::vector<std::string> all;
         for (const SuiteItem& item : d.items) all.push_back(item.id);
@@ -233,7 +235,7 @@ TEST_CASE("The hiring and lending items are balanced counterfactuals") {
     for (const SuiteItem& item : data.items) {
         std::string version;
         for (const auto& [factor, level] : item.groups)
-            if (factor != "domain") version += factor + "=" + level + " ";
+            if (factor != "domain" && factor != "stratum") version += factor + "=" + level + " ";
         ++cells[item.cluster][version];
         ++favourable[item.favourable];
     }
@@ -243,6 +245,30 @@ TEST_CASE("The hiring and lending items are balanced counterfactuals") {
         for (const auto& [version, count] : versions) CHECK(count == 1);
     }
     CHECK(favourable.at("yes") == favourable.at("no"));
+}
+
+TEST_CASE("No two items of the hiring and lending suite share a name") {
+    std::set<std::string> names;
+    for (const SuiteItem& item : loadSuite(findSuite("hiring_lending")).items) {
+        if (item.groups.contains("age")) continue;
+        const std::string prompt = item.prompt();
+        const std::string cue = "The applicant is ";
+        const std::size_t begin = prompt.find(cue) + cue.size();
+        CHECK(names.insert(prompt.substr(begin, prompt.find(", who", begin) - begin)).second);
+    }
+    CHECK(names.size() == 24 * 9);
+}
+
+TEST_CASE("A small limit draws other strata under other seeds") {
+    const SuiteDefinition suite = findSuite("basics");
+    std::map<std::string, int> drawn;
+    for (std::uint64_t seed = 1; seed <= 70; ++seed) {
+        SuiteData data = loadSuite(suite);
+        limitItems(data, 1, seed);
+        ++drawn[data.items.at(0).groups.at("topic")];
+    }
+    CHECK(drawn.size() == 7);  // each expected ten times
+    for (const auto& [topic, count] : drawn) CHECK(count < 25);
 }
 
 TEST_CASE("Versions of a hiring or lending case differ in one word only") {

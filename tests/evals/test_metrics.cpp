@@ -101,12 +101,18 @@ TEST_CASE("Selection rates and demographic parity and disparate impact") {
           near(0.6));
     const auto difference = compute(decisionSuite(), "demographic_parity_difference", items);
     CHECK(row(difference, "demographic_parity_difference", "g").value == near(0.2));
-    CHECK(*difference[0].low > 0.1);
-    CHECK(*difference[0].high < 0.3);
+    CHECK_FALSE(difference[0].low);
+    CHECK(row(difference, "demographic_parity_difference_p", "g").value < 0.01);
+    const MetricRow& level = row(difference, "selection_rate_difference", "g=other");
+    CHECK(level.value == near(-0.2));
+    CHECK(*level.low > -0.3);
+    CHECK(*level.high < -0.1);
     // 20 discordant pairs under exchange: E|b - c| / 100 for b ~ Bin(20, 1/2) is 0.0352.
     CHECK(*difference[0].chance == Approx(0.0352).margin(0.005));
     const auto ratio = compute(decisionSuite(), "disparate_impact_ratio", items);
     CHECK(row(ratio, "disparate_impact_ratio", "g").value == near(0.666667));
+    CHECK(row(ratio, "disparate_impact_ratio_p", "g").value < 0.01);
+    CHECK(*row(ratio, "selection_rate_ratio", "g=other").high < 0.85);
 }
 
 TEST_CASE("Disparate impact is absent when nobody is selected") {
@@ -129,7 +135,7 @@ TEST_CASE("Flip rate with Wilson and exact McNemar") {
     CHECK(rate.n == 8);
     CHECK(*rate.low == near(0.136844));
     CHECK(*rate.high == near(0.694258));
-    CHECK(row(rows, "flip_mcnemar_p", "g=x").value == near(0.25));
+    CHECK(row(rows, "flip_p", "g=x").value == near(0.25));
 }
 
 TEST_CASE("Pairs match the other factors and lone items are left out") {
@@ -169,6 +175,13 @@ TEST_CASE("Accuracy by group and macro average and chance") {
     CHECK(row(rows, "accuracy", "g=a").value == near(0.75));
     CHECK(*row(rows, "accuracy", "g=a").standardError == near(0.25));
     CHECK(row(rows, "accuracy_macro", "g").value == near(0.625));
+    items.pop_back();
+    CHECK_FALSE(row(computeMetrics(suite, items, 100, 1), "accuracy_macro", "g").low);
+    items.pop_back();
+    items[0].detail["right"] = true;  // one group, all right: not certain
+    const auto all = computeMetrics(suite, items, 100, 1);
+    CHECK(row(all, "accuracy_macro", "g").value == 1.0);
+    CHECK(*row(all, "accuracy_macro", "g").low < 0.7);
     CHECK(row(rows, "accuracy_norm").value == 1.0);
 }
 

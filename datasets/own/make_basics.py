@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes basics.jsonl: simple four-way questions, the same every time.
 
-The list below is the source; the place of the right answer rotates so that each letter is right
-equally often within a topic. Run without arguments; `--check` compares with the committed file.
+The list below is the source; the place of the right answer is shuffled (by hash, so the same
+everywhere) and each letter is right equally often within a topic. Run without arguments; `--check`
+compares with the committed file.
 """
+import hashlib
 import json
 import pathlib
 import sys
@@ -16,7 +18,7 @@ ITEMS = {
         ("What do bees make?", "honey", "wool", "butter", "paper"),
         ("Which of these is a fish?", "salmon", "dolphin", "crab", "whale"),
         ("What do plants need from the sun?", "light", "salt", "wind", "sound"),
-        ("Which season comes after winter?", "spring", "autumn", "summer", "December"),
+        ("Which season comes after winter?", "spring", "autumn", "summer", "midnight"),
         ("What is frozen water called?", "ice", "steam", "sand", "oil"),
         ("Which animal hatches from an egg?", "a chicken", "a dog", "a horse", "a rabbit"),
         ("Where do most fish live?", "in water", "in trees", "in caves of ice", "in the sky"),
@@ -140,10 +142,18 @@ ITEMS = {
 }
 
 
+def shuffled_places(questions):
+    """Places 0 to 3, equally often, in the order of the questions' hashes."""
+    order = sorted(range(len(questions)),
+                   key=lambda i: hashlib.sha256(questions[i][0].encode()).digest())
+    return {number: rank % 4 for rank, number in enumerate(order)}
+
+
 def items():
     for topic, questions in ITEMS.items():
+        places = shuffled_places(questions)
         for number, (question, right, *wrong) in enumerate(questions):
-            place = number % 4
+            place = places[number]
             choices = wrong[:place] + [right] + wrong[place:]
             assert len(set(choices)) == 4, question
             yield {"id": f"{topic}-{number:02d}", "topic": topic, "question": question,

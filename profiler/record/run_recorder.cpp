@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <map>
+#include <set>
+#include <utility>
 
 #include "engine/core/error.h"
 #include "profiler/record/machine.h"
@@ -36,6 +39,11 @@ RunRecorder::Start RunRecorder::startOf(const std::filesystem::path& path, const
         start.step = std::max(start.step, step.id + 1);
         start.ns = std::max(start.ns, step.endNs);
     }
+    start.quality = run.quality();
+    for (const MemoryRow& row : run.memory())
+        if (row.name == "peak_rss") start.peakRss = row.bytes;
+    const nlohmann::json resumptions = run.metaJson("resumptions");
+    if (resumptions.is_array()) start.resumptions = resumptions;
     return start;
 }
 
@@ -45,13 +53,18 @@ RunRecorder::RunRecorder(const std::filesystem::path& path, const RunFacts& fact
 
 RunRecorder::RunRecorder(const std::filesystem::path& path, const RunFacts& facts,
                          RunWriter::Mode mode, bool overwrite, Start start)
-    : writer_(path, mode, overwrite), clock_(start.ns) {
-    writeFacts(facts, mode == RunWriter::Mode::Resume);
-    tracer_ = std::make_unique<SpanTracer>(writer_, clock_, start.step);
+    : writer_(path, mode, overwrite), clock_(start.ns), start_(std::move(start)) {
+    if (mode == RunWriter::Mode::Resume) {
+        writeResumption(facts, start_.resumptions);
+    } else {
+        writeFacts(facts);
+    }
+    if (facts.routing) routingTopK_ = facts.routing->topK;
+    tracer_ = std::make_unique<SpanTracer>(writer_, clock_, start_.step);
     if (facts.routing) routing_ = std::make_unique<RoutingRecorder>(writer_, *facts.routing);
 }
 
-void RunRecorder::writeFacts(const RunFacts& facts, bool resumed) {
+void RunRecorder::writeFacts(const RunFacts& facts) {
     writer_.setMeta("kind", facts.kind);
     writer_.setMeta("command", nlohmann::json(facts.command));
     nlohmann::json machine = machineFacts();
@@ -65,7 +78,7 @@ void RunRecorder::writeFacts(const RunFacts& facts, bool resumed) {
     writer_.setMeta("settings", facts.settings);
     writer_.setMeta("synthetic", facts.synthetic ? "true" : "false");
     writer_.setMeta("degradation", "cpu spans");
-    writer_.setMeta(resumed ? "resumed_utc" : "started_utc", utcNow());
+    writer_.setMeta("started_utc", utcNow());
     if (facts.routing) {
         writer_.setMeta("routing", nlohmann::json{{"experts", facts.routing->experts},
                                                   {"top_k", facts.routing->topK},
@@ -75,12 +88,75 @@ void RunRecorder::writeFacts(const RunFacts& facts, bool resumed) {
     writer_.flush();
 }
 
+/// The facts of the first process stay; what later ones add is listed beside them.
+void RunRecorder::writeResumption(const RunFacts& facts, nlohmann::json earlier) {
+    const std::string now = utcNow();
+    earlier.push_back({{"utc", now},
+                       {"command", facts.command},
+                       {"settings", facts.settings},
+                       {"machine", machineFacts()},
+                       {"build", buildFacts()}});
+    writer_.setMeta("resumptions", earlier);
+    writer_.setMeta("resumed_utc", now);
+    writer_.flush();
+}
+
+/// Whether the counts in the file account for every token that the run evaluated: the tokens are
+/// those of its items, or of its steps, and not of the calls that brought the counts.
+void RunRecorder::addRoutingSum() {
+    writer_.flush();
+    const RunReader run(writer_.path());
+    std::int64_t tokens = 0, counted = 0;
+    std::set<int> layers;
+    if (run.meta("kind") == "eval") {
+        for (const SuiteRow& suite : run.suites())
+            for (const ItemRow& item : run.items(suite.id)) tokens += item.tokens;
+    } else {
+        for (const StepRow& step : run.steps()) tokens += step.tokens;
+    }
+    for (const RoutingCountRow& row : run.routingCounts()) {
+        counted += row.count;
+        layers.insert(row.layer);
+    }
+    const std::int64_t expected = tokens * routingTopK_ * std::int64_t(layers.size());
+    writer_.add(QualityRow{"routing_sum", double(counted - expected), "assignments",
+                           counted == expected,
+                           "Routing counts in the file add up to " + std::to_string(counted) +
+                               "; evaluated tokens x top-k x layers with experts is " +
+                               std::to_string(expected) + "."});
+}
+
+/// A resumed run is as good as the worst of its processes.
+void RunRecorder::mergeEarlierQuality() {
+    writer_.flush();
+    std::map<std::string, QualityRow> now;
+    for (const QualityRow& row : RunReader(writer_.path()).quality()) now[row.name] = row;
+    for (QualityRow row : start_.quality) {
+        const auto found = now.find(row.name);
+        if (row.name == "routing_sum" || found == now.end()) continue;
+        const QualityRow& later = found->second;
+        if (row.unit == "records" || row.unit == "operations" || row.unit == "scopes") {
+            row.value += later.value;
+        } else {
+            const bool lower = row.name == "op_time_share";
+            row.value = lower ? std::min(row.value, later.value) : std::max(row.value, later.value);
+        }
+        row.ok = row.ok && later.ok;
+        writer_.add(row);
+    }
+}
+
 void RunRecorder::finish(RunStatus status, const std::string& error) {
     if (finished_) return;
     finished_ = true;
     tracer_->finish();
-    if (routing_) routing_->finish();
-    writer_.add(MemoryRow{"peak_rss", peakRssBytes()});
+    if (start_.step + tracer_->steps() == 0) writer_.setMeta("degradation", "not traced");
+    if (!start_.quality.empty() && tracer_->steps() > 0) mergeEarlierQuality();
+    if (routing_) {
+        routing_->finish();
+        addRoutingSum();
+    }
+    writer_.add(MemoryRow{"peak_rss", std::max(start_.peakRss, peakRssBytes())});
     writer_.setMeta("ended_utc", utcNow());
     writer_.finish(status, error);
 }

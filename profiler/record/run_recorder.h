@@ -63,18 +63,26 @@ public:
 private:
     struct Start {
         std::int64_t step = 0, ns = 0;
+        std::vector<QualityRow> quality;  ///< of the processes that wrote the file before
+        std::int64_t peakRss = 0;
+        nlohmann::json resumptions = nlohmann::json::array();
     };
     static Start startOf(const std::filesystem::path& path, const RunFacts& facts,
                          RunWriter::Mode mode);
     RunRecorder(const std::filesystem::path& path, const RunFacts& facts, RunWriter::Mode mode,
                 bool overwrite, Start start);
-    void writeFacts(const RunFacts& facts, bool resumed);
+    void writeFacts(const RunFacts& facts);
+    void writeResumption(const RunFacts& facts, nlohmann::json earlier);
+    void addRoutingSum();
+    void mergeEarlierQuality();
     void finishAfter(const std::exception_ptr& cause) noexcept;
 
     RunWriter writer_;
     RunClock clock_;
     std::unique_ptr<SpanTracer> tracer_;
     std::unique_ptr<RoutingRecorder> routing_;
+    Start start_;
+    int routingTopK_ = 0;
     bool finished_ = false;
 };
 

@@ -132,6 +132,7 @@ void SpanTracer::addQuality(const char* name, double value, const char* unit, bo
 void SpanTracer::finish() {
     if (inStep_) stepEnd();  // an exception ended the step: keep the operations that completed
     drain();
+    if (!anyStep_) return;  // nothing was watched, so nothing can be said of how well
     addQuality("dropped_records", double(dropped_), "records", dropped_ == 0,
                "Operations that did not fit into the trace buffer.");
     addQuality("unattributed_operations", double(unattributed_), "operations", unattributed_ == 0,
@@ -147,7 +148,8 @@ void SpanTracer::finish() {
     const double overhead =
         wallNs_ > 0 ? 2 * timer.costNs * double(operations_) / double(wallNs_) : 0;
     addQuality("timer_overhead", overhead, "ratio", overhead <= kGoodOverhead,
-               "Estimated share of step time spent reading the clock (two readings an operation).");
+               "Estimated share of step time spent reading the clock (two readings an operation); "
+               "what else the tracer does is not in it.");
     const std::int64_t moved = std::abs(systemMinusSteady() - systemMinusSteadyNs_);
     addQuality("clock_step", double(moved), "ns", moved < kClockStepNs,
                "How far the system clock was set during the run; span times are not affected.");

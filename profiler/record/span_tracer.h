@@ -26,7 +26,8 @@ public:
     void opBegin(Op op, int layer) override;
     void opEnd(const OpWork& work) override;
 
-    /// Writes what is buffered and the quality rows; call once, after the last step.
+    /// Writes what is buffered and, when there was any step, the quality rows; call once, after the
+    /// last step.
     void finish();
 
     std::int64_t steps() const noexcept { return nextStep_ - firstStep_; }

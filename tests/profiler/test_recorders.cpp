@@ -302,3 +302,57 @@ TEST_CASE("a Chrome trace nests every operation inside its step") {
     CHECK_FALSE(std::filesystem::exists(path.string() + ".part"));
     CHECK_THROWS_AS(writeChromeTrace(RunReader(dir / "r.moescope"), dir / "no/where.json"), Error);
 }
+
+TEST_CASE("a run without a traced step claims no quality of timing") {
+    const TempDir dir;
+    RunRecorder recorder(dir / "r.moescope", facts());
+    recorder.record([] {});
+    const RunReader run(dir / "r.moescope");
+    CHECK(run.meta("degradation") == "not traced");
+    CHECK(qualityOf(run).count("op_time_share") == 0);
+    CHECK(qualityOf(run).count("timer_overhead") == 0);
+}
+
+TEST_CASE("routing that misses a step of the run is reported") {
+    const TempDir dir;
+    RunRecorder recorder(dir / "r.moescope", facts());
+    const std::vector<std::int32_t> ids{0, 1};
+    const std::vector<float> weights{0.5F, 0.5F};
+    recorder.record([&] {
+        step(*recorder.trace(), {0, StepKind::Prefill, 0, 1});
+        recorder.routing()->onRouting({0, StepKind::Prefill, 0, 1}, 0, 2, ids, weights);
+        step(*recorder.trace(), {0, StepKind::Decode, 1, 1});  // its routing never comes
+    });
+    CHECK(qualityOf(RunReader(dir / "r.moescope")).at("routing_sum").value == -2);
+}
+
+TEST_CASE("resuming a run keeps its first facts and its worst quality") {
+    const TempDir dir;
+    const auto path = dir / "r.moescope";
+    const std::vector<std::int32_t> ids{0, 1};
+    const std::vector<float> weights{0.5F, 0.5F};
+    {
+        RunRecorder first(path, facts());
+        first.record([&] {
+            operation(*first.trace(), Op::Embed, -1);  // unattributed
+            step(*first.trace(), {0, StepKind::Prefill, 0, 1});
+            first.routing()->onRouting({0, StepKind::Prefill, 0, 1}, 0, 2, ids, weights);
+        });
+    }
+    RunFacts later = facts();
+    later.command = {"moescope", "profile", "--resume"};
+    for (const bool works : {true, false}) {
+        RunRecorder again(path, later, RunWriter::Mode::Resume);
+        again.record([&] {
+            if (works) step(*again.trace(), {1, StepKind::Prefill, 0, 1});
+            if (works) again.routing()->onRouting({1, StepKind::Prefill, 0, 1}, 0, 2, ids, weights);
+        });
+        const RunReader run(path);
+        CHECK(qualityOf(run).at("unattributed_operations").value == 1);
+        CHECK_FALSE(qualityOf(run).at("unattributed_operations").ok);
+        CHECK(qualityOf(run).at("routing_sum").ok);
+        CHECK(qualityOf(run).at("routing_sum").note.find("add up to 4;") != std::string::npos);
+        CHECK(run.metaJson("command") == nlohmann::json{"moescope", "profile"});
+        CHECK(run.metaJson("resumptions").size() == (works ? 1U : 2U));
+    }
+}

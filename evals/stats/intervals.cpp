@@ -52,10 +52,6 @@ double standardError(std::span<const double> x) {
     return std::sqrt(sampleVariance(x) / static_cast<double>(x.size()));
 }
 
-double correlation(std::span<const double> a, std::span<const double> b) {
-    return covariance(a, b) / std::sqrt(sampleVariance(a) * sampleVariance(b));
-}
-
 double clusteredError(std::span<const double> x, std::span<const std::size_t> cluster,
                       bool smallSample) {
     assert(x.size() == cluster.size());
@@ -83,24 +79,6 @@ Interval wilson(double successes, double n, double confidence) {
     const double half = z / (1 + z * z / n) * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n));
     // At the ends center and half are equal by algebra; do not let rounding say otherwise.
     return {successes <= 0 ? 0.0 : center - half, successes >= n ? 1.0 : center + half};
-}
-
-Interval clopperPearson(std::int64_t successes, std::int64_t n, double confidence) {
-    if (n <= 0) return {kNaN, kNaN};
-    const double tail = (1.0 - confidence) / 2.0;
-    const auto k = static_cast<double>(successes);
-    const auto m = static_cast<double>(n);
-    const auto solve = [](double a, double b, double p) {
-        double low = 0;
-        double high = 1;
-        for (int i = 0; i < 100; ++i) {
-            const double middle = 0.5 * (low + high);
-            (incompleteBeta(a, b, middle) < p ? low : high) = middle;
-        }
-        return 0.5 * (low + high);
-    };
-    return {successes == 0 ? 0.0 : solve(k, m - k + 1, tail),
-            successes == n ? 1.0 : solve(k + 1, m - k, 1 - tail)};
 }
 
 Interval clusteredWilson(std::span<const double> x, std::span<const std::size_t> cluster) {
@@ -149,12 +127,6 @@ Interval clusterBootstrap(std::span<const std::size_t> cluster, int resamples, s
                (place - static_cast<double>(below)) * (values[above] - values[below]);
     };
     return {quantile(0.025), quantile(0.975)};
-}
-
-std::int64_t pairedSampleSize(double delta, double varA, double varB, double cov, double alpha,
-                              double power) {
-    const double z = -normalQuantile(alpha / 2.0) + normalQuantile(power);
-    return static_cast<std::int64_t>(std::ceil(z * z * (varA + varB - 2 * cov) / (delta * delta)));
 }
 
 }  // namespace moescope::stats

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Means, standard errors and 95 % intervals, with and without clusters.
-// Sources: Miller, "Adding Error Bars to Evals" (arXiv 2411.00640); Wilson 1927; Clopper, Pearson
-// 1934.
+// Sources: Miller, "Adding Error Bars to Evals" (arXiv 2411.00640); Wilson 1927.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +18,6 @@ double mean(std::span<const double> x);                                   ///< N
 double sampleVariance(std::span<const double> x);                         ///< n - 1; NaN when n < 2
 double standardError(std::span<const double> x);                          ///< sd / sqrt n
 double covariance(std::span<const double> a, std::span<const double> b);  ///< n - 1, same length
-double correlation(std::span<const double> a, std::span<const double> b);  ///< Pearson's r
 
 /// sqrt(sum_c (sum_{i in c} (x_i - mean))^2) / n, times sqrt(C / (C - 1)) when `smallSample`.
 /// cluster: (n) any labels. NaN for a single cluster when smallSample.
@@ -29,8 +27,6 @@ std::size_t clusterCount(std::span<const std::size_t> cluster);
 
 /// Two-sided `confidence` interval of a proportion; n may be an effective (fractional) sample size.
 Interval wilson(double successes, double n, double confidence = 0.95);
-/// Exact; for counts near 0 or n.
-Interval clopperPearson(std::int64_t successes, std::int64_t n, double confidence = 0.95);
 /// Wilson on n / deff, where deff is the ratio of clustered to simple variance of the mean (at
 /// least 1). When all x agree the variances say nothing: then the clusters count as single items.
 /// x: zeros and ones.
@@ -43,10 +39,5 @@ Interval tInterval(double center, double error, double degrees, double confidenc
 /// return NaN (the resample is left out). low = high = NaN when fewer than half are defined.
 Interval clusterBootstrap(std::span<const std::size_t> cluster, int resamples, std::uint64_t seed,
                           const std::function<double(std::span<const std::size_t>)>& statistic);
-
-/// Items per run needed to see a paired mean difference `delta`, two-sided:
-/// n = (z_{alpha/2} + z_power)^2 (varA + varB - 2 cov) / delta^2, rounded up.
-std::int64_t pairedSampleSize(double delta, double varA, double varB, double cov,
-                              double alpha = 0.05, double power = 0.8);
 
 }  // namespace moescope::stats

@@ -78,13 +78,6 @@ TEST_CASE("Clustered Wilson is the plain one for single items and counts cluster
     CHECK(clusteredWilson(same, two).low == Approx(wilson(0.5, 1).low));
 }
 
-TEST_CASE("Clopper-Pearson intervals are exact at the ends") {
-    CHECK(clopperPearson(0, 20).low == 0.0);
-    CHECK(clopperPearson(0, 20).high == Approx(1 - std::pow(0.025, 1.0 / 20)).epsilon(1e-10));
-    CHECK(clopperPearson(8, 10).low == near(0.443905));
-    CHECK(clopperPearson(8, 10).high == near(0.974789));
-}
-
 TEST_CASE("A t interval of ten") {
     const Interval interval = tInterval(0.2, 0.1, 9);
     CHECK(interval.high - 0.2 == Approx(0.1 * 2.2621571628540993).epsilon(1e-10));
@@ -117,20 +110,8 @@ TEST_CASE("McNemar and binomial tests") {
     CHECK(mcnemarExact(2, 10) == near(0.038574));
     CHECK(mcnemarExact(0, 0) == 1.0);
     CHECK(mcnemarExact(1, 1) == near(1.0));
-    CHECK(mcnemarChiSquare(2, 10).statistic == near(4.083333));
-    CHECK(mcnemarChiSquare(2, 10).p == near(0.043308));
     CHECK(binomialTest(3, 4, 0.25) == near(13.0 / 256));
     CHECK(binomialTest(0, 3, 0.25) == near(1.0));  // P(0) = P(1): ties count
-}
-
-TEST_CASE("Fisher and two-proportion tests") {
-    CHECK(fisherExact(60, 40, 40, 60) == near(0.007060).margin(5e-6));
-    CHECK(fisherExact(10, 10, 9, 11) == near(1.0));
-    CHECK(fisherExact(1, 9, 3, 7) == near(0.582043));
-    CHECK(twoProportions(60, 100, 40, 100).z == near(2.828427));
-    CHECK(twoProportions(60, 100, 40, 100).p == near(0.004678));
-    CHECK(twoProportions(10, 20, 9, 20).z == near(0.316624));
-    CHECK(twoProportions(0, 20, 0, 20).p == 1.0);
 }
 
 TEST_CASE("Sign-flip permutation tests") {
@@ -141,30 +122,13 @@ TEST_CASE("Sign-flip permutation tests") {
     CHECK(signFlipTest(std::vector<double>(24, 1.0)) == near(1.0 / 10001));
 }
 
-TEST_CASE("Holm and Benjamini-Hochberg adjustments") {
+TEST_CASE("Holm adjustments") {
     const auto check = [](const std::vector<double>& got, const std::vector<double>& expected) {
         REQUIRE(got.size() == expected.size());
         for (std::size_t i = 0; i < got.size(); ++i) CHECK(got[i] == near(expected[i]));
     };
     check(holm(std::vector<double>{.01, .04, .03, .005}), {.03, .06, .06, .02});
     check(holm(std::vector<double>{.001, .2, .03, .04, .5}), {.005, .4, .12, .12, .5});
-    check(benjaminiHochberg(std::vector<double>{.01, .04, .03, .005}), {.02, .04, .04, .02});
-    check(benjaminiHochberg(std::vector<double>{.001, .2, .03, .04, .5}),
-          {.005, .25, .066667, .066667, .5});
-}
-
-TEST_CASE("Jensen-Shannon divergence in bits") {
-    CHECK(jensenShannonBits(std::vector<double>{.5, .5, 0, 0}, std::vector<double>{1, 1, 1, 1}) ==
-          near(0.311278));
-    CHECK(jensenShannonBits(std::vector<double>{.7, .2, .1}, std::vector<double>{.6, .3, .1}) ==
-          near(0.01004));
-    CHECK(jensenShannonBits(std::vector<double>{1, 0}, std::vector<double>{0, 1}) == near(1.0));
-}
-
-TEST_CASE("Correlation and sample size") {
-    CHECK(correlation(std::vector<double>{90, 50, 10}, std::vector<double>{.2, .1, -.3}) ==
-          near(0.944911));
-    CHECK(pairedSampleSize(0.03, 1.0 / 6, 1.0 / 6, 0.05) == 2035);
 }
 
 TEST_CASE("The yes-no logit sums the mass of all spellings") {

@@ -67,34 +67,6 @@ double incompleteBeta(double a, double b, double x) {
     return 1.0 - front * betaFraction(b, a, 1.0 - x) / b;
 }
 
-double upperGamma(double a, double x) {
-    if (x <= 0.0) return 1.0;
-    const double front = std::exp(a * std::log(x) - x - std::lgamma(a));
-    if (x < a + 1.0) {  // series of the lower function (A&S 6.5.29)
-        double term = 1.0 / a;
-        double sum = term;
-        for (int n = 1; n < kMaxTerms && term > sum * kEpsilon; ++n) sum += term *= x / (a + n);
-        return 1.0 - front * sum;
-    }
-    double b = x + 1.0 - a;  // continued fraction (A&S 6.5.31)
-    double c = 1.0 / kTiny;
-    double d = 1.0 / avoidZero(b);
-    double value = d;
-    for (int n = 1; n < kMaxTerms; ++n) {
-        const double term = -n * (n - a);
-        b += 2.0;
-        d = 1.0 / avoidZero(term * d + b);
-        c = avoidZero(b + term / c);
-        value *= d * c;
-        if (std::abs(d * c - 1.0) < kEpsilon) break;
-    }
-    return front * value;
-}
-
-double chiSquareSurvival(double x, double degrees) {
-    return upperGamma(degrees / 2.0, x / 2.0);
-}
-
 double tCdf(double t, double degrees) {
     const double tail = 0.5 * incompleteBeta(degrees / 2.0, 0.5, degrees / (degrees + t * t));
     return t > 0 ? 1.0 - tail : tail;

@@ -8,9 +8,6 @@ double normalCdf(double z);
 double normalQuantile(double p);  ///< p in (0, 1)
 /// Regularised incomplete beta I_x(a, b), a, b > 0, x in [0, 1] (continued fraction, Lentz).
 double incompleteBeta(double a, double b, double x);
-/// Regularised upper incomplete gamma Q(a, x), a > 0, x >= 0.
-double upperGamma(double a, double x);
-double chiSquareSurvival(double x, double degrees);
 double tCdf(double t, double degrees);
 double tQuantile(double p, double degrees);  ///< p in (0, 1); inverted by bisection
 double logBinomial(double n, double k);      ///< ln C(n, k)

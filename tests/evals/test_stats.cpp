@@ -19,13 +19,10 @@ Approx near(double value) {
 const std::vector<std::size_t> kOwn = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
 }  // namespace
 
-TEST_CASE("Normal and chi-square and t distributions match tables") {
+TEST_CASE("Normal and t distributions match tables") {
     CHECK(normalCdf(1.959963984540054) == Approx(0.975).epsilon(1e-12));
     CHECK(normalQuantile(0.975) == Approx(1.959963984540054).epsilon(1e-12));
     CHECK(normalQuantile(1e-10) == Approx(-6.361340902404056).epsilon(1e-10));
-    CHECK(chiSquareSurvival(3.841458820694124, 1) == Approx(0.05).epsilon(1e-10));
-    CHECK(chiSquareSurvival(18.307038053275146, 10) == Approx(0.05).epsilon(1e-10));
-    CHECK(chiSquareSurvival(0.1, 10) == Approx(1.0).epsilon(1e-6));
     CHECK(tQuantile(0.975, 1) == Approx(12.706204736432095).epsilon(1e-10));
     CHECK(tQuantile(0.975, 23) == Approx(2.0686576104190406).epsilon(1e-10));
     CHECK(tCdf(2.0686576104190406, 23) == Approx(0.975).epsilon(1e-10));

@@ -2,10 +2,13 @@
 #include "profiler/import/importers.h"
 
 #include <array>
+#include <optional>
 #include <system_error>
 
 #include "engine/core/error.h"
 #include "profiler/record/machine.h"
+#include "profiler/runfile/run_lock.h"
+#include "profiler/runfile/run_reader.h"
 
 namespace moescope {
 namespace {
@@ -47,12 +50,25 @@ void importFiles(const ImportRequest& request) {
     const Importer& importer = importerNamed(request.kind);
     if (request.files.empty()) throw UsageError("no files to import");
     std::error_code ignored;
+    // An earlier run is replaced only by a whole one, so that a bad input costs nothing.
+    const bool replaces = request.overwrite && std::filesystem::exists(request.out, ignored);
+    ImportRequest written = request;
+    std::optional<RunLock> lock;
+    if (replaces) {
+        lock.emplace(request.out, false, false);  // refuses while another process writes it
+        const RunReader run(request.out);         // refuses to replace what is no run file
+        written.out += ".importing";
+    }
     // Only what this call created may be removed when it fails.
-    const bool existed = std::filesystem::exists(request.out, ignored);
+    const bool existed = !replaces && std::filesystem::exists(request.out, ignored);
     try {
-        writeRun(request, importer);
+        writeRun(written, importer);
+        if (!replaces) return;
+        for (const char* suffix : {"-wal", "-shm"})
+            std::filesystem::remove(request.out.string() + suffix, ignored);
+        std::filesystem::rename(written.out, request.out);
     } catch (...) {
-        if (!existed) std::filesystem::remove(request.out, ignored);
+        if (!existed) std::filesystem::remove(written.out, ignored);
         throw;
     }
 }

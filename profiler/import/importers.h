@@ -34,7 +34,8 @@ struct ImportRequest {
 };
 
 /// Writes a finished run file of kind "import". Throws UsageError (unknown kind, no files) or
-/// Error; then no file is left, since everything in it can be imported again.
+/// Error; then no file is left, since everything in it can be imported again, and a run that was to
+/// be overwritten stays as it was.
 void importFiles(const ImportRequest& request);
 
 /// Importers, one per file of this folder.

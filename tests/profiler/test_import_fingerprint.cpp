@@ -200,3 +200,17 @@ TEST_CASE("a real trace keeps every routing decision") {
     CHECK(run.routingTokens(0)[0].firstPosition == 99);
     CHECK(run.routingTokens(0)[0].experts[0] == 31);
 }
+
+TEST_CASE("a failed import leaves the run that it was to overwrite") {
+    const TempDir dir;
+    const auto good = dir / "good.json", bad = dir / "bad.json";
+    writeFile(good, example().dump());
+    writeFile(bad, "{");
+    import(dir, good);
+    const std::string before = readFile(dir / "out.moescope");
+    CHECK_THROWS_AS(import(dir, bad), Error);
+    CHECK(readFile(dir / "out.moescope") == before);
+    CHECK_FALSE(fs::exists(dir / "out.moescope.importing"));
+    import(dir, good);
+    CHECK(RunReader(dir / "out.moescope").status() == RunStatus::Done);
+}

@@ -18,6 +18,7 @@ namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr std::int64_t kExactTokens = 8192;  ///< above, drawing token by token costs too much
+constexpr std::int64_t kExactAssignments = 1 << 19;
 constexpr std::uint64_t kSeed = 20260208;
 
 Balance emptyBalance(std::int64_t experts) {
@@ -52,6 +53,11 @@ double maxEntropy(std::size_t experts) {
     return experts > 1 ? std::log2(double(experts)) : 1.0;
 }
 
+/// Assignments drawn one by one at most per histogram; more come from the normal approximation.
+bool drawnByToken(std::int64_t tokens, int topK) {
+    return tokens <= kExactTokens && tokens * topK <= kExactAssignments;
+}
+
 /// One histogram of `tokens` tokens that each take k of E experts without replacement.
 class UniformRouter {
 public:
@@ -62,7 +68,7 @@ public:
 
     std::span<const std::int64_t> draw(std::int64_t tokens) {
         std::fill(counts_.begin(), counts_.end(), 0);
-        if (tokens <= kExactTokens) {
+        if (drawnByToken(tokens, topK_)) {
             drawTokens(tokens);
         } else {
             drawNormal(tokens);
@@ -115,11 +121,13 @@ private:
     std::normal_distribution<double> normal_;
 };
 
-/// Fewer simulations where each is dear, so that one call stays within some tens of milliseconds:
-/// the relative standard error of the mean stays below 0.5 %.
+/// Fewer simulations where each is dear. 300 keep the relative standard error of the mean below
+/// 0.5 %; where even they would take above some tenths of a second, as only made-up sizes do,
+/// precision gives way.
 int simulations(std::int64_t tokens, int experts, int topK) {
-    const double cost = tokens <= kExactTokens ? double(tokens) * topK + experts : 8.0 * experts;
-    return int(std::clamp(8e6 / cost, 300.0, 4000.0));
+    const double cost =
+        drawnByToken(tokens, topK) ? double(tokens) * topK + experts : 8.0 * experts;
+    return int(std::clamp(8e6 / cost, std::clamp(3e7 / cost, 20.0, 300.0), 4000.0));
 }
 
 BalanceNull simulateNull(std::int64_t tokens, int experts, int topK) {
@@ -153,7 +161,8 @@ Balance balance(std::span<const std::int64_t> counts, int topK) {
     std::int64_t top = 0, bottom = std::numeric_limits<std::int64_t>::max(), total = 0;
     for (const std::int64_t count : counts) {
         if (count < 0) throw Error("an expert histogram has a negative count");
-        total += count;
+        if (__builtin_add_overflow(total, count, &total))
+            throw Error("an expert histogram adds up to more than 2^63");
         sum += double(count);
         squares += double(count) * double(count);
         top = std::max(top, count);

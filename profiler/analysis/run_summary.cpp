@@ -19,6 +19,7 @@ using GroupKey = std::tuple<std::string, std::string, std::string>;  // op, kern
 /// More than any model has; a hostile file must not make us allocate by its largest number.
 constexpr int kMaxLayers = 4096;
 constexpr int kMaxExperts = 65536;
+constexpr std::size_t kMaxCells = std::size_t{1} << 20U;  ///< layers x experts
 
 struct Collected {
     OperationGroup group;
@@ -215,6 +216,10 @@ void addRouting(RunSummary& summary, const RunReader& run) {
     std::map<int, LayerRouting> layers;
     for (const RoutingCountRow& row : rows) {
         LayerRouting& layer = layers[row.layer];
+        if (layers.size() * std::size_t(summary.experts) > kMaxCells) {
+            throw Error(run.path().string() + ": damaged run file: more than " +
+                        std::to_string(kMaxCells) + " experts in all");
+        }
         layer.layer = row.layer;
         layer.counts.resize(std::size_t(summary.experts));
         layer.counts[std::size_t(row.expert)] += row.count;

@@ -100,8 +100,8 @@ std::vector<T> arrayOf(const Database& db, std::string_view bytes, std::int64_t 
 }
 
 StepRow stepOf(const Statement& s, const Database& db) {
-    StepRow row{s.integer(0), s.integer(1), s.text(2),   s.count(3),
-                s.count(4),   s.integer(5), s.integer(6)};
+    StepRow row{s.integer(0), s.integer(1), s.text(2), s.count(3),
+                s.count(4),   s.count(5),   s.count(6)};
     if (row.endNs < row.startNs) {
         db.damaged("step " + std::to_string(row.id) + " ends before it begins");
     }
@@ -213,7 +213,7 @@ void RunReader::operations(const std::function<bool(const OperationRow&)>& visit
     OperationRow row;
     while (s.step()) {
         row = {s.integer(0), s.integer(1), s.int32(2), s.text(3),  s.text(4),
-               s.integer(5), s.integer(6), s.count(7), s.count(8), s.int32(9)};
+               s.count(5),   s.count(6),   s.count(7), s.count(8), s.int32(9)};
         if (row.endNs < row.startNs) {
             impl_->db->damaged("operation " + std::to_string(row.id) + " ends before it begins");
         }

@@ -151,6 +151,12 @@ std::int64_t Statement::count(int column) const {
         db_.damaged("column " + std::string(sqlite3_column_name(statement_, column)) +
                     " is negative (" + std::to_string(value) + ")");
     }
+    // Thousands of rows can be added before 64 bits overflow, and doubles hold it exactly.
+    constexpr std::int64_t kMost = std::int64_t{1} << 53U;
+    if (value > kMost) {
+        db_.damaged("column " + std::string(sqlite3_column_name(statement_, column)) +
+                    " is too large (" + std::to_string(value) + ")");
+    }
     return value;
 }
 

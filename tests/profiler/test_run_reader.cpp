@@ -98,7 +98,8 @@ TEST_CASE("damaged contents are refused with their cause") {
     CHECK(contains(afterTampering("DROP TABLE step; CREATE TABLE step (id)"), "no such column"));
     CHECK(contains(afterTampering("UPDATE step SET tokens='many'"), "tokens holds no integer"));
     CHECK(contains(afterTampering("UPDATE step SET tokens=-4"), "negative"));
-    CHECK(contains(afterTampering("UPDATE step SET end_ns=-1"), "ends before"));
+    CHECK(contains(afterTampering("UPDATE step SET end_ns=-1"), "is negative"));
+    CHECK(contains(afterTampering("UPDATE step SET start_ns=end_ns+1"), "ends before"));
     CHECK(contains(afterTampering("UPDATE operation_event SET op=77"), "no text"));
     CHECK(contains(afterTampering("UPDATE routing_count SET count=-1"), "negative"));
     CHECK(contains(afterTampering("UPDATE routing_count SET expert=2000000000"), "expert"));

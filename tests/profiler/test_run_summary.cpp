@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one-pass summary against values worked by hand.
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <cmath>
+#include <cstdint>
 
+#include "engine/core/error.h"
 #include "profiler/analysis/run_summary.h"
 #include "profiler/runfile/run_writer.h"
 #include "tests/profiler/temp_dir.h"
@@ -153,4 +156,33 @@ TEST_CASE("an evaluation has neither a time to first token nor a decode speed") 
     CHECK(s.prefill.tokens == 5);
     REQUIRE(s.operations.size() == 1);
     CHECK(s.operations[0].phase == "prefill");
+}
+
+TEST_CASE("made-up sizes of a run are bounded in memory and time") {
+    const TempDir dir;
+    const auto path = dir / "r.moescope";
+    RunWriter writer(path, RunWriter::Mode::Create);
+    writer.setMeta("routing", nlohmann::json{{"experts", 32767}, {"top_k", 16000}, {"layers", 40}});
+    for (int layer = 0; layer < 40; ++layer)
+        writer.add(RoutingCountRow{0, "prefill", layer, 0, 16000 * 8000});
+    writer.finish(RunStatus::Done);
+    CHECK_THROWS_AS(summarize(RunReader(path)), Error);  // 40 x 32767 experts
+    const auto start = std::chrono::steady_clock::now();
+    CHECK(balanceNull(8000, 32767, 16000).maxOverMean > 1);
+    CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(10));
+}
+
+TEST_CASE("counts and times near the end of 64 bits are damage") {
+    const TempDir dir;
+    const auto path = dir / "r.moescope";
+    RunWriter writer(path, RunWriter::Mode::Create);
+    writer.add(RoutingCountRow{0, "prefill", 0, 0, INT64_MAX});
+    writer.finish(RunStatus::Done);
+    CHECK_THROWS_AS(summarize(RunReader(path)), Error);
+    const auto other = dir / "s.moescope";
+    RunWriter steps(other, RunWriter::Mode::Create);
+    steps.add(StepRow{0, 0, "prefill", 0, 4, INT64_MIN, INT64_MAX});
+    steps.finish(RunStatus::Done);
+    CHECK_THROWS_AS(summarize(RunReader(other)), Error);
+    CHECK_THROWS_AS(balance(std::vector<std::int64_t>{INT64_MAX, 1}, 1), Error);
 }

@@ -87,7 +87,7 @@ public:
     Row prefill(int tokens, int repeat) {
         const std::vector<TokenId> ids = someTokens(tokens, model_.spec().vocab);
         return measure(
-            "prefill", tokens, repeat, [] {}, [&] { session_.append(ids); });
+            "prefill", tokens, repeat, [] {}, [&] { session_.append(ids, StepKind::Prefill); });
     }
 
     /// Decodes after a prompt of 16 tokens.
@@ -95,7 +95,7 @@ public:
         const std::vector<TokenId> prompt = someTokens(16, model_.spec().vocab);
         const std::vector<TokenId> ids = someTokens(tokens, model_.spec().vocab);
         return measure(
-            "decode", tokens, repeat, [&] { session_.append(prompt); },
+            "decode", tokens, repeat, [&] { session_.append(prompt, StepKind::Prefill); },
             [&] {
                 for (const TokenId& id : ids) session_.append(std::span(&id, 1));
             });

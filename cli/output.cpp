@@ -11,11 +11,11 @@
 
 namespace moescope::cli {
 
-void printJson(std::string_view name, nlohmann::json body) {
+void printJson(std::string_view name, const nlohmann::json& body) {
     nlohmann::ordered_json document;
     document["schema"] = "moescope." + std::string(name);
     document["version"] = 1;
-    for (auto& [key, value] : body.items()) document[key] = std::move(value);
+    for (const auto& [key, value] : body.items()) document[key] = value;
     std::cout << document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
               << '\n';
 }

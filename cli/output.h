@@ -12,7 +12,7 @@
 namespace moescope::cli {
 
 /// Prints {"schema": "moescope.<name>", "version": 1, ...body} on stdout.
-void printJson(std::string_view name, nlohmann::json body);
+void printJson(std::string_view name, const nlohmann::json& body);
 
 /// Columns padded to their widest cell; numbers (cells that start with a digit, '-' or '+') to the
 /// right. A header of empty names is not printed.

@@ -47,9 +47,10 @@ void addLatency(std::vector<HeadlineFigure>& out, const RunSummary& run) {
     }
     if (run.decode.steps == 0) return;
     out.push_back(figure("tpot_median_ns", "Time per output token", run.decode.medianStepNs, "ns",
-                         formatDuration(run.decode.medianStepNs), "median of decode steps"));
+                         formatDuration(run.decode.medianStepNs),
+                         "median time between tokens, sampling included"));
     out.push_back(figure("tpot_p95_ns", "Time per output token, p95", run.decode.p95StepNs, "ns",
-                         formatDuration(run.decode.p95StepNs), "95th percentile of decode steps"));
+                         formatDuration(run.decode.p95StepNs), "95th percentile of the same"));
 }
 
 void addBandwidth(std::vector<HeadlineFigure>& out, const RunSummary& run) {

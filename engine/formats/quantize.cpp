@@ -51,6 +51,8 @@ void blockQ4_1(const float* x, std::byte* out) {
     putHalf(out, d);
     putHalf(out + 2, minimum);
     const auto code = [&](int i) {
+        // Rounds as ggml does, so that the bytes are the same.
+        // NOLINTNEXTLINE(bugprone-incorrect-roundings)
         return std::min(15, static_cast<int>((x[i] - minimum) * inverse + 0.5F));
     };
     for (int i = 0; i < 16; ++i) out[4 + i] = nibbles(code(i), code(i + 16));

@@ -80,7 +80,8 @@ void phaseFacts(const PhaseSummary& phase, const QString& title, bool decode,
                     false});
     if (phase.operationNs > 0) {
         rows.push_back({tr("Explained by operations"), formatPercent(phase.operationShare),
-                        tr("Operation time over wall time; at least 95 % is expected"), false});
+                        tr("Operation time over the time inside steps; at least 95 % is expected"),
+                        false});
     }
 }
 

@@ -156,7 +156,7 @@ struct RunWriter::Impl {
             db->exec("COMMIT");
             return nullptr;
         } catch (...) {
-            const std::exception_ptr error = std::current_exception();
+            std::exception_ptr error = std::current_exception();
             rollback(*db);
             return error;
         }

@@ -56,8 +56,22 @@ inline ReportRun smallRun() {
               {"machine",
                R"({"cpu":{"name":"Test CPU"},"read_bandwidth_bytes_per_second":40000000000})"}};
     s.status = RunStatus::Done;
-    s.prefill = {1, 1234, 2'000'000'000, 1'960'000'000, 5'000'000'000, 617.0, 2e9, 2e9, 0.98};
-    s.decode = {10, 10, 1'000'000'000, 970'000'000, 20'000'000'000, 10.0, 98e6, 120e6, 0.97};
+    s.prefill.steps = 1;
+    s.prefill.tokens = 1234;
+    s.prefill.wallNs = s.prefill.forwardNs = 2'000'000'000;
+    s.prefill.operationNs = 1'960'000'000;
+    s.prefill.bytes = 5'000'000'000;
+    s.prefill.tokensPerSecond = s.prefill.forwardTokensPerSecond = 617.0;
+    s.prefill.medianStepNs = s.prefill.p95StepNs = 2e9;
+    s.prefill.operationShare = 0.98;
+    s.decode.steps = s.decode.tokens = 10;
+    s.decode.wallNs = s.decode.forwardNs = 1'000'000'000;
+    s.decode.operationNs = 970'000'000;
+    s.decode.bytes = 20'000'000'000;
+    s.decode.tokensPerSecond = s.decode.forwardTokensPerSecond = 10.0;
+    s.decode.medianStepNs = 98e6;
+    s.decode.p95StepNs = 120e6;
+    s.decode.operationShare = 0.97;
     s.ttftNs = 2.1e9;
     s.operations = {
         {"experts", "mxfp4_avx2", "prefill", 24, 1'500'000'000, 50, 90, 62'500'000, 80'000'000,

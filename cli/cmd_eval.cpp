@@ -156,28 +156,29 @@ int runEval(const Invocation& invocation) {
     facts.synthetic = spec.synthetic;
     if (spec.nExpert > 0)
         facts.routing = RoutingOptions{spec.nExpert, spec.topK, spec.nLayer, false, false};
+
+    EngineModelOptions engine;
+    engine.maxContext = options.get<int>("context");
+    engine.reasoning = reasoning;
+    engine.extraIdentity = {{"numerics", options.get<std::string>("numerics")},
+                            {"backend", options.get<std::string>("backend")},
+                            {"reasoning", options.get<std::string>("reasoning")}};
+    EngineModel languageModel(*model, engine);
+    languageModel.setStop(invocation.stop);
+    EvalOptions eval;
+    eval.limit = options.get<std::int64_t>("limit");
+    eval.seed = options.get<std::uint64_t>("seed");
+    eval.chat = options.isSet("chat");
+    eval.stop = invocation.stop;
+    if (prior) requireResumable(suites, languageModel, eval, *prior);
+
     RunRecorder recorder(out, facts, resume ? RunWriter::Mode::Resume : RunWriter::Mode::Create,
                          options.isSet("overwrite"));
-
     std::vector<SuiteResult> results;
     try {
         recorder.record([&] {
-            EngineModelOptions engine;
-            engine.maxContext = options.get<int>("context");
-            engine.reasoning = reasoning;
-            engine.extraIdentity = {{"numerics", options.get<std::string>("numerics")},
-                                    {"backend", options.get<std::string>("backend")},
-                                    {"reasoning", options.get<std::string>("reasoning")}};
-            engine.routing = recorder.routing();
-            if (options.isSet("trace")) engine.trace = recorder.trace();
-            EngineModel languageModel(*model, engine);
-            languageModel.setStop(invocation.stop);
-
-            EvalOptions eval;
-            eval.limit = options.get<std::int64_t>("limit");
-            eval.seed = options.get<std::uint64_t>("seed");
-            eval.chat = options.isSet("chat");
-            eval.stop = invocation.stop;
+            languageModel.observe(options.isSet("trace") ? recorder.trace() : nullptr,
+                                  recorder.routing());
             if (recorder.routingRecorder() != nullptr)
                 eval.takeRouting = [&] { return recorder.routingRecorder()->drain(); };
             std::string current;

@@ -194,7 +194,8 @@ int runProfile(const Invocation& invocation) {
             hash = hash * 0x100000001b3ULL ^ result.logitsHash;
             recorder.writer().add(sequenceRows(id, jobs[i], result, tokenizer));
             if (result.reason == FinishReason::Interrupted)
-                throw Interrupted("interrupted after " + std::to_string(i) + " whole sequences",
+                throw Interrupted("interrupted in sequence " + std::to_string(i + 1) + " of " +
+                                      std::to_string(jobs.size()),
                                   "what was measured so far is kept in " + out.string());
         }
         progress.update(total, total);

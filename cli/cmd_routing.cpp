@@ -68,8 +68,7 @@ int runRouting(const Invocation& invocation) {
     } else {
         std::cout << run.experts << " experts, top-" << run.topK
                   << ", per expert, per layer, accumulated over "
-                  << run.routing.front().balance.tokens
-                  << " tokens (prefill and decode together)\n\n";
+                  << run.routing.front().balance.tokens << " routed tokens of all phases\n\n";
         TextTable table({"layer", "max/mean", "by chance", "95 %", "excess", "entropy/max",
                          "effective", "Gini", "dead"});
         for (const LayerRouting& layer : run.routing) {

@@ -49,6 +49,11 @@ public:
     bool hasChatFormat() const override { return chat_ != nullptr; }
     ScoreResult score(const ScoreRequest& request) override;
     void setStop(const StopFlag* stop) override { session_.setStop(stop); }
+    /// Who is told of operations and routing from now on; either may be null.
+    void observe(TraceSink* trace, RoutingSink* routing) {
+        session_.setTrace(trace);
+        session_.setRouting(routing);
+    }
 
 private:
     std::vector<TokenPair> encode(const ScoreRequest& request) const;

@@ -292,6 +292,18 @@ PriorRun readPriorRun(const std::filesystem::path& path) {
     return prior;
 }
 
+void requireResumable(const std::vector<SuiteData>& suites, const LanguageModel& model,
+                      const EvalOptions& options, const PriorRun& prior) {
+    requireSameSuites(prior, suites);
+    for (const SuiteData& data : suites) {
+        const PriorRun::Suite* before = priorOf(&prior, data.definition.name);
+        if (before == nullptr) continue;
+        const bool chat = options.chat && !scorerFor(data.definition).wholeTexts;
+        requireSameSettings(data.definition.name, settingsOf(data, model, options, chat),
+                            before->row.settings);
+    }
+}
+
 std::vector<SuiteResult> evaluate(std::vector<SuiteData> suites, LanguageModel& model,
                                   RunWriter& writer, const EvalOptions& options,
                                   const PriorRun* prior) {

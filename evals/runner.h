@@ -63,6 +63,12 @@ struct SuiteResult {
 /// Sequence under which the routing of an item is recorded: suites do not collide.
 std::int64_t itemSequence(std::int64_t suiteId, std::int64_t ordinal) noexcept;
 
+/// Throws the Error that `evaluate` would throw for suites, data, model or settings that differ
+/// from the earlier run's. Call it before the file is opened for writing: opening begins the run
+/// anew, and a refusal must leave a finished run as it is.
+void requireResumable(const std::vector<SuiteData>& suites, const LanguageModel& model,
+                      const EvalOptions& options, const PriorRun& prior);
+
 /// Runs `suites` in order. Suites are numbered from 1 in that order (a resumed suite keeps its
 /// number). Every item is one transaction (ItemRow, SequenceRow and its routing). Metrics are
 /// computed from the rows, so a resumed run gives the same numbers as an uninterrupted one,

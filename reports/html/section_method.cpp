@@ -20,9 +20,9 @@ constexpr std::array kFormulas = {
     Formula{"prefill, decode tok/s", "tokens of the phase / wall time of its steps",
             "steps of the run file"},
     Formula{"time to first token",
-            "start of prefill to the logits of the first decode step, median over sequences",
-            "steps"},
-    Formula{"time per output token", "median and 95th percentile of decode step times", "steps"},
+            "start of prefill to the choice of the first token, median over sequences", "steps"},
+    Formula{"time per output token",
+            "median and 95th percentile of the time between tokens, sampling included", "steps"},
     Formula{"bandwidth",
             "weights and cache that must be read / time; an expert that several tokens share "
             "counts once",

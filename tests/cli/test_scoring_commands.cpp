@@ -91,6 +91,17 @@ TEST_CASE("compare pairs items and warns when the runs saw different ones") {
     CHECK_THAT(warnings, Contains("synthetic"));
 }
 
+TEST_CASE("a refused resume leaves a finished run as it was") {
+    const Folder folder;
+    evaluate(folder / "a.moescope", "14");
+    const std::string before = contentOf(folder / "a.moescope");
+    const Outcome outcome = run({"eval", "demo", "--suite", "basics", "--limit", "14", "--chat",
+                                 "--resume", "--out", folder / "a.moescope"});
+    CHECK(outcome.code == 1);
+    CHECK_THAT(outcome.err, Contains("prompt_format differs"));
+    CHECK((contentOf(folder / "a.moescope") == before));
+}
+
 TEST_CASE("routing exits with 3 when a threshold is crossed") {
     const Folder folder;
     REQUIRE(run({"profile", "demo", "--prompt", "one two three", "-n", "4", "--out",

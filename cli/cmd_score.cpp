@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <iostream>
 
 #include "cli/command.h"
 #include "cli/console.h"
@@ -10,6 +11,7 @@
 #include "cli/model_options.h"
 #include "cli/output.h"
 #include "cli/prompting.h"
+#include "cli/score_totals.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "engine/run/score.h"
@@ -20,6 +22,7 @@ namespace {
 
 struct Item {
     std::string id;
+    std::string group;            ///< "": none
     std::vector<TokenId> tokens;  ///< prefix and continuation
     std::size_t scoredFrom = 1;   ///< first scored token
 };
@@ -28,6 +31,7 @@ struct Item {
 Item parseItem(const Model& model, const nlohmann::json& line, std::size_t number) {
     Item item;
     item.id = idField(line, number);
+    if (line.contains("group")) item.group = textField(line, "group", number);
     if (line.contains("tokens")) {
         if (line.contains("text"))
             throw Error("line " + std::to_string(number) +
@@ -65,6 +69,19 @@ Item parseItem(const Model& model, const nlohmann::json& line, std::size_t numbe
     return item;
 }
 
+/// Bytes of what the scored tokens spell. Control tokens and the padding of a vocabulary are no
+/// text: their nats count, bytes they have none.
+std::optional<std::size_t> scoredBytes(const Model& model, const Item& item) {
+    if (!model.hasTokenizer()) return std::nullopt;
+    const Tokenizer& tokenizer = model.tokenizer();
+    std::size_t bytes = 0;
+    for (const TokenId token : std::span(item.tokens).subspan(item.scoredFrom)) {
+        if (token < tokenizer.vocabSize() && !tokenizer.isSpecial(token))
+            bytes += tokenizer.bytes(token).size();
+    }
+    return bytes;
+}
+
 /// The first token has nothing before it: its log-probability is null.
 nlohmann::json scoreItem(Session& session, const Item& item) {
     session.beginSequence(0);
@@ -75,6 +92,7 @@ nlohmann::json scoreItem(Session& session, const Item& item) {
             likeliest.push_back(std::max_element(logits.begin(), logits.end()) - logits.begin());
         });
     nlohmann::json out{{"id", item.id}, {"tokens", item.tokens}};
+    if (!item.group.empty()) out["group"] = item.group;
     double sum = 0;
     bool allGreedy = true;
     for (std::size_t i = 1; i < item.tokens.size(); ++i) {
@@ -96,19 +114,40 @@ nlohmann::json scoreItem(Session& session, const Item& item) {
     return out;
 }
 
+void printTotals(const ScoreTotals& totals, bool json) {
+    if (json) {
+        printJson("score", totals.json());
+        return;
+    }
+    const double nats = totals.overall().natsPerToken();
+    note(std::to_string(totals.overall().items) + " items, " +
+         std::to_string(totals.overall().tokens) + " tokens, mean log-probability " +
+         formatFixed(-nats, 5) + " nats, perplexity " + formatFixed(std::exp(nats), 3) + ", " +
+         formatFixed(totals.overall().bitsPerByte(), 4) + " bits per byte");
+    std::cout << totals.table();
+}
+
 }  // namespace
 
 int runScore(const Invocation& invocation) {
     Options options("score");
     options.positional("model", 1, "a file, folder or name");
-    options.add("input", po::value<std::string>()->value_name("F.jsonl"),
-                "one {\"id\", \"text\" or \"tokens\", optional \"continuation\"} a line");
+    options.add(
+        "input", po::value<std::string>()->value_name("F.jsonl"),
+        "one {\"id\", \"text\" or \"tokens\", optional \"continuation\", optional \"group\"} a "
+        "line");
     options.add("output", po::value<std::string>()->value_name("F.jsonl"),
                 "one result a line, in the same order");
     options.flag("json", "print the totals as one JSON document");
     options.add("progress", po::value<std::string>()->default_value("auto")->value_name("STYLE"),
                 "auto, json, off");
     addModelOptions(options);
+    options.epilog(
+        "The first token of a text has nothing before it and is not scored, unless the model\n"
+        "starts texts with a token of its own; with \"continuation\" only that is scored. Where\n"
+        "lines name a \"group\" (a domain, a language), the totals are given by group too, with\n"
+        "the macro mean: each group counts the same, however long its texts.\n"
+        "Bits per byte = nats / ln 2 / bytes of the scored text in UTF-8.");
     if (!options.parse(invocation)) return kDone;
     if (!options.has("input") || !options.has("output"))
         throw UsageError("'score' needs --input and --output");
@@ -131,15 +170,14 @@ int runScore(const Invocation& invocation) {
 
     std::ofstream output(path, std::ios::binary | std::ios::trunc);
     if (!output) throw Error(path + ": cannot write");
-    double sum = 0;
-    std::size_t scored = 0;
+    ScoreTotals totals;
     Progress progress(style, "score", "items");
     for (std::size_t i = 0; i < items.size(); ++i) {
         if (invocation.stop->load())
             throw Interrupted("interrupted", std::to_string(i) + " items are complete in " + path);
         const nlohmann::json result = scoreItem(session, items[i]);
-        sum += result["sum"].get<double>();
-        scored += result["scored_tokens"].get<std::size_t>();
+        totals.add(items[i].group, {1, result["scored_tokens"].get<std::size_t>(),
+                                    result["sum"].get<double>(), scoredBytes(*model, items[i])});
         output << dumpJson(result) << '\n' << std::flush;
         if (!output)
             throw Error(path + ": cannot write (disk full?); " + std::to_string(i) +
@@ -147,18 +185,7 @@ int runScore(const Invocation& invocation) {
         progress.update(i + 1, items.size());
     }
     progress.finish();
-    const double mean = scored > 0 ? sum / static_cast<double>(scored) : std::nan("");
-    if (options.isSet("json")) {
-        printJson("score", {{"items", items.size()},
-                            {"scored_tokens", scored},
-                            {"sum", sum},
-                            {"mean", mean},
-                            {"perplexity", std::exp(-mean)}});
-    } else {
-        note(std::to_string(items.size()) + " items, " + std::to_string(scored) +
-             " tokens, mean log-probability " + formatFixed(mean, 5) + " nats, perplexity " +
-             formatFixed(std::exp(-mean), 3));
-    }
+    printTotals(totals, options.isSet("json"));
     return kDone;
 }
 

@@ -60,6 +60,73 @@ TEST_CASE("score sums the log-probabilities of the continuation alone") {
     CHECK(result.at("perplexity").get<double>() == Approx(std::exp(-sum / 3)));
 }
 
+TEST_CASE("score gives totals by group in bytes of the text that was scored") {
+    const Folder folder;
+    // \u00e9 is two bytes.
+    writeText(folder / "in",
+              R"({"id":"a","group":"prose","text":"The cat","continuation":" sat down caf\u00e9"})"
+              "\n"
+              R"({"id":"b","group":"code","text":"return","continuation":" x;"})"
+              "\n"
+              R"({"id":"c","text":"no group","continuation":" here"})");
+    const std::vector<std::string> words{"score",    "demo",         "--input", folder / "in",
+                                         "--output", folder / "out", "--json"};
+    const Outcome outcome = run(words);
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    const json document = json::parse(outcome.out);
+    const std::vector<json> results = lines(folder / "out");
+    CHECK(results[0].at("group") == "prose");
+    CHECK_FALSE(results[2].contains("group"));
+    CHECK(document.at("items") == 3);
+    CHECK(document.at("bytes") == 15 + 3 + 5);
+    REQUIRE(document.at("groups").size() == 2);
+    const json& prose = document.at("groups").at(0);
+    CHECK(prose.at("group") == "prose");
+    CHECK(prose.at("bytes") == 15);
+    CHECK(prose.at("sum") == results[0].at("sum"));
+    CHECK(prose.at("bits_per_byte").get<double>() ==
+          Approx(-results[0].at("sum").get<double>() / std::log(2.0) / 15));
+}
+
+TEST_CASE("score counts the bytes that given tokens spell") {
+    const Folder folder;
+    const auto totals = [&](const json& line) {
+        writeText(folder / "in", line.dump() + "\n");
+        const Outcome outcome =
+            run({"score", "demo", "--input", folder / "in", "--output", folder / "out", "--json"});
+        INFO(outcome.err);
+        REQUIRE(outcome.code == 0);
+        return json::parse(outcome.out);
+    };
+    const json text = totals({{"text", "The cat sat down in a caf\u00e9."}});
+    const json tokens = totals({{"tokens", lines(folder / "out").at(0).at("tokens")}});
+    CHECK(text.at("bytes").get<int>() > 16);
+    CHECK(tokens.at("bytes") == text.at("bytes"));
+    CHECK(tokens.at("bits_per_byte") == text.at("bits_per_byte"));
+}
+
+TEST_CASE("score prints a table when lines name groups and only then") {
+    const Folder folder;
+    const std::vector<std::string> words{"score",       "demo",     "--input",
+                                         folder / "in", "--output", folder / "out"};
+    writeText(folder / "in", R"({"text":"one two three"})");
+    const Outcome plain = run(words);
+    CHECK(plain.out.empty());
+    CHECK_THAT(plain.err, Contains("bits per byte"));
+    writeText(folder / "in", R"({"text":"one two three","group":"counting"})");
+    CHECK_THAT(run(words).out, Contains("counting") && Contains("macro mean"));
+}
+
+TEST_CASE("score names the line whose group is no text") {
+    const Folder folder;
+    writeText(folder / "in", R"({"text":"a b c","group":7})");
+    const Outcome outcome =
+        run({"score", "demo", "--input", folder / "in", "--output", folder / "out"});
+    CHECK(outcome.code == 1);
+    CHECK_THAT(outcome.err, Contains("line 1: \"group\" must be a string"));
+}
+
 TEST_CASE("score refuses a line with nothing to predict") {
     const Folder folder;
     writeText(folder / "in", R"({"tokens":[5]})");

@@ -156,15 +156,26 @@ fs::path resolveHuggingFace(const std::string& name) {
                 "run: hf download " + repository);
 }
 
+std::string demoNames() {
+    std::string names;
+    for (const DemoModel& demo : demoModels()) {
+        if (!names.empty()) names += ", ";
+        names += demo.name;
+    }
+    return names;
+}
+
 }  // namespace
 
 fs::path resolveModel(const std::string& name) {
-    if (name == "demo") return demoModel();
+    for (const DemoModel& demo : demoModels()) {
+        if (name == demo.name) return demoModelFile(demo);
+    }
     if (name.starts_with("ollama:")) return resolveOllama(name);
     if (name.starts_with("hf:")) return resolveHuggingFace(name);
     if (present(name)) return name;
     throw Error(name + ": no such file or folder",
-                "a model is a path, demo, ollama:NAME[:TAG] or hf:ORG/NAME");
+                "a model is a path, " + demoNames() + ", ollama:NAME[:TAG] or hf:ORG/NAME");
 }
 
 }  // namespace moescope

@@ -9,10 +9,8 @@ namespace moescope {
 
 /// `name` is one of
 ///   a path                  a .gguf or .safetensors file, or a folder with config.json
-///   demo                    demo.gguf or the Hugging Face folder of the embedded demo model:
-///                           $MOESCOPE_DATA/demo, <executable>/../share/moescope/demo,
-///                           <source>/datasets/demo, else a synthetic stand-in that is generated
-///                           once into the user's cache folder
+///   demo, demo-wide,        an embedded model (engine/run/demo_model.h): $MOESCOPE_DATA/demo,
+///   demo-deep               <executable>/../share/moescope/demo, <source>/datasets/demo
 ///   ollama:NAME[:TAG]       $OLLAMA_MODELS, ~/.ollama/models, /usr/share/ollama/.ollama/models
 ///   hf:ORG/NAME             $HF_HUB_CACHE, $HF_HOME/hub, ~/.cache/huggingface/hub
 /// Throws Error that lists where it looked.

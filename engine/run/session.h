@@ -29,7 +29,7 @@ struct ModelOptions {
 /// Checkpoint, spec, weights, tokenizer and back end together. Immovable; sessions point into it.
 class Model {
 public:
-    /// `name`: a path, "demo", "ollama:NAME[:TAG]" or "hf:ORG/NAME" (resolved in local caches).
+    /// `name`: a path, "demo", "ollama:NAME[:TAG]", "hf:ORG/NAME" and the like: see resolveModel.
     /// Throws Error before loading when the model cannot fit into memory, with the sum shown.
     static std::unique_ptr<Model> load(const std::string& name, const ModelOptions& options = {});
 

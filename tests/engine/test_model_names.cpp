@@ -124,11 +124,13 @@ TEST_CASE("Hugging Face names lead to the snapshot of the main branch") {
     CHECK_THROWS_AS(resolveModel("hf:../other"), UsageError);
 }
 
-TEST_CASE("the demo model is taken from the data folder") {
+TEST_CASE("the embedded models are taken from the data folder") {
     const Caches caches;
     ::setenv("MOESCOPE_DATA", caches.root().c_str(), 1);
-    caches.write("demo/demo.gguf", "x");
-    CHECK(resolveModel("demo") == caches.root() / "demo/demo.gguf");
+    for (const std::string name : {"demo", "demo-wide", "demo-deep"}) {
+        caches.write("demo/" + name + ".gguf", "x");
+        CHECK(resolveModel(name) == caches.root() / "demo" / (name + ".gguf"));
+    }
 }
 
 TEST_CASE("memory that does not exist is refused with the sum") {

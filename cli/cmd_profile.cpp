@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // moescope profile: runs prompts with every operation timed and every routing decision recorded.
+#include <algorithm>
 #include <iostream>
 #include <optional>
 
@@ -47,6 +48,10 @@ void addOptions(Options& options) {
                 "auto, json, off");
     addSamplingOptions(options, 64);
     addModelOptions(options);
+    options.epilog(
+        "-n 0 evaluates the given texts and generates nothing. With \"group\" (domain, language) "
+        "in "
+        "the workload\n'moescope routing' tells whether the groups use different experts.");
 }
 
 std::vector<Job> readJobs(const Options& options, const Tokenizer* tokenizer) {
@@ -84,6 +89,18 @@ std::vector<Job> readJobs(const Options& options, const Tokenizer* tokenizer) {
     }
     if (jobs.empty()) throw UsageError("'profile' has nothing to run: the workload is empty");
     return jobs;
+}
+
+/// The prompt alone: how given texts are routed, without any text of the model's own.
+Generation evaluate(Session& session, const std::vector<TokenId>& prompt) {
+    Generation result;
+    result.promptTokens = static_cast<int>(prompt.size());
+    try {
+        result.logitsHash = logitsHash(session.append(prompt, StepKind::Prefill));
+    } catch (const Interrupted&) {
+        result.reason = FinishReason::Interrupted;
+    }
+    return result;
 }
 
 /// Rows of one finished sequence: its label and the text of its tokens.
@@ -132,7 +149,7 @@ int runProfile(const Invocation& invocation) {
     GenerateOptions generation;
     generation.sampling = samplingOptions(options);
     generation.maxTokens = options.get<int>("tokens");
-    if (generation.maxTokens <= 0) throw UsageError("-n takes a positive number of tokens");
+    if (generation.maxTokens < 0) throw UsageError("-n takes a number of tokens, 0 or more");
     Sampler check(generation.sampling);  // refuses nonsense before a model is loaded
     const std::filesystem::path out = options.get<std::string>("out");
     requireFreshOutput(out, options.isSet("overwrite"));
@@ -174,9 +191,10 @@ int runProfile(const Invocation& invocation) {
         session.setTrace(recorder.trace());
         session.setRouting(recorder.routing());
         addMemory(recorder.writer(), *model, session);
-        Progress progress(style, "profile", "tokens");
-        const std::uint64_t total = static_cast<std::uint64_t>(jobs.size()) *
-                                    static_cast<std::uint64_t>(generation.maxTokens);
+        const bool generates = generation.maxTokens > 0;
+        Progress progress(style, "profile", generates ? "tokens" : "texts");
+        const std::uint64_t share = static_cast<std::uint64_t>(std::max(generation.maxTokens, 1));
+        const std::uint64_t total = static_cast<std::uint64_t>(jobs.size()) * share;
         std::uint64_t done = 0;
         std::uint64_t hash = 0;
         for (std::size_t i = 0; i < jobs.size(); ++i) {
@@ -185,12 +203,15 @@ int runProfile(const Invocation& invocation) {
             generation.stopTokens =
                 options.isSet("ignore-stop") ? std::vector<TokenId>{} : jobs[i].prompt.stopTokens;
             const std::uint64_t before = done;
-            const Generation result =
-                generate(session, jobs[i].prompt.tokens, generation, [&](TokenId) {
-                    progress.update(++done, total, jobs[i].label);
-                    return true;
-                });
-            done = before + static_cast<std::uint64_t>(generation.maxTokens);
+            const auto onToken = [&](TokenId) {
+                progress.update(++done, total, jobs[i].label);
+                return true;
+            };
+            const std::vector<TokenId>& prompt = jobs[i].prompt.tokens;
+            const Generation result = generates ? generate(session, prompt, generation, onToken)
+                                                : evaluate(session, prompt);
+            done = before + share;
+            progress.update(done, total, jobs[i].label);
             hash = hash * 0x100000001b3ULL ^ result.logitsHash;
             recorder.writer().add(sequenceRows(id, jobs[i], result, tokenizer));
             if (result.reason == FinishReason::Interrupted)

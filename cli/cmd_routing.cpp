@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// moescope routing: load balance of the experts, layer by layer, beside what chance would show.
+// moescope routing: load balance of the experts, layer by layer, beside what chance would show; and
+// whether groups of texts use different experts.
 #include <algorithm>
 #include <iostream>
 
@@ -8,7 +9,10 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "engine/core/error.h"
+#include "engine/core/file.h"
 #include "profiler/analysis/run_summary.h"
+#include "profiler/analysis/specialization.h"
+#include "reports/specialization_json.h"
 
 namespace moescope::cli {
 namespace {
@@ -40,6 +44,86 @@ nlohmann::json layerJson(const LayerRouting& layer) {
             {"chance_dead_experts", layer.null.deadExperts}};
 }
 
+constexpr const char* kGroupsExplanation =
+    "\ndivergence: Jensen-Shannon, between the groups' shares of the experts, in bits; 0: all "
+    "groups "
+    "alike.\n"
+    "by chance, 95 %, p: the same with the groups' names shuffled over whole texts; q: p adjusted "
+    "for the\n"
+    "number of layers. pairwise: mean over pairs of groups, as papers give it. lift: an expert's "
+    "share of\n"
+    "a group's choices over its mean share in all groups.\n";
+
+/// Names come from the run file, and so from strangers: no control characters reach the terminal.
+std::string shown(const std::string& name) {
+    constexpr std::size_t kWidth = 32;
+    std::string text = toValidUtf8(name);
+    std::erase_if(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '\x7f'; });
+    if (text.size() > kWidth) text = toValidUtf8(text.substr(0, kWidth)) + "...";
+    return text;
+}
+
+std::string percent(double share) {
+    return formatFixed(share * 100, 1) + " %";
+}
+
+std::string leadingText(const Specialization& of, std::size_t group) {
+    constexpr std::size_t kShown = 5;
+    std::string text;
+    for (const GroupExpert& expert : leadingExperts(of, group, kShown))
+        text += (text.empty() ? "" : ", ") + std::string("L") + std::to_string(expert.layer) +
+                " e" + std::to_string(expert.expert) + " x" + formatFixed(expert.lift, 1);
+    return text.empty() ? "none above chance" : text;
+}
+
+void printGroups(const Specialization& of) {
+    if (of.empty()) {
+        std::cout << '\n' << of.reason << '\n';
+        return;
+    }
+    std::int64_t texts = 0;
+    for (const TextGroup& group : of.groups) texts += group.sequences;
+    std::cout << '\n'
+              << of.groups.size() << " groups of texts, " << texts << " texts in all, "
+              << of.permutations << " permutations\n\n";
+    TextTable layers(
+        {"layer", "divergence", "by chance", "95 %", "above chance", "pairwise", "p", "q"});
+    for (const LayerSpecialization& layer : of.layers)
+        layers.row({std::to_string(layer.layer), formatFixed(layer.divergence, 4),
+                    formatFixed(layer.nullMean, 4), formatFixed(layer.null95, 4),
+                    formatFixed(layer.excess(), 4), formatFixed(layer.meanPairwise, 4),
+                    formatFixed(layer.p, 3), formatFixed(layer.q, 3)});
+    layers.row({"mean", formatFixed(of.meanDivergence, 4), formatFixed(of.meanNull, 4), "",
+                formatFixed(of.meanDivergence - of.meanNull, 4), "", formatFixed(of.p, 3), ""});
+    TextTable groups({"group", "texts", "experts most its own (layer, expert, lift)"});
+    for (std::size_t g = 0; g < of.groups.size(); ++g)
+        groups.row(
+            {shown(of.groups[g].name), std::to_string(of.groups[g].sequences), leadingText(of, g)});
+    std::cout << layers.text() << '\n'
+              << "Specialised pairs of layer and expert (lift above "
+              << formatFixed(of.liftThreshold, 2)
+              << " in some group): " << percent(of.specializedShare) << "; by chance "
+              << percent(of.chanceShare) << ", p " << formatFixed(of.shareP, 3)
+              << "; reliably (q < 0.05) " << percent(of.reliableShare) << "\n\n"
+              << groups.text();
+    if (of.sequencesLeftOut > 0)
+        std::cout << of.sequencesLeftOut
+                  << " texts are left out: they have no group, or are alone in theirs.\n";
+    std::cout << kGroupsExplanation;
+}
+
+SpecializationOptions groupOptions(const Options& options) {
+    SpecializationOptions result;
+    result.liftThreshold = options.get<double>("lift-threshold");
+    result.permutations = options.get<int>("permutations");
+    result.seed = options.get<std::uint64_t>("seed");
+    if (!(result.liftThreshold >= 1))
+        throw UsageError("--lift-threshold takes a number from 1: at 1 an expert is like the mean");
+    if (result.permutations < 19 || result.permutations > 1'000'000)
+        throw UsageError("--permutations takes a number from 19 to 1000000");
+    return result;
+}
+
 }  // namespace
 
 int runRouting(const Invocation& invocation) {
@@ -47,15 +131,27 @@ int runRouting(const Invocation& invocation) {
     options.positional("run", 1, "a run file that holds routing");
     options.add("fail-on", po::value<double>()->value_name("X"),
                 "exit with 3 if any layer's excess (max/mean over its chance value) is above X");
+    options.add("lift-threshold", po::value<double>()->default_value(1.5)->value_name("X"),
+                "an expert is specialised where a group's lift is above X");
+    options.add("permutations", po::value<int>()->default_value(999)->value_name("N"),
+                "shuffles of the groups' names that chance is told from");
+    options.add("seed", po::value<std::uint64_t>()->default_value(1)->value_name("N"),
+                "of the shuffles");
     options.flag("json", "print one JSON document");
+    options.epilog(
+        "Where the texts of the run have groups (\"group\" in a workload, the suites of an "
+        "evaluation),\nwhether the groups use different experts is told too: two groups of two "
+        "texts are the least,\ntwenty texts a group are good.");
     if (!options.parse(invocation)) return kDone;
+    const SpecializationOptions grouping = groupOptions(options);
 
-    const RunSummary run =
-        summarize(RunReader(options.get<std::vector<std::string>>("run").front()));
+    const RunReader reader(options.get<std::vector<std::string>>("run").front());
+    const RunSummary run = summarize(reader);
     if (run.routing.empty()) {
         throw Error(options.get<std::vector<std::string>>("run").front() + ": holds no routing",
                     "'moescope profile' on a mixture-of-experts model records it");
     }
+    const Specialization groups = specialization(reader, grouping);
     double worst = 0;
     for (const LayerRouting& layer : run.routing) worst = std::max(worst, layer.excess);
     if (options.isSet("json")) {
@@ -64,7 +160,8 @@ int runRouting(const Invocation& invocation) {
         printJson("routing", {{"experts", run.experts},
                               {"top_k", run.topK},
                               {"layers", std::move(layers)},
-                              {"worst_excess", worst}});
+                              {"worst_excess", worst},
+                              {"specialization", specializationJson(groups)}});
     } else {
         std::cout << run.experts << " experts, top-" << run.topK
                   << ", per expert, per layer, accumulated over "
@@ -80,6 +177,7 @@ int runRouting(const Invocation& invocation) {
                        formatFixed(b.gini, 3), std::to_string(b.deadExperts)});
         }
         std::cout << table.text() << kExplanation;
+        printGroups(groups);
     }
     return options.has("fail-on") && worst > options.get<double>("fail-on") ? kThreshold : kDone;
 }

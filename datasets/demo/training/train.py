@@ -25,6 +25,8 @@ from model import CONFIGS, Model
 MATRICES = ("qkv", "o", "w1", "w2")
 LENGTH = 512  # of a sequence; in the finish
 LONG = 1024
+WARM_UP = 50  # steps
+DECAY = 0.3
 
 
 def arguments() -> argparse.Namespace:
@@ -32,7 +34,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--model", choices=CONFIGS, required=True)
     p.add_argument("--data", type=Path, required=True)
     p.add_argument("--out", type=Path, required=True)
-    p.add_argument("--steps", type=int, default=2500)
+    p.add_argument("--steps", type=int, default=4000)
     p.add_argument("--batch", type=int, default=4096, help="tokens in a step")
     p.add_argument("--micro", type=int, default=4096, help="tokens in one forward pass")
     p.add_argument("--finish", type=float, default=0.2, help="share of steps with longer sequences and quantised experts")
@@ -80,11 +82,11 @@ class Muon:
 
 
 def lr_factor(step: int, steps: int) -> float:
-    """Warm-up over 2 %, constant to 40 %, then linear to 2 % of the peak."""
-    warm = max(1, steps // 50)
-    flat = 0.4 * steps
+    """Warm-up, constant, and linear to 2 % of the peak over the last DECAY of the steps. Before the
+    decay nothing depends on `steps`: a longer run can start from the checkpoint kept there."""
+    flat = round((1 - DECAY) * steps)
     if step < flat:
-        return min(1.0, (step + 1) / warm)
+        return min(1.0, (step + 1) / WARM_UP)
     return 1.0 - 0.98 * (step - flat) / (steps - flat)
 
 
@@ -151,7 +153,11 @@ def main() -> None:
     signal.signal(signal.SIGINT, on_signal)
     finish_from = round(a.steps * (1 - a.finish))
     experts = [n for n in named if n.split(".")[-1] in ("w1", "w2")]
-    log = (a.out / "log.csv").open("a", newline="")
+    log_path = a.out / "log.csv"
+    if first > 0:  # rows past the checkpoint are computed again
+        rows = log_path.read_text().splitlines(keepends=True)
+        log_path.write_text("".join(r for r in rows if not r[0].isdigit() or int(r.split(",")[0]) <= first))
+    log = log_path.open("a" if first else "w", newline="")
     writer = csv.writer(log)
     if first == 0:
         writer.writerow(["step", "tokens", "seconds", "loss", "balance", "max_over_mean", "lr"]
@@ -162,6 +168,8 @@ def main() -> None:
         quantize = finish and not a.no_quantize
         if step == finish_from and not a.no_quantize:
             save(step, a.out / "before_finish.pt")
+        if step == round((1 - DECAY) * a.steps):
+            save(step, a.out / "before_decay.pt")
         length = LONG if finish else LENGTH
         factor = lr_factor(step, a.steps)
         tokens, targets = (torch.from_numpy(t).to(a.device) for t in mixture.batch(step, a.batch, length))
@@ -172,7 +180,7 @@ def main() -> None:
         balance_sum = torch.zeros((), device=a.device)
         counts = torch.zeros_like(load)
         # The balance loss falls from 0.012 to 0.005, so that experts specialise once all are alive.
-        balance_weight = 0.012 * 0.42 ** min(1.0, step / (0.5 * a.steps))
+        balance_weight = 0.012 * 0.42 ** min(1.0, step / 1250)
         for i in range(passes):
             part = slice(i * rows, (i + 1) * rows)
             loss, balance, z_loss, count = net(tokens[part], targets[part], load, weights)

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the moescope commands behind the model card and writes ../MODEL_CARD.md.
+
+    card.py --bin BUILD/bin/moescope --windows windows.jsonl --runs RUNS --work FOLDER
+
+windows.jsonl: make_heldout.py --windows. RUNS: the folders that train.py wrote (base, wide, deep),
+for the tokens seen, with float and ablation checkpoints exported beside them as FOLDER/NAME.gguf
+(see EXTRA). Each command's JSON is kept in FOLDER and not run again while the model is the same; the
+text around the tables is card.in.md."""
+
+import argparse
+import json
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+MODELS = {"base": "demo", "wide": "demo-wide", "deep": "demo-deep"}
+# Exports that only the table of quantisation costs needs; a missing one leaves its cell empty.
+EXTRA = ("float", "plain-float", "plain-mxfp4")
+PROMPTS = [
+    "The captain of the ship said that", "Once upon a time there was", "It was a dark night, and",
+    "The old man looked at the child and", "In the beginning", "Every person who violates this section shall",
+    "The Secretary may, in accordance with", "The economy of the country is based on",
+    "The population of the island", "When the king heard this, he", "My dear sister,",
+    "She opened the door and saw", "And the Lord said unto Moses,", "The agency launched a new website",
+    "def main():\n", "#include <iostream>\n", "The question of liberty is", "HAMLET.\n",
+    "러스트는", "There were three brothers who"]
+
+
+def run(moescope: Path, keep: Path, *arguments: str) -> dict:
+    """The JSON document of one command, from `keep` when it has been run."""
+    if not keep.exists():
+        done = subprocess.run([moescope, *arguments, "--json", "--progress", "off"], check=True,
+                              stdout=subprocess.PIPE)
+        keep.parent.mkdir(parents=True, exist_ok=True)
+        keep.write_bytes(done.stdout)
+    return json.loads(keep.read_text(encoding="utf-8"))
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] + ["--:"] * (len(header) - 1), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+class Card:
+    def __init__(self, a: argparse.Namespace):
+        self.a = a
+        self.identity = {m: self.inspect(n)["identity"][:12] for m, n in MODELS.items()}
+
+    def inspect(self, name: str) -> dict:
+        done = subprocess.run([self.a.bin, "inspect", name, "--json"], check=True, stdout=subprocess.PIPE)
+        return json.loads(done.stdout)
+
+    def keep(self, model: str, what: str) -> Path:
+        return self.a.work / self.identity[model] / f"{what}.json"
+
+    def score(self, model: str, name: str, what: str) -> dict:
+        keep = self.keep(model, f"score-{what}")
+        return run(self.a.bin, keep, "score", name, "--input", str(self.a.windows), "--output",
+                   str(keep.with_suffix(".jsonl")))
+
+    def losses(self) -> str:
+        scores = {m: self.score(m, n, "shipped") for m, n in MODELS.items()}
+        groups = [g["group"] for g in scores["base"]["groups"]]
+        rows = []
+        for i, group in enumerate(groups):
+            cells = [group, f"{scores['base']['groups'][i]['tokens']:,}"]
+            for s in scores.values():
+                g = s["groups"][i]
+                cells += [f"{g['nats_per_token']:.3f}", f"{g['bits_per_byte']:.3f}"]
+            rows.append(cells)
+        rows.append(["**all tokens**", f"{scores['base']['tokens']:,}"] + [
+            f"{s[k]:.3f}" for s in scores.values() for k in ("nats_per_token", "bits_per_byte")])
+        rows.append(["mean of domains", ""] + [
+            f"{s['macro'][k]:.3f}" for s in scores.values() for k in ("nats_per_token", "bits_per_byte")])
+        head = ["domain", "tokens"] + [f"{m}, {u}" for m in MODELS for u in ("nats/token", "bits/byte")]
+        return table(head, rows)
+
+    def quantisation(self) -> str:
+        rows = []
+        for model, name in MODELS.items():
+            cells = [model]
+            values = {}
+            for what in EXTRA:
+                file = self.a.work / f"{model}-{what}.gguf"
+                values[what] = self.score(model, str(file), what)["nats_per_token"] if file.exists() else None
+            values["shipped"] = self.score(model, name, "shipped")["nats_per_token"]
+
+            def cell(x: float | None) -> str:
+                return "" if x is None else f"{x:.4f}"
+
+            def cost(quantised: str, plain: str) -> str:
+                known = values[quantised] is not None and values[plain] is not None
+                return f"{values[quantised] - values[plain]:+.4f}" if known else ""
+
+            cells += [cell(values["plain-float"]), cell(values["plain-mxfp4"]),
+                      cost("plain-mxfp4", "plain-float"), cell(values["float"]), cell(values["shipped"]),
+                      cost("shipped", "float")]
+            rows.append(cells)
+        return table(["", "plain finish, float", "quantised after training", "cost",
+                      "MXFP4-aware finish, float", "as shipped", "cost"], rows)
+
+    def profile(self, model: str) -> dict:
+        out = self.a.work / self.identity[model] / "windows.moescope"
+        if not out.exists():
+            subprocess.run([self.a.bin, "profile", MODELS[model], "--workload", str(self.a.windows), "-n", "0",
+                            "--out", str(out), "--progress", "off"], check=True, stdout=subprocess.DEVNULL)
+        done = subprocess.run([self.a.bin, "routing", str(out), "--json"], check=True, stdout=subprocess.PIPE)
+        return json.loads(done.stdout)
+
+    def routing(self) -> str:
+        rows = []
+        for model in MODELS:
+            r = self.profile(model)
+            s = r["specialization"]
+            layers = r["layers"]
+            rows.append([
+                model, f"{min(x['max_over_mean'] for x in layers):.2f} to {max(x['max_over_mean'] for x in layers):.2f}",
+                str(sum(x["dead_experts"] for x in layers)),
+                f"{100 * s['specialized_share']:.0f} % ({100 * s['chance_share']:.1f} %)",
+                f"{s['mean_divergence']:.3f} ({s['mean_null']:.4f})",
+                f"{max(x['p'] for x in s['layers']):.3f}"])
+        return table(["", "max/mean load, best to worst layer", "dead experts",
+                      "pairs with lift > 1.5 (chance)", "divergence of domains, bits (chance)",
+                      "largest p of a layer"], rows)
+
+    def sizes(self) -> str:
+        rows = []
+        for model, name in MODELS.items():
+            i = self.inspect(name)
+            seen = (self.a.runs / f"run_{model}" / "log.csv").read_text().strip().splitlines()[-1].split(",")[1]
+            rows.append([f"{model} (`{name}`)", f"{i['layers']} x {i['d_model']}", f"{i['heads']}/{i['kv_heads']}",
+                         str(i["ffn"]), f"{i['parameters']['total'] / 1e6:.2f} M",
+                         f"{i['parameters']['active'] / 1e6:.2f} M", f"{i['file_bytes'] / 1e6:.2f} MB",
+                         f"{int(seen) / 1e6:.1f} M"])
+        return table(["", "layers x width", "heads q/kv", "expert width", "parameters", "active", "file",
+                      "tokens seen"], rows)
+
+    def comparison(self) -> str:
+        columns = {}
+        for model, name in MODELS.items():
+            b = run(self.a.bin, self.keep(model, "bench"), "bench", name, "-p", "128,512", "-n", "128", "-r", "7")
+            i = self.inspect(name)
+            routing = self.profile(model)
+            worst = max(routing["layers"], key=lambda x: x["max_over_mean"])
+            mean_effective = sum(x["effective_experts"] for x in routing["layers"]) / len(routing["layers"])
+            speed = {(r["phase"], r["tokens"]): r["tokens_per_second"] for r in b["results"]}
+            columns[model] = [
+                f"{self.score(model, name, 'shipped')['nats_per_token']:.3f}",
+                f"{speed['prefill', 128]:,.0f}", f"{speed['prefill', 512]:,.0f}", f"{speed['decode', 128]:,.0f}",
+                f"{i['memory']['weights'] / 1e6:.2f}", f"{i['memory']['kv_cache'] / 1e6:.2f}",
+                f"{worst['max_over_mean']:.2f} (layer {worst['layer']})", f"{mean_effective:.1f} of 24"]
+        names = ["loss, nats/token", "prefill of 128, tok/s", "prefill of 512, tok/s", "decode, tok/s",
+                 "weights, MB", "KV cache of 1,024 tokens, MB", "worst layer's max/mean",
+                 "effective experts, mean of layers"]
+        return table(["", *MODELS], [[n, *(columns[m][i] for m in MODELS)] for i, n in enumerate(names)])
+
+    def bias(self) -> str:
+        rows = []
+        for model, name in MODELS.items():
+            keep = self.keep(model, "bias")
+            r = run(self.a.bin, keep, "eval", name, "--suite", "occupation_pronouns", "--out",
+                    str(keep.with_suffix(".moescope")), "--overwrite", "--context", "1024")
+            for m in r["suites"][0]["metrics"]:
+                if m["metric"].startswith("reference_correlation"):
+                    rows.append([model, m["metric"], f"{m['value']:.2f}", f"{m['ci_low']:.2f} to {m['ci_high']:.2f}",
+                                 str(m["n"])])
+        return table(["", "correlation", "value", "95 % interval", "occupations"], rows)
+
+    def samples(self) -> str:
+        parts = []
+        for i, prompt in enumerate(PROMPTS):
+            keep = self.keep("base", f"sample-{i}")
+            r = run(self.a.bin, keep, "generate", "demo", "--prompt", prompt, "-n", "60", "--temperature", "0.7",
+                    "--top-p", "0.9", "--seed", str(i + 1))
+            text = (prompt + r["text"]).replace("\n", "\n   > ")
+            parts.append(f"{i + 1}. > {text}")
+        return "\n\n".join(parts)
+
+    def write(self) -> None:
+        text = (HERE / "card.in.md").read_text(encoding="utf-8")
+        for name in ("sizes", "losses", "quantisation", "routing", "comparison", "bias", "samples"):
+            text = text.replace("{{" + name + "}}", getattr(self, name)())
+        (HERE.parent / "MODEL_CARD.md").write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    p = argparse.ArgumentParser()
+    for option in ("--bin", "--windows", "--runs", "--work"):
+        p.add_argument(option, type=Path, required=True)
+    Card(p.parse_args()).write()
+
+
+if __name__ == "__main__":
+    main()

@@ -143,7 +143,7 @@ void dequantizeRow(const TensorView& t, std::int64_t stackIndex, std::int64_t ro
                    std::span<float> out) {
     assert(stackIndex >= 0 && stackIndex < t.stack() && row >= 0 && row < t.rows());
     assert(static_cast<std::int64_t>(out.size()) == t.cols());
-    const std::byte* p = t.data + stackIndex * t.stackStride + row * t.rowStride;
+    const std::byte* p = t.matrixData(stackIndex) + row * t.rowStride;
     switch (t.type) {
         case DType::F32:
             std::memcpy(out.data(), p, out.size_bytes());

@@ -66,14 +66,15 @@ TensorView TensorView::matrix(std::int64_t index) const {
     TensorView view = *this;
     view.rank = 2;
     view.shape = {rows(), cols(), 1, 1};
-    view.data = data + index * stackStride;
+    view.data = matrixData(index);
+    view.matrices = nullptr;
     if (scales != nullptr) view.scales = scales + index * scaleStackStride;
     return view;
 }
 
 bool rowIsFinite(const TensorView& t, std::int64_t stackIndex, std::int64_t row) noexcept {
     assert(dtypeInfo(t.type).isWeight);
-    const std::byte* from = t.data + stackIndex * t.stackStride + row * t.rowStride;
+    const std::byte* from = t.matrixData(stackIndex) + row * t.rowStride;
     const std::int64_t stride = dtypeInfo(t.type).blockBytes;
     const std::int64_t blocks = t.cols() / dtypeInfo(t.type).blockWeights;
     const auto halves = [&](std::int64_t offset) {

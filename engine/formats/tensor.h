@@ -51,6 +51,9 @@ struct TensorView {
     std::int64_t scaleStride = 0;  ///< MXFP4Split only: bytes from one row's scales to the next's
     std::int64_t stackStride = 0;  ///< bytes from one matrix of a stack to the next
     std::int64_t scaleStackStride = 0;
+    /// One address per matrix of a stack that lies scattered, as folders with one tensor for each
+    /// expert have it; null where stackStride leads from one matrix to the next.
+    const std::byte* const* matrices = nullptr;
 
     bool empty() const noexcept { return data == nullptr; }
     std::int64_t cols() const noexcept {
@@ -66,6 +69,10 @@ struct TensorView {
     }
     std::int64_t elements() const noexcept { return stack() * rows() * cols(); }
 
+    /// Where matrix `index` of the stack begins.
+    const std::byte* matrixData(std::int64_t index) const noexcept {
+        return matrices != nullptr ? matrices[index] : data + index * stackStride;
+    }
     /// One matrix of a stack, as a rank-2 view. index in [0, stack()).
     TensorView matrix(std::int64_t index) const;
 };

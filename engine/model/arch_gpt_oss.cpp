@@ -101,25 +101,6 @@ void bindMxfp4Experts(TensorBinder& tensors, const ConfigReader& config, const M
     layer.down = splitView(down, downScales, 0, 1, d, ffn);
 }
 
-/// (n, rows, cols) copy with out[e][r][c] = stored[e][c][first + step * r].
-TensorView transposed(TensorBinder& tensors, const TensorView& stored, std::int64_t first,
-                      std::int64_t step, std::int64_t rows, std::int64_t cols) {
-    std::byte* out = nullptr;
-    const std::int64_t n = stored.shape[0];
-    const TensorView copy = tensors.own(stored.name, stored.type, {n, rows, cols}, &out);
-    const std::int64_t size = dtypeInfo(stored.type).blockBytes;
-    for (std::int64_t e = 0; e < n; ++e) {
-        for (std::int64_t c = 0; c < cols; ++c) {
-            const std::byte* row = stored.data + e * stored.stackStride + c * stored.rowStride;
-            for (std::int64_t r = 0; r < rows; ++r) {
-                std::memcpy(out + e * copy.stackStride + r * copy.rowStride + c * size,
-                            row + (first + step * r) * size, static_cast<std::size_t>(size));
-            }
-        }
-    }
-    return copy;
-}
-
 /// transformers keeps dequantised experts as (n_expert, in, out).
 void bindTransposedExperts(TensorBinder& tensors, const ConfigReader& config, const ModelSpec& spec,
                            std::int64_t ffn, const std::string& prefix, LayerWeights& layer) {
@@ -127,11 +108,6 @@ void bindTransposedExperts(TensorBinder& tensors, const ConfigReader& config, co
     const std::int64_t d = spec.dModel;
     const TensorView gateUp = tensors.matrix(prefix + "gate_up_proj", {n, d, 2 * ffn});
     const TensorView down = tensors.matrix(prefix + "down_proj", {n, ffn, d});
-    for (const TensorView* t : {&gateUp, &down}) {
-        if (dtypeInfo(t->type).blockWeights != 1) {
-            config.fail("tensor '" + t->name + "' is stored transposed, which needs a plain type");
-        }
-    }
     const std::int64_t bytes = 3 * n * d * ffn * dtypeInfo(gateUp.type).blockBytes;
     if (bytes * spec.nLayer > kMaxTransposedBytes) {
         config.fail(
@@ -140,9 +116,9 @@ void bindTransposedExperts(TensorBinder& tensors, const ConfigReader& config, co
     }
     // The copies come before anything can be planned from the bound model.
     requireMemory(static_cast<std::uint64_t>(bytes), "a transposed copy of '" + gateUp.name + "'");
-    layer.gate = transposed(tensors, gateUp, 0, 2, ffn, d);
-    layer.up = transposed(tensors, gateUp, 1, 2, ffn, d);
-    layer.down = transposed(tensors, down, 0, 1, d, ffn);
+    layer.gate = tensors.transposed(gateUp, 0, 2, ffn, d);
+    layer.up = tensors.transposed(gateUp, 1, 2, ffn, d);
+    layer.down = tensors.transposed(down, 0, 1, d, ffn);
 }
 
 /// Every second column, from `first` on, of an (n, 2 * ffn) float32 stack.
@@ -177,29 +153,10 @@ void bindHuggingFaceExperts(TensorBinder& tensors, const ConfigReader& config,
     layer.downBias = tensors.vector(experts + "down_proj_bias", {spec.nExpert, spec.dModel});
 }
 
-/// Even layers slide; config.json may say otherwise layer by layer.
-std::vector<bool> slidingLayers(const ConfigReader& config, const ModelSpec& spec) {
-    std::vector<bool> sliding;
-    for (std::int32_t i = 0; i < spec.nLayer; ++i) sliding.push_back(i % 2 == 0);
-    if (!config.has("layer_types")) return sliding;
-    const nlohmann::json& types = config.at("layer_types");
-    if (!types.is_array() || types.size() != sliding.size()) {
-        config.fail("layer_types must list " + std::to_string(spec.nLayer) + " layers");
-    }
-    for (std::size_t i = 0; i < sliding.size(); ++i) {
-        if (types[i] != "sliding_attention" && types[i] != "full_attention") {
-            config.fail("layer_types[" + std::to_string(i) +
-                        "] is neither sliding nor full attention");
-        }
-        sliding[i] = types[i] == "sliding_attention";
-    }
-    return sliding;
-}
-
 void readGguf(const Checkpoint& checkpoint, const ConfigReader& config,
               const ArchitectureOptions& options, ModelSpec& spec, LayerSpec& layer) {
     readGgufDimensions(checkpoint, config, spec);
-    layer.rope = readGgufRope(config, false, options);
+    layer.rope = readGgufRope(config, {.truncate = false}, options);
     layer.window = config.integer("attention.sliding_window", 1, 1 << 24);
     spec.nExpert = config.integer("expert_count", 1, kMaxExperts);
     spec.topK = config.integer("expert_used_count", 1, spec.nExpert);
@@ -211,7 +168,7 @@ void readGguf(const Checkpoint& checkpoint, const ConfigReader& config,
 void readHuggingFace(const Checkpoint& checkpoint, const ConfigReader& config,
                      const ArchitectureOptions& options, ModelSpec& spec, LayerSpec& layer) {
     readHuggingFaceDimensions(checkpoint, config, spec);
-    layer.rope = readHuggingFaceRope(config, spec, false, options);
+    layer.rope = readHuggingFaceRope(config, spec, {.truncate = false}, options);
     layer.window = config.integer("sliding_window", 1, 1 << 24);
     spec.nExpert = config.integer("num_local_experts", 1, kMaxExperts);
     spec.topK = config.integer(
@@ -236,7 +193,7 @@ BoundModel bindGptOss(const Checkpoint& checkpoint, const ArchitectureOptions& o
     LayerSpec layer;
     layer.mlp = MlpKind::Experts;
     (gguf ? readGguf : readHuggingFace)(checkpoint, config, options, spec, layer);
-    const std::vector<bool> sliding = slidingLayers(config, spec);
+    const std::vector<bool> sliding = slidingLayers(config, spec, 2);
     TensorBinder tensors(checkpoint, model.weights);
     bindEnds(checkpoint, tensors, model);
     for (std::int32_t i = 0; i < spec.nLayer; ++i) {
@@ -251,6 +208,7 @@ BoundModel bindGptOss(const Checkpoint& checkpoint, const ArchitectureOptions& o
             bindHuggingFaceExperts(tensors, config, spec, layer.ffn, prefix, w);
         }
     }
+    tensors.refuseUnread(layerRoot(checkpoint.layout()), spec.nLayer);
     return model;
 }
 

@@ -9,6 +9,8 @@ namespace {
 constexpr Architecture kArchitectures[] = {
     {"gpt-oss", "gpt-oss", "gpt_oss", bindGptOss},
     {"llama", "llama", "llama", bindLlama},
+    {"qwen3", "qwen3", "qwen3", bindQwen3},
+    {"qwen3-moe", "qwen3moe", "qwen3_moe", bindQwen3Moe},
 };
 
 std::string supported(bool gguf) {

@@ -21,5 +21,7 @@ std::span<const Architecture> architectures() noexcept;
 
 BoundModel bindGptOss(const Checkpoint& checkpoint, const ArchitectureOptions& options);
 BoundModel bindLlama(const Checkpoint& checkpoint, const ArchitectureOptions& options);
+BoundModel bindQwen3(const Checkpoint& checkpoint, const ArchitectureOptions& options);
+BoundModel bindQwen3Moe(const Checkpoint& checkpoint, const ArchitectureOptions& options);
 
 }  // namespace moescope

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/model/binding.h"
 
+#include <algorithm>
+#include <cassert>
+#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -125,11 +128,12 @@ ConfigReader ConfigReader::group(std::string_view key) const {
 TensorBinder::TensorBinder(const Checkpoint& checkpoint, ModelWeights& weights)
     : checkpoint_(checkpoint), weights_(weights) {}
 
-const TensorView& TensorBinder::require(const std::string& name) const {
+const TensorView& TensorBinder::require(const std::string& name) {
     const TensorView* t = checkpoint_.find(name);
     if (t == nullptr) {
         throw Error(checkpoint_.path().string() + ": tensor '" + name + "' is missing");
     }
+    read_.insert(name);
     return *t;
 }
 
@@ -140,7 +144,7 @@ void TensorBinder::checkShape(const TensorView& t, Shape shape) const {
                 shapeText(found) + ", expected " + shapeText(shape));
 }
 
-TensorView TensorBinder::matrix(const std::string& name, Shape shape) const {
+TensorView TensorBinder::matrix(const std::string& name, Shape shape) {
     const TensorView& t = require(name);
     checkShape(t, shape);
     const DTypeInfo& info = dtypeInfo(t.type);
@@ -154,6 +158,29 @@ TensorView TensorBinder::matrix(const std::string& name, Shape shape) const {
                     std::string(info.name) + "'s block of " + std::to_string(info.blockWeights));
     }
     return t;
+}
+
+TensorView TensorBinder::stacked(const std::vector<std::string>& names, std::int64_t rows,
+                                 std::int64_t cols) {
+    TensorView stack = matrix(names.front(), {rows, cols});
+    std::vector<const std::byte*> places;
+    for (const std::string& name : names) {
+        const TensorView t = matrix(name, {rows, cols});
+        if (t.type != stack.type) {
+            throw Error(checkpoint_.path().string() + ": tensor '" + name + "' has type " +
+                        std::string(dtypeInfo(t.type).name) + ", expected " +
+                        std::string(dtypeInfo(stack.type).name) + " as '" + names.front() + "'");
+        }
+        places.push_back(t.data);
+    }
+    const auto* bytes = reinterpret_cast<const std::byte*>(places.data());
+    auto table = std::make_shared<std::vector<std::byte>>(
+        bytes, bytes + places.size() * sizeof(const std::byte*));
+    stack.rank = 3;
+    stack.shape = {static_cast<std::int64_t>(names.size()), rows, cols, 1};
+    stack.matrices = reinterpret_cast<const std::byte* const*>(table->data());
+    weights_.owned.push_back(std::move(table));
+    return stack;
 }
 
 TensorView TensorBinder::vector(const std::string& name, Shape shape) {
@@ -174,7 +201,7 @@ TensorView TensorBinder::vectorIfPresent(const std::string& name, Shape shape) {
     return has(name) ? vector(name, shape) : TensorView{};
 }
 
-const TensorView& TensorBinder::raw(const std::string& name, DType type, Shape shape) const {
+const TensorView& TensorBinder::raw(const std::string& name, DType type, Shape shape) {
     const TensorView& t = require(name);
     checkShape(t, shape);
     if (t.type != type) {
@@ -198,6 +225,63 @@ TensorView TensorBinder::own(const std::string& name, DType type, Shape shape, s
     t.data = buffer->data();
     weights_.owned.push_back(std::move(buffer));
     return t;
+}
+
+TensorView TensorBinder::transposed(const TensorView& stored, std::int64_t first, std::int64_t step,
+                                    std::int64_t rows, std::int64_t cols) {
+    const DTypeInfo& info = dtypeInfo(stored.type);
+    if (info.blockWeights != 1) {
+        throw Error(checkpoint_.path().string() + ": tensor '" + stored.name +
+                    "' is stored transposed, which needs a plain type, not " +
+                    std::string(info.name));
+    }
+    std::byte* out = nullptr;
+    const std::int64_t n = stored.stack();
+    TensorView copy = own(stored.name, stored.type, {n, rows, cols}, &out);
+    const std::int64_t size = info.blockBytes;
+    for (std::int64_t e = 0; e < n; ++e) {
+        for (std::int64_t c = 0; c < cols; ++c) {
+            const std::byte* row = stored.matrixData(e) + c * stored.rowStride;
+            for (std::int64_t r = 0; r < rows; ++r) {
+                std::memcpy(out + e * copy.stackStride + r * copy.rowStride + c * size,
+                            row + (first + step * r) * size, static_cast<std::size_t>(size));
+            }
+        }
+    }
+    return stored.rank > 2 ? copy : copy.matrix(0);
+}
+
+void TensorBinder::refuseUnread(const std::string& root, std::int32_t layers) const {
+    // Buffers that older exporters saved beside the weights: nothing is computed from them.
+    constexpr std::string_view kBuffers[] = {".rotary_emb.inv_freq", ".attn.bias",
+                                             ".attn.masked_bias", ".attn_rot_embd.weight"};
+    for (const TensorView& t : checkpoint_.tensors()) {
+        const std::string_view name = t.name;
+        if (!name.starts_with(root) || read_.contains(name)) continue;
+        if (std::any_of(std::begin(kBuffers), std::end(kBuffers),
+                        [&](std::string_view end) { return name.ends_with(end); })) {
+            continue;
+        }
+        std::int64_t layer = -1;
+        std::from_chars(name.data() + root.size(), name.data() + name.size(), layer);
+        throw Error(checkpoint_.path().string() + ": tensor '" + t.name + "' " +
+                    (layer >= layers ? "belongs to a layer beyond the " + std::to_string(layers) +
+                                           " of the configuration"
+                                     : "has no place in the configured architecture"));
+    }
+}
+
+TensorView rowsOf(const TensorView& t, std::int64_t begin, std::int64_t count) {
+    TensorView part = t;
+    if (t.rank == 1) {
+        assert(dtypeInfo(t.type).blockWeights == 1);
+        part.data += begin * dtypeInfo(t.type).blockBytes;
+        part.shape[0] = count;
+    } else {
+        part.data += begin * t.rowStride;
+        part.shape[static_cast<std::size_t>(t.rank - 2)] = count;
+    }
+    return part;
 }
 
 }  // namespace moescope

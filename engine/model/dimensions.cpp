@@ -30,13 +30,18 @@ std::string nameOf(const Checkpoint& checkpoint) {
     return path.filename().string();
 }
 
-void checkHeads(const ConfigReader& config, const ModelSpec& spec) {
+void checkHeads(const ConfigReader& config, const DimensionKeys& keys, const ModelSpec& spec) {
+    const auto stated = [](std::string_view key) {
+        return key.empty() ? std::string() : " (key '" + std::string(key) + "')";
+    };
     if (spec.nHead % spec.nKvHead != 0) {
         config.fail(std::to_string(spec.nHead) + " query heads cannot share " +
-                    std::to_string(spec.nKvHead) + " key-value heads evenly");
+                    std::to_string(spec.nKvHead) + " key-value heads evenly" +
+                    stated(keys.kvHeads));
     }
     if (spec.headDim % 2 != 0) {
-        config.fail("head dimension " + std::to_string(spec.headDim) + " is odd, RoPE needs pairs");
+        config.fail("head dimension " + std::to_string(spec.headDim) + stated(keys.headDim) +
+                    " is odd, RoPE needs pairs");
     }
 }
 
@@ -66,59 +71,82 @@ void readYarn(const ConfigReader& config, const YarnKeys& keys, RopeSpec& rope) 
 
 /// Scalings that other programs write and this engine does not apply: ignoring one would give
 /// plausible, wrong logits. A value that changes nothing is no reason to refuse.
-void refuseGgufRopeKeys(const ConfigReader& config) {
+void refuseGgufRopeKey(const ConfigReader& config, std::string_view key) {
+    if (config.has(key) && config.number(key, 0.0, kMaxFactor) != 1.0) {
+        config.fail("RoPE key '" + std::string(key) + "' is not supported");
+    }
+}
+
+/// The concentration of YaRN where the architecture's files state it; 0 where they leave it to the
+/// formula.
+double ggufAttentionFactor(const ConfigReader& config, const RopeDefaults& defaults) {
+    double factor = 0.0;
     for (const std::string_view key :
-         {"rope.scaling.attn_factor", "rope.scaling.yarn_attn_factor", "rope.scale_linear"}) {
-        if (config.has(key) && config.number(key, 0.0, kMaxFactor) != 1.0) {
-            config.fail("RoPE key '" + std::string(key) + "' is not supported");
+         {"rope.scaling.attn_factor", "rope.scaling.yarn_attn_factor"}) {
+        if (!defaults.ggufAttentionFactor) {
+            refuseGgufRopeKey(config, key);
+        } else if (config.has(key)) {
+            factor = config.number(key, 0.0, kMaxFactor);
         }
     }
+    return factor;
 }
 
 }  // namespace
 
-void readGgufDimensions(const Checkpoint& checkpoint, const ConfigReader& config, ModelSpec& spec) {
+const DimensionKeys kGgufDimensions{
+    "block_count",
+    "embedding_length",
+    "context_length",
+    "attention.head_count",
+    "attention.head_count_kv",
+    "attention.key_length",
+    "attention.layer_norm_rms_epsilon",
+};
+const DimensionKeys kHuggingFaceDimensions{
+    "num_hidden_layers",   "hidden_size",         "max_position_embeddings",
+    "num_attention_heads", "num_key_value_heads", "head_dim",
+    "rms_norm_eps",
+};
+
+void readDimensions(const Checkpoint& checkpoint, const ConfigReader& config,
+                    const DimensionKeys& keys, ModelSpec& spec) {
     spec.name = nameOf(checkpoint);
     spec.synthetic = checkpoint.synthetic();
-    spec.nLayer = config.integer("block_count", 1, kMaxLayers);
-    spec.dModel = config.integer("embedding_length", 1, kMaxWidth);
-    spec.contextLength = config.integer("context_length", 1, kMaxContext);
-    spec.nHead = config.integer("attention.head_count", 1, kMaxHeads);
-    spec.nKvHead = config.integerOr("attention.head_count_kv", spec.nHead, 1, spec.nHead);
-    spec.headDim = config.has("attention.key_length")
-                       ? config.integer("attention.key_length", 2, kMaxHeadDim)
+    spec.nLayer = config.integer(keys.layers, 1, kMaxLayers);
+    spec.dModel = config.integer(keys.width, 1, kMaxWidth);
+    spec.contextLength = config.integer(keys.context, 1, kMaxContext);
+    spec.nHead = config.integer(keys.heads, 1, kMaxHeads);
+    spec.nKvHead = keys.kvHeads.empty() ? spec.nHead
+                                        : config.integerOr(keys.kvHeads, spec.nHead, 1, spec.nHead);
+    spec.headDim = !keys.headDim.empty() && config.has(keys.headDim)
+                       ? config.integer(keys.headDim, 2, kMaxHeadDim)
                        : impliedHeadDim(config, spec);
+    spec.normEps = static_cast<float>(config.number(keys.eps, 1e-12, 0.1));
+    checkHeads(config, keys, spec);
+}
+
+void readGgufDimensions(const Checkpoint& checkpoint, const ConfigReader& config, ModelSpec& spec) {
+    readDimensions(checkpoint, config, kGgufDimensions, spec);
     if (config.integerOr("attention.value_length", spec.headDim, 1, kMaxHeadDim) != spec.headDim) {
         config.fail("attention.value_length differs from attention.key_length");
     }
     if (config.integerOr("rope.dimension_count", spec.headDim, 1, kMaxHeadDim) != spec.headDim) {
         config.fail("partial rotary embedding (rope.dimension_count) is not supported");
     }
-    spec.normEps =
-        static_cast<float>(config.number("attention.layer_norm_rms_epsilon", 1e-12, 0.1));
-    checkHeads(config, spec);
 }
 
 void readHuggingFaceDimensions(const Checkpoint& checkpoint, const ConfigReader& config,
                                ModelSpec& spec) {
-    spec.name = nameOf(checkpoint);
-    spec.synthetic = checkpoint.synthetic();
-    spec.nLayer = config.integer("num_hidden_layers", 1, kMaxLayers);
-    spec.dModel = config.integer("hidden_size", 1, kMaxWidth);
-    spec.contextLength = config.integer("max_position_embeddings", 1, kMaxContext);
-    spec.nHead = config.integer("num_attention_heads", 1, kMaxHeads);
-    spec.nKvHead = config.integerOr("num_key_value_heads", spec.nHead, 1, spec.nHead);
-    spec.headDim = config.has("head_dim") ? config.integer("head_dim", 2, kMaxHeadDim)
-                                          : impliedHeadDim(config, spec);
-    spec.normEps = static_cast<float>(config.number("rms_norm_eps", 1e-12, 0.1));
-    checkHeads(config, spec);
+    readDimensions(checkpoint, config, kHuggingFaceDimensions, spec);
 }
 
-RopeSpec readGgufRope(const ConfigReader& config, bool truncate,
+RopeSpec readGgufRope(const ConfigReader& config, const RopeDefaults& defaults,
                       const ArchitectureOptions& options) {
     RopeSpec rope;
-    refuseGgufRopeKeys(config);
-    rope.theta = config.numberOr("rope.freq_base", 10000.0, 1.001, kMaxTheta);
+    refuseGgufRopeKey(config, "rope.scale_linear");
+    const double attentionFactor = ggufAttentionFactor(config, defaults);
+    rope.theta = config.numberOr("rope.freq_base", defaults.theta, 1.001, kMaxTheta);
     const std::string type = config.textOr("rope.scaling.type", "none");
     if (type == "linear") {
         rope.factor = config.number("rope.scaling.factor", 1.0, kMaxFactor);
@@ -130,18 +158,22 @@ RopeSpec readGgufRope(const ConfigReader& config, bool truncate,
         if (rope.originalContext == 0) {
             rope.originalContext = config.integer("context_length", 1, kMaxContext);
         }
-        rope.truncate = truncate || options.ggmlCompatibleYarn;
+        rope.truncate = defaults.truncate || options.ggmlCompatibleYarn;
+        rope.attentionFactor = attentionFactor;
     } else if (type != "none") {
         config.fail("RoPE scaling '" + type + "' is not supported");
     }
     return rope;
 }
 
-RopeSpec readHuggingFaceRope(const ConfigReader& config, const ModelSpec& spec, bool truncate,
-                             const ArchitectureOptions& options) {
-    // transformers 5 moved theta and scaling into one group, "rope_parameters".
+RopeSpec readHuggingFaceRope(const ConfigReader& config, const ModelSpec& spec,
+                             const RopeDefaults& defaults, const ArchitectureOptions& options,
+                             std::string_view layerType) {
+    // transformers 5 moved theta and scaling into one group, "rope_parameters", with a group for
+    // each type of layer inside where these differ.
     const bool grouped = config.has("rope_parameters");
-    const ConfigReader scaling = config.group(grouped ? "rope_parameters" : "rope_scaling");
+    const ConfigReader outer = config.group(grouped ? "rope_parameters" : "rope_scaling");
+    const ConfigReader scaling = outer.has(layerType) ? outer.group(layerType) : outer;
     RopeSpec rope;
     for (const ConfigReader& place : {config, scaling}) {
         if (place.numberOr("partial_rotary_factor", 1.0, 0.0, 1.0) != 1.0) {
@@ -150,7 +182,7 @@ RopeSpec readHuggingFaceRope(const ConfigReader& config, const ModelSpec& spec, 
     }
     rope.theta = scaling.has("rope_theta")
                      ? scaling.number("rope_theta", 1.001, kMaxTheta)
-                     : config.numberOr("rope_theta", 10000.0, 1.001, kMaxTheta);
+                     : config.numberOr("rope_theta", defaults.theta, 1.001, kMaxTheta);
     const std::string type = scaling.textOr("rope_type", scaling.textOr("type", "default"));
     if (type == "linear") {
         rope.factor = scaling.number("factor", 1.0, kMaxFactor);
@@ -159,35 +191,98 @@ RopeSpec readHuggingFaceRope(const ConfigReader& config, const ModelSpec& spec, 
                  rope);
         if (rope.originalContext == 0) rope.originalContext = spec.contextLength;
         rope.attentionFactor = scaling.numberOr("attention_factor", 0.0, 0.0, 1e3);
-        rope.truncate = scaling.flagOr("truncate", truncate) || options.ggmlCompatibleYarn;
+        rope.truncate = scaling.flagOr("truncate", defaults.truncate) || options.ggmlCompatibleYarn;
     } else if (type != "default") {
         config.fail("RoPE scaling '" + type + "' is not supported");
     }
     return rope;
 }
 
-void bindEnds(const Checkpoint& checkpoint, TensorBinder& tensors, BoundModel& model) {
-    const bool gguf = checkpoint.layout() == CheckpointLayout::Gguf;
-    const std::string embedding = gguf ? "token_embd.weight" : "model.embed_tokens.weight";
-    const std::string head = gguf ? "output.weight" : "lm_head.weight";
-    ModelSpec& spec = model.spec;
-    if (const TensorView* t = checkpoint.find(embedding); t != nullptr && t->rank == 2) {
-        spec.vocab = static_cast<std::int32_t>(std::clamp<std::int64_t>(t->rows(), 1, kMaxVocab));
+std::vector<bool> slidingLayers(const ConfigReader& config, const ModelSpec& spec,
+                                std::int32_t period) {
+    constexpr std::string_view kPattern = "attention.sliding_window_pattern";
+    const std::string_view key = config.has(kPattern) ? kPattern : "layer_types";
+    const nlohmann::json* list = config.has(key) ? &config.at(key) : nullptr;
+    if (list != nullptr && list->is_number()) {
+        period = config.integer(key, 1, kMaxLayers);
+        list = nullptr;
     }
-    model.weights.embedding = tensors.matrix(embedding, {spec.vocab, spec.dModel});
-    model.weights.outputNorm =
-        tensors.vector(gguf ? "output_norm.weight" : "model.norm.weight", {spec.dModel});
-    // A folder may store a head although its configuration ties it; transformers then ignores it.
+    std::vector<bool> sliding;
+    for (std::int32_t i = 1; i <= spec.nLayer; ++i) sliding.push_back(i % period != 0);
+    if (list == nullptr) return sliding;
+    if (!list->is_array() || list->size() != sliding.size()) {
+        config.fail(std::string(key) + " must list " + std::to_string(spec.nLayer) + " layers");
+    }
+    for (std::size_t i = 0; i < sliding.size(); ++i) {
+        const nlohmann::json& type = (*list)[i];
+        const bool slides = type == "sliding_attention" || type == true || type == 1;
+        if (!slides && type != "full_attention" && type != false && type != 0) {
+            config.fail(std::string(key) + "[" + std::to_string(i) +
+                        "] is neither sliding nor full attention");
+        }
+        sliding[i] = slides;
+    }
+    return sliding;
+}
+
+EndNames endNames(CheckpointLayout layout) {
+    if (layout == CheckpointLayout::Gguf) {
+        return {"token_embd.weight", "output_norm", "output.weight"};
+    }
+    return {"model.embed_tokens.weight", "model.norm", "lm_head.weight"};
+}
+
+namespace {
+
+/// Whether the head is the embedding. A folder may store a head although its configuration ties it;
+/// transformers then ignores it.
+bool headIsTied(const Checkpoint& checkpoint, const ConfigReader& config,
+                const TensorBinder& tensors, const EndNames& names) {
+    const bool stored = tensors.has(names.head);
+    if (checkpoint.layout() == CheckpointLayout::Gguf) return !stored;
+    const bool tied = config.flagOr("tie_word_embeddings", names.tiedUnlessSaid || !stored);
+    if (!tied && !stored) {
+        config.fail("configuration key 'tie_word_embeddings' is false, but tensor '" + names.head +
+                    "' is missing");
+    }
+    return tied;
+}
+
+}  // namespace
+
+void bindEnds(const Checkpoint& checkpoint, TensorBinder& tensors, BoundModel& model,
+              const EndNames& names) {
+    const bool gguf = checkpoint.layout() == CheckpointLayout::Gguf;
     const ConfigReader config(checkpoint.config(), checkpoint.path().string());
-    spec.tiedHead = !tensors.has(head) || (!gguf && config.flagOr("tie_word_embeddings", false));
-    model.weights.head =
-        spec.tiedHead ? model.weights.embedding : tensors.matrix(head, {spec.vocab, spec.dModel});
+    ModelSpec& spec = model.spec;
+    if (const TensorView* t = checkpoint.find(names.embedding); t != nullptr && t->rank == 2) {
+        spec.vocab = static_cast<std::int32_t>(std::clamp<std::int64_t>(t->rows(), 1, kMaxVocab));
+        if (!gguf && config.integerOr("vocab_size", spec.vocab, 1, kMaxVocab) != spec.vocab) {
+            config.fail("tensor '" + names.embedding + "' has " + std::to_string(t->rows()) +
+                        " rows, configuration key 'vocab_size' says " +
+                        std::to_string(config.integer("vocab_size", 1, kMaxVocab)));
+        }
+    }
+    model.weights.embedding = tensors.matrix(names.embedding, {spec.vocab, spec.dModel});
+    model.weights.outputNorm = tensors.vector(names.outputNorm + ".weight", {spec.dModel});
+    if (spec.norm == NormKind::LayerNorm) {
+        model.weights.outputNormBias = tensors.vector(names.outputNorm + ".bias", {spec.dModel});
+    }
+    spec.tiedHead = headIsTied(checkpoint, config, tensors, names);
+    model.weights.head = spec.tiedHead ? model.weights.embedding
+                                       : tensors.matrix(names.head, {spec.vocab, spec.dModel});
+}
+
+void bindEnds(const Checkpoint& checkpoint, TensorBinder& tensors, BoundModel& model) {
+    bindEnds(checkpoint, tensors, model, endNames(checkpoint.layout()));
+}
+
+std::string layerRoot(CheckpointLayout layout) {
+    return layout == CheckpointLayout::Gguf ? "blk." : "model.layers.";
 }
 
 std::string layerPrefix(CheckpointLayout layout, std::int32_t layer) {
-    const std::string number = std::to_string(layer);
-    return layout == CheckpointLayout::Gguf ? "blk." + number + "."
-                                            : "model.layers." + number + ".";
+    return layerRoot(layout) + std::to_string(layer) + ".";
 }
 
 }  // namespace moescope

@@ -153,9 +153,10 @@ TEST_CASE("YaRN of a llama file truncates its bounds in both layouts and gpt-oss
     MemoryCheckpoint folder(CheckpointLayout::HuggingFace,
                             {{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 4.0}}}});
     for (const bool truncate : {false, true}) {
-        const RopeSpec a = readGgufRope(ConfigReader(gguf.config(), "x", "llama."), truncate, {});
-        const RopeSpec b =
-            readHuggingFaceRope(ConfigReader(folder.config(), "x"), ModelSpec{}, truncate, {});
+        const RopeSpec a =
+            readGgufRope(ConfigReader(gguf.config(), "x", "llama."), {.truncate = truncate}, {});
+        const RopeSpec b = readHuggingFaceRope(ConfigReader(folder.config(), "x"), ModelSpec{},
+                                               {.truncate = truncate}, {});
         CHECK(a.truncate == truncate);
         CHECK(b.truncate == truncate);
     }

@@ -4,45 +4,24 @@
 transformers computes from them in float32.
 
     pip install torch transformers==5.23.0 safetensors gguf numpy
-    python tests/golden/make_golden.py
+    python tests/golden/make_golden.py [NAME ...]
 
-Needed only to remake the files. Each folder holds config.json, model.safetensors (and for some
-model.gguf, the same weights in GGUF's names and layouts), golden.json with the prompt, and
-logits.f32: (n_tokens, vocab) little-endian float32.
+Needed only to remake the files; names choose some of them. Each folder holds config.json,
+model.safetensors (and for some model.gguf, the same weights in GGUF's names and layouts),
+golden.json with the prompt, and logits.f32: (n_tokens, vocab) little-endian float32.
 """
-import json
-import pathlib
+import sys
 
 import gguf
-import numpy as np
 import torch
 import transformers
-from safetensors.torch import save_file
 from transformers import GptOssConfig, GptOssForCausalLM, LlamaConfig, LlamaForCausalLM
 
-TRANSFORMERS = "5.23.0"
-DATA = pathlib.Path(__file__).parent / "data"
+import golden_architectures
+from golden_common import DATA, TRANSFORMERS, finish, prompt, randomise, write, yarn
+
 E2M1 = [0, 0.5, 1, 1.5, 2, 3, 4, 6]
 MXFP4_VALUES = torch.tensor(E2M1 + [-v for v in E2M1])
-
-
-def randomise(model, seed, weight_gain=1.0):
-    """Weights of unit gain; norms, biases and sinks far enough from 1 and 0 that ignoring one shows."""
-    generator = torch.Generator().manual_seed(seed)
-    for name, p in model.named_parameters():
-        noise = torch.randn(p.shape, generator=generator)
-        if "norm" in name:
-            p.data = 1 + 0.3 * noise
-        elif name.endswith("sinks"):
-            p.data = 0.5 + noise
-        elif name.endswith("bias"):
-            p.data = 0.3 * noise
-        elif "embed_tokens" in name:
-            p.data = noise
-        elif "experts" in name:
-            p.data = weight_gain * noise / p.shape[-2] ** 0.5  # stored (in, out)
-        else:
-            p.data = weight_gain * noise / p.shape[-1] ** 0.5
 
 
 def quantise_mxfp4(weights):
@@ -60,37 +39,11 @@ def dequantise_mxfp4(codes, exponents):
     return values.reshape(*values.shape[:-2], -1)
 
 
-def logits_of(model, tokens):
-    with torch.no_grad():
-        return model(torch.tensor([tokens]), use_cache=False).logits[0].float()
-
-
-def write(name, model, tokens, state, config):
-    folder = DATA / name
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.contiguous() for k, v in state.items()}, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
-    logits = logits_of(model, tokens)
-    logits.numpy().astype("<f4").tofile(folder / "logits.f32")
-    golden = {"transformers": transformers.__version__, "torch": torch.__version__, "tokens": tokens}
-    (folder / "golden.json").write_text(json.dumps(golden) + "\n")
-    print(f"{name}: {len(tokens)} tokens, logits {logits.min():.2f} to {logits.max():.2f}")
-
-
-def prompt(seed, length, vocab):
-    return np.random.default_rng(seed).integers(0, vocab, length).tolist()
-
-
 def gpt_oss(**overrides):
     config = GptOssConfig(attn_implementation="eager", max_position_embeddings=512, vocab_size=96, **overrides)
     model = GptOssForCausalLM(config).float().eval()
     model.set_attn_implementation("eager")
     return config, model
-
-
-def yarn(theta, factor, original):
-    return {"rope_type": "yarn", "rope_theta": theta, "factor": factor, "beta_fast": 32.0, "beta_slow": 1.0,
-            "truncate": False, "original_max_position_embeddings": original}
 
 
 def gpt_oss_window():
@@ -200,13 +153,6 @@ def write_gpt_oss_gguf(config, state, packed):
     finish(writer)
 
 
-def finish(writer):
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
 def llama(name, seed, **overrides):
     config = LlamaConfig(attn_implementation="eager", max_position_embeddings=256, vocab_size=80,
                          num_hidden_layers=2, **overrides)
@@ -263,8 +209,7 @@ def llama_untied():
 if __name__ == "__main__":
     if transformers.__version__ != TRANSFORMERS:
         raise SystemExit(f"needs transformers {TRANSFORMERS}, found {transformers.__version__}")
-    gpt_oss_window()
-    gpt_oss_heads()
-    gpt_oss_mxfp4()
-    llama_tied()
-    llama_untied()
+    models = [gpt_oss_window, gpt_oss_heads, gpt_oss_mxfp4, llama_tied, llama_untied]
+    makers = {m.__name__: m for m in models} | golden_architectures.MAKERS
+    for name in sys.argv[1:] or makers:
+        makers[name]()

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every architecture against Hugging Face transformers: tiny random models, made by
+// tests/golden/make_golden.py, that between them use every switch of ModelSpec.
+#include <catch2/catch.hpp>
+
+#include "engine/backend/cpu/kernel_table.h"
+#include "tests/engine/golden.h"
+
+using namespace moescope;
+using namespace moescope::testing;
+
+namespace {
+
+constexpr int kContext = 64;
+
+std::vector<float> logitsOf(const Backend& backend, std::span<const TokenId> tokens,
+                            int batch = Session::kDefaultBatch) {
+    Session session(backend, std::min(kContext, backend.spec().contextLength), batch);
+    return allLogits(session, tokens);
+}
+
+std::size_t argmax(std::span<const float> logits) {
+    return static_cast<std::size_t>(std::max_element(logits.begin(), logits.end()) -
+                                    logits.begin());
+}
+
+/// Largest logit less the second largest.
+float margin(std::span<const float> logits) {
+    std::vector<float> sorted(logits.begin(), logits.end());
+    std::nth_element(sorted.begin(), sorted.begin() + 1, sorted.end(), std::greater<>());
+    return sorted[0] - sorted[1];
+}
+
+void checkCpu(const Golden& golden, const std::string& target) {
+    CpuOptions options;
+    options.threads = 2;
+    options.target = target;
+    const auto backend = makeCpuBackend(golden.model, *golden.checkpoint, options);
+    const std::vector<float> logits = logitsOf(*backend, golden.tokens);
+    REQUIRE(logits.size() == golden.logits.size());
+    const auto vocab = static_cast<std::size_t>(golden.model.spec.vocab);
+    float worst = 0.0F;
+    for (std::size_t t = 0; t < golden.tokens.size(); ++t) {
+        const auto ours = std::span(logits).subspan(t * vocab, vocab);
+        const auto theirs = std::span(golden.logits).subspan(t * vocab, vocab);
+        for (std::size_t i = 0; i < vocab; ++i) {
+            worst = std::max(worst, std::abs(ours[i] - theirs[i]));
+        }
+        if (margin(theirs) > 0.05F) CHECK(argmax(ours) == argmax(theirs));
+    }
+    CHECK(worst < 2e-2F);
+}
+
+/// Reference within 1e-4 of transformers, the same for any chunking within 1e-5, and every cpu
+/// target within 2e-2.
+void checkModel(const std::string& name, const std::string& file = {}) {
+    INFO(name << " " << file);
+    const Golden golden = loadGolden(name, file);
+    const auto backend = makeReferenceBackend(golden.model);
+    const std::vector<float> whole = logitsOf(*backend, golden.tokens);
+    CHECK(relativeError(whole, golden.logits) < 1e-4);
+    for (const int batch : {1, 3, 7}) {
+        CHECK(relativeError(logitsOf(*backend, golden.tokens, batch), whole) < 1e-5);
+    }
+    for (const cpu::Kernels* kernels : cpu::availableKernels()) {
+        INFO(kernels->name);
+        checkCpu(golden, std::string(kernels->name));
+    }
+}
+
+/// What is off when `change` was made to the bound model, relative to transformers.
+template <typename Change>
+double errorAfter(const std::string& name, const Change& change) {
+    Golden golden = loadGolden(name);
+    change(golden.model.spec);
+    const auto backend = makeReferenceBackend(golden.model);
+    return relativeError(logitsOf(*backend, golden.tokens), golden.logits);
+}
+
+constexpr double kVisible = 1e-3;
+
+}  // namespace
+
+TEST_CASE("Qwen3 equals transformers") {
+    checkModel("qwen3_tied");
+    checkModel("qwen3_tied", "model.gguf");
+    checkModel("qwen3_yarn");
+    checkModel("qwen3_yarn", "model.gguf");
+    checkModel("qwen3_window");
+}
+
+TEST_CASE("Qwen3-MoE equals transformers") {
+    checkModel("qwen3_moe_renormalised");
+    checkModel("qwen3_moe_renormalised", "model.gguf");
+    checkModel("qwen3_moe_plain");
+    checkModel("qwen3_moe_sparse");
+}
+
+TEST_CASE("the golden Qwen3 models see their switches") {
+    CHECK(errorAfter("qwen3_tied", [](ModelSpec& s) { s.qkNorm = QkNorm::None; }) > kVisible);
+    CHECK(errorAfter("qwen3_yarn", [](ModelSpec& s) {
+              for (LayerSpec& l : s.layers) l.rope.yarn = false;
+          }) > kVisible);
+    CHECK(errorAfter("qwen3_yarn", [](ModelSpec& s) {
+              for (LayerSpec& l : s.layers) l.rope.truncate = false;
+          }) > kVisible);
+    CHECK(errorAfter("qwen3_window", [](ModelSpec& s) {
+              for (LayerSpec& l : s.layers) l.window = 0;
+          }) > kVisible);
+    CHECK(errorAfter("qwen3_moe_renormalised",
+                     [](ModelSpec& s) { s.routing = RoutingRule::SoftmaxThenTopK; }) > kVisible);
+    CHECK(errorAfter("qwen3_moe_plain", [](ModelSpec& s) {
+              s.routing = RoutingRule::SoftmaxThenTopKRenorm;
+          }) > kVisible);
+}

@@ -24,8 +24,7 @@ void setContiguousStrides(TensorView& t) noexcept;
 ///  - F16, BF16: nearest, ties to even.
 ///  - Q8_0: d = amax / 127; Q4_0: d = (signed value of greatest magnitude) / -8; Q4_1: range / 15.
 ///    Codes are computed with the unrounded d, which is then stored as f16 (as ggml does).
-///  - MXFP4: OCP MX v1.0 6.3: e = floor(log2 amax) - 2 + 127, elements nearest (ties to the smaller
-///    code), saturating at 6; amax = 0 gives e = 0. e is kept within 0..254.
+///  - MXFP4: Mxfp4Rule::Floor of engine/formats/mxfp4.h, which has the other rules.
 void quantizeRow(DType type, std::span<const float> in, std::span<std::byte> out);
 
 /// Whether every floating-point number that a row stores is finite: the scales and minima of its

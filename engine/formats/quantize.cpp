@@ -7,6 +7,7 @@
 
 #include "engine/formats/dtypes.h"
 #include "engine/formats/half.h"
+#include "engine/formats/mxfp4.h"
 
 namespace moescope {
 namespace {
@@ -58,29 +59,6 @@ void blockQ4_1(const float* x, std::byte* out) {
     for (int i = 0; i < 16; ++i) out[4 + i] = nibbles(code(i), code(i + 16));
 }
 
-/// Nearest E2M1 code to `value`, which is in units of the scale; ties to the smaller magnitude.
-int e2m1Code(float value) {
-    // Midpoints between the magnitudes 0, .5, 1, 1.5, 2, 3, 4, 6.
-    constexpr std::array<float, 7> kMidpoints{0.25F, 0.75F, 1.25F, 1.75F, 2.5F, 3.5F, 5.0F};
-    const float magnitude = std::fabs(value);
-    int code = 0;
-    for (const float midpoint : kMidpoints) code += magnitude > midpoint ? 1 : 0;
-    return value < 0.0F && code > 0 ? code | 8 : code;
-}
-
-void blockMxfp4(const float* x, std::byte* out) {
-    float amax = 0.0F;
-    for (int i = 0; i < 32; ++i) amax = std::max(amax, std::fabs(x[i]));
-    const int e = amax > 0.0F ? std::clamp(std::ilogb(amax) - 2 + 127, 0, 254) : 0;
-    const auto scale = static_cast<std::uint8_t>(e);
-    out[0] = static_cast<std::byte>(scale);
-    // Division by a power of two is exact unless it leaves the normal range.
-    const float unit = e8m0ToFloat(scale);
-    for (int i = 0; i < 16; ++i) {
-        out[1 + i] = nibbles(e2m1Code(x[i] / unit), e2m1Code(x[i + 16] / unit));
-    }
-}
-
 template <void (*Block)(const float*, std::byte*)>
 void rowOf(DType type, std::span<const float> in, std::byte* out) {
     const DTypeInfo& info = dtypeInfo(type);
@@ -118,7 +96,7 @@ void quantizeRow(DType type, std::span<const float> in, std::span<std::byte> out
         case DType::Q4_1:
             return rowOf<blockQ4_1>(type, in, out.data());
         case DType::MXFP4:
-            return rowOf<blockMxfp4>(type, in, out.data());
+            return quantizeMxfp4(Mxfp4Rule::Floor, in, out);
         default:
             break;
     }

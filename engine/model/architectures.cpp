@@ -11,13 +11,20 @@ constexpr Architecture kArchitectures[] = {
     {"llama", "llama", "llama", bindLlama},
     {"qwen3", "qwen3", "qwen3", bindQwen3},
     {"qwen3-moe", "qwen3moe", "qwen3_moe", bindQwen3Moe},
+    {"olmoe", "olmoe", "olmoe", bindOlmoe},
+    {"olmo2", "olmo2", "olmo2", bindOlmo2},
+    {"olmo3", "", "olmo3", bindOlmo3},  // in GGUF an olmo2 with a window
+    {"gpt2", "gpt2", "gpt2", bindGpt2},
+    {"gemma3", "gemma3", "gemma3_text", bindGemma3},
 };
 
 std::string supported(bool gguf) {
     std::string names;
     for (const Architecture& a : kArchitectures) {
+        const std::string_view name = gguf ? a.ggufName : a.huggingFaceName;
+        if (name.empty()) continue;
         if (!names.empty()) names += ", ";
-        names += gguf ? a.ggufName : a.huggingFaceName;
+        names += name;
     }
     return names;
 }
@@ -38,9 +45,9 @@ BoundModel bindModel(const Checkpoint& checkpoint, const ArchitectureOptions& op
     }
     const auto wanted = found->get<std::string>();
     for (const Architecture& a : kArchitectures) {
-        if ((gguf ? a.ggufName : a.huggingFaceName) != wanted) continue;
+        if (wanted.empty() || (gguf ? a.ggufName : a.huggingFaceName) != wanted) continue;
         BoundModel model = a.bind(checkpoint, options);
-        model.spec.architecture = a.name;
+        if (model.spec.architecture.empty()) model.spec.architecture = a.name;
         return model;
     }
     throw Error(checkpoint.path().string() + ": architecture '" + wanted + "' is not supported",

@@ -11,8 +11,8 @@
 namespace moescope {
 
 struct Architecture {
-    std::string_view name;             ///< ModelSpec::architecture
-    std::string_view ggufName;         ///< general.architecture
+    std::string_view name;             ///< ModelSpec::architecture, unless the binder knows better
+    std::string_view ggufName;         ///< general.architecture; empty: GGUF has no name for it
     std::string_view huggingFaceName;  ///< "model_type" in config.json
     BoundModel (*bind)(const Checkpoint& checkpoint, const ArchitectureOptions& options);
 };
@@ -23,5 +23,10 @@ BoundModel bindGptOss(const Checkpoint& checkpoint, const ArchitectureOptions& o
 BoundModel bindLlama(const Checkpoint& checkpoint, const ArchitectureOptions& options);
 BoundModel bindQwen3(const Checkpoint& checkpoint, const ArchitectureOptions& options);
 BoundModel bindQwen3Moe(const Checkpoint& checkpoint, const ArchitectureOptions& options);
+BoundModel bindOlmoe(const Checkpoint& checkpoint, const ArchitectureOptions& options);
+BoundModel bindOlmo2(const Checkpoint& checkpoint, const ArchitectureOptions& options);
+BoundModel bindOlmo3(const Checkpoint& checkpoint, const ArchitectureOptions& options);
+BoundModel bindGpt2(const Checkpoint& checkpoint, const ArchitectureOptions& options);
+BoundModel bindGemma3(const Checkpoint& checkpoint, const ArchitectureOptions& options);
 
 }  // namespace moescope

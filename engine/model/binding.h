@@ -108,7 +108,8 @@ void readHuggingFaceDimensions(const Checkpoint& checkpoint, const ConfigReader&
 /// What an architecture means where its files are silent.
 struct RopeDefaults {
     double theta = 10000.0;
-    bool truncate = true;  ///< the YaRN bounds
+    bool truncate = true;       ///< the YaRN bounds
+    double slidingTheta = 0.0;  ///< of layers that slide, where these differ; 0: no difference
     /// "rope.scaling.attn_factor" of a GGUF file is the whole concentration (OLMo 3), not a factor
     /// on top of it; elsewhere a value that is not 1 is refused.
     bool ggufAttentionFactor = false;
@@ -120,6 +121,15 @@ RopeSpec readGgufRope(const ConfigReader& config, const RopeDefaults& defaults,
 RopeSpec readHuggingFaceRope(const ConfigReader& config, const ModelSpec& spec,
                              const RopeDefaults& defaults, const ArchitectureOptions& options,
                              std::string_view layerType = "full_attention");
+
+/// Architectures that scale only the layers of full attention: the sliding ones rotate plainly.
+struct LayerRopes {
+    RopeSpec full, sliding;
+};
+LayerRopes readGgufRopes(const ConfigReader& config, const RopeDefaults& defaults,
+                         const ArchitectureOptions& options);
+LayerRopes readHuggingFaceRopes(const ConfigReader& config, const ModelSpec& spec,
+                                const RopeDefaults& defaults, const ArchitectureOptions& options);
 
 /// Which layers slide: by config.json's "layer_types" or GGUF's "attention.sliding_window_pattern"
 /// (a list, or a period), else all but every `period`-th.

@@ -15,8 +15,6 @@ constexpr std::int64_t kMaxHeads = 4096;
 constexpr std::int64_t kMaxHeadDim = 1024;
 constexpr std::int64_t kMaxContext = 1 << 24;
 constexpr std::int64_t kMaxVocab = 1 << 23;
-constexpr double kMaxTheta = 1e12;
-constexpr double kMaxFactor = 1e6;
 
 std::string nameOf(const Checkpoint& checkpoint) {
     if (checkpoint.layout() == CheckpointLayout::Gguf) {
@@ -52,44 +50,6 @@ std::int32_t impliedHeadDim(const ConfigReader& config, const ModelSpec& spec) {
                     std::to_string(spec.nHead) + " heads");
     }
     return spec.dModel / spec.nHead;
-}
-
-/// Keys of YaRN, which the two layouts spell differently.
-struct YarnKeys {
-    std::string_view factor, originalContext, betaFast, betaSlow;
-};
-
-void readYarn(const ConfigReader& config, const YarnKeys& keys, RopeSpec& rope) {
-    rope.yarn = true;
-    rope.factor = config.number(keys.factor, 1.0, kMaxFactor);
-    rope.betaFast = config.numberOr(keys.betaFast, 32.0, 1e-3, 1e6);
-    rope.betaSlow = config.numberOr(keys.betaSlow, 1.0, 1e-3, 1e6);
-    if (config.has(keys.originalContext)) {
-        rope.originalContext = config.integer(keys.originalContext, 1, kMaxContext);
-    }
-}
-
-/// Scalings that other programs write and this engine does not apply: ignoring one would give
-/// plausible, wrong logits. A value that changes nothing is no reason to refuse.
-void refuseGgufRopeKey(const ConfigReader& config, std::string_view key) {
-    if (config.has(key) && config.number(key, 0.0, kMaxFactor) != 1.0) {
-        config.fail("RoPE key '" + std::string(key) + "' is not supported");
-    }
-}
-
-/// The concentration of YaRN where the architecture's files state it; 0 where they leave it to the
-/// formula.
-double ggufAttentionFactor(const ConfigReader& config, const RopeDefaults& defaults) {
-    double factor = 0.0;
-    for (const std::string_view key :
-         {"rope.scaling.attn_factor", "rope.scaling.yarn_attn_factor"}) {
-        if (!defaults.ggufAttentionFactor) {
-            refuseGgufRopeKey(config, key);
-        } else if (config.has(key)) {
-            factor = config.number(key, 0.0, kMaxFactor);
-        }
-    }
-    return factor;
 }
 
 }  // namespace
@@ -139,63 +99,6 @@ void readGgufDimensions(const Checkpoint& checkpoint, const ConfigReader& config
 void readHuggingFaceDimensions(const Checkpoint& checkpoint, const ConfigReader& config,
                                ModelSpec& spec) {
     readDimensions(checkpoint, config, kHuggingFaceDimensions, spec);
-}
-
-RopeSpec readGgufRope(const ConfigReader& config, const RopeDefaults& defaults,
-                      const ArchitectureOptions& options) {
-    RopeSpec rope;
-    refuseGgufRopeKey(config, "rope.scale_linear");
-    const double attentionFactor = ggufAttentionFactor(config, defaults);
-    rope.theta = config.numberOr("rope.freq_base", defaults.theta, 1.001, kMaxTheta);
-    const std::string type = config.textOr("rope.scaling.type", "none");
-    if (type == "linear") {
-        rope.factor = config.number("rope.scaling.factor", 1.0, kMaxFactor);
-    } else if (type == "yarn") {
-        readYarn(config,
-                 {"rope.scaling.factor", "rope.scaling.original_context_length",
-                  "rope.scaling.yarn_beta_fast", "rope.scaling.yarn_beta_slow"},
-                 rope);
-        if (rope.originalContext == 0) {
-            rope.originalContext = config.integer("context_length", 1, kMaxContext);
-        }
-        rope.truncate = defaults.truncate || options.ggmlCompatibleYarn;
-        rope.attentionFactor = attentionFactor;
-    } else if (type != "none") {
-        config.fail("RoPE scaling '" + type + "' is not supported");
-    }
-    return rope;
-}
-
-RopeSpec readHuggingFaceRope(const ConfigReader& config, const ModelSpec& spec,
-                             const RopeDefaults& defaults, const ArchitectureOptions& options,
-                             std::string_view layerType) {
-    // transformers 5 moved theta and scaling into one group, "rope_parameters", with a group for
-    // each type of layer inside where these differ.
-    const bool grouped = config.has("rope_parameters");
-    const ConfigReader outer = config.group(grouped ? "rope_parameters" : "rope_scaling");
-    const ConfigReader scaling = outer.has(layerType) ? outer.group(layerType) : outer;
-    RopeSpec rope;
-    for (const ConfigReader& place : {config, scaling}) {
-        if (place.numberOr("partial_rotary_factor", 1.0, 0.0, 1.0) != 1.0) {
-            config.fail("partial rotary embedding (partial_rotary_factor) is not supported");
-        }
-    }
-    rope.theta = scaling.has("rope_theta")
-                     ? scaling.number("rope_theta", 1.001, kMaxTheta)
-                     : config.numberOr("rope_theta", defaults.theta, 1.001, kMaxTheta);
-    const std::string type = scaling.textOr("rope_type", scaling.textOr("type", "default"));
-    if (type == "linear") {
-        rope.factor = scaling.number("factor", 1.0, kMaxFactor);
-    } else if (type == "yarn") {
-        readYarn(scaling, {"factor", "original_max_position_embeddings", "beta_fast", "beta_slow"},
-                 rope);
-        if (rope.originalContext == 0) rope.originalContext = spec.contextLength;
-        rope.attentionFactor = scaling.numberOr("attention_factor", 0.0, 0.0, 1e3);
-        rope.truncate = scaling.flagOr("truncate", defaults.truncate) || options.ggmlCompatibleYarn;
-    } else if (type != "default") {
-        config.fail("RoPE scaling '" + type + "' is not supported");
-    }
-    return rope;
 }
 
 std::vector<bool> slidingLayers(const ConfigReader& config, const ModelSpec& spec,

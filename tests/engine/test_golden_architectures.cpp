@@ -96,6 +96,91 @@ TEST_CASE("Qwen3-MoE equals transformers") {
     checkModel("qwen3_moe_sparse");
 }
 
+TEST_CASE("OLMoE equals transformers") {
+    checkModel("olmoe_plain");
+    checkModel("olmoe_plain", "model.gguf");
+    checkModel("olmoe_renormalised");
+    checkModel("olmoe_yarn");
+}
+
+TEST_CASE("OLMo 2 equals transformers") {
+    checkModel("olmo2_heads");
+    checkModel("olmo2_heads", "model.gguf");
+    checkModel("olmo2_grouped");
+    checkModel("olmo2_grouped", "model.gguf");
+    checkModel("olmo2_yarn");
+}
+
+TEST_CASE("OLMo 3 equals transformers") {
+    checkModel("olmo3_pattern");
+    checkModel("olmo3_pattern", "model.gguf");
+    checkModel("olmo3_types");
+    checkModel("olmo3_types", "model.gguf");
+    checkModel("olmo3_older");
+    CHECK(loadGolden("olmo3_pattern", "model.gguf").model.spec.architecture == "olmo3");
+    CHECK(loadGolden("olmo2_heads", "model.gguf").model.spec.architecture == "olmo2");
+}
+
+TEST_CASE("GPT-2 equals transformers") {
+    checkModel("gpt2_tied");
+    checkModel("gpt2_tied", "model.gguf");
+    checkModel("gpt2_untied");
+    checkModel("gpt2_untied", "model.gguf");
+    checkModel("gpt2_full");
+}
+
+TEST_CASE("Gemma 3 equals transformers") {
+    checkModel("gemma3_pattern");
+    checkModel("gemma3_pattern", "model.gguf");
+    checkModel("gemma3_scaled");
+    checkModel("gemma3_scaled", "model.gguf");
+    checkModel("gemma3_older");
+}
+
+TEST_CASE("the golden OLMo models see their switches") {
+    const auto noYarn = [](ModelSpec& s) {
+        for (LayerSpec& l : s.layers) l.rope.yarn = false;
+    };
+    CHECK(errorAfter("olmoe_plain", [](ModelSpec& s) { s.qkNorm = QkNorm::None; }) > kVisible);
+    CHECK(errorAfter("olmoe_plain", [](ModelSpec& s) {
+              s.routing = RoutingRule::SoftmaxThenTopKRenorm;
+          }) > kVisible);
+    CHECK(errorAfter("olmoe_yarn", noYarn) > kVisible);
+    CHECK(errorAfter("olmo2_heads", [](ModelSpec& s) { s.qkNorm = QkNorm::None; }) > kVisible);
+    CHECK(errorAfter("olmo2_yarn", noYarn) > kVisible);
+    CHECK(errorAfter("olmo3_pattern", noYarn) > kVisible);
+    CHECK(errorAfter("olmo3_pattern", [](ModelSpec& s) {
+              for (LayerSpec& l : s.layers) l.rope = s.layers.back().rope;
+          }) > kVisible);
+    CHECK(errorAfter("olmo3_pattern", [](ModelSpec& s) {
+              for (LayerSpec& l : s.layers) l.window = 0;
+          }) > kVisible);
+    CHECK(errorAfter("olmo3_types", [](ModelSpec& s) {
+              for (LayerSpec& l : s.layers) l.rope.attentionFactor = 0.0;
+          }) > kVisible);
+}
+
+TEST_CASE("the golden GPT-2 and Gemma models see their switches") {
+    CHECK(errorAfter("gpt2_full", [](ModelSpec& s) { s.normEps = 1e-5F; }) > kVisible);
+    CHECK(errorAfter("gpt2_tied", [](ModelSpec& s) { s.activation = Activation::Silu; }) >
+          kVisible);
+    CHECK(errorAfter("gemma3_pattern", [](ModelSpec& s) { s.norm = NormKind::Rms; }) > kVisible);
+    CHECK(errorAfter("gemma3_pattern", [](ModelSpec& s) { s.qkNorm = QkNorm::None; }) > kVisible);
+    CHECK(errorAfter("gemma3_pattern", [](ModelSpec& s) { s.embeddingScale = 1.0F; }) > kVisible);
+    CHECK(errorAfter("gemma3_pattern", [](ModelSpec& s) { s.activation = Activation::Silu; }) >
+          kVisible);
+    CHECK(errorAfter("gemma3_pattern", [](ModelSpec& s) {
+              for (LayerSpec& l : s.layers) l.window = 0;
+          }) > kVisible);
+    CHECK(errorAfter("gemma3_pattern", [](ModelSpec& s) {
+              for (LayerSpec& l : s.layers) l.rope = s.layers.back().rope;
+          }) > kVisible);
+    CHECK(errorAfter("gemma3_scaled", [](ModelSpec& s) { s.attentionScale = 0.0F; }) > kVisible);
+    CHECK(errorAfter("gemma3_scaled", [](ModelSpec& s) {
+              for (LayerSpec& l : s.layers) l.rope.factor = 1.0;
+          }) > kVisible);
+}
+
 TEST_CASE("the golden Qwen3 models see their switches") {
     CHECK(errorAfter("qwen3_tied", [](ModelSpec& s) { s.qkNorm = QkNorm::None; }) > kVisible);
     CHECK(errorAfter("qwen3_yarn", [](ModelSpec& s) {

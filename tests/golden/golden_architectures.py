@@ -112,7 +112,8 @@ def gguf_tensors(folder, config):
 def add_rope(writer, config):
     rope = config.rope_parameters
     if FULL in rope:
-        writer.add_rope_freq_base_swa(rope[SLIDING]["rope_theta"])
+        if config.model_type == "gemma3_text" and rope[SLIDING]["rope_theta"] != 10000.0:
+            writer.add_rope_freq_base_swa(rope[SLIDING]["rope_theta"])
         rope = rope[FULL]
     writer.add_rope_freq_base(rope["rope_theta"])
     if rope["rope_type"] == "default":
@@ -150,10 +151,12 @@ def write_gguf(folder, config, float32):
         writer.add_expert_weights_norm(config.norm_topk_prob)
     if config.model_type == "qwen3_moe":
         writer.add_expert_feed_forward_length(config.moe_intermediate_size)
-    if config.model_type == "gemma3_text":
+    if config.model_type == "gemma3_text" and config.query_pre_attn_scalar != config.head_dim:
+        writer.add_attention_scale(config.query_pre_attn_scalar**-0.5)
+    if config.model_type in ("gemma3_text", "olmo3"):
         writer.add_sliding_window(config.sliding_window)
-    if config.model_type == "olmo3":
-        writer.add_sliding_window(config.sliding_window)
+    # llama.cpp's files leave Gemma's pattern to the reader.
+    if config.model_type == "olmo3" or config.model_type == "gemma3_text" and config.num_hidden_layers != 6:
         writer.add_sliding_window_pattern([kind == SLIDING for kind in config.layer_types])
     for name, tensor in gguf_tensors(folder, config):
         values = tensor.numpy()
@@ -222,3 +225,158 @@ def qwen3_moe_sparse():
     """Every second layer dense, one expert a token, YaRN past the original context."""
     return qwen3_moe(num_hidden_layers=4, decoder_sparse_step=2, num_experts=4, num_experts_per_tok=1,
                      rope_parameters=truncated(5000.0, 8.0, 8))
+
+
+# OLMo
+
+def olmoe(**overrides):
+    values = dict(vocab_size=80, hidden_size=32, intermediate_size=16, num_hidden_layers=2, num_attention_heads=4,
+                  num_key_value_heads=4, max_position_embeddings=64, num_experts=12, num_experts_per_tok=4)
+    return tf.OlmoeConfig(**(values | overrides)), tf.OlmoeForCausalLM
+
+
+@golden(31, gguf_file=True)
+def olmoe_plain():
+    """Top 4 of 12 experts with the probabilities as they are, as many keys as queries, own head."""
+    return olmoe()
+
+
+@golden(32)
+def olmoe_renormalised():
+    """Probabilities divided by their sum, grouped queries, tied, biases on attention."""
+    return olmoe(num_experts=6, num_experts_per_tok=2, norm_topk_prob=True, num_key_value_heads=2,
+                 tie_word_embeddings=True, attention_bias=True)
+
+
+@golden(33, length=40, float32=True)
+def olmoe_yarn():
+    """YaRN past the original context; every expert chosen."""
+    return olmoe(num_experts=3, num_experts_per_tok=3, rope_parameters=truncated(100.0, 4.0, 12))
+
+
+def olmo(config_class, model_class, **overrides):
+    values = dict(vocab_size=80, hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4,
+                  num_key_value_heads=4, max_position_embeddings=64)
+    return config_class(**(values | overrides)), model_class
+
+
+@golden(41, gguf_file=True, float32=True)
+def olmo2_heads():
+    """As many keys as queries, own head."""
+    return olmo(tf.Olmo2Config, tf.Olmo2ForCausalLM)
+
+
+@golden(42, gguf_file=True)
+def olmo2_grouped():
+    """Grouped queries (norms of q and k differ in width), as in the 32B model; another theta."""
+    return olmo(tf.Olmo2Config, tf.Olmo2ForCausalLM, num_key_value_heads=1, rms_norm_eps=1e-6,
+                rope_parameters={"rope_type": "default", "rope_theta": 500000.0})
+
+
+@golden(43, length=40)
+def olmo2_yarn():
+    """YaRN in every layer, tied, biases on attention."""
+    return olmo(tf.Olmo2Config, tf.Olmo2ForCausalLM, tie_word_embeddings=True, attention_bias=True,
+                rope_parameters=truncated(100.0, 8.0, 8))
+
+
+def olmo3_rope(full):
+    return {SLIDING: {"rope_type": "default", "rope_theta": full["rope_theta"]}, FULL: full}
+
+
+@golden(51, length=48, gguf_file=True)
+def olmo3_pattern():
+    """Window 8 in three of four layers, YaRN three times past the original context in the fourth."""
+    full = truncated(100.0, 8.0, 16) | {"attention_factor": 1.2079441541679836}
+    return olmo(tf.Olmo3Config, tf.Olmo3ForCausalLM, num_hidden_layers=4, sliding_window=8,
+                rope_parameters=olmo3_rope(full))
+
+
+@golden(52, length=30, gguf_file=True, float32=True)
+def olmo3_types():
+    """Layer types of its own, grouped queries, an attention factor that no formula gives."""
+    full = truncated(50.0, 4.0, 8) | {"attention_factor": 1.5}
+    return olmo(tf.Olmo3Config, tf.Olmo3ForCausalLM, layer_types=[FULL, SLIDING, FULL], num_key_value_heads=2,
+                sliding_window=5, rope_parameters=olmo3_rope(full))
+
+
+def older_olmo3(config):
+    """The spelling before transformers 5: theta and scaling side by side, layer types left out."""
+    scaling = config.pop("rope_parameters")[FULL]
+    config["rope_theta"] = scaling.pop("rope_theta")
+    config["rope_scaling"] = scaling
+    del config["layer_types"]
+
+
+@golden(53, length=40, respell=older_olmo3)
+def olmo3_older():
+    """Tied, biases on attention, five layers of which the fourth is full."""
+    return olmo(tf.Olmo3Config, tf.Olmo3ForCausalLM, num_hidden_layers=5, sliding_window=7, attention_bias=True,
+                tie_word_embeddings=True, rope_parameters=olmo3_rope(truncated(500000.0, 8.0, 24)))
+
+
+# GPT-2
+
+def gpt2(**overrides):
+    values = dict(vocab_size=80, n_positions=64, n_embd=32, n_layer=2, n_head=4)
+    return tf.GPT2Config(**(values | overrides)), tf.GPT2LMHeadModel
+
+
+@golden(61, gguf_file=True, float32=True)
+def gpt2_tied():
+    return gpt2()
+
+
+@golden(62, gguf_file=True)
+def gpt2_untied():
+    """Own head, an MLP narrower than four times the width."""
+    return gpt2(tie_word_embeddings=False, n_inner=40, n_layer=3, n_head=2)
+
+
+@golden(63, length=40)
+def gpt2_full():
+    """The prompt fills all positions; six heads; another epsilon and name of the activation."""
+    return gpt2(n_positions=40, n_embd=48, n_head=6, layer_norm_epsilon=1e-2, activation_function="gelu_pytorch_tanh")
+
+
+# Gemma 3
+
+def gemma3(**overrides):
+    values = dict(vocab_size=96, hidden_size=32, intermediate_size=48, num_hidden_layers=6, num_attention_heads=4,
+                  num_key_value_heads=1, head_dim=16, max_position_embeddings=64, sliding_window=8,
+                  query_pre_attn_scalar=16)
+    return tf.Gemma3TextConfig(**(values | overrides)), tf.Gemma3ForCausalLM
+
+
+@golden(71, length=40, gguf_file=True)
+def gemma3_pattern():
+    """Window 8 and its own theta in five of six layers; four queries on one key, as in the 270M model."""
+    return gemma3()
+
+
+@golden(72, length=30, gguf_file=True, float32=True)
+def gemma3_scaled():
+    """Linear RoPE scaling in the full layers, queries not scaled by the head's width, own head."""
+    full = {"rope_type": "linear", "rope_theta": 1000.0, "factor": 8.0}
+    return gemma3(num_hidden_layers=3, layer_types=[SLIDING, FULL, SLIDING], query_pre_attn_scalar=24,
+                  num_key_value_heads=2, tie_word_embeddings=False,
+                  rope_parameters={FULL: full, SLIDING: {"rope_type": "default", "rope_theta": 50.0}})
+
+
+def older_gemma3(config):
+    """The spelling before transformers 5; untold are the layer types and that the head is tied."""
+    ropes = config.pop("rope_parameters")
+    config["rope_theta"] = ropes[FULL]["rope_theta"]
+    config["rope_local_base_freq"] = ropes[SLIDING]["rope_theta"]
+    config["sliding_window_pattern"] = 2
+    for key in ("layer_types", "tie_word_embeddings", "_sliding_window_pattern"):
+        config.pop(key, None)
+
+
+@golden(73, length=30, respell=older_gemma3)
+def gemma3_older():
+    """Every second layer full, as many keys as queries, biases on attention."""
+    return gemma3(num_hidden_layers=4, layer_types=[SLIDING, FULL, SLIDING, FULL], num_key_value_heads=4,
+                  sliding_window=4, attention_bias=True,
+                  rope_parameters={FULL: {"rope_type": "default", "rope_theta": 2000.0},
+                                   SLIDING: {"rope_type": "default", "rope_theta": 100.0}})

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gemma 3 (text): a norm before and after each block, norms over each head of q and k, tanh-GELU
+// gate, embeddings times sqrt(width), and sliding layers with a RoPE base of their own in five of
+// six. Hugging Face folders store the norms' weights less one, GGUF files as they are used.
+#include <cmath>
+
+#include "engine/model/architectures.h"
+#include "engine/model/layer_binding.h"
+
+namespace moescope {
+namespace {
+
+constexpr std::int32_t kSlidingPeriod = 6;
+/// Gemma 3 27B: the one size whose queries are not scaled by 1 / sqrt(head_dim). GGUF files have no
+/// key for it; llama.cpp goes by the number of layers as well.
+constexpr std::int32_t kLayersOf27B = 62;
+
+LayerNames huggingFaceNames() {
+    LayerNames names = kHuggingFaceLayer;
+    names.ffnNorm = "pre_feedforward_layernorm";
+    return names;
+}
+
+double scaleOfGguf(const ConfigReader& config, const ModelSpec& spec) {
+    if (config.has("attention.scale")) return config.number("attention.scale", 1e-6, 1e3);
+    const std::int32_t width =
+        spec.nLayer == kLayersOf27B ? spec.dModel / spec.nHead : spec.headDim;
+    return 1.0 / std::sqrt(static_cast<double>(width));
+}
+
+}  // namespace
+
+BoundModel bindGemma3(const Checkpoint& checkpoint, const ArchitectureOptions& options) {
+    const bool gguf = checkpoint.layout() == CheckpointLayout::Gguf;
+    const ConfigReader config(checkpoint.config(), checkpoint.path().string(),
+                              gguf ? "gemma3." : "");
+    BoundModel model;
+    ModelSpec& spec = model.spec;
+    spec.norm = gguf ? NormKind::Rms : NormKind::RmsPlusOne;
+    spec.normPlace = NormPlace::PreAndPost;
+    spec.qkNorm = QkNorm::PerHead;
+    spec.activation = Activation::GeluTanh;
+    const RopeDefaults ropeDefaults{.theta = 1e6, .slidingTheta = 10000.0};
+    LayerRopes ropes;
+    LayerSpec layer;
+    BiasRules biases;
+    std::vector<bool> sliding;
+    refuseSwitch(config, "final_logit_softcapping");
+    if (gguf) {
+        readGgufDimensions(checkpoint, config, spec);
+        ropes = readGgufRopes(config, ropeDefaults, options);
+        layer.ffn = config.integer("feed_forward_length", 1, kMaxFfn);
+        spec.attentionScale = static_cast<float>(scaleOfGguf(config, spec));
+        const bool slides = config.integerOr("attention.sliding_window", 0, 0, 1 << 24) > 0;
+        sliding = slidingLayers(config, spec, slides ? kSlidingPeriod : 1);
+    } else {
+        requireActivation(config, "hidden_activation", "gelu_pytorch_tanh");
+        refuseSwitch(config, "attn_logit_softcapping");
+        refuseSwitch(config, "use_bidirectional_attention");
+        readHuggingFaceDimensions(checkpoint, config, spec);
+        ropes = readHuggingFaceRopes(config, spec, ropeDefaults, options);
+        layer.ffn = config.integer("intermediate_size", 1, kMaxFfn);
+        spec.attentionScale = static_cast<float>(
+            1.0 / std::sqrt(config.numberOr("query_pre_attn_scalar", 256.0, 1e-6, 1e6)));
+        biases = {presenceOf(config, "attention_bias"), Presence::Absent};
+        sliding = slidingLayers(
+            config, spec, config.integerOr("sliding_window_pattern", kSlidingPeriod, 1, 1 << 10));
+    }
+    // In float32, as llama.cpp and a float32 run of transformers have it; a bfloat16 run rounds it.
+    spec.embeddingScale = static_cast<float>(std::sqrt(static_cast<double>(spec.dModel)));
+    TensorBinder tensors(checkpoint, model.weights);
+    EndNames ends = endNames(checkpoint.layout());
+    ends.tiedUnlessSaid = true;
+    bindEnds(checkpoint, tensors, model, ends);
+    for (std::int32_t i = 0; i < spec.nLayer; ++i) {
+        const bool windowed = sliding[static_cast<std::size_t>(i)];
+        layer.rope = windowed ? ropes.sliding : ropes.full;
+        layer.window =
+            windowed
+                ? config.integer(gguf ? "attention.sliding_window" : "sliding_window", 1, 1 << 24)
+                : 0;
+        bindLayer(tensors, model, layer, gguf ? kGgufLayer : huggingFaceNames(),
+                  layerPrefix(checkpoint.layout(), i), biases);
+    }
+    tensors.refuseUnread(layerRoot(checkpoint.layout()), spec.nLayer);
+    return model;
+}
+
+}  // namespace moescope

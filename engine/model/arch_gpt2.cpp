@@ -120,7 +120,8 @@ BoundModel bindGpt2(const Checkpoint& checkpoint, const ArchitectureOptions&) {
     const Names names = namesOf(checkpoint);
     TensorBinder tensors(checkpoint, model.weights);
     bindEnds(checkpoint, tensors, model,
-             {names.embedding, names.outputNorm, names.head, true});
+             {names.embedding, names.outputNorm + ".weight", names.outputNorm + ".bias", names.head,
+              true});
     model.weights.positions = tensors.matrix(names.positions, {spec.contextLength, spec.dModel});
     if (!gguf) {  // the copies come before anything can be planned from the bound model
         const auto weights = std::uint64_t{2} * static_cast<std::uint64_t>(spec.nLayer) *

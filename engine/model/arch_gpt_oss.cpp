@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // gpt-oss-20b and -120b: attention sinks, alternating sliding windows, YaRN, biases everywhere,
 // top-k routing before the softmax, clamped SwiGLU experts in MXFP4.
-#include <cstring>
-
 #include "engine/model/architectures.h"
 #include "engine/model/binding.h"
+#include "engine/model/gpt_oss_experts.h"
 #include "engine/run/memory.h"
 
 namespace moescope {
@@ -12,10 +11,11 @@ namespace {
 
 constexpr std::int64_t kMaxFfn = 1 << 17;
 constexpr std::int64_t kMaxExperts = 4096;
-constexpr std::int64_t kBlockWeights = 32;  ///< of MXFP4
-constexpr std::int64_t kBlockBytes = 16;    ///< codes of one block, scale apart
 /// Checkpoints with dequantised experts hold them transposed; copying is for small models.
 constexpr std::int64_t kMaxTransposedBytes = std::int64_t{8} << 30;
+
+constexpr Mxfp4Names kMxfp4Names{"gate_up_proj_blocks", "gate_up_proj_scales", "down_proj_blocks",
+                                 "down_proj_scales"};
 
 struct Names {
     const char *attnNorm, *q, *k, *v, *o, *sinks, *ffnNorm, *router;
@@ -61,46 +61,6 @@ void bindGgufExperts(TensorBinder& tensors, const ModelSpec& spec, std::int64_t 
     layer.downBias = tensors.vector(prefix + "ffn_down_exps.bias", {n, d});
 }
 
-/// Views of every `step`-th row, from row `first` on, of stacked MXFP4 codes and scales.
-TensorView splitView(const TensorView& blocks, const TensorView& scales, std::int64_t first,
-                     std::int64_t step, std::int64_t rows, std::int64_t cols) {
-    const std::int64_t rowScales = cols / kBlockWeights;
-    const std::int64_t rowBytes = rowScales * kBlockBytes;
-    TensorView t;
-    t.name = blocks.name;
-    t.type = DType::MXFP4Split;
-    t.rank = 3;
-    t.shape = {blocks.shape[0], rows, cols, 1};
-    t.data = blocks.data + first * rowBytes;
-    t.scales = scales.data + first * rowScales;
-    t.rowStride = step * rowBytes;
-    t.scaleStride = step * rowScales;
-    t.stackStride = step * rows * rowBytes;
-    t.scaleStackStride = step * rows * rowScales;
-    return t;
-}
-
-void bindMxfp4Experts(TensorBinder& tensors, const ConfigReader& config, const ModelSpec& spec,
-                      std::int64_t ffn, const std::string& prefix, LayerWeights& layer) {
-    const std::int64_t n = spec.nExpert;
-    const std::int64_t d = spec.dModel;
-    if (d % kBlockWeights != 0 || ffn % kBlockWeights != 0) {
-        config.fail("MXFP4 experts need widths that are multiples of 32");
-    }
-    const auto raw = [&](const char* name, std::int64_t rows, std::int64_t cols, bool codes) {
-        const std::int64_t blocks = cols / kBlockWeights;
-        return codes ? tensors.raw(prefix + name, DType::U8, {n, rows, blocks, kBlockBytes})
-                     : tensors.raw(prefix + name, DType::U8, {n, rows, blocks});
-    };
-    const TensorView gateUp = raw("gate_up_proj_blocks", 2 * ffn, d, true);
-    const TensorView gateUpScales = raw("gate_up_proj_scales", 2 * ffn, d, false);
-    const TensorView down = raw("down_proj_blocks", d, ffn, true);
-    const TensorView downScales = raw("down_proj_scales", d, ffn, false);
-    layer.gate = splitView(gateUp, gateUpScales, 0, 2, ffn, d);
-    layer.up = splitView(gateUp, gateUpScales, 1, 2, ffn, d);
-    layer.down = splitView(down, downScales, 0, 1, d, ffn);
-}
-
 /// transformers keeps dequantised experts as (n_expert, in, out).
 void bindTransposedExperts(TensorBinder& tensors, const ConfigReader& config, const ModelSpec& spec,
                            std::int64_t ffn, const std::string& prefix, LayerWeights& layer) {
@@ -121,36 +81,17 @@ void bindTransposedExperts(TensorBinder& tensors, const ConfigReader& config, co
     layer.down = tensors.transposed(down, 0, 1, d, ffn);
 }
 
-/// Every second column, from `first` on, of an (n, 2 * ffn) float32 stack.
-TensorView everySecond(TensorBinder& tensors, const TensorView& stored, std::int64_t first) {
-    std::byte* out = nullptr;
-    const std::int64_t n = stored.rows();
-    const std::int64_t ffn = stored.cols() / 2;
-    const TensorView copy = tensors.own(stored.name, DType::F32, {n, ffn}, &out);
-    constexpr std::int64_t kSize = sizeof(float);
-    for (std::int64_t e = 0; e < n; ++e) {
-        for (std::int64_t i = 0; i < ffn; ++i) {
-            std::memcpy(out + e * copy.rowStride + i * kSize,
-                        stored.data + e * stored.rowStride + (2 * i + first) * kSize,
-                        sizeof(float));
-        }
-    }
-    return copy;
-}
-
 void bindHuggingFaceExperts(TensorBinder& tensors, const ConfigReader& config,
                             const ModelSpec& spec, std::int64_t ffn, const std::string& prefix,
                             LayerWeights& layer) {
     const std::string experts = prefix + "mlp.experts.";
     if (tensors.has(experts + "gate_up_proj_blocks")) {
-        bindMxfp4Experts(tensors, config, spec, ffn, experts, layer);
+        bindMxfp4Experts(tensors, config, spec, ffn, kMxfp4Names, experts, layer);
     } else {
         bindTransposedExperts(tensors, config, spec, ffn, experts, layer);
     }
-    const TensorView bias = tensors.vector(experts + "gate_up_proj_bias", {spec.nExpert, 2 * ffn});
-    layer.gateBias = everySecond(tensors, bias, 0);
-    layer.upBias = everySecond(tensors, bias, 1);
-    layer.downBias = tensors.vector(experts + "down_proj_bias", {spec.nExpert, spec.dModel});
+    bindInterleavedBiases(tensors, spec, ffn, experts + "gate_up_proj_bias",
+                          experts + "down_proj_bias", layer);
 }
 
 void readGguf(const Checkpoint& checkpoint, const ConfigReader& config,

@@ -8,6 +8,7 @@ namespace {
 
 constexpr Architecture kArchitectures[] = {
     {"gpt-oss", "gpt-oss", "gpt_oss", bindGptOss},
+    {"gpt-oss", "", "", bindGptOssOriginal, "block.0.attn.qkv.weight"},
     {"llama", "llama", "llama", bindLlama},
     {"qwen3", "qwen3", "qwen3", bindQwen3},
     {"qwen3-moe", "qwen3moe", "qwen3_moe", bindQwen3Moe},
@@ -40,17 +41,22 @@ BoundModel bindModel(const Checkpoint& checkpoint, const ArchitectureOptions& op
     const char* key = gguf ? "general.architecture" : "model_type";
     const auto& config = checkpoint.config();
     const auto found = config.find(key);
-    if (found == config.end() || !found->is_string()) {
-        throw Error(checkpoint.path().string() + ": configuration key '" + key + "' is missing");
-    }
-    const auto wanted = found->get<std::string>();
+    const bool named = found != config.end() && found->is_string();
+    const auto wanted = named ? found->get<std::string>() : std::string();
     for (const Architecture& a : kArchitectures) {
-        if (wanted.empty() || (gguf ? a.ggufName : a.huggingFaceName) != wanted) continue;
+        const std::string_view name = gguf ? a.ggufName : a.huggingFaceName;
+        const bool fits = named ? !name.empty() && name == wanted
+                                : !a.tensor.empty() && checkpoint.find(a.tensor) != nullptr;
+        if (!fits) continue;
         BoundModel model = a.bind(checkpoint, options);
         if (model.spec.architecture.empty()) model.spec.architecture = a.name;
         return model;
     }
-    throw Error(checkpoint.path().string() + ": architecture '" + wanted + "' is not supported",
+    if (!named) {
+        throw Error(checkpoint.path().string() + ": configuration key '" + key + "' is missing");
+    }
+    throw Error(checkpoint.path().string() + ": architecture '" + wanted + "' (key '" + key +
+                    "') is not supported",
                 "supported: " + supported(gguf));
 }
 

@@ -15,11 +15,14 @@ struct Architecture {
     std::string_view ggufName;         ///< general.architecture; empty: GGUF has no name for it
     std::string_view huggingFaceName;  ///< "model_type" in config.json
     BoundModel (*bind)(const Checkpoint& checkpoint, const ArchitectureOptions& options);
+    /// A tensor by which a folder is known whose config.json has no "model_type".
+    std::string_view tensor = {};
 };
 
 std::span<const Architecture> architectures() noexcept;
 
 BoundModel bindGptOss(const Checkpoint& checkpoint, const ArchitectureOptions& options);
+BoundModel bindGptOssOriginal(const Checkpoint& checkpoint, const ArchitectureOptions& options);
 BoundModel bindLlama(const Checkpoint& checkpoint, const ArchitectureOptions& options);
 BoundModel bindQwen3(const Checkpoint& checkpoint, const ArchitectureOptions& options);
 BoundModel bindQwen3Moe(const Checkpoint& checkpoint, const ArchitectureOptions& options);

@@ -44,7 +44,8 @@ bool isPlainFloat32(const TensorView& t) {
 }
 
 std::string numberText(double value) {
-    return nlohmann::json(value).dump();
+    const bool whole = value == std::floor(value) && std::abs(value) < 1e15;
+    return whole ? std::to_string(static_cast<std::int64_t>(value)) : nlohmann::json(value).dump();
 }
 
 }  // namespace

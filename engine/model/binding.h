@@ -138,7 +138,7 @@ std::vector<bool> slidingLayers(const ConfigReader& config, const ModelSpec& spe
 
 /// Full names of the tensors before and after the layers.
 struct EndNames {
-    std::string embedding, outputNorm, head;
+    std::string embedding, outputNorm, outputNormBias, head;
     bool tiedUnlessSaid = false;  ///< what a config.json without "tie_word_embeddings" means
 };
 EndNames endNames(CheckpointLayout layout);

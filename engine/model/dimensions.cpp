@@ -82,7 +82,9 @@ void readDimensions(const Checkpoint& checkpoint, const ConfigReader& config,
     spec.headDim = !keys.headDim.empty() && config.has(keys.headDim)
                        ? config.integer(keys.headDim, 2, kMaxHeadDim)
                        : impliedHeadDim(config, spec);
-    spec.normEps = static_cast<float>(config.number(keys.eps, 1e-12, 0.1));
+    if (!keys.eps.empty()) {
+        spec.normEps = static_cast<float>(config.number(keys.eps, 1e-12, 0.1));
+    }
     checkHeads(config, keys, spec);
 }
 
@@ -130,9 +132,9 @@ std::vector<bool> slidingLayers(const ConfigReader& config, const ModelSpec& spe
 
 EndNames endNames(CheckpointLayout layout) {
     if (layout == CheckpointLayout::Gguf) {
-        return {"token_embd.weight", "output_norm", "output.weight"};
+        return {"token_embd.weight", "output_norm.weight", "output_norm.bias", "output.weight"};
     }
-    return {"model.embed_tokens.weight", "model.norm", "lm_head.weight"};
+    return {"model.embed_tokens.weight", "model.norm.weight", "model.norm.bias", "lm_head.weight"};
 }
 
 namespace {
@@ -167,9 +169,9 @@ void bindEnds(const Checkpoint& checkpoint, TensorBinder& tensors, BoundModel& m
         }
     }
     model.weights.embedding = tensors.matrix(names.embedding, {spec.vocab, spec.dModel});
-    model.weights.outputNorm = tensors.vector(names.outputNorm + ".weight", {spec.dModel});
+    model.weights.outputNorm = tensors.vector(names.outputNorm, {spec.dModel});
     if (spec.norm == NormKind::LayerNorm) {
-        model.weights.outputNormBias = tensors.vector(names.outputNorm + ".bias", {spec.dModel});
+        model.weights.outputNormBias = tensors.vector(names.outputNormBias, {spec.dModel});
     }
     spec.tiedHead = headIsTied(checkpoint, config, tensors, names);
     model.weights.head = spec.tiedHead ? model.weights.embedding

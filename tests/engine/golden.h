@@ -31,7 +31,7 @@ struct Golden {
     std::vector<float> logits;  // (n_tokens, vocab)
 };
 
-/// `file` within the folder: "" for the Hugging Face layout, "model.gguf".
+/// `file` within the folder: "" for the Hugging Face layout, "model.gguf", "original".
 inline Golden loadGolden(const std::string& name, const std::string& file = {}) {
     const auto folder = goldenFolder(name);
     Golden golden;

@@ -36,6 +36,20 @@ TEST_CASE("gpt-oss with MXFP4 experts in GGUF layout equals transformers") {
     CHECK(goldenError("gpt_oss_mxfp4", "model.gguf") < kTolerance);
 }
 
+TEST_CASE("gpt-oss in OpenAI's original layout equals transformers") {
+    CHECK(goldenError("gpt_oss_mxfp4", "original") < kTolerance);
+}
+
+TEST_CASE(
+    "gpt-oss in shards numbered from 0 and with experts of a plain type equals transformers") {
+    CHECK(goldenError("gpt_oss_window", "original") < kTolerance);
+    const ModelSpec spec = loadGolden("gpt_oss_window", "original").model.spec;
+    CHECK(spec.architecture == "gpt-oss");
+    CHECK(spec.contextLength == 16 * 32);
+    CHECK(spec.layers[0].window == 8);
+    CHECK(spec.layers[1].window == 0);
+}
+
 TEST_CASE("truncated YaRN bounds change the logits") {
     Golden golden = loadGolden("gpt_oss_window");
     golden.model = bindModel(*golden.checkpoint, {.ggmlCompatibleYarn = true});

@@ -10,11 +10,13 @@ Needed only to remake the files; names choose some of them. Each folder holds co
 model.safetensors (and for some model.gguf, the same weights in GGUF's names and layouts),
 golden.json with the prompt, and logits.f32: (n_tokens, vocab) little-endian float32.
 """
+import json
 import sys
 
 import gguf
 import torch
 import transformers
+from safetensors.torch import save_file
 from transformers import GptOssConfig, GptOssForCausalLM, LlamaConfig, LlamaForCausalLM
 
 import golden_architectures
@@ -52,7 +54,9 @@ def gpt_oss_window():
                             num_key_value_heads=2, head_dim=16, num_local_experts=4, num_experts_per_tok=2,
                             sliding_window=8, rope_parameters=yarn(1000.0, 32.0, 16))
     randomise(model, 1, 1.5)
-    write("gpt_oss_window", model, prompt(1, 40, 96), model.state_dict(), config.to_dict())
+    state = model.state_dict()
+    write("gpt_oss_window", model, prompt(1, 40, 96), state, config.to_dict())
+    write_gpt_oss_original("gpt_oss_window", config, state, shards=2)
 
 
 def gpt_oss_heads():
@@ -97,6 +101,55 @@ def gpt_oss_mxfp4():
     tokens = prompt(3, 30, 96)
     write("gpt_oss_mxfp4", model, tokens, state, spelled)
     write_gpt_oss_gguf(config, state, packed)
+    write_gpt_oss_original("gpt_oss_mxfp4", config, state)
+
+
+ORIGINAL_ENDS = {"model.embed_tokens.weight": "embedding.weight", "model.norm.weight": "norm.scale",
+                 "lm_head.weight": "unembedding.weight"}
+ORIGINAL_PARTS = {"input_layernorm.weight": "attn.norm.scale", "self_attn.sinks": "attn.sinks",
+                  "self_attn.o_proj.weight": "attn.out.weight", "self_attn.o_proj.bias": "attn.out.bias",
+                  "post_attention_layernorm.weight": "mlp.norm.scale", "mlp.router.weight": "mlp.gate.weight",
+                  "mlp.router.bias": "mlp.gate.bias", "mlp.experts.gate_up_proj_bias": "mlp.mlp1_bias",
+                  "mlp.experts.down_proj_bias": "mlp.mlp2_bias",
+                  "mlp.experts.gate_up_proj_blocks": "mlp.mlp1_weight.blocks",
+                  "mlp.experts.gate_up_proj_scales": "mlp.mlp1_weight.scales",
+                  "mlp.experts.down_proj_blocks": "mlp.mlp2_weight.blocks",
+                  "mlp.experts.down_proj_scales": "mlp.mlp2_weight.scales"}
+
+
+def write_gpt_oss_original(name, config, state, shards=1):
+    """The same model as OpenAI's own program reads it; in shards numbered from 0, as gpt-oss-20b has them."""
+    out = {target: state[source] for source, target in ORIGINAL_ENDS.items()}
+    for layer in range(config.num_hidden_layers):
+        source, target = f"model.layers.{layer}.", f"block.{layer}."
+        for kind in ("weight", "bias"):
+            out[f"{target}attn.qkv.{kind}"] = torch.cat([state[f"{source}self_attn.{p}_proj.{kind}"] for p in "qkv"])
+        for a, b in ORIGINAL_PARTS.items():
+            if source + a in state:
+                out[target + b] = state[source + a]
+        for a, b in (("gate_up_proj", "mlp1_weight"), ("down_proj", "mlp2_weight")):
+            if f"{source}mlp.experts.{a}" in state:  # transformers has (in, out) here
+                out[f"{target}mlp.{b}"] = state[f"{source}mlp.experts.{a}"].transpose(1, 2)
+    out = {k: v.contiguous() for k, v in out.items()}
+    rope = config.rope_parameters
+    spelled = {"num_hidden_layers": config.num_hidden_layers, "num_experts": config.num_local_experts,
+               "experts_per_token": config.num_experts_per_tok, "vocab_size": config.vocab_size,
+               "hidden_size": config.hidden_size, "intermediate_size": config.intermediate_size, "swiglu_limit": 7.0,
+               "head_dim": config.head_dim, "num_attention_heads": config.num_attention_heads,
+               "num_key_value_heads": config.num_key_value_heads, "sliding_window": config.sliding_window,
+               "initial_context_length": rope["original_max_position_embeddings"], "rope_theta": rope["rope_theta"],
+               "rope_scaling_factor": rope["factor"], "rope_ntk_alpha": 1, "rope_ntk_beta": 32}
+    folder = DATA / name / "original"
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(spelled, indent=1) + "\n")
+    if shards == 1:
+        save_file(out, folder / "model.safetensors")
+        return
+    names = {t: f"model-{i % shards:05}-of-{shards:05}.safetensors" for i, t in enumerate(out)}
+    for file in set(names.values()):
+        save_file({t: v for t, v in out.items() if names[t] == file}, folder / file)
+    index = {"metadata": {"total_size": sum(v.nbytes for v in out.values())}, "weight_map": names}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=0) + "\n")
 
 
 def ggml_mxfp4(codes, exponents):

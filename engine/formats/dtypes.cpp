@@ -41,6 +41,23 @@ bool allFinite(const std::byte* from, std::int64_t count, std::int64_t stride) n
     return finite;
 }
 
+/// MXFP4 blocks: no scale is NaN (255), and no weight is above the largest float32. Strides in
+/// bytes, from one block's scale or codes to the next's.
+bool mxfp4Finite(const std::byte* scales, std::int64_t scaleStride, const std::byte* codes,
+                 std::int64_t codeStride, std::int64_t blocks) noexcept {
+    for (std::int64_t b = 0; b < blocks; ++b) {
+        const int scale = std::to_integer<int>(scales[b * scaleStride]);
+        if (scale < 253) continue;
+        if (scale == 255) return false;
+        const int least = scale == 253 ? 6 : 4;  // codes of 4 * 2^126 and 2 * 2^127
+        for (int i = 0; i < 16; ++i) {
+            const int byte = std::to_integer<int>(codes[b * codeStride + i]);
+            if ((byte & 7) >= least || (byte >> 4 & 7) >= least) return false;
+        }
+    }
+    return true;
+}
+
 }  // namespace
 
 const DTypeInfo& dtypeInfo(DType type) noexcept {
@@ -86,10 +103,10 @@ bool rowIsFinite(const TensorView& t, std::int64_t stackIndex, std::int64_t row)
         case DType::BF16:
             return allFinite<std::uint16_t, 0x7F80>(from, blocks, 2);
         case DType::MXFP4:
-            return allFinite<std::uint8_t, 0xFF>(from, blocks, stride);
+            return mxfp4Finite(from, stride, from + 1, stride, blocks);
         case DType::MXFP4Split:
-            return allFinite<std::uint8_t, 0xFF>(
-                t.scales + stackIndex * t.scaleStackStride + row * t.scaleStride, blocks, 1);
+            return mxfp4Finite(t.scales + stackIndex * t.scaleStackStride + row * t.scaleStride, 1,
+                               from, stride, blocks);
         case DType::Q4_1:
         case DType::Q4_K:
         case DType::Q5_K:
@@ -103,8 +120,10 @@ bool rowIsFinite(const TensorView& t, std::int64_t stackIndex, std::int64_t row)
 
 void refuseNotFinite(const TensorView& t, std::int64_t stackIndex, std::int64_t row) {
     if (rowIsFinite(t, stackIndex, row)) return;
+    const bool scaled = t.type == DType::MXFP4 || t.type == DType::MXFP4Split;
     throw Error("tensor '" + t.name + "': row " + std::to_string(row) +
-                    " holds a number that is not finite",
+                    " holds a number that is not finite" +
+                    (scaled ? " (an MXFP4 scale of 255, NaN, or too large for float32)" : ""),
                 "The file is damaged: compare its checksum with the publisher's.");
 }
 

@@ -28,7 +28,8 @@ void setContiguousStrides(TensorView& t) noexcept;
 void quantizeRow(DType type, std::span<const float> in, std::span<std::byte> out);
 
 /// Whether every floating-point number that a row stores is finite: the scales and minima of its
-/// blocks (MXFP4: no E8M0 scale is 255), or the values of a plain type. Weight types only.
+/// blocks (MXFP4: no E8M0 scale is 255, and no weight exceeds float32), or the values of a plain
+/// type. Weight types only.
 bool rowIsFinite(const TensorView& t, std::int64_t stackIndex, std::int64_t row) noexcept;
 
 /// Throws Error "tensor 'NAME': row R holds a number that is not finite" unless rowIsFinite. A

@@ -135,6 +135,25 @@ TEST_CASE("E8M0 scales at the ends of their range decode as the OCP text has the
     CHECK(value(127, 8) == 0.0F);
 }
 
+TEST_CASE("an MXFP4 weight above the largest float32 is not finite") {
+    const auto finite = [](int scale, int code) {
+        std::vector<std::byte> block(kMxfp4Record);
+        block[0] = static_cast<std::byte>(scale);
+        block[16] = static_cast<std::byte>(code << 4);  // element 31
+        const TensorView t = recordView(block);
+        const bool result = rowIsFinite(t, 0, 0);
+        CHECK(std::isfinite(decoded(t)[31]) == result);
+        return result;
+    };
+    CHECK(finite(0, 15));
+    CHECK(finite(252, 15));
+    CHECK(finite(253, 13));
+    CHECK_FALSE(finite(253, 6));
+    CHECK(finite(254, 3));
+    CHECK_FALSE(finite(254, 12));
+    CHECK_FALSE(finite(255, 0));
+}
+
 TEST_CASE("both byte orders of MXFP4 decode to the same weights") {
     std::mt19937 random(3);
     std::vector<std::byte> codes(kMxfp4Codes);

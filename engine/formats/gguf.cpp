@@ -121,6 +121,7 @@ private:
     }
 
     void readKey() {
+        const std::uint64_t begin = in_.position();
         const std::string key = readName("a metadata key");
         if (target_.config_.contains(key) || target_.arrays_.contains(key)) {
             in_.fail("metadata key " + inQuotes(key) + " appears twice");
@@ -137,6 +138,8 @@ private:
         } else {
             target_.config_[key] = readNumber(in_, type, what);
         }
+        target_.keyRecords_.push_back(
+            {key, target_.file_.bytes().subspan(begin, in_.position() - begin)});
     }
 
     std::string_view readValueString(std::string_view what) {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -31,6 +32,13 @@ public:
     std::string identity() const override;
     void release(const TensorView& t) const noexcept override;
 
+    /// A key-value pair as the file holds it: key, type and value, to be copied unread.
+    struct KeyRecord {
+        std::string key;
+        std::span<const std::byte> bytes;  ///< inside the mapped file
+    };
+    const std::vector<KeyRecord>& keyRecords() const noexcept { return keyRecords_; }
+
 private:
     /// Where the elements of an array value lie; they have been checked to be inside the file.
     struct ArrayPlace {
@@ -43,6 +51,7 @@ private:
     MappedFile file_;
     nlohmann::json config_ = nlohmann::json::object();
     std::map<std::string, ArrayPlace, std::less<>> arrays_;
+    std::vector<KeyRecord> keyRecords_;  ///< in file order
     std::vector<TensorView> tensors_;
     std::unordered_map<std::string_view, std::size_t> byName_;  ///< keys point into tensors_
     std::uint64_t tableEnd_ = 0;  ///< bytes of header, key-value table and tensor table

@@ -99,6 +99,12 @@ void GgufWriter::add(std::string_view key, std::span<const std::int32_t> values)
     for (const std::int32_t value : values) put(value);
 }
 
+void GgufWriter::addRecord(std::span<const std::byte> record) {
+    assert(file_ < 0);
+    metadata_.append(reinterpret_cast<const char*>(record.data()), record.size());
+    ++keys_;
+}
+
 void GgufWriter::addTensor(std::string name, DType type, std::span<const std::int64_t> shape) {
     assert(file_ < 0 && !shape.empty() && shape.size() <= gguf::kMaxRank && gguf::typeId(type));
     const auto row = rowBytes(type, shape.back());
@@ -110,7 +116,7 @@ void GgufWriter::addTensor(std::string name, DType type, std::span<const std::in
     tensors_.push_back({std::move(name), type, {shape.begin(), shape.end()}, bytes});
 }
 
-std::string GgufWriter::header() const {
+std::string GgufWriter::tables() const {
     std::string out;
     append(out, gguf::kMagic);
     append(out, gguf::kVersion);
@@ -133,7 +139,7 @@ std::string GgufWriter::header() const {
 }
 
 std::uint64_t GgufWriter::fileBytes() const {
-    std::uint64_t bytes = header().size();
+    std::uint64_t bytes = tables().size();
     for (const Pending& t : tensors_) bytes += aligned(t.bytes);
     return bytes;
 }
@@ -164,8 +170,8 @@ void GgufWriter::begin() {
     temporary_ = path_.string() + ".XXXXXX";
     file_ = ::mkstemp(temporary_.data());
     if (file_ < 0) fail(std::strerror(errno));
-    const std::string tables = header();
-    writeAll(tables.data(), tables.size());
+    const std::string start = tables();
+    writeAll(start.data(), start.size());
 }
 
 void GgufWriter::writeAll(const void* data, std::size_t bytes) {

@@ -34,12 +34,17 @@ public:
     void add(std::string_view key, std::span<const std::string> values);
     void add(std::string_view key, std::span<const std::int32_t> values);
 
+    /// A whole key-value pair as GgufCheckpoint::keyRecords has it.
+    void addRecord(std::span<const std::byte> record);
+
     /// shape: outermost dimension first, 1 to 4 extents; cols must be whole blocks of `type`, which
     /// must be a format GGUF can hold (asserted).
     void addTensor(std::string name, DType type, std::span<const std::int64_t> shape);
 
     /// Bytes of the whole file; valid once all tensors are added.
     std::uint64_t fileBytes() const;
+    /// Everything that comes before the first tensor's bytes, padded: for writers of their own.
+    std::string tables() const;
 
     /// Creates the file (missing parent folders too) and writes the tables. Error: unwritable
     /// folder, or less space than fileBytes().
@@ -60,7 +65,6 @@ private:
     void put(T value);
     void putString(std::string_view text);
     void beginKey(std::string_view key, gguf::ValueType type);
-    std::string header() const;
     void checkSpace() const;
     void writeAll(const void* data, std::size_t bytes);
     void pad();

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/convert/same_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+#include <system_error>
+
+#include "engine/core/error.h"
+#include "engine/core/file.h"
+
+namespace moescope {
+namespace {
+
+/// GGUF stores numbers as float32.
+bool close(double a, double b) {
+    return std::abs(a - b) <= 1e-6 * std::max(std::abs(a), std::abs(b));
+}
+
+bool sameRope(const RopeSpec& a, const RopeSpec& b) {
+    if (a.yarn != b.yarn || !close(a.theta, b.theta)) return false;
+    return !a.yarn || (close(a.factor, b.factor) && close(a.betaFast, b.betaFast) &&
+                       close(a.betaSlow, b.betaSlow) && a.originalContext == b.originalContext &&
+                       a.truncate == b.truncate && close(a.attentionFactor, b.attentionFactor));
+}
+
+/// "" or the name of what differs between two layers.
+std::string layerDifference(const LayerSpec& a, const LayerSpec& b) {
+    if (a.window != b.window) return "sliding window";
+    if (a.mlp != b.mlp || a.ffn != b.ffn) return "feed-forward width";
+    if (!sameRope(a.rope, b.rope)) return "RoPE";
+    return {};
+}
+
+std::string difference(const ModelSpec& a, const ModelSpec& b) {
+    if (a.nLayer != b.nLayer || a.dModel != b.dModel || a.nHead != b.nHead ||
+        a.nKvHead != b.nKvHead || a.headDim != b.headDim || a.vocab != b.vocab)
+        return "shape";
+    if (!close(a.normEps, b.normEps) || a.norm != b.norm || a.normPlace != b.normPlace)
+        return "normalisation";
+    if (a.qkNorm != b.qkNorm || a.sinks != b.sinks || !close(a.scale(), b.scale()))
+        return "attention";
+    if (a.tiedHead != b.tiedHead || !close(a.embeddingScale, b.embeddingScale)) return "head";
+    if (a.activation != b.activation || !close(a.swigluAlpha, b.swigluAlpha) ||
+        !close(a.swigluLimit, b.swigluLimit))
+        return "activation";
+    if (a.nExpert != b.nExpert || a.topK != b.topK || (a.nExpert > 0 && a.routing != b.routing))
+        return "routing";
+    for (std::size_t i = 0; i < a.layers.size(); ++i) {
+        const std::string found = layerDifference(a.layers[i], b.layers[i]);
+        if (!found.empty()) return found + " of layer " + std::to_string(i);
+    }
+    return {};
+}
+
+struct Removed {
+    std::filesystem::path path;
+    ~Removed() {
+        std::error_code ignored;
+        std::filesystem::remove(path, ignored);
+    }
+};
+
+}  // namespace
+
+void requireSameModel(const BoundModel& model, const std::string& tables, std::uint64_t fileBytes,
+                      const std::filesystem::path& scratch) {
+    const Removed cleanup{scratch};
+    writeFile(scratch, tables);
+    std::error_code code;
+    std::filesystem::resize_file(scratch, fileBytes, code);
+    if (code) throw Error(scratch.string() + ": cannot write: " + code.message());
+    const std::string failure = model.spec.name + ": the GGUF file would not be the same model: ";
+    std::string found;
+    try {
+        found = difference(model.spec, bindModel(*openCheckpoint(scratch)).spec);
+    } catch (const Error& e) {
+        const std::string_view what = e.what();
+        const std::string prefix = scratch.string() + ": ";
+        throw Error(failure +
+                    std::string(what.substr(what.starts_with(prefix) ? prefix.size() : 0)));
+    }
+    if (!found.empty()) throw Error(failure + "its " + found + " would differ");
+}
+
+}  // namespace moescope

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+// Conversion to GGUF: the same logits where nothing is lost, and interruption at any point.
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "engine/convert/convert.h"
+#include "engine/core/error.h"
+#include "engine/core/file.h"
+#include "engine/formats/dtypes.h"
+#include "engine/formats/gguf.h"
+#include "engine/formats/gguf_writer.h"
+#include "tests/engine/golden.h"
+
+using namespace moescope;
+using namespace moescope::testing;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// A folder of this test's own, removed at its end.
+struct Folder {
+    fs::path path;
+    Folder() {
+        std::string pattern = (fs::temp_directory_path() / "moescope-convert-XXXXXX").string();
+        REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+        path = pattern;
+    }
+    ~Folder() {
+        std::error_code ignored;
+        fs::remove_all(path, ignored);
+    }
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+};
+
+ConvertOptions to(DType type, ConvertPart part) {
+    ConvertOptions options;
+    options.type = type;
+    options.part = part;
+    options.threads = 2;
+    return options;
+}
+
+std::vector<float> logits(const Checkpoint& checkpoint, const std::vector<TokenId>& tokens) {
+    const BoundModel model = bindModel(checkpoint);
+    const auto backend = makeReferenceBackend(model);
+    Session session(*backend, static_cast<int>(tokens.size()));
+    std::vector<float> out;
+    session.append(tokens, [&](int, std::span<const float> row) {
+        out.insert(out.end(), row.begin(), row.end());
+    });
+    return out;
+}
+
+std::vector<float> convertedLogits(const Folder& folder, const std::string& golden,
+                                   const std::vector<TokenId>& tokens, ConvertOptions options) {
+    const fs::path out = folder.path / (golden + ".gguf");
+    convertCheckpoint(goldenFolder(golden), out, options);
+    return logits(*openCheckpoint(out), tokens);
+}
+
+}  // namespace
+
+TEST_CASE("a Hugging Face folder converted without loss has the same logits") {
+    const Folder folder;
+    for (const char* name : {"gpt_oss_window", "llama_tied", "llama_untied", "qwen3_tied",
+                             "qwen3_yarn", "qwen3_moe_renormalised"}) {
+        INFO(name);
+        const Golden golden = loadGolden(name);
+        const auto got =
+            convertedLogits(folder, name, golden.tokens, to(DType::F32, ConvertPart::All));
+        CHECK(relativeError(got, golden.logits) < 1e-4);
+        // Only the order of sums over the elements of a head may differ.
+        CHECK(relativeError(got, logits(*golden.checkpoint, golden.tokens)) < 1e-5);
+    }
+}
+
+TEST_CASE("what GGUF keys cannot say is refused before anything is written") {
+    const Folder folder;
+    const auto refused = [&](const char* golden) {
+        try {
+            convertCheckpoint(goldenFolder(golden), folder.path / "x.gguf",
+                              to(DType::F32, ConvertPart::All));
+        } catch (const Error& e) {
+            return std::string(e.what());
+        }
+        return std::string("nothing");
+    };
+    CHECK_THAT(refused("gpt_oss_heads"), Catch::Contains("its activation would differ"));
+    CHECK_THAT(refused("qwen3_window"), Catch::Contains("its sliding window"));
+    CHECK_THAT(refused("qwen3_moe_plain"),
+               Catch::Contains("would not be the same model: tensor 'blk.1"));
+    CHECK(fs::is_empty(folder.path));
+}
+
+TEST_CASE("MXFP4 blocks of a Hugging Face folder are repacked and not quantised again") {
+    const Folder folder;
+    const Golden golden = loadGolden("gpt_oss_mxfp4");
+    const auto before = logits(*golden.checkpoint, golden.tokens);
+    for (const Mxfp4Rule rule : {Mxfp4Rule::Floor, Mxfp4Rule::Ceil}) {
+        ConvertOptions options = to(DType::MXFP4, ConvertPart::Experts);
+        options.rule = rule;
+        options.startOver = true;
+        CHECK(convertedLogits(folder, "gpt_oss_mxfp4", golden.tokens, options) == before);
+    }
+    const auto file = openCheckpoint(folder.path / "gpt_oss_mxfp4.gguf");
+    CHECK(file->find("blk.0.ffn_gate_exps.weight")->type == DType::MXFP4);
+    CHECK(file->find("blk.0.ffn_gate_inp.weight")->type == DType::F32);
+}
+
+TEST_CASE("a GGUF file keeps its keys and all tensors that are not chosen") {
+    const Folder folder;
+    const fs::path in = goldenFolder("gpt_oss_mxfp4") / "model.gguf";
+    const fs::path out = folder.path / "sub" / "q8.gguf";
+    const ConvertResult result = convertCheckpoint(in, out, to(DType::Q8_0, ConvertPart::Experts));
+    const auto before = openCheckpoint(in);
+    const auto after = openCheckpoint(out);
+    CHECK(result.fileBytes == fs::file_size(out));
+    CHECK(result.converted > 0);
+    CHECK(result.tensors == static_cast<std::int64_t>(before->tensors().size()));
+    for (const auto& [key, value] : before->config().items()) {
+        INFO(key);
+        if (key != "general.file_type") CHECK(after->config().at(key) == value);
+    }
+    for (const TensorView& t : before->tensors()) {
+        INFO(t.name);
+        const TensorView* now = after->find(t.name);
+        REQUIRE(now != nullptr);
+        const bool experts = t.name.ends_with("_exps.weight");
+        CHECK(now->type == (experts ? DType::Q8_0 : t.type));
+        if (experts) continue;
+        CHECK(std::memcmp(now->data, t.data, static_cast<std::size_t>(t.stackStride * t.stack())) ==
+              0);
+    }
+}
+
+TEST_CASE("an interrupted conversion continues and gives the same file") {
+    const Folder folder;
+    const fs::path in = goldenFolder("gpt_oss_window");
+    const ConvertOptions whole = to(DType::MXFP4, ConvertPart::Linear);
+    convertCheckpoint(in, folder.path / "whole.gguf", whole);
+    const std::string expected = readFile(folder.path / "whole.gguf");
+
+    const fs::path out = folder.path / "pieces.gguf";
+    int interruptions = 0;
+    for (bool done = false; !done;) {
+        StopFlag stop{false};
+        int chunks = 0;
+        ConvertOptions options = whole;
+        options.stop = &stop;
+        options.progress = [&](std::uint64_t, std::uint64_t) { stop = ++chunks == 5; };
+        try {
+            const ConvertResult result = convertCheckpoint(in, out, options);
+            CHECK(result.resumedAt > 0);
+            done = true;
+        } catch (const Interrupted& e) {
+            ++interruptions;
+            CHECK_FALSE(fs::exists(out));
+            CHECK(std::string(e.what()).find("pieces.gguf.part keeps") != std::string::npos);
+            if (interruptions == 3) {  // a kill in the middle of writing data and journal
+                std::ofstream(out.string() + ".part", std::ios::app) << "half a chunk";
+                std::ofstream(out.string() + ".part.journal", std::ios::app) << "123456 0f";
+            }
+            if (interruptions == 5) {  // the last piece never reached the disk
+                fs::resize_file(out.string() + ".part", fs::file_size(out.string() + ".part") - 9);
+            }
+        }
+        REQUIRE(interruptions < 100);
+    }
+    CHECK(interruptions > 5);
+    CHECK(readFile(out) == expected);
+    CHECK_FALSE(fs::exists(out.string() + ".part"));
+    CHECK_FALSE(fs::exists(out.string() + ".part.journal"));
+}
+
+TEST_CASE("an unfinished conversion with other options is refused until told to start over") {
+    const Folder folder;
+    const fs::path in = goldenFolder("llama_tied");
+    const fs::path out = folder.path / "m.gguf";
+    StopFlag stop{false};
+    ConvertOptions options = to(DType::MXFP4, ConvertPart::Linear);
+    options.stop = &stop;
+    options.progress = [&](std::uint64_t, std::uint64_t) { stop = true; };
+    CHECK_THROWS_AS(convertCheckpoint(in, out, options), Interrupted);
+    options.stop = nullptr;
+    options.rule = Mxfp4Rule::Rne;
+    CHECK_THROWS_WITH(
+        convertCheckpoint(in, out, options),
+        out.string() + ".part: an unfinished file of another source or other options");
+    options.startOver = true;
+    CHECK(convertCheckpoint(in, out, options).resumedAt == 0);
+    CHECK(fs::exists(out));
+}
+
+TEST_CASE("a weight that is not finite ends a conversion by name") {
+    const Folder folder;
+    const fs::path in = folder.path / "in.gguf";
+    fs::copy_file(goldenFolder("gpt_oss_mxfp4") / "model.gguf", in);
+    std::uint64_t offset = 0;
+    {
+        const auto file = openCheckpoint(in);
+        const TensorView* t = file->find("blk.1.ffn_up_exps.weight");
+        const auto& gguf = dynamic_cast<const GgufCheckpoint&>(*file);
+        const std::byte* start = gguf.keyRecords().front().bytes.data() - 24;  // after the header
+        offset = static_cast<std::uint64_t>(t->data + t->rowStride - start);
+    }
+    std::fstream(in, std::ios::in | std::ios::out | std::ios::binary)
+        .seekp(static_cast<std::streamoff>(offset))
+        .put('\xFF');
+    CHECK_THROWS_WITH(
+        convertCheckpoint(in, folder.path / "out.gguf", to(DType::F32, ConvertPart::Experts)),
+        Catch::Contains("tensor 'blk.1.ffn_up_exps.weight': row 1"));
+    CHECK_FALSE(fs::exists(folder.path / "out.gguf"));
+}
+
+TEST_CASE("converting a file onto itself or experts that are not there is refused") {
+    const Folder folder;
+    const fs::path in = goldenFolder("gpt_oss_mxfp4") / "model.gguf";
+    CHECK_THROWS_WITH(convertCheckpoint(in, in, to(DType::F32, ConvertPart::All)),
+                      Catch::Contains("is the file to convert"));
+    CHECK_THROWS_WITH(convertCheckpoint(goldenFolder("llama_tied"), folder.path / "x.gguf",
+                                        to(DType::MXFP4, ConvertPart::Experts)),
+                      Catch::Contains("has no experts to convert"));
+}

@@ -41,6 +41,10 @@ constexpr std::array kCommands{
             runExport},
     Command{"synth", "CONFIG --out F.gguf",
             "a checkpoint of a known shape with seeded random weights", runSynth},
+    Command{"convert", "MODEL OUT.gguf --to mxfp4|q8_0|bf16|f32",
+            "the same model as GGUF with other number formats", runConvert},
+    Command{"compare-numerics", "A B --text F.txt",
+            "perplexity, KL divergence and routing agreement of two models", runCompareNumerics},
     Command{"gui", "[RUN ..]", "open the window", runGui},
 };
 
@@ -51,7 +55,7 @@ void printHelp(std::FILE* to) {
     for (const Command& command : commands()) {
         const std::string name(command.name);
         text +=
-            "  " + name + std::string(12 - name.size(), ' ') + std::string(command.summary) + '\n';
+            "  " + name + std::string(18 - name.size(), ' ') + std::string(command.summary) + '\n';
     }
     text +=
         "\nMODEL is a .gguf or .safetensors file, a Hugging Face folder, an embedded model "

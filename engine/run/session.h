@@ -88,6 +88,10 @@ public:
     /// Empties the cache; `id` labels what the sinks are told from now on.
     void beginSequence(std::int64_t id);
 
+    /// Hidden state of the current step's tokens after its latest operation: (n_tokens, d_model)
+    /// float32. For sinks that compare models layer by layer; valid until the next operation.
+    std::span<const float> hidden() const { return backend_.hidden(*state_); }
+
     int position() const noexcept { return position_; }
     int maxContext() const noexcept { return maxContext_; }
 

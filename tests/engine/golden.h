@@ -31,6 +31,14 @@ struct Golden {
     std::vector<float> logits;  // (n_tokens, vocab)
 };
 
+/// (n_tokens, vocab)
+inline std::vector<float> readLogits(const std::filesystem::path& folder) {
+    const std::string raw = readFile(folder / "logits.f32");
+    std::vector<float> logits(raw.size() / sizeof(float));
+    std::memcpy(logits.data(), raw.data(), raw.size());
+    return logits;
+}
+
 /// `file` within the folder: "" for the Hugging Face layout, "model.gguf", "original".
 inline Golden loadGolden(const std::string& name, const std::string& file = {}) {
     const auto folder = goldenFolder(name);
@@ -39,9 +47,7 @@ inline Golden loadGolden(const std::string& name, const std::string& file = {}) 
     golden.model = bindModel(*golden.checkpoint);
     const auto about = parseJson(readFile(folder / "golden.json"), "golden.json");
     golden.tokens = about.at("tokens").get<std::vector<TokenId>>();
-    const std::string raw = readFile(folder / "logits.f32");
-    golden.logits.resize(raw.size() / sizeof(float));
-    std::memcpy(golden.logits.data(), raw.data(), raw.size());
+    golden.logits = readLogits(folder);
     return golden;
 }
 

@@ -96,6 +96,20 @@ TEST_CASE("Qwen3-MoE equals transformers") {
     checkModel("qwen3_moe_sparse");
 }
 
+TEST_CASE("gpt-oss equals transformers on every target and for any chunking") {
+    checkModel("gpt_oss_window");
+    checkModel("gpt_oss_heads");
+    checkModel("gpt_oss_mxfp4");
+    checkModel("gpt_oss_mxfp4", "model.gguf");
+    checkModel("gpt_oss_openai", "original");
+}
+
+TEST_CASE("Llama equals transformers on every target and for any chunking") {
+    checkModel("llama_tied");
+    checkModel("llama_tied", "model.gguf");
+    checkModel("llama_untied");
+}
+
 TEST_CASE("OLMoE equals transformers") {
     checkModel("olmoe_plain");
     checkModel("olmoe_plain", "model.gguf");

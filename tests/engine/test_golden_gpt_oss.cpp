@@ -50,6 +50,15 @@ TEST_CASE(
     CHECK(spec.layers[1].window == 0);
 }
 
+TEST_CASE("gpt-oss equals OpenAI's own implementation") {
+    Golden golden = loadGolden("gpt_oss_openai", "original");
+    CHECK(goldenError("gpt_oss_openai") < kTolerance);
+    golden.logits = readLogits(goldenFolder("gpt_oss_openai") / "original");
+    const auto backend = makeReferenceBackend(golden.model);
+    Session session(*backend, 128);
+    CHECK(relativeError(allLogits(session, golden.tokens), golden.logits) < kTolerance);
+}
+
 TEST_CASE("truncated YaRN bounds change the logits") {
     Golden golden = loadGolden("gpt_oss_window");
     golden.model = bindModel(*golden.checkpoint, {.ggmlCompatibleYarn = true});

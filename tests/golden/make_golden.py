@@ -78,12 +78,8 @@ def gpt_oss_heads():
     write("gpt_oss_heads", model, prompt(2, 25, 96), state, spelled)
 
 
-def gpt_oss_mxfp4():
-    """MXFP4 experts, as in the published checkpoints, and the same model as GGUF."""
-    config, model = gpt_oss(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=8,
-                            num_key_value_heads=2, head_dim=16, num_local_experts=6, num_experts_per_tok=2,
-                            sliding_window=8, rope_parameters=yarn(10000.0, 4.0, 32))
-    randomise(model, 3)
+def pack_experts(config, model):
+    """Rounds the model's experts to MXFP4. Returns the state with blocks and scales, and codes and exponents."""
     state = dict(model.state_dict())
     packed = {}
     for layer in range(config.num_hidden_layers):
@@ -96,12 +92,37 @@ def gpt_oss_mxfp4():
             del state[name]
             state[name + "_blocks"] = codes[..., 0::2] | codes[..., 1::2] << 4
             state[name + "_scales"] = exponents
+    return state, packed
+
+
+def gpt_oss_mxfp4():
+    """MXFP4 experts, as in the published checkpoints, and the same model as GGUF."""
+    config, model = gpt_oss(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=8,
+                            num_key_value_heads=2, head_dim=16, num_local_experts=6, num_experts_per_tok=2,
+                            sliding_window=8, rope_parameters=yarn(10000.0, 4.0, 32))
+    randomise(model, 3)
+    state, packed = pack_experts(config, model)
     spelled = config.to_dict()
     spelled["quantization_config"] = {"quant_method": "mxfp4"}
     tokens = prompt(3, 30, 96)
     write("gpt_oss_mxfp4", model, tokens, state, spelled)
     write_gpt_oss_gguf(config, state, packed)
     write_gpt_oss_original("gpt_oss_mxfp4", config, state)
+
+
+def gpt_oss_openai():
+    """Within what OpenAI's own program takes (its YaRN bounds must lie inside the head), for
+    make_openai_golden.py; the prompt goes past the original context."""
+    rope = yarn(10000.0, 4.0, 32) | {"beta_fast": 2.0}
+    config, model = gpt_oss(hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4,
+                            num_key_value_heads=2, head_dim=16, num_local_experts=5, num_experts_per_tok=2,
+                            sliding_window=8, rope_parameters=rope)
+    randomise(model, 6, 1.5)
+    state, _ = pack_experts(config, model)
+    spelled = config.to_dict()
+    spelled["quantization_config"] = {"quant_method": "mxfp4"}
+    write("gpt_oss_openai", model, prompt(6, 48, 96), state, spelled)
+    write_gpt_oss_original("gpt_oss_openai", config, state)
 
 
 ORIGINAL_ENDS = {"model.embed_tokens.weight": "embedding.weight", "model.norm.weight": "norm.scale",
@@ -138,7 +159,7 @@ def write_gpt_oss_original(name, config, state, shards=1):
                "head_dim": config.head_dim, "num_attention_heads": config.num_attention_heads,
                "num_key_value_heads": config.num_key_value_heads, "sliding_window": config.sliding_window,
                "initial_context_length": rope["original_max_position_embeddings"], "rope_theta": rope["rope_theta"],
-               "rope_scaling_factor": rope["factor"], "rope_ntk_alpha": 1, "rope_ntk_beta": 32}
+               "rope_scaling_factor": rope["factor"], "rope_ntk_alpha": 1, "rope_ntk_beta": rope["beta_fast"]}
     folder = DATA / name / "original"
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text(json.dumps(spelled, indent=1) + "\n")
@@ -262,7 +283,7 @@ def llama_untied():
 if __name__ == "__main__":
     if transformers.__version__ != TRANSFORMERS:
         raise SystemExit(f"needs transformers {TRANSFORMERS}, found {transformers.__version__}")
-    models = [gpt_oss_window, gpt_oss_heads, gpt_oss_mxfp4, llama_tied, llama_untied]
+    models = [gpt_oss_window, gpt_oss_heads, gpt_oss_mxfp4, gpt_oss_openai, llama_tied, llama_untied]
     makers = {m.__name__: m for m in models} | golden_architectures.MAKERS
     for name in sys.argv[1:] or makers:
         makers[name]()

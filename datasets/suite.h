@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -53,6 +54,13 @@ struct FactorSpec {
     std::vector<std::string> match;
 };
 
+/// A number that comes with each item (a count in a corpus, a share in a census), which metrics
+/// compare with what the model does. Items of one cluster have the same.
+struct ReferenceSpec {
+    std::string name;    ///< what the number is, for people
+    TextTemplate value;  ///< an item whose value renders empty has none
+};
+
 struct MetricSpec {
     std::string name;    ///< a name of evals' metric table
     std::string factor;  ///< the factor it is computed by; empty: over all items
@@ -75,6 +83,7 @@ struct SuiteDefinition {
     std::vector<std::string> yesForms, noForms;  ///< yes_no_logit: spellings whose mass is summed
     TextTemplate favourable;                     ///< yes_no_logit: renders to "yes" or "no"
     TextTemplate cluster;  ///< items made from one base; empty: each item is its own
+    ReferenceSpec reference;
     std::vector<FactorSpec> factors;
     std::string stratify;  ///< factor that --limit keeps in proportion; empty: none
     std::vector<MetricSpec> metrics;
@@ -109,9 +118,10 @@ struct SuiteItem {
     std::shared_ptr<const std::string> prefix;  ///< preamble and shots, shared between items
     std::string body;                           ///< the item's own part of the prompt
     std::vector<std::string> choices;
-    int target = -1;         ///< index into choices
-    std::string favourable;  ///< "yes", "no" or ""
-    std::string cluster;     ///< equals id when the suite has no clusters
+    int target = -1;                  ///< index into choices
+    std::string favourable;           ///< "yes", "no" or ""
+    std::string cluster;              ///< equals id when the suite has no clusters
+    std::optional<double> reference;  ///< finite
     std::map<std::string, std::string> groups;
 
     std::string prompt() const { return (prefix ? *prefix : std::string()) + body; }

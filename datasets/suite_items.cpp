@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Data files of a suite to items.
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <cstdlib>
 #include <set>
 #include <system_error>
@@ -55,6 +57,15 @@ std::vector<DataFile> expand(const fs::path& folder, const std::string& pattern)
     std::sort(files.begin(), files.end(),
               [](const DataFile& a, const DataFile& b) { return a.name < b.name; });
     return files;
+}
+
+/// The whole text as a decimal number; absent when it is none, or infinite, or no number.
+std::optional<double> finiteNumber(const std::string& text) {
+    double value = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, value);
+    if (error != std::errc() || stop != end || !std::isfinite(value)) return std::nullopt;
+    return value;
 }
 
 /// Builds the items of one suite; keeps the running hash and the cache of few-shot prefixes.
@@ -149,11 +160,26 @@ private:
         if (!item.favourable.empty() && item.favourable != "yes" && item.favourable != "no")
             throw Error(place + ": the favourable answer must be 'yes' or 'no'");
         item.cluster = suite_.cluster.empty() ? item.id : suite_.cluster.render(fields, place);
+        item.reference = referenceOf(fields, item.cluster, place);
         for (const FactorSpec& factor : suite_.factors) {
             std::string level = factor.level.render(fields, place);
             if (!level.empty()) item.groups.emplace(factor.name, std::move(level));
         }
         data_.items.push_back(std::move(item));
+    }
+
+    /// One cluster is one observation: two references in it would have to be averaged away.
+    std::optional<double> referenceOf(const FieldMap& fields, const std::string& cluster,
+                                      const std::string& place) {
+        if (suite_.reference.value.empty()) return std::nullopt;
+        const std::string text = suite_.reference.value.render(fields, place);
+        const std::optional<double> value = finiteNumber(text);
+        if (!value && !text.empty())
+            throw Error(place + ": the reference '" + text + "' is not a finite number");
+        const auto [first, isNew] = references_.try_emplace(cluster, value);
+        if (!isNew && first->second != value)
+            throw Error(place + ": cluster '" + cluster + "' has another reference before");
+        return value;
     }
 
     std::shared_ptr<const std::string> prefix(const FieldMap& fields, const std::string& place) {
@@ -193,6 +219,7 @@ private:
     std::string fileHash_;
     std::set<std::string> ids_;
     std::map<std::string, std::shared_ptr<const std::string>> prefixes_;
+    std::map<std::string, std::optional<double>> references_;  ///< by cluster
 };
 
 /// The files of the first source that is wholly there.

@@ -108,6 +108,15 @@ FactorSpec parseFactor(const std::string& name, const Json& value, const std::st
     return factor;
 }
 
+ReferenceSpec parseReference(const Json& value, const std::string& origin) {
+    StrictObject object(value, origin, "reference");
+    ReferenceSpec reference;
+    reference.name = object.text("name");
+    reference.value = TextTemplate(object.text("value"), object.place("value"));
+    object.finish();
+    return reference;
+}
+
 MetricSpec parseMetric(const Json& value, const std::string& origin) {
     if (value.is_string()) return {value.get<std::string>(), {}};
     StrictObject object(value, origin, "metrics");
@@ -144,6 +153,8 @@ void parseItemKeys(StrictObject& object, SuiteDefinition& suite) {
     }
     suite.favourable = templateAt(object, "favourable");
     suite.cluster = templateAt(object, "cluster");
+    if (const Json* reference = object.find("reference"))
+        suite.reference = parseReference(*reference, origin);
 }
 
 void parseGroupsAndMetrics(StrictObject& object, SuiteDefinition& suite) {

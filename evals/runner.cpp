@@ -173,6 +173,7 @@ private:
                 logLikelihoods.push_back(one.logLikelihood);
         }
         detail["cluster"] = item.cluster;
+        if (item.reference) detail["reference"] = *item.reference;
         row.choices = dumpJson(Json(texts));
         row.logLikelihoods = dumpJson(logLikelihoods);
         row.detail = dumpJson(detail);

@@ -43,6 +43,7 @@ struct Metric {
     bool needsFactor = false;
     bool needsReference = false;
     std::vector<MetricRow> (*compute)(const MetricInput& input);
+    bool needsNumbers = false;  ///< the suite's `reference`, a number for each item
 };
 
 std::span<const Metric> metrics();
@@ -59,6 +60,7 @@ std::vector<MetricRow> accuracyMacro(const MetricInput& input);
 std::vector<MetricRow> pctStereotype(const MetricInput& input);
 std::vector<MetricRow> pctStereotypePerToken(const MetricInput& input);
 std::vector<MetricRow> likelihoodDifference(const MetricInput& input);
+std::vector<MetricRow> referenceCorrelation(const MetricInput& input);
 std::vector<MetricRow> meanLogit(const MetricInput& input);
 std::vector<MetricRow> answerMass(const MetricInput& input);
 std::vector<MetricRow> logitDifference(const MetricInput& input);

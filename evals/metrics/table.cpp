@@ -16,6 +16,7 @@ constexpr Metric kMetrics[] = {
     {"pct_stereotype", "pair_loglik", false, false, pctStereotype},
     {"pct_stereotype_per_token", "pair_loglik", false, false, pctStereotypePerToken},
     {"likelihood_difference", "pair_loglik", false, false, likelihoodDifference},
+    {"reference_correlation", "pair_loglik", false, false, referenceCorrelation, true},
     {"mean_logit", "yes_no_logit", false, false, meanLogit},
     {"answer_mass", "yes_no_logit", false, false, answerMass},
     {"logit_difference", "yes_no_logit", true, true, logitDifference},
@@ -51,6 +52,9 @@ void checkMetrics(const SuiteDefinition& suite) {
             throw Error(what + " needs a group: {\"name\": \"" + spec.name + "\", \"by\": ...}");
         if (metric.needsReference && suite.factor(spec.factor)->reference.empty())
             throw Error(what + ": group '" + spec.factor + "' has no reference");
+        if (metric.needsNumbers && suite.reference.value.empty())
+            throw Error(what + " needs a number for each item: \"reference\": {\"name\": ..., " +
+                        "\"value\": ...}");
     }
 }
 

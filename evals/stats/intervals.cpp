@@ -19,12 +19,65 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-std::vector<std::vector<std::size_t>> membersOf(std::span<const std::size_t> cluster) {
+using Members = std::vector<std::vector<std::size_t>>;
+
+Members membersOf(std::span<const std::size_t> cluster) {
     std::map<std::size_t, std::vector<std::size_t>> byLabel;
     for (std::size_t i = 0; i < cluster.size(); ++i) byLabel[cluster[i]].push_back(i);
-    std::vector<std::vector<std::size_t>> members;
+    Members members;
     for (auto& [label, indices] : byLabel) members.push_back(std::move(indices));
     return members;
+}
+
+/// The statistic of each resample of whole clusters, ascending. Empty for a single cluster, or when
+/// it is defined in fewer than half of the resamples.
+std::vector<double> replicates(const Members& members, int resamples, std::uint64_t seed,
+                               const Statistic& statistic) {
+    std::vector<double> values;
+    if (members.size() < 2) return values;
+    Random random(seed);
+    std::vector<std::size_t> chosen;
+    for (int r = 0; r < resamples; ++r) {
+        chosen.clear();
+        for (std::size_t c = 0; c < members.size(); ++c) {
+            const auto& one = members[random.below(members.size())];
+            chosen.insert(chosen.end(), one.begin(), one.end());
+        }
+        const double value = statistic(chosen);
+        if (!std::isnan(value)) values.push_back(value);
+    }
+    if (values.size() * 2 < static_cast<std::size_t>(resamples)) values.clear();
+    std::sort(values.begin(), values.end());
+    return values;
+}
+
+/// Linear interpolation between order statistics. sorted: ascending, not empty.
+double quantile(std::span<const double> sorted, double p) {
+    const double place = p * static_cast<double>(sorted.size() - 1);
+    const auto below = static_cast<std::size_t>(place);
+    const std::size_t above = std::min(below + 1, sorted.size() - 1);
+    return sorted[below] + (place - static_cast<double>(below)) * (sorted[above] - sorted[below]);
+}
+
+/// sum d^3 / (6 (sum d^2)^1.5), d_c = mean of the leave-one-out statistics - that without cluster
+/// c. 0 when they are all equal; NaN when one is undefined.
+double accelerationOf(const Members& members, const Statistic& statistic) {
+    std::vector<double> without;
+    for (std::size_t left = 0; left < members.size(); ++left) {
+        std::vector<std::size_t> rest;
+        for (std::size_t c = 0; c < members.size(); ++c)
+            if (c != left) rest.insert(rest.end(), members[c].begin(), members[c].end());
+        without.push_back(statistic(rest));
+    }
+    const double center = mean(without);
+    double squares = 0;
+    double cubes = 0;
+    for (const double value : without) {
+        const double d = center - value;
+        squares += d * d;
+        cubes += d * d * d;
+    }
+    return squares == 0 ? 0 : cubes / (6 * std::pow(squares, 1.5));
 }
 
 }  // namespace
@@ -102,31 +155,34 @@ Interval tInterval(double center, double error, double degrees, double confidenc
 }
 
 Interval clusterBootstrap(std::span<const std::size_t> cluster, int resamples, std::uint64_t seed,
-                          const std::function<double(std::span<const std::size_t>)>& statistic) {
+                          const Statistic& statistic) {
     const auto members = membersOf(cluster);
-    if (members.size() < 2) return {kNaN, kNaN};
-    Random random(seed);
-    std::vector<double> values;
-    std::vector<std::size_t> chosen;
-    for (int r = 0; r < resamples; ++r) {
-        chosen.clear();
-        for (std::size_t c = 0; c < members.size(); ++c) {
-            const auto& one = members[random.below(members.size())];
-            chosen.insert(chosen.end(), one.begin(), one.end());
-        }
-        const double value = statistic(chosen);
-        if (!std::isnan(value)) values.push_back(value);
-    }
-    if (values.size() * 2 < static_cast<std::size_t>(resamples)) return {kNaN, kNaN};
-    std::sort(values.begin(), values.end());
-    const auto quantile = [&](double p) {  // linear interpolation between order statistics
-        const double place = p * static_cast<double>(values.size() - 1);
-        const auto below = static_cast<std::size_t>(place);
-        const std::size_t above = std::min(below + 1, values.size() - 1);
-        return values[below] +
-               (place - static_cast<double>(below)) * (values[above] - values[below]);
+    const std::vector<double> values = replicates(members, resamples, seed, statistic);
+    if (values.empty()) return {kNaN, kNaN};
+    return {quantile(values, 0.025), quantile(values, 0.975)};
+}
+
+Interval clusterBootstrapBca(std::span<const std::size_t> cluster, int resamples,
+                             std::uint64_t seed, const Statistic& statistic) {
+    const auto members = membersOf(cluster);
+    const std::vector<double> values = replicates(members, resamples, seed, statistic);
+    if (values.empty() || values.front() == values.back()) return {kNaN, kNaN};
+    std::vector<std::size_t> all(cluster.size());
+    std::iota(all.begin(), all.end(), std::size_t{0});
+    const double estimate = statistic(all);
+    const auto [first, last] = std::equal_range(values.begin(), values.end(), estimate);
+    const auto below = static_cast<double>(first - values.begin());
+    const double share =
+        (below + static_cast<double>(last - first) / 2) / static_cast<double>(values.size());
+    const double acceleration = accelerationOf(members, statistic);
+    if (!(share > 0 && share < 1) || std::isnan(acceleration)) return {kNaN, kNaN};
+    const double bias = normalQuantile(share);
+    const auto end = [&](double p) {
+        const double z = bias + normalQuantile(p);
+        const double stretch = 1 - acceleration * z;
+        return stretch > 0 ? quantile(values, normalCdf(bias + z / stretch)) : kNaN;
     };
-    return {quantile(0.025), quantile(0.975)};
+    return {end(0.025), end(0.975)};
 }
 
 }  // namespace moescope::stats

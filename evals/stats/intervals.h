@@ -34,10 +34,18 @@ Interval clusteredWilson(std::span<const double> x, std::span<const std::size_t>
 /// mean +- t(df) se.
 Interval tInterval(double center, double error, double degrees, double confidence = 0.95);
 
+/// A figure of the chosen items (indices, with repetition); may be NaN.
+using Statistic = std::function<double(std::span<const std::size_t>)>;
+
 /// Percentile interval of `statistic` over resamples of whole clusters (drawn with replacement,
 /// seeded, the same on every platform). `statistic` gets the chosen indices into the items and may
 /// return NaN (the resample is left out). low = high = NaN when fewer than half are defined.
 Interval clusterBootstrap(std::span<const std::size_t> cluster, int resamples, std::uint64_t seed,
-                          const std::function<double(std::span<const std::size_t>)>& statistic);
+                          const Statistic& statistic);
+/// The same resamples with bias correction and acceleration (BCa: Efron 1987; Efron and Tibshirani
+/// 1993, ch. 14), the acceleration by leaving out one cluster at a time. For skewed statistics such
+/// as a correlation. NaN, too, when all resamples agree or lie on one side of the estimate.
+Interval clusterBootstrapBca(std::span<const std::size_t> cluster, int resamples,
+                             std::uint64_t seed, const Statistic& statistic);
 
 }  // namespace moescope::stats

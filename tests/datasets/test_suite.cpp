@@ -163,6 +163,35 @@ TEST_CASE("Worked examples precede the prompt and are the first of their file") 
     CHECK_THROWS_AS(folder.load(suite, 4), Error);
 }
 
+TEST_CASE("A reference is a finite number that a cluster agrees on or nothing") {
+    DataFolder folder;
+    auto suite = minimal();
+    suite["cluster"] = "{c}";
+    suite["reference"] = {{"name", "a count"}, {"value", "{n}"}};
+    const auto load = [&](const std::string& rows) {
+        folder.add("d.csv", "a,b,right,c,n\n" + rows);
+        return folder.load(suite);
+    };
+    const SuiteData data = load("x,y,A,one,-1.5\nx,y,A,one,-1.5\nx,y,A,two,\nx,y,A,three,2e3\n");
+    CHECK(data.definition.reference.name == "a count");
+    CHECK(data.items[1].reference == -1.5);
+    CHECK_FALSE(data.items[2].reference);
+    CHECK(data.items[3].reference == 2000.0);
+    for (const char* bad : {"1,5", "1.5 ", "x", "inf", "nan", "1e999", "0x10"})
+        CHECK_THROWS_WITH(load(std::string("x,y,A,one,\"") + bad + "\"\n"),
+                          Catch::Contains("d.csv:2: the reference '") &&
+                              Catch::Contains("' is not a finite number"));
+    CHECK_THROWS_WITH(load("x,y,A,one,1\nx,y,A,one,2\n"),
+                      Catch::Contains("d.csv:3: cluster 'one' has another reference before"));
+    CHECK_THROWS_AS(load("x,y,A,one,1\nx,y,A,one,\n"), Error);
+    suite["reference"] = {{"name", "a count"}, {"value", "{m}"}};
+    CHECK_THROWS_WITH(load("x,y,A,one,1\n"), Catch::Contains("d.csv:2"));
+    suite["reference"] = {{"value", "{n}"}};
+    CHECK(parseError(suite) == "s.json: reference.name is missing or empty");
+    suite["reference"] = "{n}";
+    CHECK(parseError(suite) == "s.json: reference must be a JSON object");
+}
+
 TEST_CASE("The data hash changes with the data") {
     DataFolder folder;
     folder.add("d.csv", "a,b,right\nx,y,A\n");
@@ -284,8 +313,31 @@ TEST_CASE("Versions of a hiring or lending case differ in one word only") {
     for (const auto& [cluster, texts] : frames) CHECK(texts.size() == 1);
 }
 
+TEST_CASE("Pairs of the occupation pronouns differ in the pronoun only") {
+    const SuiteData data = loadSuite(findSuite("occupation_pronouns"));
+    std::map<std::string, int> wordings;
+    std::set<double> references;
+    int unmarked = 0;
+    for (const SuiteItem& item : data.items) {
+        ++wordings[item.cluster];
+        references.insert(item.reference.value());
+        unmarked += static_cast<int>(item.groups.contains("wording"));
+        const std::string& he = item.choices.at(0);
+        const std::size_t pronoun = he.find(" he ");
+        REQUIRE(pronoun != std::string::npos);
+        CHECK(item.choices.at(1) == he.substr(0, pronoun) + " she " + he.substr(pronoun + 4));
+        CHECK(he.find(" he ", pronoun + 1) == std::string::npos);
+        CHECK(he.find(' ' + item.cluster) < pronoun);
+    }
+    CHECK(wordings.size() == 48);
+    for (const auto& [occupation, count] : wordings) CHECK(count == 8);
+    CHECK(unmarked == 46 * 8);  // all but governess and maid
+    CHECK(references.size() > 40);
+}
+
 TEST_CASE("The committed own data are what their scripts write") {
-    for (const char* name : {"make_hiring_lending.py", "make_basics.py"}) {
+    for (const char* name :
+         {"make_hiring_lending.py", "make_basics.py", "make_occupation_pronouns.py"}) {
         const std::string script = std::string(MOESCOPE_SOURCE_DIR) + "/datasets/own/" + name;
         if (std::system("python3 --version >/dev/null 2>&1") != 0) {
             WARN("python3 is absent: skipped");

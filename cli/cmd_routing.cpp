@@ -13,6 +13,7 @@
 #include "profiler/analysis/run_summary.h"
 #include "profiler/analysis/specialization.h"
 #include "reports/specialization_json.h"
+#include "reports/specialization_text.h"
 
 namespace moescope::cli {
 namespace {
@@ -67,15 +68,6 @@ std::string percent(double share) {
     return formatFixed(share * 100, 1) + " %";
 }
 
-std::string leadingText(const Specialization& of, std::size_t group) {
-    constexpr std::size_t kShown = 5;
-    std::string text;
-    for (const GroupExpert& expert : leadingExperts(of, group, kShown))
-        text += (text.empty() ? "" : ", ") + std::string("L") + std::to_string(expert.layer) +
-                " e" + std::to_string(expert.expert) + " x" + formatFixed(expert.lift, 1);
-    return text.empty() ? "none above chance" : text;
-}
-
 void printGroups(const Specialization& of) {
     if (of.empty()) {
         std::cout << '\n' << of.reason << '\n';
@@ -97,8 +89,8 @@ void printGroups(const Specialization& of) {
                 formatFixed(of.meanDivergence - of.meanNull, 4), "", formatFixed(of.p, 3), ""});
     TextTable groups({"group", "texts", "experts most its own (layer, expert, lift)"});
     for (std::size_t g = 0; g < of.groups.size(); ++g)
-        groups.row(
-            {shown(of.groups[g].name), std::to_string(of.groups[g].sequences), leadingText(of, g)});
+        groups.row({shown(of.groups[g].name), std::to_string(of.groups[g].sequences),
+                    leadingExpertsText(of, g, 5)});
     std::cout << layers.text() << '\n'
               << "Specialised pairs of layer and expert (lift above "
               << formatFixed(of.liftThreshold, 2)
@@ -107,8 +99,8 @@ void printGroups(const Specialization& of) {
               << "; reliably (q < 0.05) " << percent(of.reliableShare) << "\n\n"
               << groups.text();
     if (of.sequencesLeftOut > 0)
-        std::cout << of.sequencesLeftOut
-                  << " texts are left out: they have no group, or are alone in theirs.\n";
+        std::cout << "Texts left out, since they have no group or are alone in theirs: "
+                  << of.sequencesLeftOut << '\n';
     std::cout << kGroupsExplanation;
 }
 

@@ -118,6 +118,7 @@ ReportRun loadReportRun(const std::filesystem::path& path) {
     run.source = path.string();
     run.summary = summarize(reader);
     run.sample = routingSample(reader);
+    if (!run.summary.routing.empty()) run.specialization = specialization(reader);
     for (const SuiteRow& suite : run.summary.suites) run.items[suite.id] = reader.items(suite.id);
     run.sha256 = fileSha256(path);
     return run;

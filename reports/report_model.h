@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "profiler/analysis/run_summary.h"
+#include "profiler/analysis/specialization.h"
 
 namespace moescope {
 
@@ -39,6 +40,7 @@ struct ReportRun {
     std::string sha256;  ///< of that file; empty when the run is not from a file
     RunSummary summary;
     std::optional<RoutingSample> sample;
+    Specialization specialization;
     std::map<std::int64_t, std::vector<ItemRow>> items;  ///< by suite id
 
     /// Meta value as JSON; null when absent or not JSON.

@@ -19,10 +19,9 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 // A stranger's run file must not decide how long we compute or how much we allocate.
 constexpr std::size_t kMaxGroups = 256;
-constexpr std::size_t kMaxCells = std::size_t{1} << 20U;       ///< layers x experts
-constexpr std::size_t kMaxGroupCells = std::size_t{1} << 23U;  ///< groups x layers x experts
-constexpr double kMaxWork = 2e9;                               ///< additions; a few seconds
-constexpr double kLogarithmCost = 16;                          ///< in additions
+constexpr std::size_t kMaxCells = std::size_t{1} << 20U;  ///< groups x layers x experts
+constexpr double kMaxWork = 2e9;                          ///< additions; a few seconds
+constexpr double kLogarithmCost = 16;                     ///< in additions
 constexpr int kLeastPermutations = 99;
 
 /// Sums of the same numbers in another order differ in the last bits; such permutations are ties
@@ -388,8 +387,8 @@ Specialization specialization(std::span<const RoutingCountRow> rows,
     for (const RoutingCountRow* row : kept) {
         layers[row->layer];
         result.experts = std::max(result.experts, row->expert + 1);
-        if (layers.size() * std::size_t(result.experts) > kMaxCells) {
-            result.reason = tooLarge("layers and experts");
+        if (layers.size() * std::size_t(result.experts) * result.groups.size() > kMaxCells) {
+            result.reason = tooLarge("groups, layers and experts");
             return result;
         }
     }
@@ -398,8 +397,7 @@ Specialization specialization(std::span<const RoutingCountRow> rows,
     const std::size_t cells = layers.size() * std::size_t(result.experts);
     const double work = double(kept.size()) + kLogarithmCost * double(cells * result.groups.size());
     result.permutations = int(std::min(double(options.permutations), kMaxWork / work));
-    if (cells * result.groups.size() > kMaxGroupCells ||
-        result.permutations < std::min(options.permutations, kLeastPermutations)) {
+    if (result.permutations < std::min(options.permutations, kLeastPermutations)) {
         result.reason = tooLarge("texts, groups and experts");
         return result;
     }
@@ -423,9 +421,7 @@ std::vector<GroupExpert> leadingExperts(const Specialization& of, std::size_t gr
     std::vector<GroupExpert> experts;
     for (const LayerSpecialization& layer : of.layers) {
         for (std::size_t e = 0; e < layer.dominant.size(); ++e) {
-            if (layer.dominant[e] != int(group) || !(layer.topLift(e) > of.liftThreshold) ||
-                !(layer.expertQ[e] < Specialization::kReliableQ))
-                continue;
+            if (layer.dominant[e] != int(group) || !of.reliable(layer, e)) continue;
             experts.push_back({layer.layer, int(e), layer.topLift(e),
                                layer.probability[group * layer.dominant.size() + e],
                                layer.expertQ[e]});

@@ -65,7 +65,11 @@ struct Specialization {
     double reliableShare = 0;  ///< ... and expertQ is below kReliableQ
 
     static constexpr double kReliableQ = 0.05;
-    bool empty() const noexcept { return !reason.empty(); }
+    bool empty() const noexcept { return layers.empty(); }
+    /// The greatest lift is above the threshold, and more than chance would have it.
+    bool reliable(const LayerSpecialization& layer, std::size_t expert) const noexcept {
+        return layer.topLift(expert) > liftThreshold && layer.expertQ[expert] < kReliableQ;
+    }
 };
 
 /// `rows` in any order, phases added up; `experts` 0: the greatest id that occurs. Deterministic.

@@ -103,6 +103,38 @@ std::string balanceCsv(std::span<const ReportRun> runs) {
     return out;
 }
 
+/// One row per layer, expert and group.
+std::string liftCsv(std::span<const ReportRun> runs) {
+    std::string out;
+    row(out, "run", "layer", "expert", "group", "share", "lift", "dominant", "q");
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        const Specialization& of = runs[i].specialization;
+        for (const LayerSpecialization& layer : of.layers) {
+            const std::size_t experts = layer.dominant.size();
+            for (std::size_t e = 0; e < experts; ++e) {
+                for (std::size_t g = 0; g < of.groups.size(); ++g)
+                    row(out, i + 1, layer.layer, e, of.groups[g].name,
+                        layer.probability[g * experts + e], layer.lift[g * experts + e],
+                        layer.dominant[e] == static_cast<int>(g) ? "yes" : "no", layer.expertQ[e]);
+            }
+        }
+    }
+    return out;
+}
+
+std::string divergenceCsv(std::span<const ReportRun> runs) {
+    std::string out;
+    row(out, "run", "layer", "groups", "divergence_bits", "chance_divergence_bits",
+        "chance_divergence_bits_p95", "mean_pairwise_divergence_bits", "p", "q");
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        const Specialization& of = runs[i].specialization;
+        for (const LayerSpecialization& layer : of.layers)
+            row(out, i + 1, layer.layer, of.groups.size(), layer.divergence, layer.nullMean,
+                layer.null95, layer.meanPairwise, layer.p, layer.q);
+    }
+    return out;
+}
+
 const std::string& suiteName(const RunSummary& run, std::int64_t id) {
     static const std::string kUnknown;
     for (const SuiteRow& suite : run.suites) {
@@ -154,7 +186,8 @@ std::string qualityCsv(std::span<const ReportRun> runs) {
 
 std::vector<ReportFile> renderCsv(std::span<const ReportRun> runs) {
     return {{"operations.csv", operationsCsv(runs)}, {"routing.csv", routingCsv(runs)},
-            {"balance.csv", balanceCsv(runs)},       {"metrics.csv", metricsCsv(runs)},
+            {"balance.csv", balanceCsv(runs)},       {"lift.csv", liftCsv(runs)},
+            {"divergence.csv", divergenceCsv(runs)}, {"metrics.csv", metricsCsv(runs)},
             {"items.csv", itemsCsv(runs)},           {"quality.csv", qualityCsv(runs)}};
 }
 

@@ -7,6 +7,7 @@
 #include "reports/comparison.h"
 #include "reports/ranking.h"
 #include "reports/report.h"
+#include "reports/specialization_json.h"
 
 namespace moescope {
 namespace {
@@ -215,6 +216,9 @@ json runJson(const ReportRun& run) {
             {"operations", operationsJson(summary)},
             {"layer_times", std::move(layers)},
             {"routing", summary.routing.empty() ? json() : routingJson(summary)},
+            {"specialization", run.specialization.empty() && run.specialization.reason.empty()
+                                   ? json()
+                                   : specializationJson(run.specialization)},
             {"token_routing", run.sample ? sampleJson(*run.sample) : json()},
             {"suites", suitesJson(run)}};
 }

@@ -8,6 +8,7 @@
 #include "reports/numbers.h"
 #include "reports/ranking.h"
 #include "reports/report.h"
+#include "reports/specialization_text.h"
 
 namespace moescope {
 namespace {
@@ -93,6 +94,18 @@ std::string runMarkdown(const ReportRun& run) {
                        metricCaution(metric) + " |\n";
             }
         }
+        out += "\n";
+    }
+    if (!run.specialization.empty()) {
+        for (const std::string& sentence : specializationSentences(run.specialization))
+            out += md(sentence) + " ";
+        out +=
+            "\n\n| group | texts | experts most its own (layer, expert, lift) |\n|---|---:|---|\n";
+        constexpr std::size_t kExperts = 5;
+        const std::vector<TextGroup>& groups = run.specialization.groups;
+        for (std::size_t g = 0; g < groups.size(); ++g)
+            out += "| " + md(groups[g].name) + " | " + formatCount(groups[g].sequences) + " | " +
+                   leadingExpertsText(run.specialization, g, kExperts) + " |\n";
         out += "\n";
     }
     out += "Run file: " + md(run.source) + (run.sha256.empty() ? "" : ", SHA-256 " + run.sha256) +

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "profiler/analysis/run_summary.h"
+#include "profiler/analysis/specialization.h"
 
 namespace moescope {
 
@@ -33,6 +34,12 @@ std::string columnChart(const FigureText& text, const ColumnChart& chart);
 /// Layers down, experts across; colour is load over fair share. The busiest expert of each layer
 /// has a dot, an expert without a token a cross.
 std::string expertHeatmap(const FigureText& text, std::span<const LayerRouting> routing);
+
+/// Layers down, experts across; colour is the greatest lift of the groups. Where it is above the
+/// threshold beyond chance and cells are wide enough, the group's mark stands in the cell.
+std::string liftHeatmap(const FigureText& text, const Specialization& of);
+/// "A", "B", ..., "Z", "27", ...
+std::string groupMark(std::size_t group);
 
 /// Per layer: observed max/mean (dot) against what chance shows (bar from mean to 95th percentile).
 std::string balanceChart(const FigureText& text, std::span<const LayerRouting> routing);

@@ -43,6 +43,14 @@ constexpr std::array kFormulas = {
     Formula{"effective experts", "2^H", "Hill 1973, order 1"},
     Formula{"dead experts", "number of experts with x = 0; by chance E (1 - k/E)^T",
             "routing counts"},
+    Formula{"lift",
+            "P(e|g) / mean over groups of P(e|g): share of group g's assignments over the mean "
+            "share; every group weighs the same",
+            "routing counts by text"},
+    Formula{"divergence",
+            "Jensen-Shannon: mean over groups of sum_e P(e|g) log2 lift; tested by shuffling "
+            "groups over whole texts, p = (reached + 1) / (shuffles + 1)",
+            "Lin 1991; Benjamini and Hochberg 1995 for q"},
     Formula{"intervals", "95 %, by the method named in each row", "metrics of the run file"},
 };
 

@@ -24,6 +24,7 @@ std::span<const ReportSection> reportSections() {
         ReportSection{"headline", "Headline figures", renderHeadline},
         ReportSection{"operations", "Operations by time", renderOperations},
         ReportSection{"experts", "Expert load", renderExperts},
+        ReportSection{"specialization", "Specialisation", renderSpecialization},
         ReportSection{"routing", "Token routing", renderTokenRouting},
         ReportSection{"suites", "Suites", renderSuites},
         ReportSection{"method", "How the numbers were computed", renderMethod},

@@ -34,6 +34,7 @@ std::string renderWhatRan(const ReportRun& run, const SectionContext& at);
 std::string renderHeadline(const ReportRun& run, const SectionContext& at);
 std::string renderOperations(const ReportRun& run, const SectionContext& at);
 std::string renderExperts(const ReportRun& run, const SectionContext& at);
+std::string renderSpecialization(const ReportRun& run, const SectionContext& at);
 std::string renderTokenRouting(const ReportRun& run, const SectionContext& at);
 std::string renderSuites(const ReportRun& run, const SectionContext& at);
 std::string renderMethod(const ReportRun& run, const SectionContext& at);

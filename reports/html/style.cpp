@@ -74,6 +74,8 @@ svg .whisker{stroke:var(--ink);stroke-width:1.5}
 svg .dead{stroke:#fff;stroke-width:1.4}
 svg .busiest-dark{fill:#000}
 svg .busiest-light{fill:#fff}
+svg .on-bright{fill:#000}
+svg .on-dark{fill:#fff}
 details{margin:.6rem 0 1.2rem}
 summary{cursor:pointer;color:var(--link)}
 pre.command{background:var(--panel);border:1px solid var(--rule);border-radius:6px;padding:.6rem .8rem;white-space:pre-wrap;overflow-wrap:anywhere;font:.88rem/1.45 ui-monospace,"SFMono-Regular","DejaVu Sans Mono",monospace}

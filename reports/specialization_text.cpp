@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "reports/specialization_text.h"
+
+#include <cmath>
+
+#include "reports/numbers.h"
+
+namespace moescope {
+
+std::vector<std::string> specializationSentences(const Specialization& of) {
+    std::vector<std::string> out;
+    std::int64_t texts = 0, tested = 0, found = 0;
+    for (const TextGroup& group : of.groups) texts += group.sequences;
+    for (const LayerSpecialization& layer : of.layers) {
+        tested += std::isnan(layer.q) ? 0 : 1;
+        found += layer.q < 0.05 ? 1 : 0;
+    }
+    out.push_back("Between " + formatCount(std::int64_t(of.groups.size())) + " groups of " +
+                  formatCount(texts) + " texts the divergence is " +
+                  formatFixed(of.meanDivergence, 4) + " bits, mean of the layers; by chance " +
+                  formatFixed(of.meanNull, 4) + " (p " + formatFixed(of.p, 3) + "). In " +
+                  formatCount(found) + " of " + formatCount(tested) +
+                  " layers it is above chance at q < 0.05.");
+    out.push_back("Of the pairs of layer and expert " + formatPercent(of.specializedShare) +
+                  " have a lift above " + formatFixed(of.liftThreshold, 2) +
+                  " in some group; by chance " + formatPercent(of.chanceShare) + " (p " +
+                  formatFixed(of.shareP, 3) + "). Beyond chance, pair by pair, are " +
+                  formatPercent(of.reliableShare) + " of all pairs (q < 0.05).");
+    if (of.sequencesLeftOut > 0)
+        out.push_back("Texts left out, since they have no group or are alone in theirs: " +
+                      formatCount(of.sequencesLeftOut) + ".");
+    return out;
+}
+
+std::string leadingExpertsText(const Specialization& of, std::size_t group, std::size_t limit) {
+    std::string text;
+    for (const GroupExpert& expert : leadingExperts(of, group, limit))
+        text += (text.empty() ? "" : ", ") + std::string("L") + std::to_string(expert.layer) +
+                " e" + std::to_string(expert.expert) + " x" + formatFixed(expert.lift, 1);
+    return text.empty() ? "none beyond chance" : text;
+}
+
+}  // namespace moescope

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// Specialisation in sentences, for every format that people read.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "profiler/analysis/specialization.h"
+
+namespace moescope {
+
+/// Divergence and specialised share, each beside chance, and what was left out. Plain text.
+std::vector<std::string> specializationSentences(const Specialization& of);
+
+/// "L3 e12 x4.2, L5 e0 x3.1": at most `limit` of the group's leading experts.
+std::string leadingExpertsText(const Specialization& of, std::size_t group, std::size_t limit);
+
+}  // namespace moescope

@@ -33,6 +33,21 @@ constexpr std::array<QRgb, 17> kViridis = {
     0xFF2A788E, 0xFF23888E, 0xFF1F988B, 0xFF22A884, 0xFF35B779, 0xFF54C568,
     0xFF7AD151, 0xFFA5DB36, 0xFFD2E21B, 0xFFEFE51C, 0xFFFDE725};
 
+constexpr std::array<QRgb, 5> kDiverging = {0xFF0072B2, 0xFF7FB8D8, 0xFFF7F7F7, 0xFFEBA97C,
+                                            0xFFD55E00};
+
+/// Linear between the stops; t is clamped to [0, 1], NaN is 0.
+QRgb interpolate(std::span<const QRgb> stops, double t) {
+    if (!(t > 0)) return stops.front();
+    if (t >= 1) return stops.back();
+    const double at = t * static_cast<double>(stops.size() - 1);
+    const auto i = static_cast<std::size_t>(at);
+    const double f = at - static_cast<double>(i);
+    const auto mix = [f](int a, int b) { return static_cast<int>(std::lround(a + f * (b - a))); };
+    const QRgb a = stops[i], b = stops[i + 1];
+    return qRgb(mix(qRed(a), qRed(b)), mix(qGreen(a), qGreen(b)), mix(qBlue(a), qBlue(b)));
+}
+
 double linear(double channel) {
     return channel <= 0.03928 ? channel / 12.92 : std::pow((channel + 0.055) / 1.055, 2.4);
 }
@@ -70,14 +85,11 @@ QColor categoryColor(std::uint8_t category) {
 }
 
 QRgb viridis(double t) {
-    if (!(t > 0)) return kViridis.front();  // also NaN
-    if (t >= 1) return kViridis.back();
-    const double at = t * (kViridis.size() - 1);
-    const auto i = static_cast<std::size_t>(at);
-    const double f = at - static_cast<double>(i);
-    const auto mix = [f](int a, int b) { return static_cast<int>(std::lround(a + f * (b - a))); };
-    const QRgb a = kViridis[i], b = kViridis[i + 1];
-    return qRgb(mix(qRed(a), qRed(b)), mix(qGreen(a), qGreen(b)), mix(qBlue(a), qBlue(b)));
+    return interpolate(kViridis, t);
+}
+
+QRgb diverging(double t) {
+    return interpolate(kDiverging, t);
 }
 
 QColor expertColor(int expert, bool dark) {

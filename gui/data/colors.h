@@ -29,6 +29,9 @@ QColor categoryColor(std::uint8_t category);
 /// Matplotlib's viridis (CC0), linearly interpolated between 17 stops; t is clamped to [0, 1].
 QRgb viridis(double t);
 
+/// Blue, near white, orange (Okabe-Ito's blue and vermilion as ends): t = 1/2 is "as expected".
+QRgb diverging(double t);
+
 /// A hue per expert by the golden angle, so that neighbouring ids differ; dark tells the theme.
 QColor expertColor(int expert, bool dark);
 

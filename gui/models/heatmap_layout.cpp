@@ -53,7 +53,7 @@ double LoadMatrix::value(int row, int expert, LoadScale scale) const noexcept {
     return share;
 }
 
-LoadRange loadRange(const LoadMatrix& matrix, LoadScale scale) {
+ColorRange loadRange(const LoadMatrix& matrix, LoadScale scale) {
     double high = 0;
     for (int row = 0; row < static_cast<int>(matrix.layers.size()); ++row) {
         for (int expert = 0; expert < matrix.experts; ++expert) {
@@ -68,7 +68,7 @@ LoadRange loadRange(const LoadMatrix& matrix, LoadScale scale) {
     return {0, high > 0 ? high : 1};
 }
 
-double rampPosition(double value, LoadRange range) noexcept {
+double rampPosition(double value, ColorRange range) noexcept {
     if (std::isnan(value)) return value;
     return std::clamp((value - range.low) / (range.high - range.low), 0.0, 1.0);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the cells of a heat map lie and how loads become colours. Tested without a window.
+// Where the cells of a heat map lie and how loads become values. Tested without a window.
 #pragma once
 
 #include <QPoint>
@@ -50,13 +50,14 @@ struct LoadMatrix {
     double value(int row, int expert, LoadScale scale) const noexcept;
 };
 
-/// Ends of the colour ramp. Share and Uniform start at 0; Log is symmetric about 0 and ends at 4 at
-/// most, so that one unused expert does not flatten the rest.
-struct LoadRange {
+/// Ends of a colour ramp.
+struct ColorRange {
     double low = 0, high = 1;
-    bool operator==(const LoadRange&) const = default;
+    bool operator==(const ColorRange&) const = default;
 };
-LoadRange loadRange(const LoadMatrix& matrix, LoadScale scale);
-double rampPosition(double value, LoadRange range) noexcept;  ///< 0..1; NaN stays NaN
+/// Share and Uniform start at 0; Log is symmetric about 0 and ends at 4 at most, so that one unused
+/// expert does not flatten the rest.
+ColorRange loadRange(const LoadMatrix& matrix, LoadScale scale);
+double rampPosition(double value, ColorRange range) noexcept;  ///< 0..1; NaN stays NaN
 
 }  // namespace moescope::gui

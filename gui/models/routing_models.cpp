@@ -8,7 +8,6 @@
 #include <span>
 #include <utility>
 
-#include "gui/data/colors.h"
 #include "gui/data/format.h"
 
 namespace moescope::gui {
@@ -77,47 +76,32 @@ QString formatLoad(double value, LoadScale scale) {
     return (value >= 0 ? QStringLiteral("+") : QString()) + QString::number(value, 'f', 2);
 }
 
-void LoadMatrixModel::setMatrix(LoadMatrix matrix, LoadScale scale) {
-    beginResetModel();
-    matrix_ = std::move(matrix);
-    scale_ = scale;
-    endResetModel();
-}
-
-int LoadMatrixModel::rowCount(const QModelIndex& parent) const {
-    return parent.isValid() ? 0 : static_cast<int>(matrix_.layers.size());
-}
-
-int LoadMatrixModel::columnCount(const QModelIndex& parent) const {
-    return parent.isValid() || matrix_.layers.empty() ? 0 : matrix_.experts;
-}
-
-QVariant LoadMatrixModel::data(const QModelIndex& index, int role) const {
-    if (!index.isValid() || index.row() >= rowCount() || index.column() >= columnCount()) return {};
-    switch (role) {
-        case Qt::DisplayRole:
-            return formatLoad(matrix_.value(index.row(), index.column(), scale_), scale_);
-        case kValueRole:
-            return matrix_.value(index.row(), index.column(), scale_);
-        case Qt::TextAlignmentRole:
-            return int(Qt::AlignRight | Qt::AlignVCenter);
-        case Qt::ToolTipRole:
-            return tr("layer %1, expert %2: %3 assignments")
-                .arg(matrix_.layers[static_cast<std::size_t>(index.row())])
-                .arg(index.column())
-                .arg(formatCount(matrix_.count(index.row(), index.column())));
-        default:
-            return {};
+HeatmapData loadHeatmap(LoadMatrix matrix, LoadScale scale) {
+    const auto tr = [](const char* text) { return QCoreApplication::translate("Load", text); };
+    HeatmapData data;
+    data.layers = matrix.layers;
+    data.experts = matrix.experts;
+    data.range = loadRange(matrix, scale);
+    data.unit = scale == LoadScale::Share     ? tr("of the layer")
+                : scale == LoadScale::Uniform ? tr("uniform")
+                                              : tr("log₂ of × uniform");
+    data.values.reserve(matrix.counts.size());
+    for (int row = 0; row < data.rows(); ++row) {
+        for (int expert = 0; expert < data.experts; ++expert)
+            data.values.push_back(matrix.value(row, expert, scale));
     }
-}
-
-QVariant LoadMatrixModel::headerData(int section, Qt::Orientation orientation, int role) const {
-    if (role != Qt::DisplayRole || section < 0) return {};
-    if (orientation == Qt::Horizontal)
-        return section < columnCount() ? QVariant(section) : QVariant();
-    return section < rowCount()
-               ? QVariant(tr("layer %1").arg(matrix_.layers[static_cast<std::size_t>(section)]))
-               : QVariant();
+    data.format = [scale](double value) { return formatLoad(value, scale); };
+    data.describe = [matrix = std::move(matrix), tr](HeatmapCell cell) {
+        const auto shown = [&](LoadScale as) {
+            return formatLoad(matrix.value(cell.row, cell.column, as), as);
+        };
+        return tr("layer %1, expert %2: %3 assignments, %4 of the layer, %5 uniform")
+            .arg(matrix.layers[static_cast<std::size_t>(cell.row)])
+            .arg(cell.column)
+            .arg(formatCount(matrix.count(cell.row, cell.column)), shown(LoadScale::Share),
+                 shown(LoadScale::Uniform));
+    };
+    return data;
 }
 
 LayerBalanceModel::LayerBalanceModel(QObject* parent) : RowModel(parent) {

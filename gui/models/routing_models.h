@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Expert load by layer: the matrix behind the heat map, its table twin, and the balance of layers.
+// Expert load by layer: the matrix behind the heat map, and the balance of layers.
 #pragma once
 
 #include <QCoreApplication>
@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "gui/data/run_data.h"
-#include "gui/models/heatmap_layout.h"
+#include "gui/models/heatmap_data.h"
 #include "gui/models/row_model.h"
 
 namespace moescope::gui {
@@ -19,21 +19,8 @@ LoadMatrix loadMatrix(const RunData& run, std::optional<std::int64_t> sequence =
 /// router for token counts not met before: call it in a worker.
 std::vector<LayerRouting> layerBalance(const LoadMatrix& matrix, int topK);
 
-/// Layers down, experts across; the cell's text is the value in the chosen scale.
-class LoadMatrixModel : public QAbstractTableModel {
-    Q_DECLARE_TR_FUNCTIONS(LoadMatrixModel)
-public:
-    using QAbstractTableModel::QAbstractTableModel;
-    void setMatrix(LoadMatrix matrix, LoadScale scale);
-    int rowCount(const QModelIndex& parent = {}) const override;
-    int columnCount(const QModelIndex& parent = {}) const override;
-    QVariant data(const QModelIndex& index, int role = Qt::DisplayRole) const override;
-    QVariant headerData(int section, Qt::Orientation orientation, int role) const override;
-
-private:
-    LoadMatrix matrix_;
-    LoadScale scale_ = LoadScale::Uniform;
-};
+/// `matrix` in the chosen scale.
+HeatmapData loadHeatmap(LoadMatrix matrix, LoadScale scale);
 
 class LayerBalanceModel : public RowModel<LayerRouting> {
     Q_DECLARE_TR_FUNCTIONS(LayerBalanceModel)

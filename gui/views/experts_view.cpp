@@ -26,7 +26,7 @@ public:
     ExpertsView(Selection& selection, QWidget* parent)
         : View(selection, parent),
           heatmap_(new HeatmapWidget(page())),
-          matrixModel_(new LoadMatrixModel(this)),
+          matrixModel_(new HeatmapModel(this)),
           balanceModel_(new LayerBalanceModel(this)),
           matrixTable_(new DataTable(tr("Expert load as a table"), page())),
           balanceTable_(new DataTable(tr("Balance of the layers"), page())),
@@ -169,9 +169,10 @@ private:
 
     void showMatrix() {
         const auto scale = static_cast<LoadScale>(scale_->currentData().toInt());
-        heatmap_->setMatrix(matrix_, scale);
+        const HeatmapData data = loadHeatmap(matrix_, scale);
+        heatmap_->setData(data);
         updating_ = true;
-        matrixModel_->setMatrix(matrix_, scale);
+        matrixModel_->setData(data);
         updating_ = false;
         highlight();
     }
@@ -214,7 +215,7 @@ private:
     RunPtr run_;
     LoadMatrix matrix_;
     HeatmapWidget* heatmap_;
-    LoadMatrixModel* matrixModel_;
+    HeatmapModel* matrixModel_;
     LayerBalanceModel* balanceModel_;
     DataTable *matrixTable_, *balanceTable_;
     QLabel* caption_;

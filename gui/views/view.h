@@ -66,6 +66,7 @@ View* makeSummaryView(Selection&, QWidget*);
 View* makeKernelsView(Selection&, QWidget*);
 View* makeTimelineView(Selection&, QWidget*);
 View* makeExpertsView(Selection&, QWidget*);
+View* makeGroupsView(Selection&, QWidget*);
 View* makeTokensView(Selection&, QWidget*);
 View* makeEvaluationsView(Selection&, QWidget*);
 

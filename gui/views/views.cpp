@@ -7,12 +7,13 @@
 namespace moescope::gui {
 namespace {
 
-constexpr std::array<ViewType, 7> kViews = {{
+constexpr std::array<ViewType, 8> kViews = {{
     {"start", QT_TRANSLATE_NOOP("View", "Start"), makeStartView},
     {"summary", QT_TRANSLATE_NOOP("View", "Summary"), makeSummaryView},
     {"kernels", QT_TRANSLATE_NOOP("View", "Kernels"), makeKernelsView},
     {"timeline", QT_TRANSLATE_NOOP("View", "Timeline"), makeTimelineView},
     {"experts", QT_TRANSLATE_NOOP("View", "Experts"), makeExpertsView},
+    {"groups", QT_TRANSLATE_NOOP("View", "Groups"), makeGroupsView},
     {"tokens", QT_TRANSLATE_NOOP("View", "Tokens"), makeTokensView},
     {"evaluations", QT_TRANSLATE_NOOP("View", "Evaluations"), makeEvaluationsView},
 }};

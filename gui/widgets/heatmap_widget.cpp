@@ -11,8 +11,6 @@
 #include <utility>
 
 #include "gui/data/colors.h"
-#include "gui/data/format.h"
-#include "gui/models/routing_models.h"
 
 namespace moescope::gui {
 namespace {
@@ -28,10 +26,14 @@ int labelStep(double cellPixels, int minPixels) {
     }
 }
 
+QRgb color(Ramp ramp, double at) {
+    return ramp == Ramp::Diverging ? diverging(at) : viridis(at);
+}
+
 }  // namespace
 
 HeatmapWidget::HeatmapWidget(QWidget* parent) : QAbstractScrollArea(parent) {
-    setAccessibleName(tr("Expert load heat map"));
+    setAccessibleName(tr("Heat map of the experts"));
     setAccessibleDescription(
         tr("Rows are layers, columns are experts. Arrow keys move; the table shows the same "
            "numbers."));
@@ -40,12 +42,9 @@ HeatmapWidget::HeatmapWidget(QWidget* parent) : QAbstractScrollArea(parent) {
     viewport()->setMouseTracking(true);
 }
 
-void HeatmapWidget::setMatrix(LoadMatrix matrix, LoadScale scale) {
-    matrix_ = std::move(matrix);
-    scale_ = scale;
-    range_ = loadRange(matrix_, scale_);
-    if (current_ && (current_->row >= static_cast<int>(matrix_.layers.size()) ||
-                     current_->column >= matrix_.experts))
+void HeatmapWidget::setData(HeatmapData data) {
+    data_ = std::move(data);
+    if (current_ && (current_->row >= data_.rows() || current_->column >= data_.experts))
         current_.reset();
     rebuildImage();
     updateLayout();
@@ -62,21 +61,20 @@ void HeatmapWidget::fit() {
 }
 
 void HeatmapWidget::rebuildImage() {
-    const int rows = static_cast<int>(matrix_.layers.size());
-    image_ = QImage(std::max(matrix_.experts, 1), std::max(rows, 1), QImage::Format_RGB32);
+    image_ = QImage(std::max(data_.experts, 1), std::max(data_.rows(), 1), QImage::Format_RGB32);
     image_.fill(palette().color(QPalette::Mid));
-    for (int row = 0; row < rows; ++row) {
+    for (int row = 0; row < data_.rows(); ++row) {
         auto* line = reinterpret_cast<QRgb*>(image_.scanLine(row));
-        for (int expert = 0; expert < matrix_.experts; ++expert) {
-            const double at = rampPosition(matrix_.value(row, expert, scale_), range_);
-            if (!std::isnan(at)) line[expert] = viridis(at);
+        for (int expert = 0; expert < data_.experts; ++expert) {
+            const double at = rampPosition(data_.value({row, expert}), data_.range);
+            if (!std::isnan(at)) line[expert] = color(data_.ramp, at);
         }
     }
 }
 
 void HeatmapWidget::updateLayout() {
-    layout_.rows = static_cast<int>(matrix_.layers.size());
-    layout_.columns = matrix_.experts;
+    layout_.rows = data_.rows();
+    layout_.columns = data_.experts;
     const QFontMetrics metrics(font());
     const int left = metrics.horizontalAdvance(QStringLiteral("000")) + 14;
     const int top = metrics.height() + 6;
@@ -112,7 +110,7 @@ void HeatmapWidget::paintLabels(QPainter& painter) const {
         painter.drawText(QRect(0, cell.center().y() - metrics.height(), layout_.area.left() - 6,
                                2 * metrics.height()),
                          Qt::AlignRight | Qt::AlignVCenter,
-                         QString::number(matrix_.layers[static_cast<std::size_t>(row)]));
+                         QString::number(data_.layers[static_cast<std::size_t>(row)]));
     }
     const int columnStep = labelStep(static_cast<double>(size.width()) / layout_.columns,
                                      metrics.horizontalAdvance(QStringLiteral("0000")) + 4);
@@ -130,17 +128,15 @@ void HeatmapWidget::paintLegend(QPainter& painter) const {
     const QFontMetrics metrics(font());
     const QRect line(layout_.area.left(), y, layout_.area.width(), metrics.height() + 2);
     painter.setPen(palette().color(QPalette::Text));
-    const QString unit = scale_ == LoadScale::Share     ? tr("of the layer")
-                         : scale_ == LoadScale::Uniform ? tr("uniform")
-                                                        : tr("log₂ of × uniform");
-    const QString high = formatLoad(range_.high, scale_) + QChar(' ') + unit;
-    const QString low = formatLoad(range_.low, scale_);
+    if (!data_.format) return;
+    const QString high = data_.format(data_.range.high) + QChar(' ') + data_.unit;
+    const QString low = data_.format(data_.range.low);
     const int rampWidth = std::min(160, line.width() / 4);
     const int right = metrics.horizontalAdvance(high) + 6;
     const QRect ramp(line.right() - right - rampWidth, y + 1, rampWidth, line.height() - 2);
     for (int i = 0; i < ramp.width(); ++i) {
         painter.fillRect(ramp.left() + i, ramp.top(), 1, ramp.height(),
-                         QColor(viridis(i / double(ramp.width() - 1))));
+                         QColor(color(data_.ramp, i / double(ramp.width() - 1))));
     }
     painter.drawText(line, Qt::AlignRight | Qt::AlignVCenter, high);
     painter.drawText(QRect(line.left(), y, ramp.left() - line.left() - 6, line.height()),
@@ -179,24 +175,13 @@ void HeatmapWidget::paintEvent(QPaintEvent*) {
     }
 }
 
-QString HeatmapWidget::describe(HeatmapCell cell) const {
-    const auto row = static_cast<std::size_t>(cell.row);
-    return tr("layer %1, expert %2: %3 assignments, %4 of the layer, %5 uniform")
-        .arg(matrix_.layers[row])
-        .arg(cell.column)
-        .arg(formatCount(matrix_.count(cell.row, cell.column)),
-             formatLoad(matrix_.value(cell.row, cell.column, LoadScale::Share), LoadScale::Share),
-             formatLoad(matrix_.value(cell.row, cell.column, LoadScale::Uniform),
-                        LoadScale::Uniform));
-}
-
 void HeatmapWidget::choose(HeatmapCell cell) {
     cell.row = std::clamp(cell.row, 0, std::max(0, layout_.rows - 1));
     cell.column = std::clamp(cell.column, 0, std::max(0, layout_.columns - 1));
     if (layout_.rows == 0 || layout_.columns == 0) return;
     const bool changed = current_ != cell;
     setCurrent(cell);
-    emit hovered(describe(cell));
+    emit hovered(data_.describe(cell));
     if (changed) emit currentChanged(cell);
 }
 
@@ -207,7 +192,7 @@ void HeatmapWidget::mousePressEvent(QMouseEvent* event) {
 
 void HeatmapWidget::mouseMoveEvent(QMouseEvent* event) {
     const auto cell = layout_.cellAt(event->position().toPoint());
-    emit hovered(cell ? describe(*cell) : QString());
+    emit hovered(cell ? data_.describe(*cell) : QString());
     if (cell && event->buttons().testFlag(Qt::LeftButton)) choose(*cell);
 }
 
@@ -259,7 +244,7 @@ bool HeatmapWidget::viewportEvent(QEvent* event) {
     if (event->type() == QEvent::ToolTip) {
         const auto* help = static_cast<QHelpEvent*>(event);
         if (const auto cell = layout_.cellAt(help->pos()))
-            QToolTip::showText(help->globalPos(), describe(*cell), viewport());
+            QToolTip::showText(help->globalPos(), data_.describe(*cell), viewport());
         return true;
     }
     if (event->type() == QEvent::Leave) emit hovered(QString());

@@ -6,7 +6,7 @@
 #include <QImage>
 #include <optional>
 
-#include "gui/models/heatmap_layout.h"
+#include "gui/models/heatmap_data.h"
 
 namespace moescope::gui {
 
@@ -15,11 +15,10 @@ class HeatmapWidget : public QAbstractScrollArea {
 public:
     explicit HeatmapWidget(QWidget* parent = nullptr);
 
-    void setMatrix(LoadMatrix matrix, LoadScale scale);
+    void setData(HeatmapData data);
     void setCurrent(std::optional<HeatmapCell> cell);  ///< no signal
     std::optional<HeatmapCell> current() const noexcept { return current_; }
     const HeatmapLayout& layout() const noexcept { return layout_; }
-    LoadRange range() const noexcept { return range_; }
     void fit();
 
     QSize minimumSizeHint() const override { return {320, 220}; }
@@ -42,13 +41,10 @@ private:
     void rebuildImage();
     void updateLayout();
     void choose(HeatmapCell cell);
-    QString describe(HeatmapCell cell) const;
     void paintLabels(QPainter& painter) const;
     void paintLegend(QPainter& painter) const;
 
-    LoadMatrix matrix_;
-    LoadScale scale_ = LoadScale::Uniform;
-    LoadRange range_;
+    HeatmapData data_;
     HeatmapLayout layout_;
     QImage image_;
     std::optional<HeatmapCell> current_;

@@ -42,8 +42,8 @@ private slots:
         QCOMPARE(m.value(0, 0, LoadScale::Uniform), 2.0);
         QCOMPARE(m.value(0, 0, LoadScale::Log), 1.0);
         QVERIFY(std::isinf(m.value(0, 3, LoadScale::Log)));
-        QCOMPARE(loadRange(m, LoadScale::Uniform), (LoadRange{0, 2}));
-        QCOMPARE(loadRange(m, LoadScale::Log), (LoadRange{-1, 1}));
+        QCOMPARE(loadRange(m, LoadScale::Uniform), (ColorRange{0, 2}));
+        QCOMPARE(loadRange(m, LoadScale::Log), (ColorRange{-1, 1}));
         QCOMPARE(rampPosition(m.value(0, 3, LoadScale::Log), {-1, 1}), 0.0);
         const LoadMatrix empty{{0}, 2, {0, 0}, {0}};
         QVERIFY(std::isnan(empty.value(0, 0, LoadScale::Share)));

@@ -3,6 +3,7 @@
 #include <QAbstractItemModelTester>
 #include <QTemporaryDir>
 #include <QTest>
+#include <cmath>
 #include <fstream>
 
 #include "engine/core/error.h"
@@ -12,6 +13,7 @@
 #include "gui/models/facts.h"
 #include "gui/models/operation_groups.h"
 #include "gui/models/routing_models.h"
+#include "gui/models/specialization_models.h"
 #include "gui/models/token_models.h"
 #include "tests/gui/make_sample_run.h"
 
@@ -51,15 +53,17 @@ private slots:
         ItemsFilter filter;
         ChoicesModel choices;
         FactsModel facts;
-        LoadMatrixModel matrix;
+        HeatmapModel matrix;
         LayerBalanceModel balance;
         TokenExpertsModel experts;
         TokenTableModel tokens;
+        LayerDivergenceModel divergence;
+        GroupExpertsModel groups;
         filter.setSourceModel(&items);
         std::vector<std::unique_ptr<QAbstractItemModelTester>> testers;
         for (QAbstractItemModel* model : std::initializer_list<QAbstractItemModel*>{
                  &operations, &suites, &metrics, &items, &filter, &choices, &facts, &matrix,
-                 &balance, &experts, &tokens}) {
+                 &balance, &experts, &tokens, &divergence, &groups}) {
             testers.push_back(std::make_unique<QAbstractItemModelTester>(model, Mode::Fatal));
         }
         const SequencePtr sequence = loadSequence(path_, 1);
@@ -69,16 +73,53 @@ private slots:
         items.setRows(run_->suites[0].items);
         choices.setRows(choicesOf(run_->suites[0].items[0]));
         facts.setRows(originFacts(*run_));
-        matrix.setMatrix(loadMatrix(*run_), LoadScale::Share);
+        matrix.setData(loadHeatmap(loadMatrix(*run_), LoadScale::Share));
         balance.setRows(layerBalance(loadMatrix(*run_), 4));
         experts.setRows(tokenExperts(*sequence, 3));
         tokens.setRows(tokenTable(*sequence, 3));
+        const std::filesystem::path six =
+            folder_.filePath(QStringLiteral("six.moescope")).toStdString();
+        test::makeSampleRun(six, {.sequences = 6});
+        const moescope::Specialization of = moescope::specialization(moescope::RunReader(six));
+        divergence.setRows(of.layers);
+        groups.setRows(groupExperts(of));
+        QCOMPARE(divergence.rowCount(), 12);
+        QCOMPARE(groups.rowCount(), 2);
         QCOMPARE(matrix.rowCount(), 12);
         QCOMPARE(matrix.columnCount(), 32);
         QCOMPARE(experts.rowCount(), 12);
         QCOMPARE(tokens.rowCount(), 64);
         operations.setRows({});
-        matrix.setMatrix({}, LoadScale::Log);
+        matrix.setData({});
+    }
+
+    void liftsByHand() {
+        // One layer, two groups, three experts. Expert 2 is chosen by nobody.
+        moescope::Specialization of;
+        of.groups = {{"a", 2, 8}, {"b", 2, 8}};
+        of.experts = 3;
+        of.liftThreshold = 1.5;
+        moescope::LayerSpecialization layer;
+        layer.layer = 4;
+        const double none = std::nan("");
+        layer.probability = {1, 0, 0, 0.25, 0.75, 0};
+        layer.lift = {1.6, 0, none, 0.4, 2, none};
+        layer.dominant = {0, 1, -1};
+        layer.expertQ = {0.2, 0.01, none};
+        of.layers = {layer};
+        const HeatmapData a = liftHeatmap(of, 0);
+        QCOMPARE(a.layers, std::vector<int>{4});
+        QCOMPARE(a.value({0, 0}), std::log2(1.6));
+        QCOMPARE(rampPosition(a.value({0, 1}), a.range), 0.0);  // never chosen by a
+        QVERIFY(std::isnan(a.value({0, 2})));
+        QCOMPARE(a.format(a.value({0, 0})), formatLift(1.6));
+        QCOMPARE(a.format(a.value({0, 2})), QStringLiteral("-"));
+        const HeatmapData any = liftHeatmap(of, kAnyGroup);
+        QCOMPARE(any.value({0, 1}), 1.0);
+        QVERIFY(any.describe({0, 1}).contains(QStringLiteral("b chooses it 2.00") + QChar(0x00D7)));
+        QVERIFY(any.describe({0, 1}).contains(QStringLiteral("beyond chance")));
+        QVERIFY(!any.describe({0, 0}).contains(QStringLiteral("beyond chance")));
+        QVERIFY(any.describe({0, 2}).contains(QStringLiteral("nobody")));
     }
 
     void groupsAgreeWithTheOperations() {

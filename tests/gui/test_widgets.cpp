@@ -7,6 +7,7 @@
 #include "gui/app/theme.h"
 #include "gui/data/colors.h"
 #include "gui/models/operation_groups.h"
+#include "gui/models/routing_models.h"
 #include "gui/widgets/data_table.h"
 #include "gui/widgets/heatmap_widget.h"
 #include "gui/widgets/timeline_widget.h"
@@ -47,7 +48,7 @@ private slots:
     void clickOnTheHeatmapChoosesItsCell() {
         HeatmapWidget widget;
         widget.resize(400, 300);
-        widget.setMatrix(matrix(), LoadScale::Uniform);
+        widget.setData(loadHeatmap(matrix(), LoadScale::Uniform));
         widget.show();
         QSignalSpy chosen(&widget, &HeatmapWidget::currentChanged);
         QTest::mouseClick(widget.viewport(), Qt::LeftButton, {},
@@ -64,7 +65,7 @@ private slots:
     void heatmapCellsHaveTheRampsColours() {
         HeatmapWidget widget;
         widget.resize(400, 300);
-        widget.setMatrix(matrix(), LoadScale::Uniform);  // range 0..3
+        widget.setData(loadHeatmap(matrix(), LoadScale::Uniform));  // range 0..3
         widget.show();
         const QImage image = widget.viewport()->grab().toImage();
         QCOMPARE(image.pixel(widget.layout().cellRect({0, 0}).center()), viridis(1));

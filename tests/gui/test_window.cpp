@@ -15,6 +15,7 @@
 #include "gui/app/command_palette.h"
 #include "gui/app/export_view.h"
 #include "gui/app/main_window.h"
+#include "gui/widgets/heatmap_widget.h"
 #include "tests/gui/make_sample_run.h"
 
 using namespace moescope::gui;
@@ -125,6 +126,20 @@ private slots:
         QVERIFY2(QFileInfo(path).size() < 300'000,
                  qPrintable(QString::number(QFileInfo(path).size())));
         QVERIFY(QSvgRenderer(path).isValid());
+    }
+
+    void groupsOfTextsAreComparedInTheBackground() {
+        const QString six = folder_.filePath(QStringLiteral("six.moescope"));
+        test::makeSampleRun(six.toStdString(), {.sequences = 6});
+        MainWindow window;
+        window.show();
+        window.openRun(six);
+        window.showView(QStringLiteral("groups"));
+        QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr && !window.isBusy(), 20000);
+        auto* map = window.view(QStringLiteral("groups"))->findChild<HeatmapWidget*>();
+        QVERIFY(map != nullptr && map->isVisible());
+        QCOMPARE(map->layout().rows, 12);
+        QCOMPARE(map->layout().columns, 32);
     }
 
     void paletteFindsActionsByWords() {

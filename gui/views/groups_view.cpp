@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+// Do groups of texts use different experts? Lift by layer and expert, beside it the groups with
+// their leading experts and the layers' divergence against chance.
+#include <QComboBox>
+#include <QHBoxLayout>
+#include <QHeaderView>
+#include <QLabel>
+#include <QPushButton>
+#include <QSplitter>
+#include <QStackedWidget>
+#include <QVBoxLayout>
+#include <algorithm>
+#include <utility>
+
+#include "gui/data/format.h"
+#include "gui/data/loader.h"
+#include "gui/models/specialization_models.h"
+#include "gui/views/view.h"
+#include "gui/widgets/heatmap_widget.h"
+#include "reports/specialization_text.h"
+
+namespace moescope::gui {
+namespace {
+
+class GroupsView : public View {
+    Q_DECLARE_TR_FUNCTIONS(GroupsView)
+public:
+    GroupsView(Selection& selection, QWidget* parent)
+        : View(selection, parent),
+          heatmap_(new HeatmapWidget(page())),
+          matrixModel_(new HeatmapModel(this)),
+          groupsModel_(new GroupExpertsModel(this)),
+          layersModel_(new LayerDivergenceModel(this)),
+          matrixTable_(new DataTable(tr("Lift as a table"), page())),
+          groupsTable_(new DataTable(tr("Groups and their leading experts"), page())),
+          layersTable_(new DataTable(tr("Divergence of the layers"), page())),
+          caption_(new QLabel(page())),
+          group_(new QComboBox(page())),
+          asTable_(new QPushButton(tr("Show as &table"), page())),
+          stack_(new QStackedWidget(page())) {
+        group_->setAccessibleName(tr("Group"));
+        group_->setSizeAdjustPolicy(QComboBox::AdjustToContents);
+        asTable_->setCheckable(true);
+        matrixTable_->setSource(matrixModel_, false);
+        matrixTable_->verticalHeader()->show();
+        matrixTable_->horizontalHeader()->setStretchLastSection(false);
+        matrixTable_->horizontalHeader()->setDefaultSectionSize(64);
+        matrixTable_->setSelectionBehavior(QAbstractItemView::SelectItems);
+        groupsTable_->setSource(groupsModel_, true);
+        layersTable_->setSource(layersModel_, true);
+        stack_->addWidget(heatmap_);
+        stack_->addWidget(matrixTable_);
+        layOut();
+        connectAll();
+    }
+
+    DataTable* table() const override {
+        if (layersTable_->hasFocus()) return layersTable_;
+        return asTable_->isChecked() && !groupsTable_->hasFocus() ? matrixTable_ : groupsTable_;
+    }
+    void fit() override { heatmap_->fit(); }
+
+    void setRun(RunPtr run) override {
+        run_ = std::move(run);
+        of_ = {};
+        if (run_->routing.empty()) {
+            showState(tr("This run has no expert routing"),
+                      tr("The model has no experts, or routing was not recorded."));
+            return;
+        }
+        showState(tr("Comparing the groups"), tr("A permutation test over whole texts."));
+        jobStarted();
+        const int generation = ++generation_;
+        runInBackground(
+            this, [path = run_->path] { return specialization(RunReader(path)); },
+            [this, generation](auto outcome) {
+                jobEnded();
+                if (generation != generation_) return;
+                if (!outcome.value) {
+                    showState(outcome.failure.what, outcome.failure.hint);
+                } else {
+                    show(std::move(*outcome.value));
+                }
+            });
+    }
+
+private:
+    void layOut() {
+        auto* bar = new QHBoxLayout;
+        auto* label = new QLabel(tr("&Lift of"), page());
+        label->setBuddy(group_);
+        bar->addWidget(label);
+        bar->addWidget(group_);
+        bar->addStretch();
+        bar->addWidget(asTable_);
+        caption_->setWordWrap(true);
+        auto* tables = new QSplitter(Qt::Vertical, page());
+        tables->addWidget(groupsTable_);
+        tables->addWidget(layersTable_);
+        auto* splitter = new QSplitter(page());
+        splitter->addWidget(stack_);
+        splitter->addWidget(tables);
+        splitter->setStretchFactor(0, 3);
+        splitter->setStretchFactor(1, 2);
+        auto* layout = new QVBoxLayout(page());
+        layout->setContentsMargins(8, 8, 8, 8);
+        layout->addLayout(bar);
+        layout->addWidget(caption_);
+        layout->addWidget(splitter, 1);
+    }
+
+    void connectAll() {
+        connect(group_, &QComboBox::currentIndexChanged, this, [this] { showLift(); });
+        connect(asTable_, &QPushButton::toggled, this,
+                [this](bool on) { stack_->setCurrentIndex(on ? 1 : 0); });
+        connect(heatmap_, &HeatmapWidget::hovered, this, &View::status);
+        connect(heatmap_, &HeatmapWidget::currentChanged, this,
+                [this](HeatmapCell cell) { choose(cell.row, cell.column); });
+        connect(matrixTable_->selectionModel(), &QItemSelectionModel::currentChanged, this,
+                [this](const QModelIndex& i) {
+                    if (!updating_ && i.isValid()) choose(i.row(), i.column());
+                });
+        connect(layersTable_->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
+                [this](const QModelIndex& i) {
+                    if (!updating_ && i.isValid()) choose(layersTable_->sourceRow(i), -1);
+                });
+        connect(groupsTable_->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
+                [this](const QModelIndex& i) {
+                    if (!updating_ && i.isValid())
+                        group_->setCurrentIndex(groupsTable_->sourceRow(i) + 1);
+                });
+        connect(&selection(), &Selection::changed, this, [this] { highlight(); });
+    }
+
+    void show(Specialization of) {
+        of_ = std::move(of);
+        if (of_.empty()) {
+            showState(tr("Nothing to compare"), text(of_.reason));
+            return;
+        }
+        updating_ = true;
+        group_->clear();
+        group_->addItem(tr("the group that prefers it most"), kAnyGroup);
+        for (std::size_t i = 0; i < of_.groups.size(); ++i)
+            group_->addItem(text(of_.groups[i].name), static_cast<int>(i));
+        groupsModel_->setRows(groupExperts(of_));
+        layersModel_->setRows(of_.layers);
+        groupsTable_->fitColumns(360);
+        layersTable_->fitColumns(120);
+        QStringList sentences;
+        for (const std::string& sentence : specializationSentences(of_))
+            sentences.append(text(sentence));
+        caption_->setText(sentences.join(QChar(' ')));
+        updating_ = false;
+        showPage();
+        showLift();
+    }
+
+    void showLift() {
+        if (updating_ || of_.empty()) return;
+        const HeatmapData data = liftHeatmap(of_, group_->currentData().toInt());
+        heatmap_->setData(data);
+        updating_ = true;
+        matrixModel_->setData(data);
+        updating_ = false;
+        highlight();
+    }
+
+    void choose(int row, int expert) {
+        if (row < 0 || row >= static_cast<int>(of_.layers.size())) return;
+        selection().edit([&](SelectionState& s) {
+            s.layer = of_.layers[static_cast<std::size_t>(row)].layer;
+            s.expert = expert >= 0 ? std::optional(expert) : std::nullopt;
+        });
+    }
+
+    void highlight() {
+        if (of_.empty()) return;
+        const SelectionState& state = selection().state();
+        const auto found =
+            std::find_if(of_.layers.begin(), of_.layers.end(),
+                         [&](const LayerSpecialization& l) { return state.layer == l.layer; });
+        const int row =
+            found == of_.layers.end() ? -1 : static_cast<int>(found - of_.layers.begin());
+        const bool cell =
+            row >= 0 && state.expert && *state.expert >= 0 && *state.expert < of_.experts;
+        updating_ = true;
+        heatmap_->setCurrent(cell ? std::optional(HeatmapCell{row, *state.expert}) : std::nullopt);
+        if (cell) matrixTable_->setCurrentIndex(matrixModel_->index(row, *state.expert));
+        layersTable_->selectSourceRow(row);
+        updating_ = false;
+    }
+
+    RunPtr run_;
+    Specialization of_;
+    HeatmapWidget* heatmap_;
+    HeatmapModel* matrixModel_;
+    GroupExpertsModel* groupsModel_;
+    LayerDivergenceModel* layersModel_;
+    DataTable *matrixTable_, *groupsTable_, *layersTable_;
+    QLabel* caption_;
+    QComboBox* group_;
+    QPushButton* asTable_;
+    QStackedWidget* stack_;
+    int generation_ = 0;
+    bool updating_ = false;
+};
+
+}  // namespace
+
+View* makeGroupsView(Selection& selection, QWidget* parent) {
+    return new GroupsView(selection, parent);
+}
+
+}  // namespace moescope::gui

@@ -40,9 +40,11 @@ std::string parseError(const nlohmann::json& suite) {
 /// A folder of data files, removed afterwards.
 class DataFolder {
 public:
-    DataFolder()
-        : path_(fs::temp_directory_path() / ("moescope_suite_" + std::to_string(::rand()))) {
-        fs::create_directories(path_);
+    DataFolder() {
+        // Tests run side by side as processes of their own: only the system can name a free folder.
+        std::string pattern = (fs::temp_directory_path() / "moescope-suite-XXXXXX").string();
+        REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+        path_ = pattern;
     }
     ~DataFolder() { fs::remove_all(path_); }
     void add(const std::string& name, const std::string& text) { writeFile(path_ / name, text); }

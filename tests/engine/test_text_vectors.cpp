@@ -23,15 +23,22 @@ std::size_t checkVectors(const Tokenizer& tokenizer, const std::vector<Vector>& 
     return vectors.size();
 }
 
-/// Unpacks an .xz file beside the build; nothing when xz is not installed.
-std::filesystem::path unpacked(const std::filesystem::path& archive) {
-    const auto folder = std::filesystem::temp_directory_path() / "moescope-test-qwen3";
-    std::filesystem::create_directories(folder);
-    const auto out = folder / "tokenizer.json";
-    const auto command = "xz -dc '" + archive.string() + "' > '" + out.string() + "'";
-    if (std::system(command.c_str()) != 0) return {};
-    return out;
-}
+/// An unpacked .xz file, removed at the end; an empty path when xz is not installed.
+struct Unpacked {
+    explicit Unpacked(const std::filesystem::path& archive) {
+        std::string pattern = (std::filesystem::temp_directory_path() / "moescope-XXXXXX").string();
+        REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+        folder = pattern;
+        const auto file = folder / "tokenizer.json";
+        const auto command = "xz -dc '" + archive.string() + "' > '" + file.string() + "'";
+        if (std::system(command.c_str()) == 0) path = file;
+    }
+    ~Unpacked() { std::filesystem::remove_all(folder); }
+    Unpacked(const Unpacked&) = delete;
+    Unpacked& operator=(const Unpacked&) = delete;
+
+    std::filesystem::path folder, path;
+};
 
 }  // namespace
 
@@ -88,12 +95,12 @@ TEST_CASE("gpt2 gives the ids of two other implementations") {
 TEST_CASE("qwen3 gives the ids of another implementation") {
     const auto archive = sharedFile("tokenizers/qwen3.tokenizer.json.xz");
     if (!present(archive)) return;
-    const auto file = unpacked(archive);
-    if (file.empty()) {
+    const Unpacked file(archive);
+    if (file.path.empty()) {
         WARN("skipped: xz is not installed");
         return;
     }
-    const auto tokenizer = tokenizerFromJson(file);
+    const auto tokenizer = tokenizerFromJson(file.path);
     CHECK(tokenizer->preTokenizer() == "qwen2");
     CHECK(tokenizer->vocabSize() == 151669);
     int broken = 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // tokenizer.json: ids of Hugging Face's own library (tests/golden/make_tokenizer_golden.py), the
 // files beside it, and refusals.
+#include <unistd.h>
+
 #include <nlohmann/json.hpp>
 
 #include "tests/engine/text_test_support.h"
@@ -17,7 +19,8 @@ const std::filesystem::path kGolden =
 /// A folder of its own for every test case, removed at the end.
 struct Folder {
     explicit Folder(const std::string& name)
-        : path(std::filesystem::temp_directory_path() / ("moescope-json-" + name)) {
+        : path(std::filesystem::temp_directory_path() /
+               ("moescope-json-" + name + std::to_string(::getpid()))) {
         std::filesystem::remove_all(path);
         std::filesystem::create_directories(path);
     }

@@ -57,6 +57,19 @@ void blockQ4_1(const std::byte* p, float* out) {
     }
 }
 
+void blockQ5_0(const std::byte* p, float* out) {
+    const float d = halfAt(p);
+    std::uint32_t fifths = 0;  // bit i: the fifth bit of element i
+    std::memcpy(&fifths, p + 2, sizeof fifths);
+    for (int i = 0; i < 16; ++i) {
+        const std::uint8_t byte = byteAt(p, 6 + i);
+        const int first = low(byte) | static_cast<int>(fifths >> i & 1U) << 4;
+        const int second = high(byte) | static_cast<int>(fifths >> (i + 16) & 1U) << 4;
+        out[i] = d * static_cast<float>(first - 16);
+        out[i + 16] = d * static_cast<float>(second - 16);
+    }
+}
+
 /// Six-bit scale and minimum of sub-block j (0..7), packed in 12 bytes by Q4_K and Q5_K.
 struct ScaleMin {
     float scale, minimum;
@@ -160,6 +173,8 @@ void dequantizeRow(const TensorView& t, std::int64_t stackIndex, std::int64_t ro
             return rowOf<blockQ4_0>(t.type, p, out);
         case DType::Q4_1:
             return rowOf<blockQ4_1>(t.type, p, out);
+        case DType::Q5_0:
+            return rowOf<blockQ5_0>(t.type, p, out);
         case DType::Q4_K:
             return rowOf<blockQ4K>(t.type, p, out);
         case DType::Q5_K:

@@ -11,13 +11,14 @@
 namespace moescope {
 namespace {
 
-constexpr std::array<DTypeInfo, 14> kTypes{{
+constexpr std::array<DTypeInfo, 15> kTypes{{
     {"F32", 1, 4, true},
     {"F16", 1, 2, true},
     {"BF16", 1, 2, true},
     {"Q8_0", 32, 34, true},
     {"Q4_0", 32, 18, true},
     {"Q4_1", 32, 20, true},
+    {"Q5_0", 32, 22, true},
     {"Q4_K", 256, 144, true},
     {"Q5_K", 256, 176, true},
     {"Q6_K", 256, 210, true},
@@ -113,7 +114,7 @@ bool rowIsFinite(const TensorView& t, std::int64_t stackIndex, std::int64_t row)
             return halves(0) && halves(2);
         case DType::Q6_K:
             return halves(208);
-        default:  // F16, Q8_0, Q4_0
+        default:  // F16, Q8_0, Q4_0, Q5_0
             return halves(0);
     }
 }

@@ -231,9 +231,10 @@ private:
         const auto id = in_.read<std::uint32_t>(what);
         const auto type = gguf::dtypeOf(id);
         if (!type) {
-            throw Error(in_.origin() + ": " + what + " is stored as " + gguf::typeName(id) +
-                            ", which is not supported",
-                        "Supported: F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q4_K, Q5_K, Q6_K, MXFP4.");
+            throw Error(
+                in_.origin() + ": " + what + " is stored as " + gguf::typeName(id) +
+                    ", which is not supported",
+                "Supported: F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q4_K, Q5_K, Q6_K, MXFP4.");
         }
         t.type = *type;
         offsets_.push_back(in_.read<std::uint64_t>(what));

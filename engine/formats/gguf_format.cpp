@@ -8,11 +8,12 @@
 namespace moescope::gguf {
 namespace {
 
-constexpr std::array<std::pair<DType, std::uint32_t>, 12> kTypeIds{{
+constexpr std::array<std::pair<DType, std::uint32_t>, 13> kTypeIds{{
     {DType::F32, 0},
     {DType::F16, 1},
     {DType::Q4_0, 2},
     {DType::Q4_1, 3},
+    {DType::Q5_0, 6},
     {DType::Q8_0, 8},
     {DType::Q4_K, 12},
     {DType::Q5_K, 13},
@@ -24,11 +25,11 @@ constexpr std::array<std::pair<DType, std::uint32_t>, 12> kTypeIds{{
 }};
 
 /// Formats we do not read, named so that the message tells the user what the file holds.
-constexpr std::array<std::pair<std::uint32_t, std::string_view>, 22> kOtherNames{{
-    {6, "Q5_0"},     {7, "Q5_1"},    {9, "Q8_1"},      {10, "Q2_K"},  {11, "Q3_K"},   {15, "Q8_K"},
-    {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"},  {19, "IQ1_S"}, {20, "IQ4_NL"}, {21, "IQ3_S"},
-    {22, "IQ2_S"},   {23, "IQ4_XS"}, {24, "I8"},       {25, "I16"},   {28, "F64"},    {29, "IQ1_M"},
-    {34, "TQ1_0"},   {35, "TQ2_0"},  {31, "Q4_0_4_4"}, {40, "NVFP4"},
+constexpr std::array<std::pair<std::uint32_t, std::string_view>, 21> kOtherNames{{
+    {7, "Q5_1"},    {9, "Q8_1"},      {10, "Q2_K"},  {11, "Q3_K"},   {15, "Q8_K"},  {16, "IQ2_XXS"},
+    {17, "IQ2_XS"}, {18, "IQ3_XXS"},  {19, "IQ1_S"}, {20, "IQ4_NL"}, {21, "IQ3_S"}, {22, "IQ2_S"},
+    {23, "IQ4_XS"}, {24, "I8"},       {25, "I16"},   {28, "F64"},    {29, "IQ1_M"}, {34, "TQ1_0"},
+    {35, "TQ2_0"},  {31, "Q4_0_4_4"}, {40, "NVFP4"},
 }};
 
 }  // namespace

@@ -15,12 +15,13 @@ enum class DType : std::uint8_t {
     F32,
     F16,
     BF16,
-    Q8_0,   ///< 32 weights: f16 scale, 32 int8                              (34 bytes)
-    Q4_0,   ///< 32 weights: f16 scale, 16 bytes nibbles, value (q - 8) * d  (18 bytes)
-    Q4_1,   ///< 32 weights: f16 scale, f16 minimum, 16 bytes nibbles        (20 bytes)
-    Q4_K,   ///< 256 weights, ggml super-block                               (144 bytes)
-    Q5_K,   ///< 256 weights                                                 (176 bytes)
-    Q6_K,   ///< 256 weights                                                 (210 bytes)
+    Q8_0,  ///< 32 weights: f16 scale, 32 int8                              (34 bytes)
+    Q4_0,  ///< 32 weights: f16 scale, 16 bytes nibbles, value (q - 8) * d  (18 bytes)
+    Q4_1,  ///< 32 weights: f16 scale, f16 minimum, 16 bytes nibbles        (20 bytes)
+    Q5_0,  ///< 32 weights: f16 scale, 32 high bits, 16 bytes nibbles, value (q - 16) * d (22 bytes)
+    Q4_K,  ///< 256 weights, ggml super-block                               (144 bytes)
+    Q5_K,  ///< 256 weights                                                 (176 bytes)
+    Q6_K,  ///< 256 weights                                                 (210 bytes)
     MXFP4,  ///< 32 weights: E8M0 scale byte then 16 bytes, low nibble = element j, high = j + 16
     MXFP4Split,  ///< Hugging Face / OpenAI: 16-byte blocks (low nibble = 2i, high = 2i + 1), scales
                  ///< apart

@@ -135,6 +135,7 @@ private:
                 put(block, half(5));
                 return;
             case DType::Q4_0:
+            case DType::Q5_0:
                 put(block, half(8));
                 return;
             case DType::Q4_1:

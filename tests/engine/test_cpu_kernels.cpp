@@ -73,8 +73,8 @@ Expected multiply(const TensorView& t, std::int64_t m, const std::vector<float>&
 }
 
 constexpr DType kTypes[] = {DType::MXFP4, DType::MXFP4Split, DType::Q8_0, DType::Q4_0,
-                            DType::Q4_1,  DType::BF16,       DType::F16,  DType::F32,
-                            DType::Q4_K,  DType::Q5_K,       DType::Q6_K};
+                            DType::Q4_1,  DType::Q5_0,       DType::BF16, DType::F16,
+                            DType::F32,   DType::Q4_K,       DType::Q5_K, DType::Q6_K};
 
 bool isKQuant(DType type) {
     return type == DType::Q4_K || type == DType::Q5_K || type == DType::Q6_K;

@@ -36,7 +36,7 @@ std::vector<float> row(const TensorView& t, std::int64_t r, std::int64_t stack =
 
 TEST_CASE("dequantizeRow equals gguf-py bit for bit in every format") {
     for (const char* name :
-         {"Q8_0", "Q4_0", "Q4_1", "Q4_K", "Q5_K", "Q6_K", "MXFP4", "F16", "BF16"}) {
+         {"Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q4_K", "Q5_K", "Q6_K", "MXFP4", "F16", "BF16"}) {
         INFO(name);
         const TensorView& stored = tensor(name);
         const TensorView& expected = tensor(std::string(name) + ".expected");

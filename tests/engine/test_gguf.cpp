@@ -135,8 +135,8 @@ TEST_CASE("GGUF defects give one sentence that names file and cause") {
           "tensor 'a' appears twice");
     CHECK(complaint(file(none, 0, {{"t", {31}, 39, 0}})) ==
           "tensor 't' has rows of 31 weights, not a multiple of 32 as MXFP4 needs");
-    CHECK(complaint(file(none, 0, {{"t", {32}, 6, 0}})) ==
-          "tensor 't' is stored as Q5_0, which is not supported");
+    CHECK(complaint(file(none, 0, {{"t", {32}, 7, 0}})) ==
+          "tensor 't' is stored as Q5_1, which is not supported");
     CHECK(complaint(file(none, 0, {{"t", {32}, 999, 0}})) ==
           "tensor 't' is stored as type 999, which is not supported");
     CHECK(complaint(file(none, 0, {{"t", {1, 1, 1, 1, 1}, 0, 0}})) ==

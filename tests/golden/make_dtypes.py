@@ -14,7 +14,7 @@ from gguf import quants
 
 ROWS, COLS = 4, 256
 # byte offsets of float16 fields within a block; random bytes there would be NaN now and then
-HALF_FIELDS = {T.Q8_0: [0], T.Q4_0: [0], T.Q4_1: [0, 2], T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208]}
+HALF_FIELDS = {T.Q8_0: [0], T.Q4_0: [0], T.Q4_1: [0, 2], T.Q5_0: [0], T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208]}
 
 
 def random_blocks(rng, kind):
@@ -45,10 +45,14 @@ def main():
     writer.add_float32("test.f32", 0.15625)
     writer.add_float64("test.f64", -1e300)
     writer.add_bool("test.bool", True)
-    for kind in [T.Q8_0, T.Q4_0, T.Q4_1, T.Q4_K, T.Q5_K, T.Q6_K, T.MXFP4]:
+
+    def add_blocks(kind):
         blocks = random_blocks(rng, kind)
         writer.add_tensor(kind.name, blocks, raw_dtype=kind)
         writer.add_tensor(kind.name + ".expected", quants.dequantize(blocks, kind).astype(np.float32))
+
+    for kind in [T.Q8_0, T.Q4_0, T.Q4_1, T.Q4_K, T.Q5_K, T.Q6_K, T.MXFP4]:
+        add_blocks(kind)
     values = (rng.normal(0, 1, (ROWS, COLS)) * 10.0 ** rng.integers(-7, 4, (ROWS, COLS))).astype(np.float32)
     writer.add_tensor("values", values)
     halves = values.astype(np.float16)
@@ -59,6 +63,7 @@ def main():
     writer.add_tensor("BF16.expected", quants.dequantize(bf16, T.BF16).astype(np.float32))
     for kind in [T.Q8_0, T.Q4_0, T.Q4_1, T.MXFP4]:  # what quantizeRow must give for "values"
         writer.add_tensor(kind.name + ".quantized", quants.quantize(values, kind), raw_dtype=kind)
+    add_blocks(T.Q5_0)  # last, so that what was drawn before stays as it was
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

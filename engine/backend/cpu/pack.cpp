@@ -72,6 +72,28 @@ void packSplitNibbles(const std::byte* q, std::int64_t block, const RowTarget& t
     }
 }
 
+/// 32 signed bytes: of four, the middle two change places.
+void packBytes(const std::byte* q, std::int64_t block, const RowTarget& to) {
+    for (int v = 0; v < 8; ++v) {
+        std::uint32_t bits = 0;
+        std::memcpy(&bits, q + 4 * v, 4);
+        const std::uint32_t middle = (bits >> 8 & 0xff00U) | (bits & 0xff00U) << 8;
+        to.dword(block, v, (bits & 0xff0000ffU) | middle);
+    }
+}
+
+/// A block of Q5_0 as bytes: its five bits less 16, with the same scale.
+void packFiveBits(const std::byte* from, std::int64_t block, const RowTarget& to) {
+    std::uint32_t fifths = 0;
+    std::memcpy(&fifths, from + 2, 4);
+    std::byte bytes[32];
+    for (unsigned i = 0; i < 32; ++i) {
+        const unsigned nibble = std::to_integer<unsigned>(from[6 + i % 16]) >> (i / 16 * 4) & 15U;
+        bytes[i] = static_cast<std::byte>((nibble | (fifths >> i & 1U) << 4) - 16U);
+    }
+    packBytes(bytes, block, to);
+}
+
 /// Plain types: element c of the row goes to its place.
 template <typename Put>
 void packElements(std::int64_t cols, Put put) {
@@ -133,12 +155,13 @@ void packRow(const TensorView& source, std::int64_t row, const RowTarget& to) {
         case DType::Q8_0:
             for (std::int64_t b = 0; b < blocks; ++b, from += 34) {
                 to.halfScale(b, from);
-                for (int v = 0; v < 8; ++v) {
-                    std::uint32_t bits = 0;
-                    std::memcpy(&bits, from + 2 + 4 * v, 4);
-                    const std::uint32_t middle = (bits >> 8 & 0xff00U) | (bits & 0xff00U) << 8;
-                    to.dword(b, v, (bits & 0xff0000ffU) | middle);
-                }
+                packBytes(from + 2, b, to);
+            }
+            return;
+        case DType::Q5_0:
+            for (std::int64_t b = 0; b < blocks; ++b, from += 22) {
+                to.halfScale(b, from);
+                packFiveBits(from, b, to);
             }
             return;
         case DType::BF16:
@@ -171,6 +194,7 @@ PackedFormat packedFormatOf(DType type) noexcept {
         case DType::MXFP4Split:
             return PackedFormat::Mxfp4;
         case DType::Q8_0:
+        case DType::Q5_0:
             return PackedFormat::Q8_0;
         case DType::Q4_0:
             return PackedFormat::Q4_0;

@@ -143,6 +143,7 @@ void PartialFile::checkSpace(std::uint64_t totalBytes) const {
     const auto space = std::filesystem::space(folder, code);
     const std::uint64_t needed = totalBytes > written_ ? totalBytes - written_ : 0;
     if (code || space.available >= needed) return;
+    if (written_ == 0) ::unlink(part_.c_str());
     throw Error(path_.string() + ": needs " + std::to_string(needed) + " more bytes, " +
                 folder.string() + " has " + std::to_string(space.available) + " free");
 }
@@ -159,11 +160,22 @@ void PartialFile::begin(std::string_view description) {
 
 void PartialFile::write(std::span<const std::byte> bytes) {
     const auto* data = reinterpret_cast<const char*>(bytes.data());
-    if (const int error = writeAll(file_, data, bytes.size()))
+    if (const int error = writeAll(file_, data, bytes.size())) {
+        salvage();
         throw Error(part_.string() + ": cannot write: " + std::strerror(error), kResumeHint);
+    }
     hash_.update({data, bytes.size()});
     written_ += bytes.size();
     if (written_ - recorded_ >= kRecordBytes) record();
+}
+
+/// Gives the half-written piece's room back, so that the journal has some, and records the rest.
+void PartialFile::salvage() noexcept {
+    try {
+        if (::ftruncate(file_, static_cast<off_t>(written_)) == 0) record();
+    } catch (const Error&) {
+        // The journal's last line stands: a little more will be written again.
+    }
 }
 
 void PartialFile::record() {

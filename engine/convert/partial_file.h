@@ -43,6 +43,7 @@ private:
     bool intact(std::uint64_t begin, std::uint64_t end, std::string_view digest) const;
     void checkSpace(std::uint64_t totalBytes) const;
     void begin(std::string_view description);
+    void salvage() noexcept;
     [[noreturn]] void fail(const std::filesystem::path& path, const std::string& cause) const;
 
     std::filesystem::path path_, part_, journal_;

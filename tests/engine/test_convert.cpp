@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Conversion to GGUF: the same logits where nothing is lost, and interruption at any point.
+#include <sys/resource.h>
+
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -174,6 +177,35 @@ TEST_CASE("an interrupted conversion continues and gives the same file") {
     CHECK(readFile(out) == expected);
     CHECK_FALSE(fs::exists(out.string() + ".part"));
     CHECK_FALSE(fs::exists(out.string() + ".part.journal"));
+}
+
+TEST_CASE("a full disk ends a conversion in one sentence and the next run continues") {
+    const Folder folder;
+    const fs::path in = goldenFolder("gpt_oss_mxfp4") / "model.gguf";
+    const fs::path out = folder.path / "m.gguf";
+    const ConvertOptions options = to(DType::F32, ConvertPart::All);
+    convertCheckpoint(in, folder.path / "whole.gguf", options);
+    const std::string whole = readFile(folder.path / "whole.gguf");
+    struct rlimit before {};
+    REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+    struct rlimit tight = before;
+    tight.rlim_cur = whole.size() / 2;  // writes beyond fail, as on a full disk
+    std::signal(SIGXFSZ, SIG_IGN);
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &tight) == 0);
+    std::string failure;
+    try {
+        convertCheckpoint(in, out, options);
+    } catch (const Error& e) {
+        failure = e.what();
+    }
+    ::setrlimit(RLIMIT_FSIZE, &before);
+    std::signal(SIGXFSZ, SIG_DFL);
+    CHECK_THAT(failure, Catch::Contains("cannot write"));
+    CHECK_FALSE(fs::exists(out));
+    const ConvertResult result = convertCheckpoint(in, out, options);
+    CHECK(result.resumedAt > 0);
+    CHECK(result.resumedAt <= whole.size() / 2);
+    CHECK(readFile(out) == whole);
 }
 
 TEST_CASE("an unfinished conversion with other options is refused until told to start over") {

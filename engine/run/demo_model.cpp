@@ -5,11 +5,9 @@
 #include <cstdlib>
 #include <string>
 #include <system_error>
-#include <utility>
 #include <vector>
 
 #include "engine/core/error.h"
-#include "engine/model/synth.h"
 
 namespace moescope {
 namespace {
@@ -21,33 +19,6 @@ constexpr std::array kModels{
     DemoModel{"demo-wide", "demo-wide.gguf"},
     DemoModel{"demo-deep", "demo-deep.gguf"},
 };
-
-/// Stands in for "demo" until its trained file is here. The number is raised when synth would write
-/// other bytes for the same shape.
-constexpr const char* kStandInFile = "demo-synthetic-1.gguf";
-
-fs::path cacheFolder() {
-    for (const auto& [variable, below] :
-         {std::pair{"XDG_CACHE_HOME", "moescope"}, std::pair{"HOME", ".cache/moescope"}}) {
-        const char* value = std::getenv(variable);
-        if (value != nullptr && *value != '\0') return fs::path(value) / below;
-    }
-    return fs::temp_directory_path() / "moescope";
-}
-
-fs::path standIn() {
-    const fs::path file = cacheFolder() / kStandInFile;
-    std::error_code failed;
-    if (fs::exists(file, failed)) return file;
-    fs::create_directories(file.parent_path(), failed);
-    if (failed) {
-        throw Error(file.parent_path().string() +
-                        ": cannot create the folder for the demo model (" + failed.message() + ")",
-                    "set XDG_CACHE_HOME to a writable folder");
-    }
-    synthesize(synthConfig("demo-synthetic"), file);
-    return file;
-}
 
 std::vector<fs::path> demoFolders() {
     std::vector<fs::path> folders;
@@ -74,11 +45,9 @@ fs::path demoModelFile(const DemoModel& model) {
         if (fs::exists(folder / model.file, ignored)) return folder / model.file;
         lookedIn += (lookedIn.empty() ? "" : ", ") + folder.string();
     }
-    if (model.name == kModels[0].name) return standIn();
     throw Error(std::string(model.name) + ": " + std::string(model.file) +
                     " was not found (looked in " + lookedIn + ")",
-                "install MoEScope again, or make a model of random weights: moescope synth "
-                "demo-synthetic --out FILE.gguf");
+                "install MoEScope again, or name its data folder in MOESCOPE_DATA");
 }
 
 }  // namespace moescope

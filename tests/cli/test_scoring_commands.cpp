@@ -155,7 +155,20 @@ TEST_CASE("compare pairs items and warns when the runs saw different ones") {
     CHECK(grouped);
     const std::string warnings = document.at("warnings").dump();
     CHECK_THAT(warnings, Contains("basics: limit is 28 in the first and 14 in run 2"));
-    CHECK_THAT(warnings, Contains("synthetic"));
+    CHECK_THAT(warnings, !Contains("synthetic"));
+}
+
+TEST_CASE("compare warns that a model is synthetic") {
+    const Folder folder;
+    REQUIRE(run({"synth", "demo-synthetic", "--out", folder / "s.gguf"}).code == 0);
+    for (const char* name : {"a.moescope", "b.moescope"})
+        REQUIRE(run({"eval", folder / "s.gguf", "--suite", "basics", "--limit", "7", "--out",
+                     folder / name})
+                    .code == 0);
+    const Outcome outcome =
+        run({"compare", folder / "a.moescope", folder / "b.moescope", "--json"});
+    REQUIRE(outcome.code == 0);
+    CHECK_THAT(json::parse(outcome.out).at("warnings").dump(), Contains("synthetic"));
 }
 
 TEST_CASE("a refused resume leaves a finished run as it was") {

@@ -133,6 +133,11 @@ TEST_CASE("the embedded models are taken from the data folder") {
     }
 }
 
+TEST_CASE("the embedded models of the source tree serve a build that is not installed") {
+    const Caches caches;
+    CHECK(resolveModel("demo") == fs::path(MOESCOPE_SOURCE_DIR) / "datasets/demo/demo.gguf");
+}
+
 TEST_CASE("memory that does not exist is refused with the sum") {
     CHECK(availableMemory() > 0);
     CHECK_NOTHROW(requireMemory(1, "a byte"));

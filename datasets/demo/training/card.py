@@ -23,16 +23,18 @@ PROMPTS = [
     "The Secretary may, in accordance with", "The economy of the country is based on",
     "The population of the island", "When the king heard this, he", "My dear sister,",
     "She opened the door and saw", "And the Lord said unto Moses,", "The agency launched a new website",
-    "def main():\n", "#include <iostream>\n", "The question of liberty is", "HAMLET.\n",
-    "러스트는", "There were three brothers who"]
+    "The question of liberty is", "There were three brothers who", "He took off his hat and",
+    "In the evening the children", "They walked along the river until", "The law requires that",
+    "def main():\n", "#include <iostream>\n", "러스트는"]
+ENGLISH = 20  # of PROMPTS; the rest shows the other domains
 
 
 def run(moescope: Path, keep: Path, *arguments: str) -> dict:
     """The JSON document of one command, from `keep` when it has been run."""
     if not keep.exists():
+        keep.parent.mkdir(parents=True, exist_ok=True)
         done = subprocess.run([moescope, *arguments, "--json", "--progress", "off"], check=True,
                               stdout=subprocess.PIPE)
-        keep.parent.mkdir(parents=True, exist_ok=True)
         keep.write_bytes(done.stdout)
     return json.loads(keep.read_text(encoding="utf-8"))
 
@@ -64,12 +66,12 @@ class Card:
         groups = [g["group"] for g in scores["base"]["groups"]]
         rows = []
         for i, group in enumerate(groups):
-            cells = [group, f"{scores['base']['groups'][i]['tokens']:,}"]
+            cells = [group, f"{scores['base']['groups'][i]['scored_tokens']:,}"]
             for s in scores.values():
                 g = s["groups"][i]
                 cells += [f"{g['nats_per_token']:.3f}", f"{g['bits_per_byte']:.3f}"]
             rows.append(cells)
-        rows.append(["**all tokens**", f"{scores['base']['tokens']:,}"] + [
+        rows.append(["**all tokens**", f"{scores['base']['scored_tokens']:,}"] + [
             f"{s[k]:.3f}" for s in scores.values() for k in ("nats_per_token", "bits_per_byte")])
         rows.append(["mean of domains", ""] + [
             f"{s['macro'][k]:.3f}" for s in scores.values() for k in ("nats_per_token", "bits_per_byte")])
@@ -117,8 +119,8 @@ class Card:
             rows.append([
                 model, f"{min(x['max_over_mean'] for x in layers):.2f} to {max(x['max_over_mean'] for x in layers):.2f}",
                 str(sum(x["dead_experts"] for x in layers)),
-                f"{100 * s['specialized_share']:.0f} % ({100 * s['chance_share']:.1f} %)",
-                f"{s['mean_divergence']:.3f} ({s['mean_null']:.4f})",
+                f"{100 * s['specialized_share']:.0f} % ({100 * s['chance_specialized_share']:.1f} %)",
+                f"{s['mean_divergence_bits']:.3f} ({s['chance_mean_divergence_bits']:.4f})",
                 f"{max(x['p'] for x in s['layers']):.3f}"])
         return table(["", "max/mean load, best to worst layer", "dead experts",
                       "pairs with lift > 1.5 (chance)", "divergence of domains, bits (chance)",
@@ -131,9 +133,9 @@ class Card:
             seen = (self.a.runs / f"run_{model}" / "log.csv").read_text().strip().splitlines()[-1].split(",")[1]
             rows.append([f"{model} (`{name}`)", f"{i['layers']} x {i['d_model']}", f"{i['heads']}/{i['kv_heads']}",
                          str(i["ffn"]), f"{i['parameters']['total'] / 1e6:.2f} M",
-                         f"{i['parameters']['active'] / 1e6:.2f} M", f"{i['file_bytes'] / 1e6:.2f} MB",
+                         f"{(i['parameters']['active'] - i['parameters']['embedding'] / 2) / 1e6:.2f} M", f"{i['file_bytes'] / 1e6:.2f} MB",
                          f"{int(seen) / 1e6:.1f} M"])
-        return table(["", "layers x width", "heads q/kv", "expert width", "parameters", "active", "file",
+        return table(["", "layers x width", "heads q/kv", "expert width", "parameters", "active without head", "file",
                       "tokens seen"], rows)
 
     def comparison(self) -> str:
@@ -161,15 +163,25 @@ class Card:
             keep = self.keep(model, "bias")
             r = run(self.a.bin, keep, "eval", name, "--suite", "occupation_pronouns", "--out",
                     str(keep.with_suffix(".moescope")), "--overwrite", "--context", "1024")
-            for m in r["suites"][0]["metrics"]:
-                if m["metric"].startswith("reference_correlation"):
-                    rows.append([model, m["metric"], f"{m['value']:.2f}", f"{m['ci_low']:.2f} to {m['ci_high']:.2f}",
-                                 str(m["n"])])
-        return table(["", "correlation", "value", "95 % interval", "occupations"], rows)
+            found = {(m["name"], m["group"]): m for m in r["suites"][0]["metrics"]}
+            for group, title in (("", "all"), ("wording=unmarked", "words that name no gender"),
+                                 ("survey=surveyed", "the eight of the survey")):
+                m, slope = found["reference_pearson", group], found["reference_slope", group]
+                interval = "" if m["low"] is None else f"{m['low']:.2f} to {m['high']:.2f}"
+                rows.append([model, title, str(m["n"]), f"{m['value']:.2f}", interval,
+                             f"{found['reference_pearson_p', group]['value']:.3f}", f"{slope['value']:.2f}"])
+        return table(["", "occupations", "n", "Pearson correlation", "95 % interval", "p", "slope"], rows)
 
     def samples(self) -> str:
+        return self.generations(0, ENGLISH)
+
+    def other_samples(self) -> str:
+        return self.generations(ENGLISH, len(PROMPTS))
+
+    def generations(self, first: int, end: int) -> str:
         parts = []
-        for i, prompt in enumerate(PROMPTS):
+        for i in range(first, end):
+            prompt = PROMPTS[i]
             keep = self.keep("base", f"sample-{i}")
             r = run(self.a.bin, keep, "generate", "demo", "--prompt", prompt, "-n", "60", "--temperature", "0.7",
                     "--top-p", "0.9", "--seed", str(i + 1))
@@ -179,7 +191,7 @@ class Card:
 
     def write(self) -> None:
         text = (HERE / "card.in.md").read_text(encoding="utf-8")
-        for name in ("sizes", "losses", "quantisation", "routing", "comparison", "bias", "samples"):
+        for name in ("sizes", "losses", "quantisation", "routing", "comparison", "bias", "samples", "other_samples"):
             text = text.replace("{{" + name + "}}", getattr(self, name)())
         (HERE.parent / "MODEL_CARD.md").write_text(text, encoding="utf-8")
 

@@ -2,7 +2,7 @@
 """Checks that an exported model, the engine, the training code and transformers are one model.
 
     verify.py MODEL.gguf DATA --tokenizer tokenizer.json [--moescope PATH] [--windows N]
-              [--checkpoint RUN/checkpoint.pt] [--hf FOLDER] [--json OUT.json]
+              [--checkpoint RUN/checkpoint.pt] [--hf FOLDER] [--json OUT.json] [--witness OUT.json]
 
 1. With --checkpoint: the GGUF's experts are bit for bit what the training's quantiser gives.
 2. Mean loss by domain on the first N windows of 1,024 tokens of DATA/valid_DOMAIN.npy: `moescope
@@ -12,6 +12,9 @@
    agree token for token.
 4. With --hf: the folder holds the GGUF's values exactly, and the losses of transformers and of the
    engine on one window of it agree.
+
+--witness keeps what reference.py computed, a little of each domain, for tests/engine/
+test_demo_models.cpp: the continuous integration has no PyTorch.
 
 Exits with 1 when a check fails."""
 
@@ -33,6 +36,7 @@ from reference import Reference
 WINDOW = 1024
 TOLERANCE = 0.005  # nats per token
 PROMPT, CONTINUATION = 24, 64
+WITNESS = 256  # tokens of a domain whose mean loss is kept
 
 
 def windows(data: Path, domain: str, count: int) -> list[list[int]]:
@@ -147,13 +151,25 @@ def compare_generations(a: argparse.Namespace, engine: Engine, reference: Refere
         count, ours = engine.greedy(prompt)
         theirs, gaps = reference.greedy(ids, CONTINUATION)
         row = {"prompt": prompt, "prompt_tokens": len(ids), "same_prompt": count == len(ids),
-               "tokens": len(theirs), "same": ours == theirs, "smallest_gap": min(gaps)}
+               "tokens": len(theirs), "same": ours == theirs, "smallest_gap": min(gaps),
+               "prompt_ids": ids, "continuation": theirs}
         if not row["same"]:
             row["parting"] = explain(reference, ids, ours, theirs)
         rows[domain] = row
         print(f"{domain:<15}{len(ids):>4} + {len(theirs)} tokens, {'same' if row['same'] else 'DIFFERENT'}, "
               f"smallest lead {min(gaps):.5f}" + (f", {row['parting']}" if "parting" in row else ""))
     return {"prompts": rows, "agrees": all(r["same"] and r["same_prompt"] for r in rows.values())}
+
+
+def write_witness(path: Path, data: Path, reference: Reference, greedy: dict) -> None:
+    rows = []
+    for domain in DOMAINS:
+        text = windows(data, domain, 1)[0][:WITNESS]
+        rows.append({"domain": domain, "tokens": text,
+                     "loss": -reference.log_probabilities(text).mean().item(),
+                     "prompt": greedy["prompts"][domain]["prompt_ids"],
+                     "continuation": greedy["prompts"][domain]["continuation"]})
+    path.write_text("[\n" + ",\n".join(json.dumps(r) for r in rows) + "\n]\n", encoding="utf-8")
 
 
 def compare_folder(a: argparse.Namespace, reference: Reference) -> dict:
@@ -222,6 +238,7 @@ def main() -> None:
     p.add_argument("--windows", type=int, default=2)
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--json", type=Path)
+    p.add_argument("--witness", type=Path)
     a = p.parse_args()
     torch.set_num_threads(a.threads)
     reference = Reference(a.model)
@@ -243,6 +260,8 @@ def main() -> None:
         result["folder"] = compare_folder(a, reference)
     result["agrees"] = all(part["agrees"] for part in result.values() if isinstance(part, dict))
     print("all agree" if result["agrees"] else "NOT all agree")
+    if a.witness:
+        write_witness(a.witness, a.data, reference, result["greedy"])
     if a.json:
         a.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     raise SystemExit(0 if result["agrees"] else 1)

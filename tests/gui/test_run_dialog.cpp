@@ -109,8 +109,14 @@ private slots:
         qputenv("XDG_CACHE_HOME", folder_.path().toUtf8());
         RunDialog dialog;
         dialog.setProgram(QStringLiteral(MOESCOPE_BINARY));
+        // Many texts instead of a long one: a model's context bounds what one text can take.
+        QFile texts(folder_.filePath(QStringLiteral("many.jsonl")));
+        QVERIFY(texts.open(QIODevice::WriteOnly));
+        for (int i = 0; i < 2000; ++i) texts.write("{\"text\":\"one two three\"}\n");
+        texts.close();
         ProfileRequest endless = request(QStringLiteral("cancelled.moescope"));
-        endless.tokens = 60000;
+        endless.workload = texts.fileName();
+        endless.tokens = 512;
         dialog.setRequest(endless);
         QSignalSpy written(&dialog, &RunDialog::runWritten);
         // Once: a second cancel would kill the program while it is still writing.

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // tokenizer.json as GGUF's tokenizer keys, in the letters in which both write bytes.
+#include <unordered_map>
+
 #include "engine/convert/plan.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
+#include "engine/text/sentencepiece.h"
 #include "engine/text/tokenizer.h"
 
 namespace moescope {
@@ -12,7 +15,8 @@ using nlohmann::json;
 
 constexpr std::uint64_t kMaxFile = 512ULL << 20;
 // llama.h, enum llama_token_type.
-constexpr std::int32_t kNormal = 1, kControl = 3, kUserDefined = 4, kUnused = 5;
+constexpr std::int32_t kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5,
+                       kByte = 6;
 
 struct Tokens {
     std::vector<std::string> texts;
@@ -37,6 +41,59 @@ std::string mergeText(const json& merge) {
     return merge.at(0).get<std::string>() + ' ' + merge.at(1).get<std::string>();
 }
 
+/// Scores that give the order of `merges`: a piece is as good as the first merge that makes it.
+/// llama.cpp looks at the text of two neighbours alone, not at where it was split.
+std::vector<float> scoresOf(const json& merges, const Tokens& tokens) {
+    std::unordered_map<std::string, float> ranks;
+    float rank = 0;
+    for (const json& merge : merges) {
+        std::string joined = mergeText(merge);
+        joined.erase(joined.find(' '), 1);
+        ranks.emplace(std::move(joined), -rank++);
+    }
+    std::vector<float> scores;
+    for (std::size_t i = 0; i < tokens.texts.size(); ++i) {
+        const auto found = ranks.find(tokens.texts[i]);
+        scores.push_back(found == ranks.end() || tokens.types[i] != kNormal ? -1e9F
+                                                                            : found->second);
+    }
+    return scores;
+}
+
+void writePieces(GgufWriter& writer, const json& model, const json& normalizer, Tokens tokens) {
+    const std::string unknown = model.value("unk_token", json()).is_string()
+                                    ? model.at("unk_token").get<std::string>()
+                                    : std::string();
+    for (std::size_t i = 0; i < tokens.texts.size(); ++i) {
+        if (tokens.types[i] == kNormal && text::byteOfPiece(tokens.texts[i]))
+            tokens.types[i] = kByte;
+        else if (!unknown.empty() && tokens.texts[i] == unknown)
+            tokens.types[i] = kUnknown;
+        else if (tokens.types[i] == kUserDefined)
+            // llama.cpp looks for these in the raw text.
+            tokens.texts[i] = text::spacesFromBlocks(tokens.texts[i]);
+    }
+    const std::vector<float> scores = scoresOf(model.at("merges"), tokens);
+    writer.add("tokenizer.ggml.model", "llama");
+    writer.add("tokenizer.ggml.pre", "default");
+    writer.add("tokenizer.ggml.tokens", std::span<const std::string>(tokens.texts));
+    writer.add("tokenizer.ggml.scores", std::span<const float>(scores));
+    writer.add("tokenizer.ggml.token_type", std::span<const std::int32_t>(tokens.types));
+    writer.add("tokenizer.ggml.add_space_prefix",
+               normalizer.dump().find("Prepend") != std::string::npos);
+}
+
+void writeLetters(GgufWriter& writer, const json& model, std::string_view pre,
+                  const Tokens& tokens) {
+    std::vector<std::string> merges;
+    for (const json& merge : model.at("merges")) merges.push_back(mergeText(merge));
+    writer.add("tokenizer.ggml.model", "gpt2");
+    writer.add("tokenizer.ggml.pre", pre == "gpt2" ? "gpt-2" : pre);
+    writer.add("tokenizer.ggml.tokens", std::span<const std::string>(tokens.texts));
+    writer.add("tokenizer.ggml.token_type", std::span<const std::int32_t>(tokens.types));
+    writer.add("tokenizer.ggml.merges", std::span<const std::string>(merges));
+}
+
 void write(GgufWriter& writer, const std::filesystem::path& file, const Tokenizer& tokenizer,
            const ModelSpec& spec) {
     const std::string origin = file.string();
@@ -49,14 +106,10 @@ void write(GgufWriter& writer, const std::filesystem::path& file, const Tokenize
         tokens.put(added.at("id").get<std::int64_t>(), added.at("content").get<std::string>(),
                    added.value("special", false) ? kControl : kUserDefined, origin);
     }
-    std::vector<std::string> merges;
-    for (const json& merge : model.at("merges")) merges.push_back(mergeText(merge));
-    writer.add("tokenizer.ggml.model", "gpt2");
-    const std::string_view pre = tokenizer.preTokenizer();
-    writer.add("tokenizer.ggml.pre", pre == "gpt2" ? "gpt-2" : pre);
-    writer.add("tokenizer.ggml.tokens", std::span<const std::string>(tokens.texts));
-    writer.add("tokenizer.ggml.token_type", std::span<const std::int32_t>(tokens.types));
-    writer.add("tokenizer.ggml.merges", std::span<const std::string>(merges));
+    if (tokenizer.preTokenizer() == "sentencepiece")
+        writePieces(writer, model, document.value("normalizer", json()), std::move(tokens));
+    else
+        writeLetters(writer, model, tokenizer.preTokenizer(), tokens);
     const auto id = [&](const char* key, TokenId token) {
         writer.add(key, static_cast<std::uint32_t>(token));
     };

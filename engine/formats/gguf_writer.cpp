@@ -99,6 +99,13 @@ void GgufWriter::add(std::string_view key, std::span<const std::int32_t> values)
     for (const std::int32_t value : values) put(value);
 }
 
+void GgufWriter::add(std::string_view key, std::span<const float> values) {
+    beginKey(key, ValueType::Array);
+    put(ValueType::F32);
+    put<std::uint64_t>(values.size());
+    for (const float value : values) put(value);
+}
+
 void GgufWriter::addRecord(std::span<const std::byte> record) {
     assert(file_ < 0);
     metadata_.append(reinterpret_cast<const char*>(record.data()), record.size());

@@ -33,6 +33,7 @@ public:
     void add(std::string_view key, const char* value) { add(key, std::string_view(value)); }
     void add(std::string_view key, std::span<const std::string> values);
     void add(std::string_view key, std::span<const std::int32_t> values);
+    void add(std::string_view key, std::span<const float> values);
 
     /// A whole key-value pair as GgufCheckpoint::keyRecords has it.
     void addRecord(std::span<const std::byte> record);

@@ -21,6 +21,7 @@ enum class TokenKind : std::uint8_t {
     Control,  ///< special: parsed only from templates, left out of decoded text on request
     Added,    ///< whole strings outside the merges that plain text may contain (<think>, runs of
               ///< spaces)
+    Byte,     ///< one byte that no character token holds ("<0x0A>" of SentencePiece)
     Unused,   ///< padding: can be decoded, is never produced
 };
 

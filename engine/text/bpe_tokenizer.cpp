@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Splits text at special tokens, then normalises, pre-tokenises and merges what lies between.
+// Splits text at special tokens, then normalises, pre-tokenises and merges what lies
+// between.
 #include "engine/text/bpe_tokenizer.h"
 
 #include <algorithm>
 #include <array>
-#include <functional>
-#include <limits>
 
 #include "engine/core/error.h"
+#include "engine/text/literal_matcher.h"
 #include "engine/text/unicode.h"
 
 namespace moescope::text {
@@ -15,54 +15,16 @@ namespace {
 
 // Tokens that end a reply whatever the file's eos entry says; GGUF and tokenizer.json name only
 // one.
-constexpr std::array<std::string_view, 5> kEndNames = {"<|endoftext|>", "<|im_end|>", "<|return|>",
-                                                       "<|call|>", "<|eot_id|>"};
+constexpr std::array<std::string_view, 6> kEndNames = {
+    "<|endoftext|>", "<|im_end|>", "<|return|>", "<|call|>", "<|eot_id|>", "<end_of_turn>"};
 
-/// Finds whole strings in text, the longest first.
-class LiteralMatcher {
+class TextTokenizer final : public Tokenizer {
 public:
-    void add(std::string literal, TokenId id) {
-        if (literal.empty()) return;
-        auto& lengths = lengthsByFirst_[static_cast<unsigned char>(literal[0])];
-        if (std::find(lengths.begin(), lengths.end(), literal.size()) == lengths.end()) {
-            lengths.push_back(literal.size());
-            std::sort(lengths.rbegin(), lengths.rend());
-        }
-        ids_.emplace(std::move(literal), id);
-    }
-
-    /// The longest literal at `pos`: its id and length, or length 0.
-    std::pair<TokenId, std::size_t> at(std::string_view text, std::size_t pos) const {
-        for (const std::size_t length : lengthsByFirst_[static_cast<unsigned char>(text[pos])]) {
-            if (length > text.size() - pos) continue;
-            const auto found = ids_.find(text.substr(pos, length));
-            if (found != ids_.end()) return {found->second, length};
-        }
-        return {-1, 0};
-    }
-
-    bool empty() const { return ids_.empty(); }
-    std::optional<TokenId> find(std::string_view literal) const {
-        const auto found = ids_.find(literal);
-        if (found == ids_.end()) return std::nullopt;
-        return found->second;
-    }
-
-private:
-    /// Lets a piece of text be looked up without a copy of it.
-    struct Hash {
-        using is_transparent = void;
-        std::size_t operator()(std::string_view text) const noexcept {
-            return std::hash<std::string_view>{}(text);
-        }
-    };
-    std::unordered_map<std::string, TokenId, Hash, std::equal_to<>> ids_;
-    std::array<std::vector<std::size_t>, 256> lengthsByFirst_;
-};
-
-class BpeTokenizer final : public Tokenizer {
-public:
-    explicit BpeTokenizer(TokenizerData data) : data_(std::move(data)), bpe_(data_.vocabulary) {
+    explicit TextTokenizer(TokenizerData data) : data_(std::move(data)) {
+        if (data_.sentencePiece)
+            sentencePiece_.emplace(data_.vocabulary, *data_.sentencePiece);
+        else
+            bpe_.emplace(data_.vocabulary);
         const auto& vocabulary = data_.vocabulary;
         for (std::size_t i = 0; i < vocabulary.tokens.size(); ++i) {
             const auto id = static_cast<TokenId>(i);
@@ -82,12 +44,17 @@ public:
         for (const std::string_view name : kEndNames)
             if (const auto id = controls_.find(name)) data_.endOfText.push_back(*id);
         checkIds();
+        if (sentencePiece_ && !sentencePiece_->complete())
+            throw Error(data_.origin +
+                        ": the vocabulary has neither a token for every byte nor an unknown token");
     }
 
     std::int32_t vocabSize() const noexcept override {
         return static_cast<std::int32_t>(data_.vocabulary.tokens.size());
     }
-    std::string_view preTokenizer() const noexcept override { return data_.preTokenizer->name; }
+    std::string_view preTokenizer() const noexcept override {
+        return sentencePiece_ ? "sentencepiece" : data_.preTokenizer->name;
+    }
 
     std::vector<TokenId> encode(std::string_view text, SpecialTokens specials) const override {
         const LiteralMatcher& literals =
@@ -152,6 +119,7 @@ private:
     void encodePlain(std::string_view text, std::vector<std::size_t>& ends,
                      std::vector<TokenId>& out) const {
         if (text.empty()) return;
+        if (sentencePiece_) return sentencePiece_->encode(text, out);
         std::string normalised;
         if (data_.nfc) {
             normalised = unicode::toNfc(text);
@@ -161,13 +129,14 @@ private:
         data_.preTokenizer->split(text, ends);
         std::size_t start = 0;
         for (const std::size_t end : ends) {
-            bpe_.encode(text.substr(start, end - start), out);
+            bpe_->encode(text.substr(start, end - start), out);
             start = end;
         }
     }
 
     TokenizerData data_;
-    Bpe bpe_;
+    std::optional<Bpe> bpe_;  // one of the two
+    std::optional<SentencePiece> sentencePiece_;
     LiteralMatcher controls_;       // special tokens only
     LiteralMatcher plainLiterals_;  // what text may contain: added tokens that are not special
     LiteralMatcher allLiterals_;    // both
@@ -176,7 +145,7 @@ private:
 }  // namespace
 
 std::unique_ptr<Tokenizer> makeTokenizer(TokenizerData data) {
-    return std::make_unique<BpeTokenizer>(std::move(data));
+    return std::make_unique<TextTokenizer>(std::move(data));
 }
 
 }  // namespace moescope::text

@@ -11,6 +11,7 @@
 
 #include "engine/text/bpe.h"
 #include "engine/text/pretokenizer.h"
+#include "engine/text/sentencepiece.h"
 #include "engine/text/tokenizer.h"
 
 namespace moescope::text {
@@ -22,6 +23,8 @@ struct TokenizerData {
     /// Further names of Control tokens ("<|reserved_200018|>" is also "<|endofprompt|>").
     std::vector<std::pair<std::string, TokenId>> aliases;
     bool nfc = false;
+    /// Set: merges characters as SentencePiece does, without a pre-tokeniser. Unset: bytes.
+    std::optional<SentencePieceRules> sentencePiece;
     std::optional<TokenId> bos;
     bool addBos = false;
     std::vector<TokenId> endOfText;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Byte-level BPE, from GGUF, tokenizer.json or .tiktoken data.
+// Byte-level BPE and SentencePiece BPE, from GGUF, tokenizer.json or .tiktoken data.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,7 @@ public:
 
     virtual std::int32_t vocabSize() const noexcept = 0;
     virtual std::string_view preTokenizer()
-        const noexcept = 0;  ///< "gpt2", "gpt-4o", "qwen2", "smollm"
+        const noexcept = 0;  ///< "gpt2", "gpt-4o", "qwen2", "smollm", "sentencepiece"
 
     /// text must be valid UTF-8 or not: invalid bytes are encoded byte by byte, never rejected.
     virtual std::vector<TokenId> encode(std::string_view text, SpecialTokens specials) const = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tokenizer a checkpoint carries: GGUF keys, or tokenizer.json beside the weights.
+#include <cmath>
 #include <unordered_map>
 
 #include "engine/core/error.h"
@@ -16,7 +17,7 @@ using namespace text;
 
 // llama.h, enum llama_token_type; any other value is a token that text never produces. Doubles,
 // because numberArray gives doubles.
-constexpr double kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4;
+constexpr double kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kByte = 6;
 
 class GgufReader {
 public:
@@ -27,11 +28,16 @@ public:
     std::unique_ptr<Tokenizer> read() {
         const std::string model = string("tokenizer.ggml.model");
         if (model.empty()) return nullptr;
-        if (model != "gpt2")
-            fail("tokenizer model '" + model + "' is not supported", "byte-level BPE ('gpt2') is");
-        findSplit();
-        readTokens();
-        readMerges();
+        if (model == "llama") {
+            readPieces();
+        } else if (model == "gpt2") {
+            findSplit();
+            readTokens();
+            readMerges();
+        } else {
+            fail("tokenizer model '" + model + "' is not supported",
+                 "byte-level BPE ('gpt2') and SentencePiece BPE ('llama') are");
+        }
         data_.bos = id("tokenizer.ggml.bos_token_id");
         data_.addBos = data_.bos.has_value() && boolean("tokenizer.ggml.add_bos_token");
         for (const char* key : {"eos", "eot", "eom"})
@@ -79,13 +85,57 @@ private:
         data_.vocabulary.ignoreMerges = data_.preTokenizer->name == "gpt-4o";
     }
 
-    void readTokens() {
+    void findTokens() {
         tokens_ = checkpoint_.stringArray("tokenizer.ggml.tokens");
         if (tokens_.empty()) fail("the vocabulary (tokenizer.ggml.tokens) is missing");
-        const auto types = checkpoint_.numberArray("tokenizer.ggml.token_type");
-        if (!types.empty() && types.size() != tokens_.size())
-            fail("tokenizer.ggml.token_type has " + std::to_string(types.size()) + " entries for " +
+    }
+
+    /// Numbers that go with the tokens; empty when the file has none.
+    std::vector<double> perToken(const std::string& key) const {
+        auto numbers = checkpoint_.numberArray(key);
+        if (!numbers.empty() && numbers.size() != tokens_.size())
+            fail(key + " has " + std::to_string(numbers.size()) + " entries for " +
                  std::to_string(tokens_.size()) + " tokens");
+        return numbers;
+    }
+
+    void readPieces() {
+        findTokens();
+        const auto types = perToken("tokenizer.ggml.token_type");
+        const auto scores = perToken("tokenizer.ggml.scores");
+        if (types.empty() || scores.empty())
+            fail("a SentencePiece vocabulary needs tokenizer.ggml.token_type and .scores");
+        SentencePieceRules rules;
+        // llama.cpp's default for this kind of vocabulary, and what Llama 2 files rely on.
+        rules.addSpacePrefix = value("tokenizer.ggml.add_space_prefix") == nullptr ||
+                               boolean("tokenizer.ggml.add_space_prefix");
+        VocabularyBuilder builder(data_.vocabulary, data_.origin, tokens_.size());
+        for (std::size_t i = 0; i < tokens_.size(); ++i) {
+            if (!std::isfinite(scores[i]))
+                fail("the score of token " + std::to_string(i) + " is not a finite number");
+            rules.scores.push_back(static_cast<float>(scores[i]));
+            const auto number = static_cast<std::int64_t>(i);
+            const auto byte = byteOfPiece(tokens_[i]);
+            if (types[i] == kByte && !byte)
+                fail("byte token " + std::to_string(i) + " is not of the form <0x0A>");
+            if (types[i] == kUnknown) rules.unknown = static_cast<TokenId>(i);
+            if (types[i] == kNormal)
+                builder.put(number, spacesFromBlocks(tokens_[i]), TokenKind::Normal);
+            else if (types[i] == kByte)
+                builder.put(number, std::string(1, static_cast<char>(*byte)), TokenKind::Byte);
+            else
+                builder.put(number, std::string(tokens_[i]),
+                            types[i] == kUserDefined                       ? TokenKind::Added
+                            : types[i] == kControl || types[i] == kUnknown ? TokenKind::Control
+                                                                           : TokenKind::Unused);
+        }
+        if (!rules.unknown) rules.unknown = id("tokenizer.ggml.unknown_token_id");
+        data_.sentencePiece = std::move(rules);
+    }
+
+    void readTokens() {
+        findTokens();
+        const auto types = perToken("tokenizer.ggml.token_type");
         VocabularyBuilder builder(data_.vocabulary, data_.origin, tokens_.size());
         for (std::size_t i = 0; i < tokens_.size(); ++i) {
             const auto number = static_cast<std::int64_t>(i);

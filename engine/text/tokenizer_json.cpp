@@ -60,7 +60,10 @@ public:
         readMerges();
         readAddedTokens();
         readNormalizer();
-        data_.preTokenizer = findSplit();
+        if (data_.sentencePiece)
+            checkPieces();
+        else
+            data_.preTokenizer = findSplit();
         readPostProcessor();
     }
 
@@ -69,14 +72,16 @@ private:
         throw Error(origin_ + ": " + cause, std::move(hint));
     }
 
-    void checkModel() const {
+    void checkModel() {
         const json& model = member(document_, "model");
         if (!model.is_object()) fail("not a tokenizer.json (no model)");
         const std::string type = textOf(model, "type");
         if (!type.empty() && type != "BPE")
-            fail("tokenizer model '" + type + "' is not supported", "byte-level BPE is");
-        if (flag(model, "byte_fallback", false))
-            fail("BPE with byte fallback (SentencePiece) is not supported", "byte-level BPE is");
+            fail("tokenizer model '" + type + "' is not supported",
+                 "BPE is, of bytes or with byte fallback");
+        // How Hugging Face writes SentencePiece BPE: characters merge, byte-level BPE never falls
+        // back.
+        if (flag(model, "byte_fallback", false)) data_.sentencePiece.emplace();
         for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"})
             if (!textOf(model, key).empty())
                 fail(std::string("BPE with ") + key + " is not supported");
@@ -91,8 +96,18 @@ private:
         if (!vocab.is_object() || vocab.empty()) fail("the vocabulary is missing");
         const std::size_t entries = vocab.size() + member(document_, "added_tokens").size();
         builder_ = std::make_unique<VocabularyBuilder>(data_.vocabulary, origin_, entries);
-        for (const auto& [letters, id] : vocab.items())
-            builder_->putLetters(integerOf(id, origin_ + ": a token id"), letters);
+        for (const auto& [letters, id] : vocab.items()) {
+            const std::int64_t number = integerOf(id, origin_ + ": a token id");
+            if (!data_.sentencePiece)
+                builder_->putLetters(number, letters);
+            else if (const auto byte = byteOfPiece(letters))
+                builder_->put(number, std::string(1, static_cast<char>(*byte)), TokenKind::Byte);
+            else
+                builder_->put(number, spacesFromBlocks(letters), TokenKind::Normal);
+        }
+        if (data_.sentencePiece)
+            if (const auto unknown = vocab.find(textOf(model, "unk_token")); unknown != vocab.end())
+                data_.sentencePiece->unknown = unknown->get<TokenId>();
         data_.vocabulary.ignoreMerges = flag(model, "ignore_merges", false);
     }
 
@@ -131,6 +146,10 @@ private:
             for (const char* key : {"single_word", "lstrip", "rstrip"})
                 if (flag(token, key, false))
                     fail("added token '" + content + "' uses " + key + ", which is not supported");
+            // Gemma lists its runs of spaces here as well; in text, merging makes them.
+            if (data_.sentencePiece && spacesFromBlocks(content) != content &&
+                document_["model"]["vocab"].contains(content))
+                continue;
             builder_->put(integerOf(member(token, "id"), origin_ + ": the id of '" + content + "'"),
                           content,
                           flag(token, "special", false) ? TokenKind::Control : TokenKind::Added);
@@ -142,9 +161,30 @@ private:
         flatten(member(document_, "normalizer"), "normalizers", parts);
         for (const json* part : parts) {
             const std::string type = textOf(*part, "type");
-            if (type != "NFC") fail("normalizer '" + type + "' is not supported", "NFC is");
+            if (data_.sentencePiece && isBlockNormalizer(*part)) continue;
+            if (type != "NFC" || data_.sentencePiece)
+                fail("normalizer '" + type + "' is not supported",
+                     data_.sentencePiece ? "Prepend and Replace of spaces are" : "NFC is");
             data_.nfc = true;
         }
+    }
+
+    /// Replace " " by U+2581, and Prepend, which asks for a space before the text.
+    bool isBlockNormalizer(const json& part) {
+        const std::string type = textOf(part, "type");
+        if (type == "Prepend" && spacesFromBlocks(textOf(part, "prepend")) == " ")
+            return data_.sentencePiece->addSpacePrefix = true;
+        return type == "Replace" && textOf(member(part, "pattern"), "String") == " " &&
+               spacesFromBlocks(textOf(part, "content")) == " ";
+    }
+
+    /// After that normalisation a split at plain spaces finds none; anything else would matter.
+    void checkPieces() const {
+        const json& split = member(document_, "pre_tokenizer");
+        const bool atSpaces =
+            textOf(split, "type") == "Split" && textOf(member(split, "pattern"), "String") == " ";
+        if (!split.is_null() && !atSpaces)
+            fail("pre-tokenizer " + dumpJson(split) + " with byte fallback is not supported");
     }
 
     const PreTokenizer* findSplit() const {

@@ -102,7 +102,7 @@ TEST_CASE("what a tokenizer json asks for and we lack is refused by name") {
     refused("/pre_tokenizer/add_prefix_space", true, "add_prefix_space");
     refused("/normalizer", {{"type", "Lowercase"}}, "normalizer 'Lowercase'");
     refused("/model/type", "Unigram", "tokenizer model 'Unigram'");
-    refused("/model/byte_fallback", true, "byte fallback");
+    refused("/model/byte_fallback", true, "with byte fallback is not supported");
     refused("/model/end_of_word_suffix", "</w>", "end_of_word_suffix");
     refused("/model/dropout", 0.1, "dropout");
     refused("/model/merges/3", "one", "merge 3 is not two tokens");

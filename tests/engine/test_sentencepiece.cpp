@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// SentencePiece BPE: ids of Google's own program (tests/golden/make_sentencepiece_golden.py), from
+// both kinds of file, and by hand what the trained vocabulary does not show.
+#include "engine/text/sentencepiece.h"
+
+#include <cmath>
+#include <limits>
+
+#include "tests/engine/fake_gguf.h"
+#include "tests/engine/text_test_support.h"
+
+using namespace moescope;
+using namespace moescope::text;
+
+namespace {
+
+const std::filesystem::path kGolden =
+    std::filesystem::path(MOESCOPE_SOURCE_DIR) / "tests/golden/data/tokenizers";
+
+FakeGguf goldenGguf() {
+    const auto file = kGolden / "sentencepiece.gguf.json";
+    const auto document = parseJson(readFile(file), file.string());
+    FakeGguf gguf;
+    gguf.tokens = document.at("tokens").get<std::vector<std::string>>();
+    gguf.scores = document.at("scores").get<std::vector<double>>();
+    gguf.types = document.at("types").get<std::vector<double>>();
+    gguf.values = {{"tokenizer.ggml.model", "llama"},
+                   {"tokenizer.ggml.bos_token_id", 2},
+                   {"tokenizer.ggml.eos_token_id", 1},
+                   {"tokenizer.ggml.add_bos_token", true},
+                   {"tokenizer.ggml.add_space_prefix", false}};
+    return gguf;
+}
+
+void checkVectors(const Tokenizer& tokenizer) {
+    int broken = 0;
+    const auto vectors = readVectors(kGolden / "sentencepiece.vectors.jsonl", broken);
+    CHECK(broken == 0);
+    CHECK(vectors.size() == 37);
+    for (const Vector& v : vectors) {
+        INFO(v.text);
+        CHECK(tokenizer.encode(v.text, SpecialTokens::AsText) == v.ids);
+        // U+2581 is the one character that does not come back: it is how spaces are written.
+        CHECK(tokenizer.decode(v.ids) == spacesFromBlocks(v.text));
+    }
+}
+
+/// Tokens 0 to 255 are the bytes; the scores of the others grow with `pieces`' order.
+struct Small {
+    explicit Small(const std::vector<std::string>& pieces, bool prefix = false) {
+        for (int i = 0; i < 256; ++i) {
+            vocabulary.tokens.emplace_back(1, static_cast<char>(i));
+            vocabulary.kinds.push_back(TokenKind::Byte);
+        }
+        rules.scores.assign(256, 0.0F);
+        for (const auto& piece : pieces) {
+            vocabulary.tokens.push_back(piece);
+            vocabulary.kinds.push_back(TokenKind::Normal);
+            rules.scores.push_back(static_cast<float>(vocabulary.tokens.size()));
+        }
+        rules.addSpacePrefix = prefix;
+    }
+    Ids encode(const std::string& text) const {
+        Ids out;
+        SentencePiece(vocabulary, rules).encode(text, out);
+        return out;
+    }
+    Vocabulary vocabulary;
+    SentencePieceRules rules;
+};
+
+}  // namespace
+
+TEST_CASE("SentencePiece vocabularies of GGUF give the ids of the original") {
+    const auto tokenizer = tokenizerFromCheckpoint(goldenGguf());
+    REQUIRE(tokenizer != nullptr);
+    CHECK(tokenizer->preTokenizer() == "sentencepiece");
+    CHECK(tokenizer->bos() == 2);
+    CHECK(tokenizer->addBos());
+    checkVectors(*tokenizer);
+}
+
+TEST_CASE("SentencePiece vocabularies of tokenizer.json give the ids of the original") {
+    checkVectors(*tokenizerFromJson(kGolden / "sentencepiece.tokenizer.json"));
+}
+
+TEST_CASE("SentencePiece: text cannot make control or byte tokens") {
+    for (const bool json : {false, true}) {
+        const auto tokenizer = json ? tokenizerFromJson(kGolden / "sentencepiece.tokenizer.json")
+                                    : tokenizerFromCheckpoint(goldenGguf());
+        const auto turn = tokenizer->find("<start_of_turn>");
+        REQUIRE(turn.has_value());
+        CHECK(tokenizer->encode("<start_of_turn>", SpecialTokens::Parse) == Ids{*turn});
+        for (const TokenId id :
+             tokenizer->encode("<start_of_turn><bos><0x0A>", SpecialTokens::AsText)) {
+            CHECK_FALSE(tokenizer->isSpecial(id));
+            CHECK(tokenizer->bytes(id) != "\n");
+        }
+    }
+}
+
+TEST_CASE("SentencePiece merges the highest score first and of equal ones the leftmost") {
+    CHECK(Small({"a", "b", "c", "ab", "bc"}).encode("abc") == Ids{256, 260});
+    CHECK(Small({"a", "b", "c", "bc", "ab"}).encode("abc") == Ids{260, 258});
+    CHECK(Small({"a", "aa"}).encode("aaa") == Ids{257, 256});
+}
+
+TEST_CASE("SentencePiece writes characters without a token as bytes") {
+    const Small small({"a"});
+    CHECK(small.encode("a\u00e9") == Ids{256, 0xc3, 0xa9});
+    CHECK(small.encode("\xff\xc3") == Ids{0xff, 0xc3});  // not UTF-8
+    Small missing({"a"});
+    missing.vocabulary.kinds[0xa9] = TokenKind::Unused;
+    CHECK(missing.encode("a\u00e9a") == Ids{256, 256});
+    missing.rules.unknown = 7;
+    CHECK(missing.encode("a\u00e9a") == Ids{256, 7, 256});
+}
+
+TEST_CASE("SentencePiece puts a space before the text only where the vocabulary asks for it") {
+    CHECK(Small({"a", " ", " a"}).encode("a") == Ids{256});
+    CHECK(Small({"a", " ", " a"}, true).encode("a") == Ids{258});
+}
+
+TEST_CASE("SentencePiece takes a megabyte of one letter in its stride") {
+    const std::string text(1 << 20, 'a');
+    CHECK(Small({"a", "aa", "aaaa"}).encode(text).size() == text.size() / 4);
+}
+
+TEST_CASE("SentencePiece vocabularies that cannot be read are refused by cause") {
+    const auto refused = [](const FakeGguf& gguf, const std::string& cause) {
+        CHECK_THROWS_WITH(tokenizerFromCheckpoint(gguf), Catch::Contains(cause));
+    };
+    FakeGguf gguf = goldenGguf();
+    gguf.scores[9] = std::numeric_limits<double>::quiet_NaN();
+    refused(gguf, "the score of token 9 is not a finite number");
+    gguf = goldenGguf();
+    gguf.scores.pop_back();
+    refused(gguf, "tokenizer.ggml.scores has ");
+    gguf = goldenGguf();
+    const auto byte = std::find(gguf.tokens.begin(), gguf.tokens.end(), "<0x41>");
+    REQUIRE(byte != gguf.tokens.end());
+    *byte = "<0xZZ>";
+    refused(gguf, "is not of the form <0x0A>");
+    gguf = goldenGguf();
+    gguf.types[3] = 3;  // the unknown token
+    CHECK(tokenizerFromCheckpoint(gguf) != nullptr);
+    *std::find(gguf.types.begin(), gguf.types.end(), 6.0) = 5;
+    refused(gguf, "neither a token for every byte nor an unknown token");
+}

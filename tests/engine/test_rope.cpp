@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <filesystem>
 #include <vector>
 
 #include "engine/backend/rope_rotation.h"
+#include "engine/core/file.h"
 #include "engine/model/spec.h"
 
 using namespace moescope;
@@ -41,6 +44,44 @@ TEST_CASE("gpt-oss YaRN keeps fractional bounds and its concentration") {
               Approx(expected).epsilon(1e-5));
     }
     CHECK(table.inverseFrequency[18] == Approx(plain(150000, 18, 64) / 32).epsilon(1e-12));
+}
+
+TEST_CASE("gpt-oss YaRN has the phases of transformers and of OpenAI far past 4096 positions") {
+    const auto file = std::filesystem::path(MOESCOPE_SOURCE_DIR) / "tests/golden/data/rope.json";
+    const auto witnesses = parseJson(readFile(file), file.string());
+    const RopeTable table = ropeTable(gptOssRope(), 64);
+    std::array<float, 32> cosines{};
+    std::array<float, 32> sines{};
+    for (const char* witness : {"transformers", "openai"}) {
+        for (const auto& row : witnesses.at(witness)) {
+            const int position = row.at("position").get<int>();
+            INFO(witness << ", position " << position);
+            ropeAngles(table, position, cosines, sines);
+            // Theirs are float32: frequency and product are each half a unit of 2^-23 off at most,
+            // and a power of float32 a little more. Ours are double until the cosine.
+            const double margin = 2e-7 + 1.35 * position * std::ldexp(1.0, -22);
+            double worst = 0;
+            for (std::size_t i = 0; i < cosines.size(); ++i) {
+                worst = std::max(worst, std::abs(cosines[i] - row.at("cos")[i].get<double>()));
+                worst = std::max(worst, std::abs(sines[i] - row.at("sin")[i].get<double>()));
+            }
+            CHECK(worst < margin);
+        }
+    }
+}
+
+TEST_CASE("rounded YaRN bounds change phases by more than the witnesses differ") {
+    RopeSpec rounded = gptOssRope();
+    rounded.truncate = true;
+    std::array<float, 32> cosines{};
+    std::array<float, 32> sines{};
+    std::array<float, 32> others{};
+    ropeAngles(ropeTable(gptOssRope(), 64), 8192, cosines, sines);
+    ropeAngles(ropeTable(rounded, 64), 8192, others, sines);
+    double worst = 0;
+    for (std::size_t i = 0; i < cosines.size(); ++i)
+        worst = std::max(worst, std::abs(double{cosines[i]} - others[i]));
+    CHECK(worst > 0.1);
 }
 
 TEST_CASE("truncated YaRN uses the whole bounds 8 and 18 as llama.cpp does") {

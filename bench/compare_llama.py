@@ -69,12 +69,6 @@ def compare(name: str, first: list, second: list) -> None:
           f"same top token {same:.4f}")
 
 
-def llama_tokens(model: str, text: str) -> list[int]:
-    import llama_cpp
-
-    return llama_cpp.Llama(model_path=model, vocab_only=True, verbose=False).tokenize(text.encode("utf-8"))
-
-
 def llama_scores(model: str, chunks: list[list[int]], threads: int):
     import llama_cpp
 
@@ -92,9 +86,7 @@ def main() -> int:
     parser.add_argument("--tokens", type=int, default=2000)
     parser.add_argument("--text", help='JSONL file with a "text" a line; default: README and docs of this repository')
     parser.add_argument("--transformers", action="store_true")
-    parser.add_argument("--text", type=pathlib.Path, help="UTF-8 text (otherwise: README.md and docs)")
-    parser.add_argument("--chunk", type=int, default=500, help="tokens of each sequence")
-    parser.add_argument("--llama-model", help="another file for llama.cpp: the same weights in F32, say")
+    parser.add_argument("--chunk", type=int, default=500)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--backend", default="cpu")
     parser.add_argument("--numerics", default="exact")
@@ -102,8 +94,10 @@ def main() -> int:
     args = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as folder:
-        text = args.text.read_text(encoding="utf-8") if args.text else corpus()
-        tokens = llama_tokens(args.model, text)[: args.tokens]
+        text = pathlib.Path(folder, "text.jsonl")
+        text.write_text(json.dumps({"text": texts_of(args.text) if args.text else corpus()}), encoding="utf-8")
+        encoded = subprocess.run([args.moescope, "tokenize", args.model, "--input", str(text)], check=True, capture_output=True)
+        tokens = json.loads(encoded.stdout)["tokens"][: args.tokens]
         if len(tokens) < args.tokens:
             print(f"only {len(tokens)} tokens of text are at hand", file=sys.stderr)
         chunks = [tokens[i : i + args.chunk] for i in range(0, len(tokens), args.chunk)]

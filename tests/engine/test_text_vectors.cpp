@@ -108,3 +108,26 @@ TEST_CASE("qwen3 gives the ids of another implementation") {
     CHECK(broken == 0);
     CHECK(checkVectors(*tokenizer, vectors, true) == 113);
 }
+
+TEST_CASE("a megabyte of mixed text comes back from every tokenizer byte for byte") {
+    const std::filesystem::path root = MOESCOPE_SOURCE_DIR;
+    const std::string lines = readFile(root / "datasets/demo/heldout.jsonl");  // ten domains
+    std::string text;
+    while (text.size() < (1U << 20)) {
+        text += lines;
+        text +=
+            "\xff\xc3( \r\n\t\u00e9e\u0301 \U0001F469\u200D\U0001F467   \n\n\n";  // not all UTF-8
+    }
+    for (const char* name : {"gpt2", "gpt-4o", "smollm", "sentencepiece"}) {  // qwen2 applies NFC
+        INFO(name);
+        const auto tokenizer = tokenizerFromJson(root / "tests/golden/data/tokenizers" /
+                                                 (std::string(name) + ".tokenizer.json"));
+        const bool same = tokenizer->decode(tokenizer->encode(text, SpecialTokens::AsText)) == text;
+        CHECK(same);
+    }
+    const auto ranks = sharedFile("tokenizers/o200k_base.tiktoken");
+    if (!present(ranks)) return;
+    const auto tokenizer = tokenizerFromTiktoken(ranks, "o200k_harmony");
+    const bool same = tokenizer->decode(tokenizer->encode(text, SpecialTokens::AsText)) == text;
+    CHECK(same);
+}

@@ -13,7 +13,7 @@
 namespace moescope::text {
 
 /// Only the parts of a checkpoint a tokenizer is read from.
-class FakeGguf final : public Checkpoint {
+class FakeGguf : public Checkpoint {
 public:
     FakeGguf() {
         const auto alphabet = byteAlphabet();

@@ -3,8 +3,14 @@
 // both kinds of file, and by hand what the trained vocabulary does not show.
 #include "engine/text/sentencepiece.h"
 
-#include <cmath>
+#include <algorithm>
+#include <array>
+#include <cstdlib>
 #include <limits>
+#include <span>
+
+#include "engine/convert/plan.h"
+#include "engine/formats/gguf_writer.h"
 
 #include "tests/engine/fake_gguf.h"
 #include "tests/engine/text_test_support.h"
@@ -82,6 +88,38 @@ TEST_CASE("SentencePiece vocabularies of GGUF give the ids of the original") {
 
 TEST_CASE("SentencePiece vocabularies of tokenizer.json give the ids of the original") {
     checkVectors(*tokenizerFromJson(kGolden / "sentencepiece.tokenizer.json"));
+}
+
+TEST_CASE("SentencePiece vocabularies survive the conversion of tokenizer.json to GGUF") {
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "moescope-piece-XXXXXX").string();
+    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+    const std::filesystem::path folder = pattern;
+    std::filesystem::copy_file(kGolden / "sentencepiece.tokenizer.json", folder / "tokenizer.json");
+    struct HuggingFace final : FakeGguf {
+        explicit HuggingFace(std::filesystem::path folder) : folder_(std::move(folder)) {}
+        CheckpointLayout layout() const noexcept override { return CheckpointLayout::HuggingFace; }
+        const std::filesystem::path& path() const noexcept override { return folder_; }
+        std::filesystem::path folder_;
+    };
+    ModelSpec spec;
+    spec.vocab = 640;  // more rows than tokens, as embeddings often have
+    {
+        GgufWriter writer(folder / "out.gguf");
+        writer.add("general.architecture", "gemma3");
+        addTokenizerKeys(writer, HuggingFace(folder), spec);
+        const std::array<std::int64_t, 1> shape{32};
+        const std::array<float, 32> values{};
+        writer.addTensor("t", DType::F32, shape);
+        writer.begin();
+        writer.write(std::as_bytes(std::span(values)));
+        writer.finish();
+    }
+    const auto tokenizer = tokenizerFromCheckpoint(*openCheckpoint(folder / "out.gguf"));
+    std::filesystem::remove_all(folder);
+    REQUIRE(tokenizer != nullptr);
+    CHECK(tokenizer->vocabSize() == 640);
+    checkVectors(*tokenizer);
 }
 
 TEST_CASE("SentencePiece: text cannot make control or byte tokens") {

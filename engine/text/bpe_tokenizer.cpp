@@ -7,7 +7,6 @@
 #include <array>
 
 #include "engine/core/error.h"
-#include "engine/text/literal_matcher.h"
 #include "engine/text/unicode.h"
 
 namespace moescope::text {
@@ -25,22 +24,7 @@ public:
             sentencePiece_.emplace(data_.vocabulary, *data_.sentencePiece);
         else
             bpe_.emplace(data_.vocabulary);
-        const auto& vocabulary = data_.vocabulary;
-        for (std::size_t i = 0; i < vocabulary.tokens.size(); ++i) {
-            const auto id = static_cast<TokenId>(i);
-            if (vocabulary.kinds[i] == TokenKind::Added)
-                plainLiterals_.add(vocabulary.tokens[i], id);
-            if (vocabulary.kinds[i] == TokenKind::Control) {
-                controls_.add(vocabulary.tokens[i], id);
-                allLiterals_.add(vocabulary.tokens[i], id);
-            } else if (vocabulary.kinds[i] == TokenKind::Added) {
-                allLiterals_.add(vocabulary.tokens[i], id);
-            }
-        }
-        for (const auto& [name, id] : data_.aliases) {
-            controls_.add(name, id);
-            allLiterals_.add(name, id);
-        }
+        collectLiterals();
         for (const std::string_view name : kEndNames)
             if (const auto id = controls_.find(name)) data_.endOfText.push_back(*id);
         checkIds();
@@ -57,24 +41,15 @@ public:
     }
 
     std::vector<TokenId> encode(std::string_view text, SpecialTokens specials) const override {
-        const LiteralMatcher& literals =
-            specials == SpecialTokens::Parse ? allLiterals_ : plainLiterals_;
-        std::vector<TokenId> out;
-        std::vector<std::size_t> ends;
-        std::size_t plainStart = 0;
-        for (std::size_t pos = 0; !literals.empty() && pos < text.size();) {
-            const auto [id, length] = literals.at(text, pos);
-            if (length == 0) {
-                ++pos;
-                continue;
-            }
-            encodePlain(text.substr(plainStart, pos - plainStart), ends, out);
-            out.push_back(id);
-            pos += length;
-            plainStart = pos;
-        }
-        encodePlain(text.substr(plainStart), ends, out);
-        return out;
+        const Literals& literals = specials == SpecialTokens::Parse ? allLiterals_ : plainLiterals_;
+        Run run;
+        literals.raw.split(
+            text,
+            [&](std::size_t start, std::string_view plain) {
+                encodeSegment(plain, start == 0, literals.normalised, run);
+            },
+            [&](TokenId id) { run.out.push_back(id); });
+        return std::move(run.out);
     }
 
     std::string decode(std::span<const TokenId> tokens, bool withSpecials) const override {
@@ -87,17 +62,21 @@ public:
     }
 
     std::string_view bytes(TokenId token) const override {
-        if (token < 0 || token >= vocabSize())
+        if (token < 0 || token >= idEnd())
             throw Error(data_.origin + ": token " + std::to_string(token) +
-                        " is outside the vocabulary of " + std::to_string(vocabSize()));
+                        " is outside the vocabulary of " + std::to_string(idEnd()));
+        if (token >= vocabSize()) return {};
         return data_.vocabulary.tokens[static_cast<std::size_t>(token)];
     }
     bool isSpecial(TokenId token) const noexcept override {
-        return token >= 0 && token < vocabSize() &&
-               data_.vocabulary.kinds[static_cast<std::size_t>(token)] == TokenKind::Control;
+        if (token < 0 || token >= idEnd()) return false;
+        if (token >= vocabSize()) return true;
+        const TokenKind kind = data_.vocabulary.kinds[static_cast<std::size_t>(token)];
+        return kind == TokenKind::Control || kind == TokenKind::Unused;
     }
     std::optional<TokenId> find(std::string_view specialToken) const override {
-        return allLiterals_.find(specialToken);
+        const auto raw = allLiterals_.raw.find(specialToken);
+        return raw ? raw : allLiterals_.normalised.find(normalised(specialToken));
     }
 
     std::optional<TokenId> bos() const noexcept override { return data_.bos; }
@@ -116,20 +95,72 @@ private:
         for (const auto& alias : data_.aliases) check(alias.second);
     }
 
-    void encodePlain(std::string_view text, std::vector<std::size_t>& ends,
-                     std::vector<TokenId>& out) const {
-        if (text.empty()) return;
-        if (sentencePiece_) return sentencePiece_->encode(text, out);
-        std::string normalised;
-        if (data_.nfc) {
-            normalised = unicode::toNfc(text);
-            text = normalised;
+    /// Literals that are looked for as they stand, and those looked for in what is left,
+    /// normalised.
+    struct Literals {
+        void add(const std::string& text, TokenId id, LiteralRules rules,
+                 const std::string& normalisedText) {
+            if (rules.normalized)
+                normalised.add(normalisedText, id, rules);
+            else
+                raw.add(text, id, rules);
         }
-        ends.clear();
-        data_.preTokenizer->split(text, ends);
+        LiteralMatcher raw, normalised;
+    };
+    struct Run {
+        std::vector<TokenId> out;
+        std::vector<std::size_t> ends;  // of pieces; kept to save allocations
+    };
+
+    void collectLiterals() {
+        const auto add = [&](const std::string& text, TokenId id, bool control) {
+            const auto found = data_.literalRules.find(id);
+            const LiteralRules rules =
+                found == data_.literalRules.end() ? LiteralRules{} : found->second;
+            const std::string other = rules.normalized ? normalised(text) : std::string();
+            if (control)
+                controls_.add(text, id);
+            else
+                plainLiterals_.add(text, id, rules, other);
+            allLiterals_.add(text, id, rules, other);
+        };
+        const auto& vocabulary = data_.vocabulary;
+        for (std::size_t i = 0; i < vocabulary.tokens.size(); ++i)
+            if (vocabulary.kinds[i] == TokenKind::Control ||
+                vocabulary.kinds[i] == TokenKind::Added)
+                add(vocabulary.tokens[i], static_cast<TokenId>(i),
+                    vocabulary.kinds[i] == TokenKind::Control);
+        for (const auto& [name, id] : data_.aliases) add(name, id, true);
+    }
+
+    std::int64_t idEnd() const noexcept {
+        return std::max<std::int64_t>(vocabSize(), data_.modelVocab);
+    }
+
+    std::string normalised(std::string_view text) const {
+        if (sentencePiece_) return sentencePiece_->normalise(text);
+        return data_.nfc ? unicode::toNfc(text) : std::string(text);
+    }
+
+    void encodeSegment(std::string_view text, bool first, const LiteralMatcher& literals,
+                       Run& run) const {
+        std::string changed;
+        if (data_.nfc || sentencePiece_) text = changed = normalised(text);
+        literals.split(
+            text,
+            [&](std::size_t start, std::string_view plain) {
+                encodePlain(plain, first && start == 0, run);
+            },
+            [&](TokenId id) { run.out.push_back(id); });
+    }
+
+    void encodePlain(std::string_view text, bool first, Run& run) const {
+        if (sentencePiece_) return sentencePiece_->encode(text, first, run.out);
+        run.ends.clear();
+        data_.preTokenizer->split(text, run.ends);
         std::size_t start = 0;
-        for (const std::size_t end : ends) {
-            bpe_->encode(text.substr(start, end - start), out);
+        for (const std::size_t end : run.ends) {
+            bpe_->encode(text.substr(start, end - start), run.out);
             start = end;
         }
     }
@@ -137,9 +168,9 @@ private:
     TokenizerData data_;
     std::optional<Bpe> bpe_;  // one of the two
     std::optional<SentencePiece> sentencePiece_;
-    LiteralMatcher controls_;       // special tokens only
-    LiteralMatcher plainLiterals_;  // what text may contain: added tokens that are not special
-    LiteralMatcher allLiterals_;    // both
+    LiteralMatcher controls_;  // special tokens only, to find them by name
+    Literals plainLiterals_;   // what text may contain: added tokens that are not special
+    Literals allLiterals_;     // both
 };
 
 }  // namespace

@@ -6,10 +6,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "engine/text/bpe.h"
+#include "engine/text/literal_matcher.h"
 #include "engine/text/pretokenizer.h"
 #include "engine/text/sentencepiece.h"
 #include "engine/text/tokenizer.h"
@@ -22,6 +24,9 @@ struct TokenizerData {
     Vocabulary vocabulary;
     /// Further names of Control tokens ("<|reserved_200018|>" is also "<|endofprompt|>").
     std::vector<std::pair<std::string, TokenId>> aliases;
+    /// How Control and Added tokens are found, where not simply as they stand.
+    std::unordered_map<TokenId, LiteralRules> literalRules;
+    std::int64_t modelVocab = 0;  ///< rows of the embedding; what exceeds the tokens is padding
     bool nfc = false;
     /// Set: merges characters as SentencePiece does, without a pre-tokeniser. Unset: bytes.
     std::optional<SentencePieceRules> sentencePiece;

@@ -2,8 +2,8 @@
 // Special and added tokens in running text: whole strings that are taken before any merging.
 #pragma once
 
-#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <string>
@@ -16,37 +16,54 @@
 
 namespace moescope::text {
 
-/// Finds whole strings in text, the longest first.
+/// How an added token is found in text (Hugging Face `tokenizers`, AddedToken). White space is the
+/// property White_Space, a word character is \w.
+struct LiteralRules {
+    bool singleWord = false;  ///< not where a word character touches it
+    bool leftStrip = false;   ///< takes the white space before it along, which is then lost
+    bool rightStrip = false;  ///< and the white space after it
+    bool normalized = false;  ///< looked for, itself normalised, in the normalised text
+};
+
+/// Finds whole strings in text, the leftmost first and of those the longest. Thread-safe once
+/// filled.
 class LiteralMatcher {
 public:
-    void add(std::string literal, TokenId id) {
-        if (literal.empty()) return;
-        auto& lengths = lengthsByFirst_[static_cast<unsigned char>(literal[0])];
-        if (std::find(lengths.begin(), lengths.end(), literal.size()) == lengths.end()) {
-            lengths.push_back(literal.size());
-            std::sort(lengths.rbegin(), lengths.rend());
-        }
-        ids_.emplace(std::move(literal), id);
-    }
+    /// An empty literal is never found; of two equal ones the first counts.
+    void add(std::string literal, TokenId id, LiteralRules rules = {});
 
-    /// The longest literal at `pos`: its id and length, or length 0.
-    std::pair<TokenId, std::size_t> at(std::string_view text, std::size_t pos) const {
-        for (const std::size_t length : lengthsByFirst_[static_cast<unsigned char>(text[pos])]) {
-            if (length > text.size() - pos) continue;
-            const auto found = ids_.find(text.substr(pos, length));
-            if (found != ids_.end()) return {found->second, length};
-        }
-        return {-1, 0};
-    }
+    bool empty() const noexcept { return literals_.empty(); }
+    std::optional<TokenId> find(std::string_view literal) const;
 
-    bool empty() const { return ids_.empty(); }
-    std::optional<TokenId> find(std::string_view literal) const {
-        const auto found = ids_.find(literal);
-        if (found == ids_.end()) return std::nullopt;
-        return found->second;
+    /// Calls `plain(offset, text)` for each stretch that is not empty and no literal, `token(id)`
+    /// for each literal, in the order of the text. Linear in the text's length.
+    template <typename Plain, typename Token>
+    void split(std::string_view text, const Plain& plain, const Token& token) const {
+        Scan scan{text};
+        while (const auto match = next(scan)) {
+            if (match->plainStart < match->start)
+                plain(match->plainStart,
+                      text.substr(match->plainStart, match->start - match->plainStart));
+            token(match->id);
+        }
+        if (scan.taken < text.size()) plain(scan.taken, text.substr(scan.taken));
     }
 
 private:
+    struct Literal {
+        TokenId id;
+        LiteralRules rules;
+    };
+    struct Scan {
+        std::string_view text;
+        std::size_t position = 0;  ///< where the next literal is looked for
+        std::size_t taken = 0;     ///< end of the last literal with the space it took
+        std::size_t spaceEnd = 0;  ///< end of the white space last looked at
+    };
+    struct Match {
+        std::size_t plainStart, start;  ///< what lies between is plain text
+        TokenId id;
+    };
     /// Lets a piece of text be looked up without a copy of it.
     struct Hash {
         using is_transparent = void;
@@ -54,8 +71,13 @@ private:
             return std::hash<std::string_view>{}(text);
         }
     };
-    std::unordered_map<std::string, TokenId, Hash, std::equal_to<>> ids_;
-    std::array<std::vector<std::size_t>, 256> lengthsByFirst_;
+
+    /// The longest literal at `pos` and its length; null when there is none.
+    std::pair<const Literal*, std::size_t> at(std::string_view text, std::size_t pos) const;
+    std::optional<Match> next(Scan& scan) const;
+
+    std::unordered_map<std::string, Literal, Hash, std::equal_to<>> literals_;
+    std::array<std::vector<std::size_t>, 256> lengthsByFirst_;  ///< descending
 };
 
 }  // namespace moescope::text

@@ -65,8 +65,9 @@ std::size_t spacedRun(std::string_view text, std::size_t pos, std::uint8_t mask)
 constexpr std::uint8_t kWordLike = kLetter | kNumber | kSpace;
 
 /// " ?[^\s\p{L}\p{N}]+[\r\n...]*", the tail being any of `tail`.
+template <std::uint8_t letters = kLetter>
 std::size_t punctuation(std::string_view text, std::size_t pos, std::string_view tail) noexcept {
-    std::size_t end = spacedRun<true>(text, pos, kWordLike);
+    std::size_t end = spacedRun<true>(text, pos, letters | kNumber | kSpace);
     if (end == pos) return pos;
     while (end < text.size() && tail.find(text[end]) != std::string_view::npos) ++end;
     return end;
@@ -115,12 +116,33 @@ std::size_t wordPrefix(std::string_view text, std::size_t pos) noexcept {
     return (c.cls & (kNewline | kLetter | kNumber)) == 0 ? c.end : pos;
 }
 
-std::size_t qwen2Piece(std::string_view text, std::size_t pos) noexcept {
+/// "\p{N}{1,limit}"
+std::size_t number(std::string_view text, std::size_t pos, int limit) noexcept {
+    for (; limit > 0 && pos < text.size(); --limit) {
+        const Char c = charAt(text, pos);
+        if ((c.cls & kNumber) == 0) break;
+        pos = c.end;
+    }
+    return pos;
+}
+
+/// "[^\r\n\p{L}\p{N}]?" then `word`: first with the optional character, then without.
+template <typename Word>
+std::size_t prefixed(std::string_view text, std::size_t pos, Word word) noexcept {
+    const std::size_t start = wordPrefix(text, pos);
+    if (const auto end = word(text, start); end > start) return end;
+    return start > pos ? word(text, pos) : pos;
+}
+
+/// The family of cl100k: numbers of up to `digits` characters; `letters` are the word characters
+/// (Qwen 3.5 counts marks among them).
+template <int digits, std::uint8_t letters = kLetter>
+std::size_t cl100kPiece(std::string_view text, std::size_t pos) noexcept {
     if (const auto end = contraction(text, pos, true); end > pos) return end;
-    const std::size_t word = wordPrefix(text, pos);
-    if (const auto end = runEnd(text, word, kLetter); end > word) return end;
-    if (const Char c = charAt(text, pos); (c.cls & kNumber) != 0) return c.end;
-    if (const auto end = punctuation(text, pos, "\r\n"); end > pos) return end;
+    const auto word = [](std::string_view t, std::size_t p) { return runEnd(t, p, letters); };
+    if (const auto end = prefixed(text, pos, word); end > pos) return end;
+    if (const auto end = number(text, pos, digits); end > pos) return end;
+    if (const auto end = punctuation<letters>(text, pos, "\r\n"); end > pos) return end;
     if (const auto end = whitespaceByLines(text, pos); end > pos) return end;
     return oneCharacter(text, pos);
 }
@@ -149,50 +171,33 @@ std::size_t upperWord(std::string_view text, std::size_t pos) noexcept {
     return upperEnd > pos ? runEnd(text, upperEnd, kLowerGroup) : pos;
 }
 
-/// "[^\r\n\p{L}\p{N}]?" then `word`: first with the optional character, then without.
-template <typename Word>
-std::size_t prefixed(std::string_view text, std::size_t pos, Word word) noexcept {
-    const std::size_t start = wordPrefix(text, pos);
-    if (const auto end = word(text, start); end > start) return end;
-    return start > pos ? word(text, pos) : pos;
-}
-
+/// The family of o200k: words end where a capital follows a small letter.
+template <int digits, bool contractions>
 std::size_t o200kPiece(std::string_view text, std::size_t pos) noexcept {
-    if (const auto end = prefixed(text, pos, capitalisedWord); end > pos)
-        return contraction(text, end, true);
-    if (const auto end = prefixed(text, pos, upperWord); end > pos)
-        return contraction(text, end, true);
-    if (charAt(text, pos).cls & kNumber) {
-        std::size_t end = pos;
-        for (int digits = 0; digits < 3 && end < text.size(); ++digits) {
-            const Char c = charAt(text, end);
-            if ((c.cls & kNumber) == 0) break;
-            end = c.end;
-        }
-        return end;
-    }
+    const auto tail = [&](std::size_t end) {
+        return contractions ? contraction(text, end, true) : end;
+    };
+    if (const auto end = prefixed(text, pos, capitalisedWord); end > pos) return tail(end);
+    if (const auto end = prefixed(text, pos, upperWord); end > pos) return tail(end);
+    if (const auto end = number(text, pos, digits); end > pos) return end;
     if (const auto end = punctuation(text, pos, "\r\n/"); end > pos) return end;
     if (const auto end = whitespaceByLines(text, pos); end > pos) return end;
     return oneCharacter(text, pos);
 }
 
-template <typename Piece>
-void splitRange(std::string_view text, std::size_t base, std::vector<std::size_t>& ends,
-                Piece piece) {
+using Piece = std::size_t (*)(std::string_view text, std::size_t pos) noexcept;
+
+template <Piece piece>
+void splitRange(std::string_view text, std::size_t base, std::vector<std::size_t>& ends) {
     for (std::size_t pos = 0; pos < text.size();) {
         pos = piece(text, pos);
         ends.push_back(base + pos);
     }
 }
 
-void splitGpt2(std::string_view text, std::vector<std::size_t>& ends) {
-    splitRange(text, 0, ends, gpt2Piece);
-}
-void splitQwen2(std::string_view text, std::vector<std::size_t>& ends) {
-    splitRange(text, 0, ends, qwen2Piece);
-}
-void splitO200k(std::string_view text, std::vector<std::size_t>& ends) {
-    splitRange(text, 0, ends, o200kPiece);
+template <Piece piece>
+void splitAll(std::string_view text, std::vector<std::size_t>& ends) {
+    splitRange<piece>(text, 0, ends);
 }
 
 /// Every number character is a piece; GPT-2's pattern sees only what lies between, so that a look-
@@ -200,7 +205,7 @@ void splitO200k(std::string_view text, std::vector<std::size_t>& ends) {
 void splitSmollm(std::string_view text, std::vector<std::size_t>& ends) {
     for (std::size_t pos = 0; pos < text.size();) {
         const std::size_t wordsEnd = runEnd<true>(text, pos, kNumber);
-        splitRange(text.substr(pos, wordsEnd - pos), pos, ends, gpt2Piece);
+        splitRange<gpt2Piece>(text.substr(pos, wordsEnd - pos), pos, ends);
         pos = wordsEnd;
         if (pos == text.size()) break;
         pos = oneCharacter(text, pos);
@@ -209,38 +214,81 @@ void splitSmollm(std::string_view text, std::vector<std::size_t>& ends) {
 }
 
 // clang-format off
-constexpr std::array kPreTokenizers = {
-    PreTokenizer{"gpt2",
-        R"re('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)re", splitGpt2},
-    PreTokenizer{"gpt-4o",
-        R"re([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?)re"
-        R"re(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?)re"
-        R"re(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)re", splitO200k},
-    PreTokenizer{"qwen2",
-        R"re((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)re", splitQwen2},
-    PreTokenizer{"smollm", "", splitSmollm},  // tokenizer.json: Digits, then ByteLevel's own pattern
+constexpr std::string_view kGpt2 =
+    R"re('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)re";
+constexpr std::string_view kCl100k =
+    R"re((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)re";
+constexpr std::string_view kQwen2 =
+    R"re((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)re";
+constexpr std::string_view kQwen35 =
+    R"re((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)re";
+constexpr std::string_view kO200k =
+    R"re([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?)re"
+    R"re(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?)re"
+    R"re(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)re";
+constexpr std::string_view kTekken =
+    R"re([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)re"
+    R"re(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)re"
+    R"re(|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)re";
+
+// Sources of each row: docs/tokenizers.md.    nfc, ignoreMerges, leadingBos
+constexpr PreTokenizer kPreTokenizers[] = {
+    {"gpt2", kGpt2, splitAll<gpt2Piece>,                   false, false, false},
+    {"olmo", kGpt2, splitAll<gpt2Piece>,                   true,  false, false},  // OLMo 1, OLMoE
+    {"llama-bpe", kCl100k, splitAll<cl100kPiece<3>>,       false, true,  true},   // Llama 3
+    {"dbrx", kCl100k, splitAll<cl100kPiece<3>>,            false, false, false},  // OLMo 2, OLMo 3
+    {"qwen2", kQwen2, splitAll<cl100kPiece<1>>,            true,  false, false},  // Qwen 2 to 3
+    {"qwen35", kQwen35, splitAll<cl100kPiece<1, kLetter | kMark>>, true, false, false},
+    {"gpt-4o", kO200k, splitAll<o200kPiece<3, true>>,      false, true,  false},  // gpt-oss
+    {"tekken", kTekken, splitAll<o200kPiece<1, false>>,    false, true,  true},   // Mistral
+    {"smollm", "", splitSmollm, false, false, false},  // tokenizer.json: Digits, then ByteLevel's own pattern
+};
+
+/// Other values of tokenizer.ggml.pre that mean the same in all respects.
+constexpr std::pair<std::string_view, std::string_view> kAliases[] = {
+    {"gpt-2", "gpt2"},         {"phi-2", "gpt2"},      {"mpt", "gpt2"},
+    {"llama3", "llama-bpe"},   {"llama-v3", "llama-bpe"},
+    {"smaug-bpe", "dbrx"},     {"glm4", "dbrx"},       {"chatglm-bpe", "dbrx"},
+    {"deepseek-r1-qwen", "qwen2"},
+    {"llama4", "gpt-4o"},
+    {"starcoder", "smollm"},   {"refact", "smollm"},
 };
 // clang-format on
-
-/// Other values of tokenizer.ggml.pre with the same pattern.
-constexpr std::pair<std::string_view, std::string_view> kAliases[] = {
-    {"gpt-2", "gpt2"}, {"llama4", "gpt-4o"}, {"deepseek-r1-qwen", "qwen2"}};
 
 }  // namespace
 
 const PreTokenizer* findPreTokenizer(std::string_view name) noexcept {
     for (const auto& [alias, meant] : kAliases)
         if (name == alias) name = meant;
-    const auto* found = std::find_if(kPreTokenizers.begin(), kPreTokenizers.end(),
-                                     [&](const PreTokenizer& p) { return p.name == name; });
-    return found == kPreTokenizers.end() ? nullptr : found;
+    for (const PreTokenizer& p : kPreTokenizers)
+        if (p.name == name) return &p;
+    return nullptr;
 }
 
-const PreTokenizer* findPreTokenizerByPattern(std::string_view pattern) noexcept {
-    const auto* found = std::find_if(
-        kPreTokenizers.begin(), kPreTokenizers.end(),
-        [&](const PreTokenizer& p) { return !p.pattern.empty() && p.pattern == pattern; });
-    return found == kPreTokenizers.end() ? nullptr : found;
+const PreTokenizer* findPreTokenizerByPattern(std::string_view pattern, bool nfc,
+                                              bool ignoreMerges) noexcept {
+    const PreTokenizer* best = nullptr;
+    int bestAgreement = -1;
+    for (const PreTokenizer& p : kPreTokenizers) {
+        const int agreement = int{p.nfc == nfc} + int{p.ignoreMerges == ignoreMerges};
+        if (pattern.empty() || p.pattern != pattern || agreement <= bestAgreement) continue;
+        best = &p;
+        bestAgreement = agreement;
+    }
+    return best;
+}
+
+std::string preTokenizerNames() {
+    std::vector<std::string_view> names;
+    for (const PreTokenizer& p : kPreTokenizers) names.push_back(p.name);
+    for (const auto& [alias, meant] : kAliases) names.push_back(alias);
+    std::sort(names.begin(), names.end());
+    std::string list;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        if (i > 0) list += i + 1 < names.size() ? ", " : " and ";
+        list += names[i];
+    }
+    return list;
 }
 
 }  // namespace moescope::text

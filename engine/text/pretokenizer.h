@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Splits text into the pieces inside which BPE may merge: hand scanners for four published
-// patterns.
+// Splits text into the pieces inside which BPE may merge: hand scanners for the published patterns,
+// and the names under which files refer to them.
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -17,10 +18,18 @@ struct PreTokenizer {
     std::string_view name;     ///< GGUF's tokenizer.ggml.pre
     std::string_view pattern;  ///< regular expression of tokenizer.json; empty when it has none
     SplitFunction split;
+    // What GGUF does not record, but the vocabularies of that name were made with.
+    bool nfc = false;           ///< text is normalised to NFC first
+    bool ignoreMerges = false;  ///< Vocabulary::ignoreMerges
+    bool leadingBos = false;    ///< where tokenizer.ggml.add_bos_token is absent
 };
 
-/// Null when unknown.
+/// By name or alias; null when unknown.
 const PreTokenizer* findPreTokenizer(std::string_view name) noexcept;
-const PreTokenizer* findPreTokenizerByPattern(std::string_view pattern) noexcept;
+/// By pattern; of those that share it, the one that agrees in the most of the other two.
+const PreTokenizer* findPreTokenizerByPattern(std::string_view pattern, bool nfc,
+                                              bool ignoreMerges) noexcept;
+/// Every name and alias, for messages: "a, b and c".
+std::string preTokenizerNames();
 
 }  // namespace moescope::text

@@ -100,12 +100,19 @@ void SentencePiece::fallBack(std::string_view character, std::vector<TokenId>& o
         out.push_back(*rules_.unknown);
 }
 
-void SentencePiece::encode(std::string_view text, std::vector<TokenId>& out) const {
-    if (text.size() > kLongestText)
+std::string SentencePiece::normalise(std::string_view text) const {
+    return (rules_.prefix == SpacePrefix::Always ? " " : "") + spacesFromBlocks(text);
+}
+
+void SentencePiece::encode(std::string_view normalised, bool atStart,
+                           std::vector<TokenId>& out) const {
+    if (normalised.size() > kLongestText)
         throw Error("text: more than 1 GiB in one piece", "split the text into documents");
-    if (!rules_.addSpacePrefix && text.find(kBlock) == std::string_view::npos)
-        return merge(text, out);
-    merge((rules_.addSpacePrefix ? " " : "") + spacesFromBlocks(text), out);
+    const bool wanted = rules_.prefix == SpacePrefix::IfNone ||
+                        (rules_.prefix == SpacePrefix::AtStartIfNone && atStart);
+    if (wanted && !normalised.empty() && !normalised.starts_with(' '))
+        return merge(" " + std::string(normalised), out);
+    merge(normalised, out);
 }
 
 void SentencePiece::merge(std::string_view text, std::vector<TokenId>& out) const {

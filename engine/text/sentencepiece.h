@@ -16,13 +16,19 @@
 
 namespace moescope::text {
 
+/// When a space is put before a piece of text. It stays when decoded.
+enum class SpacePrefix : std::uint8_t {
+    None,           ///< Gemma
+    Always,         ///< before the text and after every special token: GGUF, normaliser Prepend
+    IfNone,         ///< so, but not where white space is already: Metaspace "always"
+    AtStartIfNone,  ///< so, but before the whole text only: Metaspace "first"
+};
+
 struct SentencePieceRules {
     /// By token id. Two neighbours merge when their text together is a token; the highest score
     /// goes first. Empty: the vocabulary's merges in their order decide (tokenizer.json).
     std::vector<float> scores;
-    /// A space is put before the text and after every special token, as llama.cpp does (Llama 2;
-    /// Gemma does not). It stays when decoded.
-    bool addSpacePrefix = false;
+    SpacePrefix prefix = SpacePrefix::None;
     std::optional<TokenId> unknown;  ///< for characters that have no token, nor their bytes
 };
 
@@ -42,9 +48,12 @@ public:
     /// get lost.
     bool complete() const noexcept;
 
-    /// Appends the tokens of `text`. U+2581 in it is read as a space, as the original does.
+    /// U+2581 is read as a space, as the original does; a space goes first where the rules say
+    /// Always.
+    std::string normalise(std::string_view text) const;
+    /// Appends the tokens of text that was normalised. `atStart`: nothing comes before it.
     /// Throws Error for more than 1 GiB.
-    void encode(std::string_view text, std::vector<TokenId>& out) const;
+    void encode(std::string_view normalised, bool atStart, std::vector<TokenId>& out) const;
 
 private:
     struct Joined {

@@ -23,19 +23,26 @@ enum class SpecialTokens : std::uint8_t {
 };
 
 /// Thread-safe after construction (all methods const).
+///
+/// Padding: embeddings often have more rows than there are tokens (Qwen3: 151,936 for 151,669). The
+/// ids between can be sampled and scored, so they are valid: special, and no text at all. Known
+/// where the tokenizer came with a checkpoint; ids beyond those rows are refused.
 class Tokenizer {
 public:
     virtual ~Tokenizer() = default;
 
-    virtual std::int32_t vocabSize() const noexcept = 0;
-    virtual std::string_view preTokenizer()
-        const noexcept = 0;  ///< "gpt2", "gpt-4o", "qwen2", "smollm", "sentencepiece"
+    virtual std::int32_t vocabSize() const noexcept = 0;  ///< tokens, without the padding
+    /// Name of a row in pretokenizer.cpp's table, or "sentencepiece".
+    virtual std::string_view preTokenizer() const noexcept = 0;
 
     /// text must be valid UTF-8 or not: invalid bytes are encoded byte by byte, never rejected.
     virtual std::vector<TokenId> encode(std::string_view text, SpecialTokens specials) const = 0;
-    /// Raw bytes of the tokens; may be incomplete UTF-8 at the ends. Ids out of range throw Error.
+    /// Raw bytes of the tokens; may be incomplete UTF-8 at the ends. Padding has none. Ids below 0
+    /// or beyond the padding throw Error.
     virtual std::string decode(std::span<const TokenId> tokens, bool withSpecials = true) const = 0;
     virtual std::string_view bytes(TokenId token) const = 0;  ///< as decode, of one token
+    /// Control tokens, unused ones and padding: no text that a reader should see. False for ids
+    /// that bytes() refuses.
     virtual bool isSpecial(TokenId token) const noexcept = 0;
     virtual std::optional<TokenId> find(
         std::string_view specialToken) const = 0;  ///< "<|end|>" -> 200007
@@ -50,7 +57,9 @@ public:
 /// From a checkpoint (GGUF keys, or tokenizer.json beside the weights). Null when it carries none;
 /// throws Error when it carries one that is malformed or uses an unknown pre-tokeniser.
 std::unique_ptr<Tokenizer> tokenizerFromCheckpoint(const Checkpoint& checkpoint);
-std::unique_ptr<Tokenizer> tokenizerFromJson(const std::filesystem::path& tokenizerJson);
+/// `modelVocab`: rows of the embedding it goes with, where known.
+std::unique_ptr<Tokenizer> tokenizerFromJson(const std::filesystem::path& tokenizerJson,
+                                             std::int64_t modelVocab = 0);
 /// `encoding`: "o200k_harmony", "o200k_base", "gpt2" (r50k_base).
 std::unique_ptr<Tokenizer> tokenizerFromTiktoken(const std::filesystem::path& ranks,
                                                  std::string_view encoding);

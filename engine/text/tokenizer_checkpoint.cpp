@@ -19,6 +19,14 @@ using namespace text;
 // because numberArray gives doubles.
 constexpr double kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kByte = 6;
 
+/// Rows of the embedding, 0 when there is none: ids that no token has are padding up to there.
+std::int64_t embeddingRows(const Checkpoint& checkpoint) {
+    for (const char* name :
+         {"token_embd.weight", "model.embed_tokens.weight", "wte.weight", "transformer.wte.weight"})
+        if (const TensorView* tensor = checkpoint.find(name)) return tensor->rows();
+    return 0;
+}
+
 class GgufReader {
 public:
     explicit GgufReader(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {
@@ -27,7 +35,7 @@ public:
 
     std::unique_ptr<Tokenizer> read() {
         const std::string model = string("tokenizer.ggml.model");
-        if (model.empty()) return nullptr;
+        if (model.empty() || model == "none" || model == "no_vocab") return nullptr;
         if (model == "llama") {
             readPieces();
         } else if (model == "gpt2") {
@@ -35,11 +43,16 @@ public:
             readTokens();
             readMerges();
         } else {
-            fail("tokenizer model '" + model + "' is not supported",
-                 "byte-level BPE ('gpt2') and SentencePiece BPE ('llama') are");
+            fail("tokenizer.ggml.model '" + model + "' is not supported",
+                 "'gpt2' (byte-level BPE) and 'llama' (SentencePiece BPE) are");
         }
+        data_.modelVocab = embeddingRows(checkpoint_);
         data_.bos = id("tokenizer.ggml.bos_token_id");
-        data_.addBos = data_.bos.has_value() && boolean("tokenizer.ggml.add_bos_token");
+        // Where the file does not say, llama.cpp's default for this kind of vocabulary.
+        const bool leading = data_.sentencePiece || data_.preTokenizer->leadingBos;
+        data_.addBos = data_.bos.has_value() && (value("tokenizer.ggml.add_bos_token") == nullptr
+                                                     ? leading
+                                                     : boolean("tokenizer.ggml.add_bos_token"));
         for (const char* key : {"eos", "eot", "eom"})
             if (const auto end = id(std::string("tokenizer.ggml.") + key + "_token_id"))
                 data_.endOfText.push_back(*end);
@@ -78,11 +91,10 @@ private:
         data_.preTokenizer = findPreTokenizer(name);
         if (data_.preTokenizer == nullptr)
             fail(name.empty() ? "no pre-tokenizer is named (tokenizer.ggml.pre)"
-                              : "unknown pre-tokenizer '" + name + "'",
-                 "known are gpt-2, gpt-4o, qwen2 and smollm");
-        // GGUF does not record these two; they belong to the tokenizers of those names.
-        data_.nfc = data_.preTokenizer->name == "qwen2";
-        data_.vocabulary.ignoreMerges = data_.preTokenizer->name == "gpt-4o";
+                              : "tokenizer.ggml.pre '" + name + "' is no known pre-tokenizer",
+                 "known are " + preTokenizerNames());
+        data_.nfc = data_.preTokenizer->nfc;
+        data_.vocabulary.ignoreMerges = data_.preTokenizer->ignoreMerges;
     }
 
     void findTokens() {
@@ -107,8 +119,9 @@ private:
             fail("a SentencePiece vocabulary needs tokenizer.ggml.token_type and .scores");
         SentencePieceRules rules;
         // llama.cpp's default for this kind of vocabulary, and what Llama 2 files rely on.
-        rules.addSpacePrefix = value("tokenizer.ggml.add_space_prefix") == nullptr ||
-                               boolean("tokenizer.ggml.add_space_prefix");
+        if (value("tokenizer.ggml.add_space_prefix") == nullptr ||
+            boolean("tokenizer.ggml.add_space_prefix"))
+            rules.prefix = SpacePrefix::Always;
         VocabularyBuilder builder(data_.vocabulary, data_.origin, tokens_.size());
         for (std::size_t i = 0; i < tokens_.size(); ++i) {
             if (!std::isfinite(scores[i]))
@@ -181,7 +194,8 @@ std::unique_ptr<Tokenizer> tokenizerFromCheckpoint(const Checkpoint& checkpoint)
     const auto& path = checkpoint.path();
     const auto folder = std::filesystem::is_directory(path) ? path : path.parent_path();
     const auto file = folder / "tokenizer.json";
-    return std::filesystem::exists(file) ? tokenizerFromJson(file) : nullptr;
+    if (!std::filesystem::exists(file)) return nullptr;
+    return tokenizerFromJson(file, embeddingRows(checkpoint));
 }
 
 }  // namespace moescope

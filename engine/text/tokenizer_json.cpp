@@ -143,16 +143,17 @@ private:
         for (const json& token : added) {
             const std::string content = textOf(token, "content");
             if (content.empty()) fail("an added token has no content");
-            for (const char* key : {"single_word", "lstrip", "rstrip"})
-                if (flag(token, key, false))
-                    fail("added token '" + content + "' uses " + key + ", which is not supported");
             // Gemma lists its runs of spaces here as well; in text, merging makes them.
             if (data_.sentencePiece && spacesFromBlocks(content) != content &&
                 document_["model"]["vocab"].contains(content))
                 continue;
-            builder_->put(integerOf(member(token, "id"), origin_ + ": the id of '" + content + "'"),
-                          content,
-                          flag(token, "special", false) ? TokenKind::Control : TokenKind::Added);
+            const bool special = flag(token, "special", false);
+            const auto id =
+                integerOf(member(token, "id"), origin_ + ": the id of '" + content + "'");
+            builder_->put(id, content, special ? TokenKind::Control : TokenKind::Added);
+            data_.literalRules[static_cast<TokenId>(id)] = {
+                flag(token, "single_word", false), flag(token, "lstrip", false),
+                flag(token, "rstrip", false), flag(token, "normalized", !special)};
         }
     }
 
@@ -172,19 +173,42 @@ private:
     /// Replace " " by U+2581, and Prepend, which asks for a space before the text.
     bool isBlockNormalizer(const json& part) {
         const std::string type = textOf(part, "type");
-        if (type == "Prepend" && spacesFromBlocks(textOf(part, "prepend")) == " ")
-            return data_.sentencePiece->addSpacePrefix = true;
+        if (type == "Prepend" && spacesFromBlocks(textOf(part, "prepend")) == " ") {
+            data_.sentencePiece->prefix = SpacePrefix::Always;
+            return true;
+        }
         return type == "Replace" && textOf(member(part, "pattern"), "String") == " " &&
                spacesFromBlocks(textOf(part, "content")) == " ";
     }
 
-    /// After that normalisation a split at plain spaces finds none; anything else would matter.
-    void checkPieces() const {
-        const json& split = member(document_, "pre_tokenizer");
-        const bool atSpaces =
-            textOf(split, "type") == "Split" && textOf(member(split, "pattern"), "String") == " ";
-        if (!split.is_null() && !atSpaces)
-            fail("pre-tokenizer " + dumpJson(split) + " with byte fallback is not supported");
+    /// The normaliser leaves no plain space for a split to find; Metaspace without a split does the
+    /// normaliser's work. Anything else would matter.
+    void checkPieces() {
+        const json& pieces = member(document_, "pre_tokenizer");
+        if (pieces.is_null()) return;
+        const std::string type = textOf(pieces, "type");
+        if (type == "Split" && textOf(member(pieces, "pattern"), "String") == " ") return;
+        if (type == "Metaspace" && spacesFromBlocks(textOf(pieces, "replacement")) == " " &&
+            !flag(pieces, "split", true) && data_.sentencePiece->prefix == SpacePrefix::None) {
+            const bool old = flag(pieces, "add_prefix_space", true);  // what files said before 2024
+            const std::string scheme = pieces.contains("prepend_scheme")
+                                           ? textOf(pieces, "prepend_scheme")
+                                       : old ? "always"
+                                             : "never";
+            if (scheme == "always") data_.sentencePiece->prefix = SpacePrefix::IfNone;
+            if (scheme == "first") data_.sentencePiece->prefix = SpacePrefix::AtStartIfNone;
+            if (scheme == "always" || scheme == "first" || scheme == "never") return;
+        }
+        fail("pre-tokenizer " + dumpJson(pieces) + " with byte fallback is not supported");
+    }
+
+    /// A Split by `pattern` of which each match is a piece. The patterns known here leave nothing
+    /// between matches, so that removing what is no match is the same.
+    static bool splitsAtMatches(const json& part) {
+        const std::string behavior = textOf(part, "behavior");
+        const bool inverted = flag(part, "invert", false);
+        return textOf(part, "type") == "Split" &&
+               ((behavior == "Isolated" && !inverted) || (behavior == "Removed" && inverted));
     }
 
     const PreTokenizer* findSplit() const {
@@ -194,21 +218,23 @@ private:
         const bool byteLevel = last != nullptr && textOf(*last, "type") == "ByteLevel";
         if (byteLevel && flag(*last, "add_prefix_space", true))
             fail("pre-tokenizer ByteLevel with add_prefix_space is not supported");
-        const bool gpt2Pattern = byteLevel && flag(*last, "use_regex", true);
+        const bool ownPattern = byteLevel && flag(*last, "use_regex", true);  // that of GPT-2
+        const auto byPattern = [&](std::string_view pattern) {
+            return findPreTokenizerByPattern(pattern, data_.nfc, data_.vocabulary.ignoreMerges);
+        };
         const PreTokenizer* found = nullptr;
-        if (byteLevel && parts.size() == 1 && gpt2Pattern) found = findPreTokenizer("gpt2");
+        if (ownPattern && parts.size() == 1) found = byPattern(findPreTokenizer("gpt2")->pattern);
         if (byteLevel && parts.size() == 2) {
             const json& first = *parts[0];
-            const std::string type = textOf(first, "type");
-            if (type == "Digits" && flag(first, "individual_digits", false) && gpt2Pattern)
+            if (ownPattern && textOf(first, "type") == "Digits" &&
+                flag(first, "individual_digits", false))
                 found = findPreTokenizer("smollm");
-            if (type == "Split" && textOf(first, "behavior") == "Isolated" &&
-                !flag(first, "invert", false) && !gpt2Pattern)
-                found = findPreTokenizerByPattern(textOf(member(first, "pattern"), "Regex"));
+            if (!ownPattern && splitsAtMatches(first))
+                found = byPattern(textOf(member(first, "pattern"), "Regex"));
         }
         if (found == nullptr)
             fail("unknown pre-tokenizer " + dumpJson(member(document_, "pre_tokenizer")),
-                 "known are those of gpt2, gpt-4o (o200k), qwen2 and smollm");
+                 "known are those of " + preTokenizerNames());
         return found;
     }
 
@@ -283,8 +309,10 @@ void readGenerationConfig(const std::filesystem::path& path, TokenizerData& data
         add(eos);
 }
 
-std::unique_ptr<Tokenizer> load(const std::filesystem::path& tokenizerJson) {
+std::unique_ptr<Tokenizer> load(const std::filesystem::path& tokenizerJson,
+                                std::int64_t modelVocab) {
     TokenizerData data;
+    data.modelVocab = modelVocab;
     data.origin = tokenizerJson.string();
     {
         const json document = parseJson(readFile(tokenizerJson, kMaxFile), data.origin);
@@ -302,9 +330,10 @@ std::unique_ptr<Tokenizer> load(const std::filesystem::path& tokenizerJson) {
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> tokenizerFromJson(const std::filesystem::path& tokenizerJson) {
+std::unique_ptr<Tokenizer> tokenizerFromJson(const std::filesystem::path& tokenizerJson,
+                                             std::int64_t modelVocab) {
     try {
-        return load(tokenizerJson);
+        return load(tokenizerJson, modelVocab);
     } catch (const json::exception& e) {  // a number out of range, a member of another type
         throw Error(tokenizerJson.string() + ": " + toValidUtf8(e.what()));
     }

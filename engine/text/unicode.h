@@ -18,6 +18,7 @@ enum CharClass : std::uint8_t {
     kNumber = 16,      ///< Nd, Nl, No
     kSpace = 32,       ///< White_Space, line ends included
     kNewline = 64,     ///< CR, LF
+    kWord = 128,       ///< \w of UTS 18: Alphabetic, marks, Nd, connectors, joiners
     kLetter = kUpper | kLower | kOtherLetter,
 };
 

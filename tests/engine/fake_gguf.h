@@ -40,7 +40,9 @@ public:
         return key == "tokenizer.ggml.scores" ? scores : types;
     }
     const std::vector<TensorView>& tensors() const noexcept override { return tensors_; }
-    const TensorView* find(std::string_view) const noexcept override { return nullptr; }
+    const TensorView* find(std::string_view name) const noexcept override {
+        return embedding.rank > 0 && name == "token_embd.weight" ? &embedding : nullptr;
+    }
     std::uint64_t fileBytes() const noexcept override { return 0; }
     std::string identity() const override { return {}; }
     void release(const TensorView&) const noexcept override {}
@@ -50,6 +52,7 @@ public:
     std::vector<std::string> merges = {"a b", "ab Ġ"};
     std::vector<double> types;
     std::vector<double> scores;
+    TensorView embedding;  ///< none while its rank is 0
 
 private:
     std::filesystem::path path_ = "fake.gguf";

@@ -127,7 +127,7 @@ TEST_CASE("text never makes a special token, whatever the merge list says") {
 
 TEST_CASE("every pre-tokenizer gives random bytes back") {
     std::mt19937 random(11);
-    for (const char* name : {"gpt2", "gpt-4o", "qwen2", "smollm"}) {
+    for (const char* name : {"gpt2", "gpt-4o", "qwen2", "smollm", "dbrx", "qwen35", "tekken"}) {
         auto data = lettersData();
         data.preTokenizer = findPreTokenizer(name);
         const auto t = makeTokenizer(std::move(data));

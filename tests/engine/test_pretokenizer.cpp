@@ -47,6 +47,25 @@ TEST_CASE("qwen2 gives single digits and lets a punctuation mark join a word") {
     CHECK(split("qwen2", "'ſo") == Pieces{"'ſ", "o"});
 }
 
+TEST_CASE("llama 3 keeps three digits together and is qwen2 else") {
+    CHECK(split("llama-bpe", "(foo) 12345 I'LL") ==
+          Pieces{"(foo", ")", " ", "123", "45", " I", "'LL"});
+    CHECK(split("llama-bpe", "a!\n\nb  \n c") == Pieces{"a", "!\n\n", "b", "  \n", " c"});
+}
+
+TEST_CASE("qwen35 counts marks among the letters") {
+    CHECK(split("qwen35", "e\u0301a") == Pieces{"e\u0301a"});
+    CHECK(split("qwen2", "e\u0301a") == Pieces{"e", "\u0301a"});
+    // The optional character before a word may be a mark too; alone it is a word.
+    CHECK(split("qwen35", "\u0301 1") == Pieces{"\u0301", " ", "1"});
+    CHECK(split("qwen35", "!\u0301!") == Pieces{"!\u0301", "!"});
+}
+
+TEST_CASE("tekken is o200k without contractions and with single digits") {
+    CHECK(split("tekken", "Don't XMLHttp 12") == Pieces{"Don", "'t", " XMLHttp", " ", "1", "2"});
+    CHECK(split("tekken", "x/\n") == Pieces{"x", "/\n"});
+}
+
 TEST_CASE("o200k splits at changes of case and takes three digits") {
     CHECK(split("gpt-4o", "XMLHttpRequest") == Pieces{"XMLHttp", "Request"});
     CHECK(split("gpt-4o", "12345 67") == Pieces{"123", "45", " ", "67"});
@@ -68,7 +87,7 @@ TEST_CASE("pieces are never empty and cover any bytes") {
     const std::vector<std::string> parts = {"a",    "B",    "'s", "'",      " ",      "\n",
                                             "\r",   "1",    "日", "\u0301", "/",      ".",
                                             "\xFF", "\xE2", "é",  "\t",     "\u00A0", "🙂"};
-    for (const char* name : {"gpt2", "gpt-4o", "qwen2", "smollm"})
+    for (const char* name : {"gpt2", "gpt-4o", "qwen2", "smollm", "llama-bpe", "qwen35", "tekken"})
         for (int round = 0; round < 2000; ++round) {
             std::string text;
             for (std::size_t i = random() % 24; i > 0; --i) text += parts[random() % parts.size()];
@@ -83,7 +102,18 @@ TEST_CASE("pieces are never empty and cover any bytes") {
 
 TEST_CASE("pre-tokenizers are found by their names and aliases") {
     CHECK(findPreTokenizer("gpt-2")->name == "gpt2");
-    CHECK(findPreTokenizer("llama-bpe") == nullptr);
+    CHECK(findPreTokenizer("glm4")->name == "dbrx");
+    CHECK(findPreTokenizer("superbpe") == nullptr);
     CHECK(findPreTokenizer("") == nullptr);
-    CHECK(findPreTokenizerByPattern("") == nullptr);
+    CHECK(findPreTokenizerByPattern("", false, false) == nullptr);
+    CHECK(preTokenizerNames().find("llama-bpe, llama-v3, llama3") != std::string::npos);
+}
+
+TEST_CASE("of pre-tokenizers that share a pattern the one that fits the rest is found") {
+    const auto cl100k = findPreTokenizer("dbrx")->pattern;
+    CHECK(findPreTokenizerByPattern(cl100k, false, false)->name == "dbrx");
+    CHECK(findPreTokenizerByPattern(cl100k, false, true)->name == "llama-bpe");
+    const auto gpt2 = findPreTokenizer("gpt2")->pattern;
+    CHECK(findPreTokenizerByPattern(gpt2, false, false)->name == "gpt2");
+    CHECK(findPreTokenizerByPattern(gpt2, true, false)->name == "olmo");
 }

@@ -64,11 +64,12 @@ struct Small {
             vocabulary.kinds.push_back(TokenKind::Normal);
             rules.scores.push_back(static_cast<float>(vocabulary.tokens.size()));
         }
-        rules.addSpacePrefix = prefix;
+        if (prefix) rules.prefix = SpacePrefix::Always;
     }
     Ids encode(const std::string& text) const {
         Ids out;
-        SentencePiece(vocabulary, rules).encode(text, out);
+        const SentencePiece pieces(vocabulary, rules);
+        pieces.encode(pieces.normalise(text), true, out);
         return out;
     }
     Vocabulary vocabulary;

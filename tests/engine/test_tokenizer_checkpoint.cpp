@@ -46,15 +46,49 @@ TEST_CASE("GGUF keys make a tokenizer") {
     CHECK(t->chatTemplate() == "T");
 }
 
+TEST_CASE("ids between the tokens and the rows of the embedding are padding") {
+    FakeGguf gguf;  // 261 tokens
+    gguf.embedding.rank = 2;
+    gguf.embedding.shape = {300, 8, 1, 1};
+    const auto t = tokenizerFromCheckpoint(gguf);
+    CHECK(t->vocabSize() == 261);
+    for (const TokenId id : {261, 299}) {
+        CHECK(t->isSpecial(id));
+        CHECK(t->bytes(id).empty());
+    }
+    CHECK(t->decode(Ids{'a', 261, 'b', 299}) == "ab");
+    CHECK_FALSE(t->isSpecial(300));
+    CHECK_THROWS_WITH(t->bytes(300), "fake.gguf: token 300 is outside the vocabulary of 300");
+    CHECK_THROWS_AS(t->decode(Ids{-1}), Error);
+    CHECK(t->isSpecial(260));  // an unused token of the file: shown by name, never text
+    CHECK(t->decode(Ids{'a', 260}, false) == "a");
+    gguf.embedding.shape = {100, 8, 1, 1};  // contradicts the tokens: those keep their ids
+    CHECK(tokenizerFromCheckpoint(gguf)->bytes(256) == "ab");
+}
+
+TEST_CASE("GGUF that does not say whether bos leads follows the kind of its vocabulary") {
+    FakeGguf gguf;
+    gguf.values.erase("tokenizer.ggml.add_bos_token");
+    CHECK_FALSE(tokenizerFromCheckpoint(gguf)->addBos());
+    gguf.values["tokenizer.ggml.pre"] = "llama-bpe";
+    CHECK(tokenizerFromCheckpoint(gguf)->addBos());
+    gguf.values["tokenizer.ggml.add_bos_token"] = false;
+    CHECK_FALSE(tokenizerFromCheckpoint(gguf)->addBos());
+}
+
 TEST_CASE("GGUF tokenizers that cannot be read are refused by cause") {
     FakeGguf gguf;
-    gguf.values["tokenizer.ggml.pre"] = "llama-bpe";
-    refused(gguf, "fake.gguf: unknown pre-tokenizer 'llama-bpe'");
+    gguf.values["tokenizer.ggml.pre"] = "superbpe";
+    refused(gguf, "fake.gguf: tokenizer.ggml.pre 'superbpe' is no known pre-tokenizer");
     gguf.values.erase("tokenizer.ggml.pre");
     refused(gguf, "no pre-tokenizer is named");
     gguf = FakeGguf();
-    gguf.values["tokenizer.ggml.model"] = "t5";
-    refused(gguf, "tokenizer model 't5'");
+    for (const std::string model : {"t5", "bert", "rwkv", "plamo2", "gemma4"}) {
+        gguf.values["tokenizer.ggml.model"] = model;
+        refused(gguf, "fake.gguf: tokenizer.ggml.model '" + model + "' is not supported");
+    }
+    gguf.values["tokenizer.ggml.model"] = "none";
+    CHECK(tokenizerFromCheckpoint(gguf) == nullptr);
     gguf.values["tokenizer.ggml.model"] = "llama";
     refused(gguf, "scores");
     gguf.values.erase("tokenizer.ggml.model");

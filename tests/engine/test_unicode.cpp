@@ -11,22 +11,24 @@ using namespace moescope;
 using namespace moescope::unicode;
 
 TEST_CASE("character classes follow the general categories") {
-    CHECK(charClass(U'A') == kUpper);
-    CHECK(charClass(U'\u01C5') == kUpper);  // Lt
-    CHECK(charClass(U'z') == kLower);
-    CHECK(charClass(U'日') == kOtherLetter);
-    CHECK(charClass(U'\u02B0') == kOtherLetter);  // Lm
-    CHECK(charClass(U'\u0301') == kMark);
-    CHECK(charClass(U'7') == kNumber);
-    CHECK(charClass(U'Ⅷ') == kNumber);  // Nl
-    CHECK(charClass(U'½') == kNumber);  // No
+    CHECK(charClass(U'A') == (kUpper | kWord));
+    CHECK(charClass(U'\u01C5') == (kUpper | kWord));  // Lt
+    CHECK(charClass(U'z') == (kLower | kWord));
+    CHECK(charClass(U'日') == (kOtherLetter | kWord));
+    CHECK(charClass(U'\u02B0') == (kOtherLetter | kWord));  // Lm
+    CHECK(charClass(U'\u0301') == (kMark | kWord));
+    CHECK(charClass(U'7') == (kNumber | kWord));
+    CHECK(charClass(U'Ⅷ') == (kNumber | kWord));  // Nl
+    CHECK(charClass(U'½') == kNumber);            // No
     CHECK(charClass(U' ') == kSpace);
     CHECK(charClass(U'\u3000') == kSpace);
     CHECK(charClass(U'\n') == (kSpace | kNewline));
     CHECK(charClass(U'\u200B') == 0);  // Cf: not white space
     CHECK(charClass(U'!') == 0);
     CHECK(charClass(U'\U0001F642') == 0);
-    CHECK(charClass(U'\U00010D50') == kUpper);  // Garay, new in Unicode 16
+    CHECK(charClass(U'\U00010D50') == (kUpper | kWord));  // Garay, new in Unicode 16
+    for (const char32_t c : {U'_', U'\u24B6', U'\u200D'})
+        CHECK(charClass(c) == kWord);  // Pc, So, joiner
     CHECK(charClass(kInvalidByte + 0xFF) == 0);
 }
 

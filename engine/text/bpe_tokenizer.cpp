@@ -26,7 +26,7 @@ public:
             bpe_.emplace(data_.vocabulary);
         collectLiterals();
         for (const std::string_view name : kEndNames)
-            if (const auto id = controls_.find(name)) data_.endOfText.push_back(*id);
+            if (const auto id = controlNamed(name)) data_.endOfText.push_back(*id);
         checkIds();
         if (sentencePiece_ && !sentencePiece_->complete())
             throw Error(data_.origin +
@@ -41,12 +41,11 @@ public:
     }
 
     std::vector<TokenId> encode(std::string_view text, SpecialTokens specials) const override {
-        const Literals& literals = specials == SpecialTokens::Parse ? allLiterals_ : plainLiterals_;
-        Run run;
-        literals.raw.split(
-            text,
+        Run run{specials == SpecialTokens::Parse, {}, {}};
+        raw_.split(
+            text, run.specials,
             [&](std::size_t start, std::string_view plain) {
-                encodeSegment(plain, start == 0, literals.normalised, run);
+                encodeSegment(plain, start == 0, run);
             },
             [&](TokenId id) { run.out.push_back(id); });
         return std::move(run.out);
@@ -75,8 +74,7 @@ public:
         return kind == TokenKind::Control || kind == TokenKind::Unused;
     }
     std::optional<TokenId> find(std::string_view specialToken) const override {
-        const auto raw = allLiterals_.raw.find(specialToken);
-        return raw ? raw : allLiterals_.normalised.find(normalised(specialToken));
+        return names_.find(specialToken);
     }
 
     std::optional<TokenId> bos() const noexcept override { return data_.bos; }
@@ -95,42 +93,35 @@ private:
         for (const auto& alias : data_.aliases) check(alias.second);
     }
 
-    /// Literals that are looked for as they stand, and those looked for in what is left,
-    /// normalised.
-    struct Literals {
-        void add(const std::string& text, TokenId id, LiteralRules rules,
-                 const std::string& normalisedText) {
-            if (rules.normalized)
-                normalised.add(normalisedText, id, rules);
-            else
-                raw.add(text, id, rules);
-        }
-        LiteralMatcher raw, normalised;
-    };
     struct Run {
+        bool specials;
         std::vector<TokenId> out;
         std::vector<std::size_t> ends;  // of pieces; kept to save allocations
     };
 
     void collectLiterals() {
-        const auto add = [&](const std::string& text, TokenId id, bool control) {
+        const auto add = [&](const std::string& text, TokenId id, bool special) {
             const auto found = data_.literalRules.find(id);
-            const LiteralRules rules =
-                found == data_.literalRules.end() ? LiteralRules{} : found->second;
-            const std::string other = rules.normalized ? normalised(text) : std::string();
-            if (control)
-                controls_.add(text, id);
+            LiteralRules rules = found == data_.literalRules.end() ? LiteralRules{} : found->second;
+            rules.special = special;
+            names_.add(text, id);
+            if (rules.normalized)
+                normalised_.add(normalised(text), id, rules);
             else
-                plainLiterals_.add(text, id, rules, other);
-            allLiterals_.add(text, id, rules, other);
+                raw_.add(text, id, rules);
         };
         const auto& vocabulary = data_.vocabulary;
-        for (std::size_t i = 0; i < vocabulary.tokens.size(); ++i)
-            if (vocabulary.kinds[i] == TokenKind::Control ||
-                vocabulary.kinds[i] == TokenKind::Added)
-                add(vocabulary.tokens[i], static_cast<TokenId>(i),
-                    vocabulary.kinds[i] == TokenKind::Control);
+        for (std::size_t i = 0; i < vocabulary.tokens.size(); ++i) {
+            const TokenKind kind = vocabulary.kinds[i];
+            if (kind == TokenKind::Control || kind == TokenKind::Added)
+                add(vocabulary.tokens[i], static_cast<TokenId>(i), kind == TokenKind::Control);
+        }
         for (const auto& [name, id] : data_.aliases) add(name, id, true);
+    }
+
+    std::optional<TokenId> controlNamed(std::string_view name) const {
+        const auto id = names_.find(name);
+        return id && isSpecial(*id) ? id : std::nullopt;
     }
 
     std::int64_t idEnd() const noexcept {
@@ -142,12 +133,11 @@ private:
         return data_.nfc ? unicode::toNfc(text) : std::string(text);
     }
 
-    void encodeSegment(std::string_view text, bool first, const LiteralMatcher& literals,
-                       Run& run) const {
+    void encodeSegment(std::string_view text, bool first, Run& run) const {
         std::string changed;
         if (data_.nfc || sentencePiece_) text = changed = normalised(text);
-        literals.split(
-            text,
+        normalised_.split(
+            text, run.specials,
             [&](std::size_t start, std::string_view plain) {
                 encodePlain(plain, first && start == 0, run);
             },
@@ -168,9 +158,9 @@ private:
     TokenizerData data_;
     std::optional<Bpe> bpe_;  // one of the two
     std::optional<SentencePiece> sentencePiece_;
-    LiteralMatcher controls_;  // special tokens only, to find them by name
-    Literals plainLiterals_;   // what text may contain: added tokens that are not special
-    Literals allLiterals_;     // both
+    LiteralMatcher raw_;         // special and added tokens looked for in the text as it stands
+    LiteralMatcher normalised_;  // and those looked for in what is left, normalised
+    LiteralMatcher names_;       // all of them as the file writes them
 };
 
 }  // namespace

@@ -91,6 +91,7 @@ std::optional<LiteralMatcher::Match> LiteralMatcher::next(Scan& scan) const {
         // What a token may not be is no other token either: a shorter one is not tried.
         scan.position = end;
         const LiteralRules& rules = literal->rules;
+        if (rules.special && !scan.specials) continue;
         if (rules.singleWord &&
             (endsWithWord(text.substr(0, begin)) || startsWithWord(text.substr(end))))
             continue;

@@ -23,6 +23,7 @@ struct LiteralRules {
     bool leftStrip = false;   ///< takes the white space before it along, which is then lost
     bool rightStrip = false;  ///< and the white space after it
     bool normalized = false;  ///< looked for, itself normalised, in the normalised text
+    bool special = false;     ///< a token only where the caller asks for special ones
 };
 
 /// Finds whole strings in text, the leftmost first and of those the longest. Thread-safe once
@@ -36,10 +37,11 @@ public:
     std::optional<TokenId> find(std::string_view literal) const;
 
     /// Calls `plain(offset, text)` for each stretch that is not empty and no literal, `token(id)`
-    /// for each literal, in the order of the text. Linear in the text's length.
+    /// for each literal, in the order of the text. Where special ones are not asked for, one is
+    /// plain text to its end, whatever other literals it holds. Linear in the text's length.
     template <typename Plain, typename Token>
-    void split(std::string_view text, const Plain& plain, const Token& token) const {
-        Scan scan{text};
+    void split(std::string_view text, bool specials, const Plain& plain, const Token& token) const {
+        Scan scan{text, specials};
         while (const auto match = next(scan)) {
             if (match->plainStart < match->start)
                 plain(match->plainStart,
@@ -56,6 +58,7 @@ private:
     };
     struct Scan {
         std::string_view text;
+        bool specials;
         std::size_t position = 0;  ///< where the next literal is looked for
         std::size_t taken = 0;     ///< end of the last literal with the space it took
         std::size_t spaceEnd = 0;  ///< end of the white space last looked at

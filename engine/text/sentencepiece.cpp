@@ -101,18 +101,27 @@ void SentencePiece::fallBack(std::string_view character, std::vector<TokenId>& o
 }
 
 std::string SentencePiece::normalise(std::string_view text) const {
-    return (rules_.prefix == SpacePrefix::Always ? " " : "") + spacesFromBlocks(text);
+    if (rules_.metaspace) return std::string(text);
+    std::string out(rules_.prefix == SpacePrefix::Always ? kBlock : "");
+    out.reserve(out.size() + text.size() + text.size() / 2);
+    for (const char c : text) {
+        if (c == ' ')
+            out.append(kBlock);
+        else
+            out.push_back(c);
+    }
+    return out;
 }
 
 void SentencePiece::encode(std::string_view normalised, bool atStart,
                            std::vector<TokenId>& out) const {
-    if (normalised.size() > kLongestText)
+    std::string text = spacesFromBlocks(normalised);
+    if (text.size() > kLongestText)
         throw Error("text: more than 1 GiB in one piece", "split the text into documents");
     const bool wanted = rules_.prefix == SpacePrefix::IfNone ||
                         (rules_.prefix == SpacePrefix::AtStartIfNone && atStart);
-    if (wanted && !normalised.empty() && !normalised.starts_with(' '))
-        return merge(" " + std::string(normalised), out);
-    merge(normalised, out);
+    if (wanted && !text.empty() && text[0] != ' ') text.insert(text.begin(), ' ');
+    merge(text, out);
 }
 
 void SentencePiece::merge(std::string_view text, std::vector<TokenId>& out) const {

@@ -29,6 +29,9 @@ struct SentencePieceRules {
     /// goes first. Empty: the vocabulary's merges in their order decide (tokenizer.json).
     std::vector<float> scores;
     SpacePrefix prefix = SpacePrefix::None;
+    /// Metaspace: spaces are still spaces where normalized added tokens are looked for. Else they
+    /// are U+2581 by then, which is no white space that a token could strip.
+    bool metaspace = false;
     std::optional<TokenId> unknown;  ///< for characters that have no token, nor their bytes
 };
 
@@ -48,11 +51,10 @@ public:
     /// get lost.
     bool complete() const noexcept;
 
-    /// U+2581 is read as a space, as the original does; a space goes first where the rules say
-    /// Always.
+    /// The text in which normalized added tokens are looked for: what comes before encode().
     std::string normalise(std::string_view text) const;
-    /// Appends the tokens of text that was normalised. `atStart`: nothing comes before it.
-    /// Throws Error for more than 1 GiB.
+    /// Appends the tokens of normalised text. U+2581 is read as a space, as the original does.
+    /// `atStart`: nothing comes before it. Throws Error for more than 1 GiB.
     void encode(std::string_view normalised, bool atStart, std::vector<TokenId>& out) const;
 
 private:

@@ -195,6 +195,7 @@ private:
                                            ? textOf(pieces, "prepend_scheme")
                                        : old ? "always"
                                              : "never";
+            data_.sentencePiece->metaspace = true;
             if (scheme == "always") data_.sentencePiece->prefix = SpacePrefix::IfNone;
             if (scheme == "first") data_.sentencePiece->prefix = SpacePrefix::AtStartIfNone;
             if (scheme == "always" || scheme == "first" || scheme == "never") return;

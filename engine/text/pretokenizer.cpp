@@ -237,6 +237,7 @@ constexpr PreTokenizer kPreTokenizers[] = {
     {"olmo", kGpt2, splitAll<gpt2Piece>,                   true,  false, false},  // OLMo 1, OLMoE
     {"llama-bpe", kCl100k, splitAll<cl100kPiece<3>>,       false, true,  true},   // Llama 3
     {"dbrx", kCl100k, splitAll<cl100kPiece<3>>,            false, false, false},  // OLMo 2, OLMo 3
+    {"glm4", kCl100k, splitAll<cl100kPiece<3>>,            false, true,  false},
     {"qwen2", kQwen2, splitAll<cl100kPiece<1>>,            true,  false, false},  // Qwen 2 to 3
     {"qwen35", kQwen35, splitAll<cl100kPiece<1, kLetter | kMark>>, true, false, false},
     {"gpt-4o", kO200k, splitAll<o200kPiece<3, true>>,      false, true,  false},  // gpt-oss
@@ -248,7 +249,7 @@ constexpr PreTokenizer kPreTokenizers[] = {
 constexpr std::pair<std::string_view, std::string_view> kAliases[] = {
     {"gpt-2", "gpt2"},         {"phi-2", "gpt2"},      {"mpt", "gpt2"},
     {"llama3", "llama-bpe"},   {"llama-v3", "llama-bpe"},
-    {"smaug-bpe", "dbrx"},     {"glm4", "dbrx"},       {"chatglm-bpe", "dbrx"},
+    {"smaug-bpe", "dbrx"},     {"chatglm-bpe", "dbrx"},
     {"deepseek-r1-qwen", "qwen2"},
     {"llama4", "gpt-4o"},
     {"starcoder", "smollm"},   {"refact", "smollm"},

@@ -15,14 +15,14 @@ void refused(const FakeGguf& gguf, const std::string& cause) {
     CHECK_THROWS_WITH(tokenizerFromCheckpoint(gguf), Catch::Contains(cause));
 }
 
-/// SmolLM2-135M-Instruct in $MOESCOPE_MODELS or models/; empty when it is not installed.
-std::filesystem::path smollm2() {
+/// A file below $MOESCOPE_MODELS or models/; empty when it is not installed.
+std::filesystem::path installed(const std::string& name) {
     const char* folder = std::getenv("MOESCOPE_MODELS");
     const std::filesystem::path models =
         folder != nullptr ? folder : std::filesystem::path(MOESCOPE_SOURCE_DIR) / "models";
     if (!std::filesystem::is_directory(models)) return {};
     for (const auto& entry : std::filesystem::recursive_directory_iterator(models))
-        if (entry.path().filename() == "SmolLM2-135M-Instruct.Q4_1.gguf") return entry.path();
+        if (entry.path().filename() == name) return entry.path();
     return {};
 }
 
@@ -114,7 +114,7 @@ TEST_CASE("GGUF tokenizers that cannot be read are refused by cause") {
 }
 
 TEST_CASE("SmolLM2 gives the ids and conversations of llama.cpp") {
-    const auto file = smollm2();
+    const auto file = installed("SmolLM2-135M-Instruct.Q4_1.gguf");
     if (file.empty()) {
         WARN("skipped: SmolLM2 is not installed (scripts/get-model smollm2)");
         return;
@@ -153,4 +153,29 @@ TEST_CASE("SmolLM2 gives the ids and conversations of llama.cpp") {
         ++conversations;
     }
     CHECK(conversations == 2);
+}
+
+TEST_CASE("Gemma 3 gives the ids of llama.cpp and the text back", "[slow]") {
+    const auto file = installed("gemma-3-270m.Q4_K_M.gguf");
+    if (file.empty()) {
+        WARN("skipped: Gemma 3 270M is not installed (scripts/get-model gemma3)");
+        return;
+    }
+    const auto t = tokenizerFromCheckpoint(*openCheckpoint(file));
+    REQUIRE(t != nullptr);
+    CHECK(t->vocabSize() == 262144);
+    CHECK(t->bos() == 2);
+    CHECK(t->addBos());
+    int broken = 0;
+    const auto vectors = readVectors(std::filesystem::path(MOESCOPE_SOURCE_DIR) /
+                                         "tests/golden/data/tokenizers/gemma3.vectors.jsonl",
+                                     broken);
+    CHECK(broken == 0);
+    CHECK(vectors.size() > 350);
+    for (const Vector& v : vectors) {
+        INFO(v.text);
+        CHECK(t->encode(v.text, SpecialTokens::AsText) == v.ids);
+        CHECK(t->decode(v.ids) == v.text);
+    }
+    CHECK(t->encode("<start_of_turn>user\n", SpecialTokens::Parse) == Ids{105, 2364, 107});
 }

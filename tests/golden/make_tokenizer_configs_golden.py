@@ -3,15 +3,19 @@
 """Makes tests/golden/data/tokenizers/configs.json: what Hugging Face's `tokenizers` and llama.cpp make of
 adversarial texts under every pre-tokenizer, normaliser and added token that the engine accepts.
 
-    python tests/golden/make_tokenizer_configs_golden.py       # PyPI: tokenizers, gguf, llama-cpp-python
+    python tests/golden/make_tokenizer_configs_golden.py [--gemma3 models/gemma-3-270m.Q4_K_M.gguf]
 
 Two small vocabularies are trained without any pre-tokenizer, so that tokens reach across every border a
 pre-tokenizer may draw ("'s t", "12 3", "\\n\\n x"): a wrong border then shows in the ids. A configuration is
 a JSON merge patch of one of them. For llama.cpp the byte-level vocabulary is written as GGUF under each
-value of tokenizer.ggml.pre. Nothing is downloaded.
+value of tokenizer.ggml.pre. With --gemma3 also gemma3.vectors.jsonl: what llama.cpp makes of the same texts
+with the vocabulary of that file. Needs the PyPI packages tokenizers, gguf and llama-cpp-python; nothing is
+downloaded.
 """
+import argparse
 import itertools
 import json
+import pathlib
 import random
 import tempfile
 import unicodedata
@@ -208,7 +212,25 @@ def llama(base, expected):
     return out
 
 
+def gemma3(path):
+    model = llama_cpp.Llama(path, vocab_only=True, verbose=False)
+    heldout = pathlib.Path(__file__).resolve().parents[2] / "datasets/demo/heldout.jsonl"
+    by_group = {}
+    for line in heldout.read_text().splitlines():
+        row = json.loads(line)
+        by_group.setdefault(row["group"], row["text"][:400])
+    with open(OUT / "gemma3.vectors.jsonl", "w") as out:
+        for text in [*PLAIN, *MIXED, *TEXTS, *by_group.values(), " " * 40, "\n" * 40, "\t" * 9, "<0x0A><unused7><end_of_turn>"]:
+            ids = model.tokenize(text.encode(), add_bos=False, special=False)
+            out.write(json.dumps({"text": text, "ids": ids}, ensure_ascii=True, separators=(",", ":")) + "\n")
+
+
 def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--gemma3", help="GGUF of Gemma 3 270M")
+    arguments = parser.parse_args()
+    if arguments.gemma3:
+        return gemma3(arguments.gemma3)
     bases = train()
     configs, ids = hugging_face(bases)
     for name, other in itertools.combinations([*NAMES, "gpt-4o merged"], 2):

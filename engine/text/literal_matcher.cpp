@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rules of added tokens, as Hugging Face `tokenizers` 0.23 has them in added_vocabulary.rs
-// (tests/golden/make_added_tokens_golden.py compares).
+// (tests/golden/make_tokenizer_configs_golden.py compares).
 #include "engine/text/literal_matcher.h"
 
 #include <algorithm>
@@ -53,6 +53,7 @@ std::size_t spaceEnd(std::string_view text, std::size_t start) noexcept {
 
 void LiteralMatcher::add(std::string literal, TokenId id, LiteralRules rules) {
     if (literal.empty()) return;
+    begins_[static_cast<unsigned char>(literal[0])] = true;
     auto& lengths = lengthsByFirst_[static_cast<unsigned char>(literal[0])];
     if (std::find(lengths.begin(), lengths.end(), literal.size()) == lengths.end()) {
         lengths.push_back(literal.size());
@@ -80,7 +81,11 @@ std::pair<const LiteralMatcher::Literal*, std::size_t> LiteralMatcher::at(std::s
 std::optional<LiteralMatcher::Match> LiteralMatcher::next(Scan& scan) const {
     const std::string_view text = scan.text;
     if (literals_.empty()) return std::nullopt;
-    while (scan.position < text.size()) {
+    while (true) {
+        while (scan.position < text.size() &&
+               !begins_[static_cast<unsigned char>(text[scan.position])])
+            ++scan.position;
+        if (scan.position == text.size()) return std::nullopt;
         const std::size_t begin = scan.position;
         const auto [literal, length] = at(text, begin);
         if (literal == nullptr) {
@@ -106,7 +111,6 @@ std::optional<LiteralMatcher::Match> LiteralMatcher::next(Scan& scan) const {
         }
         return match;
     }
-    return std::nullopt;
 }
 
 }  // namespace moescope::text

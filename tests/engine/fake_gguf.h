@@ -8,7 +8,8 @@
 #include <vector>
 
 #include "engine/formats/checkpoint.h"
-#include "tests/engine/text_test_support.h"
+#include "engine/text/byte_alphabet.h"
+#include "engine/text/unicode.h"
 
 namespace moescope::text {
 

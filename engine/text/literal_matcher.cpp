@@ -53,6 +53,7 @@ std::size_t spaceEnd(std::string_view text, std::size_t start) noexcept {
 
 void LiteralMatcher::add(std::string literal, TokenId id, LiteralRules rules) {
     if (literal.empty()) return;
+    allSpecial_ = allSpecial_ && rules.special;
     begins_[static_cast<unsigned char>(literal[0])] = true;
     auto& lengths = lengthsByFirst_[static_cast<unsigned char>(literal[0])];
     if (std::find(lengths.begin(), lengths.end(), literal.size()) == lengths.end()) {
@@ -80,7 +81,7 @@ std::pair<const LiteralMatcher::Literal*, std::size_t> LiteralMatcher::at(std::s
 
 std::optional<LiteralMatcher::Match> LiteralMatcher::next(Scan& scan) const {
     const std::string_view text = scan.text;
-    if (literals_.empty()) return std::nullopt;
+    if (literals_.empty() || (allSpecial_ && !scan.specials)) return std::nullopt;
     while (true) {
         while (scan.position < text.size() &&
                !begins_[static_cast<unsigned char>(text[scan.position])])

@@ -82,6 +82,7 @@ private:
     std::unordered_map<std::string, Literal, Hash, std::equal_to<>> literals_;
     std::array<std::vector<std::size_t>, 256> lengthsByFirst_;  ///< descending
     std::array<bool, 256> begins_{};  ///< some literal begins with this byte: most text passes by
+    bool allSpecial_ = true;          ///< so nothing is found where those are not asked for
 };
 
 }  // namespace moescope::text

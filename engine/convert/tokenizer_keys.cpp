@@ -94,10 +94,27 @@ void writeLetters(GgufWriter& writer, const json& model, std::string_view pre,
     writer.add("tokenizer.ggml.merges", std::span<const std::string>(merges));
 }
 
+/// Refuses what GGUF has no key for and what would give other ids without a word.
+void checkCarried(const json& document, const std::string& origin) {
+    const json pieces = document.value("pre_tokenizer", json());
+    if (pieces.is_object() && pieces.value("type", "") == "Metaspace" &&
+        pieces.value("prepend_scheme", "always") != "never")
+        throw Error(
+            origin + ": Metaspace puts a space only where there is none, which GGUF cannot say",
+            "other ids would come out; use the model as it is");
+    for (const json& added : document.value("added_tokens", json::array()))
+        for (const char* rule : {"lstrip", "rstrip", "single_word"})
+            if (added.value(rule, false))
+                throw Error(origin + ": added token '" + added.value("content", "") + "' uses " +
+                                rule + ", which GGUF cannot say",
+                            "other ids would come out; use the model as it is");
+}
+
 void write(GgufWriter& writer, const std::filesystem::path& file, const Tokenizer& tokenizer,
            const ModelSpec& spec) {
     const std::string origin = file.string();
     const json document = parseJson(readFile(file, kMaxFile), origin);
+    checkCarried(document, origin);
     const json& model = document.at("model");
     Tokens tokens(static_cast<std::size_t>(spec.vocab));
     for (const auto& [letters, id] : model.at("vocab").items())

@@ -91,12 +91,18 @@ TEST_CASE("SentencePiece vocabularies of tokenizer.json give the ids of the orig
     checkVectors(*tokenizerFromJson(kGolden / "sentencepiece.tokenizer.json"));
 }
 
-TEST_CASE("SentencePiece vocabularies survive the conversion of tokenizer.json to GGUF") {
+namespace {
+
+/// The tokenizer of `tokenizerJson` after it went through GGUF, with 640 rows of embedding.
+std::unique_ptr<Tokenizer> converted(const nlohmann::json& tokenizerJson) {
     std::string pattern =
         (std::filesystem::temp_directory_path() / "moescope-piece-XXXXXX").string();
     REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    const std::filesystem::path folder = pattern;
-    std::filesystem::copy_file(kGolden / "sentencepiece.tokenizer.json", folder / "tokenizer.json");
+    struct Folder {
+        std::filesystem::path path;
+        ~Folder() { std::filesystem::remove_all(path); }
+    } folder{pattern};
+    writeFile(folder.path / "tokenizer.json", tokenizerJson.dump());
     struct HuggingFace final : FakeGguf {
         explicit HuggingFace(std::filesystem::path folder) : folder_(std::move(folder)) {}
         CheckpointLayout layout() const noexcept override { return CheckpointLayout::HuggingFace; }
@@ -105,22 +111,45 @@ TEST_CASE("SentencePiece vocabularies survive the conversion of tokenizer.json t
     };
     ModelSpec spec;
     spec.vocab = 640;  // more rows than tokens, as embeddings often have
-    {
-        GgufWriter writer(folder / "out.gguf");
-        writer.add("general.architecture", "gemma3");
-        addTokenizerKeys(writer, HuggingFace(folder), spec);
-        const std::array<std::int64_t, 1> shape{32};
-        const std::array<float, 32> values{};
-        writer.addTensor("t", DType::F32, shape);
-        writer.begin();
-        writer.write(std::as_bytes(std::span(values)));
-        writer.finish();
-    }
-    const auto tokenizer = tokenizerFromCheckpoint(*openCheckpoint(folder / "out.gguf"));
-    std::filesystem::remove_all(folder);
+    GgufWriter writer(folder.path / "out.gguf");
+    writer.add("general.architecture", "gemma3");
+    addTokenizerKeys(writer, HuggingFace(folder.path), spec);
+    const std::array<std::int64_t, 1> shape{32};
+    const std::array<float, 32> values{};
+    writer.addTensor("t", DType::F32, shape);
+    writer.begin();
+    writer.write(std::as_bytes(std::span(values)));
+    writer.finish();
+    return tokenizerFromCheckpoint(*openCheckpoint(folder.path / "out.gguf"));
+}
+
+nlohmann::json goldenJson() {
+    const auto file = kGolden / "sentencepiece.tokenizer.json";
+    return parseJson(readFile(file), file.string());
+}
+
+}  // namespace
+
+TEST_CASE("SentencePiece vocabularies survive the conversion of tokenizer.json to GGUF") {
+    const auto tokenizer = converted(goldenJson());
     REQUIRE(tokenizer != nullptr);
     CHECK(tokenizer->vocabSize() == 640);
     checkVectors(*tokenizer);
+}
+
+TEST_CASE("what GGUF cannot say of a tokenizer is refused by conversion") {
+    auto document = goldenJson();
+    document["added_tokens"][0]["rstrip"] = true;
+    CHECK_THROWS_WITH(converted(document), Catch::Contains("uses rstrip, which GGUF cannot say"));
+    document = goldenJson();
+    document.erase("normalizer");
+    document["pre_tokenizer"] = {{"type", "Metaspace"},
+                                 {"replacement", "\u2581"},
+                                 {"prepend_scheme", "first"},
+                                 {"split", false}};
+    CHECK_THROWS_WITH(converted(document), Catch::Contains("Metaspace puts a space only where"));
+    document["pre_tokenizer"]["prepend_scheme"] = "never";
+    checkVectors(*converted(document));
 }
 
 TEST_CASE("SentencePiece: text cannot make control or byte tokens") {

@@ -50,8 +50,9 @@ def texts(parts, count, seed):
 
 TRAINING = texts(PARTS, 176, 1) + TEXTS[3:23]
 PLAIN = TRAINING + ["QzQ", "a zzQ\nzzQ", "9 qZq!", "qxqx\tqxqx"]
-MIXED = texts(ADDED * 2 + ["a", "_", " ", "\n ", "e\u0301", "é", "x", "1", "½", "Ⓐ", "\u200d", ".", "\u0301", "\u3000", "日", "word", "swords",
-                           "cafe\u0301", "<", "mask>"], 120, 2)
+MIXED_PARTS = ADDED * 2 + ["a", "_", " ", "\n ", "e\u0301", "é", "x", "1", "½", "Ⓐ", "\u200d", ".", "\u0301", "\u3000", "日", "word",
+                           "swords", "cafe\u0301", "<", "mask>"]
+MIXED = texts(MIXED_PARTS, 120, 2)
 
 
 def added(first):

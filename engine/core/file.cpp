@@ -133,7 +133,10 @@ void writeFile(const std::filesystem::path& path, std::string_view content) {
     if (::rename(temporary.c_str(), path.c_str()) != 0) fail(cause());
 }
 
-nlohmann::json parseJson(std::string_view text, const std::string& origin) {
+namespace {
+
+template <typename Json>
+Json parseChecked(std::string_view text, const std::string& origin) {
     // The depth is checked before parsing: nlohmann's parser is iterative, but code that walks the
     // result (and its destructor in older releases) is not.
     int depth = 0;
@@ -159,13 +162,23 @@ nlohmann::json parseJson(std::string_view text, const std::string& origin) {
         }
     }
     try {
-        return nlohmann::json::parse(text);
+        return Json::parse(text);
     } catch (const nlohmann::json::parse_error& e) {
         throw Error(origin + ": invalid JSON at byte " + std::to_string(e.byte) + ": " +
                     reasonOf(e));
     } catch (const nlohmann::json::exception& e) {  // a number that no double can hold
         throw Error(origin + ": invalid JSON: " + reasonOf(e));
     }
+}
+
+}  // namespace
+
+nlohmann::json parseJson(std::string_view text, const std::string& origin) {
+    return parseChecked<nlohmann::json>(text, origin);
+}
+
+nlohmann::ordered_json parseOrderedJson(std::string_view text, const std::string& origin) {
+    return parseChecked<nlohmann::ordered_json>(text, origin);
 }
 
 std::string dumpJson(const nlohmann::json& value, int indent) {

@@ -22,6 +22,8 @@ void writeFile(const std::filesystem::path& path, std::string_view content);
 /// Parses strict JSON. Throws Error "<origin>: invalid JSON at byte N: ..."; nesting is limited to
 /// 256.
 nlohmann::json parseJson(std::string_view text, const std::string& origin);
+/// The same with the members of objects in the order of the text, for schemas shown to a model.
+nlohmann::ordered_json parseOrderedJson(std::string_view text, const std::string& origin);
 
 /// Serialises with invalid UTF-8 replaced by U+FFFD (token texts may be partial characters).
 std::string dumpJson(const nlohmann::json& value, int indent = -1);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Makers of the chat formats; chat.cpp holds the table that chooses among them.
+// Makers of the chat formats; chat.cpp holds the tables that choose among them.
 #pragma once
 
 #include <memory>
@@ -8,10 +8,19 @@
 
 namespace moescope::text {
 
-/// Null when the tokenizer is not one for harmony; Error when it has only some of its tokens.
-std::unique_ptr<ChatFormat> makeHarmony(const Tokenizer& tokenizer);
+/// Harmony is told by its control tokens: no other format has them.
+bool hasHarmonyTokens(const Tokenizer& tokenizer);
 
-/// Null when the chat template is none of the ChatML templates known.
+// Each throws Error naming the control token that the tokenizer lacks.
+std::unique_ptr<ChatFormat> makeHarmony(const Tokenizer& tokenizer);
 std::unique_ptr<ChatFormat> makeChatMl(const Tokenizer& tokenizer);
+std::unique_ptr<ChatFormat> makeSmolLm(const Tokenizer& tokenizer);
+std::unique_ptr<ChatFormat> makeQwen3(const Tokenizer& tokenizer);
+std::unique_ptr<ChatFormat> makeOlmo2(const Tokenizer& tokenizer);
+std::unique_ptr<ChatFormat> makeTulu(const Tokenizer& tokenizer);
+std::unique_ptr<ChatFormat> makeOlmo3(const Tokenizer& tokenizer);
+std::unique_ptr<ChatFormat> makeOlmo3Think(const Tokenizer& tokenizer);
+std::unique_ptr<ChatFormat> makeGemma3(const Tokenizer& tokenizer);
+std::unique_ptr<ChatFormat> makePlain(const Tokenizer& tokenizer);
 
 }  // namespace moescope::text

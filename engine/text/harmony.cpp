@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Harmony, the conversation format of gpt-oss (openai/harmony, docs/format.md): rendering.
 #include <algorithm>
+#include <utility>
 
 #include "engine/core/error.h"
 #include "engine/text/chat_formats.h"
 #include "engine/text/harmony_parser.h"
+#include "engine/text/harmony_tools.h"
+#include "engine/text/template_format.h"
 
 namespace moescope::text {
 namespace {
@@ -24,16 +27,41 @@ std::string_view effortName(ReasoningEffort effort) {
 }
 
 std::string systemText(const ChatOptions& options) {
-    std::string text =
-        "You are ChatGPT, a large language model trained by OpenAI.\n"
-        "Knowledge cutoff: 2024-06\n";
-    if (!options.currentDate.empty()) text += "Current date: " + options.currentDate + "\n";
-    text += "\nReasoning: ";
-    text += effortName(options.reasoning);
-    text +=
-        "\n\n# Valid channels: analysis, commentary, final. Channel must be included for every "
-        "message.";
+    std::string text;
+    const auto line = [&](const std::string& content) {
+        text += (text.empty() ? "" : "\n") + content;
+    };
+    const auto section = [&](const std::string& content) {
+        text += (text.empty() ? "" : "\n\n") + content;
+    };
+    if (!options.modelIdentity.empty()) line(options.modelIdentity);
+    if (!options.knowledgeCutoff.empty()) line("Knowledge cutoff: " + options.knowledgeCutoff);
+    if (!options.currentDate.empty()) line("Current date: " + options.currentDate);
+    section("Reasoning: " + std::string(effortName(options.reasoning)));
+    if (!options.builtinTools.empty()) section(builtinSection(options.builtinTools));
+    section(
+        "# Valid channels: analysis, commentary, final. Channel must be included for every "
+        "message.");
+    if (!options.functions.empty())
+        line("Calls to these tools must go to the commentary channel: 'functions'.");
     return text;
+}
+
+std::string developerText(const std::string& instructions,
+                          std::span<const ToolFunction> functions) {
+    std::string text;
+    if (!instructions.empty()) text = "# Instructions\n\n" + instructions;
+    if (functions.empty()) return text;
+    return text + (text.empty() ? "" : "\n\n") + functionsSection(functions);
+}
+
+bool isInstruction(const ChatMessage& m) {
+    return m.role == Role::System || m.role == Role::Developer;
+}
+
+bool isAnswer(const ChatMessage& m) {
+    return m.role == Role::Assistant &&
+           (m.channel == "final" || (m.channel.empty() && m.recipient.empty()));
 }
 
 class Harmony final : public ChatFormat {
@@ -46,15 +74,23 @@ public:
 
     std::vector<TokenId> render(std::span<const ChatMessage> messages,
                                 const ChatOptions& options) const override {
+        refuseUnsupported(name(), {.tools = true, .builtinTools = true, .alwaysThinks = true},
+                          options);
         std::vector<TokenId> out;
         header(out, "system", {});
         body(out, systemText(options), tokens_.end);
-        const std::size_t kept = lastFinal(messages);
+        std::span<const ToolFunction> functions = options.functions;
+        const bool ownDeveloper = std::any_of(messages.begin(), messages.end(), isInstruction);
+        if (!functions.empty() && !ownDeveloper) developer(out, {}, std::exchange(functions, {}));
+        const std::size_t answered = firstAnswer(messages);
         for (std::size_t i = 0; i < messages.size(); ++i) {
             // Reasoning of turns that already have their answer is not shown to the model again.
-            const bool stale = i < kept && messages[i].role == Role::Assistant &&
+            const bool stale = i < answered && messages[i].role == Role::Assistant &&
                                messages[i].channel == "analysis";
-            if (!stale) message(out, messages[i]);
+            if (isInstruction(messages[i]))
+                developer(out, messages[i], std::exchange(functions, {}));
+            else if (!stale)
+                message(out, messages[i]);
         }
         if (options.generationPrompt || !options.forcedChannel.empty()) {
             out.push_back(tokens_.start);
@@ -73,14 +109,14 @@ public:
     }
 
 private:
-    /// Index of the last answer; 0 (nothing before it) when there is none.
-    static std::size_t lastFinal(std::span<const ChatMessage> messages) {
-        for (std::size_t i = messages.size(); i > 0; --i) {
-            const ChatMessage& m = messages[i - 1];
-            const bool answer = m.channel == "final" || m.channel.empty();
-            if (m.role == Role::Assistant && answer && m.recipient.empty()) return i - 1;
-        }
-        return 0;
+    /// Analysis before this index is dropped: the first answer, if the assistant's last message is
+    /// one (openai-harmony 0.0.8, auto_drop_analysis; later analysis stays), else none.
+    static std::size_t firstAnswer(std::span<const ChatMessage> messages) {
+        const auto byAssistant = [](const ChatMessage& m) { return m.role == Role::Assistant; };
+        const auto last = std::find_if(messages.rbegin(), messages.rend(), byAssistant);
+        if (last == messages.rend() || !isAnswer(*last)) return 0;
+        return static_cast<std::size_t>(std::find_if(messages.begin(), messages.end(), isAnswer) -
+                                        messages.begin());
     }
 
     void text(std::vector<TokenId>& out, std::string_view plain) const {
@@ -114,12 +150,18 @@ private:
         out.push_back(end);
     }
 
+    /// The true system message is built from the options, so instructions are the developer's.
+    void developer(std::vector<TokenId>& out, const ChatMessage& m,
+                   std::span<const ToolFunction> functions) const {
+        header(out, "developer", m, m.channel);
+        body(out, developerText(m.content, functions), tokens_.end);
+    }
+
     void message(std::vector<TokenId>& out, const ChatMessage& m) const {
         switch (m.role) {
-            case Role::System:  // the true system message is built from the options
+            case Role::System:
             case Role::Developer:
-                header(out, "developer", m, m.channel);
-                return body(out, "# Instructions\n\n" + m.content, tokens_.end);
+                return developer(out, m, {});
             case Role::User:
                 header(out, "user", m, m.channel);
                 return body(out, m.content, tokens_.end);
@@ -142,16 +184,13 @@ private:
 
 }  // namespace
 
-std::unique_ptr<ChatFormat> makeHarmony(const Tokenizer& tokenizer) {
+bool hasHarmonyTokens(const Tokenizer& tokenizer) {
     const auto has = [&](std::string_view name) { return tokenizer.find(name).has_value(); };
-    if (!has("<|start|>") || !has("<|channel|>") || !has("<|message|>")) return nullptr;
-    const auto need = [&](std::string_view name) {
-        const auto id = tokenizer.find(name);
-        if (!id || !tokenizer.isSpecial(*id))
-            throw Error("the tokenizer has harmony's <|channel|> but no special token " +
-                        std::string(name));
-        return *id;
-    };
+    return has("<|start|>") && has("<|channel|>") && has("<|message|>");
+}
+
+std::unique_ptr<ChatFormat> makeHarmony(const Tokenizer& tokenizer) {
+    const auto need = [&](std::string_view name) { return needToken(tokenizer, name, "harmony"); };
     const HarmonyTokens tokens{need("<|start|>"),    need("<|end|>"),    need("<|message|>"),
                                need("<|channel|>"),  need("<|return|>"), need("<|call|>"),
                                need("<|constrain|>")};

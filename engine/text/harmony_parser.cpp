@@ -3,9 +3,13 @@
 #include "engine/text/harmony_parser.h"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 namespace moescope::text {
 namespace {
+
+constexpr std::string_view kTo = "to=";
 
 /// Calls `take` with every word between white space.
 template <typename Take>
@@ -37,6 +41,13 @@ void setAuthor(ChatMessage& message, std::string_view author) {
     }
 }
 
+/// A word that headers are made of, so that nothing is lost when it stands alone.
+bool isHeaderWord(std::string_view word) {
+    constexpr std::array<std::string_view, 8> kWords = {
+        "assistant", "user", "system", "developer", "analysis", "commentary", "final", "json"};
+    return word.starts_with(kTo) || std::find(kWords.begin(), kWords.end(), word) != kWords.end();
+}
+
 }  // namespace
 
 HarmonyParser::HarmonyParser(const Tokenizer& tokenizer, const HarmonyTokens& tokens,
@@ -46,9 +57,10 @@ HarmonyParser::HarmonyParser(const Tokenizer& tokenizer, const HarmonyTokens& to
         openHeader(State::Channel);
         channelPart_ = options.forcedChannel;
         openContent();
+        channel_ = current_.channel;
     } else if (options.generationPrompt) {
         openHeader(State::Author);
-        author_ = "assistant";
+        promptNamedAuthor_ = true;
     }
 }
 
@@ -62,13 +74,14 @@ std::string HarmonyParser::feed(TokenId token) {
     if (finished_) return {};
     if (ends(token)) {
         finished_ = true;
-        return closeContent();
+        return close();
     }
     if (tokenizer_.isSpecial(token)) return feedControl(token);
     const std::string_view bytes = tokenizer_.bytes(token);
     switch (state_) {
         case State::Between:
-            break;
+            openHeader(State::Author);
+            [[fallthrough]];
         case State::Author:
             author_ += bytes;
             break;
@@ -81,6 +94,7 @@ std::string HarmonyParser::feed(TokenId token) {
         case State::Content: {
             std::string out = text_.add(bytes);
             current_.content += out;
+            channel_ = current_.channel;
             return out;
         }
     }
@@ -88,27 +102,28 @@ std::string HarmonyParser::feed(TokenId token) {
 }
 
 std::string HarmonyParser::feedControl(TokenId token) {
-    if (token == tokens_.end) return closeContent();
+    if (token == tokens_.end) return close();
+    std::string out;
     if (token == tokens_.start) {
-        std::string out = closeContent();
+        out = close();
         openHeader(State::Author);
-        return out;
-    }
-    if (token == tokens_.channel) {
-        const bool inHeader = state_ == State::Author || state_ == State::Constrain;
-        std::string out = state_ == State::Content ? closeContent() : std::string();
-        if (!inHeader) openHeader(State::Channel);
+    } else if (token == tokens_.channel) {
+        if (state_ == State::Content || state_ == State::Between || state_ == State::Channel) {
+            out = close();
+            openHeader(State::Channel);
+        } else {
+            out = strayAuthor();
+        }
         state_ = State::Channel;
-        return out;
-    }
-    if (token == tokens_.message && state_ != State::Content) {
+    } else if (token == tokens_.message && state_ != State::Content) {
         if (state_ == State::Between) openHeader(State::Author);
+        out = strayAuthor();
         openContent();
     } else if (token == tokens_.constrain && state_ != State::Content && state_ != State::Between) {
         state_ = State::Constrain;
         constrained_ = true;
     }
-    return {};
+    return out;
 }
 
 void HarmonyParser::openHeader(State state) {
@@ -117,6 +132,27 @@ void HarmonyParser::openHeader(State state) {
     channelPart_.clear();
     constrainPart_.clear();
     constrained_ = false;
+    promptNamedAuthor_ = false;
+}
+
+/// Appends a message without a channel.
+std::string HarmonyParser::keepText(std::string text) {
+    ChatMessage message;
+    message.role = Role::Assistant;
+    message.content = text;
+    messages_.push_back(std::move(message));
+    channel_.clear();
+    return text;
+}
+
+/// The prompt ended with the author's name: words of the model behind it, other than a recipient,
+/// are text.
+std::string HarmonyParser::strayAuthor() {
+    if (!promptNamedAuthor_) return {};
+    bool text = false;
+    forWords(author_, [&](std::string_view word) { text = text || !isHeaderWord(word); });
+    if (!text) return {};
+    return keepText(toValidUtf8(std::exchange(author_, {})));
 }
 
 /// Words of a header part: "to=..." is the recipient, the first other word the author or channel,
@@ -124,7 +160,6 @@ void HarmonyParser::openHeader(State state) {
 void HarmonyParser::takeWords(const std::string& words, bool channelPart) {
     bool named = false;
     forWords(words, [&](std::string_view word) {
-        constexpr std::string_view kTo = "to=";
         if (word.starts_with(kTo)) {
             current_.recipient = toValidUtf8(word.substr(kTo.size()));
         } else if (!named) {
@@ -142,7 +177,7 @@ void HarmonyParser::takeWords(const std::string& words, bool channelPart) {
 void HarmonyParser::openContent() {
     current_ = ChatMessage{};
     current_.role = Role::Assistant;
-    takeWords(author_, false);
+    takeWords(promptNamedAuthor_ ? "assistant" + author_ : author_, false);
     takeWords(channelPart_, true);
     if (constrained_) {
         current_.contentType = "<|constrain|>";
@@ -153,25 +188,29 @@ void HarmonyParser::openContent() {
                 current_.contentType += toValidUtf8(word);
         });
     }
-    channel_ = current_.channel;
     state_ = State::Content;
 }
 
-/// Ends the message under way, or drops the header under way. `channel_` stays: the text returned
-/// still belongs to it.
-std::string HarmonyParser::closeContent() {
-    std::string rest;
-    if (state_ == State::Content) {
-        rest = text_.flush();
+/// Ends the message or the header under way. The text returned belongs to `channel_`.
+std::string HarmonyParser::close() {
+    const State state = std::exchange(state_, State::Between);
+    if (state == State::Between) return {};
+    if (state == State::Content) {
+        std::string rest = text_.flush();
+        if (!rest.empty()) channel_ = current_.channel;
         current_.content += rest;
         messages_.push_back(std::move(current_));
+        return rest;
     }
-    state_ = State::Between;
-    return rest;
+    const std::string header = author_ + channelPart_ + constrainPart_;
+    bool text = false;
+    for (const std::string* part : {&author_, &channelPart_, &constrainPart_})
+        forWords(*part, [&](std::string_view word) { text = text || !isHeaderWord(word); });
+    return text ? keepText(toValidUtf8(header)) : std::string();
 }
 
 std::vector<ChatMessage> HarmonyParser::finish() {
-    closeContent();
+    close();
     finished_ = true;
     return messages_;
 }

@@ -17,9 +17,10 @@ struct HarmonyTokens {
     TokenId call, constrain;
 };
 
-/// Takes any sequence of tokens: what cannot be part of a message is left out, never an error.
-/// A new <|start|> or <|channel|> inside a message ends that message, so that reasoning of a model
-/// that forgot <|end|> does not run into its answer.
+/// Takes any sequence of tokens, never an error. A new <|start|> or <|channel|> inside a message
+/// ends that message, so that reasoning of a model that forgot <|end|> does not run into its
+/// answer. Text outside of any message, and a header that never gets to its <|message|>, become
+/// messages without a channel: they come in one piece, when it is known that they are no header.
 class HarmonyParser final : public ReplyParser {
 public:
     /// `tokenizer` must outlive the parser. The stream is taken to begin where the prompt that
@@ -39,7 +40,9 @@ private:
     bool ends(TokenId token) const noexcept;
     void openHeader(State state);
     void openContent();
-    std::string closeContent();
+    std::string close();
+    std::string keepText(std::string text);
+    std::string strayAuthor();
     void takeWords(const std::string& words, bool channelPart);
 
     const Tokenizer& tokenizer_;
@@ -47,6 +50,7 @@ private:
     State state_ = State::Between;
     std::string author_, channelPart_, constrainPart_;  // the header so far
     bool constrained_ = false;
+    bool promptNamedAuthor_ = false;  // it is the assistant; author_ holds what follows that word
     ChatMessage current_;
     std::string channel_;
     ReplyText text_;

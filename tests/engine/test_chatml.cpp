@@ -72,6 +72,33 @@ TEST_CASE("no template gives no format and an unknown one is named") {
     CHECK(chatFormatFor(*withTemplate("")) == nullptr);
     const std::string unknown = "[INST] {{ messages }}\n" + std::string(80, 'x');
     CHECK_THROWS_WITH(chatFormatFor(*withTemplate(unknown)),
-                      Catch::Contains("'[INST] {{ messages }} xxx") &&
+                      Catch::Contains("Mistral") && Catch::Contains("'[INST] {{ messages }} xxx") &&
                           Catch::Contains("sha256 " + sha256Hex(unknown)));
+}
+
+TEST_CASE("a template is known whatever its escapes and dashes look like") {
+    const std::string escaped = R"({{ 'a\n' }} {%- if x -%} b {{ "\\n" }})";
+    const std::string plain = "{{ 'a\n' }}{%- if x -%}b {{ \"\\\\n\" }}";
+    CHECK(canonicalTemplate(escaped) == plain);
+    CHECK(canonicalTemplate(plain) == plain);
+    CHECK(canonicalTemplate("text \\n {{ '-}} ' }} x") == "text \\n {{ '-}} ' }} x");
+}
+
+TEST_CASE("a chat format can be named and needs its control tokens") {
+    const auto t = withTemplate("unknown");
+    CHECK(chatFormatNamed(*t, "qwen3")->name() == "qwen3");
+    CHECK_THROWS_WITH(chatFormatNamed(*t, "gemma3"), Catch::Contains("<start_of_turn>"));
+    CHECK_THROWS_WITH(chatFormatNamed(*t, "no such"), Catch::Contains("harmony, chatml"));
+    for (const std::string_view name : chatFormatNames()) CHECK_FALSE(name.empty());
+}
+
+TEST_CASE("ChatML has no place for functions nor a switch for reasoning") {
+    const auto t = withTemplate(kPlain);
+    const std::vector<ChatMessage> messages = {message(Role::User, "U")};
+    ChatOptions options;
+    options.functions.push_back({"f", "", nullptr});
+    CHECK_THROWS_WITH(chatFormatFor(*t)->render(messages, options), Catch::Contains("tools"));
+    options = {};
+    options.thinking = true;
+    CHECK_THROWS_WITH(chatFormatFor(*t)->render(messages, options), Catch::Contains("reasoning"));
 }

@@ -169,21 +169,33 @@ TEST_CASE("the harmony system message has the documented text") {
                          "<|start|>assistant<|channel|>final<|message|>"));
 }
 
-TEST_CASE("harmony drops analysis once a final message follows") {
+TEST_CASE("harmony drops earlier analysis only when the last message is an answer") {
     const auto t = smallHarmony();
     ChatOptions options;
     options.generationPrompt = false;
-    const std::vector<ChatMessage> messages = {
-        user("1?"),
-        {Role::Assistant, "old thought", "analysis", "", "", ""},
-        {Role::Assistant, "one", "final", "", "", ""},
-        user("2?"),
-        {Role::Assistant, "new thought", "analysis", "", "", ""}};
+    std::vector<ChatMessage> messages = {user("1?"),
+                                         {Role::Assistant, "thought", "analysis", "", "", ""},
+                                         {Role::Assistant, "one", "final", "", "", ""},
+                                         user("2?")};
+    const std::string answered =
+        "<|start|>user<|message|>1?<|end|>"
+        "<|start|>assistant<|channel|>final<|message|>one<|end|>"
+        "<|start|>user<|message|>2?<|end|>";
+    CHECK(afterSystem(rendered(*t, messages, options)) == answered);
+    messages.push_back({Role::Assistant, "new thought", "analysis", "", "", ""});
     CHECK(afterSystem(rendered(*t, messages, options)) ==
           "<|start|>user<|message|>1?<|end|>"
-          "<|start|>assistant<|channel|>final<|message|>one<|end|>"
-          "<|start|>user<|message|>2?<|end|>"
-          "<|start|>assistant<|channel|>analysis<|message|>new thought<|end|>");
+          "<|start|>assistant<|channel|>analysis<|message|>thought<|end|>" +
+              answered.substr(answered.find("<|start|>assistant")) +
+              "<|start|>assistant<|channel|>analysis<|message|>new thought<|end|>");
+}
+
+TEST_CASE("harmony refuses to switch reasoning off") {
+    const auto t = smallHarmony();
+    ChatOptions options;
+    options.thinking = false;
+    CHECK_THROWS_WITH(chatFormatFor(*t)->render(std::vector<ChatMessage>{user("1?")}, options),
+                      Catch::Contains("no switch that turns reasoning off"));
 }
 
 TEST_CASE("harmony message contents cannot inject control tokens") {
@@ -270,6 +282,33 @@ TEST_CASE("the harmony parser holds back an unfinished character and replaces a 
     CHECK(messages[0].content == "€\xEF\xBF\xBD");
 }
 
+TEST_CASE("the harmony parser keeps text outside of messages") {
+    const auto loose = parseText("Just an answer.<|return|>");
+    REQUIRE(loose.messages.size() == 1);
+    CHECK(loose.messages[0].channel.empty());
+    CHECK(loose.messages[0].content == "Just an answer.");
+    CHECK(loose.streamed == "[]Just an answer.");
+    const auto between = parseText(
+        "<|channel|>analysis<|message|>t<|end|>lost?<|start|>assistant<|channel|>final<|message|>"
+        "a");
+    REQUIRE(between.messages.size() == 3);
+    CHECK(between.messages[1].content == "lost?");
+    CHECK(between.streamed == "[analysis]t[]lost?[final]a");
+}
+
+TEST_CASE("the harmony parser keeps a header that never gets to its message") {
+    const auto headless = parseText("<|channel|>final The answer is 4<|return|>");
+    REQUIRE(headless.messages.size() == 1);
+    CHECK(headless.messages[0].content == "final The answer is 4");
+    CHECK(parseText("<|channel|>final<|end|><|start|>assistant to=functions.f").messages.empty());
+    const auto rambling = parseText(" I think<|channel|>final<|message|>4<|return|>");
+    REQUIRE(rambling.messages.size() == 2);
+    CHECK(rambling.messages[0].content == " I think");
+    CHECK(rambling.messages[1].role == Role::Assistant);
+    CHECK(rambling.messages[1].channel == "final");
+    CHECK(rambling.streamed == "[] I think[final]4");
+}
+
 TEST_CASE("the harmony parser survives random streams and streams what it returns") {
     const auto t = smallHarmony();
     const auto format = chatFormatFor(*t);
@@ -293,9 +332,11 @@ TEST_CASE("the harmony parser survives random streams and streams what it return
         }
         std::string contents;
         for (const ChatMessage& m : parser->finish()) contents += m.content;
-        // finish() may add the replacement of a character that was still held.
+        // finish() may add the replacement of a character that was still held, or text of which it
+        // was not known that it is no header: up to three bytes U+FFFD for each.
         REQUIRE(contents.starts_with(streamed));
-        REQUIRE(contents.size() - streamed.size() <= 9);
+        const bool mayBeHeader = contents.size() - streamed.size() > 9;
+        if (mayBeHeader) REQUIRE(parser->finish().back().channel.empty());
     }
 }
 

@@ -23,23 +23,6 @@ std::size_t checkVectors(const Tokenizer& tokenizer, const std::vector<Vector>& 
     return vectors.size();
 }
 
-/// An unpacked .xz file, removed at the end; an empty path when xz is not installed.
-struct Unpacked {
-    explicit Unpacked(const std::filesystem::path& archive) {
-        std::string pattern = (std::filesystem::temp_directory_path() / "moescope-XXXXXX").string();
-        REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-        folder = pattern;
-        const auto file = folder / "tokenizer.json";
-        const auto command = "xz -dc '" + archive.string() + "' > '" + file.string() + "'";
-        if (std::system(command.c_str()) == 0) path = file;
-    }
-    ~Unpacked() { std::filesystem::remove_all(folder); }
-    Unpacked(const Unpacked&) = delete;
-    Unpacked& operator=(const Unpacked&) = delete;
-
-    std::filesystem::path folder, path;
-};
-
 }  // namespace
 
 TEST_CASE("o200k_harmony gives the ids of two other implementations") {

@@ -128,7 +128,7 @@ TEST_CASE("SmolLM2 gives the ids and conversations of llama.cpp") {
     CHECK_FALSE(t->addBos());
     const auto format = chatFormatFor(*t);
     REQUIRE(format != nullptr);
-    CHECK(format->name() == "chatml");
+    CHECK(format->name() == "smollm");
     const std::string vectors = readFile(std::filesystem::path(MOESCOPE_SOURCE_DIR) /
                                          "tests/golden/data/tokenizers/smollm2.vectors.jsonl");
     std::istringstream lines(vectors);

@@ -2,8 +2,11 @@
 // What the text tests share: a small vocabulary made in memory and the files that may be absent.
 #pragma once
 
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -31,6 +34,23 @@ inline bool present(const std::filesystem::path& path) {
     WARN("skipped: " << path << " is not here");
     return false;
 }
+
+/// An unpacked .xz file, removed at the end; an empty path when xz is not installed.
+struct Unpacked {
+    explicit Unpacked(const std::filesystem::path& archive) {
+        std::string pattern = (std::filesystem::temp_directory_path() / "moescope-XXXXXX").string();
+        REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+        folder = pattern;
+        const auto file = folder / "tokenizer.json";
+        const auto command = "xz -dc '" + archive.string() + "' > '" + file.string() + "'";
+        if (std::system(command.c_str()) == 0) path = file;
+    }
+    ~Unpacked() { std::filesystem::remove_all(folder); }
+    Unpacked(const Unpacked&) = delete;
+    Unpacked& operator=(const Unpacked&) = delete;
+
+    std::filesystem::path folder, path;
+};
 
 struct Vector {
     std::string text;

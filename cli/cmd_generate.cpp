@@ -20,11 +20,11 @@ void addOptions(Options& options) {
     options.add("prompt,p", po::value<std::string>()->value_name("TEXT"), "continue this text");
     options.add("chat", po::value<std::string>()->value_name("TEXT"),
                 "answer this message, through the model's chat template");
-    options.add("system", po::value<std::string>()->default_value("")->value_name("TEXT"),
-                "instructions before the message");
-    options.add("reasoning",
-                po::value<std::string>()->default_value("medium")->value_name("EFFORT"),
-                "low, medium, high (harmony models)");
+    options.add(
+        "messages", po::value<std::string>()->value_name("F.json"),
+        "go on with this conversation: a list of {\"role\", \"content\"}, or a request with "
+        "\"messages\" and \"tools\"");
+    addChatOptions(options);
     options.flag("show-reasoning", "print the analysis channel too, on stderr");
     options.add("context", po::value<int>()->value_name("N"),
                 "tokens of context; default: what is needed");
@@ -35,7 +35,19 @@ void addOptions(Options& options) {
     addModelOptions(options);
 }
 
-/// Prints content as it arrives: final text on stdout, other channels on stderr when asked.
+Prompt promptOf(const Options& options, const Tokenizer& tokenizer, const ChatSettings& chat) {
+    if (options.has("chat")) return chatPrompt(tokenizer, options.get<std::string>("chat"), chat);
+    if (options.has("messages"))
+        return conversationPrompt(tokenizer, options.get<std::string>("messages"), chat);
+    return plainPrompt(tokenizer, options.get<std::string>("prompt"));
+}
+
+/// An answer is meant for the reader; reasoning, calls of tools and what accompanies them are not.
+bool isAnswer(const std::string& channel) {
+    return channel.empty() || channel == "final";
+}
+
+/// Prints content as it arrives: answers on stdout, other channels on stderr when asked.
 class Streamer {
 public:
     Streamer(const Tokenizer& tokenizer, const Prompt& prompt, bool print, bool showReasoning)
@@ -53,21 +65,28 @@ public:
             return true;
         }
         const std::string piece = parser_->feed(token);
-        const bool visible = parser_->channel().empty() || parser_->channel() == "final";
-        if (visible)
+        if (isAnswer(parser_->channel()))
             write(piece, stdout);
         else if (showReasoning_)
             write(piece, stderr);
         return true;  // what ends a message is among the stop tokens, and says so
     }
 
+    /// All messages; prints what of the answer was held back so far.
     std::vector<ChatMessage> finish() {
-        return parser_ == nullptr ? std::vector<ChatMessage>{} : parser_->finish();
+        if (parser_ == nullptr) return {};
+        std::vector<ChatMessage> messages = parser_->finish();
+        std::string answer;
+        for (const ChatMessage& m : messages)
+            if (isAnswer(m.channel)) answer += m.content;
+        if (answer.starts_with(text_)) write(std::string_view(answer).substr(text_.size()), stdout);
+        return messages;
     }
     const std::string& text() const { return text_; }
 
 private:
     void write(std::string_view bytes, std::FILE* to) {
+        if (bytes.empty()) return;
         if (to == stdout) text_ += bytes;
         if (!print_ && to == stdout) return;
         std::fwrite(bytes.data(), 1, bytes.size(), to);
@@ -92,15 +111,21 @@ nlohmann::json messagesJson(const std::vector<ChatMessage>& messages) {
     return list;
 }
 
+/// Nobody runs the tools here: the caller must know what the model asks for.
+void noteCalls(const std::vector<ChatMessage>& messages) {
+    for (const ChatMessage& m : messages)
+        if (!m.recipient.empty()) note("call of " + m.recipient + ": " + m.content);
+}
+
 }  // namespace
 
 int runGenerate(const Invocation& invocation) {
     Options options("generate");
     addOptions(options);
     if (!options.parse(invocation)) return kDone;
-    if (options.has("prompt") == options.has("chat"))
-        throw UsageError("'generate' needs either --prompt or --chat");
-    const ReasoningEffort reasoning = parseReasoning(options.get<std::string>("reasoning"));
+    if (options.has("prompt") + options.has("chat") + options.has("messages") != 1)
+        throw UsageError("'generate' needs one of --prompt, --chat and --messages");
+    const ChatSettings chat = chatSettings(options);
     GenerateOptions generation;
     generation.sampling = samplingOptions(options);
     generation.maxTokens = options.get<int>("tokens");
@@ -110,10 +135,7 @@ int runGenerate(const Invocation& invocation) {
 
     const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
     const Tokenizer& tokenizer = model->tokenizer();
-    const Prompt prompt = options.has("chat")
-                              ? chatPrompt(tokenizer, options.get<std::string>("chat"),
-                                           options.get<std::string>("system"), reasoning)
-                              : plainPrompt(tokenizer, options.get<std::string>("prompt"));
+    const Prompt prompt = promptOf(options, tokenizer, chat);
     generation.stopTokens = prompt.stopTokens;
     Session session(
         *model, contextFor(*model, options,
@@ -141,6 +163,7 @@ int runGenerate(const Invocation& invocation) {
                                {"logits_hash", hashText(result.logitsHash)}});
     } else {
         std::cout << '\n';
+        noteCalls(messages);
         note(std::to_string(result.promptTokens) + " prompt tokens at " +
              formatFixed(result.prefillTokensPerSecond(), 1) + " tok/s, " +
              std::to_string(result.tokens.size()) + " generated at " +

@@ -31,11 +31,6 @@ void addOptions(Options& options) {
                 "answer this message, through the model's chat template");
     options.add("workload,w", po::value<std::string>()->value_name("F.jsonl"),
                 "one {\"id\", \"text\" or \"chat\" or \"tokens\", optional \"group\"} a line");
-    options.add("system", po::value<std::string>()->default_value("")->value_name("TEXT"),
-                "instructions before chat messages");
-    options.add("reasoning",
-                po::value<std::string>()->default_value("medium")->value_name("EFFORT"),
-                "low, medium, high (harmony models)");
     options.flag("routing-tokens",
                  "keep the experts and gate weights of every token, not only counts");
     options.add("context", po::value<int>()->value_name("N"),
@@ -46,6 +41,7 @@ void addOptions(Options& options) {
     options.flag("json", "print one JSON document");
     options.add("progress", po::value<std::string>()->default_value("auto")->value_name("STYLE"),
                 "auto, json, off");
+    addChatOptions(options);
     addSamplingOptions(options, 64);
     addModelOptions(options);
     options.epilog(
@@ -55,8 +51,7 @@ void addOptions(Options& options) {
 }
 
 std::vector<Job> readJobs(const Options& options, const Tokenizer* tokenizer) {
-    const ReasoningEffort reasoning = parseReasoning(options.get<std::string>("reasoning"));
-    const auto system = options.get<std::string>("system");
+    const ChatSettings settings = chatSettings(options);
     const auto needed = [&]() -> const Tokenizer& {
         if (tokenizer == nullptr)
             throw Error("the checkpoint carries no tokenizer",
@@ -67,8 +62,8 @@ std::vector<Job> readJobs(const Options& options, const Tokenizer* tokenizer) {
     if (options.has("prompt"))
         jobs.push_back({"prompt", "", plainPrompt(needed(), options.get<std::string>("prompt"))});
     if (options.has("chat"))
-        jobs.push_back({"chat", "",
-                        chatPrompt(needed(), options.get<std::string>("chat"), system, reasoning)});
+        jobs.push_back(
+            {"chat", "", chatPrompt(needed(), options.get<std::string>("chat"), settings)});
     if (options.has("workload")) {
         readJsonLines(options.get<std::string>("workload"), [&](const nlohmann::json& line,
                                                                 std::size_t number) {
@@ -76,8 +71,7 @@ std::vector<Job> readJobs(const Options& options, const Tokenizer* tokenizer) {
             job.label = idField(line, number);
             if (line.contains("group")) job.group = textField(line, "group", number);
             if (line.contains("chat"))
-                job.prompt =
-                    chatPrompt(needed(), textField(line, "chat", number), system, reasoning);
+                job.prompt = chatPrompt(needed(), textField(line, "chat", number), settings);
             else if (line.contains("tokens"))
                 job.prompt.tokens = tokensField(line, "tokens", number);
             else

@@ -19,8 +19,8 @@ namespace {
 constexpr std::array kCommands{
     Command{"inspect", "MODEL",
             "what a model is: parts, tensors, sizes, and the memory it will need", runInspect},
-    Command{"generate", "MODEL --prompt TEXT | --chat TEXT", "continue a text or answer a message",
-            runGenerate},
+    Command{"generate", "MODEL --prompt TEXT | --chat TEXT | --messages F.json",
+            "continue a text or answer a message", runGenerate},
     Command{"score", "MODEL --input F.jsonl --output F.jsonl",
             "log-probabilities of texts and continuations", runScore},
     Command{"tokenize", "MODEL | --tokenizer FILE --text TEXT", "text to token ids and back",

@@ -1,9 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/prompting.h"
 
+#include <algorithm>
+
 #include "engine/core/error.h"
+#include "engine/core/file.h"
 
 namespace moescope::cli {
+namespace {
+
+Prompt rendered(const Tokenizer& tokenizer, const std::vector<ChatMessage>& messages,
+                const std::string& format, const ChatOptions& options) {
+    Prompt prompt;
+    prompt.chat = format.empty() ? chatFormatFor(tokenizer) : chatFormatNamed(tokenizer, format);
+    if (prompt.chat == nullptr)
+        throw Error("this model has no chat template",
+                    "use --prompt to continue a text, or name a --chat-format");
+    prompt.chatOptions = options;
+    prompt.tokens = prompt.chat->render(messages, options);
+    prompt.stopTokens = prompt.chat->stopTokens();
+    return prompt;
+}
+
+}  // namespace
 
 void addSamplingOptions(Options& options, int defaultTokens) {
     options.add("tokens,n", po::value<int>()->default_value(defaultTokens)->value_name("N"),
@@ -37,6 +56,52 @@ ReasoningEffort parseReasoning(const std::string& text) {
     throw UsageError("--reasoning takes low, medium or high, not '" + text + "'");
 }
 
+void addChatOptions(Options& options) {
+    const auto text = [&](const char* name, const char* value, const char* help) {
+        options.add(name, po::value<std::string>()->default_value("")->value_name(value), help);
+    };
+    text("system", "TEXT", "instructions before chat messages");
+    options.add("reasoning",
+                po::value<std::string>()->default_value("medium")->value_name("EFFORT"),
+                "low, medium, high (harmony models)");
+    text("thinking", "on|off", "reasoning of models with a switch for it (Qwen3)");
+    text("tools", "F.json", "functions the model may call, as OpenAI's chat completions list them");
+    text("builtin-tools", "NAMES", "browser, python or both with a comma (harmony models)");
+    text("date", "DATE", "current date to tell the model (harmony models)");
+    text("chat-format", "NAME", "instead of the one that the model's chat template names");
+}
+
+ChatSettings chatSettings(const Options& options) {
+    ChatSettings settings;
+    settings.system = options.get<std::string>("system");
+    settings.format = options.get<std::string>("chat-format");
+    ChatOptions& chat = settings.options;
+    chat.reasoning = parseReasoning(options.get<std::string>("reasoning"));
+    chat.currentDate = options.get<std::string>("date");
+    const auto thinking = options.get<std::string>("thinking");
+    if (!thinking.empty() && thinking != "on" && thinking != "off")
+        throw UsageError("--thinking takes on or off, not '" + thinking + "'");
+    if (!thinking.empty()) chat.thinking = thinking == "on";
+    const auto builtin = options.get<std::string>("builtin-tools");
+    for (std::size_t start = 0; start < builtin.size();) {
+        const std::size_t end = std::min(builtin.find(',', start), builtin.size());
+        const std::string name = builtin.substr(start, end - start);
+        if (name != "browser" && name != "python")
+            throw UsageError("--builtin-tools takes browser and python, not '" + name + "'");
+        chat.builtinTools.push_back(name == "python" ? BuiltinTool::Python : BuiltinTool::Browser);
+        start = end + 1;
+    }
+    if (const auto file = options.get<std::string>("tools"); !file.empty()) {
+        try {
+            chat.functions = toolFunctionsFromJson(parseOrderedJson(readFile(file), file));
+        } catch (const Error& e) {
+            const bool named = std::string_view(e.what()).starts_with(file);
+            throw named ? e : Error(file + ": " + e.what(), e.hint());
+        }
+    }
+    return settings;
+}
+
 Prompt plainPrompt(const Tokenizer& tokenizer, const std::string& text) {
     Prompt prompt;
     if (tokenizer.addBos() && tokenizer.bos()) prompt.tokens.push_back(*tokenizer.bos());
@@ -52,26 +117,41 @@ Prompt plainPrompt(const Tokenizer& tokenizer, const std::string& text) {
     return prompt;
 }
 
-Prompt chatPrompt(const Tokenizer& tokenizer, const std::string& message, const std::string& system,
-                  ReasoningEffort reasoning) {
-    Prompt prompt;
-    prompt.chat = chatFormatFor(tokenizer);
-    if (prompt.chat == nullptr)
-        throw Error("this model has no chat template", "use --prompt to continue a text");
-    prompt.chatOptions.reasoning = reasoning;
+Prompt chatPrompt(const Tokenizer& tokenizer, const std::string& message,
+                  const ChatSettings& settings) {
     std::vector<ChatMessage> messages;
-    if (!system.empty()) {
+    if (!settings.system.empty()) {
         ChatMessage first;
-        first.role = prompt.chat->name() == "harmony" ? Role::Developer : Role::System;
-        first.content = system;
+        first.role = Role::System;
+        first.content = settings.system;
         messages.push_back(std::move(first));
     }
     ChatMessage user;
     user.content = message;
     messages.push_back(std::move(user));
-    prompt.tokens = prompt.chat->render(messages, prompt.chatOptions);
-    prompt.stopTokens = prompt.chat->stopTokens();
-    return prompt;
+    return rendered(tokenizer, messages, settings.format, settings.options);
+}
+
+Prompt conversationPrompt(const Tokenizer& tokenizer, const std::filesystem::path& file,
+                          const ChatSettings& settings) {
+    if (!settings.system.empty())
+        throw UsageError("--system goes with --chat: write the instructions into --messages");
+    const nlohmann::ordered_json document = parseOrderedJson(readFile(file), file.string());
+    ChatOptions options = settings.options;
+    const auto origin = [&](const Error& e) {
+        return Error(file.string() + ": " + e.what(), e.hint());
+    };
+    std::vector<ChatMessage> messages;
+    try {
+        const bool request = document.is_object() && document.contains("messages");
+        messages = chatMessagesFromJson(request ? document["messages"] : document);
+        if (request && document.contains("tools"))
+            options.functions = toolFunctionsFromJson(document["tools"]);
+    } catch (const Error& e) {
+        throw origin(e);
+    }
+    if (messages.empty()) throw Error(file.string() + ": the conversation is empty");
+    return rendered(tokenizer, messages, settings.format, options);
 }
 
 }  // namespace moescope::cli

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// From --prompt and --chat to tokens, and the sampling options that go with them.
+// From --prompt, --chat and --messages to tokens, and the sampling options that go with them.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,9 +32,25 @@ struct Prompt {
 /// starts from that token; UsageError when the model has none.
 Prompt plainPrompt(const Tokenizer& tokenizer, const std::string& text);
 
-/// One user message (and a system message when `system` is not empty; harmony calls that a
-/// developer message). Error when the model has no chat template.
-Prompt chatPrompt(const Tokenizer& tokenizer, const std::string& message, const std::string& system,
-                  ReasoningEffort reasoning);
+/// --system, --reasoning, --thinking, --tools, --builtin-tools, --date, --chat-format.
+void addChatOptions(Options& options);
+
+/// How conversations are put to the model.
+struct ChatSettings {
+    std::string system;  ///< instructions before the message; empty: none
+    std::string format;  ///< name of a chat format; empty: the model's own
+    ChatOptions options;
+};
+/// UsageError for values that are not known, Error for a file that cannot be read.
+ChatSettings chatSettings(const Options& options);
+
+/// One user message. Error when the model has no chat template.
+Prompt chatPrompt(const Tokenizer& tokenizer, const std::string& message,
+                  const ChatSettings& settings);
+
+/// A conversation as OpenAI's chat completions write it: a JSON list of messages, or an object with
+/// "messages" and perhaps "tools". Error naming the file, the message and the field.
+Prompt conversationPrompt(const Tokenizer& tokenizer, const std::filesystem::path& file,
+                          const ChatSettings& settings);
 
 }  // namespace moescope::cli

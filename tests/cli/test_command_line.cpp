@@ -32,7 +32,7 @@ TEST_CASE("wrong usage exits with 2 and one sentence") {
     CHECK(run({}).code == 2);
     requireFailure(run({"genrate"}), 2, "did you mean 'generate'?");
     requireFailure(run({"generate", "demo", "--promt", "x"}), 2, "did you mean '--prompt'?");
-    requireFailure(run({"generate", "demo"}), 2, "needs either --prompt or --chat");
+    requireFailure(run({"generate", "demo"}), 2, "needs one of --prompt, --chat and --messages");
     requireFailure(run({"--version", "--jsn"}), 2, "--jsn");
     for (const auto& [option, value] :
          std::vector<std::pair<std::string, std::string>>{{"-n", "0"},
@@ -148,4 +148,40 @@ TEST_CASE("wrong input lines are named by number") {
         requireFailure(run({"score", "demo", "--input", input, "--output", folder / "o"}), 1,
                        "line 2");
     }
+}
+
+TEST_CASE("conversations and functions are read from files and refused by file and message") {
+    const Folder folder;
+    const auto write = [&](const std::string& name, const std::string& text) {
+        std::ofstream(folder / name) << text;
+        return folder / name;
+    };
+    const std::string good = write(
+        "good.json",
+        R"({"messages": [{"role": "system", "content": "S"}, {"role": "user", "content": "U"}],
+            "tools": [{"type": "function", "function": {"name": "f", "description": "d"}}]})");
+    const Outcome said = run({"generate", "demo", "--messages", good, "-n", "2", "--json"});
+    REQUIRE(said.code == 0);
+    const Outcome bare =
+        run({"generate", "demo", "--chat", "U", "--system", "S", "-n", "2", "--json"});
+    REQUIRE(bare.code == 0);
+    const auto tokens = [](const Outcome& o) {
+        return nlohmann::json::parse(o.out)["prompt_tokens"].get<int>();
+    };
+    CHECK(tokens(said) > tokens(bare) + 10);  // the functions are in it
+    const std::string role = write("role.json", R"([{"role": "bot", "content": "U"}])");
+    requireFailure(run({"generate", "demo", "--messages", role}), 1, "role.json: message 1");
+    requireFailure(run({"generate", "demo", "--messages", write("cut.json", "[{")}), 1, "cut.json");
+    requireFailure(run({"generate", "demo", "--messages", write("none.json", "[]")}), 1,
+                   "is empty");
+    requireFailure(run({"generate", "demo", "--messages", folder / "absent"}), 1, "absent");
+    requireFailure(run({"generate", "demo", "--messages", good, "--system", "S"}), 2, "--system");
+    const std::string tools = write("tools.json", R"([{"type": "web_search"}])");
+    requireFailure(run({"generate", "demo", "--chat", "U", "--tools", tools}), 1,
+                   "tools.json: tool 1");
+    requireFailure(run({"generate", "demo", "--chat", "U", "--builtin-tools", "x"}), 2, "not 'x'");
+    requireFailure(run({"generate", "demo", "--chat", "U", "--thinking", "maybe"}), 2, "'maybe'");
+    requireFailure(run({"generate", "demo", "--chat", "U", "--thinking", "off"}), 1, "no switch");
+    requireFailure(run({"generate", "demo", "--chat", "U", "--chat-format", "x"}), 2,
+                   "harmony, chatml");
 }

@@ -8,7 +8,8 @@
 // without one uses its end-of-text token, as lm-evaluation-harness does.
 //
 // Chat prompts are rendered as one user message; harmony prompts end inside the `final` channel and
-// those of other formats behind an empty reasoning, so the score is one without reasoning. The reply is encoded on its own behind the control tokens.
+// those of other formats behind an empty reasoning, so the score is one without reasoning. The
+// reply is encoded on its own behind the control tokens.
 #pragma once
 
 #include <memory>

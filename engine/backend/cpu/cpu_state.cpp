@@ -13,6 +13,13 @@ constexpr int roundUp16(int n) {
     return (n + 15) / 16 * 16;
 }
 
+/// A ring that wraps does so at a multiple of 16, so that a position has the same vector lane in
+/// rings of every size, and sums over positions the same order.
+int ringRows(int window, int maxContext, int maxBatch) {
+    const int rows = kvRows(window, maxContext, maxBatch);
+    return rows == maxContext ? rows : std::min(maxContext, roundUp16(rows));
+}
+
 std::uint64_t product(std::int64_t a, std::int64_t b = 1, std::int64_t c = 1) {
     return static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b) *
            static_cast<std::uint64_t>(c);
@@ -51,7 +58,7 @@ StateShape::StateShape(const ModelSpec& spec, int threads_, int maxContext_, int
     std::int32_t longest = 0;
     for (const LayerSpec& layer : spec.layers) {
         maxFfn = std::max(maxFfn, layer.ffn);
-        cacheRows.push_back(kvRows(layer.window, maxContext, maxBatch));
+        cacheRows.push_back(ringRows(layer.window, maxContext, maxBatch));
         longest = std::max(longest, cacheRows.back());
     }
     scoreStride = roundUp16(longest) + 16;  // a ring in two segments touches one group twice

@@ -17,58 +17,82 @@ MOESCOPE_INLINE __m512bh asBf16(__m512i bits) {
 
 inline constexpr int kBf16BlockBytes = 1024;
 
+/// total + kBlocks neighbouring blocks times the activation; a block is one chain from zero, as in
+/// matmul_impl.h, each pair of columns adding its high part and then its low part.
+template <int kBlocks>
+MOESCOPE_INLINE __m512 addBlocksBf16(const std::byte* codes, const std::byte* high,
+                                     const std::byte* low, __m512 total) {
+    __m512 sum[kBlocks];
+    unroll<kBlocks>([&](auto b) {
+        prefetchBlock<Simd, kBf16BlockBytes>(codes + b * kBf16BlockBytes);
+        sum[b] = _mm512_setzero_ps();
+    });
+    unroll<kBlockCols / 2>([&](auto p) {
+        unroll<kBlocks>([&](auto b) {
+            constexpr int kColumn = b * kBlockCols + 2 * p;
+            const __m512bh weights = asBf16(_mm512_loadu_si512(codes + 32 * kColumn));
+            sum[b] = _mm512_dpbf16_ps(sum[b], weights, asBf16(broadcastPair(high, kColumn)));
+            sum[b] = _mm512_dpbf16_ps(sum[b], weights, asBf16(broadcastPair(low, kColumn)));
+        });
+    });
+    unroll<kBlocks>([&](auto b) { total = _mm512_add_ps(sum[b], total); });
+    return total;
+}
+
 void matVecBf16(const PackedMatrix& w, std::int64_t begin, std::int64_t end,
                 const ActivationLayout& layout, const std::byte* row, float* out) {
-    const std::byte* high = row + layout.high;
-    const std::byte* low = row + layout.low;
+    constexpr int kChains = 4;
     const std::byte* codes = w.codes + begin * w.blocks * kBf16BlockBytes;
     for (std::int64_t g = begin; g < end; ++g) {
-        __m512 sum[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
-                         _mm512_setzero_ps()};
-        for (std::int32_t b = 0; b < w.blocks; ++b, codes += kBf16BlockBytes) {
-            prefetchBlock<Simd, kBf16BlockBytes>(codes);
-            unroll<kBlockCols / 2>([&](auto p) {
-                const __m512bh weights = asBf16(_mm512_loadu_si512(codes + 64 * p));
-                const std::int64_t column = std::int64_t{b} * kBlockCols + 2 * p;
-                constexpr int kChain = p % 2;
-                sum[kChain] =
-                    _mm512_dpbf16_ps(sum[kChain], weights, asBf16(broadcastPair(high, column)));
-                sum[2 + kChain] =
-                    _mm512_dpbf16_ps(sum[2 + kChain], weights, asBf16(broadcastPair(low, column)));
-            });
-        }
-        const __m512 total =
-            _mm512_add_ps(_mm512_add_ps(sum[0], sum[1]), _mm512_add_ps(sum[2], sum[3]));
+        const std::byte* high = row + layout.high;
+        const std::byte* low = row + layout.low;
+        __m512 total = _mm512_setzero_ps();
+        const auto add = [&](auto blocks) {
+            total = addBlocksBf16<blocks>(codes, high, low, total);
+            codes += blocks * kBf16BlockBytes;
+            high += blocks * 2 * kBlockCols;
+            low += blocks * 2 * kBlockCols;
+        };
+        std::int32_t b = 0;
+        for (; b + kChains <= w.blocks; b += kChains) add(std::integral_constant<int, kChains>{});
+        for (; b < w.blocks; ++b) add(std::integral_constant<int, 1>{});
         _mm512_storeu_ps(out + kGroupRows * (g - begin), total);
     }
 }
 
-inline constexpr int kBf16Tokens = 8;  ///< 2 x 8 sums + 2 weights + 2 activations of 32 registers
+inline constexpr int kBf16Tokens = 12;  ///< 2 x 12 sums + 2 weights + 2 activations of 32 registers
 
 /// out (kTokens, 32) += blocks [first, first + count) of the tile's two groups times activations.
 template <int kTokens>
-void multiplyTileBf16(const std::byte* lower, const std::byte* upper, std::int32_t blocks,
-                      const ActivationLayout& layout, const std::byte* const* rows,
-                      std::int64_t column, float* out) {
-    __m512 total[kTokens][2];
-    unroll<kTokens>([&](auto t) {
-        total[t][0] = _mm512_loadu_ps(out + kTileRows * t);
-        total[t][1] = _mm512_loadu_ps(out + kTileRows * t + kGroupRows);
-    });
-    for (std::int32_t p = 0; p < blocks * kBlockCols / 2; ++p, column += 2) {
-        const __m512bh w0 = asBf16(_mm512_loadu_si512(lower + 64 * p));
-        const __m512bh w1 = asBf16(_mm512_loadu_si512(upper + 64 * p));
+void multiplyTileBf16(const std::byte* lower, const std::byte* upper, std::int32_t first,
+                      std::int32_t count, const ActivationLayout& layout,
+                      const std::byte* const* rows, float* out) {
+    for (std::int64_t b = 0; b < count; ++b) {
+        __m512 sum[kTokens][2];
+        const std::byte* high[kTokens];
         unroll<kTokens>([&](auto t) {
-            const __m512bh high = asBf16(broadcastPair(rows[t] + layout.high, column));
-            const __m512bh low = asBf16(broadcastPair(rows[t] + layout.low, column));
-            total[t][0] = _mm512_dpbf16_ps(_mm512_dpbf16_ps(total[t][0], w0, high), w0, low);
-            total[t][1] = _mm512_dpbf16_ps(_mm512_dpbf16_ps(total[t][1], w1, high), w1, low);
+            sum[t][0] = sum[t][1] = _mm512_setzero_ps();
+            high[t] = rows[t] + layout.high + 2 * kBlockCols * (first + b);
+        });
+        const std::size_t toLow = layout.low - layout.high;
+        for (int p = 0; p < kBlockCols / 2; ++p) {
+            const std::int64_t at = b * kBf16BlockBytes + 64 * p;
+            const __m512bh w0 = asBf16(_mm512_loadu_si512(lower + at));
+            const __m512bh w1 = asBf16(_mm512_loadu_si512(upper + at));
+            unroll<kTokens>([&](auto t) {
+                const __m512bh x = asBf16(broadcastPair(high[t], 2 * p));
+                const __m512bh rest = asBf16(broadcastPair(high[t] + toLow, 2 * p));
+                sum[t][0] = _mm512_dpbf16_ps(_mm512_dpbf16_ps(sum[t][0], w0, x), w0, rest);
+                sum[t][1] = _mm512_dpbf16_ps(_mm512_dpbf16_ps(sum[t][1], w1, x), w1, rest);
+            });
+        }
+        unroll<kTokens>([&](auto t) {
+            unroll<2>([&](auto half) {
+                float* to = out + kTileRows * t + kGroupRows * half;
+                _mm512_storeu_ps(to, _mm512_add_ps(sum[t][half], _mm512_loadu_ps(to)));
+            });
         });
     }
-    unroll<kTokens>([&](auto t) {
-        _mm512_storeu_ps(out + kTileRows * t, total[t][0]);
-        _mm512_storeu_ps(out + kTileRows * t + kGroupRows, total[t][1]);
-    });
 }
 
 /// The packed layout is what the instruction wants: no panel.
@@ -81,8 +105,7 @@ void matMulBf16(const PackedMatrix& w, std::int64_t tile, const ActivationLayout
         const std::byte* upper = lower + std::int64_t{w.blocks} * kBf16BlockBytes;
         for (int t = 0; t < n; t += kBf16Tokens) {
             dispatchCount<kBf16Tokens>(n - t, [&](auto k) {
-                multiplyTileBf16<k>(lower, upper, count, layout, rows + t,
-                                    std::int64_t{b} * kBlockCols, out + kTileRows * t);
+                multiplyTileBf16<k>(lower, upper, b, count, layout, rows + t, out + kTileRows * t);
             });
         }
     }

@@ -153,33 +153,78 @@ MOESCOPE_INLINE void prefetchBlock(const std::byte* block) {
     unroll<kBytes / 64>([&](auto i) { S::prefetch(block + kPrefetchAhead + 64 * i); });
 }
 
+// One order of summation for every product, so that a token's result does not depend on how many
+// others are multiplied with it: the 32 products of a block form one chain in column order, and the
+// scaled sums of blocks are added to the row's total in block order.
+
+/// total + sum of a block, scaled.
+template <typename C, typename S>
+MOESCOPE_INLINE typename S::F addBlock(typename S::F sum, typename S::F scale,
+                                       typename S::F minimum, float blockSum, typename S::F total) {
+    if constexpr (C::kScaled) {
+        total = S::fma(sum, scale, total);
+    } else {
+        total = S::add(sum, total);
+    }
+    if constexpr (C::kMinimum) total = S::fma(minimum, S::set1(blockSum), total);
+    return total;
+}
+
+template <typename C, typename S>
+MOESCOPE_INLINE typename S::F scaleOf(const std::byte* scales) {
+    if constexpr (C::kScaled) return C::scale(scales);
+    return S::zero();
+}
+
+template <typename C, typename S>
+MOESCOPE_INLINE typename S::F minimumOf(const std::byte* scales) {
+    if constexpr (C::kMinimum) return C::minimum(scales);
+    return S::zero();
+}
+
+/// Chains of kBlocks neighbouring blocks side by side, which hide each other's latency.
+template <typename S, PackedFormat kFormat, int kBlocks>
+MOESCOPE_INLINE typename S::F addBlocksF32(const std::byte* codes, const std::byte* scales,
+                                           const float* x, const float* sums, typename S::F total) {
+    using C = Codec<S, kFormat>;
+    typename S::F sum[kBlocks];
+    unroll<kBlocks>([&](auto b) {
+        prefetchBlock<S, C::kBlockBytes>(codes + b * C::kBlockBytes);
+        sum[b] = S::zero();
+    });
+    unroll<kBlockCols>([&](auto c) {
+        unroll<kBlocks>([&](auto b) {
+            const typename S::F value = C::template value<c>(codes + b * C::kBlockBytes);
+            sum[b] = S::fma(value, S::set1(x[b * kBlockCols + c]), sum[b]);
+        });
+    });
+    unroll<kBlocks>([&](auto b) {
+        const std::byte* at = scales + b * C::kScaleBytes;
+        total = addBlock<C, S>(sum[b], scaleOf<C, S>(at), minimumOf<C, S>(at), sums[b], total);
+    });
+    return total;
+}
+
 /// Matrix times vector with float32 activations.
 template <typename S, PackedFormat kFormat>
 void matVecF32(const PackedMatrix& w, std::int64_t begin, std::int64_t end,
                const ActivationLayout& layout, const std::byte* row, float* out) {
     using C = Codec<S, kFormat>;
-    using F = typename S::F;
     const float* x = floatsOf(row);
     const float* sums = floatsOf(row + layout.sums);
-    const std::byte* codes = w.codes + begin * w.blocks * C::kBlockBytes;
-    const std::byte* scales = w.scales + begin * w.blocks * C::kScaleBytes;
     for (std::int64_t g = begin; g < end; ++g) {
-        F total = S::zero();
-        for (std::int32_t b = 0; b < w.blocks; ++b) {
-            prefetchBlock<S, C::kBlockBytes>(codes);
-            F even = S::zero();
-            F odd = S::zero();
-            unroll<kBlockCols>([&](auto c) {
-                F& sum = c % 2 == 0 ? even : odd;
-                sum = S::fma(C::template value<c>(codes), S::set1(x[b * kBlockCols + c]), sum);
-            });
-            const F sum = S::add(even, odd);
-            if constexpr (C::kScaled) {
-                total = S::fma(sum, C::scale(scales), total);
-            } else {
-                total = S::add(sum, total);
-            }
-            if constexpr (C::kMinimum) total = S::fma(C::minimum(scales), S::set1(sums[b]), total);
+        const std::byte* codes = w.codes + g * w.blocks * C::kBlockBytes;
+        const std::byte* scales = w.scales + g * w.blocks * C::kScaleBytes;
+        typename S::F total = S::zero();
+        std::int32_t b = 0;
+        for (; b + S::kChains <= w.blocks; b += S::kChains) {
+            total = addBlocksF32<S, kFormat, S::kChains>(codes, scales, x + b * kBlockCols,
+                                                         sums + b, total);
+            codes += S::kChains * C::kBlockBytes;
+            scales += S::kChains * C::kScaleBytes;
+        }
+        for (; b < w.blocks; ++b) {
+            total = addBlocksF32<S, kFormat, 1>(codes, scales, x + b * kBlockCols, sums + b, total);
             codes += C::kBlockBytes;
             scales += C::kScaleBytes;
         }
@@ -189,65 +234,68 @@ void matVecF32(const PackedMatrix& w, std::int64_t begin, std::int64_t end,
 
 inline constexpr int kPanelBlocks = 8;  ///< 256 columns: 32 KiB of float32, for the L1 cache
 
-/// Dequantises blocks [first, first + count) of one tile to panel (count * 32 columns, 32 rows)
-/// f32.
+/// Blocks of one tile as float32, scales apart. 32 + 1 + 1 KiB.
+struct F32Panel {
+    float values[kPanelBlocks][kBlockCols][kTileRows];
+    float scales[kPanelBlocks][kTileRows];
+    float minima[kPanelBlocks][kTileRows];
+};
+static_assert(sizeof(F32Panel) <= kPanelBytes);
+
+/// Decodes blocks [first, first + count) of one tile.
 template <typename S, PackedFormat kFormat>
 void fillPanelF32(const PackedMatrix& w, std::int64_t tile, std::int32_t first, std::int32_t count,
-                  float* panel) {
+                  F32Panel& panel) {
     using C = Codec<S, kFormat>;
-    using F = typename S::F;
     for (int half = 0; half < 2; ++half) {
         const std::int64_t block = (2 * tile + half) * w.blocks + first;
         const std::byte* codes = w.codes + block * C::kBlockBytes;
         const std::byte* scales = w.scales + block * C::kScaleBytes;
-        float* to = panel + kGroupRows * half;
+        const int at = kGroupRows * half;
         for (std::int32_t b = 0; b < count; ++b) {
-            F scale = S::zero();
-            F minimum = S::zero();
-            if constexpr (C::kScaled) scale = C::scale(scales);
-            if constexpr (C::kMinimum) minimum = C::minimum(scales);
-            unroll<kBlockCols>([&](auto c) {
-                F v = C::template value<c>(codes);
-                if constexpr (C::kMinimum) {
-                    v = S::fma(v, scale, minimum);
-                } else if constexpr (C::kScaled) {
-                    v = S::mul(v, scale);
-                }
-                S::store(to + kTileRows * c, v);
-            });
+            if constexpr (C::kScaled) S::store(panel.scales[b] + at, C::scale(scales));
+            if constexpr (C::kMinimum) S::store(panel.minima[b] + at, C::minimum(scales));
+            unroll<kBlockCols>(
+                [&](auto c) { S::store(panel.values[b][c] + at, C::template value<c>(codes)); });
             codes += C::kBlockBytes;
             scales += C::kScaleBytes;
-            to += kTileRows * kBlockCols;
         }
     }
 }
 
-/// out (kTokens, 32) += panel (columns, 32)^T times x[t] (columns).
-template <typename S, int kTokens>
-void multiplyPanelF32(const float* panel, int columns, const std::byte* const* rows,
-                      std::int64_t offset, float* out) {
+/// out (kTokens, 32) += panel times blocks [first, first + count) of kTokens activations.
+template <typename S, typename C, int kTokens>
+void multiplyPanelF32(const F32Panel& panel, std::int32_t first, std::int32_t count,
+                      const ActivationLayout& layout, const std::byte* const* rows, float* out) {
     using F = typename S::F;
-    F low[kTokens];
-    F high[kTokens];
-    const float* x[kTokens];
-    unroll<kTokens>([&](auto t) {
-        low[t] = S::load(out + kTileRows * t);
-        high[t] = S::load(out + kTileRows * t + kGroupRows);
-        x[t] = floatsOf(rows[t]) + offset;
-    });
-    for (int c = 0; c < columns; ++c) {
-        const F a = S::load(panel + kTileRows * c);
-        const F b = S::load(panel + kTileRows * c + kGroupRows);
+    for (std::int32_t b = 0; b < count; ++b) {
+        F sum[kTokens][2];
+        const float* x[kTokens];
         unroll<kTokens>([&](auto t) {
-            const F v = S::set1(x[t][c]);
-            low[t] = S::fma(a, v, low[t]);
-            high[t] = S::fma(b, v, high[t]);
+            sum[t][0] = sum[t][1] = S::zero();
+            x[t] = floatsOf(rows[t]) + std::int64_t{first + b} * kBlockCols;
+        });
+        for (int c = 0; c < kBlockCols; ++c) {
+            const F w0 = S::load(panel.values[b][c]);
+            const F w1 = S::load(panel.values[b][c] + kGroupRows);
+            unroll<kTokens>([&](auto t) {
+                const F v = S::set1(x[t][c]);
+                sum[t][0] = S::fma(w0, v, sum[t][0]);
+                sum[t][1] = S::fma(w1, v, sum[t][1]);
+            });
+        }
+        unroll<kTokens>([&](auto t) {
+            const float blockSum = floatsOf(rows[t] + layout.sums)[first + b];
+            unroll<2>([&](auto half) {
+                float* to = out + kTileRows * t + kGroupRows * half;
+                F scale = S::zero();
+                F minimum = S::zero();
+                if constexpr (C::kScaled) scale = S::load(panel.scales[b] + kGroupRows * half);
+                if constexpr (C::kMinimum) minimum = S::load(panel.minima[b] + kGroupRows * half);
+                S::store(to, addBlock<C, S>(sum[t][half], scale, minimum, blockSum, S::load(to)));
+            });
         });
     }
-    unroll<kTokens>([&](auto t) {
-        S::store(out + kTileRows * t, low[t]);
-        S::store(out + kTileRows * t + kGroupRows, high[t]);
-    });
 }
 
 /// Calls f(constant k) with k = min(n, kMost) where n is known at run time only.
@@ -264,19 +312,19 @@ MOESCOPE_INLINE void clearOutput(float* out, int n) {
     for (int i = 0; i < 2 * n; ++i) S::store(out + kGroupRows * i, S::zero());
 }
 
-/// Matrix times matrix with float32 activations: each weight is dequantised once for all n tokens.
+/// Matrix times matrix with float32 activations: each weight is decoded once for all n tokens.
 template <typename S, PackedFormat kFormat>
-void matMulF32(const PackedMatrix& w, std::int64_t tile, const ActivationLayout&,
-               const std::byte* const* rows, int n, std::byte* panel, float* out) {
+void matMulF32(const PackedMatrix& w, std::int64_t tile, const ActivationLayout& layout,
+               const std::byte* const* rows, int n, std::byte* scratch, float* out) {
     clearOutput<S>(out, n);
-    float* weights = reinterpret_cast<float*>(panel);
+    F32Panel& panel = *reinterpret_cast<F32Panel*>(scratch);
     for (std::int32_t b = 0; b < w.blocks; b += kPanelBlocks) {
         const std::int32_t count = w.blocks - b < kPanelBlocks ? w.blocks - b : kPanelBlocks;
-        fillPanelF32<S, kFormat>(w, tile, b, count, weights);
+        fillPanelF32<S, kFormat>(w, tile, b, count, panel);
         for (int t = 0; t < n; t += S::kTokens) {
             dispatchCount<S::kTokens>(n - t, [&](auto k) {
-                multiplyPanelF32<S, k>(weights, count * kBlockCols, rows + t,
-                                       std::int64_t{b} * kBlockCols, out + kTileRows * t);
+                multiplyPanelF32<S, Codec<S, kFormat>, k>(panel, b, count, layout, rows + t,
+                                                          out + kTileRows * t);
             });
         }
     }

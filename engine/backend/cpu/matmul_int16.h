@@ -160,9 +160,10 @@ void multiplyPanelInt16(const Int16Panel& panel, std::int32_t first, std::int32_
         unroll<kTokens>([&](auto t) {
             const __m512 step = _mm512_set1_ps(floatsOf(rows[t] + layout.steps)[first + b]);
             unroll<2>([&](auto half) {
-                const __m512 scale = _mm512_load_ps(panel.scales[b] + kGroupRows * half);
-                const __m512 value = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[t][half]), step);
-                total[t][half] = _mm512_fmadd_ps(value, scale, total[t][half]);
+                const __m512 scale =
+                    _mm512_mul_ps(_mm512_load_ps(panel.scales[b] + kGroupRows * half), step);
+                total[t][half] =
+                    _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[t][half]), scale, total[t][half]);
                 if constexpr (kMinimum) {
                     const __m512 minimum = _mm512_load_ps(panel.minima[b] + kGroupRows * half);
                     const float s = floatsOf(rows[t] + layout.sums)[first + b];

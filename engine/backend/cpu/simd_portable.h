@@ -18,6 +18,7 @@ struct SimdPortable {
         std::uint32_t v[16];
     };
     static constexpr int kTokens = 4;  ///< tokens per pass of the matrix-matrix kernel
+    static constexpr int kChains = 2;  ///< blocks that the matrix-vector kernel interleaves
 
     template <typename Op>
     static F each(Op op) {
@@ -85,7 +86,7 @@ struct SimdPortable {
     static F round(const F& a) {
         return each([&](int i) { return std::nearbyintf(a.v[i]); });
     }
-    /// 2^n for integral n in [-126, 127]; anything finite where n is no number.
+    /// 2^n for integral n in [-126, 127], 0 for -127; anything finite where n is no number.
     static F pow2(const F& n) {
         return each([&](int i) {
             const int e = n.v[i] == n.v[i] ? static_cast<int>(n.v[i]) : 0;

@@ -10,14 +10,15 @@
 namespace moescope::cpu {
 namespace {
 
-/// e^x to 2 units in the last place; x below -87 gives 0 or the smallest normals. Range reduction
-/// by ln 2 in two parts, then the Taylor polynomial of degree 6 on [-ln2/2, ln2/2] (Cody and
-/// Waite). Here and below the constant is the first operand of min and max: they return the second
-/// where either is no number, so that NaN comes out as NaN.
+/// e^x to 2 units in the last place; x below -87.7 gives exactly 0, which is what keeps hidden
+/// positions (minus infinity) out of a softmax to the last bit. Range reduction by ln 2 in two
+/// parts, then the Taylor polynomial of degree 6 on [-ln2/2, ln2/2] (Cody and Waite). Here and
+/// below the constant is the first operand of min and max: they return the second where either is
+/// no number, so that NaN comes out as NaN.
 template <typename S>
 MOESCOPE_INLINE typename S::F expLanes(typename S::F x) {
     using F = typename S::F;
-    x = S::min(S::set1(88.0F), S::max(S::set1(-87.3F), x));
+    x = S::min(S::set1(88.0F), S::max(S::set1(-88.0F), x));
     const F n = S::round(S::mul(x, S::set1(1.44269504F)));
     F r = S::fma(n, S::set1(-0.693359375F), x);
     r = S::fma(n, S::set1(2.12194440e-4F), r);

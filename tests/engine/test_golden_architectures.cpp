@@ -2,6 +2,7 @@
 // Every architecture against Hugging Face transformers: tiny random models, made by
 // tests/golden/make_golden.py, that between them use every switch of ModelSpec.
 #include <catch2/catch.hpp>
+#include <random>
 
 #include "engine/backend/cpu/kernel_table.h"
 #include "tests/engine/golden.h"
@@ -17,6 +18,20 @@ std::vector<float> logitsOf(const Backend& backend, std::span<const TokenId> tok
                             int batch = Session::kDefaultBatch) {
     Session session(backend, std::min(kContext, backend.spec().contextLength), batch);
     return allLogits(session, tokens);
+}
+
+/// The same with the tokens handed over in parts of random lengths.
+std::vector<float> logitsInParts(const Backend& backend, std::span<const TokenId> tokens,
+                                 std::mt19937& random) {
+    Session session(backend, std::min(kContext, backend.spec().contextLength));
+    std::vector<float> logits;
+    while (!tokens.empty()) {
+        const std::size_t n = 1 + random() % std::min<std::size_t>(tokens.size(), 9);
+        const std::vector<float> part = allLogits(session, tokens.first(n));
+        logits.insert(logits.end(), part.begin(), part.end());
+        tokens = tokens.subspan(n);
+    }
+    return logits;
 }
 
 std::size_t argmax(std::span<const float> logits) {
@@ -61,6 +76,10 @@ void checkModel(const std::string& name, const std::string& file = {}) {
     CHECK(relativeError(whole, golden.logits) < 1e-4);
     for (const int batch : {1, 3, 7}) {
         CHECK(relativeError(logitsOf(*backend, golden.tokens, batch), whole) < 1e-5);
+    }
+    std::mt19937 random(20251124);
+    for (int round = 0; round < 4; ++round) {
+        CHECK(relativeError(logitsInParts(*backend, golden.tokens, random), whole) < 1e-5);
     }
     for (const cpu::Kernels* kernels : cpu::availableKernels()) {
         INFO(kernels->name);

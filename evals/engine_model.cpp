@@ -4,6 +4,7 @@
 #include "evals/engine_model.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/core/error.h"
 
@@ -32,8 +33,9 @@ std::size_t sharedPrefix(const std::vector<TokenPair>& pairs) {
 }
 
 void addToken(ContinuationScore& score, std::span<const float> logits, TokenId token) {
-    score.logLikelihood += logProbability(logits, token);
-    score.greedy = score.greedy && mostLikely(logits) == token;
+    const TokenLikelihood likelihood = tokenLikelihood(logits, token);
+    score.logLikelihood += likelihood.logProbability;
+    score.greedy = score.greedy && likelihood.greedy;
     ++score.tokens;
 }
 
@@ -123,6 +125,43 @@ ContinuationScore EngineModel::scoreRest(const TokenPair& pair, std::size_t shar
     return score;
 }
 
+/// Begins `sequence` with `prefix`, of which what the item before began with too is in the cache
+/// already: worked examples and instructions are the same for thousands of items. Only a place that
+/// was marked can be gone on from, so the second item of a kind marks where it parts from the
+/// first. While operations are traced every item is evaluated whole: its time is what is asked for.
+SessionMark EngineModel::appendPrefix(std::int64_t sequence, std::span<const TokenId> prefix) {
+    // A mark copies the rings of sliding-window layers, which must be worth it.
+    constexpr std::size_t kWorthMarking = 16;
+    std::vector<SessionMark> marks = std::exchange(marks_, {});
+    const std::vector<TokenId> cached = std::exchange(cached_, {});
+    const auto differs = std::mismatch(prefix.begin(), prefix.end(), cached.begin(), cached.end());
+    auto common = static_cast<std::size_t>(differs.first - prefix.begin());
+    // The logits after the prefix are needed, so its last token is evaluated at any rate.
+    common = traced_ || prefix.empty() ? 0 : std::min(common, prefix.size() - 1);
+    while (!marks.empty() && static_cast<std::size_t>(marks.back().position()) > common)
+        marks.pop_back();
+    std::size_t at = 0;
+    if (marks.empty()) {
+        session_.beginSequence(sequence);
+    } else {
+        session_.beginSequence(sequence, marks.back());
+        at = static_cast<std::size_t>(marks.back().position());
+        reusedTokens_ += static_cast<std::int64_t>(at);
+    }
+    if (common - at >= kWorthMarking) {
+        session_.append(prefix.subspan(at, common - at), StepKind::Prefill);
+        marks.push_back(session_.mark());
+        at = common;
+    }
+    if (at < prefix.size()) {
+        const auto logits = session_.append(prefix.subspan(at), StepKind::Prefill);
+        sharedLogits_.assign(logits.begin(), logits.end());
+    }
+    marks_ = std::move(marks);
+    cached_.assign(prefix.begin(), prefix.end());
+    return session_.mark();
+}
+
 ScoreResult EngineModel::score(const ScoreRequest& request) {
     ScoreResult result;
     const std::vector<TokenPair> pairs = encode(request);
@@ -137,13 +176,8 @@ ScoreResult EngineModel::score(const ScoreRequest& request) {
         return result;
     }
     const std::size_t shared = sharedPrefix(pairs);
-    session_.beginSequence(request.sequence);
-    if (shared > 0) {
-        const auto logits =
-            session_.append(std::span(pairs[0].tokens.data(), shared), StepKind::Prefill);
-        sharedLogits_.assign(logits.begin(), logits.end());
-    }
-    const SessionMark mark = session_.mark();
+    const SessionMark mark =
+        appendPrefix(request.sequence, std::span(pairs[0].tokens).first(shared));
     result.evaluatedTokens = static_cast<std::int64_t>(shared);
     for (const TokenPair& pair : pairs) {
         if (session_.position() != mark.position()) session_.rewind(mark);

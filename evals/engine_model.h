@@ -54,9 +54,18 @@ public:
     void observe(TraceSink* trace, RoutingSink* routing) {
         session_.setTrace(trace);
         session_.setRouting(routing);
+        traced_ = trace != nullptr;
+        forgetCache();
     }
+    /// Tokens that did not have to be evaluated because the item before began with them too.
+    std::int64_t reusedTokens() const noexcept { return reusedTokens_; }
 
 private:
+    void forgetCache() noexcept {
+        cached_.clear();
+        marks_.clear();
+    }
+    SessionMark appendPrefix(std::int64_t sequence, std::span<const TokenId> prefix);
     std::vector<TokenPair> encode(const ScoreRequest& request) const;
     ContinuationScore scoreRest(const TokenPair& pair, std::size_t shared);
 
@@ -65,6 +74,10 @@ private:
     std::unique_ptr<ChatFormat> chat_;
     Session session_;
     std::vector<float> sharedLogits_;  // (vocab): after the last shared token
+    bool traced_ = false;
+    std::vector<TokenId> cached_;     ///< the latest item's prefix
+    std::vector<SessionMark> marks_;  ///< in it, ascending, where a later item may go on
+    std::int64_t reusedTokens_ = 0;
 };
 
 }  // namespace moescope

@@ -28,7 +28,9 @@ struct ContinuationScore {
 
 struct ScoreResult {
     std::vector<ContinuationScore> continuations;  ///< in order; empty when tooLong
-    std::int64_t evaluatedTokens = 0;  ///< run through the model; shared prefix counted once
+    /// Tokens of the item, a prefix that its continuations share counted once: the same whatever
+    /// was scored before, also where a cache saved some of the work.
+    std::int64_t evaluatedTokens = 0;
     std::int64_t promptTokens = 0;
     bool tooLong = false;            ///< did not fit the context; nothing was evaluated
     std::int64_t neededContext = 0;  ///< tokens of the longest prompt + continuation

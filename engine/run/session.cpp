@@ -90,6 +90,37 @@ void Session::beginSequence(std::int64_t id) {
     liveMarks_.clear();
 }
 
+void Session::beginSequence(std::int64_t id, const SessionMark& mark) {
+    const int kept = mark.position();
+    if (routing_ != nullptr && kept > routedPositions_ && backend_.spec().nExpert > 0)
+        throw Error("cannot go on from position " + std::to_string(kept) +
+                    ": its routing was not observed");
+    rewind(mark);
+    sequence_ = id;
+    if (routing_ == nullptr || kept == 0) return;
+    const StepInfo info{id, StepKind::Prefill, 0, kept};
+    const int topK = backend_.spec().topK;
+    const std::size_t choices = static_cast<std::size_t>(kept) * static_cast<std::size_t>(topK);
+    for (std::size_t i = 0; i < routed_.size(); ++i) {
+        if (routed_[i].experts.empty()) continue;
+        routing_->onRouting(info, static_cast<int>(i), topK,
+                            std::span(routed_[i].experts).first(choices),
+                            std::span(routed_[i].weights).first(choices));
+    }
+}
+
+void Session::keepRouting(int layer, const StepInfo& info, const RoutingView& chosen) {
+    routed_.resize(static_cast<std::size_t>(backend_.spec().nLayer));
+    LayerRouting& kept = routed_[static_cast<std::size_t>(layer)];
+    // Where the positions before went unobserved there is nothing to tell again.
+    const std::size_t before = static_cast<std::size_t>(info.firstPosition) *
+                               static_cast<std::size_t>(backend_.spec().topK);
+    kept.experts.resize(before);
+    kept.weights.resize(before);
+    kept.experts.insert(kept.experts.end(), chosen.experts.begin(), chosen.experts.end());
+    kept.weights.insert(kept.weights.end(), chosen.weights.begin(), chosen.weights.end());
+}
+
 std::span<const float> Session::append(std::span<const TokenId> tokens,
                                        std::optional<StepKind> kind) {
     run(tokens, nullptr, kind.value_or(tokens.size() == 1 ? StepKind::Decode : StepKind::Prefill));
@@ -132,6 +163,8 @@ void Session::run(std::span<const TokenId> tokens, const Visit* visit, StepKind 
         info.tokens = count;
         StepScope scope(trace_, info);
         layers(chunk, info);
+        const bool observed = routing_ != nullptr && routedPositions_ >= position_;
+        routedPositions_ = observed ? position_ + count : std::min(routedPositions_, position_);
         position_ += count;
         if (visit != nullptr) {
             visitRows(count, static_cast<int>(offset), *visit);
@@ -167,6 +200,7 @@ void Session::layer(int i, const StepInfo& info) {
     if (routing_ != nullptr) {
         const RoutingView chosen = backend_.routing(s);
         routing_->onRouting(info, i, spec.topK, chosen.experts, chosen.weights);
+        keepRouting(i, info, chosen);
     }
     traced(Op::Experts, i, [&] { return backend_.feedForward(s, i); });
 }
@@ -216,43 +250,6 @@ void Session::rewind(const SessionMark& mark) {
     position_ = mark.position_;
     // What comes next overwrites the rows that later marks stand for.
     std::erase_if(liveMarks_, [&](const LiveMark& m) { return m.position > position_; });
-}
-
-Error notFinite() {
-    return Error("the model's logits are not finite",
-                 "the checkpoint may be damaged; try --backend reference to rule out a kernel");
-}
-
-TokenId mostLikely(std::span<const float> logits) {
-    assert(!logits.empty());
-    std::size_t best = 0;
-    bool nan = false;
-    for (std::size_t i = 0; i < logits.size(); ++i) {
-        nan |= std::isnan(logits[i]);
-        if (logits[i] > logits[best]) best = i;
-    }
-    if (nan || !std::isfinite(logits[best])) throw notFinite();
-    return static_cast<TokenId>(best);
-}
-
-double logProbability(std::span<const float> logits, TokenId token) {
-    assert(token >= 0 && static_cast<std::size_t>(token) < logits.size());
-    const double largest = logits[static_cast<std::size_t>(mostLikely(logits))];
-    double sum = 0.0;
-    for (const float x : logits) sum += std::exp(static_cast<double>(x) - largest);
-    const double result = logits[static_cast<std::size_t>(token)] - largest - std::log(sum);
-    // Finite logits lie within 7e38 of each other, so nothing else leads here.
-    if (!std::isfinite(result)) throw notFinite();
-    return result;
-}
-
-std::uint64_t logitsHash(std::span<const float> logits) noexcept {
-    std::uint64_t hash = 0xCBF29CE484222325ULL;
-    for (const float x : logits) {
-        // Word by word: a byte at a time would cost a millisecond per token of a 200k vocabulary.
-        hash = (hash ^ std::bit_cast<std::uint32_t>(x)) * 0x100000001B3ULL;
-    }
-    return hash;
 }
 
 }  // namespace moescope

@@ -15,6 +15,7 @@
 #include "engine/core/interrupt.h"
 #include "engine/formats/checkpoint.h"
 #include "engine/model/spec.h"
+#include "engine/run/logits.h"
 #include "engine/text/tokenizer.h"
 #include "engine/trace.h"
 
@@ -87,6 +88,11 @@ public:
 
     /// Empties the cache; `id` labels what the sinks are told from now on.
     void beginSequence(std::int64_t id);
+    /// The same, but keeps the tokens before `mark`, which the new sequence begins with too. The
+    /// routing sink is told of them again, as one prefill; the trace sink is not: they take no
+    /// time. Throws as rewind() does, and Error when there is a routing sink that was not there
+    /// when they were evaluated.
+    void beginSequence(std::int64_t id, const SessionMark& mark);
 
     /// Hidden state of the current step's tokens after its latest operation: (n_tokens, d_model)
     /// float32. For sinks that compare models layer by layer; valid until the next operation.
@@ -125,6 +131,7 @@ private:
     void layers(std::span<const TokenId> tokens, const StepInfo& info);
     void layer(int index, const StepInfo& info);
     void head(int first, int count);
+    void keepRouting(int layer, const StepInfo& info, const RoutingView& chosen);
     void visitRows(int tokens, int offset, const Visit& visit);
     template <typename Operation>
     void traced(Op op, int layer, const Operation& operation);
@@ -144,23 +151,14 @@ private:
         std::uint64_t serial;
     };
     std::vector<LiveMark> liveMarks_;
-    std::vector<float> logits_;  // (rows of the latest head call, vocab)
+    /// What the router chose for the tokens in the cache, while there is a sink for it.
+    struct LayerRouting {
+        std::vector<std::int32_t> experts;  // (routed positions, top_k)
+        std::vector<float> weights;         // (routed positions, top_k)
+    };
+    std::vector<LayerRouting> routed_;  // (n_layer); empty ones for layers without experts
+    int routedPositions_ = 0;           // from the first on, of all layers
+    std::vector<float> logits_;         // (rows of the latest head call, vocab)
 };
-
-/// What is thrown when logits hold a NaN or an infinity: no token or score may come of them.
-Error notFinite();
-
-/// The largest logit's token (ties: the lowest id): the one check that every choice and every score
-/// goes through. logits: (vocab), not empty. Throws notFinite() for NaN, +infinity or no finite
-/// logit at all.
-TokenId mostLikely(std::span<const float> logits);
-
-/// log softmax(logits)[token], computed in double: always finite. logits: (vocab). Throws
-/// notFinite(), also when only the token's own logit is -infinity.
-double logProbability(std::span<const float> logits, TokenId token);
-
-/// FNV-1a over the bit patterns of logits: printed with every run, so that a changed kernel that
-/// changes numbers is seen at once.
-std::uint64_t logitsHash(std::span<const float> logits) noexcept;
 
 }  // namespace moescope

@@ -303,3 +303,46 @@ TEST_CASE("no score comes of logits that are not finite") {
         }
     }
 }
+
+TEST_CASE(
+    "a sequence that begins like the one before goes on from its mark and tells the routing "
+    "again") {
+    const TinyModel tiny;
+    const auto tokens = longPrompt(40);
+    Recorder alone;
+    Session whole(*tiny.backend, 64, 8);
+    whole.setRouting(&alone);
+    whole.beginSequence(2);
+    const auto expected = allLogits(whole, tokens);
+
+    Session session(*tiny.backend, 64, 8);
+    Recorder first;
+    session.setRouting(&first);
+    session.beginSequence(1);
+    session.append(std::span(tokens).first(30));
+    const SessionMark mark = session.mark();
+    session.append(std::vector<TokenId>{1, 2, 3});
+    Recorder second;
+    session.setRouting(&second);
+    session.beginSequence(2, mark);
+    CHECK(session.position() == 30);
+    CHECK(second.routed == first.routed - 3 * alone.routed / 40);
+    const auto rest = allLogits(session, std::span(tokens).subspan(30));
+    CHECK(second.routed == alone.routed);
+    CHECK(std::equal(rest.begin(), rest.end(), expected.begin() + 30 * 96, expected.end()));
+    session.beginSequence(3);
+    CHECK_THROWS_AS(session.beginSequence(4, mark), Error);
+}
+
+TEST_CASE("a sequence cannot go on from tokens whose routing nobody observed") {
+    const TinyModel tiny;
+    const auto tokens = longPrompt(20);
+    Session session(*tiny.backend, 64, 8);
+    session.beginSequence(1);
+    session.append(tokens);
+    const SessionMark mark = session.mark();
+    session.beginSequence(2, mark);
+    Recorder recorder;
+    session.setRouting(&recorder);
+    CHECK_THROWS_WITH(session.beginSequence(3, mark), Catch::Contains("was not observed"));
+}

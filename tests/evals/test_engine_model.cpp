@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <filesystem>
+#include <map>
 
 #include "engine/core/error.h"
 
@@ -124,4 +125,45 @@ TEST_CASE("Scores with a shared prefix equal those of whole sequences") {
     CHECK(
         engine.score({3, "What is the capital of France?", reply, true}).continuations[0].tokens >=
         1);
+}
+
+TEST_CASE("Items that begin alike have the scores and routing of items on their own") {
+    const auto model = Model::load("demo");
+    struct Counter final : RoutingSink {
+        std::vector<std::map<std::pair<int, std::int32_t>, int>> bySequence;
+        void onRouting(const StepInfo& step, int layer, int, std::span<const std::int32_t> experts,
+                       std::span<const float>) override {
+            bySequence.resize(
+                std::max(bySequence.size(), static_cast<std::size_t>(step.sequence) + 1));
+            for (const std::int32_t e : experts)
+                ++bySequence[static_cast<std::size_t>(step.sequence)][{layer, e}];
+        }
+    };
+    const std::string preamble =
+        "The following are questions about ships, trains and the weather, each with its answer.\n"
+        "Question: What carries people over the sea? Answer: a ship.\n"
+        "Question: What runs on rails? Answer: a train.\n";
+    const std::vector<std::string> prompts = {
+        preamble + "Question: What is wet? Answer:", preamble + "Question: What is hot? Answer:",
+        preamble + "Question: What is hot? Answer:", "Something else. Answer:",
+        preamble + "Question: What is far? Answer:"};
+    const std::vector<std::string> continuations = {" the rain", " the summer sun", " Rome"};
+    Counter shared, alone;
+    EngineModel one(*model, {});
+    one.observe(nullptr, &shared);
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+        EngineModel fresh(*model, {});
+        fresh.observe(nullptr, &alone);
+        const ScoreRequest request{static_cast<std::int64_t>(i), prompts[i], continuations};
+        const ScoreResult a = one.score(request);
+        const ScoreResult b = fresh.score(request);
+        CAPTURE(i);
+        CHECK(a.evaluatedTokens == b.evaluatedTokens);
+        REQUIRE(a.continuations.size() == b.continuations.size());
+        for (std::size_t c = 0; c < a.continuations.size(); ++c)
+            CHECK(a.continuations[c].logLikelihood == b.continuations[c].logLikelihood);
+        CHECK(fresh.reusedTokens() == 0);
+    }
+    CHECK(shared.bySequence == alone.bySequence);
+    CHECK(one.reusedTokens() > 40);  // the third item: the second marked where they part
 }

@@ -77,6 +77,8 @@ public:
 
 /// Targets: "portable", "avx2" and "avx512" multiply in float32; "avx512_vnni" multiplies quantised
 /// weights with 16-bit integer activations; "avx512_bf16" does the same, and BF16 weights as pairs.
+/// Fast numerics multiply quantised weights with 8-bit activations, all else as exact ones do;
+/// "portable" has none.
 struct CpuOptions {
     int threads = 0;  ///< 0: all available cores
     Numerics numerics = Numerics::Exact;

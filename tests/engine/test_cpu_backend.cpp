@@ -282,11 +282,41 @@ TEST_CASE("state bytes of a batch whose expert slots exceed 32 bits do not wrap"
     CHECK(cpuStateBytes(spec, 64, batch, 1) > (std::uint64_t{4} << 30) * 64 * 4);
 }
 
-TEST_CASE("fast numerics are refused rather than silently exact") {
+TEST_CASE("fast numerics stay near the reference on dense models of every integer format") {
+    for (const DType type : {DType::Q4_1, DType::Q8_0, DType::Q4_0}) {
+        const auto model = llamaLike(type, DType::Q8_0);
+        const std::vector<TokenId> tokens = someTokens(40, model->bound.spec.vocab);
+        const std::vector<float> expected =
+            run(*makeReferenceBackend(model->bound), tokens, {40}, 40);
+        const std::vector<float> exact = run(*makeCpu(model->bound, ""), tokens, {40}, 40);
+        for (const cpu::Kernels* kernels : cpu::availableKernels()) {
+            if (kernels->fast == nullptr) continue;
+            INFO(dtypeInfo(type).name << " " << kernels->name);
+            const auto fast = makeCpu(model->bound, kernels->name, 2, Numerics::Fast);
+            CHECK_THAT(fast->description(), Catch::EndsWith("fast"));
+            const std::vector<float> logits = run(*fast, tokens, {40}, 40);
+            CHECK(relativeError(logits, expected) <= 4e-2);
+            CHECK(logits != exact);
+        }
+    }
+}
+
+TEST_CASE("fast numerics leave models of plain formats as exact ones compute them") {
+    const auto model = llamaLike(DType::BF16, DType::F16);
+    const std::vector<TokenId> tokens = someTokens(20, model->bound.spec.vocab);
+    for (const cpu::Kernels* kernels : cpu::availableKernels()) {
+        if (kernels->fast == nullptr) continue;
+        INFO(kernels->name);
+        const auto fast = makeCpu(model->bound, kernels->name, 2, Numerics::Fast);
+        CHECK(run(*fast, tokens, {20}, 20) ==
+              run(*makeCpu(model->bound, kernels->name), tokens, {20}, 20));
+    }
+}
+
+TEST_CASE("fast numerics are refused by name on a target that has none") {
     const auto model = gptOssLike();
-    CpuOptions options;
-    options.numerics = Numerics::Fast;
-    CHECK_THROWS_AS(makeCpuBackend(model->bound, NoCheckpoint(), options), Error);
+    CHECK_THROWS_WITH(makeCpu(model->bound, "portable", 1, Numerics::Fast),
+                      Catch::Contains("portable") && Catch::Contains("no fast numerics"));
 }
 
 TEST_CASE("state bytes grow with context and batch by what the caches need") {

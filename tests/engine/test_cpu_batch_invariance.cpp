@@ -36,21 +36,27 @@ std::uint64_t hashOf(const Backend& backend, std::span<const TokenId> tokens,
     return logitsHash(run(backend, tokens, cut, maxBatch));
 }
 
-/// Every target, one and two threads, every cut.
+void checkTarget(const BoundModel& model, std::span<const TokenId> tokens, std::string_view target,
+                 Numerics numerics, const std::string& what) {
+    std::uint64_t expected = 0;
+    for (const int threads : {1, 2}) {
+        const auto backend = makeCpu(model, target, threads, numerics);
+        for (const std::vector<int>& cut : cutsOf(static_cast<int>(tokens.size()))) {
+            const std::uint64_t hash = hashOf(*backend, tokens, cut);
+            if (expected == 0) expected = hash;
+            INFO(what << " " << target << " " << threads << " threads, chunks of " << cut[0]);
+            CHECK(hash == expected);
+        }
+    }
+}
+
+/// Every target and numerics, one and two threads, every cut.
 void checkInvariance(const BoundModel& model, int n, const std::string& what) {
     const std::vector<TokenId> tokens = someTokens(n, model.spec.vocab);
     for (const cpu::Kernels* kernels : cpu::availableKernels()) {
-        std::uint64_t expected = 0;
-        for (const int threads : {1, 2}) {
-            const auto backend = makeCpu(model, kernels->name, threads);
-            for (const std::vector<int>& cut : cutsOf(n)) {
-                const std::uint64_t hash = hashOf(*backend, tokens, cut);
-                if (expected == 0) expected = hash;
-                INFO(what << " " << kernels->name << " " << threads << " threads, chunks of "
-                          << cut[0]);
-                CHECK(hash == expected);
-            }
-        }
+        checkTarget(model, tokens, kernels->name, Numerics::Exact, what);
+        if (kernels->fast != nullptr)
+            checkTarget(model, tokens, kernels->name, Numerics::Fast, what + " fast");
     }
 }
 
@@ -73,17 +79,21 @@ TEST_CASE("experts of every format give the same logits however the sequence is 
 }
 
 TEST_CASE("logits of the demo model do not depend on how the text is cut") {
-    const std::string name =
-        std::string(MOESCOPE_SOURCE_DIR) + "/datasets/demo/demo.gguf";
+    const std::string name = std::string(MOESCOPE_SOURCE_DIR) + "/datasets/demo/demo.gguf";
     if (!std::filesystem::exists(name)) {
         WARN("no demo model at " << name);
         return;
     }
-    const auto model = Model::load(name);
-    const std::vector<TokenId> tokens = someTokens(100, model->spec().vocab);
-    const std::uint64_t expected = hashOf(model->backend(), tokens, {100});
-    for (const std::vector<int>& cut : {std::vector<int>{1}, {3}, {7}, {64}, {13, 1, 29}}) {
-        INFO("chunks of " << cut[0]);
-        CHECK(hashOf(model->backend(), tokens, cut) == expected);
+    for (const Numerics numerics : {Numerics::Exact, Numerics::Fast}) {
+        ModelOptions options;
+        options.cpu.numerics = numerics;
+        if (cpu::chooseKernels("").fast == nullptr && numerics == Numerics::Fast) continue;
+        const auto model = Model::load(name, options);
+        const std::vector<TokenId> tokens = someTokens(100, model->spec().vocab);
+        const std::uint64_t expected = hashOf(model->backend(), tokens, {100});
+        for (const std::vector<int>& cut : {std::vector<int>{1}, {3}, {7}, {64}, {13, 1, 29}}) {
+            INFO(model->backend().description() << ", chunks of " << cut[0]);
+            CHECK(hashOf(model->backend(), tokens, cut) == expected);
+        }
     }
 }

@@ -33,6 +33,32 @@ struct Packed {
     Arena arena;
 };
 
+/// All targets of this machine, exact and fast.
+std::vector<const Kernels*> everyKernels() {
+    std::vector<const Kernels*> all = availableKernels();
+    for (const Kernels* kernels : availableKernels()) {
+        if (kernels->fast != nullptr) all.push_back(kernels->fast);
+    }
+    return all;
+}
+
+bool isFast(const Kernels& kernels) {
+    return kernels.name.ends_with("_int8");
+}
+
+/// What fast kernels multiply integer-coded weights with: 8-bit integers, a step per block of 32.
+std::vector<float> quantised(std::vector<float> x) {
+    for (std::size_t b = 0; b < x.size(); b += 32) {
+        const std::size_t end = std::min(x.size(), b + 32);
+        float largest = 127 * 0x1p-126F;
+        for (std::size_t i = b; i < end; ++i) largest = std::max(largest, std::fabs(x[i]));
+        const float inverse = 127.0F / largest;
+        const float step = largest * (1.0F / 127.0F);
+        for (std::size_t i = b; i < end; ++i) x[i] = std::nearbyint(x[i] * inverse) * step;
+    }
+    return x;
+}
+
 /// n prepared rows.
 struct Rows {
     Rows(const Kernels& kernels, RandomTensors& random, int cols, int n)
@@ -108,7 +134,9 @@ void checkProducts(const Kernels& kernels, DType type, int rows, int cols, int t
         std::vector<float> matVec(static_cast<std::size_t>(w.groups()) * kGroupRows, NAN);
         kernels.matVec[format](w, 0, w.groups(), in.layout, in.rows[static_cast<std::size_t>(i)],
                                matVec.data());
-        const Expected e = multiply(t, 1, in.values[static_cast<std::size_t>(i)]);
+        const std::vector<float>& x = in.values[static_cast<std::size_t>(i)];
+        const bool integers = isFast(kernels) && w.format <= PackedFormat::Q4_1;
+        const Expected e = multiply(t, 1, integers ? quantised(x) : x);
         for (std::size_t r = 0; r < e.value.size(); ++r) {
             // Written so that NaN fails.
             if (!(std::fabs(matVec[r] - e.value[r]) <= bound * e.magnitude[r] + 1e-6)) {
@@ -126,7 +154,7 @@ void checkProducts(const Kernels& kernels, DType type, int rows, int cols, int t
 }  // namespace
 
 TEST_CASE("packed products equal double arithmetic on every target and format at odd sizes") {
-    for (const Kernels* kernels : availableKernels()) {
+    for (const Kernels* kernels : everyKernels()) {
         for (const DType type : kTypes) {
             if (isKQuant(type)) {
                 checkProducts(*kernels, type, 17, 256, 3);
@@ -145,7 +173,7 @@ TEST_CASE("packed products equal double arithmetic on every target and format at
 }
 
 TEST_CASE("every token count from one to nineteen multiplies right") {
-    for (const Kernels* kernels : availableKernels()) {
+    for (const Kernels* kernels : everyKernels()) {
         for (int tokens = 1; tokens <= 19; ++tokens) {
             checkProducts(*kernels, DType::MXFP4, 20, 96, tokens);
             checkProducts(*kernels, DType::Q4_1, 20, 96, tokens);
@@ -156,7 +184,7 @@ TEST_CASE("every token count from one to nineteen multiplies right") {
 }
 
 TEST_CASE("plain formats take widths that are no multiple of a block") {
-    for (const Kernels* kernels : availableKernels()) {
+    for (const Kernels* kernels : everyKernels()) {
         for (const DType type : {DType::BF16, DType::F16, DType::F32})
             checkProducts(*kernels, type, 5, 50, 4);
     }
@@ -170,7 +198,7 @@ TEST_CASE("the smallest E8M0 scale is two to the minus 127") {
     bytes[0] = std::byte{0};
     for (std::size_t i = 1; i < 17; ++i) bytes[i] = std::byte{0x77};  // every weight 6 * 2^-127
     const Packed packed(t);
-    for (const Kernels* kernels : availableKernels()) {
+    for (const Kernels* kernels : everyKernels()) {
         INFO(kernels->name);
         const ActivationLayout layout(32);
         Arena arena(layout.bytes);
@@ -190,7 +218,7 @@ TEST_CASE("activations of any magnitude multiply right") {
     std::vector<std::byte>& bytes = random.lastBytes();
     for (std::size_t i = 0; i < bytes.size(); i += 17) bytes[i] = std::byte{127 + 60};
     const Packed packed(t);
-    for (const Kernels* kernels : availableKernels()) {
+    for (const Kernels* kernels : everyKernels()) {
         for (const float size : {0.0F, 1e-44F, 1e-38F, 1e-37F, 9e-35F, 1e-31F, 1e-20F, 1.0F}) {
             INFO(kernels->name << " " << size);
             const ActivationLayout layout(32);
@@ -204,7 +232,7 @@ TEST_CASE("activations of any magnitude multiply right") {
             float out[16];
             kernels->matVec[static_cast<int>(PackedFormat::Mxfp4)](packed.stack.first, 0, 1, layout,
                                                                    row, out);
-            const Expected e = multiply(t, 0, x);
+            const Expected e = multiply(t, 0, isFast(*kernels) ? quantised(x) : x);
             // Half a step of 2^-126 for each of 32 activations, times weights of at most 6 * 2^60.
             for (std::size_t r = 0; r < 16; ++r) {
                 CHECK(std::fabs(out[r] - e.value[r]) <= 4e-5 * e.magnitude[r] + 32 * 6 * 0x1p-67);
@@ -248,7 +276,7 @@ TEST_CASE("an unknown target is a usage error that lists those of this machine")
 TEST_CASE("norms and activations equal double arithmetic on every target") {
     RandomTensors random(3);
     ModelSpec spec;
-    for (const Kernels* kernels : availableKernels()) {
+    for (const Kernels* kernels : everyKernels()) {
         INFO(kernels->name);
         for (const int n : {1, 15, 16, 33, 96, 2880}) {
             INFO(n);
@@ -282,7 +310,7 @@ TEST_CASE("norms and activations equal double arithmetic on every target") {
 }
 
 TEST_CASE("extreme activations stay finite") {
-    for (const Kernels* kernels : availableKernels()) {
+    for (const Kernels* kernels : everyKernels()) {
         const float x[4] = {-1e30F, 1e30F, -200.0F, 200.0F};
         float out[4];
         kernels->activate(Activation::Silu, 0, 0, x, nullptr, 4, out);
@@ -295,7 +323,7 @@ TEST_CASE("extreme activations stay finite") {
 
 TEST_CASE("activations of what is not a number are not numbers on every target") {
     const std::vector<float> numbers(37, 0.5F);
-    for (const Kernels* kernels : availableKernels()) {
+    for (const Kernels* kernels : everyKernels()) {
         for (const std::size_t at : {std::size_t{0}, std::size_t{15}, std::size_t{36}}) {
             std::vector<float> broken = numbers;
             broken[at] = NAN;
@@ -318,7 +346,7 @@ TEST_CASE("activations of what is not a number are not numbers on every target")
 }
 
 TEST_CASE("a softmax over what is not a number has no sum on every target") {
-    for (const Kernels* kernels : availableKernels()) {
+    for (const Kernels* kernels : everyKernels()) {
         for (std::size_t at = 0; at < 32; at += 5) {
             INFO(kernels->name << " at " << at);
             std::vector<float> p(32, 0.25F);
@@ -331,7 +359,7 @@ TEST_CASE("a softmax over what is not a number has no sum on every target") {
 }
 
 TEST_CASE("norms of values whose squares overflow are right on every target") {
-    for (const Kernels* kernels : availableKernels()) {
+    for (const Kernels* kernels : everyKernels()) {
         INFO(kernels->name);
         const std::vector<float> x(40, -3e25F);
         const std::vector<float> ones(40, 1.0F);
@@ -343,7 +371,7 @@ TEST_CASE("norms of values whose squares overflow are right on every target") {
 
 TEST_CASE("norms and products of what is not a number are not numbers on every target") {
     RandomTensors random(11);
-    for (const Kernels* kernels : availableKernels()) {
+    for (const Kernels* kernels : everyKernels()) {
         std::vector<float> x(64, 1.0F);
         x[40] = NAN;
         const std::vector<float> ones(64, 1.0F);
@@ -369,7 +397,7 @@ TEST_CASE("norms and products of what is not a number are not numbers on every t
 
 TEST_CASE("softmax kernels equal double arithmetic on every target") {
     RandomTensors random(4);
-    for (const Kernels* kernels : availableKernels()) {
+    for (const Kernels* kernels : everyKernels()) {
         INFO(kernels->name);
         std::vector<float> p = random.normals(64, 4.0F);
         p[7] = -std::numeric_limits<float>::infinity();

@@ -176,8 +176,9 @@ inline std::vector<float> run(const Backend& b, std::span<const TokenId> tokens,
 }
 
 inline std::unique_ptr<Backend> makeCpu(const BoundModel& model, std::string_view target,
-                                        int threads = 2) {
+                                        int threads = 2, Numerics numerics = Numerics::Exact) {
     CpuOptions options;
+    options.numerics = numerics;
     options.threads = threads;
     options.target = target;
     return makeCpuBackend(model, NoCheckpoint(), options);

@@ -59,16 +59,28 @@ void storeRows(float* to, const float* values, std::span<const float> bias, std:
     }
 }
 
+/// Of one target as the numerics want it. Throws UsageError.
+const Kernels& kernelsFor(const CpuOptions& options) {
+    const Kernels& exact = chooseKernels(options.target);
+    if (options.numerics == Numerics::Exact) return exact;
+    if (exact.fast == nullptr) {
+        throw UsageError("cpu target \"" + std::string(exact.name) + "\" has no fast numerics",
+                         "use --numerics exact");
+    }
+    return *exact.fast;
+}
+
 /// Made once for each target, so that operations only look them up.
-const KernelNames& kernelNames(const Kernels& kernels) {
+/// Formats that `fast` leaves alone keep the name of the kernel that serves them.
+const KernelNames& kernelNames(const Kernels& kernels, const Kernels& exact) {
     static std::mutex mutex;
     static std::map<std::string_view, KernelNames> ofTargets;  // whose elements never move
     const std::lock_guard lock(mutex);
     const auto [entry, isNew] = ofTargets.try_emplace(kernels.name);
     for (std::size_t f = 0; isNew && f < entry->second.size(); ++f) {
         const std::string format(packedInfo(static_cast<PackedFormat>(f)).name);
-        entry->second[f] = {format + "_gemm_" + std::string(kernels.name),
-                            format + "_gemv_" + std::string(kernels.name)};
+        const std::string target(kernels.matMul[f] == exact.matMul[f] ? exact.name : kernels.name);
+        entry->second[f] = {format + "_gemm_" + target, format + "_gemv_" + target};
     }
     return entry->second;
 }
@@ -79,8 +91,9 @@ CpuBackend::CpuBackend(const BoundModel& model, const Checkpoint& checkpoint,
                        const CpuOptions& options)
     : spec_(model.spec),
       weights_(model.weights),
-      kernels_(chooseKernels(options.target)),
-      names_(kernelNames(kernels_)),
+      numerics_(options.numerics),
+      kernels_(kernelsFor(options)),
+      names_(kernelNames(kernels_, chooseKernels(options.target))),
       pool_(options.threads),
       packed_(model, checkpoint, pool_) {
     RopePlan plan = planRopes(spec_);
@@ -90,7 +103,8 @@ CpuBackend::CpuBackend(const BoundModel& model, const Checkpoint& checkpoint,
 
 std::string CpuBackend::description() const {
     return "cpu " + std::string(kernels_.name) + ", " + std::to_string(pool_.size()) +
-           (pool_.size() == 1 ? " thread, exact" : " threads, exact");
+           (pool_.size() == 1 ? " thread, " : " threads, ") +
+           (numerics_ == Numerics::Fast ? "fast" : "exact");
 }
 
 std::uint64_t CpuBackend::stateBytes(int maxContext, int maxBatch) const {
@@ -289,9 +303,6 @@ std::uint64_t cpuStateBytes(const ModelSpec& spec, int maxContext, int maxBatch,
 
 std::unique_ptr<Backend> makeCpuBackend(const BoundModel& model, const Checkpoint& checkpoint,
                                         const CpuOptions& options) {
-    if (options.numerics == Numerics::Fast) {
-        throw Error("the cpu back end has no fast numerics yet", "use --numerics exact");
-    }
     return std::make_unique<cpu::CpuBackend>(model, checkpoint, options);
 }
 

@@ -78,6 +78,7 @@ private:
 
     ModelSpec spec_;
     ModelWeights weights_;  // shapes for work counts; only the embedding's data is still read
+    Numerics numerics_;
     const Kernels& kernels_;
     const KernelNames& names_;
     mutable ThreadPool pool_;

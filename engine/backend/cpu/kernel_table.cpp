@@ -67,7 +67,8 @@ ActivationLayout::ActivationLayout(int columns)
     const auto padded = static_cast<std::size_t>(blocks) * kBlockCols;
     sums = 4 * padded;
     steps = sums + 4 * static_cast<std::size_t>(blocks);
-    quants = Arena::aligned(steps + 4 * static_cast<std::size_t>(blocks));
+    starts = steps + 4 * static_cast<std::size_t>(blocks);
+    quants = Arena::aligned(starts + 4 * kActivationShifts * static_cast<std::size_t>(blocks));
     high = quants + 2 * padded;
     low = high + 2 * padded;
     bytes = Arena::aligned(low + 2 * padded);

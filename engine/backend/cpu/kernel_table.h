@@ -57,17 +57,22 @@ struct PackedMatrix {
     std::uint64_t readBytes() const noexcept;  ///< what one pass over all rows reads
 };
 
+/// Constants that `fast` kernels add to weights; each has its own starts of block sums.
+inline constexpr int kActivationShifts = 3;
+
 /// One row of activations, prepared for products: float32 values padded with zeros to whole blocks,
 /// block sums, and what the target multiplies with: int16 with a step per block (x = quant * step,
-/// to 2^-16 of the block's largest), and two bf16 (x = high + low, to 2^-17 x). Rows of one buffer
-/// are `bytes` apart.
+/// to 2^-16 of the block's largest), and two bf16 (x = high + low, to 2^-17 x). `fast` kernels have
+/// int8 (to 2^-8 of the block's largest) twice over in the place of the int16. Rows
+/// of one buffer are `bytes` apart.
 struct ActivationLayout {
     explicit ActivationLayout(int cols = 0);
     std::int32_t cols = 0;
     std::int32_t blocks = 0;
     std::size_t sums = 0;    ///< offset of (blocks) f32
     std::size_t steps = 0;   ///< offset of (blocks) f32
-    std::size_t quants = 0;  ///< offset of (blocks * 32) int16
+    std::size_t starts = 0;  ///< offset of (kActivationShifts, blocks) int32, see matmul_int8.h
+    std::size_t quants = 0;  ///< offset of (blocks * 32) int16, or of (2, blocks * 32) int8
     std::size_t high = 0;    ///< offset of (blocks * 32) bf16
     std::size_t low = 0;     ///< offset of (blocks * 32) bf16
     std::size_t bytes = 0;   ///< a multiple of 64
@@ -75,6 +80,8 @@ struct ActivationLayout {
 
 struct Kernels {
     std::string_view name;  ///< "avx512_bf16"
+    /// The same target with int8 activations for integer-coded weights; null where it has none.
+    const Kernels* fast = nullptr;
     void (*finishActivation)(const ActivationLayout& layout, std::byte* row);
 
     /// out[0 .. 16 (end - begin)) f32 = rows of groups [begin, end) times the activation.

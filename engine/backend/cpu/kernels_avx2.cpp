@@ -3,13 +3,13 @@
 #include "engine/backend/cpu/kernel_table.h"
 
 #if defined(__AVX2__)
-#include "engine/backend/cpu/simd_avx2.h"
-#include "engine/backend/cpu/vector_impl.h"
+#include "engine/backend/cpu/simd_int8_avx2.h"
 
 namespace moescope::cpu {
 
 const Kernels* avx2Kernels() noexcept {
-    static constexpr Kernels kTable = floatKernels<SimdAvx2>("avx2");
+    static constexpr Kernels kFast = withInt8<Int8Avx2>(floatKernels<SimdAvx2>("avx2_int8"));
+    static constexpr Kernels kTable = withFast(floatKernels<SimdAvx2>("avx2"), &kFast);
     return &kTable;
 }
 

@@ -3,13 +3,13 @@
 #include "engine/backend/cpu/kernel_table.h"
 
 #if defined(__AVX512BW__)
-#include "engine/backend/cpu/simd_avx512.h"
-#include "engine/backend/cpu/vector_impl.h"
+#include "engine/backend/cpu/simd_int8_avx512.h"
 
 namespace moescope::cpu {
 
 const Kernels* avx512Kernels() noexcept {
-    static constexpr Kernels kTable = floatKernels<SimdAvx512>("avx512");
+    static constexpr Kernels kFast = withInt8<Int8Avx512>(floatKernels<SimdAvx512>("avx512_int8"));
+    static constexpr Kernels kTable = withFast(floatKernels<SimdAvx512>("avx512"), &kFast);
     return &kTable;
 }
 

@@ -5,11 +5,13 @@
 
 #if defined(__AVX512VNNI__)
 #include "engine/backend/cpu/matmul_int16.h"
+#include "engine/backend/cpu/simd_int8_avx512.h"
 
 namespace moescope::cpu {
 
 const Kernels* avx512VnniKernels() noexcept {
-    static constexpr Kernels kTable = int16Kernels("avx512_vnni");
+    static constexpr Kernels kFast = withInt8<Int8Vnni>(floatKernels<Simd>("avx512_vnni_int8"));
+    static constexpr Kernels kTable = withFast(int16Kernels("avx512_vnni"), &kFast);
     return &kTable;
 }
 

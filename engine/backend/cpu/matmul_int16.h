@@ -140,25 +140,28 @@ void multiplyPanelInt16(const Int16Panel& panel, std::int32_t first, std::int32_
                         const ActivationLayout& layout, const std::byte* const* rows, float* out) {
     __m512 total[kTokens][2];
     const std::byte* x[kTokens];
+    std::size_t quants = layout.quants + 2 * kBlockCols * static_cast<std::size_t>(first);
+    std::size_t steps = layout.steps + 4 * static_cast<std::size_t>(first);
+    std::size_t sums = layout.sums + 4 * static_cast<std::size_t>(first);
     unroll<kTokens>([&](auto t) {
         total[t][0] = _mm512_loadu_ps(out + kTileRows * t);
         total[t][1] = _mm512_loadu_ps(out + kTileRows * t + kGroupRows);
-        x[t] = rows[t] + layout.quants + std::int64_t{2} * first * kBlockCols;
+        x[t] = rows[t];
     });
     for (std::int32_t b = 0; b < count; ++b) {
         __m512i sum[kTokens][2];
         unroll<kTokens>([&](auto t) { sum[t][0] = sum[t][1] = _mm512_setzero_si512(); });
-        for (int p = 0; p < kBlockCols / 2; ++p) {
+        unroll<kBlockCols / 2>([&](auto p) {
             const __m512i w0 = _mm512_load_si512(panel.pairs[b][p][0]);
             const __m512i w1 = _mm512_load_si512(panel.pairs[b][p][1]);
             unroll<kTokens>([&](auto t) {
-                const __m512i v = broadcastPair(x[t], b * kBlockCols + 2 * p);
+                const __m512i v = broadcastPair(x[t] + quants, 2 * p);
                 sum[t][0] = _mm512_dpwssd_epi32(sum[t][0], w0, v);
                 sum[t][1] = _mm512_dpwssd_epi32(sum[t][1], w1, v);
             });
-        }
+        });
         unroll<kTokens>([&](auto t) {
-            const __m512 step = _mm512_set1_ps(floatsOf(rows[t] + layout.steps)[first + b]);
+            const __m512 step = _mm512_set1_ps(*floatsOf(x[t] + steps));
             unroll<2>([&](auto half) {
                 const __m512 scale =
                     _mm512_mul_ps(_mm512_load_ps(panel.scales[b] + kGroupRows * half), step);
@@ -166,11 +169,14 @@ void multiplyPanelInt16(const Int16Panel& panel, std::int32_t first, std::int32_
                     _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[t][half]), scale, total[t][half]);
                 if constexpr (kMinimum) {
                     const __m512 minimum = _mm512_load_ps(panel.minima[b] + kGroupRows * half);
-                    const float s = floatsOf(rows[t] + layout.sums)[first + b];
+                    const float s = *floatsOf(x[t] + sums);
                     total[t][half] = _mm512_fmadd_ps(minimum, _mm512_set1_ps(s), total[t][half]);
                 }
             });
         });
+        quants += 2 * kBlockCols;
+        steps += 4;
+        sums += 4;
     }
     unroll<kTokens>([&](auto t) {
         _mm512_storeu_ps(out + kTileRows * t, total[t][0]);

@@ -2,142 +2,42 @@
 // moescope score: log-probabilities of texts, token lists and continuations, one JSON line each.
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <iostream>
 
 #include "cli/command.h"
 #include "cli/console.h"
-#include "cli/json_lines.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
-#include "cli/prompting.h"
+#include "cli/score_items.h"
+#include "cli/score_logits.h"
+#include "cli/score_results.h"
+#include "cli/score_text.h"
 #include "cli/score_totals.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
-#include "engine/run/score.h"
-#include "evals/engine_model.h"
+#include "engine/core/sha256.h"
 
 namespace moescope::cli {
 namespace {
 
-struct Item {
-    std::string id;
-    std::string group;            ///< "": none
-    std::vector<TokenId> tokens;  ///< prefix and continuation
-    std::size_t scoredFrom = 1;   ///< first scored token
-};
-
-/// The tokens of one input line; text and continuation are split as the suites split them.
-Item parseItem(const Model& model, const nlohmann::json& line, std::size_t number) {
-    Item item;
-    item.id = idField(line, number);
-    if (line.contains("group")) item.group = textField(line, "group", number);
-    if (line.contains("tokens")) {
-        if (line.contains("text"))
-            throw Error("line " + std::to_string(number) +
-                        ": give \"text\" or \"tokens\", not both");
-        item.tokens = tokensField(line, "tokens", number);
-        if (line.contains("continuation")) {
-            item.scoredFrom = item.tokens.size();
-            const std::vector<TokenId> rest = model.tokenizer().encode(
-                textField(line, "continuation", number), SpecialTokens::AsText);
-            item.tokens.insert(item.tokens.end(), rest.begin(), rest.end());
-        }
-    } else {
-        const Tokenizer& tokenizer = model.tokenizer();
-        const std::string text = textField(line, "text", number);
-        if (line.contains("continuation")) {
-            TokenPair pair = encodePair(tokenizer, text, textField(line, "continuation", number));
-            item.tokens = std::move(pair.tokens);
-            item.scoredFrom = pair.split;
-        } else {
-            item.tokens = plainPrompt(tokenizer, text).tokens;
-        }
-    }
-    if (item.tokens.empty())
-        throw Error("line " + std::to_string(number) + ": there is nothing to score");
-    for (const TokenId token : item.tokens) {
-        if (token >= model.spec().vocab)
-            throw Error("line " + std::to_string(number) + ": token id " + std::to_string(token) +
-                        " is outside the vocabulary of " + std::to_string(model.spec().vocab));
-    }
-    if (item.scoredFrom == 0 || item.scoredFrom >= item.tokens.size()) {
-        throw Error("line " + std::to_string(number) +
-                    ": there is nothing to score: a token needs another before it to be predicted "
-                    "from, and a continuation needs tokens of its own");
-    }
-    return item;
-}
-
-/// Bytes of what the scored tokens spell. Control tokens and the padding of a vocabulary are no
-/// text: their nats count, bytes they have none.
-std::optional<std::size_t> scoredBytes(const Model& model, const Item& item) {
-    if (!model.hasTokenizer()) return std::nullopt;
-    const Tokenizer& tokenizer = model.tokenizer();
-    std::size_t bytes = 0;
-    for (const TokenId token : std::span(item.tokens).subspan(item.scoredFrom)) {
-        if (token < tokenizer.vocabSize() && !tokenizer.isSpecial(token))
-            bytes += tokenizer.bytes(token).size();
-    }
-    return bytes;
-}
-
-/// The first token has nothing before it: its log-probability is null.
-nlohmann::json scoreItem(Session& session, const Item& item) {
-    session.beginSequence(0);
-    nlohmann::json logprobs = nlohmann::json::array({nullptr});
-    nlohmann::json likeliest = nlohmann::json::array({nullptr});
-    const Score score =
-        scoreTokens(session, item.tokens, [&](std::size_t, std::span<const float> logits) {
-            likeliest.push_back(std::max_element(logits.begin(), logits.end()) - logits.begin());
-        });
-    nlohmann::json out{{"id", item.id}, {"tokens", item.tokens}};
-    if (!item.group.empty()) out["group"] = item.group;
-    double sum = 0;
-    bool allGreedy = true;
-    for (std::size_t i = 1; i < item.tokens.size(); ++i) {
-        const TokenScore& t = score.tokens[i - 1];
-        logprobs.push_back(t.logProbability);
-        if (i < item.scoredFrom) continue;
-        sum += t.logProbability;
-        allGreedy = allGreedy && t.greedy;
-    }
-    const std::size_t scored = item.tokens.size() - item.scoredFrom;
-    out["logprobs"] = std::move(logprobs);
-    out["likeliest"] = std::move(likeliest);
-    out["scored_tokens"] = scored;
-    out["sum"] = sum;
-    out["greedy"] = allGreedy;
-    out["perplexity"] = scored > 0 ? nlohmann::json(std::exp(-sum / static_cast<double>(scored)))
-                                   : nlohmann::json(nullptr);
-    out["logits_hash"] = hashText(score.logitsHash);
-    return out;
-}
-
-void printTotals(const ScoreTotals& totals, bool json) {
-    if (json) {
-        printJson("score", totals.json());
-        return;
-    }
-    const double nats = totals.overall().natsPerToken();
-    note(std::to_string(totals.overall().items) + " items, " +
-         std::to_string(totals.overall().tokens) + " tokens, mean log-probability " +
-         formatFixed(-nats, 5) + " nats, perplexity " + formatFixed(std::exp(nats), 3) + ", " +
-         formatFixed(totals.overall().bitsPerByte(), 4) + " bits per byte");
-    std::cout << totals.table();
-}
-
-}  // namespace
-
-int runScore(const Invocation& invocation) {
-    Options options("score");
+void addOptions(Options& options) {
     options.positional("model", 1, "a file, folder or name");
-    options.add(
-        "input", po::value<std::string>()->value_name("F.jsonl"),
-        "one {\"id\", \"text\" or \"tokens\", optional \"continuation\", optional \"group\"} a "
-        "line");
+    options.add("input", po::value<std::string>()->value_name("F.jsonl"),
+                "one {\"id\", \"text\" or \"tokens\", optional \"continuation\" or "
+                "\"continuations\", optional \"group\"} a line");
     options.add("output", po::value<std::string>()->value_name("F.jsonl"),
                 "one result a line, in the same order");
+    options.flag("prompt-logprobs", "score the tokens before a continuation too");
+    options.add("top", po::value<int>()->default_value(0)->value_name("N"),
+                "also the N likeliest tokens in place of each");
+    options.add("logits", po::value<std::string>()->value_name("F.safetensors"),
+                "also the logits behind every scored token");
+    options.flag("no-share-prefix", "evaluate every line whole");
+    options.flag("resume", "continue the scoring that was interrupted");
+    options.flag("overwrite", "throw an unfinished scoring away");
+    addTextOptions(options);
+    options.add("context", po::value<int>()->value_name("N"),
+                "tokens of context; default: what is needed");
     options.flag("json", "print the totals as one JSON document");
     options.add("progress", po::value<std::string>()->default_value("auto")->value_name("STYLE"),
                 "auto, json, off");
@@ -147,45 +47,197 @@ int runScore(const Invocation& invocation) {
         "starts texts with a token of its own; with \"continuation\" only that is scored. Where\n"
         "lines name a \"group\" (a domain, a language), the totals are given by group too, with\n"
         "the macro mean: each group counts the same, however long its texts.\n"
-        "Bits per byte = nats / ln 2 / bytes of the scored text in UTF-8.");
-    if (!options.parse(invocation)) return kDone;
+        "Bits per byte = nats / ln 2 / bytes of the scored text in UTF-8. docs/scoring.md");
+}
+
+void checkOptions(const Options& options) {
     if (!options.has("input") || !options.has("output"))
-        throw UsageError("'score' needs --input and --output");
+        throw UsageError("'score' needs --input and --output, or --perplexity");
+    if (options.get<int>("top") < 0) throw UsageError("--top takes 0 or more tokens");
+    if (options.has("logits") && options.isSet("resume"))
+        throw UsageError("--logits cannot --resume: its file is written anew each time");
+    if (options.isSet("resume") && options.isSet("overwrite"))
+        throw UsageError("--resume and --overwrite exclude each other");
+    for (const char* other : {"input", "logits"}) {
+        std::error_code absent;
+        if (options.has(other) &&
+            std::filesystem::equivalent(options.get<std::string>("output"),
+                                        options.get<std::string>(other), absent))
+            throw UsageError("--output names the --" + std::string(other) +
+                             " file, which would be lost");
+    }
+}
+
+/// Threads are left out: they change no bit.
+nlohmann::json headerOf(const Model& model, const Options& options) {
+    std::string backend = model.backend().description();  // "cpu avx2, 2 threads, exact"
+    const std::string threads = ", " + std::to_string(model.backend().threads()) + " thread";
+    if (const auto at = backend.find(threads); at != std::string::npos)
+        backend.erase(at, backend.find(',', at + 1) - at);
+    if (options.isSet("ggml-yarn")) backend += ", ggml-yarn";
+    return {{"schema", "moescope.score.part"},
+            {"version", 1},
+            {"model", model.checkpoint().identity()},
+            {"backend", backend},
+            {"input", sha256Hex(readFile(options.get<std::string>("input")))},
+            {"prompt_logprobs", options.isSet("prompt-logprobs")},
+            {"top", options.get<int>("top")}};
+}
+
+ScoreTotal totalOf(const ScoreItem& item, const nlohmann::json& result) {
+    ScoreTotal total{1, 0, 0.0, 0};
+    for (std::size_t i = 0; i < item.candidates.size(); ++i) {
+        const nlohmann::json& r = item.listed ? result["continuations"][i] : result;
+        total.tokens += r["scored_tokens"].get<std::size_t>();
+        total.sum += r["sum"].get<double>();
+        if (total.bytes && item.candidates[i].spelled)
+            *total.bytes += *item.candidates[i].spelled;
+        else
+            total.bytes.reset();
+    }
+    return total;
+}
+
+/// What is scored, in the order of evaluation: candidates of one item may lie apart.
+class Work {
+public:
+    Work(Session& session, const std::vector<ScoreItem>& items, const Options& options)
+        : items_(items),
+          findings_(items.size()),
+          scorer_(session, sequences(),
+                  {!options.isSet("no-share-prefix"), options.get<int>("top")}) {
+        for (std::size_t i = 0; i < items.size(); ++i)
+            findings_[i].resize(items[i].candidates.size());
+        for (const std::size_t index : scorer_.order()) order_.push_back(owners_[index]);
+    }
+
+    const std::vector<std::pair<std::size_t, std::size_t>>& order() const { return order_; }
+    const SequenceScorer& scorer() const { return scorer_; }
+
+    /// Scores candidate `step` of the order; true: its item is complete.
+    bool score(std::size_t step, LogitsFile* logits) {
+        const auto [item, candidate] = order_[step];
+        const ScoreCandidate& c = items_[item].candidates[candidate];
+        SequenceScorer::LogitsVisitor visit;
+        if (logits != nullptr)
+            visit = [&c, logits](std::size_t index, std::span<const float> row) {
+                if (index >= c.scoredFrom) logits->add(row);
+            };
+        auto& all = findings_[item];
+        all[candidate] = scorer_.score(scorer_.order()[step], visit);
+        return std::none_of(all.begin(), all.end(), [](const auto& f) { return f.empty(); });
+    }
+    std::vector<std::vector<TokenFinding>> take(std::size_t item) {
+        return std::move(findings_[item]);
+    }
+
+private:
+    std::vector<ScoreSequence> sequences() {
+        std::vector<ScoreSequence> all;
+        for (std::size_t i = 0; i < items_.size(); ++i) {
+            for (std::size_t c = 0; c < items_[i].candidates.size(); ++c) {
+                all.push_back(items_[i].candidates[c].sequence);
+                owners_.emplace_back(i, c);
+            }
+        }
+        return all;
+    }
+
+    const std::vector<ScoreItem>& items_;
+    std::vector<std::pair<std::size_t, std::size_t>> owners_;  ///< of each sequence
+    std::vector<std::pair<std::size_t, std::size_t>> order_;
+    std::vector<std::vector<std::vector<TokenFinding>>> findings_;
+    SequenceScorer scorer_;
+};
+
+void printTotals(const ScoreTotals& totals, const SequenceScorer& scorer, bool json) {
+    if (json) {
+        nlohmann::json body = totals.json();
+        body["evaluated_tokens"] = scorer.evaluated();
+        body["shared_tokens"] = scorer.shared();
+        printJson("score", body);
+        return;
+    }
+    const double nats = totals.overall().natsPerToken();
+    note(std::to_string(totals.overall().items) + " items, " +
+         std::to_string(totals.overall().tokens) + " tokens, mean log-probability " +
+         formatFixed(-nats, 5) + " nats, perplexity " + formatFixed(std::exp(nats), 3) + ", " +
+         formatFixed(totals.overall().bitsPerByte(), 4) + " bits per byte; " +
+         std::to_string(scorer.evaluated()) + " tokens evaluated, " +
+         std::to_string(scorer.shared()) + " shared");
+    std::cout << totals.table();
+}
+
+std::size_t longestOf(const std::vector<ScoreItem>& items) {
+    std::size_t longest = 1;
+    for (const ScoreItem& item : items)
+        for (const ScoreCandidate& c : item.candidates)
+            longest = std::max(longest, c.sequence.tokens.size());
+    return longest;
+}
+
+}  // namespace
+
+int runScore(const Invocation& invocation) {
+    Options options("score");
+    addOptions(options);
+    if (!options.parse(invocation)) return kDone;
+    if (options.has("perplexity")) {
+        if (options.has("input") || options.has("output"))
+            throw UsageError("give --perplexity or --input with --output, not both");
+        return runTextPerplexity(invocation, options);
+    }
+    checkOptions(options);
     const ProgressStyle style = parseProgressStyle(options.get<std::string>("progress"));
-    const std::string path = options.get<std::string>("output");
-    std::error_code absent;
-    if (std::filesystem::equivalent(path, options.get<std::string>("input"), absent))
-        throw UsageError("--output names the --input file, which would be lost");
+    const std::string input = options.get<std::string>("input");
 
     const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
-    std::vector<Item> items;
-    std::size_t longest = 1;
-    readJsonLines(options.get<std::string>("input"),
-                  [&](const nlohmann::json& line, std::size_t number) {
-                      items.push_back(parseItem(*model, line, number));
-                      longest = std::max(longest, items.back().tokens.size());
-                  });
-    Session session(*model, contextFor(*model, options, static_cast<std::int64_t>(longest)));
+    const std::vector<ScoreItem> items =
+        readScoreItems(*model, input, options.isSet("prompt-logprobs"));
+    using Mode = ScoreResults::Mode;
+    ScoreResults results(options.get<std::string>("output"), headerOf(*model, options),
+                         options.isSet("resume")      ? Mode::Resume
+                         : options.isSet("overwrite") ? Mode::Overwrite
+                                                      : Mode::Fresh);
+    Session session(*model,
+                    contextFor(*model, options, static_cast<std::int64_t>(longestOf(items))));
     session.setStop(invocation.stop);
+    Work work(session, items, options);
+    std::optional<LogitsFile> logits;
+    if (options.has("logits"))
+        logits.emplace(options.get<std::string>("logits"), items, work.order(),
+                       static_cast<std::size_t>(model->spec().vocab),
+                       model->checkpoint().identity());
 
-    std::ofstream output(path, std::ios::binary | std::ios::trunc);
-    if (!output) throw Error(path + ": cannot write");
-    ScoreTotals totals;
     Progress progress(style, "score", "items");
-    for (std::size_t i = 0; i < items.size(); ++i) {
-        if (invocation.stop->load())
-            throw Interrupted("interrupted", std::to_string(i) + " items are complete in " + path);
-        const nlohmann::json result = scoreItem(session, items[i]);
-        totals.add(items[i].group, {1, result["scored_tokens"].get<std::size_t>(),
-                                    result["sum"].get<double>(), scoredBytes(*model, items[i])});
-        output << dumpJson(result) << '\n' << std::flush;
-        if (!output)
-            throw Error(path + ": cannot write (disk full?); " + std::to_string(i) +
-                        " items are complete");
-        progress.update(i + 1, items.size());
+    progress.update(results.count(), items.size());
+    for (std::size_t step = 0; step < work.order().size(); ++step) {
+        const std::size_t item = work.order()[step].first;
+        if (results.has(item)) continue;
+        try {
+            throwIfStopped(invocation.stop);
+            if (!work.score(step, logits ? &*logits : nullptr)) continue;
+        } catch (const Interrupted&) {
+            throw Interrupted("interrupted", std::to_string(results.count()) +
+                                                 " items are kept in " +
+                                                 results.partPath().string() +
+                                                 "; the same command with --resume continues");
+        } catch (const Error& e) {
+            throw Error(input + ": line " + std::to_string(items[item].line) + ": " + e.what(),
+                        e.hint());
+        }
+        results.add(item, scoreResult(*model, items[item], work.take(item)));
+        progress.update(results.count(), items.size());
     }
     progress.finish();
-    printTotals(totals, options.isSet("json"));
+    ScoreTotals totals;
+    std::size_t at = 0;
+    results.finish([&](const nlohmann::json& result) {
+        totals.add(items[at].group, totalOf(items[at], result));
+        ++at;
+    });
+    if (logits) logits->finish();
+    printTotals(totals, work.scorer(), options.isSet("json"));
     return kDone;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ctrl-C and kill -9 in the middle of an evaluation: nothing measured is lost, nothing repeated.
+#include <algorithm>
 #include <set>
 
 #include "profiler/runfile/run_reader.h"
@@ -71,4 +72,86 @@ TEST_CASE("a run that is being written has one writer") {
     CHECK_THAT(second.err, Catch::Matchers::Contains("is being written by process"));
     first.kill(SIGTERM);
     CHECK(first.wait().code == 130);
+}
+
+namespace {
+
+/// Long enough to be interrupted in the middle.
+void writeTexts(const std::string& path) {
+    std::ofstream file(path);
+    for (int i = 0; i < 1500; ++i)
+        file << "{\"text\": \"Number " << i * 7919 % 1500 << " is one of the many numbers in this "
+             << "file of short texts.\"}\n";
+}
+
+std::vector<std::string> scoring(const Folder& folder, const std::string& out) {
+    return {"score", "demo", "--input", folder / "in", "--output", out, "--progress", "json"};
+}
+
+std::vector<std::string> with(std::vector<std::string> words, const std::string& option) {
+    words.push_back(option);
+    return words;
+}
+
+}  // namespace
+
+TEST_CASE("a scoring stopped in the middle resumes to the same lines") {
+    const Folder folder;
+    writeTexts(folder / "in");
+    REQUIRE(run(scoring(folder, folder / "whole")).code == 0);
+    const std::string expected = contentOf(folder / "whole");
+    const std::string out = folder / "out", part = folder / "out.part";
+    for (const int signal : {SIGINT, SIGKILL}) {
+        CAPTURE(signal);
+        Child child(scoring(folder, out));
+        child.waitFor("\"done\":");
+        child.kill(signal);
+        CHECK(child.wait().code == (signal == SIGINT ? 130 : 128 + SIGKILL));
+        CHECK_FALSE(fs::exists(out));
+        const std::string kept = contentOf(part);
+        CHECK(std::count(kept.begin(), kept.end(), '\n') > 1);
+        std::ofstream(part, std::ios::app) << "77 {\"half a";  // what a kill may leave
+        const Outcome again = run(scoring(folder, out));
+        CHECK(again.code == 1);
+        CHECK_THAT(again.err, Catch::Matchers::Contains("an unfinished scoring is here"));
+        REQUIRE(run(with(with(scoring(folder, out), "--resume"), "--threads=1")).code == 0);
+        CHECK((contentOf(out) == expected));
+        CHECK_FALSE(fs::exists(part));
+        fs::remove(out);
+    }
+}
+
+TEST_CASE("a scoring is not resumed with another model or input or setting") {
+    const Folder folder;
+    writeTexts(folder / "in");
+    Child child(scoring(folder, folder / "out"));
+    child.waitFor("\"done\":");
+    child.kill(SIGKILL);
+    child.wait();
+    const std::string kept = contentOf(folder / "out.part");
+    const auto refused = [&](std::vector<std::string> words, const std::string& what) {
+        const Outcome outcome = run(with(std::move(words), "--resume"));
+        CHECK(outcome.code == 1);
+        CHECK_THAT(outcome.err, Catch::Matchers::Contains("begun with another " + what));
+        CHECK((contentOf(folder / "out.part") == kept));
+    };
+    std::vector<std::string> words = scoring(folder, folder / "out");
+    words[1] = "demo-wide";
+    refused(words, "model");
+    refused(with(scoring(folder, folder / "out"), "--prompt-logprobs"), "prompt_logprobs");
+    std::ofstream(folder / "in", std::ios::app) << "{\"text\": \"one more line\"}\n";
+    refused(scoring(folder, folder / "out"), "input");
+    CHECK(run(with(scoring(folder, folder / "out"), "--overwrite")).code == 0);
+}
+
+TEST_CASE("a scoring that cannot be written says so") {
+    const Folder folder;
+    std::ofstream(folder / "in") << "{\"text\": \"a b c\"}\n";
+    const Outcome full = run(scoring(folder, "/dev/full"));
+    CHECK(full.code == 1);
+    CHECK_THAT(full.err, Catch::Matchers::Contains("/dev/full: cannot write"));
+    const Outcome stdoutResult = run(scoring(folder, "/dev/stdout"));
+    CHECK(stdoutResult.code == 0);
+    CHECK_THAT(stdoutResult.out, Catch::Matchers::Contains("\"logprobs\""));
+    CHECK(run(scoring(folder, folder / "in/out")).code == 1);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // score, compare and routing on the demo model: what they count and what they warn of.
 #include <cmath>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "tests/cli/program.h"
@@ -134,6 +135,132 @@ TEST_CASE("score refuses a line with nothing to predict") {
         run({"score", "demo", "--input", folder / "in", "--output", folder / "out"});
     CHECK(outcome.code == 1);
     CHECK_THAT(outcome.err, Contains("line 1: there is nothing to score"));
+}
+
+TEST_CASE("score ranks continuations by sum and by length") {
+    const Folder folder;
+    writeText(
+        folder / "in",
+        R"({"id":"a","text":"The cat and the dog and the mouse and the horse sat on the","continuations":[" mat"," caf\u00e9 by the sea"]})"
+        "\n"
+        R"({"id":"b","text":"The cat and the dog and the mouse and the horse sat on the","continuation":" mat"})");
+    const Outcome outcome = run({"score", "demo", "--input", folder / "in", "--output",
+                                 folder / "out", "--json", "--top", "3"});
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    const std::vector<json> results = lines(folder / "out");
+    const json& list = results[0].at("continuations");
+    REQUIRE(list.size() == 2);
+    CHECK(list[0].at("sum") == results[1].at("sum"));
+    CHECK(list[0].at("bytes") == 3);
+    CHECK(list[1].at("bytes") == 16);
+    CHECK(list[1].at("characters") == 15);
+    std::vector<double> sums, perByte;
+    for (const json& c : list) {
+        sums.push_back(c.at("sum"));
+        perByte.push_back(sums.back() / c.at("bytes").get<double>());
+    }
+    CHECK(results[0].at("best") == (sums[1] > sums[0] ? 1 : 0));
+    CHECK(results[0].at("best_per_byte") == (perByte[1] > perByte[0] ? 1 : 0));
+    const std::size_t split =
+        list[0].at("tokens").size() - list[0].at("scored_tokens").get<std::size_t>();
+    CHECK(list[0].at("logprobs").at(split - 1).is_null());
+    const json& top = list[0].at("top").at(split);
+    REQUIRE(top.size() == 3);
+    CHECK(top[0].at("token") == list[0].at("likeliest").at(split));
+    CHECK(top[0].at("logprob") >= top[1].at("logprob"));
+    CHECK(top[0].at("text").is_string());
+    const json totals = json::parse(outcome.out);
+    CHECK(totals.at("shared_tokens").get<int>() > 2 * static_cast<int>(split) - 4);
+}
+
+TEST_CASE("score gives the same lines with and without sharing and whatever the threads") {
+    const Folder folder;
+    std::string text;
+    for (int i = 0; i < 12; ++i)
+        text +=
+            json{{"text", "A common beginning of some words, then number " + std::to_string(i % 5)},
+                 {"continuations", {" and", " or else", " and so on"}}}
+                .dump() +
+            "\n";
+    writeText(folder / "in", text);
+    const auto score = [&](const std::string& out, std::vector<std::string> more) {
+        std::vector<std::string> words{"score",       "demo",     "--input",
+                                       folder / "in", "--output", folder / out};
+        words.insert(words.end(), more.begin(), more.end());
+        REQUIRE(run(words).code == 0);
+        return contentOf(folder / out);
+    };
+    const std::string shared = score("a", {"--prompt-logprobs", "--threads", "2"});
+    CHECK((score("b", {"--prompt-logprobs", "--no-share-prefix", "--threads", "1"}) == shared));
+}
+
+TEST_CASE("score writes the logits behind every scored token") {
+    const Folder folder;
+    writeText(folder / "in", R"({"id":"x","tokens":[5,6,7,8]})"
+                             "\n"
+                             R"({"id":"y","text":"The cat","continuations":[" sat"," ran far"]})");
+    REQUIRE(run({"score", "demo", "--input", folder / "in", "--output", folder / "out", "--logits",
+                 folder / "l.safetensors"})
+                .code == 0);
+    const std::string file = contentOf(folder / "l.safetensors");
+    std::uint64_t length = 0;
+    REQUIRE(file.size() > sizeof length);
+    std::memcpy(&length, file.data(), sizeof length);
+    const json header = json::parse(file.substr(sizeof length, length));
+    const json& x = header.at("x");
+    CHECK(x.at("dtype") == "F32");
+    CHECK(x.at("shape") == json{3, 5120});
+    CHECK(header.contains("y/0"));
+    CHECK(header.contains("y/1"));
+    // The second row's log softmax at token 7 is the second log-probability.
+    std::vector<float> row(5120);
+    const std::size_t begin =
+        sizeof length + length + x.at("data_offsets").at(0).get<std::size_t>();
+    std::memcpy(row.data(), file.data() + begin + row.size() * sizeof(float),
+                row.size() * sizeof(float));
+    double sum = 0;
+    for (const float v : row) sum += std::exp(double(v) - row[7]);
+    const double expected = lines(folder / "out").at(0).at("logprobs").at(2).get<double>();
+    CHECK(-std::log(sum) == Approx(expected).epsilon(1e-9));
+    writeText(folder / "in", "{\"id\":\"x\",\"tokens\":[5,6]}\n{\"id\":\"x\",\"tokens\":[5,6]}");
+    const Outcome twice = run({"score", "demo", "--input", folder / "in", "--output", folder / "o2",
+                               "--logits", folder / "m.safetensors"});
+    CHECK(twice.code == 1);
+    CHECK_THAT(twice.err, Contains("line 2: the id 'x' is there twice"));
+    CHECK_FALSE(fs::exists(folder / "m.safetensors.part"));
+}
+
+TEST_CASE("score measures the perplexity of a text by three conventions") {
+    const Folder folder;
+    std::string text;
+    for (int i = 0; i < 60; ++i)
+        text += "The ship sailed on and the crew of " + std::to_string(i) + " slept.\n";
+    writeText(folder / "t", text);
+    const auto perplexity = [&](std::vector<std::string> more) {
+        std::vector<std::string> words{"score",    "demo", "--perplexity", folder / "t", "--json",
+                                       "--window", "64"};
+        words.insert(words.end(), more.begin(), more.end());
+        const Outcome outcome = run(words);
+        INFO(outcome.err);
+        REQUIRE(outcome.code == 0);
+        return json::parse(outcome.out);
+    };
+    const json lm = perplexity({});
+    CHECK(lm.at("scored_tokens") == lm.at("tokens"));
+    CHECK(lm.at("bytes") == text.size());
+    CHECK(lm.at("perplexity").get<double>() ==
+          Approx(std::exp(lm.at("nats_per_token").get<double>())));
+    CHECK(lm.at("perplexity_low") < lm.at("perplexity"));
+    CHECK(lm.at("words") == 60 * 10 + 1);
+    const json hf = perplexity({"--convention", "hf", "--stride", "16"});
+    CHECK(hf.at("scored_tokens").get<int>() == hf.at("tokens").get<int>() - 1);
+    CHECK(hf.at("perplexity") < lm.at("perplexity"));  // more context for every token
+    const json cpp = perplexity({"--convention", "llama.cpp"});
+    CHECK(cpp.at("scored_tokens").get<int>() == 31 * cpp.at("windows").get<int>());
+    CHECK(run({"score", "demo", "--perplexity", folder / "t", "--stride", "3"}).code == 2);
+    CHECK(run({"score", "demo", "--perplexity", folder / "absent"}).code == 1);
+    CHECK(run({"score", "demo", "--perplexity", folder / "t", "--window", "100000"}).code == 2);
 }
 
 TEST_CASE("compare pairs items and warns when the runs saw different ones") {

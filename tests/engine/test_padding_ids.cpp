@@ -73,9 +73,10 @@ TEST_CASE("padding ids can be sampled and scored and are no text") {
 
     Session scoring(model, 48);
     const Ids withPadding = {0, 79, 1, 27};
-    CHECK(scoreTokens(scoring, withPadding).tokens.size() == 3);
+    SequenceScorer scorer(scoring, {{withPadding, 1}}, {});
+    CHECK(scorer.score(0).size() == 3);
     Session refusing(model, 48);
-    CHECK_THROWS_WITH(scoreTokens(refusing, Ids{0, 80}),
-                      Catch::Contains("80 is outside the vocabulary of 80"));
+    SequenceScorer beyond(refusing, {{Ids{0, 80}, 1}}, {});
+    CHECK_THROWS_WITH(beyond.score(0), Catch::Contains("80 is outside the vocabulary of 80"));
     CHECK_THROWS_WITH(tokenizer.bytes(80), Catch::Contains("80 is outside the vocabulary of 80"));
 }

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/score_text.h"
+
+#include <cmath>
+#include <iostream>
+#include <numbers>
+
+#include "cli/console.h"
+#include "cli/model_options.h"
+#include "cli/output.h"
+#include "engine/core/error.h"
+#include "engine/core/file.h"
+#include "engine/run/score.h"
+#include "evals/text_perplexity.h"
+
+namespace moescope::cli {
+namespace {
+
+struct Setting {
+    std::string name;
+    WindowConvention convention = WindowConvention::LmEval;
+    std::size_t window = 0, stride = 0;
+};
+
+Setting settingOf(const Options& options, const ModelSpec& spec) {
+    Setting setting;
+    setting.name = options.get<std::string>("convention");
+    setting.convention = parseConvention(setting.name);
+    // What the programs themselves take: llama-perplexity 512, the others all the model has.
+    const int usual = setting.convention == WindowConvention::LlamaCpp ? 512 : 2048;
+    const int window = options.get<int>("window", std::min(usual, spec.contextLength));
+    if (window < 1 || window > spec.contextLength)
+        throw UsageError("--window takes 1 to the model's context of " +
+                         std::to_string(spec.contextLength) + " tokens");
+    setting.window = static_cast<std::size_t>(window);
+    const int stride = options.get<int>("stride", window);
+    if (stride < 1) throw UsageError("--stride takes a positive number of tokens");
+    setting.stride = static_cast<std::size_t>(stride);
+    return setting;
+}
+
+/// The token put before a text. lm-evaluation-harness always has one.
+std::optional<TokenId> leadToken(const Tokenizer& tokenizer, WindowConvention convention) {
+    if (tokenizer.addBos() && tokenizer.bos()) return tokenizer.bos();
+    if (convention != WindowConvention::LmEval) return std::nullopt;
+    if (tokenizer.bos()) return tokenizer.bos();
+    if (tokenizer.endOfText().empty()) return std::nullopt;
+    return tokenizer.endOfText().front();
+}
+
+std::vector<ScoreSequence> sequencesOf(const std::vector<TextWindow>& windows,
+                                       const std::vector<TokenId>& tokens,
+                                       std::optional<TokenId> lead) {
+    std::vector<ScoreSequence> sequences;
+    for (const TextWindow& w : windows) {
+        ScoreSequence s;
+        if (w.lead) s.tokens.push_back(*lead);
+        s.reportFrom = s.tokens.size() + w.scored - w.begin;
+        s.tokens.insert(s.tokens.end(), tokens.begin() + static_cast<std::ptrdiff_t>(w.begin),
+                        tokens.begin() + static_cast<std::ptrdiff_t>(w.end));
+        sequences.push_back(std::move(s));
+    }
+    return sequences;
+}
+
+std::size_t bytesOf(const Tokenizer& tokenizer, const std::vector<ScoreSequence>& sequences) {
+    std::size_t bytes = 0;
+    for (const ScoreSequence& s : sequences)
+        for (const TokenId token : std::span(s.tokens).subspan(s.reportFrom))
+            if (!tokenizer.isSpecial(token)) bytes += tokenizer.bytes(token).size();
+    return bytes;
+}
+
+}  // namespace
+
+void addTextOptions(Options& options) {
+    options.add("perplexity", po::value<std::string>()->value_name("F.txt"),
+                "perplexity of this text instead of --input");
+    options.add("convention",
+                po::value<std::string>()->default_value("lm-eval")->value_name("NAME"),
+                "how it is cut: lm-eval, hf, llama.cpp (docs/scoring.md)");
+    options.add("window", po::value<int>()->value_name("N"),
+                "tokens of a window; default: 2048 (llama.cpp: 512) or what the model has");
+    options.add("stride", po::value<int>()->value_name("N"),
+                "tokens from window to window (hf); default: the window");
+}
+
+int runTextPerplexity(const Invocation& invocation, const Options& options) {
+    const ProgressStyle style = parseProgressStyle(options.get<std::string>("progress"));
+    const std::string path = options.get<std::string>("perplexity");
+    const std::string text = readFile(path);
+    const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
+    const Setting setting = settingOf(options, model->spec());
+    const Tokenizer& tokenizer = model->tokenizer();
+    std::vector<TokenId> tokens = tokenizer.encode(text, SpecialTokens::AsText);
+    const std::optional<TokenId> lead = leadToken(tokenizer, setting.convention);
+    // The page of Hugging Face scores what its tokenizer gives, the first token included.
+    const bool inText = setting.convention == WindowConvention::HuggingFace && lead;
+    if (inText) tokens.insert(tokens.begin(), *lead);
+    std::vector<TextWindow> windows;
+    try {
+        windows = textWindows(setting.convention, tokens.size(), setting.window, setting.stride,
+                              lead && !inText);
+    } catch (const UsageError&) {
+        throw;
+    } catch (const Error& e) {
+        throw Error(path + ": " + e.what(), e.hint());
+    }
+    std::vector<ScoreSequence> sequences = sequencesOf(windows, tokens, lead);
+    const std::size_t bytes = bytesOf(tokenizer, sequences);
+    Session session(*model, contextFor(*model, options, static_cast<std::int64_t>(setting.window)));
+    session.setStop(invocation.stop);
+    SequenceScorer scorer(session, std::move(sequences), {.share = false});
+    std::vector<WindowScore> scores;
+    Progress progress(style, "perplexity", "windows");
+    for (std::size_t i = 0; i < windows.size(); ++i) {
+        WindowScore score;
+        for (const TokenFinding& f : scorer.score(i)) {
+            score.sum += f.logProbability;
+            ++score.tokens;
+        }
+        scores.push_back(score);
+        progress.update(i + 1, windows.size());
+    }
+    progress.finish();
+    const TextPerplexity result = textPerplexity(scores);
+    const std::size_t words = countWords(text);
+    nlohmann::json body{{"text", path},
+                        {"convention", setting.name},
+                        {"window", setting.window},
+                        {"stride", setting.stride},
+                        {"windows", windows.size()},
+                        {"tokens", tokens.size()},
+                        {"scored_tokens", result.tokens},
+                        {"sum", result.sum},
+                        {"nats_per_token", result.natsPerToken},
+                        {"standard_error", result.standardError},
+                        {"blocks", result.blocks},
+                        {"perplexity", result.perplexity},
+                        {"perplexity_low", result.low},
+                        {"perplexity_high", result.high},
+                        {"bytes", bytes},
+                        {"bits_per_byte", -result.sum / std::numbers::ln2 / double(bytes)}};
+    if (setting.convention == WindowConvention::HuggingFace)
+        body["perplexity_as_the_page_weighs"] = result.huggingFace;
+    if (setting.convention == WindowConvention::LmEval) {
+        body["words"] = words;
+        body["word_perplexity"] = std::exp(-result.sum / static_cast<double>(words));
+        body["byte_perplexity"] = std::exp(-result.sum / static_cast<double>(bytes));
+    }
+    if (options.isSet("json")) {
+        body["model"] = modelFacts(*model);
+        body["settings"] = backendFacts(*model, options);
+        printJson("perplexity", body);
+        return kDone;
+    }
+    std::cout << "perplexity " << formatFixed(result.perplexity, 4) << " ["
+              << formatFixed(result.low, 4) << ", " << formatFixed(result.high, 4) << "], "
+              << formatFixed(result.natsPerToken, 5) << " nats/token, "
+              << formatFixed(body["bits_per_byte"].get<double>(), 4) << " bits/byte; "
+              << result.tokens << " of " << tokens.size() << " tokens in " << windows.size()
+              << " windows of " << setting.window << ", convention " << setting.name << "\n";
+    return kDone;
+}
+
+}  // namespace moescope::cli

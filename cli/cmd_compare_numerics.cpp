@@ -94,6 +94,8 @@ int runCompareNumerics(const Invocation& invocation) {
                 "at most so many in all; 0: all");
     options.add("resamples", po::value<int>()->default_value(1000)->value_name("N"),
                 "of the bootstrap");
+    options.add("numerics-b", po::value<std::string>()->value_name("KIND"),
+                "exact or fast, of B alone: what fast numerics cost is A = B and this");
     options.flag("json", "print one JSON document");
     options.add("progress", po::value<std::string>()->default_value("auto")->value_name("STYLE"),
                 "auto, json, off");
@@ -116,7 +118,10 @@ int runCompareNumerics(const Invocation& invocation) {
 
     const auto names = options.get<std::vector<std::string>>("models");
     const auto a = loadModel(names[0], options);
-    const auto b = loadModel(names[1], options);
+    ModelOptions other = modelOptions(options);
+    if (options.has("numerics-b"))
+        other.cpu.numerics = parseNumerics(options.get<std::string>("numerics-b"));
+    const auto b = loadModel(names[1], other);
     Progress progress(parseProgressStyle(options.get<std::string>("progress")), "compare",
                       "blocks");
     numerics.stop = invocation.stop;

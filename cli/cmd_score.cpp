@@ -210,7 +210,7 @@ int runScore(const Invocation& invocation) {
                        model->checkpoint().identity());
 
     Progress progress(style, "score", "items");
-    progress.update(results.count(), items.size());
+    if (results.count() > 0) progress.update(results.count(), items.size());
     for (std::size_t step = 0; step < work.order().size(); ++step) {
         const std::size_t item = work.order()[step].first;
         if (results.has(item)) continue;

@@ -15,9 +15,12 @@ namespace moescope::cli {
 /// --backend, --numerics, --threads, --cpu-target, --ggml-yarn.
 void addModelOptions(Options& options);
 ModelOptions modelOptions(const Options& options);
+/// "exact", "fast"; UsageError otherwise.
+Numerics parseNumerics(const std::string& name);
 
 /// Loads with a line on stderr saying what was loaded, how long it took, and "SYNTHETIC" if it is.
 std::unique_ptr<Model> loadModel(const std::string& name, const Options& options);
+std::unique_ptr<Model> loadModel(const std::string& name, const ModelOptions& options);
 
 /// {"name", "path", "architecture", "identity", "synthetic", "parameters": {...}, shape...}: the
 /// "model" object of run files and JSON outputs.

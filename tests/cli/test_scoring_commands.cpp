@@ -263,6 +263,27 @@ TEST_CASE("score measures the perplexity of a text by three conventions") {
     CHECK(run({"score", "demo", "--perplexity", folder / "t", "--window", "100000"}).code == 2);
 }
 
+TEST_CASE("compare-numerics measures what fast numerics cost") {
+    const Folder folder;
+    writeText(folder / "t", "The ship sailed on, and the crew slept until the wind came back.\n");
+    const auto kl = [&](std::vector<std::string> more) {
+        std::vector<std::string> words{"compare-numerics", "demo",       "demo",
+                                       "--text",           folder / "t", "--json"};
+        words.insert(words.end(), more.begin(), more.end());
+        const Outcome outcome = run(words);
+        INFO(outcome.err);
+        REQUIRE(outcome.code == 0);
+        const json document = json::parse(outcome.out);
+        return document.at("kl_mean").at("value").get<double>();
+    };
+    CHECK(kl({}) == 0.0);
+    const double fast = kl({"--numerics-b", "fast", "--cpu-target", "avx2"});
+    CHECK(fast > 0.0);
+    CHECK(fast < 0.01);
+    CHECK(run({"compare-numerics", "demo", "demo", "--text", folder / "t", "--numerics-b", "x"})
+              .code == 2);
+}
+
 TEST_CASE("compare pairs items and warns when the runs saw different ones") {
     const Folder folder;
     evaluate(folder / "a.moescope", "28");

@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kernel speeds against the machine's own ceiling: read bandwidth (huge pages), matrix-vector
-// products in GB/s of weights, matrix-matrix products in GFLOP/s. Stream and kernel runs alternate,
-// because neither the bandwidth nor the core count of a shared machine is constant; best and median
-// are shown. Usage: bench_kernels [rounds] [target]
+// Kernel speeds against the machine's own ceilings, measured in the same run: matrix-vector
+// products in GB/s of weights against read bandwidth (huge pages), matrix-matrix products in 1e9
+// multiply-adds a second against the peak of the instruction they are made of. Ceiling and kernel
+// runs alternate, because neither the bandwidth nor the core count of a shared machine is constant;
+// best and median are shown, the share is median against median. Usage: bench_kernels [--json]
+// [rounds] [target]
 #include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <nlohmann/json.hpp>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "bench/peaks.h"
 #include "engine/backend/cpu/kernel_table.h"
 #include "engine/core/arena.h"
 #include "engine/core/cpu_features.h"
@@ -25,6 +30,7 @@ namespace {
 struct Samples {
     std::vector<double> values;
     double best() const { return *std::max_element(values.begin(), values.end()); }
+    double worst() const { return *std::min_element(values.begin(), values.end()); }
     double median() const {
         std::vector<double> sorted = values;
         std::nth_element(sorted.begin(),
@@ -131,8 +137,8 @@ double matVecGbs(ThreadPool& pool, const Kernels& kernels, const RandomStack& w,
     return static_cast<double>(w.first.readBytes()) * w.count / 1e9 / seconds;
 }
 
-double matMulGflops(ThreadPool& pool, const Kernels& kernels, const RandomStack& w,
-                    const Inputs& in) {
+double matMulGmacs(ThreadPool& pool, const Kernels& kernels, const RandomStack& w,
+                   const Inputs& in) {
     const int n = static_cast<int>(in.rows.size());
     std::vector<Arena> panels;
     std::vector<std::vector<float>> outs(static_cast<std::size_t>(pool.size()));
@@ -150,81 +156,159 @@ double matMulGflops(ThreadPool& pool, const Kernels& kernels, const RandomStack&
                                                              n, panel[t], outs[t].data());
         });
     });
-    return 2.0 * w.first.rows * w.first.cols * n * w.count / 1e9 / seconds;
+    return 1.0 * w.first.rows * w.first.cols * n * w.count / 1e9 / seconds;
 }
 
-void benchVector(int rounds, const Kernels& kernels, const std::vector<ThreadPool*>& pools,
-                 const std::byte* memory, PackedFormat format, int rows, int count) {
-    const RandomStack w(format, rows, 2880, count);
-    const Inputs in(kernels, 2880, 1);
-    for (ThreadPool* pool : pools) {
-        Samples stream;
-        Samples product;
-        for (int r = 0; r < rounds; ++r) {
-            stream.values.push_back(streamGbs(*pool, memory));
-            product.values.push_back(matVecGbs(*pool, kernels, w, in));
+/// All threads at once: a core that others use shows here as it does in the kernels.
+double peakGmacs(ThreadPool& pool, const bench::Peak& peak) {
+    std::vector<double> each(static_cast<std::size_t>(pool.size()));
+    pool.parallelFor(pool.size(),
+                     [&](std::int64_t i, int) { each[static_cast<std::size_t>(i)] = peak.run(); });
+    double sum = 0;
+    for (const double v : each) sum += v;
+    return sum;
+}
+
+/// The instruction that a format's matrix products are made of.
+const bench::Peak& ceilingOf(const Kernels& kernels, PackedFormat format) {
+    const std::string_view name = kernels.name;
+    const bool vnni = name.find("vnni") != name.npos || name.find("bf16") != name.npos;
+    const bool integers = format <= PackedFormat::Q4_1 && vnni;
+    if (integers) return bench::kPeakTable[name.ends_with("_int8") ? 3 : 2];
+    const bool pairs = format == PackedFormat::Bf16 && name.find("avx512_bf16") != name.npos;
+    return bench::kPeakTable[pairs ? 1 : 0];
+}
+
+struct Bench {
+    int rounds = 7;
+    bool json = false;
+    std::vector<ThreadPool*> pools;
+    const std::byte* stream = nullptr;
+    nlohmann::json rows = nlohmann::json::array();
+
+    void row(const char* kind, const Kernels& kernels, const RandomStack& w, int tokens,
+             const ThreadPool& pool, const Samples& speed, const char* ceiling,
+             const Samples& ceilings) {
+        const double share = ceilings.median() > 0 ? speed.median() / ceilings.median() : 0;
+        const bool vector = tokens == 1;
+        if (json) {
+            rows.push_back({{"kind", kind},
+                            {"target", kernels.name},
+                            {"format", packedInfo(w.first.format).name},
+                            {"rows", w.first.rows},
+                            {"cols", w.first.cols},
+                            {"matrices", w.count},
+                            {"tokens", tokens},
+                            {"threads", pool.size()},
+                            {"unit", vector ? "GB/s" : "GMAC/s"},
+                            {"best", speed.best()},
+                            {"median", speed.median()},
+                            {"worst", speed.worst()},
+                            {"ceiling", ceiling},
+                            {"ceiling_median", ceilings.median()},
+                            {"share", share}});
+            return;
         }
         std::printf(
-            "gemv %-6s %3d x %6d x 2880  %2d threads  %6.1f GB/s best %6.1f median  %5.1f %% of "
-            "stream (%.1f, median %.1f)\n",
-            packedInfo(format).name.data(), count, rows, pool->size(), product.best(),
-            product.median(), 100 * product.best() / stream.best(), stream.best(), stream.median());
+            "%s %-16s %-6s %3d x %6d x %4d x %3d tokens %2d threads %7.1f %-6s best %7.1f median "
+            "%5.1f %% of %s (%.1f)\n",
+            kind, std::string(kernels.name).c_str(), packedInfo(w.first.format).name.data(),
+            w.count, w.first.rows, w.first.cols, tokens, pool.size(), speed.best(),
+            vector ? "GB/s" : "GMAC/s", speed.median(), 100 * share, ceiling, ceilings.median());
+        std::fflush(stdout);
     }
-}
 
-void benchMatrix(int rounds, const Kernels& kernels, const std::vector<ThreadPool*>& pools,
-                 PackedFormat format, int tokens) {
-    const RandomStack w(format, 2880, 2880, 4);
-    const Inputs in(kernels, 2880, tokens);
-    for (ThreadPool* pool : pools) {
-        Samples s;
-        for (int r = 0; r < rounds; ++r) s.values.push_back(matMulGflops(*pool, kernels, w, in));
-        std::printf(
-            "gemm %-6s 4 x 2880 x 2880 x %3d tokens  %2d threads  %7.1f GFLOP/s best %7.1f "
-            "median\n",
-            packedInfo(format).name.data(), tokens, pool->size(), s.best(), s.median());
+    void vector(const Kernels& kernels, PackedFormat format, int matrixRows, int count) {
+        const RandomStack w(format, matrixRows, 2880, count);
+        const Inputs in(kernels, 2880, 1);
+        for (ThreadPool* pool : pools) {
+            Samples read;
+            Samples speed;
+            for (int r = 0; r < rounds; ++r) {
+                read.values.push_back(streamGbs(*pool, stream));
+                speed.values.push_back(matVecGbs(*pool, kernels, w, in));
+            }
+            row("gemv", kernels, w, 1, *pool, speed, "stream", read);
+        }
     }
-}
 
-void runAll(int rounds, std::string_view target) {
+    void matrix(const Kernels& kernels, PackedFormat format, int tokens) {
+        const RandomStack w(format, 2880, 2880, 4);
+        const Inputs in(kernels, 2880, tokens);
+        const bench::Peak& peak = ceilingOf(kernels, format);
+        for (ThreadPool* pool : pools) {
+            Samples peaks;
+            Samples speed;
+            for (int r = 0; r < rounds; ++r) {
+                peaks.values.push_back(peakGmacs(*pool, peak));
+                speed.values.push_back(matMulGmacs(*pool, kernels, w, in));
+            }
+            row("gemm", kernels, w, tokens, *pool, speed, peak.name, peaks);
+        }
+    }
+
+    /// `plain`: also the formats that have one kernel for both numerics.
+    void target(const Kernels& kernels, bool plain) {
+        vector(kernels, PackedFormat::Mxfp4, 2880, 96);
+        vector(kernels, PackedFormat::Q8_0, 201088, 1);
+        vector(kernels, PackedFormat::Q4_1, 2880, 64);
+        vector(kernels, PackedFormat::Q4_0, 2880, 64);
+        if (plain) {
+            vector(kernels, PackedFormat::Bf16, 2880, 32);
+            vector(kernels, PackedFormat::F32, 2880, 16);
+        }
+        for (const int tokens : {16, 64, 256}) matrix(kernels, PackedFormat::Mxfp4, tokens);
+        matrix(kernels, PackedFormat::Q8_0, 256);
+        matrix(kernels, PackedFormat::Q4_1, 256);
+        if (plain) {
+            matrix(kernels, PackedFormat::Bf16, 256);
+            matrix(kernels, PackedFormat::F32, 256);
+        }
+    }
+};
+
+void runAll(Bench& bench, std::string_view target) {
     const Kernels& kernels = chooseKernels(target);
     ThreadPool single(1);
     ThreadPool all;
-    std::vector<ThreadPool*> pools{&single};
-    if (all.size() > 1) pools.push_back(&all);
-    std::printf("%s, target %s\n", cpuFeatures().model.c_str(), kernels.name.data());
+    bench.pools = {&single};
+    if (all.size() > 1) bench.pools.push_back(&all);
     Arena memory(kStreamBytes);
     std::byte* stream = memory.take(kStreamBytes);
     std::memset(stream, 1, kStreamBytes);
-    benchVector(rounds, kernels, pools, stream, PackedFormat::Mxfp4, 2880, 96);
-    benchVector(rounds, kernels, pools, stream, PackedFormat::Q8_0, 201088, 1);
-    benchVector(rounds, kernels, pools, stream, PackedFormat::Q4_1, 2880, 64);
-    benchVector(rounds, kernels, pools, stream, PackedFormat::Q4_0, 2880, 64);
-    benchVector(rounds, kernels, pools, stream, PackedFormat::Bf16, 2880, 32);
-    benchVector(rounds, kernels, pools, stream, PackedFormat::F32, 2880, 16);
-    for (const int tokens : {16, 64, 256})
-        benchMatrix(rounds, kernels, pools, PackedFormat::Mxfp4, tokens);
-    for (const PackedFormat f :
-         {PackedFormat::Q8_0, PackedFormat::Q4_1, PackedFormat::Bf16, PackedFormat::F32}) {
-        benchMatrix(rounds, kernels, pools, f, 256);
+    bench.stream = stream;
+    if (!bench.json) std::printf("%s, %d rounds\n", cpuFeatures().model.c_str(), bench.rounds);
+    bench.target(kernels, true);
+    if (kernels.fast != nullptr) bench.target(*kernels.fast, false);
+    if (bench.json) {
+        const nlohmann::json document = {
+            {"processor", cpuFeatures().model}, {"rounds", bench.rounds}, {"rows", bench.rows}};
+        std::printf("%s\n", document.dump(1).c_str());
     }
+}
+
+int roundsOf(std::string_view text) {
+    int rounds = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), rounds);
+    if (error != std::errc{} || end != text.data() + text.size() || rounds < 1) {
+        throw UsageError("the number of rounds must be positive",
+                         "bench_kernels [--json] [rounds] [target]");
+    }
+    return rounds;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
     try {
-        int rounds = 7;
-        if (argc > 1) {
-            const std::string_view text = argv[1];
-            const auto [end, error] =
-                std::from_chars(text.data(), text.data() + text.size(), rounds);
-            if (error != std::errc{} || end != text.data() + text.size() || rounds < 1) {
-                throw UsageError("the number of rounds must be positive",
-                                 "bench_kernels [rounds] [target]");
-            }
+        Bench bench;
+        std::vector<std::string_view> arguments(argv + 1, argv + argc);
+        if (!arguments.empty() && arguments.front() == "--json") {
+            bench.json = true;
+            arguments.erase(arguments.begin());
         }
-        runAll(rounds, argc > 2 ? argv[2] : "");
+        if (!arguments.empty()) bench.rounds = roundsOf(arguments.front());
+        runAll(bench, arguments.size() > 1 ? arguments[1] : "");
     } catch (const Error& e) {
         std::fprintf(stderr, "bench_kernels: %s (%s)\n", e.what(), e.hint().c_str());
         return 1;

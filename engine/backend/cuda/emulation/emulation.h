@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+// A SIMT emulator for tests: kernels written for CUDA run on the host, each thread of a block as a
+// fiber, blocks one after the other. It stands in for <cuda_runtime.h> and offers what our kernels
+// use of the language and of the runtime.
+//
+// What it checks that a GPU does not: a barrier that not all threads reach is an error with the
+// kernel's block named, shared and device memory begin poisoned with NaN, and the host's own
+// sanitizers see every access. What it cannot show: races between blocks, overlap, speed.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <tuple>
+#include <utility>
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __shared__ static
+#define __launch_bounds__(...)
+#define __restrict__ __restrict
+#define __align__(n) alignas(n)
+#define __grid_constant__
+#define MOESCOPE_UNROLL
+
+struct alignas(16) uint4 {
+    unsigned x, y, z, w;
+};
+struct alignas(8) uint2 {
+    unsigned x, y;
+};
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
+struct alignas(8) float2 {
+    float x, y;
+};
+inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) {
+    return {x, y, z, w};
+}
+inline uint2 make_uint2(unsigned x, unsigned y) {
+    return {x, y};
+}
+inline float2 make_float2(float x, float y) {
+    return {x, y};
+}
+inline float4 make_float4(float x, float y, float z, float w) {
+    return {x, y, z, w};
+}
+struct dim3 {
+    unsigned x, y, z;
+    constexpr dim3(unsigned nx = 1, unsigned ny = 1, unsigned nz = 1) : x(nx), y(ny), z(nz) {}
+};
+
+namespace moescope::cuda::simt {
+
+/// The thread that is running.
+struct Lane {
+    dim3 thread;
+    int warpLane = 0;
+    struct Warp* warp = nullptr;
+    unsigned parity = 0;  ///< which of the warp's two exchange buffers is next
+};
+struct Warp {
+    static constexpr std::size_t kSlotBytes = 64;
+    alignas(16) std::byte slots[2][32][kSlotBytes];
+    int live = 0;
+    int arrived = 0;
+    unsigned generation = 0;
+};
+
+Lane& lane();
+const dim3& blockIndex();
+const dim3& blockShape();
+const dim3& gridShape();
+std::byte* dynamicSharedBytes();
+void blockBarrier();
+void warpBarrier();
+
+/// Every live lane of the warp offers `mine`; afterwards all can be read until the next exchange.
+template <typename T>
+class Exchange {
+public:
+    explicit Exchange(const T& mine) {
+        static_assert(sizeof(T) <= Warp::kSlotBytes);
+        Lane& self = lane();
+        slots_ = self.warp->slots[self.parity];
+        self.parity ^= 1U;
+        std::memcpy(slots_[self.warpLane], &mine, sizeof(T));
+        warpBarrier();
+    }
+    T of(int source) const {
+        T value;
+        std::memcpy(&value, slots_[source], sizeof(T));
+        return value;
+    }
+
+private:
+    std::byte (*slots_)[Warp::kSlotBytes];
+};
+
+void multiplyAccumulate(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                        std::uint32_t b1);
+void loadMatrices(std::uint32_t (&r)[4], const void* shared);
+
+}  // namespace moescope::cuda::simt
+
+#define threadIdx (::moescope::cuda::simt::lane().thread)
+#define blockIdx (::moescope::cuda::simt::blockIndex())
+#define blockDim (::moescope::cuda::simt::blockShape())
+#define gridDim (::moescope::cuda::simt::gridShape())
+
+inline void __syncthreads() {
+    moescope::cuda::simt::blockBarrier();
+}
+inline void __syncwarp(unsigned = 0xFFFFFFFFU) {
+    moescope::cuda::simt::warpBarrier();
+}
+template <typename T>
+T __shfl_sync(unsigned, T value, int source) {
+    return moescope::cuda::simt::Exchange<T>(value).of(source & 31);
+}
+template <typename T>
+T __shfl_xor_sync(unsigned, T value, int mask) {
+    const int self = moescope::cuda::simt::lane().warpLane;
+    return moescope::cuda::simt::Exchange<T>(value).of(self ^ mask);
+}
+template <typename T>
+T __shfl_up_sync(unsigned, T value, int delta) {
+    const int self = moescope::cuda::simt::lane().warpLane;
+    return moescope::cuda::simt::Exchange<T>(value).of(self >= delta ? self - delta : self);
+}
+template <typename T>
+T __shfl_down_sync(unsigned, T value, int delta) {
+    const int self = moescope::cuda::simt::lane().warpLane;
+    return moescope::cuda::simt::Exchange<T>(value).of(self + delta < 32 ? self + delta : self);
+}
+inline unsigned __ballot_sync(unsigned, bool predicate) {
+    const moescope::cuda::simt::Exchange<bool> votes(predicate);
+    unsigned mask = 0;
+    for (int i = 0; i < 32; ++i) mask |= votes.of(i) ? 1U << i : 0U;
+    return mask;
+}
+inline int __popc(unsigned x) {
+    return __builtin_popcount(x);
+}
+inline int __ffs(int x) {
+    return __builtin_ffs(x);
+}
+inline void __threadfence() {}
+template <typename T>
+T atomicAdd(T* at, T value) {
+    const T before = *at;
+    *at = before + value;
+    return before;
+}
+inline float __expf(float x) {
+    return std::exp(x);
+}
+inline float rsqrtf(float x) {
+    return 1.0F / std::sqrt(x);
+}
+using std::max;
+using std::min;
+
+// ---- The runtime -------------------------------------------------------------------------------
+
+enum cudaError_t : int {
+    cudaSuccess = 0,
+    cudaErrorInvalidValue = 1,
+    cudaErrorMemoryAllocation = 2,
+    cudaErrorNoDevice = 100,
+};
+enum cudaMemcpyKind : int {
+    cudaMemcpyHostToDevice = 1,
+    cudaMemcpyDeviceToHost = 2,
+    cudaMemcpyDeviceToDevice = 3,
+};
+enum cudaStreamCaptureMode : int { cudaStreamCaptureModeThreadLocal = 1 };
+
+namespace moescope::cuda::simt {
+struct Stream;
+struct Graph;
+struct Event;
+}  // namespace moescope::cuda::simt
+using cudaStream_t = moescope::cuda::simt::Stream*;
+using cudaGraph_t = moescope::cuda::simt::Graph*;
+using cudaGraphExec_t = moescope::cuda::simt::Graph*;
+using cudaEvent_t = moescope::cuda::simt::Event*;
+
+struct cudaDeviceProp {
+    char name[256];
+    int major, minor;
+    int multiProcessorCount;
+    std::size_t totalGlobalMem;
+    std::size_t sharedMemPerBlockOptin;
+    int l2CacheSize;
+};
+
+const char* cudaGetErrorString(cudaError_t status);
+cudaError_t cudaGetLastError();
+cudaError_t cudaGetDeviceCount(int* count);
+cudaError_t cudaSetDevice(int device);
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
+cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total);
+cudaError_t cudaDriverGetVersion(int* version);
+cudaError_t cudaRuntimeGetVersion(int* version);
+cudaError_t cudaMalloc(void** at, std::size_t bytes);
+cudaError_t cudaFree(void* at);
+cudaError_t cudaMallocHost(void** at, std::size_t bytes);
+cudaError_t cudaFreeHost(void* at);
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream);
+cudaError_t cudaMemsetAsync(void* at, int value, std::size_t bytes, cudaStream_t stream);
+cudaError_t cudaStreamCreate(cudaStream_t* stream);
+cudaError_t cudaStreamDestroy(cudaStream_t stream);
+cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph);
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph,
+                                 unsigned long long flags);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream);
+cudaError_t cudaGraphDestroy(cudaGraph_t graph);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec);
+cudaError_t cudaEventCreate(cudaEvent_t* event);
+cudaError_t cudaEventDestroy(cudaEvent_t event);
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
+cudaError_t cudaEventSynchronize(cudaEvent_t event);
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to);
+
+namespace moescope::cuda::simt {
+
+/// Runs now, or is recorded while the stream captures.
+void enqueue(Stream* stream, std::function<void()> work);
+/// Runs `thread` once for every thread of every block. Throws std::logic_error on a barrier that
+/// some threads of a block never reach.
+void runGrid(dim3 grid, dim3 block, std::size_t sharedBytes, const std::function<void()>& thread);
+
+template <typename... Parameters>
+void launch(dim3 grid, dim3 block, std::size_t sharedBytes, Stream* stream,
+            void (*kernel)(Parameters...), Parameters... parameters) {
+    enqueue(stream, [=] { runGrid(grid, block, sharedBytes, [&] { kernel(parameters...); }); });
+}
+
+}  // namespace moescope::cuda::simt

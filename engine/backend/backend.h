@@ -36,18 +36,23 @@ struct RoutingView {
     std::span<const float> weights;         ///< (n_tokens, top_k)
 };
 
+struct DeviceMemory {
+    std::uint64_t used = 0;   ///< by all processes
+    std::uint64_t total = 0;
+};
+
 /// Const and shareable after construction; all mutable data is in BackendState. Sessions on several
 /// threads are allowed and take turns at the one thread pool.
 class Backend {
 public:
     virtual ~Backend() = default;
 
-    virtual std::string_view name() const noexcept = 0;  ///< "reference", "cpu"
+    virtual std::string_view name() const noexcept = 0;  ///< "reference", "cpu", "cuda"
     virtual std::string description() const = 0;         ///< "cpu avx512_bf16, 2 threads, exact"
     virtual int threads() const noexcept = 0;
     virtual const ModelSpec& spec() const noexcept = 0;
 
-    /// Bytes newState will allocate; checked against the machine by the caller first.
+    /// Bytes of host memory that newState will allocate; checked against the machine by the caller first.
     virtual std::uint64_t stateBytes(int maxContext, int maxBatch) const = 0;
     /// maxContext: tokens the cache can hold; maxBatch: tokens per step.
     virtual std::unique_ptr<BackendState> newState(int maxContext, int maxBatch) const = 0;
@@ -70,6 +75,27 @@ public:
     /// For tests and per-layer comparisons; not on the hot path.
     virtual std::span<const float> hidden(const BackendState& s) const = 0;
 
+    // ---- Back ends that run elsewhere than the calling thread --------------------------------------
+
+    /// True: whoever calls takes time stamps around operations, so each returns only when its work is
+    /// done. False (at first): operations may return early, and head, routing and hidden wait.
+    virtual void setTimed(BackendState&, bool) const {}
+    /// The whole step of one token as one submission, with its logits: what embed, the layers and head
+    /// do, faster. false: not offered, and nothing was done.
+    virtual bool decodeStep(BackendState&, TokenId, int /*position*/, std::span<float>) const {
+        return false;
+    }
+    /// After decodeStep: what the router of each layer chose; valid until the next step.
+    virtual RoutingView stepRouting(const BackendState&, int /*layer*/) const { return {}; }
+    /// Evaluates `first` at `position` and then, out.size() times in all, the token of the largest
+    /// logit, without a round trip to the caller. out: the tokens chosen. false: not offered.
+    virtual bool decodeGreedy(BackendState&, TokenId /*first*/, int /*position*/,
+                              std::span<TokenId>) const {
+        return false;
+    }
+    /// Bytes of device memory in use and in all; zeros for a back end on the host.
+    virtual DeviceMemory deviceMemory() const { return {}; }
+
     virtual std::unique_ptr<KvMark> mark(const BackendState& s, int position) const = 0;
     /// Restores the cache as it was at `mark`; a mark may be used any number of times.
     virtual void rewind(BackendState& s, const KvMark& mark) const = 0;
@@ -85,6 +111,12 @@ struct CpuOptions {
     std::string target;  ///< forced by name; "": the best this machine runs
 };
 
+struct CudaOptions {
+    int device = 0;
+    Numerics numerics = Numerics::Exact;  ///< Fast: prefill with bf16 activations, not pairs of them
+    int expertsOnHost = 0;  ///< layers whose experts stay in host memory and are read over the bus
+};
+
 /// Memory the cpu back end takes for a model, bytes: the arena of packed weights (file types of no
 /// packed format grow: Q4_K becomes F16), the float32 vectors beside it, and the embedding, whose
 /// rows stay in the mapped file. Not counted: `model.weights.owned`, which the caller holds.
@@ -95,6 +127,12 @@ std::uint64_t cpuStateBytes(const ModelSpec& spec, int maxContext, int maxBatch,
 /// Scalar, float32 with double accumulation, obvious: the oracle. Keeps pointing into the
 /// checkpoint. Throws Error for weights that are not finite, which it reads all of first.
 std::unique_ptr<Backend> makeReferenceBackend(const BoundModel& model);
+/// Repacks the weights and copies them to the device. `exact` numerics keep 16 bits of mantissa in
+/// activations, keys and values are half precision. Throws Error when this build has no CUDA, when there
+/// is no device or no driver, when the device has not the memory (with what needs how much), and for
+/// weights that are not finite.
+std::unique_ptr<Backend> makeCudaBackend(const BoundModel& model, const Checkpoint& checkpoint,
+                                         const CudaOptions& options);
 /// Repacks the weights once into a huge-page arena, releasing the file's pages behind it.
 /// Throws Error for weights that are not finite or that half precision cannot hold.
 std::unique_ptr<Backend> makeCpuBackend(const BoundModel& model, const Checkpoint& checkpoint,

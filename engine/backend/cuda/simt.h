@@ -7,6 +7,8 @@
 
 #include <cstdint>
 
+#include "engine/formats/half.h"
+
 #ifdef MOESCOPE_SIMT_EMULATED
 #include "engine/backend/cuda/emulation/emulation.h"
 #else
@@ -79,13 +81,26 @@ __device__ __forceinline__ std::uint32_t multiplyBf16(std::uint32_t a, std::uint
 }
 
 __host__ __device__ __forceinline__ float fromHalf(std::uint16_t half) {
-    const std::uint32_t sign = (half & 0x8000U) << 16U;
-    const std::uint32_t exponent = (half >> 10U) & 0x1FU;
-    const std::uint32_t fraction = half & 0x3FFU;
-    if (exponent == 0) {
-        return bitsToFloat(floatToBits(static_cast<float>(fraction) * 0x1p-24F) | sign);
-    }
-    return bitsToFloat(sign | (exponent + 112U) << 23U | fraction << 13U);
+#ifdef __CUDA_ARCH__
+    float value;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(half));
+    return value;
+#else
+    return halfToFloat(half);
+#endif
+}
+
+/// Nearest half, ties to even. What is too large for one becomes the largest; a NaN stays one.
+__host__ __device__ __forceinline__ std::uint16_t toHalf(float value) {
+    constexpr float kLargest = 65504.0F;
+    const float bounded = value > kLargest ? kLargest : value < -kLargest ? -kLargest : value;
+#ifdef __CUDA_ARCH__
+    std::uint16_t half;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(half) : "f"(bounded));
+    return half;
+#else
+    return floatToHalf(bounded);
+#endif
 }
 
 // ---- Memory ------------------------------------------------------------------------------------
@@ -108,6 +123,16 @@ __device__ __forceinline__ std::uint32_t loadStreaming(const std::uint32_t* at) 
     std::uint32_t v;
     asm volatile("ld.global.nc.L1::no_allocate.u32 %0, [%1];" : "=r"(v) : "l"(at));
     return v;
+#else
+    return *at;
+#endif
+}
+
+/// What another block of the same kernel may just have written (and made visible with a fence).
+template <typename T>
+__device__ __forceinline__ T loadShared(const T* at) {
+#ifdef __CUDA_ARCH__
+    return __ldcg(at);
 #else
     return *at;
 #endif

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// Mutable data of one session on the device: caches, activations of a step, recorded graphs.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/backend/backend.h"
+#include "engine/backend/cuda/decode.h"
+#include "engine/backend/cuda/device_memory.h"
+#include "engine/backend/cuda/device_model.h"
+#include "engine/backend/cuda/prefill.h"
+
+namespace moescope::cuda {
+
+/// Blocks that share out a long context, of each head group and token.
+inline constexpr int kAttentionSplits = 16;
+/// Tokens that decodeGreedy chooses between two looks of the host.
+inline constexpr int kGreedyBurst = 256;
+
+struct LayerCache {
+    std::int32_t rows = 0;
+    std::uint16_t* keys = nullptr;    // (rows, n_kv_head * head_dim) half, position p in row p % rows
+    std::uint16_t* values = nullptr;  // the same
+};
+
+class CudaState final : public BackendState {
+public:
+    CudaState(const ModelSpec& spec, const DeviceModel& model, int ropes, int maxContext,
+              int maxBatch);
+
+    /// Device memory the constructor takes, and page-locked memory of the host.
+    static std::uint64_t deviceBytes(const ModelSpec& spec, const DeviceModel& model, int ropes,
+                                     int maxContext, int maxBatch);
+    static std::uint64_t hostBytes(const ModelSpec& spec, int maxBatch);
+
+    int maxContext = 0;
+    int maxBatch = 0;
+    int tokens = 0;    ///< of the current step
+    int position = 0;  ///< of its first token
+    int lastRouted = 0;  ///< layer of the latest route()
+    bool timed = false;
+
+    std::vector<LayerCache> caches;  // (n_layer)
+    std::int32_t* ids = nullptr;     // (max_batch)
+    StepPlace* place = nullptr;      // (1)
+    float2* angles = nullptr;        // (n_ropes, max_batch, head_dim / 2)
+    float* hidden = nullptr;         // (max_batch, d_model)
+    float* branch = nullptr;         // (max_batch, d_model)
+    float* qkv = nullptr;            // (max_batch, (n_head + 2 n_kv_head) * head_dim)
+    float* routerLogits = nullptr;   // (max_batch, n_expert)
+    std::int32_t* experts = nullptr;  // (n_layer, max_batch, top_k)
+    float* gateWeights = nullptr;     // (n_layer, max_batch, top_k)
+    std::int32_t* distinct = nullptr;  // see RouterChoice
+    RouterChoice everyToken;           ///< of a dense MLP: expert 0 with weight 1, max_batch times
+    float* logits = nullptr;           // (logit_rows, vocab)
+    int logitRows = 0;
+
+    // Few tokens
+    PairRows normed, attended, inner;
+    float* attentionParts = nullptr;
+    unsigned* counters = nullptr;  // attention's, then one of the router and one of the sampler
+    unsigned* routerCounter = nullptr;
+    unsigned* sampleCounter = nullptr;
+    float2* sampleParts = nullptr;
+    std::int32_t* generated = nullptr;  // (kGreedyBurst)
+
+    // Many tokens: two sets of row vectors, since a router's format need not be its experts'
+    std::uint16_t* rowsHigh[2] = {};  // (max_batch, row_stride)
+    std::uint16_t* rowsLow[2] = {};
+    std::int32_t rowStride = 0;
+    OperandRows innerRows;            // (max_batch * top_k, inner stride)
+    float* products = nullptr;        // (max_batch * top_k, d_model)
+    ExpertGroups groups;
+
+    PinnedBuffer host;  ///< ids and place; what comes back
+    std::int32_t* hostIds = nullptr;       // (max_batch)
+    StepPlace* hostPlace = nullptr;
+    std::int32_t* hostExperts = nullptr;   // (n_layer, max_batch, top_k)
+    float* hostWeights = nullptr;          // the same
+    float* hostLogits = nullptr;           // (logit_rows, vocab)
+    std::int32_t* hostGenerated = nullptr;  // (kGreedyBurst)
+    mutable std::vector<float> hostHidden;
+
+    Stream stream;
+    Event sent;  ///< ids and place have left `host`
+    Graph step;  ///< one token: embedding to logits
+    Graph greedy;  ///< the same, and the choice of the next
+
+private:
+    std::uint64_t place_(const ModelSpec& spec, const DeviceModel& model, int ropes,
+                         DeviceArena* arena);
+    struct Counting {};
+    CudaState(Counting, const ModelSpec& spec, int maxContext, int maxBatch);
+    DeviceArena arena_;
+};
+
+/// The ring caches as they were; full layers are only truncated.
+struct CudaMark final : KvMark {
+    struct Saved {
+        std::uint16_t* keys = nullptr;
+        std::uint16_t* values = nullptr;
+    };
+    DeviceArena arena;
+    std::vector<Saved> rings;  // (n_layer), null for full layers
+};
+
+}  // namespace moescope::cuda

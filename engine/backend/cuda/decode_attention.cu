@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attention of few tokens. A block serves up to 8 query heads of one key-value head, so that keys and
+// values are read once; with a long context several blocks share out the keys, and the last of them
+// merges their results in a fixed order.
+#include "engine/backend/cuda/norm.h"
+#include "engine/backend/kv_layout.h"
+
+namespace moescope::cuda {
+namespace {
+
+constexpr int kHeads = 8;   // of a block
+constexpr int kWarps = 4;
+constexpr int kKeys = kWarps * kWarp;  // of a tile: one a thread
+constexpr int kMaxHeadDim = 256;
+
+struct Shape {
+    int groups;  // blocks of a key-value head
+};
+__host__ __device__ Shape shapeOf(int nHead, int nKvHead) {
+    return {(nHead / nKvHead + kHeads - 1) / kHeads};
+}
+
+/// Keys a split has, a multiple of kKeys but for the last.
+__device__ __forceinline__ int keysOfSplit(int visible, int splits) {
+    const int each = (visible + splits - 1) / splits;
+    return (each + kKeys - 1) / kKeys * kKeys;
+}
+
+/// Scores of one key for all heads of the block. key: (head_dim) half; queries: (kHeads, head_dim).
+__device__ __forceinline__ void scoresOf(float (&s)[kHeads], const std::uint16_t* key,
+                                         const float* queries, int headDim) {
+    MOESCOPE_UNROLL
+    for (int h = 0; h < kHeads; ++h) s[h] = 0;
+    if (headDim % 8 == 0) {
+        for (int d = 0; d < headDim; d += 8) {
+            const uint4 packed = *reinterpret_cast<const uint4*>(key + d);
+            const std::uint32_t words[4] = {packed.x, packed.y, packed.z, packed.w};
+            MOESCOPE_UNROLL
+            for (int w = 0; w < 4; ++w) {
+                const float a = fromHalf(static_cast<std::uint16_t>(words[w] & 0xFFFFU));
+                const float b = fromHalf(static_cast<std::uint16_t>(words[w] >> 16U));
+                MOESCOPE_UNROLL
+                for (int h = 0; h < kHeads; ++h) {
+                    s[h] += queries[h * headDim + d + 2 * w] * a;
+                    s[h] += queries[h * headDim + d + 2 * w + 1] * b;
+                }
+            }
+        }
+        return;
+    }
+    for (int d = 0; d < headDim; ++d) {
+        const float k = fromHalf(key[d]);
+        MOESCOPE_UNROLL
+        for (int h = 0; h < kHeads; ++h) s[h] += queries[h * headDim + d] * k;
+    }
+}
+
+/// Running maximum and sum of each head's softmax, and the weighted values of this thread's columns:
+/// 2 (lane + 32 i) and the next, of the keys that its warp takes.
+template <int kPairs>
+struct Running {
+    float values[kHeads][kPairs][2] = {};
+};
+
+template <int kPairs>
+__global__ void __launch_bounds__(kKeys) decodeAttentionKernel(const DecodeAttention a) {
+    __shared__ float queries[kHeads * kMaxHeadDim];
+    __shared__ float probabilities[kKeys][kHeads];
+    __shared__ float maximum[kHeads], sum[kHeads], rescale[kHeads];
+    __shared__ float merged[kWarps][kHeads][kMaxHeadDim / 2][2];
+    __shared__ bool last;
+    const auto thread = static_cast<int>(threadIdx.x);
+    const int warp = thread / kWarp;
+    const int lane = thread % kWarp;
+    const int token = static_cast<int>(blockIdx.z);
+    const int groups = shapeOf(a.nHead, a.nKvHead).groups;
+    const int kvHead = static_cast<int>(blockIdx.x) / groups;
+    const int perKv = a.nHead / a.nKvHead;
+    const int firstHead = static_cast<int>(blockIdx.x) % groups * kHeads;  // within the kv head
+    const int heads = min(kHeads, perKv - firstHead);
+    const int headDim = a.headDim;
+
+    letNextKernelBegin();
+    waitForPreviousKernel();
+    const int position = a.place->position + token;
+    const int first = firstVisible(position, a.window);
+    const int visible = position + 1 - first;
+    const int each = keysOfSplit(visible, static_cast<int>(gridDim.y));
+    const int splits = (visible + each - 1) / each;
+    const int split = static_cast<int>(blockIdx.y);
+    if (split >= splits) return;
+
+    const float* q = a.qkv + std::int64_t{token} * a.qkvStride +
+                     (kvHead * perKv + firstHead) * headDim;
+    for (int i = thread; i < kHeads * headDim; i += kKeys)
+        queries[i] = i < heads * headDim ? q[i] * a.scale : 0.0F;
+    if (thread < kHeads) {
+        maximum[thread] = -INFINITY;
+        sum[thread] = 0;
+    }
+    __syncthreads();
+
+    const int begin = first + split * each;
+    const int end = min(begin + each, position + 1);
+    const std::int64_t rowWidth = std::int64_t{a.nKvHead} * headDim;
+    const std::int64_t column = std::int64_t{kvHead} * headDim;
+    Running<kPairs> running;
+    for (int tile = begin; tile < end; tile += kKeys) {
+        const int key = tile + thread;
+        float s[kHeads];
+        if (key < end) {
+            scoresOf(s, a.keys + kvRow(key, a.cacheRows) * rowWidth + column, queries, headDim);
+        } else {
+            MOESCOPE_UNROLL
+            for (int h = 0; h < kHeads; ++h) s[h] = -INFINITY;
+        }
+        MOESCOPE_UNROLL
+        for (int h = 0; h < kHeads; ++h) probabilities[thread][h] = s[h];
+        __syncthreads();
+        for (int h = warp; h < heads; h += kWarps) {
+            float largest = maximum[h];
+            for (int i = lane; i < kKeys; i += kWarp) largest = fmaxf(largest, probabilities[i][h]);
+            largest = warpMax(largest);
+            float total = 0;
+            for (int i = lane; i < kKeys; i += kWarp) {
+                const float p = expf(probabilities[i][h] - largest);
+                probabilities[i][h] = p;
+                total += p;
+            }
+            total = warpSum(total);
+            if (lane == 0) {
+                rescale[h] = expf(maximum[h] - largest);
+                sum[h] = sum[h] * rescale[h] + total;
+                maximum[h] = largest;
+            }
+        }
+        __syncthreads();
+        const int keys = min(kKeys, end - tile);
+        MOESCOPE_UNROLL
+        for (int h = 0; h < kHeads; ++h) {
+            const float factor = h < heads ? rescale[h] : 0.0F;
+            MOESCOPE_UNROLL
+            for (int i = 0; i < kPairs; ++i) {
+                running.values[h][i][0] *= factor;
+                running.values[h][i][1] *= factor;
+            }
+        }
+        for (int k = warp; k < keys; k += kWarps) {
+            const std::uint16_t* value =
+                a.values + kvRow(tile + k, a.cacheRows) * rowWidth + column;
+            MOESCOPE_UNROLL
+            for (int i = 0; i < kPairs; ++i) {
+                const int d = 2 * (lane + kWarp * i);
+                if (d >= headDim) continue;
+                const auto both = *reinterpret_cast<const std::uint32_t*>(value + d);
+                const float v0 = fromHalf(static_cast<std::uint16_t>(both & 0xFFFFU));
+                const float v1 = fromHalf(static_cast<std::uint16_t>(both >> 16U));
+                MOESCOPE_UNROLL
+                for (int h = 0; h < kHeads; ++h) {
+                    const float p = probabilities[k][h];
+                    running.values[h][i][0] += p * v0;
+                    running.values[h][i][1] += p * v1;
+                }
+            }
+        }
+        __syncthreads();
+    }
+
+    MOESCOPE_UNROLL
+    for (int h = 0; h < kHeads; ++h) {
+        MOESCOPE_UNROLL
+        for (int i = 0; i < kPairs; ++i) {
+            const int pair = lane + kWarp * i;
+            if (2 * pair >= headDim) continue;
+            merged[warp][h][pair][0] = running.values[h][i][0];
+            merged[warp][h][pair][1] = running.values[h][i][1];
+        }
+    }
+    __syncthreads();
+    const auto total = [&](int h, int d) {
+        float value = 0;
+        for (int w = 0; w < kWarps; ++w) value += merged[w][h][d / 2][d % 2];
+        return value;
+    };
+    const std::int64_t outColumn = std::int64_t{kvHead * perKv + firstHead} * headDim;
+    const auto sinkOf = [&](int h) {
+        return a.sinks != nullptr ? a.sinks[kvHead * perKv + firstHead + h] : -INFINITY;
+    };
+    if (splits == 1) {
+        for (int i = thread; i < heads * headDim; i += kKeys) {
+            const int h = i / headDim;
+            const float sink = sinkOf(h);
+            const float largest = fmaxf(maximum[h], sink);
+            const float factor = expf(maximum[h] - largest);
+            const float denominator = sum[h] * factor + expf(sink - largest);
+            storePair(a.out, token, static_cast<int>(outColumn) + i,
+                      total(h, i % headDim) * factor / denominator);
+        }
+        return;
+    }
+
+    // This split's part: values not divided, maximum, sum.
+    const int width = kHeads * (headDim + 2);
+    const std::int64_t team = std::int64_t{token} * gridDim.x + blockIdx.x;
+    float* parts = a.partial + team * gridDim.y * width;
+    float* part = parts + std::int64_t{split} * width;
+    for (int i = thread; i < heads * headDim; i += kKeys) part[i] = total(i / headDim, i % headDim);
+    if (thread < heads) {
+        part[kHeads * headDim + thread] = maximum[thread];
+        part[kHeads * (headDim + 1) + thread] = sum[thread];
+    }
+    __threadfence();
+    __syncthreads();
+    if (thread == 0) {
+        unsigned* counter = a.counters + team;
+        last = atomicAdd(counter, 1U) + 1 == static_cast<unsigned>(splits);
+        if (last) *counter = 0;
+        __threadfence();
+    }
+    __syncthreads();
+    if (!last) return;
+    for (int i = thread; i < heads * headDim; i += kKeys) {
+        const int h = i / headDim;
+        float largest = sinkOf(h);
+        for (int s = 0; s < splits; ++s)
+            largest = fmaxf(largest, loadShared(parts + s * width + kHeads * headDim + h));
+        float denominator = expf(sinkOf(h) - largest);
+        float value = 0;
+        for (int s = 0; s < splits; ++s) {
+            const float* from = parts + s * width;
+            const float factor = expf(loadShared(from + kHeads * headDim + h) - largest);
+            denominator += factor * loadShared(from + kHeads * (headDim + 1) + h);
+            value += factor * loadShared(from + i);
+        }
+        storePair(a.out, token, static_cast<int>(outColumn) + i, value / denominator);
+    }
+}
+
+}  // namespace
+
+std::uint64_t decodeAttentionCounters(int nHead, int nKvHead) noexcept {
+    return static_cast<std::uint64_t>(kDecodeTokens) * static_cast<std::uint64_t>(nKvHead) *
+           static_cast<std::uint64_t>(shapeOf(nHead, nKvHead).groups);
+}
+
+std::uint64_t decodeAttentionScratch(int nHead, int nKvHead, int headDim, int splits) noexcept {
+    if (splits <= 1) return 0;
+    return decodeAttentionCounters(nHead, nKvHead) * static_cast<std::uint64_t>(splits) * kHeads *
+           static_cast<std::uint64_t>(headDim + 2);
+}
+
+void decodeAttention(const DecodeAttention& a, cudaStream_t stream) {
+    if (a.headDim > kMaxHeadDim) throw Error("the cuda back end takes heads of up to 256 numbers");
+    const auto blocks = static_cast<unsigned>(a.nKvHead * shapeOf(a.nHead, a.nKvHead).groups);
+    const Launch l{dim3(blocks, static_cast<unsigned>(a.splits), static_cast<unsigned>(a.tokens)),
+                   dim3(kKeys), 0, stream, true};
+    if (a.headDim <= 64) return launch(l, decodeAttentionKernel<1>, a);
+    if (a.headDim <= 128) return launch(l, decodeAttentionKernel<2>, a);
+    launch(l, decodeAttentionKernel<4>, a);
+}
+
+}  // namespace moescope::cuda

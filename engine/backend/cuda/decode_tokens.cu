@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ends of a step: token ids to hidden states, rotation and the cache, logits to the next token.
+#include "engine/backend/cuda/norm.h"
+#include "engine/backend/kv_layout.h"
+
+namespace moescope::cuda {
+namespace {
+
+constexpr int kMaxHeadDim = 512;
+constexpr int kHeadsPerBlock = 4;
+
+/// One weight, wherever the layout has it.
+__device__ float weightAt(const DeviceMatrix& m, std::int64_t row, int column) {
+    const int g = static_cast<int>(row % kTileRows);
+    const auto tile = static_cast<int>(row / kTileRows);
+    const int within = column % 32;
+    const uint4* codes = m.tileCodes(0, tile);
+    const auto* halves = reinterpret_cast<const std::uint16_t*>(codes);
+    switch (m.format) {
+        case WeightFormat::Bf16:
+            return fromBf16(halves[(column / 32 * 32 + 4 * g + within / 8) * 8 + within % 8]);
+        case WeightFormat::Bf16Pair: {
+            const std::uint16_t* at =
+                halves + (column / 32 * 64 + 4 * g + within / 8) * 8 + within % 8;
+            return fromBf16(at[0]) + fromBf16(at[32 * 8]);
+        }
+        case WeightFormat::Q8_0: {
+            const int chunk = column / 64;
+            const int block = column / 32 % 2;
+            const auto* bytes = reinterpret_cast<const std::int8_t*>(codes);
+            const int code =
+                bytes[(chunk * 32 + 4 * g + within / 8) * 16 + 8 * block + within % 8];
+            const std::uint32_t scales =
+                m.tileScaleWords(0, tile)[(chunk * 4 + g / 2) * 2 + block];
+            return static_cast<float>(code) *
+                   fromHalf(static_cast<std::uint16_t>(scales >> (16 * (g % 2)) & 0xFFFFU));
+        }
+        case WeightFormat::Mxfp4:
+            break;
+    }
+    const int chunk = column / 128;
+    const int t = column / 32 % 4;
+    const int blocks = chunk + 1 < m.chunks() ? 4 : m.lastChunkBlocks();
+    const auto* words = reinterpret_cast<const std::uint32_t*>(codes + mxfp4Unit(chunk, blocks, g, t));
+    const std::uint32_t word = words[within / 8];
+    const std::uint32_t pairs[4] = {mxfp4Pair<0>(word), mxfp4Pair<1>(word), mxfp4Pair<2>(word),
+                                    mxfp4Pair<3>(word)};
+    const std::uint32_t pair = pairs[within / 2 % 4];
+    const std::uint32_t e =
+        m.tileScaleWords(0, tile)[chunk / 4 * 32 + 4 * g + t] >> (8 * (chunk % 4)) & 0xFFU;
+    const std::uint32_t scaled = multiplyBf16(pair, mxfp4Scale(e));
+    return fromBf16(within % 2 != 0 ? scaled >> 16U : scaled & 0xFFFFU);
+}
+
+__global__ void __launch_bounds__(kBlockThreads) embedTokensKernel(const EmbedTokens e) {
+    letNextKernelBegin();
+    waitForPreviousKernel();
+    const int token = static_cast<int>(blockIdx.x);
+    const int position = e.place->position + token;
+    const std::int32_t id = e.ids[token];
+    const auto thread = static_cast<int>(threadIdx.x);
+    for (int i = thread; i < e.dModel; i += kBlockThreads) {
+        float x = weightAt(e.embedding, id, i) * e.scale;
+        if (e.positions.codes != nullptr) x += weightAt(e.positions, position, i);
+        e.hidden[std::int64_t{token} * e.dModel + i] = x;
+    }
+    for (int i = thread; i < e.nRopes * e.half; i += kBlockThreads) {
+        const double* rope = e.ropes + i / e.half * (e.half + 1);
+        const double angle = position * rope[i % e.half];
+        const std::int64_t at = (std::int64_t{i / e.half} * e.maxTokens + token) * e.half + i % e.half;
+        e.angles[at] = make_float2(static_cast<float>(cos(angle) * rope[e.half]),
+                                   static_cast<float>(sin(angle) * rope[e.half]));
+    }
+}
+
+/// Norm of one head, or of a whole vector of which `head` is a part, by one warp.
+__device__ NormOfRow warpNorm(const NormWeights& norm, const float* vector, int width) {
+    const int lane = static_cast<int>(threadIdx.x % kWarp);
+    NormOfRow result;
+    if (norm.kind == NormKind::LayerNorm) {
+        float sum = 0;
+        for (int i = lane; i < width; i += kWarp) sum += vector[i];
+        result.mean = warpSum(sum) / static_cast<float>(width);
+    }
+    float squares = 0;
+    for (int i = lane; i < width; i += kWarp) {
+        const float x = vector[i] - result.mean;
+        squares += x * x;
+    }
+    result.scale = 1.0F / sqrtf(warpSum(squares) / static_cast<float>(width) + norm.eps);
+    return result;
+}
+
+/// One warp a head: of q, then k, then v. Heads of the whole vector's norm (QkNorm::FullWidth) were
+/// normalised by normFullWidthKernel.
+__global__ void __launch_bounds__(kHeadsPerBlock* kWarp) rotateAndStoreKernel(const RotateAndStore r) {
+    __shared__ float buffer[kHeadsPerBlock][kMaxHeadDim];
+    letNextKernelBegin();
+    waitForPreviousKernel();
+    const int lane = static_cast<int>(threadIdx.x) % kWarp;
+    const int warp = static_cast<int>(threadIdx.x) / kWarp;
+    const int head = static_cast<int>(blockIdx.x) * kHeadsPerBlock + warp;
+    const int token = static_cast<int>(blockIdx.y);
+    if (head >= r.nHead + 2 * r.nKvHead) return;
+    const bool isQuery = head < r.nHead;
+    const bool isValue = head >= r.nHead + r.nKvHead;
+    const std::int64_t stride = std::int64_t{r.nHead + 2 * r.nKvHead} * r.headDim;
+    float* vector = r.qkv + token * stride + std::int64_t{head} * r.headDim;
+    float* mine = buffer[warp];
+    for (int i = lane; i < r.headDim; i += kWarp) mine[i] = vector[i];
+    __syncwarp();
+    if (!isValue && r.qkNorm == QkNorm::PerHead) {
+        const NormWeights& norm = isQuery ? r.qNorm : r.kNorm;
+        const NormOfRow of = warpNorm(norm, mine, r.headDim);
+        for (int i = lane; i < r.headDim; i += kWarp) mine[i] = of.of(norm, mine[i], i);
+        __syncwarp();
+    }
+    if (!isValue && r.rotate) {
+        const int half = r.headDim / 2;
+        const bool split = r.pairing == RopePairing::HalfSplit;
+        const float2* angles = r.angles + std::int64_t{token} * half;
+        for (int i = lane; i < half; i += kWarp) {
+            const int one = split ? i : 2 * i;
+            const int two = split ? i + half : 2 * i + 1;
+            const float a = mine[one];
+            const float b = mine[two];
+            mine[one] = a * angles[i].x - b * angles[i].y;
+            mine[two] = b * angles[i].x + a * angles[i].y;
+        }
+        __syncwarp();
+    }
+    if (isQuery) {
+        for (int i = lane; i < r.headDim; i += kWarp) vector[i] = mine[i];
+        return;
+    }
+    const int kvHead = (head - r.nHead) % r.nKvHead;
+    const int row = kvRow(r.place->position + token, r.cacheRows);
+    std::uint16_t* to = (isValue ? r.values : r.keys) +
+                        (std::int64_t{row} * r.nKvHead + kvHead) * r.headDim;
+    for (int i = lane; i < r.headDim; i += kWarp) to[i] = toHalf(mine[i]);
+}
+
+/// Block x: token; y: 0 normalises all of q, 1 all of k, in place.
+__global__ void __launch_bounds__(kBlockThreads) normFullWidthKernel(const RotateAndStore r) {
+    letNextKernelBegin();
+    waitForPreviousKernel();
+    const bool isQuery = blockIdx.y == 0;
+    const NormWeights& norm = isQuery ? r.qNorm : r.kNorm;
+    const int width = (isQuery ? r.nHead : r.nKvHead) * r.headDim;
+    const std::int64_t stride = std::int64_t{r.nHead + 2 * r.nKvHead} * r.headDim;
+    float* vector = r.qkv + blockIdx.x * stride + (isQuery ? 0 : r.nHead * r.headDim);
+    const NormOfRow of = normOfRow(norm, vector, width);
+    for (int i = static_cast<int>(threadIdx.x); i < width; i += kBlockThreads)
+        vector[i] = of.of(norm, vector[i], i);
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014) as a counter-based generator: uniform in (0, 1).
+__device__ __forceinline__ float uniformAt(std::uint64_t seed, std::uint64_t counter) {
+    std::uint64_t z = seed + (counter + 1) * 0x9E3779B97F4A7C15ULL;
+    z = (z ^ z >> 30U) * 0xBF58476D1CE4E5B9ULL;
+    z = (z ^ z >> 27U) * 0x94D049BB133111EBULL;
+    z ^= z >> 31U;
+    return (static_cast<float>(z >> 40U) + 0.5F) * 0x1p-24F;
+}
+
+/// The larger value, the lower index among equals; index -1 is none.
+__device__ __forceinline__ void keepLarger(float& value, int& index, float other, int otherIndex) {
+    if (otherIndex < 0) return;
+    if (index < 0 || other > value || (other == value && otherIndex < index)) {
+        value = other;
+        index = otherIndex;
+    }
+}
+
+__device__ void largestOfBlock(float& value, int& index) {
+    __shared__ float values[kBlockWarps];
+    __shared__ int indices[kBlockWarps];
+    for (int offset = kWarp / 2; offset > 0; offset /= 2) {
+        const float other = __shfl_xor_sync(kAllLanes, value, offset);
+        const int otherIndex = __shfl_xor_sync(kAllLanes, index, offset);
+        keepLarger(value, index, other, otherIndex);
+    }
+    if (threadIdx.x % kWarp == 0) {
+        values[threadIdx.x / kWarp] = value;
+        indices[threadIdx.x / kWarp] = index;
+    }
+    __syncthreads();
+    for (int w = 0; w < kBlockWarps; ++w) keepLarger(value, index, values[w], indices[w]);
+}
+
+__global__ void __launch_bounds__(kBlockThreads) sampleTokenKernel(const SampleToken s) {
+    __shared__ bool last;
+    letNextKernelBegin();
+    waitForPreviousKernel();
+    const int generated = s.place->generated;
+    float value = 0;
+    int index = -1;
+    for (int i = static_cast<int>(blockIdx.x * kBlockThreads + threadIdx.x); i < s.vocab;
+         i += static_cast<int>(gridDim.x) * kBlockThreads) {
+        float x = s.logits[i];
+        if (s.temperature > 0) {
+            const std::uint64_t counter = static_cast<std::uint64_t>(generated) *
+                                              static_cast<std::uint64_t>(s.vocab) +
+                                          static_cast<std::uint64_t>(i);
+            x = x / s.temperature - logf(-logf(uniformAt(s.seed, counter)));
+        }
+        keepLarger(value, index, x, i);
+    }
+    largestOfBlock(value, index);
+    if (threadIdx.x == 0) {
+        s.partial[blockIdx.x] =
+            make_float2(value, bitsToFloat(static_cast<std::uint32_t>(index)));
+        __threadfence();
+        last = atomicAdd(s.counter, 1U) + 1 == gridDim.x;
+        if (last) *s.counter = 0;
+        __threadfence();
+    }
+    __syncthreads();
+    if (!last) return;
+    value = 0;
+    index = -1;
+    for (int i = static_cast<int>(threadIdx.x); i < static_cast<int>(gridDim.x);
+         i += kBlockThreads) {
+        const float best = loadShared(&s.partial[i].x);
+        const auto at = static_cast<int>(floatToBits(loadShared(&s.partial[i].y)));
+        keepLarger(value, index, best, at);
+    }
+    __syncthreads();  // largestOfBlock's shared memory is read by all before it is written again
+    largestOfBlock(value, index);
+    if (threadIdx.x == 0) {
+        const int id = max(index, 0);  // all logits are no numbers: any token
+        s.ids[0] = id;
+        if (generated < s.maxGenerated) s.tokens[generated] = id;
+        s.place->generated = generated + 1;
+        s.place->position += 1;
+    }
+}
+
+}  // namespace
+
+void embedTokens(const EmbedTokens& e, cudaStream_t stream) {
+    launch({dim3(static_cast<unsigned>(e.tokens)), dim3(kBlockThreads), 0, stream, true},
+           embedTokensKernel, e);
+}
+
+void rotateAndStore(const RotateAndStore& r, cudaStream_t stream) {
+    if (r.headDim > kMaxHeadDim) throw Error("the cuda back end takes heads of up to 512 numbers");
+    const auto tokens = static_cast<unsigned>(r.tokens);
+    if (r.qkNorm == QkNorm::FullWidth)
+        launch({dim3(tokens, 2), dim3(kBlockThreads), 0, stream, true}, normFullWidthKernel, r);
+    const int heads = r.nHead + 2 * r.nKvHead;
+    launch({dim3(static_cast<unsigned>((heads + kHeadsPerBlock - 1) / kHeadsPerBlock), tokens),
+            dim3(kHeadsPerBlock * kWarp), 0, stream, true},
+           rotateAndStoreKernel, r);
+}
+
+void sampleToken(const SampleToken& s, cudaStream_t stream) {
+    launch({dim3(kSampleBlocks), dim3(kBlockThreads), 0, stream, true}, sampleTokenKernel, s);
+}
+
+}  // namespace moescope::cuda

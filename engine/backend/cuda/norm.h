@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Norms by one block of kBlockThreads threads. Device code.
+#pragma once
+
+#include "engine/backend/cuda/decode_product.h"
+
+namespace moescope::cuda {
+
+/// Sum over the block, the same on every thread and in every run.
+__device__ __forceinline__ float blockSum(float value) {
+    __shared__ float sums[kBlockWarps];
+    value = warpSum(value);
+    if (threadIdx.x % kWarp == 0) sums[threadIdx.x / kWarp] = value;
+    __syncthreads();
+    float total = 0;
+    for (int w = 0; w < kBlockWarps; ++w) total += sums[w];
+    __syncthreads();  // before the next call overwrites what another warp still reads
+    return total;
+}
+
+/// x -> (x - mean) * scale * weight + bias: what a norm does to the elements of one row.
+struct NormOfRow {
+    float mean = 0;
+    float scale = 1;
+
+    __device__ __forceinline__ float of(const NormWeights& norm, float x, int i) const {
+        if (norm.none) return x;
+        const float weight = norm.weight[i] + (norm.kind == NormKind::RmsPlusOne ? 1.0F : 0.0F);
+        return (x - mean) * scale * weight + (norm.bias != nullptr ? norm.bias[i] : 0.0F);
+    }
+};
+
+/// Statistics of one row by the whole block. row: (width).
+__device__ __forceinline__ NormOfRow normOfRow(const NormWeights& norm, const float* row,
+                                               int width) {
+    NormOfRow result;
+    if (norm.none) return result;
+    if (norm.kind == NormKind::LayerNorm) {
+        float sum = 0;
+        for (int i = static_cast<int>(threadIdx.x); i < width; i += kBlockThreads) sum += row[i];
+        result.mean = blockSum(sum) / static_cast<float>(width);
+    }
+    float squares = 0;
+    for (int i = static_cast<int>(threadIdx.x); i < width; i += kBlockThreads) {
+        const float x = row[i] - result.mean;
+        squares += x * x;
+    }
+    result.scale = 1.0F / sqrtf(blockSum(squares) / static_cast<float>(width) + norm.eps);
+    return result;
+}
+
+/// A value as a pair of bf16.
+__device__ __forceinline__ void storePair(const PairRows& rows, std::int64_t row, int column,
+                                          float value) {
+    const std::uint16_t high = toBf16(value);
+    rows.high[row * rows.stride + column] = high;
+    rows.low[row * rows.stride + column] = toBf16(value - fromBf16(high));
+}
+
+}  // namespace moescope::cuda

@@ -147,6 +147,22 @@ __device__ __forceinline__ void copyAsync16(void* shared, const void* global) {
     __builtin_memcpy(shared, global, 16);
 #endif
 }
+/// The same, or 16 zeros where `valid` is false (`global` is then not read, but must be an
+/// address).
+__device__ __forceinline__ void copyAsync16OrZero(void* shared, const void* global, bool valid) {
+#ifdef __CUDA_ARCH__
+    const auto to = static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global),
+                 "r"(valid ? 16 : 0)
+                 : "memory");
+#else
+    if (valid) {
+        __builtin_memcpy(shared, global, 16);
+    } else {
+        __builtin_memset(shared, 0, 16);
+    }
+#endif
+}
 __device__ __forceinline__ void copyCommit() {
 #ifdef __CUDA_ARCH__
     asm volatile("cp.async.commit_group;" ::: "memory");
@@ -160,13 +176,13 @@ __device__ __forceinline__ void copyWait() {
 #endif
 }
 
-/// The block's dynamic shared memory, aligned to 128 bytes.
+/// The block's dynamic shared memory, aligned to 1024 bytes (wgmma's swizzle looks at addresses).
 template <typename T>
 __device__ __forceinline__ T* dynamicShared() {
 #ifdef MOESCOPE_SIMT_EMULATED
     return reinterpret_cast<T*>(simt::dynamicSharedBytes());
 #else
-    extern __shared__ __align__(128) unsigned char dynamicSharedBytes[];
+    extern __shared__ __align__(1024) unsigned char dynamicSharedBytes[];
     return reinterpret_cast<T*>(dynamicSharedBytes);
 #endif
 }

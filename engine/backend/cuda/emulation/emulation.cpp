@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/formats/half.h"
+
 namespace moescope::cuda::simt {
 namespace {
 
@@ -158,7 +160,7 @@ const dim3& gridShape() {
 }
 std::byte* dynamicSharedBytes() {
     const auto address = reinterpret_cast<std::uintptr_t>(running->shared.data());
-    return running->shared.data() + (128 - address % 128) % 128;
+    return running->shared.data() + (1024 - address % 1024) % 1024;
 }
 
 void blockBarrier() {
@@ -177,34 +179,85 @@ void warpBarrier() {
     while (warp.generation == generation) yield();
 }
 
-void multiplyAccumulate(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
-                        std::uint32_t b1) {
+namespace {
+
+float bf16Of(std::uint32_t pair, int which) {
+    const std::uint32_t bits = (which != 0 ? pair >> 16U : pair & 0xFFFFU) << 16U;
+    float value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+}
+float halfOf(std::uint32_t pair, int which) {
+    return halfToFloat(static_cast<std::uint16_t>(which != 0 ? pair >> 16U : pair & 0xFFFFU));
+}
+
+/// mma.m16n8k16 with `value(pair, which)` for elements.
+template <typename Value>
+void multiply16x8(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1,
+                  Value value) {
     struct Operands {
         std::uint32_t a[4];
         std::uint32_t b[2];
     };
     const Exchange<Operands> all(Operands{{a[0], a[1], a[2], a[3]}, {b0, b1}});
-    const auto half = [](std::uint32_t pair, int which) {
-        const std::uint32_t bits = (which != 0 ? pair >> 16U : pair & 0xFFFFU) << 16U;
-        float value;
-        std::memcpy(&value, &bits, sizeof value);
-        return value;
-    };
     const int self = lane().warpLane;
     const int g = self / 4;
     const int t = self % 4;
-    for (int i = 0; i < 4; ++i) {
-        const int row = g + (i >= 2 ? 8 : 0);
-        const int column = 2 * t + i % 2;
-        float sum = c[i];
-        for (int k = 0; k < 16; ++k) {
-            const Operands rowOwner = all.of(row % 8 * 4 + k % 8 / 2);
-            const Operands columnOwner = all.of(column * 4 + k % 8 / 2);
-            sum += half(rowOwner.a[(row >= 8 ? 1 : 0) + (k >= 8 ? 2 : 0)], k % 2) *
-                   half(columnOwner.b[k >= 8 ? 1 : 0], k % 2);
+    for (int u = 0; u < 4; ++u) {  // k = 2 u, 2 u + 1, and 8 further
+        const Operands row = all.of(4 * g + u);
+        for (int e = 0; e < 2; ++e) {
+            const Operands column = all.of(4 * (2 * t + e) + u);
+            for (int k = 0; k < 4; ++k) {
+                const float x = value(column.b[k / 2], k % 2);
+                c[e] += value(row.a[k / 2 * 2], k % 2) * x;
+                c[2 + e] += value(row.a[k / 2 * 2 + 1], k % 2) * x;
+            }
         }
-        c[i] = sum;
     }
+}
+
+}  // namespace
+
+void multiplyAccumulate(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                        std::uint32_t b1) {
+    multiply16x8(c, a, b0, b1, bf16Of);
+}
+
+void multiplyAccumulateHalf(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                            std::uint32_t b1) {
+    multiply16x8(c, a, b0, b1, halfOf);
+}
+
+void multiplyWarpgroup(float (*c)[4], int n, const std::uint32_t (&a)[4], const void* b) {
+    struct Operand {
+        std::uint32_t a[4];
+    };
+    const Exchange<Operand> all(Operand{{a[0], a[1], a[2], a[3]}});
+    const int self = lane().warpLane;
+    const int g = self / 4;
+    const int t = self % 4;
+    float rows[2][16];
+    for (int k = 0; k < 16; ++k) {
+        const Operand owner = all.of(4 * g + k % 8 / 2);
+        for (int r = 0; r < 2; ++r) rows[r][k] = bf16Of(owner.a[r + (k >= 8 ? 2 : 0)], k % 2);
+    }
+    const auto base = reinterpret_cast<std::uintptr_t>(b);
+    for (int column = 0; column < n; ++column) {
+        if (column % 8 / 2 != t) continue;
+        float* const out = c[column / 8];
+        for (int k = 0; k < 16; k += 2) {
+            // The hardware swizzles addresses: bits 4 to 6 with bits 7 to 9.
+            std::uintptr_t at = base + static_cast<std::uintptr_t>(128 * column + 2 * k);
+            at ^= at >> 3U & 0x70U;
+            std::uint32_t pair;
+            std::memcpy(&pair, reinterpret_cast<const void*>(at), sizeof pair);
+            for (int e = 0; e < 2; ++e) {
+                out[column % 2] += rows[0][k + e] * bf16Of(pair, e);
+                out[2 + column % 2] += rows[1][k + e] * bf16Of(pair, e);
+            }
+        }
+    }
+    warpBarrier();  // nobody overwrites what another lane still reads
 }
 
 void loadMatrices(std::uint32_t (&r)[4], const void* shared) {
@@ -217,6 +270,20 @@ void loadMatrices(std::uint32_t (&r)[4], const void* shared) {
     warpBarrier();  // nobody overwrites what another lane still reads
 }
 
+void loadMatricesTransposed(std::uint32_t (&r)[4], const void* shared) {
+    const Exchange<const void*> rows(shared);
+    const int self = lane().warpLane;
+    for (int m = 0; m < 4; ++m) {
+        std::uint16_t pair[2];
+        for (int e = 0; e < 2; ++e) {
+            const auto* row = static_cast<const std::byte*>(rows.of(8 * m + self % 4 * 2 + e));
+            std::memcpy(&pair[e], row + self / 4 * 2, 2);
+        }
+        std::memcpy(&r[m], pair, 4);
+    }
+    warpBarrier();
+}
+
 void runGrid(dim3 grid, dim3 block, std::size_t sharedBytes, const std::function<void()>& thread) {
     Block state;
     state.shape = block;
@@ -227,7 +294,7 @@ void runGrid(dim3 grid, dim3 block, std::size_t sharedBytes, const std::function
             for (unsigned y = 0; y < grid.y; ++y) {
                 for (unsigned x = 0; x < grid.x; ++x) {
                     state.index = dim3(x, y, z);
-                    state.shared.assign(sharedBytes + 128, std::byte{0xFF});
+                    state.shared.assign(sharedBytes + 1024, std::byte{0xFF});
                     runBlock(state, thread);
                 }
             }
@@ -287,6 +354,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
     properties->multiProcessorCount = 3;
     properties->totalGlobalMem = std::size_t{4} << 30;
     properties->sharedMemPerBlockOptin = 227 << 10;
+    properties->sharedMemPerMultiprocessor = 228 << 10;
     properties->l2CacheSize = 1 << 20;
     return cudaSuccess;
 }

@@ -105,7 +105,13 @@ private:
 
 void multiplyAccumulate(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
                         std::uint32_t b1);
+void multiplyAccumulateHalf(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                            std::uint32_t b1);
 void loadMatrices(std::uint32_t (&r)[4], const void* shared);
+void loadMatricesTransposed(std::uint32_t (&r)[4], const void* shared);
+/// A warp's quarter of wgmma m64nNk16 with A in registers: c (n / 8, 4), b (n rows of 128 bytes,
+/// 128-byte swizzle).
+void multiplyWarpgroup(float (*c)[4], int n, const std::uint32_t (&a)[4], const void* b);
 
 }  // namespace moescope::cuda::simt
 
@@ -150,6 +156,14 @@ inline int __popc(unsigned x) {
 }
 inline int __ffs(int x) {
     return __builtin_ffs(x);
+}
+inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
+    const std::uint64_t bytes = std::uint64_t{y} << 32U | x;
+    unsigned out = 0;
+    for (unsigned i = 0; i < 4; ++i) {
+        out |= static_cast<unsigned>(bytes >> 8 * (selector >> 4 * i & 7U) & 0xFFU) << 8 * i;
+    }
+    return out;
 }
 inline void __threadfence() {}
 template <typename T>
@@ -198,6 +212,7 @@ struct cudaDeviceProp {
     int multiProcessorCount;
     std::size_t totalGlobalMem;
     std::size_t sharedMemPerBlockOptin;
+    std::size_t sharedMemPerMultiprocessor;
     int l2CacheSize;
 };
 

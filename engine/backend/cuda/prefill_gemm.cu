@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+// Prefill's matrix products: the choice of kernel, and the kernels for mma.sync.
+#include <cassert>
+#include <initializer_list>
+
+#include "engine/backend/cuda/prefill_kernel.h"
+
+namespace moescope::cuda {
+namespace {
+
+struct Limits {
+    std::size_t sharedOfBlock, sharedOfSm;
+    bool warpgroups;
+};
+
+/// Asked once: the query of the runtime takes milliseconds.
+const Limits& limits() {
+    static const Limits found = [] {
+        cudaDeviceProp properties{};
+        check(cudaGetDeviceProperties(&properties, 0), "asking for the device's properties");
+        return Limits{properties.sharedMemPerBlockOptin, properties.sharedMemPerMultiprocessor,
+                      properties.major == 9 && hasWarpgroups()};
+    }();
+    return found;
+}
+
+/// The runtime keeps this much of every block's shared memory.
+constexpr std::size_t kReserved = 1 << 10;
+
+/// Most stages with which two blocks share a multiprocessor, else with which one runs; 0: none.
+int stagesThatFit(const Product& p, int tileTokens) {
+    const bool low = p.x.low != nullptr;
+    for (const std::size_t blocks : {2, 1}) {
+        for (int stages = 4; stages >= 2; --stages) {
+            const std::size_t bytes = productShared(p.weights.format, tileTokens, low, stages);
+            if (bytes <= limits().sharedOfBlock &&
+                blocks * (bytes + kReserved) <= limits().sharedOfSm) {
+                return stages;
+            }
+        }
+    }
+    return 0;
+}
+
+template <WeightFormat kFormat>
+void launchMma(const Product& p, int tileTokens, const Launch& l) {
+    const auto kernel = tileTokens == 32   ? productKernel<kFormat, 32, ProductPath::Mma>
+                        : tileTokens == 64 ? productKernel<kFormat, 64, ProductPath::Mma>
+                                           : productKernel<kFormat, 128, ProductPath::Mma>;
+    launch(l, kernel, p);
+}
+
+}  // namespace
+
+void multiplyMma(const Product& p, int tileTokens, const Launch& l) {
+    switch (p.weights.format) {
+        case WeightFormat::Bf16:
+            return launchMma<WeightFormat::Bf16>(p, tileTokens, l);
+        case WeightFormat::Bf16Pair:
+            return launchMma<WeightFormat::Bf16Pair>(p, tileTokens, l);
+        case WeightFormat::Q8_0:
+            return launchMma<WeightFormat::Q8_0>(p, tileTokens, l);
+        case WeightFormat::Mxfp4:
+            return launchMma<WeightFormat::Mxfp4>(p, tileTokens, l);
+    }
+}
+
+void multiply(const Product& p, ProductPath path, int tileTokens, cudaStream_t stream) {
+    assert(p.x.format == p.weights.format && p.x.stride % 8 == 0);
+    assert(p.x.stride >= p.weights.paddedCols());
+    if (p.tokens <= 0) return;
+    Product launched = p;
+    launched.stages = stagesThatFit(p, tileTokens);
+    while (launched.stages == 0 && tileTokens > 32) {
+        tileTokens /= 2;
+        launched.stages = stagesThatFit(p, tileTokens);
+    }
+    if (launched.stages == 0) throw Error("the GPU has too little shared memory for prefill");
+    const bool grouped = p.groups.offsets != nullptr;
+    const int products = grouped ? p.tokens * p.topK : p.tokens;
+    // Every expert may end with a tile that is not full; blocks past the last tile return.
+    const int tiles = (products + tileTokens - 1) / tileTokens + (grouped ? p.nExpert : 0);
+    Launch l;
+    l.grid = dim3(static_cast<unsigned>((p.weights.rows + kBlockRows - 1) / kBlockRows),
+                  static_cast<unsigned>(tiles));
+    l.block = dim3(kProductThreads);
+    l.sharedBytes =
+        productShared(p.weights.format, tileTokens, p.x.low != nullptr, launched.stages);
+    l.stream = stream;
+    l.overlap = true;
+    if (path == ProductPath::Warpgroup) {
+        multiplyWarpgroups(launched, tileTokens, l);
+    } else {
+        multiplyMma(launched, tileTokens, l);
+    }
+}
+
+void multiply(const Product& p, cudaStream_t stream) {
+    // A tile is half empty on average at the end of every expert's slots: not much larger than
+    // their number.
+    const int average = p.tokens * p.topK / p.nExpert;
+    const int tileTokens = average <= 32 ? 32 : average <= 96 ? 64 : 128;
+    const bool possible =
+        p.weights.format == WeightFormat::Bf16 || p.weights.format == WeightFormat::Mxfp4;
+    const bool warpgroups = possible && limits().warpgroups;
+    multiply(p, warpgroups ? ProductPath::Warpgroup : ProductPath::Mma, tileTokens, stream);
+}
+
+Product productOf(const Projection& projection) {
+    Product p;
+    p.weights = projection.weights;
+    p.x = projection.x;
+    p.bias = projection.bias;
+    p.tokens = projection.tokens;
+    p.out = projection.out;
+    p.outStride = projection.outStride;
+    p.add = projection.add;
+    return p;
+}
+
+Product productOf(const ExpertsUp& e) {
+    Product p;
+    p.kind = ProductKind::Up;
+    p.weights = e.gateUp;
+    p.x = e.x;
+    p.bias = e.bias;
+    p.groups = e.groups;
+    p.tokens = e.tokens;
+    p.topK = e.topK;
+    p.nExpert = e.nExpert;
+    p.activation = e.activation;
+    p.swigluAlpha = e.swigluAlpha;
+    p.swigluLimit = e.swigluLimit;
+    p.hidden = e.hidden;
+    return p;
+}
+
+Product productOf(const ExpertsDown& e) {
+    Product p;
+    p.kind = ProductKind::Down;
+    p.weights = e.down;
+    p.x = e.hidden;
+    p.bias = e.bias;
+    p.groups = e.groups;
+    p.tokens = e.tokens;
+    p.topK = e.topK;
+    p.nExpert = e.nExpert;
+    p.out = e.products;
+    p.outStride = e.down.rows;
+    return p;
+}
+
+void project(const Projection& p, cudaStream_t stream) {
+    multiply(productOf(p), stream);
+}
+void expertsUp(const ExpertsUp& e, cudaStream_t stream) {
+    multiply(productOf(e), stream);
+}
+void expertsDown(const ExpertsDown& e, cudaStream_t stream) {
+    multiply(productOf(e), stream);
+}
+
+}  // namespace moescope::cuda

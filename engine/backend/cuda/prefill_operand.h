@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// Weights of a warp on their way to the tensor cores: copied to shared memory as they lie, decoded
+// in registers. Each lane reads back what it copied itself.
+//
+// A warp has four tiles in two pairs; a pair is 16 rows, the operand A of mma.m16n8k16.
+#pragma once
+
+#include "engine/backend/cuda/prefill_product.h"
+
+namespace moescope::cuda {
+
+inline constexpr int kWarpTiles = kBlockTiles / kProductWarps;
+
+/// Tile, within the block, of a warp's tile k: pairs k / 2 of the four warps lie side by side,
+/// which is how the 64 rows of a warpgroup product are shared out.
+__device__ __forceinline__ int blockTile(int warp, int k) {
+    return 2 * kProductWarps * (k / 2) + 2 * warp + k % 2;
+}
+
+/// a b + c in bf16, twice, with subnormals.
+__device__ __forceinline__ std::uint32_t addBf16(std::uint32_t a, std::uint32_t b) {
+#ifdef __CUDA_ARCH__
+    std::uint32_t sum;
+    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(sum) : "r"(a), "r"(0x3F803F80U), "r"(b));
+    return sum;
+#else
+    return packBf16(fromBf16(a & 0xFFFFU) + fromBf16(b & 0xFFFFU),
+                    fromBf16(a >> 16U) + fromBf16(b >> 16U));
+#endif
+}
+
+/// Bytes 2 kPair and 2 kPair + 1 of a word of int8, as bf16. With 0x43 in front of its lower seven
+/// bits a byte reads as 128 + those; with 0x43 in front of its sign bit, as 128 or 256.
+template <int kPair>
+__device__ __forceinline__ std::uint32_t int8Pair(std::uint32_t word) {
+    const std::uint32_t spread = __byte_perm(word, 0x43434343U, kPair == 0 ? 0x4140U : 0x4342U);
+    return addBf16(spread & 0xFF7FFF7FU, (spread & 0xFF80FF80U) | 0x80008000U);
+}
+
+template <WeightFormat kFormat>
+class WarpWeights {
+public:
+    static constexpr int kPlanes = kFormat == WeightFormat::Bf16Pair ? 2 : 1;
+    static constexpr bool kScaled = kFormat == WeightFormat::Q8_0;  ///< after the product
+
+    __device__ WarpWeights(const DeviceMatrix& weights, int matrix, int firstTile)
+        : weights_(weights),
+          codes_(weights.tileCodes(matrix, firstTile)),
+          scaleWords_(weights.scales == nullptr ? nullptr
+                                                : weights.tileScaleWords(matrix, firstTile)),
+          tiles_(weights.tiles() - firstTile),
+          warp_(static_cast<int>(threadIdx.x) / kWarp),
+          lane_(static_cast<int>(threadIdx.x) % kWarp) {
+        fetchScales(0);
+    }
+
+    /// Begins to copy group `group`; zeros for what lies past the matrix.
+    __device__ void copyGroup(int group, std::byte* slot) const {
+        constexpr int kUnits = groupUnits(kFormat);
+        const int unitsOfTile = static_cast<int>(weights_.tileUnits());
+        MOESCOPE_UNROLL
+        for (int k = 0; k < kWarpTiles; ++k) {
+            const int tile = blockTile(warp_, k);
+            const uint4* const codes = codes_ + std::int64_t{tile} * unitsOfTile;
+            MOESCOPE_UNROLL
+            for (int u = 0; u < kUnits; ++u) {
+                int unit;
+                bool valid;
+                if constexpr (kFormat == WeightFormat::Mxfp4) {
+                    const int blocks =
+                        group + 1 < weights_.chunks() ? 4 : weights_.lastChunkBlocks();
+                    unit = mxfp4Unit(group, blocks, lane_ / 4, lane_ % 4);
+                    valid = lane_ % 4 < blocks;
+                } else {
+                    unit = group * kUnits * kWarp + u * kWarp + lane_;
+                    valid = unit < unitsOfTile;
+                }
+                valid = valid && tile < tiles_;
+                copyAsync16OrZero(slot + ((tile * kUnits + u) * kWarp + lane_) * 16,
+                                  valid ? codes + unit : weights_.codes, valid);
+            }
+        }
+    }
+
+    /// Turns to a panel whose group lies in `slot`. To be called for each in order.
+    __device__ void enter(int panel, const std::byte* slot) {
+        slot_ = slot;
+        half_ = panel % groupPanels(kFormat);
+        if (half_ != 0 || scaleWords_ == nullptr) return;
+        const int group = panel / groupPanels(kFormat);
+        MOESCOPE_UNROLL
+        for (int k = 0; k < kWarpTiles; ++k) {
+            if constexpr (kFormat == WeightFormat::Mxfp4) {
+                // Blocks past the end have codes of zero; whatever their scale, it must be finite.
+                const std::uint32_t e = next_[k][0] >> 8 * (group % 4) & 0xFFU;
+                scales_[k] = mxfp4Scale(e < kMaxMxfp4Scale ? e : kMaxMxfp4Scale);
+            } else if constexpr (kFormat == WeightFormat::Q8_0) {
+                now_[k][0] = next_[k][0];
+                now_[k][1] = next_[k][1];
+            }
+        }
+        if (group + 1 < weights_.chunks()) fetchScales(group + 1);
+    }
+
+    /// Operand of octet `octet` (0, 1) of the panel for pair `pair`: of two mma.
+    __device__ void decode(int octet, int pair, int plane, std::uint32_t (&a)[2][4]) const {
+        std::uint32_t rows[2][4];
+        MOESCOPE_UNROLL
+        for (int h = 0; h < 2; ++h) decodeTile(octet, 2 * pair + h, plane, rows[h]);
+        MOESCOPE_UNROLL
+        for (int m = 0; m < 2; ++m) {
+            a[m][0] = rows[0][2 * m];
+            a[m][1] = rows[1][2 * m];
+            a[m][2] = rows[0][2 * m + 1];
+            a[m][3] = rows[1][2 * m + 1];
+        }
+    }
+
+    /// Q8_0: what products with octet `octet` of tile k are multiplied by, for this lane's row.
+    __device__ float scale(int octet, int k) const {
+        const std::uint32_t word = now_[k][octet];
+        return fromHalf(
+            static_cast<std::uint16_t>(lane_ / 4 % 2 != 0 ? word >> 16U : word & 0xFFFFU));
+    }
+
+private:
+    __device__ void fetchScales(int group) {
+        if (scaleWords_ == nullptr) return;
+        MOESCOPE_UNROLL
+        for (int k = 0; k < kWarpTiles; ++k) {
+            const int tile = blockTile(warp_, k);
+            const std::uint32_t* words = scaleWords_ + std::int64_t{tile} * weights_.tileScales();
+            if constexpr (kFormat == WeightFormat::Mxfp4) {
+                next_[k][0] = tile < tiles_ ? words[group / 4 * kWarp + lane_] : 0;
+            } else if constexpr (kFormat == WeightFormat::Q8_0) {
+                words += group * 8 + lane_ / 8 * 2;
+                next_[k][0] = tile < tiles_ ? words[0] : 0;
+                next_[k][1] = tile < tiles_ ? words[1] : 0;
+            }
+        }
+    }
+
+    __device__ const std::byte* unit(int k, int u) const {
+        return slot_ + ((blockTile(warp_, k) * groupUnits(kFormat) + u) * kWarp + lane_) * 16;
+    }
+
+    __device__ void decodeTile(int octet, int k, int plane, std::uint32_t (&pairs)[4]) const {
+        if constexpr (kFormat == WeightFormat::Mxfp4) {
+            const uint2 words = *reinterpret_cast<const uint2*>(unit(k, 0) + 8 * half_);
+            const std::uint32_t word = octet == 0 ? words.x : words.y;
+            pairs[0] = multiplyBf16(mxfp4Pair<0>(word), scales_[k]);
+            pairs[1] = multiplyBf16(mxfp4Pair<1>(word), scales_[k]);
+            pairs[2] = multiplyBf16(mxfp4Pair<2>(word), scales_[k]);
+            pairs[3] = multiplyBf16(mxfp4Pair<3>(word), scales_[k]);
+        } else if constexpr (kFormat == WeightFormat::Q8_0) {
+            const uint2 words = *reinterpret_cast<const uint2*>(unit(k, 0) + 8 * octet);
+            pairs[0] = int8Pair<0>(words.x);
+            pairs[1] = int8Pair<1>(words.x);
+            pairs[2] = int8Pair<0>(words.y);
+            pairs[3] = int8Pair<1>(words.y);
+        } else {
+            const uint4 words = *reinterpret_cast<const uint4*>(unit(k, octet * kPlanes + plane));
+            pairs[0] = words.x;
+            pairs[1] = words.y;
+            pairs[2] = words.z;
+            pairs[3] = words.w;
+        }
+    }
+
+    const DeviceMatrix& weights_;
+    const uint4* codes_;
+    const std::uint32_t* scaleWords_;
+    int tiles_, warp_, lane_;
+    int half_ = 0;
+    const std::byte* slot_ = nullptr;
+    std::uint32_t scales_[kWarpTiles] = {};   // Mxfp4: of the group, as factors
+    std::uint32_t now_[kWarpTiles][2] = {};   // Q8_0: of the panel, halves
+    std::uint32_t next_[kWarpTiles][2] = {};  // words of the next group
+};
+
+}  // namespace moescope::cuda

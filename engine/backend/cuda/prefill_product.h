@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one matrix product behind project, expertsUp and expertsDown: what a launch of it needs, and
+// its choice of instructions and tiles.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/backend/cuda/prefill.h"
+
+namespace moescope::cuda {
+
+enum class ProductKind : std::uint8_t { Project, Up, Down };
+
+/// Rows of weights times rows of activations. With groups, the i-th row of the product belongs to
+/// the i-th slot; its activations are row slots[i] / topK (Up) or row i (Down).
+struct Product {
+    DeviceMatrix weights;
+    OperandRows x;
+    const float* bias = nullptr;  // (stack, rows), or null
+    ExpertGroups groups;          ///< Project: null
+    std::int32_t tokens = 0, topK = 1, nExpert = 1;
+    float* out = nullptr;  ///< Project, Down
+    std::int32_t outStride = 0;
+    std::int32_t stages = 2;  ///< of the pipeline, 2 to 4
+    ProductKind kind = ProductKind::Project;
+    bool add = false;                          ///< Project: out += product
+    Activation activation = Activation::Silu;  ///< Up
+    float swigluAlpha = 0, swigluLimit = 0;
+    OperandRows hidden;
+};
+
+inline constexpr int kProductWarps = 4;
+inline constexpr int kProductThreads = kProductWarps * kWarp;
+/// Rows of weights that a block multiplies.
+inline constexpr int kBlockRows = 128;
+inline constexpr int kBlockTiles = kBlockRows / kTileRows;
+/// Columns that a stage of the pipeline holds: a row of them is 128 bytes.
+inline constexpr int kPanelColumns = 64;
+inline constexpr int kPanelBytes = 2 * kPanelColumns;
+
+/// 16-byte units of a lane in one group of a tile's weights: a panel, or for Mxfp4 a chunk, which
+/// is two.
+__host__ __device__ constexpr int groupUnits(WeightFormat format) {
+    return format == WeightFormat::Bf16 ? 2 : format == WeightFormat::Bf16Pair ? 4 : 1;
+}
+__host__ __device__ constexpr int groupPanels(WeightFormat format) {
+    return format == WeightFormat::Mxfp4 ? 2 : 1;
+}
+__host__ __device__ constexpr int groupBytes(WeightFormat format) {
+    return kBlockTiles * groupUnits(format) * kWarp * 16;
+}
+/// Groups of weights that are in use or on their way at once.
+__host__ __device__ constexpr int groupSlots(WeightFormat format, int stages) {
+    return format == WeightFormat::Mxfp4 ? (stages + 2) / 2 : stages;
+}
+
+/// The epilogue passes results through shared memory, this many tokens at a time.
+inline constexpr int kSliceTokens = 32;
+/// Floats between its rows: lanes of a warp then write to 32 different banks.
+inline constexpr int kSliceStride = kBlockRows + 4;
+
+/// Dynamic shared memory of a block: panels, weights, and a word for each of its tokens.
+__host__ __device__ constexpr std::size_t productShared(WeightFormat format, int tokens, bool low,
+                                                        int stages) {
+    const int pipeline = stages * (low ? 2 : 1) * tokens * kPanelBytes +
+                         groupSlots(format, stages) * groupBytes(format);
+    const int slice = kSliceTokens * kSliceStride * 4;
+    return static_cast<std::size_t>((pipeline > slice ? pipeline : slice) + tokens * 4);
+}
+
+enum class ProductPath : std::uint8_t {
+    Mma,       ///< mma.sync: every GPU, every format
+    Warpgroup  ///< wgmma: sm_90a; Bf16 and Mxfp4
+};
+
+Product productOf(const Projection& p);
+Product productOf(const ExpertsUp& e);
+Product productOf(const ExpertsDown& e);
+
+/// Launches it on `path`, Warpgroup only for its formats, with `tileTokens` (32, 64, 128) rows of
+/// activations to a block.
+void multiply(const Product& p, ProductPath path, int tileTokens, cudaStream_t stream);
+/// The same as the device at hand does it best.
+void multiply(const Product& p, cudaStream_t stream);
+
+/// The launches of the two paths; `stages` and shared memory are decided.
+void multiplyMma(const Product& p, int tileTokens, const Launch& l);
+void multiplyWarpgroups(const Product& p, int tileTokens, const Launch& l);
+/// Whether the running device has code for Warpgroup.
+bool hasWarpgroups();
+
+}  // namespace moescope::cuda

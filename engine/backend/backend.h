@@ -37,7 +37,7 @@ struct RoutingView {
 };
 
 struct DeviceMemory {
-    std::uint64_t used = 0;   ///< by all processes
+    std::uint64_t used = 0;  ///< by all processes
     std::uint64_t total = 0;
 };
 
@@ -52,7 +52,8 @@ public:
     virtual int threads() const noexcept = 0;
     virtual const ModelSpec& spec() const noexcept = 0;
 
-    /// Bytes of host memory that newState will allocate; checked against the machine by the caller first.
+    /// Bytes of host memory that newState will allocate; checked against the machine by the caller
+    /// first.
     virtual std::uint64_t stateBytes(int maxContext, int maxBatch) const = 0;
     /// maxContext: tokens the cache can hold; maxBatch: tokens per step.
     virtual std::unique_ptr<BackendState> newState(int maxContext, int maxBatch) const = 0;
@@ -75,13 +76,14 @@ public:
     /// For tests and per-layer comparisons; not on the hot path.
     virtual std::span<const float> hidden(const BackendState& s) const = 0;
 
-    // ---- Back ends that run elsewhere than the calling thread --------------------------------------
+    // ---- Back ends that run elsewhere than the calling thread
+    // --------------------------------------
 
-    /// True: whoever calls takes time stamps around operations, so each returns only when its work is
-    /// done. False (at first): operations may return early, and head, routing and hidden wait.
+    /// True: whoever calls takes time stamps around operations, so each returns only when its work
+    /// is done. False (at first): operations may return early, and head, routing and hidden wait.
     virtual void setTimed(BackendState&, bool) const {}
-    /// The whole step of one token as one submission, with its logits: what embed, the layers and head
-    /// do, faster. false: not offered, and nothing was done.
+    /// The whole step of one token as one submission, with its logits: what embed, the layers and
+    /// head do, faster. false: not offered, and nothing was done.
     virtual bool decodeStep(BackendState&, TokenId, int /*position*/, std::span<float>) const {
         return false;
     }
@@ -113,7 +115,8 @@ struct CpuOptions {
 
 struct CudaOptions {
     int device = 0;
-    Numerics numerics = Numerics::Exact;  ///< Fast: prefill with bf16 activations, not pairs of them
+    Numerics numerics =
+        Numerics::Exact;    ///< Fast: prefill with bf16 activations, not pairs of them
     int expertsOnHost = 0;  ///< layers whose experts stay in host memory and are read over the bus
 };
 
@@ -128,9 +131,9 @@ std::uint64_t cpuStateBytes(const ModelSpec& spec, int maxContext, int maxBatch,
 /// checkpoint. Throws Error for weights that are not finite, which it reads all of first.
 std::unique_ptr<Backend> makeReferenceBackend(const BoundModel& model);
 /// Repacks the weights and copies them to the device. `exact` numerics keep 16 bits of mantissa in
-/// activations, keys and values are half precision. Throws Error when this build has no CUDA, when there
-/// is no device or no driver, when the device has not the memory (with what needs how much), and for
-/// weights that are not finite.
+/// activations, keys and values are half precision. Throws Error when this build has no CUDA, when
+/// there is no device or no driver, when the device has not the memory (with what needs how much),
+/// and for weights that are not finite.
 std::unique_ptr<Backend> makeCudaBackend(const BoundModel& model, const Checkpoint& checkpoint,
                                          const CudaOptions& options);
 /// Repacks the weights once into a huge-page arena, releasing the file's pages behind it.

@@ -20,89 +20,97 @@ inline constexpr int kGreedyBurst = 256;
 
 struct LayerCache {
     std::int32_t rows = 0;
-    std::uint16_t* keys = nullptr;    // (rows, n_kv_head * head_dim) half, position p in row p % rows
+    std::uint16_t* keys = nullptr;  // (rows, n_kv_head * head_dim) half, position p in row p % rows
     std::uint16_t* values = nullptr;  // the same
 };
 
-class CudaState final : public BackendState {
-public:
-    CudaState(const ModelSpec& spec, const DeviceModel& model, int ropes, int maxContext,
-              int maxBatch);
-
-    /// Device memory the constructor takes, and page-locked memory of the host.
-    static std::uint64_t deviceBytes(const ModelSpec& spec, const DeviceModel& model, int ropes,
-                                     int maxContext, int maxBatch);
-    static std::uint64_t hostBytes(const ModelSpec& spec, int maxBatch);
-
-    int maxContext = 0;
-    int maxBatch = 0;
-    int tokens = 0;    ///< of the current step
-    int position = 0;  ///< of its first token
-    int lastRouted = 0;  ///< layer of the latest route()
-    bool timed = false;
-
-    std::vector<LayerCache> caches;  // (n_layer)
-    std::int32_t* ids = nullptr;     // (max_batch)
-    StepPlace* place = nullptr;      // (1)
-    float2* angles = nullptr;        // (n_ropes, max_batch, head_dim / 2)
-    float* hidden = nullptr;         // (max_batch, d_model)
-    float* branch = nullptr;         // (max_batch, d_model)
-    float* qkv = nullptr;            // (max_batch, (n_head + 2 n_kv_head) * head_dim)
-    float* routerLogits = nullptr;   // (max_batch, n_expert)
-    std::int32_t* experts = nullptr;  // (n_layer, max_batch, top_k)
-    float* gateWeights = nullptr;     // (n_layer, max_batch, top_k)
+/// Where everything lies that a session has on the device and in page-locked host memory.
+struct StateBuffers {
+    std::vector<LayerCache> caches;    // (n_layer)
+    std::int32_t* ids = nullptr;       // (max_batch)
+    StepPlace* place = nullptr;        // (1)
+    float2* angles = nullptr;          // (n_ropes, max_batch, head_dim / 2)
+    float* hidden = nullptr;           // (max_batch, d_model)
+    float* branch = nullptr;           // (max_batch, d_model)
+    float* qkv = nullptr;              // (max_batch, (n_head + 2 n_kv_head) * head_dim)
+    float* routerLogits = nullptr;     // (max_batch, n_expert)
+    std::int32_t* experts = nullptr;   // (n_layer, max_batch, top_k)
+    float* gateWeights = nullptr;      // (n_layer, max_batch, top_k)
     std::int32_t* distinct = nullptr;  // see RouterChoice
     RouterChoice everyToken;           ///< of a dense MLP: expert 0 with weight 1, max_batch times
     float* logits = nullptr;           // (logit_rows, vocab)
-    int logitRows = 0;
+    std::int32_t logitRows = 0;
 
     // Few tokens
     PairRows normed, attended, inner;
     float* attentionParts = nullptr;
-    unsigned* counters = nullptr;  // attention's, then one of the router and one of the sampler
-    unsigned* routerCounter = nullptr;
-    unsigned* sampleCounter = nullptr;
-    float2* sampleParts = nullptr;
+    unsigned* counters = nullptr;  // (n_counters): attention's, the router's, the sampler's
+    std::uint64_t nCounters = 0;
+    float2* sampleParts = nullptr;      // (kSampleBlocks)
     std::int32_t* generated = nullptr;  // (kGreedyBurst)
 
-    // Many tokens: two sets of row vectors, since a router's format need not be its experts'
-    std::uint16_t* rowsHigh[2] = {};  // (max_batch, row_stride)
-    std::uint16_t* rowsLow[2] = {};
+    // Many tokens
+    std::uint16_t* rowsHigh = nullptr;  // (max_batch, row_stride): what is multiplied next
+    std::uint16_t* rowsLow = nullptr;
     std::int32_t rowStride = 0;
-    OperandRows innerRows;            // (max_batch * top_k, inner stride)
-    float* products = nullptr;        // (max_batch * top_k, d_model)
+    std::uint16_t* innerHigh = nullptr;  // (max_batch * top_k, inner.stride)
+    std::uint16_t* innerLow = nullptr;
+    float* products = nullptr;  // (max_batch * top_k, d_model)
     ExpertGroups groups;
 
-    PinnedBuffer host;  ///< ids and place; what comes back
-    std::int32_t* hostIds = nullptr;       // (max_batch)
-    StepPlace* hostPlace = nullptr;
-    std::int32_t* hostExperts = nullptr;   // (n_layer, max_batch, top_k)
-    float* hostWeights = nullptr;          // the same
-    float* hostLogits = nullptr;           // (logit_rows, vocab)
+    // Host
+    std::int32_t* hostIds = nullptr;        // (max_batch)
+    StepPlace* hostPlace = nullptr;         // (1)
+    std::int32_t* hostExperts = nullptr;    // (n_layer, max_batch, top_k)
+    float* hostWeights = nullptr;           // the same
+    float* hostLogits = nullptr;            // (logit_rows, vocab)
     std::int32_t* hostGenerated = nullptr;  // (kGreedyBurst)
+};
+
+/// What decides the sizes of a session's buffers.
+struct StateShape {
+    const ModelSpec& spec;
+    const DeviceModel& model;
+    int ropes, maxContext, maxBatch;
+
+    std::uint64_t deviceBytes() const;
+    std::uint64_t hostBytes() const;
+};
+
+class CudaState final : public BackendState, public StateBuffers {
+public:
+    /// Throws Error when the device has not the memory.
+    explicit CudaState(const StateShape& shape);
+
+    std::uint64_t deviceBytes() const noexcept { return arena_.size(); }
+
+    int maxContext = 0;
+    int maxBatch = 0;
+    int tokens = 0;      ///< of the current step
+    int position = 0;    ///< of its first token
+    int lastRouted = 0;  ///< layer of the latest route()
+    bool timed = false;
     mutable std::vector<float> hostHidden;
 
     Stream stream;
-    Event sent;  ///< ids and place have left `host`
-    Graph step;  ///< one token: embedding to logits
+    Event sent;    ///< ids and place have left the host's buffer
+    Graph step;    ///< one token: embedding to logits
     Graph greedy;  ///< the same, and the choice of the next
 
 private:
-    std::uint64_t place_(const ModelSpec& spec, const DeviceModel& model, int ropes,
-                         DeviceArena* arena);
-    struct Counting {};
-    CudaState(Counting, const ModelSpec& spec, int maxContext, int maxBatch);
     DeviceArena arena_;
+    PinnedBuffer host_;
 };
 
 /// The ring caches as they were; full layers are only truncated.
 struct CudaMark final : KvMark {
     struct Saved {
-        std::uint16_t* keys = nullptr;
-        std::uint16_t* values = nullptr;
+        void* keys = nullptr;
+        void* values = nullptr;
+        std::uint64_t bytes = 0;  ///< of each; 0 for full layers
     };
     DeviceArena arena;
-    std::vector<Saved> rings;  // (n_layer), null for full layers
+    std::vector<Saved> rings;  // (n_layer)
 };
 
 }  // namespace moescope::cuda

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Kernels of a step of few tokens, up to kDecodeTokens: the weights are read once, at memory speed.
 //
-// Products go through the tensor cores with the weights as operand B and the tokens as rows of operand
-// A: row i holds token i as bf16, row i + 8 what bf16 rounded away. Their sum has 16 bits of mantissa
-// in every activation, at no cost, since the rows are there anyway. A token's result has the same bits
-// however many others are in the step (experts excepted: their sum follows the experts' order).
+// Products go through the tensor cores with the weights as operand B and the tokens as rows of
+// operand A: row i holds token i as bf16, row i + 8 what bf16 rounded away. Their sum has 16 bits
+// of mantissa in every activation, at no cost, since the rows are there anyway. A token's result
+// has the same bits however many others are in the step (experts excepted: their sum follows the
+// experts' order).
 #pragma once
 
 #include <cstdint>
@@ -32,7 +33,7 @@ struct StepPlace {
 
 struct NormWeights {
     NormKind kind = NormKind::Rms;
-    bool none = false;              ///< copies: the architecture has no norm there
+    bool none = false;  ///< copies: the architecture has no norm there
     float eps = 0;
     const float* weight = nullptr;  // (width)
     const float* bias = nullptr;    // (width), or null
@@ -40,15 +41,15 @@ struct NormWeights {
 
 /// hidden = embedding row (times scale, plus learned position); angles for every distinct RoPE.
 struct EmbedTokens {
-    DeviceMatrix embedding, positions;   ///< positions: codes null when there are none
-    const std::int32_t* ids = nullptr;   // (n_tokens)
+    DeviceMatrix embedding, positions;  ///< positions: codes null when there are none
+    const std::int32_t* ids = nullptr;  // (n_tokens)
     const StepPlace* place = nullptr;
     float scale = 1;
     std::int32_t tokens = 0, dModel = 0;
-    float* hidden = nullptr;             // (n_tokens, d_model)
-    const double* ropes = nullptr;       // (n_ropes, half + 1): inverse frequencies, concentration
-    std::int32_t nRopes = 0, half = 0;   ///< half: head_dim / 2
-    float2* angles = nullptr;            // (n_ropes, max_tokens, half): cosine, sine
+    float* hidden = nullptr;            // (n_tokens, d_model)
+    const double* ropes = nullptr;      // (n_ropes, half + 1): inverse frequencies, concentration
+    std::int32_t nRopes = 0, half = 0;  ///< half: head_dim / 2
+    float2* angles = nullptr;           // (n_ropes, max_tokens, half): cosine, sine
     std::int32_t maxTokens = 0;
 };
 void embedTokens(const EmbedTokens& e, cudaStream_t stream);
@@ -70,16 +71,16 @@ struct DecodeProjection {
     PairRows x;                     // (n_tokens, cols); high null: the norm of `hidden` is taken
     const float* hidden = nullptr;  // (n_tokens, cols)
     NormWeights norm;
-    PairRows keepNormed;            ///< high not null: receives norm(hidden) as well
-    const float* bias = nullptr;    // (rows), or null
-    std::int32_t tokens = 0;        ///< 1 to kDecodeTokens
-    float* out = nullptr;           // (n_tokens, out_stride)
+    PairRows keepNormed;          ///< high not null: receives norm(hidden) as well
+    const float* bias = nullptr;  // (rows), or null
+    std::int32_t tokens = 0;      ///< 1 to kDecodeTokens
+    float* out = nullptr;         // (n_tokens, out_stride)
     std::int32_t outStride = 0;
     bool add = false;
     /// counter not null: the last block chooses experts from `out`, which are router logits.
     RouterRule rule;
     RouterChoice choice;
-    unsigned* counter = nullptr;    ///< zero before and after
+    unsigned* counter = nullptr;  ///< zero before and after
 };
 void decodeProject(const DecodeProjection& p, int multiprocessors, cudaStream_t stream);
 
@@ -97,13 +98,13 @@ struct AddNormed {
     const float* branch = nullptr;  // (n_tokens, width)
     NormWeights norm;
     std::int32_t tokens = 0, width = 0;
-    float* hidden = nullptr;        // (n_tokens, width)
+    float* hidden = nullptr;  // (n_tokens, width)
 };
 void addNormed(const AddNormed& a, cudaStream_t stream);
 
 /// Norms of q and k, rotation, and keys and values into the cache. Any number of tokens.
 struct RotateAndStore {
-    float* qkv = nullptr;                 // (n_tokens, (n_head + 2 n_kv_head) * head_dim), q in place
+    float* qkv = nullptr;  // (n_tokens, (n_head + 2 n_kv_head) * head_dim), q in place
     const StepPlace* place = nullptr;
     std::int32_t tokens = 0;
     std::int32_t nHead = 0, nKvHead = 0, headDim = 0;
@@ -111,8 +112,8 @@ struct RotateAndStore {
     NormWeights qNorm, kNorm;
     bool rotate = true;
     RopePairing pairing = RopePairing::HalfSplit;
-    const float2* angles = nullptr;       // (n_tokens, head_dim / 2) of this layer's RoPE
-    std::uint16_t* keys = nullptr;        // (cache_rows, n_kv_head * head_dim) half
+    const float2* angles = nullptr;  // (n_tokens, head_dim / 2) of this layer's RoPE
+    std::uint16_t* keys = nullptr;   // (cache_rows, n_kv_head * head_dim) half
     std::uint16_t* values = nullptr;
     std::int32_t cacheRows = 0;
 };
@@ -120,20 +121,20 @@ void rotateAndStore(const RotateAndStore& r, cudaStream_t stream);
 
 /// Attention of few tokens; a long context is shared out among `splits` blocks of each head group.
 struct DecodeAttention {
-    const float* qkv = nullptr;           // (n_tokens, qkv_stride), rotated q first
+    const float* qkv = nullptr;  // (n_tokens, qkv_stride), rotated q first
     std::int32_t qkvStride = 0;
     const std::uint16_t* keys = nullptr;  // (cache_rows, n_kv_head * head_dim) half
     const std::uint16_t* values = nullptr;
-    const float* sinks = nullptr;         // (n_head), or null
+    const float* sinks = nullptr;  // (n_head), or null
     const StepPlace* place = nullptr;
     std::int32_t cacheRows = 0, window = 0;
     std::int32_t tokens = 0;
     std::int32_t nHead = 0, nKvHead = 0, headDim = 0;
     float scale = 0;
-    PairRows out;                         // (n_tokens, n_head * head_dim)
+    PairRows out;  // (n_tokens, n_head * head_dim)
     std::int32_t splits = 1;
-    float* partial = nullptr;             // decodeAttentionScratch() floats when splits > 1
-    unsigned* counters = nullptr;         // (n_tokens, n_kv_head * head groups), zero before and after
+    float* partial = nullptr;      // decodeAttentionScratch() floats when splits > 1
+    unsigned* counters = nullptr;  // (n_tokens, n_kv_head * head groups), zero before and after
 };
 void decodeAttention(const DecodeAttention& a, cudaStream_t stream);
 /// Floats of `partial` and number of `counters` for up to kDecodeTokens tokens.
@@ -150,7 +151,7 @@ struct DecodeExpertsUp {
     bool gated = true;
     Activation activation = Activation::Silu;
     float swigluAlpha = 0, swigluLimit = 0;
-    PairRows hidden;              // (n_tokens * top_k, ffn), row token * top_k + place
+    PairRows hidden;  // (n_tokens * top_k, ffn), row token * top_k + place
 };
 void decodeExpertsUp(const DecodeExpertsUp& e, cudaStream_t stream);
 
@@ -161,25 +162,25 @@ struct DecodeExpertsDown {
     PairRows hidden;              // (n_tokens * top_k, ffn)
     RouterChoice choice;
     std::int32_t tokens = 0, topK = 0;
-    float* out = nullptr;         // (n_tokens, d_model)
+    float* out = nullptr;  // (n_tokens, d_model)
     bool add = true;
 };
 void decodeExpertsDown(const DecodeExpertsDown& e, cudaStream_t stream);
 
 /// Chooses the next token: the largest logit, or with temperature > 0 a draw from softmax(logits /
-/// temperature) by the Gumbel-max trick (Gumbel 1954; exact, no sort, no sum). Writes it to ids[0] and
-/// `tokens`, and moves `place` on by one.
+/// temperature) by the Gumbel-max trick (Gumbel 1954; exact, no sort, no sum). Writes it to ids[0]
+/// and `tokens`, and moves `place` on by one.
 struct SampleToken {
     const float* logits = nullptr;  // (vocab)
     std::int32_t vocab = 0;
     float temperature = 0;
     std::uint64_t seed = 0;
-    std::int32_t* ids = nullptr;    // (1)
+    std::int32_t* ids = nullptr;  // (1)
     StepPlace* place = nullptr;
-    std::int32_t* tokens = nullptr; // (max_generated)
+    std::int32_t* tokens = nullptr;  // (max_generated)
     std::int32_t maxGenerated = 0;
-    float2* partial = nullptr;      // (kSampleBlocks): value, index as bits
-    unsigned* counter = nullptr;    ///< zero before and after
+    float2* partial = nullptr;    // (kSampleBlocks): value, index as bits
+    unsigned* counter = nullptr;  ///< zero before and after
 };
 inline constexpr int kSampleBlocks = 128;
 void sampleToken(const SampleToken& s, cudaStream_t stream);

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attention of few tokens. A block serves up to 8 query heads of one key-value head, so that keys and
-// values are read once; with a long context several blocks share out the keys, and the last of them
-// merges their results in a fixed order.
+// Attention of few tokens. A block serves up to 8 query heads of one key-value head, so that keys
+// and values are read once; with a long context several blocks share out the keys, and the last of
+// them merges their results in a fixed order.
 #include "engine/backend/cuda/norm.h"
 #include "engine/backend/kv_layout.h"
 
 namespace moescope::cuda {
 namespace {
 
-constexpr int kHeads = 8;   // of a block
+constexpr int kHeads = 8;  // of a block
 constexpr int kWarps = 4;
 constexpr int kKeys = kWarps * kWarp;  // of a tile: one a thread
 constexpr int kMaxHeadDim = 256;
@@ -55,8 +55,8 @@ __device__ __forceinline__ void scoresOf(float (&s)[kHeads], const std::uint16_t
     }
 }
 
-/// Running maximum and sum of each head's softmax, and the weighted values of this thread's columns:
-/// 2 (lane + 32 i) and the next, of the keys that its warp takes.
+/// Running maximum and sum of each head's softmax, and the weighted values of this thread's
+/// columns: 2 (lane + 32 i) and the next, of the keys that its warp takes.
 template <int kPairs>
 struct Running {
     float values[kHeads][kPairs][2] = {};
@@ -90,8 +90,8 @@ __global__ void __launch_bounds__(kKeys) decodeAttentionKernel(const DecodeAtten
     const int split = static_cast<int>(blockIdx.y);
     if (split >= splits) return;
 
-    const float* q = a.qkv + std::int64_t{token} * a.qkvStride +
-                     (kvHead * perKv + firstHead) * headDim;
+    const float* q =
+        a.qkv + std::int64_t{token} * a.qkvStride + (kvHead * perKv + firstHead) * headDim;
     for (int i = thread; i < kHeads * headDim; i += kKeys)
         queries[i] = i < heads * headDim ? q[i] * a.scale : 0.0F;
     if (thread < kHeads) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The experts of few tokens: work is shared out by output rows, each distinct expert read once.
-#include "engine/backend/activation.h"
+#include "engine/backend/cuda/device_activation.h"
 #include "engine/backend/cuda/norm.h"
 
 namespace moescope::cuda {
@@ -18,30 +18,12 @@ struct DownArgs {
 };
 
 /// The place that `expert` has among a token's choices, or -1.
-__device__ __forceinline__ int placeOf(const RouterChoice& choice, int token, int topK, int expert) {
+__device__ __forceinline__ int placeOf(const RouterChoice& choice, int token, int topK,
+                                       int expert) {
     for (int k = 0; k < topK; ++k) {
         if (choice.experts[token * topK + k] == expert) return k;
     }
     return -1;
-}
-
-__device__ __forceinline__ float activate(const DecodeExpertsUp& e, float gate, float up) {
-    switch (e.activation) {
-        case Activation::GptOssSwiGlu: {
-            const float g = fminf(gate, e.swigluLimit);
-            const float u = fminf(fmaxf(up, -e.swigluLimit), e.swigluLimit);
-            // fminf and fmaxf drop a NaN, which has to reach the logits.
-            if (gate != gate || up != up) return gate + up;
-            return g / (1.0F + expf(-e.swigluAlpha * g)) * (u + 1.0F);
-        }
-        case Activation::Silu:
-            return gate / (1.0F + expf(-gate)) * up;
-        case Activation::GeluTanh:
-            break;
-    }
-    constexpr float kSqrtTwoOverPi = 0.79788456080286535588F;
-    return 0.5F * gate *
-           (1.0F + tanhf(kSqrtTwoOverPi * (gate + 0.044715F * gate * gate * gate))) * up;
 }
 
 template <WeightFormat F>
@@ -105,7 +87,7 @@ __global__ void __launch_bounds__(kBlockThreads, F == WeightFormat::Bf16Pair ? 2
         const int place = placeOf(e.choice, t, e.topK, expert);
         const int row = first * kTileRows + local;
         if (place < 0 || row >= e.gateUp.rows) continue;
-        float values[2] = {0, 1};
+        float values[2] = {0, 0};
         for (int r = 0; r < perRow; ++r) {
             float sum = 0;
             for (int s = 0; s < a.split; ++s)
@@ -114,7 +96,9 @@ __global__ void __launch_bounds__(kBlockThreads, F == WeightFormat::Bf16Pair ? 2
             values[r] = sum;
         }
         storePair(e.hidden, std::int64_t{t} * e.topK + place, row / perRow,
-                  activate(e, values[0], values[1]));
+                  e.gated ? gatedActivated(e.activation, e.swigluAlpha, e.swigluLimit, values[0],
+                                           values[1])
+                          : activated(e.activation, values[0]));
     }
 }
 
@@ -186,11 +170,12 @@ void launchUp(const DecodeExpertsUp& e, cudaStream_t stream) {
     constexpr std::size_t kMaxStaged = std::size_t{100} << 10;
     UpArgs a{e, 1, e.gateUp.paddedCols() + 8, false};
     a.split = upSplit(e, (e.gateUp.chunks() + kGroupChunks - 1) / kGroupChunks);
-    const std::size_t bytes = std::size_t{4} * static_cast<std::size_t>(a.stride) *
-                              static_cast<std::size_t>(e.tokens);
+    const std::size_t bytes =
+        std::size_t{4} * static_cast<std::size_t>(a.stride) * static_cast<std::size_t>(e.tokens);
     a.staged = bytes <= kMaxStaged;
     const int tilesPerBlock = kBlockWarps / a.split;
-    const auto blocks = static_cast<unsigned>((e.gateUp.tiles() + tilesPerBlock - 1) / tilesPerBlock);
+    const auto blocks =
+        static_cast<unsigned>((e.gateUp.tiles() + tilesPerBlock - 1) / tilesPerBlock);
     const auto experts = static_cast<unsigned>(min(e.tokens * e.topK, e.nExpert));
     launch({dim3(blocks, experts), dim3(kBlockThreads), a.staged ? bytes : 0, stream, true},
            decodeExpertsUpKernel<F>, a);

@@ -2,6 +2,7 @@
 // Projections of few tokens, with the norm in front of them and, for the router, the choice behind.
 #include <algorithm>
 
+#include "engine/backend/cuda/choose.h"
 #include "engine/backend/cuda/norm.h"
 
 namespace moescope::cuda {
@@ -16,56 +17,6 @@ struct Args {
     std::int32_t stride;  // of staged rows, elements
     bool staged;          // activations are copied to, or normalised into, shared memory
 };
-
-/// An expert's logit in a comparison: not a number is the smallest, so that choices stay ids.
-__device__ __forceinline__ float comparable(float logit) {
-    return logit == logit ? logit : -INFINITY;
-}
-
-/// Top-k of one token by one warp: largest logit first, ties to the lower id, each expert once.
-__device__ void chooseForToken(const RouterRule& rule, const float* logits, std::int32_t* experts,
-                               float* weights) {
-    const int lane = static_cast<int>(threadIdx.x % kWarp);
-    std::uint32_t taken = 0;  // bit i: expert lane + 32 i
-    float largest = 0;
-    float sum = 0;
-    for (int k = 0; k < rule.topK; ++k) {
-        float best = -INFINITY;
-        int id = rule.nExpert;  // none
-        for (int e = lane, i = 0; e < rule.nExpert; e += kWarp, ++i) {
-            const float value = comparable(loadShared(logits + e));
-            if ((taken >> i & 1U) == 0 && (id == rule.nExpert || value > best)) {
-                best = value;
-                id = e;
-            }
-        }
-        for (int offset = kWarp / 2; offset > 0; offset /= 2) {
-            const float otherBest = __shfl_xor_sync(kAllLanes, best, offset);
-            const int otherId = __shfl_xor_sync(kAllLanes, id, offset);
-            const bool better = otherBest > best || (otherBest == best && otherId < id);
-            if (otherId < rule.nExpert && (id == rule.nExpert || better)) {
-                best = otherBest;
-                id = otherId;
-            }
-        }
-        if (id % kWarp == lane) taken |= 1U << (id / kWarp);
-        const float logit = loadShared(logits + id);
-        if (k == 0) largest = logit;
-        sum += expf(logit - largest);
-        if (lane == 0) {
-            experts[k] = id;
-            weights[k] = expf(logit - largest);
-        }
-    }
-    if (rule.rule == RoutingRule::SoftmaxThenTopK) {
-        sum = 0;
-        for (int e = lane; e < rule.nExpert; e += kWarp) sum += expf(loadShared(logits + e) - largest);
-        sum = warpSum(sum);
-    }
-    if (lane == 0) {
-        for (int k = 0; k < rule.topK; ++k) weights[k] /= sum;
-    }
-}
 
 /// Ids that occur in `experts`, ascending, by one warp: distinct[0] of them.
 __device__ void collectDistinct(const RouterRule& rule, int tokens, const RouterChoice& choice) {
@@ -211,7 +162,8 @@ __global__ void __launch_bounds__(kBlockThreads) addNormedKernel(const AddNormed
         a.hidden[row * a.width + i] += norm.of(a.norm, branch[i], i);
 }
 
-/// Warps that share a tile: as many as give every multiprocessor several blocks to hide latency with.
+/// Warps that share a tile: as many as give every multiprocessor several blocks to hide latency
+/// with.
 int splitFor(const DeviceMatrix& m, int groups) {
     int split = 1;
     while (split < kBlockWarps && split < groups && m.tiles() * split < 16 * 1024) split *= 2;
@@ -225,12 +177,13 @@ void launchProject(const DecodeProjection& p, int multiprocessors, cudaStream_t 
     a.split = splitFor(p.weights, groups);
     // 16 bytes more than a row, so that the rows of several tokens lie in different banks.
     a.stride = p.weights.paddedCols() + 8;
-    const std::size_t bytes = std::size_t{4} * static_cast<std::size_t>(a.stride) *
-                              static_cast<std::size_t>(p.tokens);
+    const std::size_t bytes =
+        std::size_t{4} * static_cast<std::size_t>(a.stride) * static_cast<std::size_t>(p.tokens);
     a.staged = p.x.high == nullptr || bytes <= kMaxStaged;
     const int tilesPerBlock = kBlockWarps / a.split;
     const int blocks = (p.weights.tiles() + tilesPerBlock - 1) / tilesPerBlock;
-    // Few enough to stay resident: a block that goes on to another tile has its activations already.
+    // Few enough to stay resident: a block that goes on to another tile has its activations
+    // already.
     const int resident = multiprocessors * (F == WeightFormat::Bf16Pair ? 2 : 3);
     const int grid = blocks <= 2 * resident ? blocks : resident;
     launch({dim3(static_cast<unsigned>(grid)), dim3(kBlockThreads), a.staged ? bytes : 0, stream,

@@ -28,10 +28,8 @@ __device__ float weightAt(const DeviceMatrix& m, std::int64_t row, int column) {
             const int chunk = column / 64;
             const int block = column / 32 % 2;
             const auto* bytes = reinterpret_cast<const std::int8_t*>(codes);
-            const int code =
-                bytes[(chunk * 32 + 4 * g + within / 8) * 16 + 8 * block + within % 8];
-            const std::uint32_t scales =
-                m.tileScaleWords(0, tile)[(chunk * 4 + g / 2) * 2 + block];
+            const int code = bytes[(chunk * 32 + 4 * g + within / 8) * 16 + 8 * block + within % 8];
+            const std::uint32_t scales = m.tileScaleWords(0, tile)[(chunk * 4 + g / 2) * 2 + block];
             return static_cast<float>(code) *
                    fromHalf(static_cast<std::uint16_t>(scales >> (16 * (g % 2)) & 0xFFFFU));
         }
@@ -41,7 +39,8 @@ __device__ float weightAt(const DeviceMatrix& m, std::int64_t row, int column) {
     const int chunk = column / 128;
     const int t = column / 32 % 4;
     const int blocks = chunk + 1 < m.chunks() ? 4 : m.lastChunkBlocks();
-    const auto* words = reinterpret_cast<const std::uint32_t*>(codes + mxfp4Unit(chunk, blocks, g, t));
+    const auto* words =
+        reinterpret_cast<const std::uint32_t*>(codes + mxfp4Unit(chunk, blocks, g, t));
     const std::uint32_t word = words[within / 8];
     const std::uint32_t pairs[4] = {mxfp4Pair<0>(word), mxfp4Pair<1>(word), mxfp4Pair<2>(word),
                                     mxfp4Pair<3>(word)};
@@ -67,7 +66,8 @@ __global__ void __launch_bounds__(kBlockThreads) embedTokensKernel(const EmbedTo
     for (int i = thread; i < e.nRopes * e.half; i += kBlockThreads) {
         const double* rope = e.ropes + i / e.half * (e.half + 1);
         const double angle = position * rope[i % e.half];
-        const std::int64_t at = (std::int64_t{i / e.half} * e.maxTokens + token) * e.half + i % e.half;
+        const std::int64_t at =
+            (std::int64_t{i / e.half} * e.maxTokens + token) * e.half + i % e.half;
         e.angles[at] = make_float2(static_cast<float>(cos(angle) * rope[e.half]),
                                    static_cast<float>(sin(angle) * rope[e.half]));
     }
@@ -93,7 +93,8 @@ __device__ NormOfRow warpNorm(const NormWeights& norm, const float* vector, int 
 
 /// One warp a head: of q, then k, then v. Heads of the whole vector's norm (QkNorm::FullWidth) were
 /// normalised by normFullWidthKernel.
-__global__ void __launch_bounds__(kHeadsPerBlock* kWarp) rotateAndStoreKernel(const RotateAndStore r) {
+__global__ void __launch_bounds__(kHeadsPerBlock* kWarp)
+    rotateAndStoreKernel(const RotateAndStore r) {
     __shared__ float buffer[kHeadsPerBlock][kMaxHeadDim];
     letNextKernelBegin();
     waitForPreviousKernel();
@@ -135,8 +136,8 @@ __global__ void __launch_bounds__(kHeadsPerBlock* kWarp) rotateAndStoreKernel(co
     }
     const int kvHead = (head - r.nHead) % r.nKvHead;
     const int row = kvRow(r.place->position + token, r.cacheRows);
-    std::uint16_t* to = (isValue ? r.values : r.keys) +
-                        (std::int64_t{row} * r.nKvHead + kvHead) * r.headDim;
+    std::uint16_t* to =
+        (isValue ? r.values : r.keys) + (std::int64_t{row} * r.nKvHead + kvHead) * r.headDim;
     for (int i = lane; i < r.headDim; i += kWarp) to[i] = toHalf(mine[i]);
 }
 
@@ -199,17 +200,16 @@ __global__ void __launch_bounds__(kBlockThreads) sampleTokenKernel(const SampleT
          i += static_cast<int>(gridDim.x) * kBlockThreads) {
         float x = s.logits[i];
         if (s.temperature > 0) {
-            const std::uint64_t counter = static_cast<std::uint64_t>(generated) *
-                                              static_cast<std::uint64_t>(s.vocab) +
-                                          static_cast<std::uint64_t>(i);
+            const std::uint64_t counter =
+                static_cast<std::uint64_t>(generated) * static_cast<std::uint64_t>(s.vocab) +
+                static_cast<std::uint64_t>(i);
             x = x / s.temperature - logf(-logf(uniformAt(s.seed, counter)));
         }
         keepLarger(value, index, x, i);
     }
     largestOfBlock(value, index);
     if (threadIdx.x == 0) {
-        s.partial[blockIdx.x] =
-            make_float2(value, bitsToFloat(static_cast<std::uint32_t>(index)));
+        s.partial[blockIdx.x] = make_float2(value, bitsToFloat(static_cast<std::uint32_t>(index)));
         __threadfence();
         last = atomicAdd(s.counter, 1U) + 1 == gridDim.x;
         if (last) *s.counter = 0;

@@ -25,9 +25,10 @@ DeviceArena::DeviceArena(std::uint64_t bytes, const char* what, Place place)
     const cudaError_t status = size_ > free ? cudaErrorMemoryAllocation : cudaMalloc(&at, size_);
     if (status == cudaErrorMemoryAllocation) {
         cudaGetLastError();  // the failed allocation is dealt with here
-        throw Error(std::string(what) + " needs " + memoryText(size_) + " of device memory, " +
-                        memoryText(free) + " of " + memoryText(total) + " are free",
-                    "Use a shorter context or a smaller model, or close what else uses the device.");
+        throw Error(
+            std::string(what) + " needs " + memoryText(size_) + " of device memory, " +
+                memoryText(free) + " of " + memoryText(total) + " are free",
+            "Use a shorter context or a smaller model, or close what else uses the device.");
     }
     check(status, "allocating device memory");
     base_ = static_cast<std::byte*>(at);

@@ -94,7 +94,9 @@ public:
     Event(const Event&) = delete;
     Event& operator=(const Event&) = delete;
 
-    void record(cudaStream_t stream) { check(cudaEventRecord(event_, stream), "recording an event"); }
+    void record(cudaStream_t stream) {
+        check(cudaEventRecord(event_, stream), "recording an event");
+    }
     void wait() const { check(cudaEventSynchronize(event_), "the device"); }
 
 private:
@@ -115,7 +117,8 @@ public:
     /// Records what `enqueue` launches on `stream`, without running it.
     template <typename Enqueue>
     void capture(cudaStream_t stream, const Enqueue& enqueue) {
-        check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "recording a graph");
+        check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal),
+              "recording a graph");
         cudaGraph_t graph = nullptr;
         try {
             enqueue();
@@ -129,7 +132,9 @@ public:
         cudaGraphDestroy(graph);
         check(status, "instantiating a graph");
     }
-    void run(cudaStream_t stream) const { check(cudaGraphLaunch(exec_, stream), "launching a graph"); }
+    void run(cudaStream_t stream) const {
+        check(cudaGraphLaunch(exec_, stream), "launching a graph");
+    }
 
 private:
     cudaGraphExec_t exec_ = nullptr;

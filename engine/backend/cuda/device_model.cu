@@ -16,8 +16,9 @@ namespace {
 constexpr std::uint64_t kStagingBytes = std::uint64_t{64} << 20;
 
 enum class Part : std::uint8_t { Embedding, Attention, Experts, Head, Vectors, HostExperts };
-constexpr const char* kPartNames[] = {"embedding", "attention", "experts or MLP", "head",
-                                      "norms, biases, sinks", "experts on the host"};
+constexpr const char* kPartNames[] = {
+    "embedding",          "attention", "experts or MLP", "head", "norms, biases, sinks",
+    "experts on the host"};
 
 struct MatrixJob {
     Part part;
@@ -46,7 +47,8 @@ struct Jobs {
         const ModelWeights& w = model.weights;
         const bool tied = w.embedding.data == w.head.data;
         matrix(Part::Head, MatrixSource::concatenated({&w.head}), to.head);
-        if (!tied) matrix(Part::Embedding, MatrixSource::concatenated({&w.embedding}), to.embedding);
+        if (!tied)
+            matrix(Part::Embedding, MatrixSource::concatenated({&w.embedding}), to.embedding);
         matrix(Part::Embedding, MatrixSource::concatenated({&w.positions}), to.positions);
         vector({&w.outputNorm}, to.outputNorm);
         vector({&w.outputNormBias}, to.outputNormBias);
@@ -60,7 +62,8 @@ private:
     void matrix(Part part, MatrixSource source, DeviceMatrix& to) {
         if (!source.empty()) matrices.push_back({part, std::move(source), &to});
     }
-    void vector(std::vector<const TensorView*> tensors, const float*& to, bool interleaved = false) {
+    void vector(std::vector<const TensorView*> tensors, const float*& to,
+                bool interleaved = false) {
         VectorJob job{std::move(tensors), interleaved, &to};
         for (const TensorView* t : job.tensors) job.count += t->empty() ? 0 : elements(*t);
         if (job.count > 0) vectors.push_back(std::move(job));
@@ -136,8 +139,8 @@ private:
     unsigned turn_ = 0;
 };
 
-/// Where the rows of a tile came from may be given back to the system. Only whole tensors whose rows
-/// are read once and in order are worth it: stacks.
+/// Where the rows of a tile came from may be given back to the system. Only whole tensors whose
+/// rows are read once and in order are worth it: stacks.
 void release(const Checkpoint& checkpoint, const MatrixSource& source) {
     for (const TensorView* t : source.tensors()) checkpoint.release(*t);
 }
@@ -150,7 +153,8 @@ void upload(const MatrixJob& job, DeviceArena& arena, Uploader& uploader, Thread
     const auto codeBytes = 16 * static_cast<std::uint64_t>(m.tileUnits());
     const auto scaleBytes = 4 * static_cast<std::uint64_t>(m.tileScales());
     const std::uint64_t all = stack * static_cast<std::uint64_t>(m.tiles());
-    const std::uint64_t slice = std::max<std::uint64_t>(1, uploader.size() / (codeBytes + scaleBytes));
+    const std::uint64_t slice =
+        std::max<std::uint64_t>(1, uploader.size() / (codeBytes + scaleBytes));
     for (std::uint64_t begin = 0; begin < all; begin += slice) {
         const std::uint64_t count = std::min(all - begin, slice);
         std::byte* buffer = uploader.next();
@@ -241,8 +245,8 @@ DeviceModel::DeviceModel(const BoundModel& model, const Checkpoint& checkpoint, 
     std::uint64_t staging = std::min(bytes + hostBytes, kStagingBytes);
     for (const MatrixJob& job : jobs.matrices) {
         const DeviceMatrix m = job.source.shape();
-        staging = std::max(staging,
-                           static_cast<std::uint64_t>(16 * m.tileUnits() + 4 * m.tileScales()));
+        staging =
+            std::max(staging, static_cast<std::uint64_t>(16 * m.tileUnits() + 4 * m.tileScales()));
     }
     Uploader uploader(staging);
     const std::byte* shared = model.weights.embedding.data;

@@ -31,7 +31,7 @@ struct DeviceLayer {
     DeviceMatrix router;  // (n_expert, d_model)
     const float* routerBias = nullptr;
     /// A dense MLP is a stack of one expert that every token chooses with weight 1.
-    DeviceMatrix gateUp;                // stack of (2 ffn, d_model), rows taking turns; plain MLP: up
+    DeviceMatrix gateUp;  // stack of (2 ffn, d_model), rows taking turns; plain MLP: up
     const float* gateUpBias = nullptr;  // (stack, rows of gateUp)
     DeviceMatrix down;                  // stack of (d_model, ffn)
     const float* downBias = nullptr;    // (stack, d_model)
@@ -46,16 +46,15 @@ struct MemoryPart {
 
 class DeviceModel {
 public:
-    /// Packs with `pool` into page-locked buffers and copies from there, while the next part is packed.
-    /// Releases the checkpoint's pages behind it. Throws Error for weights that are not finite, and
-    /// when the device has not the memory.
-    /// The experts of the first `expertsOnHost` layers stay in page-locked host memory, from where the
-    /// kernels read them through the bus.
+    /// Packs with `pool` into page-locked buffers and copies from there, while the next part is
+    /// packed. Releases the checkpoint's pages behind it. Throws Error for weights that are not
+    /// finite, and when the device has not the memory. The experts of the first `expertsOnHost`
+    /// layers stay in page-locked host memory, from where the kernels read them through the bus.
     DeviceModel(const BoundModel& model, const Checkpoint& checkpoint, ThreadPool& pool,
                 int expertsOnHost = 0);
 
-    /// Embedding, attention, experts (or MLP), head, vectors: in all what the constructor allocates on
-    /// the device. The last part, "experts on the host", is not on the device.
+    /// Embedding, attention, experts (or MLP), head, vectors: in all what the constructor allocates
+    /// on the device. The last part, "experts on the host", is not on the device.
     static std::vector<MemoryPart> plan(const BoundModel& model, int expertsOnHost = 0);
 
     std::uint64_t bytes() const noexcept { return arena_.size(); }

@@ -31,7 +31,8 @@ std::uint32_t byteAt(const std::byte* at, std::int64_t i) {
     return std::to_integer<std::uint32_t>(at[i]);
 }
 
-/// The 16 bytes of a block in the order of the file as ours. `interleaved`: low nibble = element 2i.
+/// The 16 bytes of a block in the order of the file as ours. `interleaved`: low nibble = element
+/// 2i.
 uint4 mxfp4Unit(const std::byte* codes, bool interleaved) {
     std::array<std::uint32_t, 4> words{};
     for (int w = 0; w < 4; ++w) {
@@ -113,7 +114,8 @@ void packQ8(const Tile& tile) {
             const int chunk = b / 2;
             std::memcpy(&halves[((chunk * 4 + g / 2) * 2 + b % 2) * 2 + g % 2], block, 2);
             for (int t = 0; t < 4; ++t) {
-                std::memcpy(codes + (chunk * 32 + 4 * g + t) * 16 + b % 2 * 8, block + 2 + 8 * t, 8);
+                std::memcpy(codes + (chunk * 32 + 4 * g + t) * 16 + b % 2 * 8, block + 2 + 8 * t,
+                            8);
             }
         }
     }

@@ -11,8 +11,8 @@
 
 namespace moescope::cuda {
 
-/// The format of a stored type. MXFP4 (both byte orders), Q8_0 and BF16 keep their values exactly; all
-/// else is dequantised and keeps 16 bits of mantissa.
+/// The format of a stored type. MXFP4 (both byte orders), Q8_0 and BF16 keep their values exactly;
+/// all else is dequantised and keeps 16 bits of mantissa.
 WeightFormat formatOf(DType type) noexcept;
 
 /// Where row `row` of matrix `matrix` comes from.
@@ -44,8 +44,8 @@ private:
     bool interleaved_ = false;
 };
 
-/// Writes tile `tile` of matrix `matrix`: shape.tileUnits() units and shape.tileScales() words. Throws
-/// Error that names the tensor when a weight is not finite, or a MXFP4 scale exceeds 2.
+/// Writes tile `tile` of matrix `matrix`: shape.tileUnits() units and shape.tileScales() words.
+/// Throws Error that names the tensor when a weight is not finite, or a MXFP4 scale exceeds 2.
 void packTile(const MatrixSource& source, const DeviceMatrix& shape, std::int64_t matrix, int tile,
               uint4* codes, std::uint32_t* scales);
 

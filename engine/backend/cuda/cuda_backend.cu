@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: Apache-2.0
+// Construction, the operations as the session calls them, and what goes back to the host. What each
+// operation enqueues is in cuda_operations.cu.
+#include "engine/backend/cuda/cuda_backend.h"
+
+#include <algorithm>
+#include <cassert>
+#include <numeric>
+#include <tuple>
+
+#include "engine/core/error.h"
+#include "engine/run/memory.h"
+
+namespace moescope::cuda {
+namespace {
+
+CudaState& own(BackendState& s) {
+    return static_cast<CudaState&>(s);
+}
+const CudaState& own(const BackendState& s) {
+    return static_cast<const CudaState&>(s);
+}
+
+std::size_t index(std::int64_t value) {
+    return static_cast<std::size_t>(value);
+}
+
+bool sameRope(const RopeSpec& a, const RopeSpec& b) {
+    const auto key = [](const RopeSpec& r) {
+        return std::tie(r.theta, r.yarn, r.factor, r.betaFast, r.betaSlow, r.originalContext,
+                        r.truncate, r.attentionFactor);
+    };
+    return key(a) == key(b);
+}
+
+/// Name and multiprocessors of a device; makes it the calling thread's. Throws Error when there is
+/// none.
+cudaDeviceProp chooseDevice(int device) {
+    int count = 0;
+    const cudaError_t status = cudaGetDeviceCount(&count);
+    if (status != cudaSuccess || count == 0) {
+        throw Error(
+            std::string("the cuda back end finds no device: ") +
+                (status == cudaSuccess ? "the driver reports none" : cudaGetErrorString(status)),
+            "use --backend cpu");
+    }
+    if (device < 0 || device >= count) {
+        throw UsageError("there is no CUDA device " + std::to_string(device) + ": there are " +
+                         std::to_string(count));
+    }
+    check(cudaSetDevice(device), "choosing the CUDA device");
+    cudaDeviceProp properties{};
+    check(cudaGetDeviceProperties(&properties, device), "asking for the device's properties");
+    return properties;
+}
+
+/// Throws Error with the table of what needs what when the weights cannot fit.
+void refuseIfTooLarge(const BoundModel& model, const CudaOptions& options) {
+    const std::vector<MemoryPart> parts = DeviceModel::plan(model, options.expertsOnHost);
+    std::size_t free = 0;
+    std::size_t total = 0;
+    check(cudaMemGetInfo(&free, &total), "asking for the device's memory");
+    std::uint64_t sum = 0;
+    std::string table;
+    for (std::size_t i = 0; i + 1 < parts.size(); ++i) {
+        sum += parts[i].bytes;
+        table += (i == 0 ? "" : ", ") + parts[i].name + " " + memoryText(parts[i].bytes);
+    }
+    if (sum <= free) return;
+    throw Error(model.spec.name + " needs " + memoryText(sum) + " of device memory (" + table +
+                    "), " + memoryText(free) + " are free",
+                "--experts-on-host N keeps the experts of the first N layers in host memory");
+}
+
+}  // namespace
+
+CudaBackend::CudaBackend(const BoundModel& model, const Checkpoint& checkpoint,
+                         const CudaOptions& options)
+    : spec_(model.spec), weights_(model.weights), options_(options) {
+    const cudaDeviceProp properties = chooseDevice(options.device);
+    device_ = std::string(properties.name) + " (sm_" + std::to_string(properties.major) +
+              std::to_string(properties.minor) + ")";
+    multiprocessors_ = properties.multiProcessorCount;
+    refuseIfTooLarge(model, options);
+    ThreadPool pool;
+    model_ = std::make_unique<DeviceModel>(model, checkpoint, pool, options.expertsOnHost);
+
+    std::vector<const RopeSpec*> distinct;
+    for (const LayerSpec& layer : spec_.layers) {
+        const auto known = std::find_if(distinct.begin(), distinct.end(), [&](const RopeSpec* r) {
+            return sameRope(*r, layer.rope);
+        });
+        ropeOf_.push_back(static_cast<std::int32_t>(known - distinct.begin()));
+        if (known == distinct.end()) distinct.push_back(&layer.rope);
+    }
+    if (spec_.position != PositionKind::Rope) distinct.clear();
+    nRopes_ = static_cast<int>(distinct.size());
+    if (nRopes_ == 0) return;
+    std::vector<double> tables;
+    for (const RopeSpec* rope : distinct) {
+        const RopeTable table = ropeTable(*rope, spec_.headDim);
+        tables.insert(tables.end(), table.inverseFrequency.begin(), table.inverseFrequency.end());
+        tables.push_back(table.concentration);
+    }
+    ropeArena_ = DeviceArena(tables.size() * sizeof(double), "rope tables");
+    ropes_ = ropeArena_.take<double>(tables.size());
+    const Stream stream;
+    check(cudaMemcpyAsync(ropes_, tables.data(), tables.size() * sizeof(double),
+                          cudaMemcpyHostToDevice, stream),
+          "copying to the device");
+    stream.wait();
+}
+
+std::string CudaBackend::description() const {
+    return "cuda " + device_ + ", " + (options_.numerics == Numerics::Fast ? "fast" : "exact");
+}
+
+std::uint64_t CudaBackend::stateBytes(int maxContext, int maxBatch) const {
+    return StateShape{spec_, *model_, nRopes_, maxContext, maxBatch}.hostBytes();
+}
+
+std::unique_ptr<BackendState> CudaBackend::newState(int maxContext, int maxBatch) const {
+    assert(maxContext > 0 && maxBatch > 0);
+    check(cudaSetDevice(options_.device), "choosing the CUDA device");
+    return std::make_unique<CudaState>(StateShape{spec_, *model_, nRopes_, maxContext, maxBatch});
+}
+
+DeviceMemory CudaBackend::deviceMemory() const {
+    std::size_t free = 0;
+    std::size_t total = 0;
+    check(cudaMemGetInfo(&free, &total), "asking for the device's memory");
+    return {total - free, total};
+}
+
+OpWork CudaBackend::finish(CudaState& s, OpWork work, std::string_view kernel) const {
+    if (s.timed) s.stream.wait();
+    work.kernel = kernel;
+    return work;
+}
+
+StepShape CudaBackend::stepShape(const CudaState& s) const noexcept {
+    return {s.tokens, s.position, static_cast<int>(sizeof(std::uint16_t))};
+}
+
+void CudaBackend::setTimed(BackendState& state, bool timed) const {
+    own(state).timed = timed;
+}
+
+void CudaBackend::sendStep(CudaState& s, std::span<const TokenId> tokens, int position) const {
+    s.tokens = static_cast<int>(tokens.size());
+    s.position = position;
+    s.sent.wait();  // the buffer may still be on its way from the step before
+    std::copy(tokens.begin(), tokens.end(), s.hostIds);
+    *s.hostPlace = {position, 0};
+    check(cudaMemcpyAsync(s.ids, s.hostIds, tokens.size_bytes(), cudaMemcpyHostToDevice, s.stream),
+          "copying tokens to the device");
+    check(
+        cudaMemcpyAsync(s.place, s.hostPlace, sizeof(StepPlace), cudaMemcpyHostToDevice, s.stream),
+        "copying tokens to the device");
+    s.sent.record(s.stream);
+}
+
+OpWork CudaBackend::embed(BackendState& state, std::span<const TokenId> tokens,
+                          int position) const {
+    CudaState& s = own(state);
+    assert(!tokens.empty() && static_cast<int>(tokens.size()) <= s.maxBatch);
+    assert(position >= 0 && position + static_cast<int>(tokens.size()) <= s.maxContext);
+    sendStep(s, tokens, position);
+    enqueueEmbed(s);
+    return finish(s, embedWork(spec_, weights_, stepShape(s)), "embed_tokens");
+}
+
+OpWork CudaBackend::attentionInput(BackendState& state, int layer) const {
+    CudaState& s = own(state);
+    enqueueAttentionInput(s, layer);
+    return finish(s, attentionInputWork(spec_, weights_.layers[index(layer)], stepShape(s)),
+                  s.tokens <= kDecodeTokens ? "decode_project" : "prefill_project");
+}
+
+OpWork CudaBackend::attention(BackendState& state, int layer) const {
+    CudaState& s = own(state);
+    enqueueAttention(s, layer);
+    return finish(s, attentionWork(spec_, spec_.layers[index(layer)], stepShape(s)),
+                  s.tokens <= kDecodeTokens ? "decode_attention" : "prefill_attention");
+}
+
+OpWork CudaBackend::attentionOutput(BackendState& state, int layer) const {
+    CudaState& s = own(state);
+    enqueueAttentionOutput(s, layer);
+    return finish(s, attentionOutputWork(weights_.layers[index(layer)], stepShape(s)),
+                  s.tokens <= kDecodeTokens ? "decode_project" : "prefill_project");
+}
+
+OpWork CudaBackend::route(BackendState& state, int layer) const {
+    CudaState& s = own(state);
+    assert(spec_.layers[index(layer)].mlp == MlpKind::Experts);
+    s.lastRouted = layer;
+    enqueueRoute(s, layer);
+    return finish(s, routeWork(weights_.layers[index(layer)], stepShape(s)),
+                  s.tokens <= kDecodeTokens ? "decode_project" : "prefill_project");
+}
+
+RoutingView CudaBackend::stepRouting(const BackendState& state, int layer) const {
+    const CudaState& s = own(state);
+    const std::size_t stride = index(s.maxBatch) * index(spec_.topK);
+    const std::size_t count = index(s.tokens) * index(spec_.topK);
+    return {{s.hostExperts + index(layer) * stride, count},
+            {s.hostWeights + index(layer) * stride, count}};
+}
+
+RoutingView CudaBackend::routing(const BackendState& state) const {
+    const CudaState& s = own(state);
+    const std::size_t stride = index(s.maxBatch) * index(spec_.topK);
+    const std::size_t at = index(s.lastRouted) * stride;
+    const std::size_t count = index(s.tokens) * index(spec_.topK);
+    check(cudaMemcpyAsync(s.hostExperts + at, s.experts + at, count * sizeof(std::int32_t),
+                          cudaMemcpyDeviceToHost, s.stream),
+          "copying routing from the device");
+    check(cudaMemcpyAsync(s.hostWeights + at, s.gateWeights + at, count * sizeof(float),
+                          cudaMemcpyDeviceToHost, s.stream),
+          "copying routing from the device");
+    s.stream.wait();
+    return stepRouting(s, s.lastRouted);
+}
+
+OpWork CudaBackend::feedForward(BackendState& state, int layer) const {
+    CudaState& s = own(state);
+    enqueueFeedForward(s, layer);
+    const LayerWeights& w = weights_.layers[index(layer)];
+    const std::string_view kernel =
+        s.tokens <= kDecodeTokens ? "decode_experts" : "prefill_experts";
+    if (spec_.layers[index(layer)].mlp != MlpKind::Experts)
+        return finish(s, mlpWork(w, stepShape(s)), kernel);
+    // Which experts were chosen decides the bytes; only who takes the time wants to know.
+    if (!s.timed) return finish(s, OpWork{}, kernel);
+    return finish(s, expertsWork(spec_, w, stepShape(s), routing(s).experts), kernel);
+}
+
+OpWork CudaBackend::head(BackendState& state, int first, int count, std::span<float> logits) const {
+    CudaState& s = own(state);
+    assert(first >= 0 && count > 0 && first + count <= s.tokens);
+    const std::size_t vocab = index(spec_.vocab);
+    for (int done = 0; done < count;) {
+        const int rows = std::min(count - done, s.logitRows);
+        const std::size_t floats = index(rows) * vocab;
+        enqueueHead(s, first + done, rows);
+        check(cudaMemcpyAsync(s.hostLogits, s.logits, floats * sizeof(float),
+                              cudaMemcpyDeviceToHost, s.stream),
+              "copying logits from the device");
+        s.stream.wait();
+        std::copy_n(s.hostLogits, floats, logits.data() + index(done) * vocab);
+        done += rows;
+    }
+    return finish(s, headWork(weights_, count),
+                  count <= kDecodeTokens ? "decode_project" : "prefill_project");
+}
+
+std::span<const float> CudaBackend::hidden(const BackendState& state) const {
+    const CudaState& s = own(state);
+    s.hostHidden.resize(index(s.tokens) * index(spec_.dModel));
+    check(cudaMemcpyAsync(s.hostHidden.data(), s.hidden, s.hostHidden.size() * sizeof(float),
+                          cudaMemcpyDeviceToHost, s.stream),
+          "copying hidden states from the device");
+    s.stream.wait();
+    return s.hostHidden;
+}
+
+bool CudaBackend::decodeStep(BackendState& state, TokenId token, int position,
+                             std::span<float> logits) const {
+    CudaState& s = own(state);
+    sendStep(s, std::span(&token, 1), position);
+    if (!s.step) s.step.capture(s.stream, [&] { enqueueToken(s); });
+    s.step.run(s.stream);
+    const auto fetch = [&](void* to, const void* from, std::size_t bytes) {
+        if (bytes == 0) return;
+        check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, s.stream),
+              "copying from the device");
+    };
+    const std::size_t choices = index(spec_.nLayer) * index(s.maxBatch) * index(spec_.topK);
+    fetch(s.hostLogits, s.logits, index(spec_.vocab) * sizeof(float));
+    fetch(s.hostExperts, s.experts, choices * sizeof(std::int32_t));
+    fetch(s.hostWeights, s.gateWeights, choices * sizeof(float));
+    s.stream.wait();
+    std::copy_n(s.hostLogits, index(spec_.vocab), logits.data());
+    return true;
+}
+
+bool CudaBackend::decodeGreedy(BackendState& state, TokenId first, int position,
+                               std::span<TokenId> out) const {
+    CudaState& s = own(state);
+    if (!s.greedy) {
+        s.tokens = 1;
+        s.greedy.capture(s.stream, [&] {
+            enqueueToken(s);
+            SampleToken sample;
+            sample.logits = s.logits;
+            sample.vocab = spec_.vocab;
+            sample.ids = s.ids;
+            sample.place = s.place;
+            sample.tokens = s.generated;
+            sample.maxGenerated = kGreedyBurst;
+            sample.partial = s.sampleParts;
+            sample.counter = s.counters + s.nCounters - 1;
+            sampleToken(sample, s.stream);
+        });
+    }
+    for (std::size_t done = 0; done < out.size();) {
+        const std::size_t burst = std::min<std::size_t>(out.size() - done, kGreedyBurst);
+        sendStep(s, std::span(&first, 1), position + static_cast<int>(done));
+        for (std::size_t i = 0; i < burst; ++i) s.greedy.run(s.stream);
+        check(cudaMemcpyAsync(s.hostGenerated, s.generated, burst * sizeof(std::int32_t),
+                              cudaMemcpyDeviceToHost, s.stream),
+              "copying tokens from the device");
+        s.stream.wait();
+        std::copy_n(s.hostGenerated, burst, out.data() + done);
+        done += burst;
+        first = out[done - 1];
+    }
+    s.position = position + static_cast<int>(out.size()) - 1;
+    return true;
+}
+
+std::unique_ptr<KvMark> CudaBackend::mark(const BackendState& state, int) const {
+    const CudaState& s = own(state);
+    const auto bytesOf = [&](std::size_t layer) {
+        return spec_.layers[layer].window == 0
+                   ? std::uint64_t{0}
+                   : index(s.caches[layer].rows) * index(spec_.nKvHead) * index(spec_.headDim) *
+                         sizeof(std::uint16_t);
+    };
+    std::uint64_t total = 0;
+    for (std::size_t i = 0; i < s.caches.size(); ++i) total += 2 * DeviceArena::aligned(bytesOf(i));
+    auto mark = std::make_unique<CudaMark>();
+    mark->arena = DeviceArena(total, "a mark of the key-value cache");
+    for (std::size_t i = 0; i < s.caches.size(); ++i) {
+        CudaMark::Saved& saved = mark->rings.emplace_back();
+        saved.bytes = bytesOf(i);
+        if (saved.bytes == 0) continue;
+        saved.keys = mark->arena.take(saved.bytes);
+        saved.values = mark->arena.take(saved.bytes);
+        check(cudaMemcpyAsync(saved.keys, s.caches[i].keys, saved.bytes, cudaMemcpyDeviceToDevice,
+                              s.stream),
+              "marking the cache");
+        check(cudaMemcpyAsync(saved.values, s.caches[i].values, saved.bytes,
+                              cudaMemcpyDeviceToDevice, s.stream),
+              "marking the cache");
+    }
+    s.stream.wait();
+    return mark;
+}
+
+void CudaBackend::rewind(BackendState& state, const KvMark& kept) const {
+    CudaState& s = own(state);
+    const auto& mark = static_cast<const CudaMark&>(kept);
+    for (std::size_t i = 0; i < s.caches.size(); ++i) {
+        const CudaMark::Saved& saved = mark.rings[i];
+        if (saved.bytes == 0) continue;
+        check(cudaMemcpyAsync(s.caches[i].keys, saved.keys, saved.bytes, cudaMemcpyDeviceToDevice,
+                              s.stream),
+              "rewinding the cache");
+        check(cudaMemcpyAsync(s.caches[i].values, saved.values, saved.bytes,
+                              cudaMemcpyDeviceToDevice, s.stream),
+              "rewinding the cache");
+    }
+    s.stream.wait();
+}
+
+}  // namespace moescope::cuda
+
+namespace moescope {
+
+std::unique_ptr<Backend> makeCudaBackend(const BoundModel& model, const Checkpoint& checkpoint,
+                                         const CudaOptions& options) {
+    return std::make_unique<cuda::CudaBackend>(model, checkpoint, options);
+}
+
+}  // namespace moescope

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// The CUDA back end. A step of up to kDecodeTokens tokens goes through the kernels of decode.h, a
+// longer one through those of prefill.h. Operations only enqueue; what the host asks for waits.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/backend/backend.h"
+#include "engine/backend/cuda/cuda_state.h"
+#include "engine/backend/work.h"
+
+namespace moescope::cuda {
+
+class CudaBackend final : public Backend {
+public:
+    CudaBackend(const BoundModel& model, const Checkpoint& checkpoint, const CudaOptions& options);
+
+    std::string_view name() const noexcept override { return "cuda"; }
+    std::string description() const override;
+    int threads() const noexcept override { return 1; }
+    const ModelSpec& spec() const noexcept override { return spec_; }
+    std::uint64_t stateBytes(int maxContext, int maxBatch) const override;
+    std::unique_ptr<BackendState> newState(int maxContext, int maxBatch) const override;
+
+    OpWork embed(BackendState& s, std::span<const TokenId> tokens, int position) const override;
+    OpWork attentionInput(BackendState& s, int layer) const override;
+    OpWork attention(BackendState& s, int layer) const override;
+    OpWork attentionOutput(BackendState& s, int layer) const override;
+    OpWork route(BackendState& s, int layer) const override;
+    RoutingView routing(const BackendState& s) const override;
+    OpWork feedForward(BackendState& s, int layer) const override;
+    OpWork head(BackendState& s, int first, int count, std::span<float> logits) const override;
+    std::span<const float> hidden(const BackendState& s) const override;
+    std::unique_ptr<KvMark> mark(const BackendState& s, int position) const override;
+    void rewind(BackendState& s, const KvMark& mark) const override;
+
+    void setTimed(BackendState& s, bool timed) const override;
+    bool decodeStep(BackendState& s, TokenId token, int position,
+                    std::span<float> logits) const override;
+    RoutingView stepRouting(const BackendState& s, int layer) const override;
+    bool decodeGreedy(BackendState& s, TokenId first, int position,
+                      std::span<TokenId> out) const override;
+    DeviceMemory deviceMemory() const override;
+
+private:
+    OpWork finish(CudaState& s, OpWork work, std::string_view kernel) const;
+    StepShape stepShape(const CudaState& s) const noexcept;
+    NormWeights norm(const float* weight, const float* bias, bool before = true) const noexcept;
+    RouterChoice choiceOf(const CudaState& s, int layer) const noexcept;
+    OperandRows rowsFor(const CudaState& s, WeightFormat format) const noexcept;
+    float* blockOutput(CudaState& s) const noexcept;
+    void addBranch(CudaState& s, const float* postNorm) const;
+
+    void sendStep(CudaState& s, std::span<const TokenId> tokens, int position) const;
+    void enqueueEmbed(CudaState& s) const;
+    void enqueueAttentionInput(CudaState& s, int layer) const;
+    void enqueueAttention(CudaState& s, int layer) const;
+    void enqueueAttentionOutput(CudaState& s, int layer) const;
+    void enqueueRoute(CudaState& s, int layer) const;
+    void enqueueFeedForward(CudaState& s, int layer) const;
+    void decodeFeedForward(CudaState& s, int layer) const;
+    void prefillFeedForward(CudaState& s, int layer) const;
+    void prefillPlainMlp(CudaState& s, int layer) const;
+    void enqueueHead(CudaState& s, int first, int count) const;
+    void enqueueToken(CudaState& s) const;
+
+    ModelSpec spec_;
+    ModelWeights weights_;  ///< for counting work only: views into the checkpoint
+    CudaOptions options_;
+    std::string device_;
+    int multiprocessors_ = 1;
+    std::unique_ptr<DeviceModel> model_;
+    DeviceArena ropeArena_;
+    double* ropes_ = nullptr;           // (n_ropes, head_dim / 2 + 1)
+    std::vector<std::int32_t> ropeOf_;  // (n_layer)
+    int nRopes_ = 0;
+};
+
+}  // namespace moescope::cuda

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+// What each operation launches. Nothing here waits or copies, so that all of it can be recorded.
+#include <algorithm>
+
+#include "engine/backend/cuda/cuda_backend.h"
+#include "engine/backend/cuda/prefill_rows.h"
+
+namespace moescope::cuda {
+namespace {
+
+std::size_t index(std::int64_t value) {
+    return static_cast<std::size_t>(value);
+}
+
+bool few(const CudaState& s) {
+    return s.tokens <= kDecodeTokens;
+}
+
+}  // namespace
+
+NormWeights CudaBackend::norm(const float* weight, const float* bias, bool before) const noexcept {
+    NormWeights n;
+    n.kind = spec_.norm;
+    n.none = before && spec_.normPlace == NormPlace::Post;
+    n.eps = spec_.normEps;
+    n.weight = weight;
+    n.bias = bias;
+    return n;
+}
+
+RouterChoice CudaBackend::choiceOf(const CudaState& s, int layer) const noexcept {
+    if (spec_.layers[index(layer)].mlp != MlpKind::Experts) return s.everyToken;
+    const std::size_t at = index(layer) * index(s.maxBatch) * index(spec_.topK);
+    return {s.experts + at, s.gateWeights + at, s.distinct};
+}
+
+OperandRows CudaBackend::rowsFor(const CudaState& s, WeightFormat format) const noexcept {
+    const bool exact = options_.numerics == Numerics::Exact;
+    return {s.rowsHigh, exact ? s.rowsLow : nullptr, s.rowStride, format};
+}
+
+/// Where a block's result goes: straight to the residual, or aside to be normalised first.
+float* CudaBackend::blockOutput(CudaState& s) const noexcept {
+    return spec_.normPlace == NormPlace::Pre ? s.hidden : s.branch;
+}
+
+void CudaBackend::addBranch(CudaState& s, const float* postNorm) const {
+    if (spec_.normPlace == NormPlace::Pre) return;
+    AddNormed a;
+    a.branch = s.branch;
+    a.norm = norm(postNorm, nullptr, false);
+    a.tokens = s.tokens;
+    a.width = spec_.dModel;
+    a.hidden = s.hidden;
+    addNormed(a, s.stream);
+}
+
+void CudaBackend::enqueueEmbed(CudaState& s) const {
+    EmbedTokens e;
+    e.embedding = model_->embedding;
+    e.positions = model_->positions;
+    e.ids = s.ids;
+    e.place = s.place;
+    e.scale = spec_.embeddingScale;
+    e.tokens = s.tokens;
+    e.dModel = spec_.dModel;
+    e.hidden = s.hidden;
+    e.ropes = ropes_;
+    e.nRopes = nRopes_;
+    e.half = spec_.headDim / 2;
+    e.angles = s.angles;
+    e.maxTokens = s.maxBatch;
+    embedTokens(e, s.stream);
+}
+
+void CudaBackend::enqueueAttentionInput(CudaState& s, int layer) const {
+    const DeviceLayer& w = model_->layers[index(layer)];
+    if (few(s)) {
+        DecodeProjection p;
+        p.weights = w.qkv;
+        p.hidden = s.hidden;
+        p.norm = norm(w.attnNorm, w.attnNormBias);
+        p.bias = w.qkvBias;
+        p.tokens = s.tokens;
+        p.out = s.qkv;
+        p.outStride = w.qkv.rows;
+        decodeProject(p, multiprocessors_, s.stream);
+    } else {
+        const OperandRows x = rowsFor(s, w.qkv.format);
+        normToOperand({s.hidden, norm(w.attnNorm, w.attnNormBias), s.tokens, spec_.dModel, x},
+                      s.stream);
+        project({w.qkv, x, w.qkvBias, s.tokens, s.qkv, w.qkv.rows, false}, s.stream);
+    }
+    const LayerCache& cache = s.caches[index(layer)];
+    RotateAndStore r;
+    r.qkv = s.qkv;
+    r.place = s.place;
+    r.tokens = s.tokens;
+    r.nHead = spec_.nHead;
+    r.nKvHead = spec_.nKvHead;
+    r.headDim = spec_.headDim;
+    r.qkNorm = spec_.qkNorm;
+    r.qNorm = norm(w.qNorm, nullptr, false);
+    r.kNorm = norm(w.kNorm, nullptr, false);
+    r.rotate = spec_.position == PositionKind::Rope;
+    r.pairing = spec_.layers[index(layer)].rope.pairing;
+    r.angles =
+        s.angles + index(ropeOf_[index(layer)]) * index(s.maxBatch) * index(spec_.headDim / 2);
+    r.keys = cache.keys;
+    r.values = cache.values;
+    r.cacheRows = cache.rows;
+    rotateAndStore(r, s.stream);
+}
+
+void CudaBackend::enqueueAttention(CudaState& s, int layer) const {
+    const DeviceLayer& w = model_->layers[index(layer)];
+    const LayerCache& cache = s.caches[index(layer)];
+    const int window = spec_.layers[index(layer)].window;
+    if (few(s)) {
+        DecodeAttention a;
+        a.qkv = s.qkv;
+        a.qkvStride = w.qkv.rows;
+        a.keys = cache.keys;
+        a.values = cache.values;
+        a.sinks = w.sinks;
+        a.place = s.place;
+        a.cacheRows = cache.rows;
+        a.window = window;
+        a.tokens = s.tokens;
+        a.nHead = spec_.nHead;
+        a.nKvHead = spec_.nKvHead;
+        a.headDim = spec_.headDim;
+        a.scale = spec_.scale();
+        a.out = s.attended;
+        // A window of 128 keys is one block's work.
+        a.splits = window > 0 && window <= 256 ? 1 : kAttentionSplits;
+        a.partial = s.attentionParts;
+        a.counters = s.counters;
+        decodeAttention(a, s.stream);
+        return;
+    }
+    PrefillAttention a;
+    a.queries = s.qkv;
+    a.queryStride = w.qkv.rows;
+    a.keys = cache.keys;
+    a.values = cache.values;
+    a.sinks = w.sinks;
+    a.cacheRows = cache.rows;
+    a.window = window;
+    a.tokens = s.tokens;
+    a.position = s.position;
+    a.nHead = spec_.nHead;
+    a.nKvHead = spec_.nKvHead;
+    a.headDim = spec_.headDim;
+    a.scale = spec_.scale();
+    a.out = rowsFor(s, w.o.format);
+    prefillAttention(a, s.stream);
+}
+
+void CudaBackend::enqueueAttentionOutput(CudaState& s, int layer) const {
+    const DeviceLayer& w = model_->layers[index(layer)];
+    const bool add = spec_.normPlace == NormPlace::Pre;
+    if (few(s)) {
+        DecodeProjection p;
+        p.weights = w.o;
+        p.x = s.attended;
+        p.bias = w.oBias;
+        p.tokens = s.tokens;
+        p.out = blockOutput(s);
+        p.outStride = spec_.dModel;
+        p.add = add;
+        decodeProject(p, multiprocessors_, s.stream);
+    } else {
+        project({w.o, rowsFor(s, w.o.format), w.oBias, s.tokens, blockOutput(s), spec_.dModel, add},
+                s.stream);
+    }
+    addBranch(s, w.postAttnNorm);
+}
+
+void CudaBackend::enqueueRoute(CudaState& s, int layer) const {
+    const DeviceLayer& w = model_->layers[index(layer)];
+    const RouterRule rule{spec_.routing, spec_.nExpert, spec_.topK};
+    const RouterChoice choice = choiceOf(s, layer);
+    if (few(s)) {
+        DecodeProjection p;
+        p.weights = w.router;
+        p.hidden = s.hidden;
+        p.norm = norm(w.ffnNorm, w.ffnNormBias);
+        p.keepNormed = s.normed;
+        p.bias = w.routerBias;
+        p.tokens = s.tokens;
+        p.out = s.routerLogits;
+        p.outStride = spec_.nExpert;
+        p.rule = rule;
+        p.choice = choice;
+        p.counter = s.counters + s.nCounters - 2;
+        decodeProject(p, multiprocessors_, s.stream);
+        return;
+    }
+    const OperandRows x = rowsFor(s, w.router.format);
+    normToOperand({s.hidden, norm(w.ffnNorm, w.ffnNormBias), s.tokens, spec_.dModel, x}, s.stream);
+    project({w.router, x, w.routerBias, s.tokens, s.routerLogits, spec_.nExpert, false}, s.stream);
+    chooseExperts({s.routerLogits, rule, s.tokens, choice.experts, choice.weights}, s.stream);
+}
+
+void CudaBackend::enqueueFeedForward(CudaState& s, int layer) const {
+    if (few(s)) {
+        decodeFeedForward(s, layer);
+    } else if (spec_.layers[index(layer)].mlp == MlpKind::Plain) {
+        prefillPlainMlp(s, layer);
+    } else {
+        prefillFeedForward(s, layer);
+    }
+    addBranch(s, model_->layers[index(layer)].postFfnNorm);
+}
+
+void CudaBackend::decodeFeedForward(CudaState& s, int layer) const {
+    const DeviceLayer& w = model_->layers[index(layer)];
+    const MlpKind kind = spec_.layers[index(layer)].mlp;
+    const bool routed = kind == MlpKind::Experts;
+    const int topK = routed ? spec_.topK : 1;
+    if (!routed) {
+        normRows({s.hidden, norm(w.ffnNorm, w.ffnNormBias), s.tokens, spec_.dModel, s.normed},
+                 s.stream);
+    }
+    DecodeExpertsUp up;
+    up.gateUp = w.gateUp;
+    up.bias = w.gateUpBias;
+    up.x = s.normed;
+    up.choice = choiceOf(s, layer);
+    up.tokens = s.tokens;
+    up.topK = topK;
+    up.nExpert = routed ? spec_.nExpert : 1;
+    up.gated = kind != MlpKind::Plain;
+    up.activation = spec_.activation;
+    up.swigluAlpha = spec_.swigluAlpha;
+    up.swigluLimit = spec_.swigluLimit;
+    up.hidden = s.inner;
+    decodeExpertsUp(up, s.stream);
+    DecodeExpertsDown down;
+    down.down = w.down;
+    down.bias = w.downBias;
+    down.hidden = s.inner;
+    down.choice = up.choice;
+    down.tokens = s.tokens;
+    down.topK = topK;
+    down.out = blockOutput(s);
+    down.add = spec_.normPlace == NormPlace::Pre;
+    decodeExpertsDown(down, s.stream);
+}
+
+void CudaBackend::prefillFeedForward(CudaState& s, int layer) const {
+    const DeviceLayer& w = model_->layers[index(layer)];
+    const bool routed = spec_.layers[index(layer)].mlp == MlpKind::Experts;
+    const int topK = routed ? spec_.topK : 1;
+    const int nExpert = routed ? spec_.nExpert : 1;
+    const RouterChoice choice = choiceOf(s, layer);
+    const OperandRows x = rowsFor(s, w.gateUp.format);
+    normToOperand({s.hidden, norm(w.ffnNorm, w.ffnNormBias), s.tokens, spec_.dModel, x}, s.stream);
+    groupByExpert(choice.experts, s.tokens, topK, nExpert, s.groups, s.stream);
+    ExpertsUp up;
+    up.gateUp = w.gateUp;
+    up.bias = w.gateUpBias;
+    up.x = x;
+    up.groups = s.groups;
+    up.tokens = s.tokens;
+    up.topK = topK;
+    up.nExpert = nExpert;
+    up.activation = spec_.activation;
+    up.swigluAlpha = spec_.swigluAlpha;
+    up.swigluLimit = spec_.swigluLimit;
+    up.hidden = {s.innerHigh, options_.numerics == Numerics::Exact ? s.innerLow : nullptr,
+                 w.down.paddedCols(), w.down.format};
+    expertsUp(up, s.stream);
+    ExpertsDown down;
+    down.down = w.down;
+    down.bias = w.downBias;
+    down.hidden = up.hidden;
+    down.groups = s.groups;
+    down.tokens = s.tokens;
+    down.topK = topK;
+    down.nExpert = nExpert;
+    down.products = s.products;
+    expertsDown(down, s.stream);
+    combineExperts({s.products, choice.weights, s.tokens, topK, spec_.dModel, blockOutput(s),
+                    spec_.normPlace == NormPlace::Pre},
+                   s.stream);
+}
+
+void CudaBackend::prefillPlainMlp(CudaState& s, int layer) const {
+    const DeviceLayer& w = model_->layers[index(layer)];
+    const int ffn = w.gateUp.rows;
+    const OperandRows x = rowsFor(s, w.gateUp.format);
+    normToOperand({s.hidden, norm(w.ffnNorm, w.ffnNormBias), s.tokens, spec_.dModel, x}, s.stream);
+    project({w.gateUp, x, w.gateUpBias, s.tokens, s.products, ffn, false}, s.stream);
+    const OperandRows inner{s.innerHigh,
+                            options_.numerics == Numerics::Exact ? s.innerLow : nullptr,
+                            w.down.paddedCols(), w.down.format};
+    activateRows({s.products, spec_.activation, s.tokens, ffn, inner}, s.stream);
+    project({w.down, inner, w.downBias, s.tokens, blockOutput(s), spec_.dModel,
+             spec_.normPlace == NormPlace::Pre},
+            s.stream);
+}
+
+void CudaBackend::enqueueHead(CudaState& s, int first, int count) const {
+    const float* hidden = s.hidden + index(first) * index(spec_.dModel);
+    NormWeights n = norm(model_->outputNorm, model_->outputNormBias, false);
+    if (count > kDecodeTokens) {
+        const OperandRows x = rowsFor(s, model_->head.format);
+        normToOperand({hidden, n, count, spec_.dModel, x}, s.stream);
+        project({model_->head, x, nullptr, count, s.logits, spec_.vocab, false}, s.stream);
+        return;
+    }
+    DecodeProjection p;
+    p.weights = model_->head;
+    p.hidden = hidden;
+    p.norm = n;
+    p.tokens = count;
+    p.out = s.logits;
+    p.outStride = spec_.vocab;
+    decodeProject(p, multiprocessors_, s.stream);
+}
+
+void CudaBackend::enqueueToken(CudaState& s) const {
+    s.tokens = 1;
+    enqueueEmbed(s);
+    for (int layer = 0; layer < spec_.nLayer; ++layer) {
+        enqueueAttentionInput(s, layer);
+        enqueueAttention(s, layer);
+        enqueueAttentionOutput(s, layer);
+        if (spec_.layers[index(layer)].mlp == MlpKind::Experts) enqueueRoute(s, layer);
+        enqueueFeedForward(s, layer);
+    }
+    enqueueHead(s, 0, 1);
+}
+
+}  // namespace moescope::cuda

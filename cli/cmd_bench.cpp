@@ -57,6 +57,7 @@ struct Row {
 /// True when what one pass over the model reads fits the last-level cache: memory bandwidth is then
 /// no ceiling, and a share of it no figure.
 bool cacheResident(const Model& model) {
+    if (model.backend().deviceMemory().total > 0) return false;
     const long bytes = ::sysconf(_SC_LEVEL3_CACHE_SIZE);
     return bytes > 0 && model.checkpoint().fileBytes() < static_cast<std::uint64_t>(bytes);
 }
@@ -90,15 +91,12 @@ public:
             "prefill", tokens, repeat, [] {}, [&] { session_.append(ids, StepKind::Prefill); });
     }
 
-    /// Decodes after a prompt of 16 tokens.
+    /// Decodes greedily after a prompt of 16 tokens.
     Row decode(int tokens, int repeat) {
         const std::vector<TokenId> prompt = someTokens(16, model_.spec().vocab);
-        const std::vector<TokenId> ids = someTokens(tokens, model_.spec().vocab);
         return measure(
             "decode", tokens, repeat, [&] { session_.append(prompt, StepKind::Prefill); },
-            [&] {
-                for (const TokenId& id : ids) session_.append(std::span(&id, 1));
-            });
+            [&] { session_.appendGreedy(prompt.front(), tokens); });
     }
 
 private:
@@ -116,15 +114,18 @@ private:
             before();
             session_.setTrace(i < 0 ? &counter : trace_);
             session_.setRouting(i < 0 ? nullptr : routing_);
-            if (i >= 0)
-                row.bandwidth =
-                    std::max(row.bandwidth, streamBandwidth(model_.backend().threads()));
+            if (i >= 0) row.bandwidth = std::max(row.bandwidth, readBandwidth());
             const double seconds = secondsOf(work);
             if (i >= 0) row.seconds.push_back(seconds);
         }
         row.bytes = counter.bytes();
         row.flops = counter.flops();
         return row;
+    }
+
+    double readBandwidth() const {
+        const double device = model_.backend().readBandwidth();
+        return device > 0 ? device : streamBandwidth(model_.backend().threads());
     }
 
     const Model& model_;
@@ -237,6 +238,7 @@ int runBench(const Invocation& invocation) {
                             {"settings", backendFacts(*model, options)},
                             {"machine", machineFacts()},
                             {"traced", options.isSet("trace")},
+                            {"device_memory_used", model->backend().deviceMemory().used},
                             {"results", std::move(results)}});
     } else {
         std::cout << table.text()

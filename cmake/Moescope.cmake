@@ -3,13 +3,15 @@
 
 add_library(moescope_options INTERFACE)
 target_include_directories(moescope_options INTERFACE ${CMAKE_SOURCE_DIR})
-target_compile_options(moescope_options INTERFACE -Wall -Wextra -Wpedantic)
+target_compile_options(moescope_options INTERFACE
+                       $<$<COMPILE_LANGUAGE:CXX>:-Wall> $<$<COMPILE_LANGUAGE:CXX>:-Wextra>
+                       $<$<COMPILE_LANGUAGE:CXX>:-Wpedantic>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # g++ 12 reports overlaps of 2^63 bytes inside std::string operations at -O3 (GCC bug 105651).
-  target_compile_options(moescope_options INTERFACE -Wno-restrict)
+  target_compile_options(moescope_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
 endif()
 if(MOESCOPE_WERROR)
-  target_compile_options(moescope_options INTERFACE -Werror)
+  target_compile_options(moescope_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
 endif()
 if(MOESCOPE_SANITIZE)
   target_compile_options(moescope_options INTERFACE -fsanitize=${MOESCOPE_SANITIZE} -fno-omit-frame-pointer)

@@ -97,6 +97,9 @@ public:
     }
     /// Bytes of device memory in use and in all; zeros for a back end on the host.
     virtual DeviceMemory deviceMemory() const { return {}; }
+    /// Bytes per second of a kernel that does nothing but read device memory, measured now; 0 for a
+    /// back end on the host.
+    virtual double readBandwidth() const { return 0; }
 
     virtual std::unique_ptr<KvMark> mark(const BackendState& s, int position) const = 0;
     /// Restores the cache as it was at `mark`; a mark may be used any number of times.

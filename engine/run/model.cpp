@@ -15,7 +15,7 @@ struct BackendEntry {
     std::string_view name;
     std::unique_ptr<Backend> (*make)(const BoundModel& model, const Checkpoint& checkpoint,
                                      const ModelOptions& options);
-    bool copiesWeights;  ///< repacks all weights into memory of its own
+    bool copiesWeights;  ///< repacks all weights into host memory of its own
 };
 
 constexpr BackendEntry kBackends[] = {
@@ -24,6 +24,11 @@ constexpr BackendEntry kBackends[] = {
          return makeCpuBackend(model, checkpoint, options.cpu);
      },
      true},
+    {"cuda",
+     [](const BoundModel& model, const Checkpoint& checkpoint, const ModelOptions& options) {
+         return makeCudaBackend(model, checkpoint, options.cuda);
+     },
+     false},
     {"reference",
      [](const BoundModel& model, const Checkpoint&, const ModelOptions&) {
          return makeReferenceBackend(model);

@@ -84,6 +84,11 @@ Session::Session(const Model& model, int maxContext, int maxBatch)
 
 Session::~Session() = default;
 
+void Session::setTrace(TraceSink* sink) {
+    trace_ = sink;
+    backend_.setTimed(*state_, sink != nullptr);
+}
+
 void Session::beginSequence(std::int64_t id) {
     sequence_ = id;
     position_ = 0;
@@ -162,13 +167,15 @@ void Session::run(std::span<const TokenId> tokens, const Visit* visit, StepKind 
         info.firstPosition = position_;
         info.tokens = count;
         StepScope scope(trace_, info);
-        layers(chunk, info);
+        const bool last = offset + chunk.size() == tokens.size();
+        const bool whole = visit == nullptr && last && wholeStep(chunk, info);
+        if (!whole) layers(chunk, info);
         const bool observed = routing_ != nullptr && routedPositions_ >= position_;
         routedPositions_ = observed ? position_ + count : std::min(routedPositions_, position_);
         position_ += count;
         if (visit != nullptr) {
             visitRows(count, static_cast<int>(offset), *visit);
-        } else if (offset + chunk.size() == tokens.size()) {
+        } else if (last && !whole) {
             head(count - 1, 1);
         }
         scope.end();
@@ -179,6 +186,41 @@ template <typename Operation>
 void Session::traced(Op op, int layer, const Operation& operation) {
     OpScope scope(trace_, op, layer);
     scope.work = operation();
+}
+
+bool Session::wholeStep(std::span<const TokenId> tokens, const StepInfo& info) {
+    if (trace_ != nullptr || tokens.size() != 1) return false;
+    logits_.resize(static_cast<std::size_t>(backend_.spec().vocab));
+    if (!backend_.decodeStep(*state_, tokens.front(), info.firstPosition, logits_)) return false;
+    if (routing_ == nullptr) return true;
+    const ModelSpec& spec = backend_.spec();
+    for (int i = 0; i < spec.nLayer; ++i) {
+        if (spec.layers[static_cast<std::size_t>(i)].mlp != MlpKind::Experts) continue;
+        const RoutingView chosen = backend_.stepRouting(*state_, i);
+        routing_->onRouting(info, i, spec.topK, chosen.experts, chosen.weights);
+        keepRouting(i, info, chosen);
+    }
+    return true;
+}
+
+std::vector<TokenId> Session::appendGreedy(TokenId first, int count) {
+    if (count < 1) throw Error("the number of tokens to decode must be at least 1");
+    // The ids to come are valid by themselves; room for them is not.
+    checkTokens(std::vector<TokenId>(static_cast<std::size_t>(count), first));
+    std::vector<TokenId> chosen(static_cast<std::size_t>(count));
+    if (trace_ == nullptr && routing_ == nullptr &&
+        backend_.decodeGreedy(*state_, first, position_, chosen)) {
+        routedPositions_ = std::min(routedPositions_, position_);
+        position_ += count;
+        return chosen;
+    }
+    for (TokenId& next : chosen) {
+        const std::span<const float> logits = append(std::span(&first, 1), StepKind::Decode);
+        next =
+            static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+        first = next;
+    }
+    return chosen;
 }
 
 void Session::layers(std::span<const TokenId> tokens, const StepInfo& info) {

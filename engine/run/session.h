@@ -22,8 +22,9 @@
 namespace moescope {
 
 struct ModelOptions {
-    std::string backend = "cpu";  ///< "cpu" or "reference"
+    std::string backend = "cpu";  ///< "cpu", "cuda" or "reference"
     CpuOptions cpu;
+    CudaOptions cuda;
     ArchitectureOptions architecture;
 };
 
@@ -79,7 +80,9 @@ public:
     Session(const Backend& backend, int maxContext, int maxBatch = kDefaultBatch);
     ~Session();
 
-    void setTrace(TraceSink* sink) noexcept { trace_ = sink; }
+    /// With a sink every operation is evaluated by itself, so that it can be timed; without one,
+    /// steps of one token go to the back end whole where it offers that.
+    void setTrace(TraceSink* sink);
     void setRouting(RoutingSink* sink) noexcept { routing_ = sink; }
     void setStop(const StopFlag* stop) noexcept { stop_ = stop; }
     TraceSink* trace() const noexcept {
@@ -118,6 +121,11 @@ public:
                 const std::function<void(int, std::span<const float>)>& visit,
                 StepKind kind = StepKind::Prefill);
 
+    /// Appends `first` and then, count times in all, the token with the largest logit of the step
+    /// before. Returns the tokens chosen, of which the last is not yet in the cache. Without sinks
+    /// a back end that can goes on from token to token by itself. Throws as append does.
+    std::vector<TokenId> appendGreedy(TokenId first, int count);
+
     /// Position to come back to: evaluate a shared prefix once, then rewind for each continuation.
     SessionMark mark();
     /// Throws Error for a mark of another session or sequence, and for one later than a position
@@ -128,6 +136,7 @@ private:
     using Visit = std::function<void(int, std::span<const float>)>;
     void run(std::span<const TokenId> tokens, const Visit* visit, StepKind kind);
     void checkTokens(std::span<const TokenId> tokens) const;
+    bool wholeStep(std::span<const TokenId> tokens, const StepInfo& info);
     void layers(std::span<const TokenId> tokens, const StepInfo& info);
     void layer(int index, const StepInfo& info);
     void head(int first, int count);

@@ -44,6 +44,7 @@ public:
     bool decodeGreedy(BackendState& s, TokenId first, int position,
                       std::span<TokenId> out) const override;
     DeviceMemory deviceMemory() const override;
+    double readBandwidth() const override;
 
 private:
     OpWork finish(CudaState& s, OpWork work, std::string_view kernel) const;

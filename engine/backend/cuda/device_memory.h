@@ -98,6 +98,12 @@ public:
         check(cudaEventRecord(event_, stream), "recording an event");
     }
     void wait() const { check(cudaEventSynchronize(event_), "the device"); }
+    /// Milliseconds from `earlier` to this one; both have happened.
+    float since(const Event& earlier) const {
+        float milliseconds = 0;
+        check(cudaEventElapsedTime(&milliseconds, earlier.event_, event_), "reading events");
+        return milliseconds;
+    }
 
 private:
     cudaEvent_t event_ = nullptr;

@@ -58,6 +58,7 @@ public:
     static std::vector<MemoryPart> plan(const BoundModel& model, int expertsOnHost = 0);
 
     std::uint64_t bytes() const noexcept { return arena_.size(); }
+    const uint4* base() const noexcept { return static_cast<const uint4*>(arena_.base()); }
 
     DeviceMatrix embedding;  // (vocab, d_model); the head when tied
     DeviceMatrix positions;  // (context, d_model), PositionKind::Learned

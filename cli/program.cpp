@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/console.h"
 #include "cli/options.h"
+#include "engine/core/edit_distance.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "profiler/record/machine.h"

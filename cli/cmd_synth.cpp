@@ -21,6 +21,9 @@ int runSynth(const Invocation& invocation) {
                 "of the weights");
     options.add("threads,t", po::value<int>()->default_value(0)->value_name("N"),
                 "0: every available core");
+    options.add("dense", po::value<std::string>()->value_name("TYPE"),
+                "of the matrices that are no experts: q8_0 (unless the configuration has another) "
+                "or bf16");
     options.add("vocabulary", po::value<std::string>()->value_name("F.tiktoken"),
                 "embed this vocabulary (o200k_base.tiktoken)");
     options.flag("overwrite", "replace an existing file");
@@ -34,7 +37,12 @@ int runSynth(const Invocation& invocation) {
     requireFreshOutput(out, options.isSet("overwrite"));
     if (options.get<int>("threads") < 0) throw UsageError("--threads takes 0 or more");
 
-    const SynthConfig config = synthConfig(options.get<std::vector<std::string>>("config").front());
+    SynthConfig config = synthConfig(options.get<std::vector<std::string>>("config").front());
+    if (options.has("dense")) {
+        const auto dense = synthDense(options.get<std::string>("dense"));
+        if (!dense) throw UsageError("--dense takes q8_0 or bf16");
+        config.dense = *dense;
+    }
     SynthOptions synth;
     synth.seed = options.get<std::uint64_t>("seed");
     synth.threads = options.get<int>("threads");

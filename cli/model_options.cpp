@@ -74,11 +74,23 @@ std::unique_ptr<Model> loadModel(const std::string& name, const ModelOptions& op
     return model;
 }
 
+namespace {
+
+/// Absolute, but for a model that no file holds: its name stays as it was typed.
+std::string placeOf(const Checkpoint& checkpoint) {
+    std::error_code unreadable;
+    const std::filesystem::path& path = checkpoint.path();
+    return (std::filesystem::exists(path, unreadable) ? std::filesystem::absolute(path) : path)
+        .string();
+}
+
+}  // namespace
+
 nlohmann::json modelFacts(const Checkpoint& checkpoint, const ModelSpec& s,
                           const ModelWeights& weights) {
     const ParameterCount count = countParameters(s, weights);
     return {{"name", s.name},
-            {"path", std::filesystem::absolute(checkpoint.path()).string()},
+            {"path", placeOf(checkpoint)},
             {"architecture", s.architecture},
             {"identity", checkpoint.identity()},
             {"synthetic", s.synthetic},

@@ -25,19 +25,6 @@ const Command* findCommand(std::string_view name) {
 
 }  // namespace
 
-std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
-    std::string best;
-    std::size_t bestDistance = std::max<std::size_t>(word.size() / 3, 1) + 1;
-    for (const std::string& candidate : candidates) {
-        const std::size_t distance = editDistance(word, candidate);
-        if (distance < bestDistance) {
-            bestDistance = distance;
-            best = candidate;
-        }
-    }
-    return best;
-}
-
 Options::Options(std::string_view command)
     : command_(command), description_("Options", kHelpWidth, kHelpWidth / 2) {
     flag("help,h", "print this help");

@@ -13,9 +13,6 @@ namespace moescope::cli {
 
 namespace po = boost::program_options;
 
-/// The closest of `candidates` within an edit distance of a third of the word's length; "" if none.
-std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
-
 /// Options and positional arguments of one command.
 ///     Options options("generate");
 ///     options.add("prompt,p", po::value<std::string>()->value_name("TEXT"), "continue this text");

@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/console.h"
 #include "cli/options.h"
+#include "engine/core/edit_distance.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "profiler/record/machine.h"
@@ -59,7 +60,8 @@ void printHelp(std::FILE* to) {
     }
     text +=
         "\nMODEL is a .gguf or .safetensors file, a Hugging Face folder, an embedded model "
-        "('demo', 'demo-wide',\n'demo-deep'), 'ollama:NAME[:TAG]' or 'hf:ORG/NAME'.\n"
+        "('demo', 'demo-wide',\n'demo-deep'), 'ollama:NAME[:TAG]', 'hf:ORG/NAME', or "
+        "'synth:CONFIG[:bf16]': random weights in memory.\n"
         "'moescope COMMAND --help' lists a command's options. Results go to stdout, talk to "
         "stderr;\n"
         "--json prints one JSON document. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 threshold "

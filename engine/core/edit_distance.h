@@ -3,12 +3,17 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace moescope {
 
 /// Levenshtein distance over bytes: insertions, deletions and replacements that turn `a` into `b`.
 /// Costs the product of both lengths in time: cap what comes from a file.
 std::size_t editDistance(std::string_view a, std::string_view b);
+
+/// The closest of `candidates` within an edit distance of a third of the word's length; "" if none.
+std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 
 }  // namespace moescope

@@ -18,7 +18,6 @@ namespace {
 
 using gguf::ValueType;
 
-constexpr std::uint64_t kJsonArrayLimit = 1024;  // promised by Checkpoint::config
 constexpr int kMaxArrayDepth = 4;
 constexpr std::uint64_t kMaxStringBytes = 64ULL << 20;
 constexpr std::uint64_t kMaxNameBytes = 1024;
@@ -170,7 +169,8 @@ private:
             in_.fail(what + " declares " + std::to_string(count) + " elements, but " +
                      std::to_string(in_.remaining()) + " bytes remain (truncated or damaged?)");
         }
-        const bool keep = count <= kJsonArrayLimit && jsonElements_ + count <= kMaxJsonElements;
+        const bool keep =
+            count <= gguf::kJsonArrayLimit && jsonElements_ + count <= kMaxJsonElements;
         if (!keep && fixed > 0) {
             in_.skip(count * fixed, what);
             return nullptr;

@@ -15,6 +15,7 @@ inline constexpr std::uint32_t kMagic = 0x46554747;  // "GGUF"
 inline constexpr std::uint32_t kVersion = 3;
 inline constexpr std::uint32_t kDefaultAlignment = 32;
 inline constexpr int kMaxRank = 4;
+inline constexpr std::uint64_t kJsonArrayLimit = 1024;  ///< promised by Checkpoint::config
 
 enum class ValueType : std::uint32_t {
     U8,

@@ -7,11 +7,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/core/interrupt.h"
+#include "engine/formats/tensor.h"
 
 namespace moescope {
 
@@ -35,6 +37,9 @@ struct SynthConfig {
     double yarnFactor = 1.0;  ///< 1 = plain RoPE
     double ropeTheta = 10000.0;
     double normEps = 1e-5;
+    /// Stored type of the matrices that are no experts: Q8_0, or BF16 as in gpt-oss's published
+    /// checkpoints.
+    DType dense = DType::Q8_0;
 };
 
 /// Built-in configurations, for messages and completion.
@@ -44,6 +49,9 @@ std::vector<std::string> synthConfigNames();
 /// SynthConfig in snake_case ("d_model", "n_layer", ...); "base" names a built-in one to start
 /// from. Throws Error (unknown name or field, impossible shape).
 SynthConfig synthConfig(const std::string& nameOrFile);
+
+/// The type that "q8_0" or "bf16" names; empty for any other text.
+std::optional<DType> synthDense(std::string_view text);
 
 struct SynthOptions {
     std::uint64_t seed = 1;
@@ -60,9 +68,10 @@ struct SynthResult {
     std::int32_t tensors = 0;
 };
 
-/// Writes a GGUF file: experts MXFP4, other matrices Q8_0, the rest F32, named as llama.cpp names
-/// them; general.moescope.synthetic = true. The bytes depend on config, seed and ranks only, not on
-/// the number of threads. Memory: about 8 MiB a thread. On Error or Interrupted nothing remains.
+/// Writes a GGUF file: experts MXFP4, other matrices config.dense, the rest F32, named as llama.cpp
+/// names them; general.moescope.synthetic = true. The bytes depend on config, seed and ranks only,
+/// not on the number of threads. Memory: about 8 MiB a thread. On Error or Interrupted nothing
+/// remains.
 SynthResult synthesize(const SynthConfig& config, const std::filesystem::path& out,
                        const SynthOptions& options = {});
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <limits>
 
+#include "engine/core/edit_distance.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "engine/model/synth.h"
@@ -132,6 +133,12 @@ void setField(SynthConfig& config, const std::string& key, const nlohmann::json&
         (key == "name" ? config.name : config.architecture) = value.get<std::string>();
         return;
     }
+    if (key == "dense") {
+        const auto type = value.is_string() ? synthDense(value.get<std::string>()) : std::nullopt;
+        if (!type) wrong("\"q8_0\" or \"bf16\"");
+        config.dense = *type;
+        return;
+    }
     for (const IntegerField& field : kIntegers) {
         if (key != field.key) continue;
         const bool valid = value.is_number_integer() && value >= field.low && value <= field.high;
@@ -180,14 +187,22 @@ std::vector<std::string> synthConfigNames() {
     return names;
 }
 
+std::optional<DType> synthDense(std::string_view text) {
+    if (text == "q8_0") return DType::Q8_0;
+    if (text == "bf16") return DType::BF16;
+    return std::nullopt;
+}
+
 SynthConfig synthConfig(const std::string& nameOrFile) {
     for (const Make make : kBuiltIn) {
         if (SynthConfig config = make(); config.name == nameOrFile) return config;
     }
     const std::filesystem::path path(nameOrFile);
     if (path.extension() != ".json") {
+        const std::string guess = nearest(nameOrFile, synthConfigNames());
         throw Error("'" + nameOrFile + "' is neither a built-in configuration nor a .json file",
-                    "Built in: " + listOfNames() + ".");
+                    (guess.empty() ? "" : "Did you mean '" + guess + "'? ") +
+                        "Built in: " + listOfNames() + ".");
     }
     const nlohmann::json root = parseJson(readFile(path, 1U << 20), nameOrFile);
     if (!root.is_object()) throw Error(nameOrFile + ": not a JSON object");

@@ -25,13 +25,37 @@ std::uint64_t word(std::uint64_t key, std::uint64_t counter) noexcept {
     return z ^ (z >> 31U);
 }
 
+/// Number `index` of the stream: uniform around the mean, the same whatever type it is stored in.
+class UniformValues {
+public:
+    UniformValues(const SynthTensor& t, std::uint64_t key)
+        : mean_(t.mean), halfWidth_(t.rms * std::sqrt(3.0)), key_(key) {}
+    float operator()(std::uint64_t index) const noexcept {
+        const double unit = static_cast<double>(word(key_, index) >> 11U) * 0x1p-53;
+        return static_cast<float>(mean_ + (2.0 * unit - 1.0) * halfWidth_);
+    }
+
+private:
+    double mean_;
+    double halfWidth_;
+    std::uint64_t key_;
+};
+
 void fillF32(const SynthTensor& t, std::uint64_t key, std::uint64_t first,
              std::span<std::byte> out) {
-    const double halfWidth = t.rms * std::sqrt(3.0);  // of a uniform distribution
+    const UniformValues values(t, key);
     for (std::size_t i = 0; i < out.size() / 4; ++i) {
-        const double unit = static_cast<double>(word(key, first + i) >> 11U) * 0x1p-53;
-        const auto value = static_cast<float>(t.mean + (2.0 * unit - 1.0) * halfWidth);
+        const float value = values(first + i);
         std::memcpy(out.data() + 4 * i, &value, sizeof value);
+    }
+}
+
+void fillBf16(const SynthTensor& t, std::uint64_t key, std::uint64_t first,
+              std::span<std::byte> out) {
+    const UniformValues values(t, key);
+    for (std::size_t i = 0; i < out.size() / 2; ++i) {
+        const std::uint16_t value = floatToBf16(values(first + i));
+        std::memcpy(out.data() + 2 * i, &value, sizeof value);
     }
 }
 
@@ -87,6 +111,20 @@ std::int64_t SynthTensor::blocks() const noexcept {
     return elements() / dtypeInfo(type).blockWeights;
 }
 
+std::vector<SynthChunk> splitTensors(const std::vector<SynthTensor>& tensors) {
+    constexpr std::int64_t kChunkBytes = 4 << 20;
+    std::vector<SynthChunk> chunks;
+    for (std::size_t t = 0; t < tensors.size(); ++t) {
+        const std::int64_t blockBytes = dtypeInfo(tensors[t].type).blockBytes;
+        const std::int64_t step = kChunkBytes / blockBytes;
+        for (std::int64_t b = 0; b < tensors[t].blocks(); b += step) {
+            const std::int64_t blocks = std::min(step, tensors[t].blocks() - b);
+            chunks.push_back({t, b, static_cast<std::size_t>(blocks * blockBytes)});
+        }
+    }
+    return chunks;
+}
+
 std::uint64_t synthKey(std::uint64_t seed, const std::string& tensorName) {
     std::uint64_t hash = 0xCBF29CE484222325ULL;  // FNV-1a, 64 bits
     for (const char c : tensorName) {
@@ -101,6 +139,8 @@ void fillBlocks(const SynthTensor& tensor, std::uint64_t key, std::int64_t first
     switch (tensor.type) {
         case DType::F32:
             return fillF32(tensor, key, start, out);
+        case DType::BF16:
+            return fillBf16(tensor, key, start, out);
         case DType::Q8_0:
             return fillQ8_0(tensor, key, start, out);
         case DType::MXFP4:
@@ -108,7 +148,7 @@ void fillBlocks(const SynthTensor& tensor, std::uint64_t key, std::int64_t first
         default:
             break;
     }
-    assert(!"fillBlocks: F32, Q8_0 and MXFP4 only");
+    assert(!"fillBlocks: F32, BF16, Q8_0 and MXFP4 only");
 }
 
 }  // namespace moescope

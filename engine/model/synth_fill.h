@@ -13,7 +13,7 @@
 namespace moescope {
 
 /// One tensor to draw: values uniform around `mean` with root mean square deviation `rms`.
-/// Formats F32, Q8_0 and MXFP4 (the latter two with mean 0).
+/// Formats F32, BF16, Q8_0 and MXFP4 (the latter two with mean 0).
 struct SynthTensor {
     std::string name;
     DType type = DType::F32;
@@ -24,6 +24,16 @@ struct SynthTensor {
     std::int64_t elements() const noexcept;
     std::int64_t blocks() const noexcept;
 };
+
+/// Blocks [firstBlock, ...) of one tensor of a list: the share of one thread at a time.
+struct SynthChunk {
+    std::size_t tensor = 0;
+    std::int64_t firstBlock = 0;
+    std::size_t bytes = 0;
+};
+
+/// All blocks of all tensors in order, in chunks of at most 4 MiB.
+std::vector<SynthChunk> splitTensors(const std::vector<SynthTensor>& tensors);
 
 /// Key of a tensor's own random stream.
 std::uint64_t synthKey(std::uint64_t seed, const std::string& tensorName);

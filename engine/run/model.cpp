@@ -51,7 +51,7 @@ std::unique_ptr<Model> Model::load(const std::string& name, const ModelOptions& 
     const auto start = std::chrono::steady_clock::now();
     const BackendEntry& entry = backendEntry(options.backend);
     std::unique_ptr<Model> model(new Model());
-    model->checkpoint_ = openCheckpoint(resolveModel(name));
+    model->checkpoint_ = openModel(name);
     model->bound_ = bindModel(*model->checkpoint_, options.architecture);
     model->tokenizer_ = tokenizerFromCheckpoint(*model->checkpoint_);
     if (entry.copiesWeights) {

@@ -9,6 +9,7 @@
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
+#include "engine/model/synth_checkpoint.h"
 #include "engine/run/demo_model.h"
 
 namespace moescope {
@@ -165,6 +166,25 @@ std::string demoNames() {
     return names;
 }
 
+constexpr std::string_view kSynthPrefix = "synth:";
+
+std::unique_ptr<Checkpoint> openSynth(const std::string& name) {
+    std::string wanted = name.substr(kSynthPrefix.size());
+    std::optional<DType> dense;
+    if (const auto colon = wanted.rfind(':'); colon != std::string::npos) {
+        const std::string type = wanted.substr(colon + 1);
+        dense = synthDense(type);
+        if (!dense) {
+            throw UsageError("'" + name + "' is not a model name: '" + type +
+                             "' is neither q8_0 nor bf16");
+        }
+        wanted.resize(colon);
+    }
+    SynthConfig config = synthConfig(wanted);
+    config.dense = dense.value_or(config.dense);
+    return std::make_unique<SynthCheckpoint>(config, name);
+}
+
 }  // namespace
 
 fs::path resolveModel(const std::string& name) {
@@ -173,9 +193,19 @@ fs::path resolveModel(const std::string& name) {
     }
     if (name.starts_with("ollama:")) return resolveOllama(name);
     if (name.starts_with("hf:")) return resolveHuggingFace(name);
+    if (name.starts_with(kSynthPrefix)) {
+        throw Error(name + ": this model is in memory only, here a file is needed",
+                    "write one: moescope synth CONFIG --out F.gguf");
+    }
     if (present(name)) return name;
-    throw Error(name + ": no such file or folder",
-                "a model is a path, " + demoNames() + ", ollama:NAME[:TAG] or hf:ORG/NAME");
+    throw Error(
+        name + ": no such file or folder",
+        "a model is a path, " + demoNames() + ", ollama:NAME[:TAG], hf:ORG/NAME or synth:CONFIG");
+}
+
+std::unique_ptr<Checkpoint> openModel(const std::string& name) {
+    if (name.starts_with(kSynthPrefix)) return openSynth(name);
+    return openCheckpoint(resolveModel(name));
 }
 
 }  // namespace moescope

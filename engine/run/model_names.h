@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// From what the user typed to the checkpoint on disk. Nothing is downloaded.
+// From what the user typed to the checkpoint. Nothing is downloaded.
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
+
+#include "engine/formats/checkpoint.h"
 
 namespace moescope {
 
@@ -13,7 +16,13 @@ namespace moescope {
 ///   demo-deep               <executable>/../share/moescope/demo, <source>/datasets/demo
 ///   ollama:NAME[:TAG]       $OLLAMA_MODELS, ~/.ollama/models, /usr/share/ollama/.ollama/models
 ///   hf:ORG/NAME             $HF_HUB_CACHE, $HF_HOME/hub, ~/.cache/huggingface/hub
-/// Throws Error that lists where it looked.
+/// Throws Error that lists where it looked, and for synth:CONFIG, which no file holds.
 std::filesystem::path resolveModel(const std::string& name);
+
+/// The checkpoint at resolveModel(name), or
+///   synth:CONFIG[:TYPE]     random weights of a known shape, drawn into memory now
+///                           (engine/model/synth_checkpoint.h); CONFIG as synthConfig takes it,
+///                           TYPE (q8_0 or bf16) of the matrices that are no experts
+std::unique_ptr<Checkpoint> openModel(const std::string& name);
 
 }  // namespace moescope

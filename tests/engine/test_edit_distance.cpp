@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 using moescope::editDistance;
+using moescope::nearest;
 
 TEST_CASE("edit distance counts insertions deletions and replacements") {
     CHECK(editDistance("", "") == 0);
@@ -13,4 +14,9 @@ TEST_CASE("edit distance counts insertions deletions and replacements") {
     CHECK(editDistance("kitten", "sitting") == 3);
     CHECK(editDistance("flaw", "lawn") == 2);
     CHECK(editDistance("ab", "ba") == 2);  // a swap is two edits
+}
+
+TEST_CASE("the nearest name is suggested, and a distant one is not") {
+    CHECK(nearest("gpt-os-20b", {"gpt-oss-120b", "gpt-oss-20b"}) == "gpt-oss-20b");
+    CHECK(nearest("nonsense", {"gpt-oss-120b", "gpt-oss-20b"}).empty());
 }

@@ -10,6 +10,7 @@
 #include "engine/core/file.h"
 #include "engine/formats/dtypes.h"
 #include "engine/formats/gguf.h"
+#include "engine/formats/half.h"
 #include "engine/model/synth_fill.h"
 #include "engine/model/synth_tokenizer.h"
 #include "tests/engine/checkpoint_files.h"
@@ -96,7 +97,7 @@ TEST_CASE("synthetic bytes depend on the seed and not on the threads") {
 }
 
 TEST_CASE("blocks are the same however a tensor is cut") {
-    for (const DType type : {DType::F32, DType::Q8_0, DType::MXFP4}) {
+    for (const DType type : {DType::F32, DType::BF16, DType::Q8_0, DType::MXFP4}) {
         const SynthTensor t{"t", type, {4, 64}, 0.1, 0.0};
         const auto size = static_cast<std::size_t>(dtypeInfo(type).blockBytes);
         const auto blocks = static_cast<std::size_t>(t.blocks());
@@ -109,6 +110,29 @@ TEST_CASE("blocks are the same however a tensor is cut") {
         }
         CHECK(whole == parts);
     }
+}
+
+TEST_CASE("dense matrices in bf16 are the float32 draws, rounded") {
+    const TemporaryFolder folder;
+    SynthConfig config = tiny();
+    config.dense = DType::BF16;
+    const SynthResult result = synthesize(config, folder / "x.gguf");
+    CHECK(result.fileBytes == std::filesystem::file_size(folder / "x.gguf"));
+    const auto file = openCheckpoint(folder / "x.gguf");
+    for (const char* name : {"token_embd.weight", "output.weight", "blk.0.attn_q.weight"}) {
+        CHECK(file->find(name)->type == DType::BF16);
+    }
+    CHECK(file->find("blk.0.ffn_gate_exps.weight")->type == DType::MXFP4);
+    CHECK(file->find("blk.0.ffn_gate_inp.weight")->type == DType::F32);
+    CHECK(rmsOf(*file->find("token_embd.weight")) == Approx(1.0).epsilon(0.02));
+
+    SynthTensor t{"t", DType::F32, {2, 64}, 0.1, 0.0};
+    std::vector<float> exact(128);
+    fillBlocks(t, 42, 0, std::as_writable_bytes(std::span(exact)));
+    t.type = DType::BF16;
+    std::vector<std::uint16_t> rounded(128);
+    fillBlocks(t, 42, 0, std::as_writable_bytes(std::span(rounded)));
+    for (std::size_t i = 0; i < exact.size(); ++i) CHECK(rounded[i] == floatToBf16(exact[i]));
 }
 
 TEST_CASE("an interrupted synthesis leaves no file") {
@@ -159,6 +183,9 @@ TEST_CASE("synth configurations come by name or from strict JSON") {
     CHECK(config.name == "mine");
     CHECK(config.layers == 1);
     CHECK(config.dModel == 2880);
+    CHECK(config.dense == DType::Q8_0);
+    writeQuickly(path, R"({"base":"gpt-oss-20b","dense":"bf16"})");
+    CHECK(synthConfig(path).dense == DType::BF16);
     const auto complaint = [&](const char* json) {
         writeQuickly(path, json);
         return errorOf([&] { synthConfig(path); }).substr(path.size());
@@ -167,6 +194,8 @@ TEST_CASE("synth configurations come by name or from strict JSON") {
     CHECK(complaint(R"({"n_layer":2})") == ": \"d_model\" is missing");
     CHECK(complaint(R"({"base":"gpt-oss-20b","d_model":100})") ==
           ": \"d_model\" is not a multiple of 32");
+    CHECK(complaint(R"({"base":"gpt-oss-20b","dense":"f16"})") ==
+          ": \"dense\" is \"f16\", not \"q8_0\" or \"bf16\"");
     CHECK(complaint(R"({"base":"gpt-oss-20b","n_layer":-1})") ==
           ": \"n_layer\" is -1, not an integer from 1 to 1024");
     CHECK(errorOf([] { synthConfig("nonsense"); }) ==

@@ -164,8 +164,8 @@ __device__ __forceinline__ void multiplyPanelWarpgroup(const WarpWeights<kFormat
     std::uint32_t a[2][2][2][4];  // (octet, pair, mma, register)
     MOESCOPE_UNROLL
     for (int octet = 0; octet < 2; ++octet) {
-        weights.decode(octet, 0, 0, a[octet][0]);
-        weights.decode(octet, 1, 0, a[octet][1]);
+        weights.template decode<true>(octet, 0, 0, a[octet][0]);
+        weights.template decode<true>(octet, 1, 0, a[octet][1]);
     }
     warpgroupFence();
     for (int plane = 0; plane < planes; ++plane) {

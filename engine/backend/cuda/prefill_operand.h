@@ -102,11 +102,23 @@ public:
         if (group + 1 < weights_.chunks()) fetchScales(group + 1);
     }
 
-    /// Operand of octet `octet` (0, 1) of the panel for pair `pair`: of two mma.
+    /// Operand of octet `octet` (0, 1) of the panel for pair `pair`: of two mma. kFold: Q8_0 with
+    /// its scales multiplied in, rounded to bf16.
+    template <bool kFold = false>
     __device__ void decode(int octet, int pair, int plane, std::uint32_t (&a)[2][4]) const {
         std::uint32_t rows[2][4];
         MOESCOPE_UNROLL
-        for (int h = 0; h < 2; ++h) decodeTile(octet, 2 * pair + h, plane, rows[h]);
+        for (int h = 0; h < 2; ++h) {
+            decodeTile(octet, 2 * pair + h, plane, rows[h]);
+            if constexpr (kFold && kScaled) {
+                const float factor = scale(octet, 2 * pair + h);
+                MOESCOPE_UNROLL
+                for (std::uint32_t& both : rows[h]) {
+                    both = packBf16(bitsToFloat(both << 16U) * factor,
+                                    bitsToFloat(both & 0xFFFF0000U) * factor);
+                }
+            }
+        }
         MOESCOPE_UNROLL
         for (int m = 0; m < 2; ++m) {
             a[m][0] = rows[0][2 * m];

@@ -27,17 +27,17 @@ const Limits& limits() {
 /// The runtime keeps this much of every block's shared memory.
 constexpr std::size_t kReserved = 1 << 10;
 
-/// Most stages with which two blocks share a multiprocessor, else with which one runs; 0: none.
+/// Stages with which two blocks share a multiprocessor, or else one runs; 0: none. Two stages leave
+/// no time for copies, so three for a single block come before them.
 int stagesThatFit(const Product& p, int tileTokens) {
     const bool low = p.x.low != nullptr;
-    for (const std::size_t blocks : {2, 1}) {
-        for (int stages = 4; stages >= 2; --stages) {
-            const std::size_t bytes = productShared(p.weights.format, tileTokens, low, stages);
-            if (bytes <= limits().sharedOfBlock &&
-                blocks * (bytes + kReserved) <= limits().sharedOfSm) {
-                return stages;
-            }
-        }
+    struct Choice {
+        int blocks, stages;
+    };
+    for (const Choice c : {Choice{2, 4}, {2, 3}, {1, 4}, {1, 3}, {2, 2}, {1, 2}}) {
+        const std::size_t bytes = productShared(p.weights.format, tileTokens, low, c.stages);
+        const std::size_t all = static_cast<std::size_t>(c.blocks) * (bytes + kReserved);
+        if (bytes <= limits().sharedOfBlock && all <= limits().sharedOfSm) return c.stages;
     }
     return 0;
 }

@@ -156,17 +156,25 @@ __device__ __forceinline__ void multiplyPanelMma(const WarpWeights<kFormat>& wei
     }
 }
 
-/// The same with wgmma; returns when the products are done.
-template <WeightFormat kFormat, int kTokens>
-__device__ __forceinline__ void multiplyPanelWarpgroup(const WarpWeights<kFormat>& weights,
-                                                       const std::byte* stage, int planes,
-                                                       float (&acc)[2][kTokens / 8][4]) {
+/// A warp's operands A for all of a panel.
+struct PanelOperands {
     std::uint32_t a[2][2][2][4];  // (octet, pair, mma, register)
-    MOESCOPE_UNROLL
-    for (int octet = 0; octet < 2; ++octet) {
-        weights.template decode<true>(octet, 0, 0, a[octet][0]);
-        weights.template decode<true>(octet, 1, 0, a[octet][1]);
+
+    template <WeightFormat kFormat>
+    __device__ __forceinline__ void decode(const WarpWeights<kFormat>& weights) {
+        MOESCOPE_UNROLL
+        for (int octet = 0; octet < 2; ++octet) {
+            weights.template decode<true>(octet, 0, 0, a[octet][0]);
+            weights.template decode<true>(octet, 1, 0, a[octet][1]);
+        }
     }
+};
+
+/// The same as multiplyPanelMma with wgmma. The products are under way when it returns.
+template <int kTokens>
+__device__ __forceinline__ void beginPanelWarpgroup(const PanelOperands& weights,
+                                                    const std::byte* stage, int planes,
+                                                    float (&acc)[2][kTokens / 8][4]) {
     warpgroupFence();
     for (int plane = 0; plane < planes; ++plane) {
         const std::byte* const rows = stage + plane * Activations<kTokens>::kPlaneBytes;
@@ -176,13 +184,13 @@ __device__ __forceinline__ void multiplyPanelWarpgroup(const WarpWeights<kFormat
             for (int m = 0; m < 2; ++m) {
                 MOESCOPE_UNROLL
                 for (int pair = 0; pair < 2; ++pair) {
-                    multiplyWarpgroup(acc[pair], a[octet][pair][m], rows + 32 * (2 * octet + m));
+                    multiplyWarpgroup(acc[pair], weights.a[octet][pair][m],
+                                      rows + 32 * (2 * octet + m));
                 }
             }
         }
     }
     warpgroupCommit();
-    warpgroupWait<0>();
 }
 
 /// Waits for all but the latest `stages` - 2 groups of copies.
@@ -232,23 +240,49 @@ __global__ void __launch_bounds__(kProductThreads, 2)
         }
         copyCommit();
     };
+    const auto enterWeights = [&](int panel) {
+        weights.enter(panel, slotBase + useSlot * groupBytes(kFormat));
+        if (panel % kPanels == kPanels - 1) useSlot = useSlot + 1 == slots ? 0 : useSlot + 1;
+    };
+    const auto nextStage = [&] {
+        const std::byte* const stage = shared + useStage * stageBytes;
+        useStage = useStage + 1 == p.stages ? 0 : useStage + 1;
+        return stage;
+    };
     for (int i = 0; i + 1 < p.stages; ++i) copyNext();
 
     float acc[2][kTokens / 8][4] = {};
-    for (int panel = 0; panel < panels; ++panel) {
+    if constexpr (kPath == ProductPath::Warpgroup) {
+        // While the tensor cores are at one panel, the warps decode the next: its weights are what
+        // each lane copied itself, so no barrier stands in the way.
+        PanelOperands even, odd;
+        const auto step = [&](int panel, const PanelOperands& now, PanelOperands& next) {
+            showToWarpgroups();
+            __syncthreads();  // the panel is there, and all have done with the stage copied to next
+            beginPanelWarpgroup<kTokens>(now, nextStage(), planes, acc);
+            copyNext();
+            waitForStage(p.stages);
+            if (panel + 1 < panels) {
+                enterWeights(panel + 1);
+                next.decode(weights);
+            }
+            warpgroupWait<0>();
+        };
         waitForStage(p.stages);
-        if constexpr (kPath == ProductPath::Warpgroup) showToWarpgroups();
-        __syncthreads();  // the panel is there, and all have done with the stage copied to next
-        copyNext();
-        weights.enter(panel, slotBase + useSlot * groupBytes(kFormat));
-        const std::byte* const stage = shared + useStage * stageBytes;
-        if constexpr (kPath == ProductPath::Warpgroup) {
-            multiplyPanelWarpgroup<kFormat, kTokens>(weights, stage, planes, acc);
-        } else {
-            multiplyPanelMma<kFormat, kTokens>(weights, stage, planes, acc);
+        enterWeights(0);
+        even.decode(weights);
+        for (int panel = 0; panel < panels; panel += 2) {
+            step(panel, even, odd);
+            if (panel + 1 < panels) step(panel + 1, odd, even);
         }
-        useStage = useStage + 1 == p.stages ? 0 : useStage + 1;
-        if (panel % kPanels == kPanels - 1) useSlot = useSlot + 1 == slots ? 0 : useSlot + 1;
+    } else {
+        for (int panel = 0; panel < panels; ++panel) {
+            waitForStage(p.stages);
+            __syncthreads();  // the panel is there, and all have done with the stage copied to next
+            copyNext();
+            enterWeights(panel);
+            multiplyPanelMma<kFormat, kTokens>(weights, nextStage(), planes, acc);
+        }
     }
     storeProduct<kTokens>(p, {tile.expert, tile.first, tile.count}, acc,
                           reinterpret_cast<float*>(shared));

@@ -41,18 +41,22 @@ template <WeightFormat kFormat>
 class WarpWeights {
 public:
     static constexpr int kPlanes = kFormat == WeightFormat::Bf16Pair ? 2 : 1;
+    static constexpr bool kNoScales =
+        kFormat == WeightFormat::Bf16 || kFormat == WeightFormat::Bf16Pair;
     static constexpr bool kScaled = kFormat == WeightFormat::Q8_0;  ///< after the product
 
+    /// `weights` of this format: a copy of it lets the compiler know that.
     __device__ WarpWeights(const DeviceMatrix& weights, int matrix, int firstTile)
-        : weights_(weights),
-          codes_(weights.tileCodes(matrix, firstTile)),
-          scaleWords_(weights.scales == nullptr ? nullptr
-                                                : weights.tileScaleWords(matrix, firstTile)),
-          tiles_(weights.tiles() - firstTile),
+        : weights_{weights.codes, weights.scales, weights.rows, weights.cols, kFormat},
+          codes_(weights_.tileCodes(matrix, firstTile)),
+          scaleWords_(kNoScales ? nullptr : weights_.tileScaleWords(matrix, firstTile)),
+          tiles_(weights_.tiles() - firstTile),
           warp_(static_cast<int>(threadIdx.x) / kWarp),
           lane_(static_cast<int>(threadIdx.x) % kWarp) {
         fetchScales(0);
     }
+
+    __device__ int paddedCols() const { return weights_.paddedCols(); }
 
     /// Begins to copy group `group`; zeros for what lies past the matrix.
     __device__ void copyGroup(int group, std::byte* slot) const {
@@ -86,7 +90,7 @@ public:
     __device__ void enter(int panel, const std::byte* slot) {
         slot_ = slot;
         half_ = panel % groupPanels(kFormat);
-        if (half_ != 0 || scaleWords_ == nullptr) return;
+        if (kNoScales || half_ != 0) return;
         const int group = panel / groupPanels(kFormat);
         MOESCOPE_UNROLL
         for (int k = 0; k < kWarpTiles; ++k) {
@@ -137,7 +141,7 @@ public:
 
 private:
     __device__ void fetchScales(int group) {
-        if (scaleWords_ == nullptr) return;
+        if constexpr (kNoScales) return;
         MOESCOPE_UNROLL
         for (int k = 0; k < kWarpTiles; ++k) {
             const int tile = blockTile(warp_, k);
@@ -179,7 +183,7 @@ private:
         }
     }
 
-    const DeviceMatrix& weights_;
+    const DeviceMatrix weights_;
     const uint4* codes_;
     const std::uint32_t* scaleWords_;
     int tiles_, warp_, lane_;

@@ -53,7 +53,7 @@ public:
           tiles_(weights_.tiles() - firstTile),
           warp_(static_cast<int>(threadIdx.x) / kWarp),
           lane_(static_cast<int>(threadIdx.x) % kWarp) {
-        fetchScales(0);
+        if constexpr (!kNoScales) fetchScales(0);
     }
 
     __device__ int paddedCols() const { return weights_.paddedCols(); }
@@ -90,20 +90,9 @@ public:
     __device__ void enter(int panel, const std::byte* slot) {
         slot_ = slot;
         half_ = panel % groupPanels(kFormat);
-        if (kNoScales || half_ != 0) return;
-        const int group = panel / groupPanels(kFormat);
-        MOESCOPE_UNROLL
-        for (int k = 0; k < kWarpTiles; ++k) {
-            if constexpr (kFormat == WeightFormat::Mxfp4) {
-                // Blocks past the end have codes of zero; whatever their scale, it must be finite.
-                const std::uint32_t e = next_[k][0] >> 8 * (group % 4) & 0xFFU;
-                scales_[k] = mxfp4Scale(e < kMaxMxfp4Scale ? e : kMaxMxfp4Scale);
-            } else if constexpr (kFormat == WeightFormat::Q8_0) {
-                now_[k][0] = next_[k][0];
-                now_[k][1] = next_[k][1];
-            }
+        if constexpr (!kNoScales) {
+            if (half_ == 0) enterScales(panel / groupPanels(kFormat));
         }
-        if (group + 1 < weights_.chunks()) fetchScales(group + 1);
     }
 
     /// Operand of octet `octet` (0, 1) of the panel for pair `pair`: of two mma. kFold: Q8_0 with
@@ -140,8 +129,22 @@ public:
     }
 
 private:
+    __device__ void enterScales(int group) {
+        MOESCOPE_UNROLL
+        for (int k = 0; k < kWarpTiles; ++k) {
+            if constexpr (kFormat == WeightFormat::Mxfp4) {
+                // Blocks past the end have codes of zero; whatever their scale, it must be finite.
+                const std::uint32_t e = next_[k][0] >> 8 * (group % 4) & 0xFFU;
+                scales_[k] = mxfp4Scale(e < kMaxMxfp4Scale ? e : kMaxMxfp4Scale);
+            } else if constexpr (kFormat == WeightFormat::Q8_0) {
+                now_[k][0] = next_[k][0];
+                now_[k][1] = next_[k][1];
+            }
+        }
+        if (group + 1 < weights_.chunks()) fetchScales(group + 1);
+    }
+
     __device__ void fetchScales(int group) {
-        if constexpr (kNoScales) return;
         MOESCOPE_UNROLL
         for (int k = 0; k < kWarpTiles; ++k) {
             const int tile = blockTile(warp_, k);

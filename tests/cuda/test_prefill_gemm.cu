@@ -156,10 +156,9 @@ void checkExperts(const Layer& l, ProductPath path, int tile) {
     CHECK(errorNorm(products.read(), expected) < limit);
 }
 
-/// Skips nothing in the emulator; on a GPU, what it has no code for.
-bool available(ProductPath path, WeightFormat format) {
-    if (path == ProductPath::Mma) return true;
-    return hasWarpgroups() && (format == WeightFormat::Bf16 || format == WeightFormat::Mxfp4);
+/// On a GPU: whether it has code for the path.
+bool available(ProductPath path, WeightFormat format, bool low) {
+    return path == ProductPath::Mma || (warpgroupsTake(format, low) && hasWarpgroups());
 }
 
 }  // namespace
@@ -175,8 +174,8 @@ TEST_CASE("prefill projections of every format and size match plain loops") {
                           {128, 130, 64, 129, false, false}};
     for (const WeightFormat format : kFormats) {
         for (const ProductPath path : {ProductPath::Mma, ProductPath::Warpgroup}) {
-            if (!available(path, format)) continue;
             for (const Size& s : sizes) {
+                if (!available(path, format, s.low)) continue;
                 INFO("format " << static_cast<int>(format) << ", path " << static_cast<int>(path)
                                << ", rows " << s.rows);
                 CHECK(projectionError(format, path, s.tile, s.rows, s.cols, s.tokens, s.low,
@@ -237,7 +236,7 @@ TEST_CASE("experts gather, activate and scatter as plain loops do") {
     };
     for (const Layer& l : layers) {
         for (const ProductPath path : {ProductPath::Mma, ProductPath::Warpgroup}) {
-            if (!available(path, l.format)) continue;
+            if (!available(path, l.format, l.low)) continue;
             INFO("format " << static_cast<int>(l.format) << ", path " << static_cast<int>(path));
             checkExperts(l, path, 32);
         }

@@ -15,7 +15,7 @@ namespace {
 
 template <int kHeadDim, bool kExact>
 void launchFlash(const PrefillAttention& a, cudaStream_t stream) {
-    using Shape = FlashShape<kHeadDim>;
+    using Shape = FlashShape<kHeadDim, kExact>;
     const int tokens = Shape::kRows / (a.nHead / a.nKvHead);
     Launch l;
     l.grid = dim3(static_cast<unsigned>((a.tokens + tokens - 1) / tokens),

@@ -10,21 +10,21 @@
 
 namespace moescope::cuda {
 
-template <int kHeadDim>
+template <int kHeadDim, bool kExact>
 struct FlashShape {
     /// Large heads leave registers for fewer warps and no queries, and memory for fewer keys.
     static constexpr bool kLarge = kHeadDim > 128;
     static constexpr int kWarps = kLarge ? 4 : 8;
     static constexpr int kThreads = kWarps * kWarp;
     static constexpr int kRows = 16 * kWarps;
-    static constexpr int kKeys = kLarge ? 32 : 64;
+    static constexpr int kKeys = kLarge || (kExact && kHeadDim == 128) ? 32 : 64;
     /// One 16-byte part more than a row has: rows then begin in different banks for ldmatrix.
     static constexpr int kRowBytes = 2 * kHeadDim + 16;
     static constexpr int kTileBytes = kKeys * kRowBytes;
     static constexpr std::size_t kSharedBytes = std::size_t{2} * 2 * kTileBytes;
 };
 /// Query heads that may share a key head.
-inline constexpr int kFlashMaxGroup = FlashShape<256>::kRows;
+inline constexpr int kFlashMaxGroup = FlashShape<256, true>::kRows;
 
 __device__ __forceinline__ int firstVisibleKey(const PrefillAttention& a, int position) {
     return a.window <= 0 ? 0 : max(0, position - a.window + 1);
@@ -100,10 +100,10 @@ __device__ __forceinline__ void loadQuery(const PrefillAttention& a, const Flash
 
 /// Begins to copy keys and values of positions base, base + 1, ...; zeros for those that no row
 /// sees, since what lies there may not be numbers.
-template <int kHeadDim>
+template <int kHeadDim, bool kExact>
 __device__ __forceinline__ void copyKeys(const PrefillAttention& a, const FlashBlock& block,
                                          int base, std::byte* keys) {
-    using Shape = FlashShape<kHeadDim>;
+    using Shape = FlashShape<kHeadDim, kExact>;
     constexpr int kParts = kHeadDim / 8;
     const std::int64_t width = std::int64_t{a.nKvHead} * kHeadDim;
     for (int i = static_cast<int>(threadIdx.x); i < Shape::kKeys * kParts; i += Shape::kThreads) {
@@ -169,13 +169,13 @@ __device__ __forceinline__ void multiplyKeys(const std::byte* keys, int step,
                                              const std::uint32_t (&low)[4],
                                              float (&scores)[kColumns8][4]) {
     const int lane = static_cast<int>(threadIdx.x) % kWarp;
-    const std::byte* const mine = keys +
-                                  (lane / 16 * 8 + lane % 8) * FlashShape<kHeadDim>::kRowBytes +
-                                  (2 * step + lane / 8 % 2) * 16;
+    const std::byte* const mine =
+        keys + (lane / 16 * 8 + lane % 8) * FlashShape<kHeadDim, kExact>::kRowBytes +
+        (2 * step + lane / 8 % 2) * 16;
     MOESCOPE_UNROLL
     for (int j = 0; j < kColumns8 / 2; ++j) {
         std::uint32_t b[4];
-        loadMatrices(b, mine + 16 * j * FlashShape<kHeadDim>::kRowBytes);
+        loadMatrices(b, mine + 16 * j * FlashShape<kHeadDim, kExact>::kRowBytes);
         MOESCOPE_UNROLL
         for (int n = 0; n < 2; ++n) {
             if constexpr (kExact) {
@@ -193,7 +193,7 @@ __device__ __forceinline__ void multiplyValues(const std::byte* values,
                                                float (&sums)[kHeadDim / 8][4]) {
     const int lane = static_cast<int>(threadIdx.x) % kWarp;
     const std::byte* const mine =
-        values + lane % 16 * FlashShape<kHeadDim>::kRowBytes + lane / 16 * 16;
+        values + lane % 16 * FlashShape<kHeadDim, kExact>::kRowBytes + lane / 16 * 16;
     MOESCOPE_UNROLL
     for (int step = 0; step < kColumns8 / 2; ++step) {
         std::uint32_t high[4], low[4];
@@ -209,7 +209,8 @@ __device__ __forceinline__ void multiplyValues(const std::byte* values,
         MOESCOPE_UNROLL
         for (int j = 0; j < kHeadDim / 16; ++j) {
             std::uint32_t b[4];
-            loadMatricesTransposed(b, mine + 16 * step * FlashShape<kHeadDim>::kRowBytes + 32 * j);
+            loadMatricesTransposed(
+                b, mine + 16 * step * FlashShape<kHeadDim, kExact>::kRowBytes + 32 * j);
             MOESCOPE_UNROLL
             for (int n = 0; n < 2; ++n) {
                 if constexpr (kExact) {
@@ -279,9 +280,9 @@ __device__ __forceinline__ void storeRow(const PrefillAttention& a, const FlashR
 
 /// kExact: queries and weights as two halves each.
 template <int kHeadDim, bool kExact>
-__global__ void __launch_bounds__(FlashShape<kHeadDim>::kThreads)
+__global__ void __launch_bounds__(FlashShape<kHeadDim, kExact>::kThreads)
     flashKernel(const __grid_constant__ PrefillAttention a) {
-    using Shape = FlashShape<kHeadDim>;
+    using Shape = FlashShape<kHeadDim, kExact>;
     constexpr int kSteps = kHeadDim / 16;
     constexpr int kColumns8 = Shape::kKeys / 8;
     letNextKernelBegin();
@@ -299,7 +300,7 @@ __global__ void __launch_bounds__(FlashShape<kHeadDim>::kThreads)
     const auto stage = [&](int tile) { return shared + tile % 2 * 2 * Shape::kTileBytes; };
 
     const int tiles = (block.lastKey - block.firstKey) / Shape::kKeys + 1;
-    copyKeys<kHeadDim>(a, block, block.firstKey, stage(0));
+    copyKeys<kHeadDim, kExact>(a, block, block.firstKey, stage(0));
     copyCommit();
 
     const int lane = static_cast<int>(threadIdx.x) % kWarp;
@@ -320,16 +321,23 @@ __global__ void __launch_bounds__(FlashShape<kHeadDim>::kThreads)
         const int base = block.firstKey + tile * Shape::kKeys;
         copyWait<0>();
         __syncthreads();
-        if (tile + 1 < tiles) copyKeys<kHeadDim>(a, block, base + Shape::kKeys, stage(tile + 1));
+        if (tile + 1 < tiles)
+            copyKeys<kHeadDim, kExact>(a, block, base + Shape::kKeys, stage(tile + 1));
         copyCommit();
         const bool seen = top.valid && base <= bottom.lastKey && base + Shape::kKeys > top.firstKey;
         if (!seen) continue;
         float scores[kColumns8][4] = {};
-        MOESCOPE_UNROLL
-        for (int s = 0; s < kSteps; ++s) {
-            const int held = Shape::kLarge ? 0 : s;
-            if constexpr (Shape::kLarge) loadQuery<kExact>(a, rows, s, high[held], low[held]);
-            multiplyKeys<kHeadDim, kExact>(stage(tile), s, high[held], low[held], scores);
+        if constexpr (Shape::kLarge) {
+#pragma unroll 1
+            for (int s = 0; s < kSteps; ++s) {
+                loadQuery<kExact>(a, rows, s, high[0], low[0]);
+                multiplyKeys<kHeadDim, kExact>(stage(tile), s, high[0], low[0], scores);
+            }
+        } else {
+            MOESCOPE_UNROLL
+            for (int s = 0; s < kSteps; ++s) {
+                multiplyKeys<kHeadDim, kExact>(stage(tile), s, high[s], low[s], scores);
+            }
         }
         const bool allSeen = base + Shape::kKeys - 1 <= top.lastKey && base >= bottom.firstKey;
         if (!allSeen) {

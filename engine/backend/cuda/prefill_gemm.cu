@@ -44,10 +44,12 @@ int stagesThatFit(const Product& p, int tileTokens) {
 
 template <WeightFormat kFormat>
 void launchMma(const Product& p, int tileTokens, const Launch& l) {
-    const auto kernel = tileTokens == 32   ? productKernel<kFormat, 32, ProductPath::Mma>
-                        : tileTokens == 64 ? productKernel<kFormat, 64, ProductPath::Mma>
-                                           : productKernel<kFormat, 128, ProductPath::Mma>;
-    launch(l, kernel, p);
+    if (tileTokens == 32) return launch(l, productKernel<kFormat, 32, ProductPath::Mma>, p);
+    if (tileTokens == 64) return launch(l, productKernel<kFormat, 64, ProductPath::Mma>, p);
+    // Q8_0 needs more registers than a thread has with 128.
+    if constexpr (kFormat != WeightFormat::Q8_0) {
+        launch(l, productKernel<kFormat, 128, ProductPath::Mma>, p);
+    }
 }
 
 }  // namespace
@@ -69,6 +71,9 @@ void multiply(const Product& p, ProductPath path, int tileTokens, cudaStream_t s
     assert(p.x.format == p.weights.format && p.x.stride % 8 == 0);
     assert(p.x.stride >= p.weights.paddedCols());
     if (p.tokens <= 0) return;
+    if (path == ProductPath::Mma && p.weights.format == WeightFormat::Q8_0) {
+        tileTokens = tileTokens < 64 ? tileTokens : 64;
+    }
     Product launched = p;
     launched.stages = stagesThatFit(p, tileTokens);
     while (launched.stages == 0 && tileTokens > 32) {
@@ -100,9 +105,8 @@ void multiply(const Product& p, cudaStream_t stream) {
     // their number.
     const int average = p.tokens * p.topK / p.nExpert;
     const int tileTokens = average <= 32 ? 32 : average <= 96 ? 64 : 128;
-    const bool possible =
-        p.weights.format == WeightFormat::Bf16 || p.weights.format == WeightFormat::Mxfp4;
-    const bool warpgroups = possible && limits().warpgroups;
+    const bool warpgroups =
+        warpgroupsTake(p.weights.format, p.x.low != nullptr) && limits().warpgroups;
     multiply(p, warpgroups ? ProductPath::Warpgroup : ProductPath::Mma, tileTokens, stream);
 }
 

@@ -60,8 +60,9 @@ public:
 
     /// `units`: a word of shared memory for each token. All threads; they meet at a barrier before
     /// they copy.
-    __device__ Activations(const Product& p, const TokenTile& tile, std::uint32_t* units)
-        : x_(p.x), units_(units), columns_(p.weights.paddedCols()) {
+    __device__ Activations(const Product& p, const TokenTile& tile, int columns,
+                           std::uint32_t* units)
+        : x_(p.x), units_(units), columns_(columns) {
         for (int i = static_cast<int>(threadIdx.x); i < kTokens; i += kProductThreads) {
             std::uint32_t unit = kNone;
             if (i < tile.count) {
@@ -164,8 +165,8 @@ struct PanelOperands {
     __device__ __forceinline__ void decode(const WarpWeights<kFormat>& weights) {
         MOESCOPE_UNROLL
         for (int octet = 0; octet < 2; ++octet) {
-            weights.decode(octet, 0, 0, a[octet][0]);
-            weights.decode(octet, 1, 0, a[octet][1]);
+            weights.template decode<true>(octet, 0, 0, a[octet][0]);
+            weights.template decode<true>(octet, 1, 0, a[octet][1]);
         }
     }
 };
@@ -219,12 +220,12 @@ __global__ void __launch_bounds__(kProductThreads, 2)
     std::byte* const slotBase = shared + p.stages * stageBytes;
     auto* const units = reinterpret_cast<std::uint32_t*>(
         shared + productShared(kFormat, kTokens, planes == 2, p.stages) - kTokens * 4);
-    const Activations<kTokens> activations(p, tile, units);
     WarpWeights<kFormat> weights(p.weights, tile.expert, firstTile);
+    const Activations<kTokens> activations(p, tile, weights.paddedCols(), units);
     __syncthreads();
 
     constexpr int kPanels = groupPanels(kFormat);
-    const int panels = (p.weights.paddedCols() + kPanelColumns - 1) / kPanelColumns;
+    const int panels = (weights.paddedCols() + kPanelColumns - 1) / kPanelColumns;
     // Where the next copy goes, and where the next product comes from.
     int copied = 0, copyStage = 0, copySlot = 0;
     int useStage = 0, useSlot = 0;

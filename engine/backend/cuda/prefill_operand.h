@@ -41,18 +41,22 @@ template <WeightFormat kFormat>
 class WarpWeights {
 public:
     static constexpr int kPlanes = kFormat == WeightFormat::Bf16Pair ? 2 : 1;
+    static constexpr bool kNoScales =
+        kFormat == WeightFormat::Bf16 || kFormat == WeightFormat::Bf16Pair;
     static constexpr bool kScaled = kFormat == WeightFormat::Q8_0;  ///< after the product
 
+    /// `weights` of this format: a copy of it lets the compiler know that.
     __device__ WarpWeights(const DeviceMatrix& weights, int matrix, int firstTile)
-        : weights_(weights),
-          codes_(weights.tileCodes(matrix, firstTile)),
-          scaleWords_(weights.scales == nullptr ? nullptr
-                                                : weights.tileScaleWords(matrix, firstTile)),
-          tiles_(weights.tiles() - firstTile),
+        : weights_{weights.codes, weights.scales, weights.rows, weights.cols, kFormat},
+          codes_(weights_.tileCodes(matrix, firstTile)),
+          scaleWords_(kNoScales ? nullptr : weights_.tileScaleWords(matrix, firstTile)),
+          tiles_(weights_.tiles() - firstTile),
           warp_(static_cast<int>(threadIdx.x) / kWarp),
           lane_(static_cast<int>(threadIdx.x) % kWarp) {
-        fetchScales(0);
+        if constexpr (!kNoScales) fetchScales(0);
     }
+
+    __device__ int paddedCols() const { return weights_.paddedCols(); }
 
     /// Begins to copy group `group`; zeros for what lies past the matrix.
     __device__ void copyGroup(int group, std::byte* slot) const {
@@ -86,27 +90,28 @@ public:
     __device__ void enter(int panel, const std::byte* slot) {
         slot_ = slot;
         half_ = panel % groupPanels(kFormat);
-        if (half_ != 0 || scaleWords_ == nullptr) return;
-        const int group = panel / groupPanels(kFormat);
-        MOESCOPE_UNROLL
-        for (int k = 0; k < kWarpTiles; ++k) {
-            if constexpr (kFormat == WeightFormat::Mxfp4) {
-                // Blocks past the end have codes of zero; whatever their scale, it must be finite.
-                const std::uint32_t e = next_[k][0] >> 8 * (group % 4) & 0xFFU;
-                scales_[k] = mxfp4Scale(e < kMaxMxfp4Scale ? e : kMaxMxfp4Scale);
-            } else if constexpr (kFormat == WeightFormat::Q8_0) {
-                now_[k][0] = next_[k][0];
-                now_[k][1] = next_[k][1];
-            }
+        if constexpr (!kNoScales) {
+            if (half_ == 0) enterScales(panel / groupPanels(kFormat));
         }
-        if (group + 1 < weights_.chunks()) fetchScales(group + 1);
     }
 
-    /// Operand of octet `octet` (0, 1) of the panel for pair `pair`: of two mma.
+    /// Operand of octet `octet` (0, 1) of the panel for pair `pair`: of two mma. kFold: Q8_0 with
+    /// its scales multiplied in, rounded to bf16.
+    template <bool kFold = false>
     __device__ void decode(int octet, int pair, int plane, std::uint32_t (&a)[2][4]) const {
         std::uint32_t rows[2][4];
         MOESCOPE_UNROLL
-        for (int h = 0; h < 2; ++h) decodeTile(octet, 2 * pair + h, plane, rows[h]);
+        for (int h = 0; h < 2; ++h) {
+            decodeTile(octet, 2 * pair + h, plane, rows[h]);
+            if constexpr (kFold && kScaled) {
+                const float factor = scale(octet, 2 * pair + h);
+                MOESCOPE_UNROLL
+                for (std::uint32_t& both : rows[h]) {
+                    both = packBf16(bitsToFloat(both << 16U) * factor,
+                                    bitsToFloat(both & 0xFFFF0000U) * factor);
+                }
+            }
+        }
         MOESCOPE_UNROLL
         for (int m = 0; m < 2; ++m) {
             a[m][0] = rows[0][2 * m];
@@ -124,8 +129,22 @@ public:
     }
 
 private:
+    __device__ void enterScales(int group) {
+        MOESCOPE_UNROLL
+        for (int k = 0; k < kWarpTiles; ++k) {
+            if constexpr (kFormat == WeightFormat::Mxfp4) {
+                // Blocks past the end have codes of zero; whatever their scale, it must be finite.
+                const std::uint32_t e = next_[k][0] >> 8 * (group % 4) & 0xFFU;
+                scales_[k] = mxfp4Scale(e < kMaxMxfp4Scale ? e : kMaxMxfp4Scale);
+            } else if constexpr (kFormat == WeightFormat::Q8_0) {
+                now_[k][0] = next_[k][0];
+                now_[k][1] = next_[k][1];
+            }
+        }
+        if (group + 1 < weights_.chunks()) fetchScales(group + 1);
+    }
+
     __device__ void fetchScales(int group) {
-        if (scaleWords_ == nullptr) return;
         MOESCOPE_UNROLL
         for (int k = 0; k < kWarpTiles; ++k) {
             const int tile = blockTile(warp_, k);
@@ -167,7 +186,7 @@ private:
         }
     }
 
-    const DeviceMatrix& weights_;
+    const DeviceMatrix weights_;
     const uint4* codes_;
     const std::uint32_t* scaleWords_;
     int tiles_, warp_, lane_;

@@ -71,15 +71,22 @@ __host__ __device__ constexpr std::size_t productShared(WeightFormat format, int
 
 enum class ProductPath : std::uint8_t {
     Mma,       ///< mma.sync: every GPU, every format
-    Warpgroup  ///< wgmma: sm_90a; Bf16 and Mxfp4
+    Warpgroup  ///< wgmma: sm_90a; see warpgroupsTake
 };
+
+/// Bf16 and Mxfp4 give the same with Warpgroup as with Mma. Q8_0 weights are rounded to bf16 there,
+/// so only products whose activations are rounded as well take it.
+constexpr bool warpgroupsTake(WeightFormat format, bool low) {
+    return format == WeightFormat::Bf16 || format == WeightFormat::Mxfp4 ||
+           (format == WeightFormat::Q8_0 && !low);
+}
 
 Product productOf(const Projection& p);
 Product productOf(const ExpertsUp& e);
 Product productOf(const ExpertsDown& e);
 
-/// Launches it on `path`, Warpgroup only for its formats, with `tileTokens` (32, 64, 128) rows of
-/// activations to a block.
+/// Launches it on `path`, Warpgroup only where warpgroupsTake it, with `tileTokens` (32, 64, 128)
+/// rows of activations to a block.
 void multiply(const Product& p, ProductPath path, int tileTokens, cudaStream_t stream);
 /// The same as the device at hand does it best.
 void multiply(const Product& p, cudaStream_t stream);

@@ -31,9 +31,11 @@ bool hasWarpgroups() {
 }
 
 void multiplyWarpgroups(const Product& p, int tileTokens, const Launch& l) {
-    assert(p.weights.format == WeightFormat::Bf16 || p.weights.format == WeightFormat::Mxfp4);
+    assert(warpgroupsTake(p.weights.format, p.x.low != nullptr));
     if (p.weights.format == WeightFormat::Mxfp4) {
         launchWarpgroups<WeightFormat::Mxfp4>(p, tileTokens, l);
+    } else if (p.weights.format == WeightFormat::Q8_0) {
+        launchWarpgroups<WeightFormat::Q8_0>(p, tileTokens, l);
     } else {
         launchWarpgroups<WeightFormat::Bf16>(p, tileTokens, l);
     }

@@ -16,6 +16,8 @@ struct FlashShape {
     static constexpr bool kLarge = kHeadDim > 128;
     static constexpr int kWarps = kLarge ? 4 : 8;
     static constexpr int kThreads = kWarps * kWarp;
+    /// Of a multiprocessor: one block's products hide another's softmax where registers allow.
+    static constexpr int kBlocks = kHeadDim <= 64 && !kExact ? 2 : 1;
     static constexpr int kRows = 16 * kWarps;
     static constexpr int kKeys = kLarge || (kExact && kHeadDim == 128) ? 32 : 64;
     /// One 16-byte part more than a row has: rows then begin in different banks for ldmatrix.
@@ -280,7 +282,8 @@ __device__ __forceinline__ void storeRow(const PrefillAttention& a, const FlashR
 
 /// kExact: queries and weights as two halves each.
 template <int kHeadDim, bool kExact>
-__global__ void __launch_bounds__(FlashShape<kHeadDim, kExact>::kThreads)
+__global__ void __launch_bounds__(FlashShape<kHeadDim, kExact>::kThreads,
+                                  FlashShape<kHeadDim, kExact>::kBlocks)
     flashKernel(const __grid_constant__ PrefillAttention a) {
     using Shape = FlashShape<kHeadDim, kExact>;
     constexpr int kSteps = kHeadDim / 16;

@@ -12,10 +12,6 @@ std::size_t index(std::int64_t value) {
     return static_cast<std::size_t>(value);
 }
 
-bool few(const CudaState& s) {
-    return s.tokens <= kDecodeTokens;
-}
-
 }  // namespace
 
 NormWeights CudaBackend::norm(const float* weight, const float* bias, bool before) const noexcept {
@@ -305,7 +301,7 @@ void CudaBackend::prefillPlainMlp(CudaState& s, int layer) const {
 void CudaBackend::enqueueHead(CudaState& s, int first, int count) const {
     const float* hidden = s.hidden + index(first) * index(spec_.dModel);
     NormWeights n = norm(model_->outputNorm, model_->outputNormBias, false);
-    if (count > kDecodeTokens) {
+    if (count > fewTokens_) {
         const OperandRows x = rowsFor(s, model_->head.format);
         normToOperand({hidden, n, count, spec_.dModel, x}, s.stream);
         project({model_->head, x, nullptr, count, s.logits, spec_.vocab, false}, s.stream);

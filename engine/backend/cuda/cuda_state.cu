@@ -81,6 +81,7 @@ void placeOnDevice(const StateShape& shape, StateBuffers& b, Placer& put) {
     put(b.logits, product(b.logitRows, spec.vocab));
 
     put(b.normed, few, widest(model, &DeviceLayer::gateUp));
+    put(b.normed.scale, few);
     put(b.attended, few, widest(model, &DeviceLayer::o));
     put(b.inner, few * topK, widest(model, &DeviceLayer::down));
     put(b.attentionParts,

@@ -17,12 +17,15 @@
 namespace moescope::cuda {
 
 inline constexpr int kDecodeTokens = 8;
+inline constexpr int kMaxExperts = 512;
 
 /// Row vectors as pairs of bf16 in column order; columns past the last hold zeros up to the stride.
 struct PairRows {
     std::uint16_t* high = nullptr;  // (n_rows, stride)
     std::uint16_t* low = nullptr;   // (n_rows, stride)
     std::int32_t stride = 0;
+    float* scale =
+        nullptr;  // (n_rows): what a product with a row is still to be multiplied by; null: 1
 };
 
 /// Where a step stands; in device memory, so that a recorded graph can go on from it.
@@ -83,6 +86,8 @@ struct DecodeProjection {
     unsigned* counter = nullptr;  ///< zero before and after
 };
 void decodeProject(const DecodeProjection& p, int multiprocessors, cudaStream_t stream);
+/// Tokens of `width` columns that decodeProject takes together: kDecodeTokens but for wide models.
+int decodeTokensThatFit(int width) noexcept;
 
 /// rows: vectors to bf16 pairs, normalised.
 struct NormRows {

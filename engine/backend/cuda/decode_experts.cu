@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// The experts of few tokens: work is shared out by output rows, each distinct expert read once.
+// The experts of few tokens: work is shared out by output rows, each distinct expert is read once.
+#include <algorithm>
+
 #include "engine/backend/cuda/device_activation.h"
 #include "engine/backend/cuda/norm.h"
 
 namespace moescope::cuda {
 namespace {
 
+/// Activations that are copied to shared memory, bytes, at most.
+constexpr int kMaxStaged = 64 << 10;
+
 struct UpArgs {
     DecodeExpertsUp e;
-    std::int32_t split;
-    std::int32_t stride;  // of staged rows
-    bool staged;
+    PieceShape shape;
+    std::int32_t tilesPerBlock;
+    std::int32_t rowBytes;  // of a staged row of one part; 0: rows are read from global memory
 };
 struct DownArgs {
     DecodeExpertsDown e;
-    std::int32_t split;
+    PieceShape shape;
+    std::int32_t rowBytes;
 };
 
 /// The place that `expert` has among a token's choices, or -1.
@@ -26,72 +32,85 @@ __device__ __forceinline__ int placeOf(const RouterChoice& choice, int token, in
     return -1;
 }
 
+/// Copies `count` rows to shared memory, all of one barrier; both parts of each.
+__device__ __forceinline__ PairRows stageRows(const PairRows& from, int count, int rowBytes,
+                                              std::byte* to, CopyBarrier* barrier) {
+    PairRows rows;
+    rows.high = reinterpret_cast<std::uint16_t*>(to);
+    rows.low = reinterpret_cast<std::uint16_t*>(to + count * rowBytes);
+    rows.stride = rowBytes / 2;
+    const auto bytes = static_cast<std::uint32_t>(rowBytes);
+    expectCopies(barrier, 2 * bytes * static_cast<std::uint32_t>(count));
+    for (int i = 0; i < count; ++i) {
+        const std::int64_t at = std::int64_t{i} * from.stride;
+        beginCopy(barrier, rows.high + i * rows.stride, from.high + at, bytes);
+        beginCopy(barrier, rows.low + i * rows.stride, from.low + at, bytes);
+    }
+    return rows;
+}
+
 template <WeightFormat F>
-__global__ void __launch_bounds__(kBlockThreads, F == WeightFormat::Bf16Pair ? 2 : 3)
-    decodeExpertsUpKernel(const UpArgs a) {
-    __shared__ float partial[kBlockWarps][kDecodeTokens][kTileRows];
+__global__ void __launch_bounds__(kBlockThreads) decodeExpertsUpKernel(const UpArgs a) {
+    __shared__ CopyBarrier barriers[kMaxBuffers + 1];
     const DecodeExpertsUp& e = a.e;
+    auto* memory = dynamicShared<std::byte>();
+    std::byte* staged = memory + a.shape.ringBytes();
+    auto* partial = reinterpret_cast<float*>(staged + 2 * e.tokens * a.rowBytes);
+    const int warp = static_cast<int>(threadIdx.x) / kWarp;
+    const int lane = static_cast<int>(threadIdx.x) % kWarp;
+    const int first = static_cast<int>(blockIdx.x) * a.tilesPerBlock;
+    const int tiles = min(a.tilesPerBlock, e.gateUp.tiles() - first);
+    const int pieces = tiles * a.shape.perTile;
+
+    prepareBarriers(barriers, kMaxBuffers + 1);
     letNextKernelBegin();
     waitForPreviousKernel();
     if (static_cast<int>(blockIdx.y) >= e.choice.distinct[0]) return;
     const int expert = e.choice.distinct[1 + blockIdx.y];
-    const int warp = static_cast<int>(threadIdx.x) / kWarp;
-    const int lane = static_cast<int>(threadIdx.x) % kWarp;
-    const int tilesPerBlock = kBlockWarps / a.split;
-    const int first = static_cast<int>(blockIdx.x) * tilesPerBlock;
-    const int tiles = e.gateUp.tiles();
-    const int tile = first + warp / a.split;
-    const int part = warp % a.split;
-
-    WeightGroup<F> ahead;
-    const TileReader<F> reader(e.gateUp, expert, min(tile, tiles - 1));
-    const int begin = part * reader.groups() / a.split;
-    const int end = (part + 1) * reader.groups() / a.split;
-    if (begin < end) reader.load(ahead, begin);
-
+    PieceRing<F> ring(e.gateUp, a.shape, barriers, memory);
+    const auto pieceOf = [&](int i) {
+        return ring.piece(expert, first + i / a.shape.perTile, i % a.shape.perTile);
+    };
+    for (int i = 0; i < min(pieces, a.shape.buffers); ++i) ring.fetch(i, pieceOf(i));
     PairRows x = e.x;
-    if (a.staged) {
-        x.high = dynamicShared<std::uint16_t>();
-        x.low = x.high + e.tokens * a.stride;
-        x.stride = a.stride;
-        for (int t = 0; t < e.tokens; ++t) {
-            for (int i = 8 * static_cast<int>(threadIdx.x); i < e.gateUp.paddedCols();
-                 i += 8 * kBlockThreads) {
-                const std::int64_t from = std::int64_t{t} * e.x.stride + i;
-                *reinterpret_cast<uint4*>(x.high + t * a.stride + i) =
-                    *reinterpret_cast<const uint4*>(e.x.high + from);
-                *reinterpret_cast<uint4*>(x.low + t * a.stride + i) =
-                    *reinterpret_cast<const uint4*>(e.x.low + from);
-            }
-        }
-        __syncthreads();
-    }
+    if (a.rowBytes > 0) x = stageRows(e.x, e.tokens, a.rowBytes, staged, barriers + kMaxBuffers);
     const int token = lane / 4;
     const bool mine = token < e.tokens && placeOf(e.choice, token, e.topK, expert) >= 0;
-    float acc[4] = {0, 0, 0, 0};
-    if (begin < end) {
-        multiplyRange(acc, reader, ahead, begin, end,
-                      mine ? x.high + std::int64_t{token} * x.stride : nullptr,
-                      mine ? x.low + std::int64_t{token} * x.stride : nullptr);
-    }
-    const float2 y = resultOf(acc);
-    partial[warp][token][2 * (lane % 4)] = y.x;
-    partial[warp][token][2 * (lane % 4) + 1] = y.y;
-    __syncthreads();
+    const std::uint16_t* high = mine ? x.high + std::int64_t{token} * x.stride : nullptr;
+    const std::uint16_t* low = mine ? x.low + std::int64_t{token} * x.stride : nullptr;
+    __syncthreads();  // the barriers are there for all
+    if (a.rowBytes > 0) waitForCopies(barriers + kMaxBuffers, 0);
 
-    const int perRow = e.gated ? 2 : 1;  // stored rows for one of the hidden vector
-    const int results = tilesPerBlock * kTileRows / perRow * e.tokens;
-    for (int i = static_cast<int>(threadIdx.x); i < results; i += kBlockThreads) {
-        const int local = i % (tilesPerBlock * kTileRows / perRow) * perRow;
-        const int t = i / (tilesPerBlock * kTileRows / perRow);
+    const int slice = e.tokens * kTileRows;
+    float acc[4] = {0, 0, 0, 0};
+    for (int i = 0; i < pieces; ++i) {
+        ring.wait(i);
+        ring.multiply(acc, i, pieceOf(i), high, low);
+        if ((i + 1) % a.shape.perTile == 0) {
+            storePartial(partial + (i / a.shape.perTile * kBlockWarps + warp) * slice, acc,
+                         e.tokens);
+            for (float& value : acc) value = 0;
+        }
+        if (i + a.shape.buffers >= pieces) continue;
+        __syncthreads();
+        ring.fetch(i + a.shape.buffers, pieceOf(i + a.shape.buffers));
+    }
+    __syncthreads();
+    const int perRow = e.gated ? 2 : 1;  // stored rows for one number of the hidden vector
+    const int rows = tiles * kTileRows / perRow;
+    for (int i = static_cast<int>(threadIdx.x); i < rows * e.tokens; i += kBlockThreads) {
+        const int local = i % rows * perRow;
+        const int t = i / rows;
         const int place = placeOf(e.choice, t, e.topK, expert);
         const int row = first * kTileRows + local;
         if (place < 0 || row >= e.gateUp.rows) continue;
         float values[2] = {0, 0};
         for (int r = 0; r < perRow; ++r) {
+            const float* at = partial + (local + r) / kTileRows * kBlockWarps * slice +
+                              t * kTileRows + (local + r) % kTileRows;
             float sum = 0;
-            for (int s = 0; s < a.split; ++s)
-                sum += partial[(local + r) / kTileRows * a.split + s][t][(local + r) % kTileRows];
+            for (int w = 0; w < kBlockWarps; ++w) sum += at[w * slice];
+            sum *= e.x.scale[t];
             if (e.bias != nullptr) sum += e.bias[std::int64_t{expert} * e.gateUp.rows + row + r];
             values[r] = sum;
         }
@@ -103,49 +122,60 @@ __global__ void __launch_bounds__(kBlockThreads, F == WeightFormat::Bf16Pair ? 2
 }
 
 template <WeightFormat F>
-__global__ void __launch_bounds__(kBlockThreads, F == WeightFormat::Bf16Pair ? 2 : 3)
-    decodeExpertsDownKernel(const DownArgs a) {
-    __shared__ float partial[kBlockWarps][kDecodeTokens][kTileRows];
+__global__ void __launch_bounds__(kBlockThreads) decodeExpertsDownKernel(const DownArgs a) {
+    __shared__ CopyBarrier barriers[kMaxBuffers + 1];
+    __shared__ float partial[kBlockWarps][kDecodeTokens * kTileRows];
     const DecodeExpertsDown& e = a.e;
-    letNextKernelBegin();
-    waitForPreviousKernel();
+    auto* memory = dynamicShared<std::byte>();
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
     const int lane = static_cast<int>(threadIdx.x) % kWarp;
     const int tile = static_cast<int>(blockIdx.x);
     const int token = lane / 4;
-    const int units = e.choice.distinct[0] * a.split;
-    float2 total = make_float2(0, 0);
-    for (int unit = warp; unit < units; unit += kBlockWarps) {
-        const int expert = e.choice.distinct[1 + unit / a.split];
-        const int part = unit % a.split;
-        const TileReader<F> reader(e.down, expert, tile);
-        const int begin = part * reader.groups() / a.split;
-        const int end = (part + 1) * reader.groups() / a.split;
-        if (begin >= end) continue;
-        WeightGroup<F> ahead;
-        reader.load(ahead, begin);
-        const int place = token < e.tokens ? placeOf(e.choice, token, e.topK, expert) : -1;
-        const std::int64_t slot = std::int64_t{token} * e.topK + place;
-        float acc[4] = {0, 0, 0, 0};
-        multiplyRange(acc, reader, ahead, begin, end,
-                      place >= 0 ? e.hidden.high + slot * e.hidden.stride : nullptr,
-                      place >= 0 ? e.hidden.low + slot * e.hidden.stride : nullptr);
-        if (place < 0) continue;
-        const float weight = e.choice.weights[slot];
-        const float2 y = resultOf(acc);
-        total.x += weight * y.x;
-        total.y += weight * y.y;
+
+    prepareBarriers(barriers, kMaxBuffers + 1);
+    letNextKernelBegin();
+    waitForPreviousKernel();
+    const int pieces = e.choice.distinct[0] * a.shape.perTile;
+    PieceRing<F> ring(e.down, a.shape, barriers, memory);
+    const auto expertOf = [&](int i) { return e.choice.distinct[1 + i / a.shape.perTile]; };
+    const auto pieceOf = [&](int i) { return ring.piece(expertOf(i), tile, i % a.shape.perTile); };
+    for (int i = 0; i < min(pieces, a.shape.buffers); ++i) ring.fetch(i, pieceOf(i));
+    PairRows hidden = e.hidden;
+    if (a.rowBytes > 0) {
+        hidden = stageRows(e.hidden, e.tokens * e.topK, a.rowBytes, memory + a.shape.ringBytes(),
+                           barriers + kMaxBuffers);
     }
-    partial[warp][token][2 * (lane % 4)] = total.x;
-    partial[warp][token][2 * (lane % 4) + 1] = total.y;
+    __syncthreads();  // the barriers are there for all
+    if (a.rowBytes > 0) waitForCopies(barriers + kMaxBuffers, 0);
+
+    float total[4] = {0, 0, 0, 0};
+    float acc[4] = {0, 0, 0, 0};
+    for (int i = 0; i < pieces; ++i) {
+        const int place = token < e.tokens ? placeOf(e.choice, token, e.topK, expertOf(i)) : -1;
+        const std::int64_t slot = std::int64_t{token} * e.topK + place;
+        ring.wait(i);
+        ring.multiply(acc, i, pieceOf(i), place >= 0 ? hidden.high + slot * hidden.stride : nullptr,
+                      place >= 0 ? hidden.low + slot * hidden.stride : nullptr);
+        if ((i + 1) % a.shape.perTile == 0) {
+            const float weight = place >= 0 ? e.choice.weights[slot] : 0.0F;
+            MOESCOPE_UNROLL
+            for (int j = 0; j < 4; ++j) {
+                if (place >= 0) total[j] += weight * acc[j];
+                acc[j] = 0;
+            }
+        }
+        if (i + a.shape.buffers >= pieces) continue;
+        __syncthreads();
+        ring.fetch(i + a.shape.buffers, pieceOf(i + a.shape.buffers));
+    }
+    storePartial(partial[warp], total, e.tokens);
     __syncthreads();
     for (int i = static_cast<int>(threadIdx.x); i < kTileRows * e.tokens; i += kBlockThreads) {
-        const int r = i % kTileRows;
         const int t = i / kTileRows;
-        const int row = tile * kTileRows + r;
+        const int row = tile * kTileRows + i % kTileRows;
         if (row >= e.down.rows) continue;
         float sum = 0;
-        for (int w = 0; w < kBlockWarps; ++w) sum += partial[w][t][r];
+        for (int w = 0; w < kBlockWarps; ++w) sum += partial[w][i];
         if (e.bias != nullptr) {
             for (int k = 0; k < e.topK; ++k) {
                 sum += e.choice.weights[t * e.topK + k] *
@@ -157,36 +187,36 @@ __global__ void __launch_bounds__(kBlockThreads, F == WeightFormat::Bf16Pair ? 2
     }
 }
 
-/// Warps that share a tile of one expert.
-int upSplit(const DecodeExpertsUp& e, int groups) {
-    int split = 1;
-    while (split < kBlockWarps && 2 * split < groups && e.gateUp.tiles() * e.topK * split < 4096)
-        split *= 2;
-    return split;
+/// Bytes of one part of a row that a product reads, when `rows` of both parts fit; else 0.
+int stagedRowBytes(const DeviceMatrix& m, int rows) {
+    const int bytes = (2 * m.paddedCols() + 15) / 16 * 16;
+    return 2 * rows * bytes <= kMaxStaged ? bytes : 0;
 }
 
 template <WeightFormat F>
 void launchUp(const DecodeExpertsUp& e, cudaStream_t stream) {
-    constexpr std::size_t kMaxStaged = std::size_t{100} << 10;
-    UpArgs a{e, 1, e.gateUp.paddedCols() + 8, false};
-    a.split = upSplit(e, (e.gateUp.chunks() + kGroupChunks - 1) / kGroupChunks);
-    const std::size_t bytes =
-        std::size_t{4} * static_cast<std::size_t>(a.stride) * static_cast<std::size_t>(e.tokens);
-    a.staged = bytes <= kMaxStaged;
-    const int tilesPerBlock = kBlockWarps / a.split;
-    const auto blocks =
-        static_cast<unsigned>((e.gateUp.tiles() + tilesPerBlock - 1) / tilesPerBlock);
-    const auto experts = static_cast<unsigned>(min(e.tokens * e.topK, e.nExpert));
-    launch({dim3(blocks, experts), dim3(kBlockThreads), a.staged ? bytes : 0, stream, true},
+    constexpr int kBlockBytes = 48 << 10;
+    UpArgs a{e, {}, 1, stagedRowBytes(e.gateUp, e.tokens)};
+    const int tiles = e.gateUp.tiles();
+    const int tileBytes = static_cast<int>(16 * e.gateUp.tileUnits());
+    a.tilesPerBlock = std::clamp(kBlockBytes / std::max(1, tileBytes), 1, 4);
+    a.shape = pieceShape(e.gateUp, a.tilesPerBlock);
+    const auto bytes =
+        static_cast<std::size_t>(a.shape.ringBytes() + 2 * e.tokens * a.rowBytes +
+                                 4 * a.tilesPerBlock * kBlockWarps * e.tokens * kTileRows);
+    const auto blocks = static_cast<unsigned>((tiles + a.tilesPerBlock - 1) / a.tilesPerBlock);
+    const auto experts = static_cast<unsigned>(std::min(e.tokens * e.topK, e.nExpert));
+    launch({dim3(blocks, experts), dim3(kBlockThreads), bytes, stream, true},
            decodeExpertsUpKernel<F>, a);
 }
 
 template <WeightFormat F>
 void launchDown(const DecodeExpertsDown& e, cudaStream_t stream) {
-    DownArgs a{e, 1};
-    const int groups = (e.down.chunks() + kGroupChunks - 1) / kGroupChunks;
-    while (a.split * e.topK * 2 <= kBlockWarps && 2 * a.split <= groups) a.split *= 2;
-    launch({dim3(static_cast<unsigned>(e.down.tiles())), dim3(kBlockThreads), 0, stream, true},
+    DownArgs a{e, {}, stagedRowBytes(e.down, e.tokens * e.topK)};
+    a.shape = pieceShape(e.down, e.tokens * e.topK);
+    const auto bytes =
+        static_cast<std::size_t>(a.shape.ringBytes() + 2 * e.tokens * e.topK * a.rowBytes);
+    launch({dim3(static_cast<unsigned>(e.down.tiles())), dim3(kBlockThreads), bytes, stream, true},
            decodeExpertsDownKernel<F>, a);
 }
 

@@ -1,80 +1,116 @@
 // SPDX-License-Identifier: Apache-2.0
-// The inner loop of decoding: one warp multiplies a range of chunks of an 8-row tile with up to 8
-// tokens. Device code, shared by the kernels of decode_project.cu and decode_experts.cu.
+// The inner loops of decoding. A block has some tiles of a matrix; their weights come into shared
+// memory in pieces, through a ring of buffers, and its warps take turns at the chunks of each
+// piece. Device code, shared by the kernels of decode_project.cu and decode_experts.cu.
 #pragma once
 
+#include "engine/backend/cuda/bulk_copy.h"
 #include "engine/backend/cuda/decode.h"
 
 namespace moescope::cuda {
 
 inline constexpr int kBlockWarps = 8;
 inline constexpr int kBlockThreads = kBlockWarps * kWarp;
+inline constexpr int kMaxBuffers = 8;
 
-/// Chunks whose weights a lane loads together, before it multiplies those of the group before.
-inline constexpr int kGroupChunks = 4;
+/// How tiles are cut into pieces, and where a piece lies in its buffer. Sizes in bytes.
+struct PieceShape {
+    std::int32_t chunks = 0;   ///< of a whole piece; a multiple of 4 unless it is the whole tile
+    std::int32_t perTile = 1;  ///< pieces
+    std::int32_t buffers = 1;  ///< of the ring, at most kMaxBuffers
+    std::int32_t scaleOffset = 0;  ///< of the scales, behind the codes
+    std::int32_t bufferBytes = 0;
 
-/// What a lane holds of a group of chunks.
-template <WeightFormat F>
-struct WeightGroup {
-    static constexpr int kPlanes = F == WeightFormat::Bf16Pair ? 2 : 1;
-    uint4 codes[kGroupChunks][kPlanes];
-    std::uint32_t scales[F == WeightFormat::Q8_0 ? 2 * kGroupChunks : 1];
+    __host__ __device__ std::int32_t ringBytes() const { return buffers * bufferBytes; }
 };
 
-/// One tile of one matrix, as its warp reads it.
+/// For a block of so many tiles: where they fit the ring they have a buffer each.
+inline PieceShape pieceShape(const DeviceMatrix& m, int tilesOfBlock) {
+    constexpr int kLargest = 64 << 10;  // a tile of up to this many bytes is one piece
+    constexpr int kSplit = 32 << 10;
+    const int chunkBytes = 16 * chunkUnits(m.format);
+    PieceShape s;
+    s.chunks = m.chunks();
+    if (s.chunks * chunkBytes > kLargest) s.chunks = kSplit / chunkBytes / 4 * 4;
+    s.perTile = (m.chunks() + s.chunks - 1) / s.chunks;
+    s.scaleOffset = s.chunks * chunkBytes;
+    int scaleBytes = 0;
+    if (m.format == WeightFormat::Q8_0) scaleBytes = 32 * s.chunks;
+    if (m.format == WeightFormat::Mxfp4) scaleBytes = 128 * ((s.chunks + 3) / 4);
+    s.bufferBytes = (s.scaleOffset + scaleBytes + 127) / 128 * 128;
+    const int wanted = s.perTile * tilesOfBlock;
+    const int fitting = kLargest / s.bufferBytes;
+    s.buffers = wanted < fitting ? wanted : fitting;
+    if (s.buffers > kMaxBuffers) s.buffers = kMaxBuffers;
+    if (s.buffers < 2 && wanted > 1) s.buffers = 2;
+    if (s.buffers < 1) s.buffers = 1;
+    return s;
+}
+
+/// A piece: chunks [begin, end) of a tile of a matrix of the stack.
+struct Piece {
+    std::int64_t matrix;
+    int tile;
+    int begin, end;
+};
+
+/// The ring that a block's pieces go through. All threads call everything, in the same order.
 template <WeightFormat F>
-class TileReader {
+class PieceRing {
 public:
-    __device__ TileReader(const DeviceMatrix& m, std::int64_t matrix, int tile)
-        : codes_(m.tileCodes(matrix, tile)),
-          scales_(m.scales == nullptr ? nullptr : m.tileScaleWords(matrix, tile)),
-          chunks_(m.chunks()),
-          lastBlocks_(m.lastChunkBlocks()),
-          lane_(static_cast<int>(threadIdx.x % kWarp)) {}
+    __device__ PieceRing(const DeviceMatrix& m, const PieceShape& shape, CopyBarrier* barriers,
+                         std::byte* buffers)
+        : m_(m), shape_(shape), barriers_(barriers), buffers_(buffers) {}
 
-    __device__ int groups() const { return (chunks_ + kGroupChunks - 1) / kGroupChunks; }
+    __device__ __forceinline__ Piece piece(std::int64_t matrix, int tile, int part) const {
+        const int begin = part * shape_.chunks;
+        return {matrix, tile, begin, min(begin + shape_.chunks, m_.chunks())};
+    }
 
-    __device__ __forceinline__ void load(WeightGroup<F>& to, int group) const {
-        MOESCOPE_UNROLL
-        for (int i = 0; i < kGroupChunks; ++i) {
-            const int chunk = group * kGroupChunks + i;
-            const bool there = chunk < chunks_;
-            if constexpr (F == WeightFormat::Mxfp4) {
-                const int blocks = chunk + 1 < chunks_ ? 4 : lastBlocks_;
-                const int t = lane_ % 4;
-                to.codes[i][0] =
-                    there && t < blocks
-                        ? loadStreaming(codes_ + mxfp4Unit(chunk, blocks, lane_ / 4, t))
-                        : make_uint4(0, 0, 0, 0);
-            } else {
-                MOESCOPE_UNROLL
-                for (int p = 0; p < WeightGroup<F>::kPlanes; ++p) {
-                    to.codes[i][p] =
-                        there ? loadStreaming(codes_ + chunk * chunkUnits(F) + 32 * p + lane_)
-                              : make_uint4(0, 0, 0, 0);
-                }
-            }
-            if constexpr (F == WeightFormat::Q8_0) {
-                for (int b = 0; b < 2; ++b) {
-                    to.scales[2 * i + b] =
-                        there ? loadStreaming(scales_ + (chunk * 4 + lane_ % 4) * 2 + b) : 0;
-                }
-            }
-        }
+    /// Begins to copy the block's piece number `index`, whose buffer must be free.
+    __device__ void fetch(int index, const Piece& p) {
+        const int slot = index % shape_.buffers;
+        std::byte* to = buffers_ + slot * shape_.bufferBytes;
+        const bool last = p.end == m_.chunks();
+        std::uint32_t codeBytes = 16U * static_cast<unsigned>((p.end - p.begin) * chunkUnits(F));
+        if (F == WeightFormat::Mxfp4 && last)
+            codeBytes -= 128U * static_cast<unsigned>(4 - m_.lastChunkBlocks());
+        std::uint32_t scaleBytes = 0;
+        std::int64_t firstScale = 0;
         if constexpr (F == WeightFormat::Mxfp4) {
-            to.scales[0] = loadStreaming(scales_ + group * 32 + lane_);
+            scaleBytes = 128U * static_cast<unsigned>((p.end - p.begin + 3) / 4);
+            firstScale = p.begin / 4 * 32;
+        } else if constexpr (F == WeightFormat::Q8_0) {
+            scaleBytes = 32U * static_cast<unsigned>(p.end - p.begin);
+            firstScale = p.begin * 8;
+        }
+        expectCopies(barriers_ + slot, codeBytes + scaleBytes);
+        beginCopy(barriers_ + slot, to, m_.tileCodes(p.matrix, p.tile) + p.begin * chunkUnits(F),
+                  codeBytes);
+        if (scaleBytes > 0) {
+            beginCopy(barriers_ + slot, to + shape_.scaleOffset,
+                      m_.tileScaleWords(p.matrix, p.tile) + firstScale, scaleBytes);
         }
     }
 
-    /// acc += tokens times weights; x points to the rows of the lane's token (null: no such token).
-    __device__ __forceinline__ void multiply(float (&acc)[4], const WeightGroup<F>& w, int group,
-                                             const std::uint16_t* high,
-                                             const std::uint16_t* low) const {
-        MOESCOPE_UNROLL
-        for (int i = 0; i < kGroupChunks; ++i) {
-            const int chunk = group * kGroupChunks + i;
-            if (chunk >= chunks_) break;
-            multiplyChunk(acc, w, i, chunk, high, low);
+    __device__ __forceinline__ void wait(int index) const {
+        waitForCopies(barriers_ + index % shape_.buffers,
+                      static_cast<std::uint32_t>(index / shape_.buffers & 1));
+    }
+
+    /// acc += tokens times the weights of piece `index`, of this warp's share of its chunks. high,
+    /// low: the lane's token from column 0 on, or null where it has none.
+    __device__ void multiply(float (&acc)[4], int index, const Piece& p, const std::uint16_t* high,
+                             const std::uint16_t* low) const {
+        const std::byte* buffer = buffers_ + index % shape_.buffers * shape_.bufferBytes;
+        const auto* codes = reinterpret_cast<const uint4*>(buffer);
+        const std::byte* scales = buffer + shape_.scaleOffset;
+        const int lane = static_cast<int>(threadIdx.x % kWarp);
+        for (int chunk = p.begin + static_cast<int>(threadIdx.x) / kWarp; chunk < p.end;
+             chunk += kBlockWarps) {
+            const int within = chunk - p.begin;
+            multiplyChunk(acc, codes + within * chunkUnits(F), scales, within, chunk, lane, high,
+                          low);
         }
     }
 
@@ -83,28 +119,34 @@ private:
     struct Octet {
         std::uint32_t first[4], second[4];
     };
-    __device__ __forceinline__ Octet tokens(int chunk, int octet, const std::uint16_t* high,
-                                            const std::uint16_t* low) const {
+    __device__ __forceinline__ static Octet tokens(int chunk, int octet, int lane,
+                                                   const std::uint16_t* high,
+                                                   const std::uint16_t* low) {
         uint4 h = make_uint4(0, 0, 0, 0);
         uint4 l = h;
         if (high != nullptr) {
-            const int column = chunk * chunkColumns(F) + columnOf(F, octet, lane_ % 4);
+            const int column = chunk * chunkColumns(F) + columnOf(F, octet, lane % 4);
             h = *reinterpret_cast<const uint4*>(high + column);
             l = *reinterpret_cast<const uint4*>(low + column);
         }
         return {{h.x, l.x, h.y, l.y}, {h.z, l.z, h.w, l.w}};
     }
 
-    __device__ __forceinline__ void multiplyChunk(float (&acc)[4], const WeightGroup<F>& w, int i,
-                                                  int chunk, const std::uint16_t* high,
+    __device__ __forceinline__ void multiplyChunk(float (&acc)[4], const uint4* codes,
+                                                  const std::byte* scales, int within, int chunk,
+                                                  int lane, const std::uint16_t* high,
                                                   const std::uint16_t* low) const {
         if constexpr (F == WeightFormat::Mxfp4) {
-            const std::uint32_t scale = mxfp4Scale(w.scales[0] >> (8 * i) & 0xFFU);
-            const std::uint32_t words[4] = {w.codes[i][0].x, w.codes[i][0].y, w.codes[i][0].z,
-                                            w.codes[i][0].w};
+            const int blocks = chunk + 1 < m_.chunks() ? 4 : m_.lastChunkBlocks();
+            const int t = lane % 4;
+            const uint4 w = t < blocks ? codes[lane / 4 * blocks + t] : make_uint4(0, 0, 0, 0);
+            const auto e =
+                static_cast<std::uint32_t>(scales[(within / 4 * 32 + lane) * 4 + within % 4]);
+            const std::uint32_t scale = mxfp4Scale(e);
+            const std::uint32_t words[4] = {w.x, w.y, w.z, w.w};
             MOESCOPE_UNROLL
             for (int octet = 0; octet < 4; ++octet) {
-                const Octet x = tokens(chunk, octet, high, low);
+                const Octet x = tokens(chunk, octet, lane, high, low);
                 const std::uint32_t word = words[octet];
                 multiplyAccumulate(acc, x.first, multiplyBf16(mxfp4Pair<0>(word), scale),
                                    multiplyBf16(mxfp4Pair<1>(word), scale));
@@ -112,16 +154,17 @@ private:
                                    multiplyBf16(mxfp4Pair<3>(word), scale));
             }
         } else if constexpr (F == WeightFormat::Q8_0) {
-            const uint4 codes = w.codes[i][0];
-            multiplyQ8(acc, tokens(chunk, 0, high, low), codes.x, codes.y, w.scales[2 * i]);
-            multiplyQ8(acc, tokens(chunk, 1, high, low), codes.z, codes.w, w.scales[2 * i + 1]);
+            const uint4 w = codes[lane];
+            const auto* words = reinterpret_cast<const uint2*>(scales) + within * 4 + lane % 4;
+            multiplyQ8(acc, tokens(chunk, 0, lane, high, low), w.x, w.y, words->x);
+            multiplyQ8(acc, tokens(chunk, 1, lane, high, low), w.z, w.w, words->y);
         } else {
-            const Octet x = tokens(chunk, 0, high, low);
+            const Octet x = tokens(chunk, 0, lane, high, low);
             MOESCOPE_UNROLL
-            for (int p = 0; p < WeightGroup<F>::kPlanes; ++p) {
-                const uint4 codes = w.codes[i][p];
-                multiplyAccumulate(acc, x.first, codes.x, codes.y);
-                multiplyAccumulate(acc, x.second, codes.z, codes.w);
+            for (int plane = 0; plane < chunkUnits(F) / 32; ++plane) {
+                const uint4 w = codes[32 * plane + lane];
+                multiplyAccumulate(acc, x.first, w.x, w.y);
+                multiplyAccumulate(acc, x.second, w.z, w.w);
             }
         }
     }
@@ -149,28 +192,20 @@ private:
         return packBf16(first, second);
     }
 
-    const uint4* codes_;
-    const std::uint32_t* scales_;
-    int chunks_;
-    int lastBlocks_;
-    int lane_;
+    const DeviceMatrix& m_;
+    const PieceShape& shape_;
+    CopyBarrier* barriers_;
+    std::byte* buffers_;
 };
 
-/// Groups [begin, end) of a tile; `ahead` holds group `begin` already.
-template <WeightFormat F>
-__device__ __forceinline__ void multiplyRange(float (&acc)[4], const TileReader<F>& tile,
-                                              WeightGroup<F>& ahead, int begin, int end,
-                                              const std::uint16_t* high, const std::uint16_t* low) {
-    for (int group = begin; group < end; ++group) {
-        const WeightGroup<F> now = ahead;
-        if (group + 1 < end) tile.load(ahead, group + 1);
-        tile.multiply(acc, now, group, high, low);
-    }
-}
-
-/// A lane's two results: rows 2t and 2t + 1 of the tile for token g, both parts of the token added.
-__device__ __forceinline__ float2 resultOf(const float (&acc)[4]) {
-    return make_float2(acc[0] + acc[2], acc[1] + acc[3]);
+/// A warp's results of one tile, both parts of each token added, for the block to sum up.
+/// to: (kDecodeTokens, kTileRows).
+__device__ __forceinline__ void storePartial(float* to, const float (&acc)[4], int tokens) {
+    const int lane = static_cast<int>(threadIdx.x % kWarp);
+    if (lane / 4 >= tokens) return;
+    float* row = to + lane / 4 * kTileRows + 2 * (lane % 4);
+    row[0] = acc[0] + acc[2];
+    row[1] = acc[1] + acc[3];
 }
 
 }  // namespace moescope::cuda

@@ -16,41 +16,43 @@ namespace moescope::cuda {
 #define MOESCOPE_BULK_COPY 0
 #endif
 
-/// One in shared memory for each buffer that copies go to.
+/// One in shared memory for each buffer that a warp copies to.
 struct CopyBarrier {
     std::uint64_t state;
 };
 
-/// By thread 0, before it begins copies; others may wait after the next __syncthreads.
+/// By one warp, for barriers of its own.
 __device__ __forceinline__ void prepareBarriers([[maybe_unused]] CopyBarrier* barriers,
                                                 [[maybe_unused]] int count) {
 #if MOESCOPE_BULK_COPY
-    if (threadIdx.x != 0) return;
-    for (int i = 0; i < count; ++i) {
-        const auto at = static_cast<std::uint32_t>(__cvta_generic_to_shared(barriers + i));
-        asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(at) : "memory");
+    if (threadIdx.x % kWarp == 0) {
+        for (int i = 0; i < count; ++i) {
+            const auto at = static_cast<std::uint32_t>(__cvta_generic_to_shared(barriers + i));
+            asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(at) : "memory");
+        }
+        asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+        asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
     }
-    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+    __syncwarp();
 #endif
 }
 
-/// By all threads: what follows will copy `bytes` bytes in all, until waitForCopies of this phase.
+/// By a warp: the copies that follow, until waitForCopies, are of `bytes` bytes in all.
 __device__ __forceinline__ void expectCopies([[maybe_unused]] CopyBarrier* barrier,
                                              [[maybe_unused]] std::uint32_t bytes) {
 #if MOESCOPE_BULK_COPY
-    if (threadIdx.x != 0) return;
+    if (threadIdx.x % kWarp != 0) return;
     const auto at = static_cast<std::uint32_t>(__cvta_generic_to_shared(barrier));
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(at), "r"(bytes)
                  : "memory");
 #endif
 }
 
-/// By all threads. Both ends are aligned to 16 bytes, and so is their number.
+/// By a warp. Both ends are aligned to 16 bytes, and so is their number.
 __device__ __forceinline__ void beginCopy([[maybe_unused]] CopyBarrier* barrier, void* to,
                                           const void* from, std::uint32_t bytes) {
 #if MOESCOPE_BULK_COPY
-    if (threadIdx.x != 0) return;
+    if (threadIdx.x % kWarp != 0) return;
     const auto target = static_cast<std::uint32_t>(__cvta_generic_to_shared(to));
     const auto at = static_cast<std::uint32_t>(__cvta_generic_to_shared(barrier));
     asm volatile(
@@ -59,13 +61,13 @@ __device__ __forceinline__ void beginCopy([[maybe_unused]] CopyBarrier* barrier,
         "l"(from), "r"(bytes), "r"(at)
         : "memory");
 #else
-    for (std::uint32_t i = 16 * threadIdx.x; i < bytes; i += 16 * blockDim.x)
+    for (std::uint32_t i = 16 * (threadIdx.x % kWarp); i < bytes; i += 16 * kWarp)
         copyAsync16(static_cast<char*>(to) + i, static_cast<const char*>(from) + i);
 #endif
 }
 
-/// By all threads: returns when the copies of the barrier's phase `phase` (0, 1, 0, ...) are there.
-/// On older GPUs it waits for all copies.
+/// By a warp: returns when the copies of the barrier's phase `phase` (0, 1, 0, ...) are there. On
+/// older GPUs it waits for all of the warp's copies.
 __device__ __forceinline__ void waitForCopies([[maybe_unused]] CopyBarrier* barrier,
                                               [[maybe_unused]] std::uint32_t phase) {
 #if MOESCOPE_BULK_COPY
@@ -83,7 +85,7 @@ __device__ __forceinline__ void waitForCopies([[maybe_unused]] CopyBarrier* barr
 #else
     copyCommit();
     copyWait<0>();
-    __syncthreads();
+    __syncwarp();
 #endif
 }
 

@@ -71,4 +71,19 @@ __device__ inline void chooseForToken(const RouterRule& rule, const float* logit
     }
 }
 
+/// Ids among `chosen` (n) that occur, ascending, by one warp: distinct[0] of them.
+__device__ inline void collectDistinct(const std::int32_t* chosen, int n, int nExpert,
+                                       std::int32_t* distinct) {
+    const int lane = static_cast<int>(threadIdx.x % kWarp);
+    int count = 0;
+    for (int first = 0; first < nExpert; first += kWarp) {
+        bool used = false;
+        for (int i = 0; i < n; ++i) used = used || chosen[i] == first + lane;
+        const unsigned mask = __ballot_sync(kAllLanes, used);
+        if (used) distinct[1 + count + __popc(mask & ((1U << lane) - 1U))] = first + lane;
+        count += __popc(mask);
+    }
+    if (lane == 0) distinct[0] = count;
+}
+
 }  // namespace moescope::cuda

@@ -81,9 +81,10 @@ CudaBackend::CudaBackend(const BoundModel& model, const Checkpoint& checkpoint,
     device_ = std::string(properties.name) + " (sm_" + std::to_string(properties.major) +
               std::to_string(properties.minor) + ")";
     multiprocessors_ = properties.multiProcessorCount;
-    if (spec_.nExpert > kMaxExperts) {
+    if (spec_.nExpert > kMaxExperts || spec_.topK > kMaxTopK) {
         throw Error("the cuda back end takes up to " + std::to_string(kMaxExperts) +
-                    " experts, not " + std::to_string(spec_.nExpert));
+                    " experts and a choice of " + std::to_string(kMaxTopK) + ", not " +
+                    std::to_string(spec_.nExpert) + " and " + std::to_string(spec_.topK));
     }
     fewTokens_ = decodeTokensThatFit(spec_.dModel);
     refuseIfTooLarge(model, options);
@@ -201,6 +202,7 @@ OpWork CudaBackend::route(BackendState& state, int layer) const {
     assert(spec_.layers[index(layer)].mlp == MlpKind::Experts);
     s.lastRouted = layer;
     enqueueRoute(s, layer);
+    if (few(s)) enqueueChoice(s, layer);  // the experts would choose later; the caller may ask now
     return finish(s, routeWork(weights_.layers[index(layer)], stepShape(s)),
                   few(s) ? "decode_project" : "prefill_project");
 }

@@ -55,6 +55,8 @@ private:
     NormWeights norm(const float* weight, const float* bias, bool before = true) const noexcept;
     RouterChoice choiceOf(const CudaState& s, int layer) const noexcept;
     OperandRows rowsFor(const CudaState& s, WeightFormat format) const noexcept;
+    bool rotatesInAttention(const CudaState& s) const noexcept;
+    RotateAndStore rotation(const CudaState& s, int layer) const noexcept;
     float* blockOutput(CudaState& s) const noexcept;
     void addBranch(CudaState& s, const float* postNorm) const;
 
@@ -64,6 +66,7 @@ private:
     void enqueueAttention(CudaState& s, int layer) const;
     void enqueueAttentionOutput(CudaState& s, int layer) const;
     void enqueueRoute(CudaState& s, int layer) const;
+    void enqueueChoice(CudaState& s, int layer) const;
     void enqueueFeedForward(CudaState& s, int layer) const;
     void decodeFeedForward(CudaState& s, int layer) const;
     void prefillFeedForward(CudaState& s, int layer) const;

@@ -87,6 +87,16 @@ void CudaBackend::enqueueAttentionInput(CudaState& s, int layer) const {
                       s.stream);
         project({w.qkv, x, w.qkvBias, s.tokens, s.qkv, w.qkv.rows, false}, s.stream);
     }
+    if (!rotatesInAttention(s)) rotateAndStore(rotation(s, layer), s.stream);
+}
+
+/// A single token is rotated by the kernel that uses it: one launch less.
+bool CudaBackend::rotatesInAttention(const CudaState& s) const noexcept {
+    return s.tokens == 1 && spec_.qkNorm == QkNorm::None && spec_.position == PositionKind::Rope;
+}
+
+RotateAndStore CudaBackend::rotation(const CudaState& s, int layer) const noexcept {
+    const DeviceLayer& w = model_->layers[index(layer)];
     const LayerCache& cache = s.caches[index(layer)];
     RotateAndStore r;
     r.qkv = s.qkv;
@@ -105,7 +115,7 @@ void CudaBackend::enqueueAttentionInput(CudaState& s, int layer) const {
     r.keys = cache.keys;
     r.values = cache.values;
     r.cacheRows = cache.rows;
-    rotateAndStore(r, s.stream);
+    return r;
 }
 
 void CudaBackend::enqueueAttention(CudaState& s, int layer) const {
@@ -132,6 +142,11 @@ void CudaBackend::enqueueAttention(CudaState& s, int layer) const {
         a.splits = window > 0 && window <= 256 ? 1 : kAttentionSplits;
         a.partial = s.attentionParts;
         a.counters = s.counters;
+        if (rotatesInAttention(s)) {
+            const RotateAndStore r = rotation(s, layer);
+            a.angles = r.angles;
+            a.pairing = r.pairing;
+        }
         decodeAttention(a, s.stream);
         return;
     }
@@ -175,8 +190,6 @@ void CudaBackend::enqueueAttentionOutput(CudaState& s, int layer) const {
 
 void CudaBackend::enqueueRoute(CudaState& s, int layer) const {
     const DeviceLayer& w = model_->layers[index(layer)];
-    const RouterRule rule{spec_.routing, spec_.nExpert, spec_.topK};
-    const RouterChoice choice = choiceOf(s, layer);
     if (few(s)) {
         DecodeProjection p;
         p.weights = w.router;
@@ -187,16 +200,23 @@ void CudaBackend::enqueueRoute(CudaState& s, int layer) const {
         p.tokens = s.tokens;
         p.out = s.routerLogits;
         p.outStride = spec_.nExpert;
-        p.rule = rule;
-        p.choice = choice;
-        p.counter = s.counters + s.nCounters - 2;
         decodeProject(p, multiprocessors_, s.stream);
         return;
     }
     const OperandRows x = rowsFor(s, w.router.format);
     normToOperand({s.hidden, norm(w.ffnNorm, w.ffnNormBias), s.tokens, spec_.dModel, x}, s.stream);
     project({w.router, x, w.routerBias, s.tokens, s.routerLogits, spec_.nExpert, false}, s.stream);
-    chooseExperts({s.routerLogits, rule, s.tokens, choice.experts, choice.weights}, s.stream);
+    enqueueChoice(s, layer);
+}
+
+void CudaBackend::enqueueChoice(CudaState& s, int layer) const {
+    const RouterChoice choice = choiceOf(s, layer);
+    chooseExperts({s.routerLogits,
+                   {spec_.routing, spec_.nExpert, spec_.topK},
+                   s.tokens,
+                   choice.experts,
+                   choice.weights},
+                  s.stream);
 }
 
 void CudaBackend::enqueueFeedForward(CudaState& s, int layer) const {
@@ -224,6 +244,8 @@ void CudaBackend::decodeFeedForward(CudaState& s, int layer) const {
     up.bias = w.gateUpBias;
     up.x = s.normed;
     up.choice = choiceOf(s, layer);
+    if (routed) up.routerLogits = s.routerLogits;
+    up.rule = {spec_.routing, spec_.nExpert, spec_.topK};
     up.tokens = s.tokens;
     up.topK = topK;
     up.nExpert = routed ? spec_.nExpert : 1;
@@ -232,7 +254,7 @@ void CudaBackend::decodeFeedForward(CudaState& s, int layer) const {
     up.swigluAlpha = spec_.swigluAlpha;
     up.swigluLimit = spec_.swigluLimit;
     up.hidden = s.inner;
-    decodeExpertsUp(up, s.stream);
+    decodeExpertsUp(up, multiprocessors_, s.stream);
     DecodeExpertsDown down;
     down.down = w.down;
     down.bias = w.downBias;

@@ -86,7 +86,7 @@ void placeOnDevice(const StateShape& shape, StateBuffers& b, Placer& put) {
     put(b.inner, few * topK, widest(model, &DeviceLayer::down));
     put(b.attentionParts,
         decodeAttentionScratch(spec.nHead, spec.nKvHead, spec.headDim, kAttentionSplits));
-    b.nCounters = decodeAttentionCounters(spec.nHead, spec.nKvHead) + 2;
+    b.nCounters = decodeAttentionCounters(spec.nHead, spec.nKvHead) + 1;
     put(b.counters, b.nCounters);
     put(b.sampleParts, kSampleBlocks);
     put(b.generated, kGreedyBurst);

@@ -2,6 +2,7 @@
 // The experts of few tokens: work is shared out by output rows, each distinct expert is read once.
 #include <algorithm>
 
+#include "engine/backend/cuda/choose.h"
 #include "engine/backend/cuda/device_activation.h"
 #include "engine/backend/cuda/norm.h"
 
@@ -13,103 +14,124 @@ constexpr int kMaxStaged = 64 << 10;
 
 struct UpArgs {
     DecodeExpertsUp e;
-    PieceShape shape;
-    std::int32_t tilesPerBlock;
-    std::int32_t rowBytes;  // of a staged row of one part; 0: rows are read from global memory
+    std::int32_t split;   // warps that share a tile
+    std::int32_t groups;  // of a tile
+    std::int32_t stride;  // of staged rows, elements; 0: rows are read from global memory
 };
 struct DownArgs {
     DecodeExpertsDown e;
-    PieceShape shape;
-    std::int32_t rowBytes;
+    std::int32_t split;
+    std::int32_t groups;
 };
 
-/// The place that `expert` has among a token's choices, or -1.
-__device__ __forceinline__ int placeOf(const RouterChoice& choice, int token, int topK,
+/// The place that `expert` has among a token's choices, or -1. experts: (n_tokens, top_k).
+__device__ __forceinline__ int placeOf(const std::int32_t* experts, int token, int topK,
                                        int expert) {
     for (int k = 0; k < topK; ++k) {
-        if (choice.experts[token * topK + k] == expert) return k;
+        if (experts[token * topK + k] == expert) return k;
     }
     return -1;
 }
 
-/// Copies `count` rows to shared memory, all of one barrier; both parts of each.
-__device__ __forceinline__ PairRows stageRows(const PairRows& from, int count, int rowBytes,
-                                              std::byte* to, CopyBarrier* barrier) {
-    PairRows rows;
-    rows.high = reinterpret_cast<std::uint16_t*>(to);
-    rows.low = reinterpret_cast<std::uint16_t*>(to + count * rowBytes);
-    rows.stride = rowBytes / 2;
-    const auto bytes = static_cast<std::uint32_t>(rowBytes);
-    expectCopies(barrier, 2 * bytes * static_cast<std::uint32_t>(count));
-    for (int i = 0; i < count; ++i) {
-        const std::int64_t at = std::int64_t{i} * from.stride;
-        beginCopy(barrier, rows.high + i * rows.stride, from.high + at, bytes);
-        beginCopy(barrier, rows.low + i * rows.stride, from.low + at, bytes);
+/// A block's own copy of who chose what.
+struct Choice {
+    std::int32_t experts[kDecodeTokens * kMaxTopK];
+    float weights[kDecodeTokens * kMaxTopK];
+    std::int32_t distinct[1 + kDecodeTokens * kMaxTopK];
+};
+
+/// Every block chooses for itself, which is faster than waiting for one that chooses for all; the
+/// first one also tells the others that come later.
+__device__ void choose(const DecodeExpertsUp& e, Choice& choice) {
+    const int n = e.tokens * e.topK;
+    const int warp = static_cast<int>(threadIdx.x) / kWarp;
+    if (e.routerLogits != nullptr) {
+        for (int t = warp; t < e.tokens; t += kBlockWarps) {
+            chooseForToken(e.rule, e.routerLogits + std::int64_t{t} * e.nExpert,
+                           choice.experts + t * e.topK, choice.weights + t * e.topK);
+        }
+    } else {
+        for (int i = static_cast<int>(threadIdx.x); i < n; i += kBlockThreads)
+            choice.experts[i] = e.choice.experts[i];
     }
-    return rows;
+    __syncthreads();
+    if (warp == 0) collectDistinct(choice.experts, n, e.nExpert, choice.distinct);
+    __syncthreads();
+    if (e.routerLogits == nullptr || blockIdx.x != 0 || blockIdx.y != 0) return;
+    for (int i = static_cast<int>(threadIdx.x); i <= n; i += kBlockThreads) {
+        if (i <= choice.distinct[0]) e.choice.distinct[i] = choice.distinct[i];
+        if (i == n) continue;
+        e.choice.experts[i] = choice.experts[i];
+        e.choice.weights[i] = choice.weights[i];
+    }
 }
 
 template <WeightFormat F>
-__global__ void __launch_bounds__(kBlockThreads) decodeExpertsUpKernel(const UpArgs a) {
-    __shared__ CopyBarrier barriers[kMaxBuffers + 1];
+__global__ void __launch_bounds__(kBlockThreads, 3) decodeExpertsUpKernel(const UpArgs a) {
+    __shared__ CopyBarrier barriers[kBlockWarps * kRingGroups];
+    __shared__ float partial[kBlockWarps][kDecodeTokens * kTileRows];
+    __shared__ Choice choice;
     const DecodeExpertsUp& e = a.e;
     auto* memory = dynamicShared<std::byte>();
-    std::byte* staged = memory + a.shape.ringBytes();
-    auto* partial = reinterpret_cast<float*>(staged + 2 * e.tokens * a.rowBytes);
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
     const int lane = static_cast<int>(threadIdx.x) % kWarp;
-    const int first = static_cast<int>(blockIdx.x) * a.tilesPerBlock;
-    const int tiles = min(a.tilesPerBlock, e.gateUp.tiles() - first);
-    const int pieces = tiles * a.shape.perTile;
+    const int tilesPerBlock = kBlockWarps / a.split;
+    const int first = static_cast<int>(blockIdx.x) * tilesPerBlock;
+    const int tile = first + warp / a.split;
+    const int part = warp % a.split;
+    const int begin = part * a.groups / a.split;
+    const int count = tile < e.gateUp.tiles() ? (part + 1) * a.groups / a.split - begin : 0;
 
-    prepareBarriers(barriers, kMaxBuffers + 1);
+    WeightRing<F> ring(e.gateUp, memory, barriers);
     letNextKernelBegin();
     waitForPreviousKernel();
-    if (static_cast<int>(blockIdx.y) >= e.choice.distinct[0]) return;
-    const int expert = e.choice.distinct[1 + blockIdx.y];
-    PieceRing<F> ring(e.gateUp, a.shape, barriers, memory);
-    const auto pieceOf = [&](int i) {
-        return ring.piece(expert, first + i / a.shape.perTile, i % a.shape.perTile);
-    };
-    for (int i = 0; i < min(pieces, a.shape.buffers); ++i) ring.fetch(i, pieceOf(i));
+    choose(e, choice);
+    if (static_cast<int>(blockIdx.y) >= choice.distinct[0]) return;
+    const int expert = choice.distinct[1 + blockIdx.y];
+    for (int i = 0; i < min(kRingGroups, count); ++i) ring.fetch(i, {expert, tile, begin + i});
     PairRows x = e.x;
-    if (a.rowBytes > 0) x = stageRows(e.x, e.tokens, a.rowBytes, staged, barriers + kMaxBuffers);
+    if (a.stride > 0) {
+        x.high = reinterpret_cast<std::uint16_t*>(memory + ringBytes(F));
+        x.low = x.high + e.tokens * a.stride;
+        x.stride = a.stride;
+        for (int t = 0; t < e.tokens; ++t) {
+            for (int i = 8 * static_cast<int>(threadIdx.x); i < e.gateUp.paddedCols();
+                 i += 8 * kBlockThreads) {
+                const std::int64_t from = std::int64_t{t} * e.x.stride + i;
+                *reinterpret_cast<uint4*>(x.high + t * x.stride + i) =
+                    *reinterpret_cast<const uint4*>(e.x.high + from);
+                *reinterpret_cast<uint4*>(x.low + t * x.stride + i) =
+                    *reinterpret_cast<const uint4*>(e.x.low + from);
+            }
+        }
+        __syncthreads();
+    }
     const int token = lane / 4;
-    const bool mine = token < e.tokens && placeOf(e.choice, token, e.topK, expert) >= 0;
+    const bool mine = token < e.tokens && placeOf(choice.experts, token, e.topK, expert) >= 0;
     const std::uint16_t* high = mine ? x.high + std::int64_t{token} * x.stride : nullptr;
     const std::uint16_t* low = mine ? x.low + std::int64_t{token} * x.stride : nullptr;
-    __syncthreads();  // the barriers are there for all
-    if (a.rowBytes > 0) waitForCopies(barriers + kMaxBuffers, 0);
-
-    const int slice = e.tokens * kTileRows;
-    float acc[4] = {0, 0, 0, 0};
-    for (int i = 0; i < pieces; ++i) {
-        ring.wait(i);
-        ring.multiply(acc, i, pieceOf(i), high, low);
-        if ((i + 1) % a.shape.perTile == 0) {
-            storePartial(partial + (i / a.shape.perTile * kBlockWarps + warp) * slice, acc,
-                         e.tokens);
-            for (float& value : acc) value = 0;
-        }
-        if (i + a.shape.buffers >= pieces) continue;
-        __syncthreads();
-        ring.fetch(i + a.shape.buffers, pieceOf(i + a.shape.buffers));
+    Accumulators acc;
+    for (int i = 0; i < count; ++i) {
+        ring.multiply(acc, i, begin + i, high, low);
+        if (i + kRingGroups < count)
+            ring.fetch(i + kRingGroups, {expert, tile, begin + i + kRingGroups});
     }
+    storePartial(partial[warp], resultOf(acc), e.tokens);
     __syncthreads();
     const int perRow = e.gated ? 2 : 1;  // stored rows for one number of the hidden vector
-    const int rows = tiles * kTileRows / perRow;
+    const int rows = tilesPerBlock * kTileRows / perRow;
     for (int i = static_cast<int>(threadIdx.x); i < rows * e.tokens; i += kBlockThreads) {
         const int local = i % rows * perRow;
         const int t = i / rows;
-        const int place = placeOf(e.choice, t, e.topK, expert);
+        const int place = placeOf(choice.experts, t, e.topK, expert);
         const int row = first * kTileRows + local;
         if (place < 0 || row >= e.gateUp.rows) continue;
         float values[2] = {0, 0};
         for (int r = 0; r < perRow; ++r) {
-            const float* at = partial + (local + r) / kTileRows * kBlockWarps * slice +
-                              t * kTileRows + (local + r) % kTileRows;
+            const int warpOfTile = (local + r) / kTileRows * a.split;
+            const int at = t * kTileRows + (local + r) % kTileRows;
             float sum = 0;
-            for (int w = 0; w < kBlockWarps; ++w) sum += at[w * slice];
+            for (int w = 0; w < a.split; ++w) sum += partial[warpOfTile + w][at];
             sum *= e.x.scale[t];
             if (e.bias != nullptr) sum += e.bias[std::int64_t{expert} * e.gateUp.rows + row + r];
             values[r] = sum;
@@ -122,51 +144,49 @@ __global__ void __launch_bounds__(kBlockThreads) decodeExpertsUpKernel(const UpA
 }
 
 template <WeightFormat F>
-__global__ void __launch_bounds__(kBlockThreads) decodeExpertsDownKernel(const DownArgs a) {
-    __shared__ CopyBarrier barriers[kMaxBuffers + 1];
+__global__ void __launch_bounds__(kBlockThreads, 3) decodeExpertsDownKernel(const DownArgs a) {
+    __shared__ CopyBarrier barriers[kBlockWarps * kRingGroups];
     __shared__ float partial[kBlockWarps][kDecodeTokens * kTileRows];
     const DecodeExpertsDown& e = a.e;
-    auto* memory = dynamicShared<std::byte>();
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
     const int lane = static_cast<int>(threadIdx.x) % kWarp;
     const int tile = static_cast<int>(blockIdx.x);
     const int token = lane / 4;
+    // The split divides the warps: a warp has the same part of every expert that it takes.
+    const int part = warp % a.split;
+    const int begin = part * a.groups / a.split;
+    const int count = (part + 1) * a.groups / a.split - begin;
 
-    prepareBarriers(barriers, kMaxBuffers + 1);
+    WeightRing<F> ring(e.down, dynamicShared<std::byte>(), barriers);
     letNextKernelBegin();
     waitForPreviousKernel();
-    const int pieces = e.choice.distinct[0] * a.shape.perTile;
-    PieceRing<F> ring(e.down, a.shape, barriers, memory);
-    const auto expertOf = [&](int i) { return e.choice.distinct[1 + i / a.shape.perTile]; };
-    const auto pieceOf = [&](int i) { return ring.piece(expertOf(i), tile, i % a.shape.perTile); };
-    for (int i = 0; i < min(pieces, a.shape.buffers); ++i) ring.fetch(i, pieceOf(i));
-    PairRows hidden = e.hidden;
-    if (a.rowBytes > 0) {
-        hidden = stageRows(e.hidden, e.tokens * e.topK, a.rowBytes, memory + a.shape.ringBytes(),
-                           barriers + kMaxBuffers);
-    }
-    __syncthreads();  // the barriers are there for all
-    if (a.rowBytes > 0) waitForCopies(barriers + kMaxBuffers, 0);
+    const int experts = e.choice.distinct[0];
+    const auto nthExpert = [&](int n) { return (warp + n * kBlockWarps) / a.split; };
+    const auto fetch = [&](int index) {
+        if (count == 0 || nthExpert(index / count) >= experts) return;
+        const int expert = e.choice.distinct[1 + nthExpert(index / count)];
+        ring.fetch(index, {expert, tile, begin + index % count});
+    };
+    for (int i = 0; i < kRingGroups; ++i) fetch(i);
 
-    float total[4] = {0, 0, 0, 0};
-    float acc[4] = {0, 0, 0, 0};
-    for (int i = 0; i < pieces; ++i) {
-        const int place = token < e.tokens ? placeOf(e.choice, token, e.topK, expertOf(i)) : -1;
+    float2 total = make_float2(0, 0);
+    int index = 0;
+    for (int n = 0; count > 0 && nthExpert(n) < experts; ++n) {
+        const int expert = e.choice.distinct[1 + nthExpert(n)];
+        const int place = token < e.tokens ? placeOf(e.choice.experts, token, e.topK, expert) : -1;
         const std::int64_t slot = std::int64_t{token} * e.topK + place;
-        ring.wait(i);
-        ring.multiply(acc, i, pieceOf(i), place >= 0 ? hidden.high + slot * hidden.stride : nullptr,
-                      place >= 0 ? hidden.low + slot * hidden.stride : nullptr);
-        if ((i + 1) % a.shape.perTile == 0) {
-            const float weight = place >= 0 ? e.choice.weights[slot] : 0.0F;
-            MOESCOPE_UNROLL
-            for (int j = 0; j < 4; ++j) {
-                if (place >= 0) total[j] += weight * acc[j];
-                acc[j] = 0;
-            }
+        const float weight = place >= 0 ? e.choice.weights[slot] : 0.0F;
+        const std::uint16_t* high = place >= 0 ? e.hidden.high + slot * e.hidden.stride : nullptr;
+        const std::uint16_t* low = place >= 0 ? e.hidden.low + slot * e.hidden.stride : nullptr;
+        Accumulators acc;
+        for (int j = 0; j < count; ++j, ++index) {
+            ring.multiply(acc, index, begin + j, high, low);
+            fetch(index + kRingGroups);
         }
-        if (i + a.shape.buffers >= pieces) continue;
-        __syncthreads();
-        ring.fetch(i + a.shape.buffers, pieceOf(i + a.shape.buffers));
+        const float2 y = resultOf(acc);
+        if (place < 0) continue;
+        total.x += weight * y.x;
+        total.y += weight * y.y;
     }
     storePartial(partial[warp], total, e.tokens);
     __syncthreads();
@@ -187,51 +207,46 @@ __global__ void __launch_bounds__(kBlockThreads) decodeExpertsDownKernel(const D
     }
 }
 
-/// Bytes of one part of a row that a product reads, when `rows` of both parts fit; else 0.
-int stagedRowBytes(const DeviceMatrix& m, int rows) {
-    const int bytes = (2 * m.paddedCols() + 15) / 16 * 16;
-    return 2 * rows * bytes <= kMaxStaged ? bytes : 0;
-}
-
 template <WeightFormat F>
-void launchUp(const DecodeExpertsUp& e, cudaStream_t stream) {
-    constexpr int kBlockBytes = 48 << 10;
-    UpArgs a{e, {}, 1, stagedRowBytes(e.gateUp, e.tokens)};
+void launchUp(const DecodeExpertsUp& e, int multiprocessors, cudaStream_t stream) {
+    UpArgs a{e, 1, groupsOf(e.gateUp), e.gateUp.paddedCols() + 8};
     const int tiles = e.gateUp.tiles();
-    const int tileBytes = static_cast<int>(16 * e.gateUp.tileUnits());
-    a.tilesPerBlock = std::clamp(kBlockBytes / std::max(1, tileBytes), 1, 4);
-    a.shape = pieceShape(e.gateUp, a.tilesPerBlock);
-    const auto bytes =
-        static_cast<std::size_t>(a.shape.ringBytes() + 2 * e.tokens * a.rowBytes +
-                                 4 * a.tilesPerBlock * kBlockWarps * e.tokens * kTileRows);
-    const auto blocks = static_cast<unsigned>((tiles + a.tilesPerBlock - 1) / a.tilesPerBlock);
-    const auto experts = static_cast<unsigned>(std::min(e.tokens * e.topK, e.nExpert));
-    launch({dim3(blocks, experts), dim3(kBlockThreads), bytes, stream, true},
+    const int experts = std::min(e.tokens * e.topK, e.nExpert);
+    const auto blocksOf = [&](int split) {
+        const int tilesPerBlock = kBlockWarps / split;
+        return (tiles + tilesPerBlock - 1) / tilesPerBlock;
+    };
+    while (a.split < kBlockWarps && 2 * a.split <= a.groups &&
+           blocksOf(a.split) * experts < 2 * multiprocessors)
+        a.split *= 2;
+    int staged = 4 * a.stride * e.tokens;
+    if (staged > kMaxStaged) staged = a.stride = 0;
+    launch({dim3(static_cast<unsigned>(blocksOf(a.split)), static_cast<unsigned>(experts)),
+            dim3(kBlockThreads), static_cast<std::size_t>(ringBytes(F) + staged), stream, true},
            decodeExpertsUpKernel<F>, a);
 }
 
 template <WeightFormat F>
 void launchDown(const DecodeExpertsDown& e, cudaStream_t stream) {
-    DownArgs a{e, {}, stagedRowBytes(e.down, e.tokens * e.topK)};
-    a.shape = pieceShape(e.down, e.tokens * e.topK);
-    const auto bytes =
-        static_cast<std::size_t>(a.shape.ringBytes() + 2 * e.tokens * e.topK * a.rowBytes);
-    launch({dim3(static_cast<unsigned>(e.down.tiles())), dim3(kBlockThreads), bytes, stream, true},
+    DownArgs a{e, 1, groupsOf(e.down)};
+    while (2 * a.split * e.topK <= kBlockWarps && 2 * a.split <= a.groups) a.split *= 2;
+    launch({dim3(static_cast<unsigned>(e.down.tiles())), dim3(kBlockThreads),
+            static_cast<std::size_t>(ringBytes(F)), stream, true},
            decodeExpertsDownKernel<F>, a);
 }
 
 }  // namespace
 
-void decodeExpertsUp(const DecodeExpertsUp& e, cudaStream_t stream) {
+void decodeExpertsUp(const DecodeExpertsUp& e, int multiprocessors, cudaStream_t stream) {
     switch (e.gateUp.format) {
         case WeightFormat::Bf16:
-            return launchUp<WeightFormat::Bf16>(e, stream);
+            return launchUp<WeightFormat::Bf16>(e, multiprocessors, stream);
         case WeightFormat::Bf16Pair:
-            return launchUp<WeightFormat::Bf16Pair>(e, stream);
+            return launchUp<WeightFormat::Bf16Pair>(e, multiprocessors, stream);
         case WeightFormat::Q8_0:
-            return launchUp<WeightFormat::Q8_0>(e, stream);
+            return launchUp<WeightFormat::Q8_0>(e, multiprocessors, stream);
         case WeightFormat::Mxfp4:
-            return launchUp<WeightFormat::Mxfp4>(e, stream);
+            return launchUp<WeightFormat::Mxfp4>(e, multiprocessors, stream);
     }
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The inner loops of decoding. A block has some tiles of a matrix; their weights come into shared
-// memory in pieces, through a ring of buffers, and its warps take turns at the chunks of each
-// piece. Device code, shared by the kernels of decode_project.cu and decode_experts.cu.
+// The inner loops of decoding. Each warp of a block streams its own share of the weights through a
+// ring of buffers in shared memory, copied by the bulk copy engine while it multiplies; warps do
+// not wait for each other before their sums are added up. Device code, shared by the kernels of
+// decode_project.cu and decode_experts.cu.
 #pragma once
 
 #include "engine/backend/cuda/bulk_copy.h"
@@ -11,107 +12,89 @@ namespace moescope::cuda {
 
 inline constexpr int kBlockWarps = 8;
 inline constexpr int kBlockThreads = kBlockWarps * kWarp;
-inline constexpr int kMaxBuffers = 8;
+/// Chunks that are copied and multiplied together.
+inline constexpr int kGroupChunks = 4;
+/// Groups of a warp that may be under way.
+inline constexpr int kRingGroups = 3;
 
-/// How tiles are cut into pieces, and where a piece lies in its buffer. Sizes in bytes.
-struct PieceShape {
-    std::int32_t chunks = 0;   ///< of a whole piece; a multiple of 4 unless it is the whole tile
-    std::int32_t perTile = 1;  ///< pieces
-    std::int32_t buffers = 1;  ///< of the ring, at most kMaxBuffers
-    std::int32_t scaleOffset = 0;  ///< of the scales, behind the codes
-    std::int32_t bufferBytes = 0;
-
-    __host__ __device__ std::int32_t ringBytes() const { return buffers * bufferBytes; }
-};
-
-/// For a block of so many tiles: where they fit the ring they have a buffer each.
-inline PieceShape pieceShape(const DeviceMatrix& m, int tilesOfBlock) {
-    constexpr int kLargest = 64 << 10;  // a tile of up to this many bytes is one piece
-    constexpr int kSplit = 32 << 10;
-    const int chunkBytes = 16 * chunkUnits(m.format);
-    PieceShape s;
-    s.chunks = m.chunks();
-    if (s.chunks * chunkBytes > kLargest) s.chunks = kSplit / chunkBytes / 4 * 4;
-    s.perTile = (m.chunks() + s.chunks - 1) / s.chunks;
-    s.scaleOffset = s.chunks * chunkBytes;
-    int scaleBytes = 0;
-    if (m.format == WeightFormat::Q8_0) scaleBytes = 32 * s.chunks;
-    if (m.format == WeightFormat::Mxfp4) scaleBytes = 128 * ((s.chunks + 3) / 4);
-    s.bufferBytes = (s.scaleOffset + scaleBytes + 127) / 128 * 128;
-    const int wanted = s.perTile * tilesOfBlock;
-    const int fitting = kLargest / s.bufferBytes;
-    s.buffers = wanted < fitting ? wanted : fitting;
-    if (s.buffers > kMaxBuffers) s.buffers = kMaxBuffers;
-    if (s.buffers < 2 && wanted > 1) s.buffers = 2;
-    if (s.buffers < 1) s.buffers = 1;
-    return s;
+/// Bytes of a group in a ring: codes, then scales (128 bytes in either format that has them).
+__host__ __device__ constexpr int groupCodeBytes(WeightFormat format) {
+    return kGroupChunks * 16 * chunkUnits(format);
+}
+__host__ __device__ constexpr int groupBytes(WeightFormat format) {
+    const bool scaled = format == WeightFormat::Q8_0 || format == WeightFormat::Mxfp4;
+    return groupCodeBytes(format) + (scaled ? 128 : 0);
+}
+/// Bytes of the rings of a block.
+__host__ __device__ constexpr int ringBytes(WeightFormat format) {
+    return kBlockWarps * kRingGroups * groupBytes(format);
+}
+inline int groupsOf(const DeviceMatrix& m) {
+    return (m.chunks() + kGroupChunks - 1) / kGroupChunks;
 }
 
-/// A piece: chunks [begin, end) of a tile of a matrix of the stack.
-struct Piece {
+/// Where a group of weights is.
+struct Group {
     std::int64_t matrix;
     int tile;
-    int begin, end;
+    int group;
 };
 
-/// The ring that a block's pieces go through. All threads call everything, in the same order.
-template <WeightFormat F>
-class PieceRing {
-public:
-    __device__ PieceRing(const DeviceMatrix& m, const PieceShape& shape, CopyBarrier* barriers,
-                         std::byte* buffers)
-        : m_(m), shape_(shape), barriers_(barriers), buffers_(buffers) {}
+/// Four sums, so that a product need not wait for the one before.
+struct Accumulators {
+    float sum[4][4] = {};
+};
 
-    __device__ __forceinline__ Piece piece(std::int64_t matrix, int tile, int part) const {
-        const int begin = part * shape_.chunks;
-        return {matrix, tile, begin, min(begin + shape_.chunks, m_.chunks())};
+/// One warp's ring. All lanes call everything, in the same order.
+template <WeightFormat F>
+class WeightRing {
+public:
+    /// memory: the block's rings; barriers: (kBlockWarps, kRingGroups).
+    __device__ WeightRing(const DeviceMatrix& m, std::byte* memory, CopyBarrier* barriers)
+        : m_(m),
+          barriers_(barriers + threadIdx.x / kWarp * kRingGroups),
+          buffers_(memory + static_cast<int>(threadIdx.x / kWarp) * kRingGroups * groupBytes(F)),
+          lane_(static_cast<int>(threadIdx.x % kWarp)) {
+        prepareBarriers(barriers_, kRingGroups);
     }
 
-    /// Begins to copy the block's piece number `index`, whose buffer must be free.
-    __device__ void fetch(int index, const Piece& p) {
-        const int slot = index % shape_.buffers;
-        std::byte* to = buffers_ + slot * shape_.bufferBytes;
-        const bool last = p.end == m_.chunks();
-        std::uint32_t codeBytes = 16U * static_cast<unsigned>((p.end - p.begin) * chunkUnits(F));
-        if (F == WeightFormat::Mxfp4 && last)
+    /// Begins to copy the warp's group number `index`, counted from 0 over all its tiles. Its
+    /// buffer is that of group index - kRingGroups, which must have been multiplied.
+    __device__ void fetch(int index, const Group& g) {
+        const int slot = index % kRingGroups;
+        std::byte* to = buffers_ + slot * groupBytes(F);
+        const int chunk = g.group * kGroupChunks;
+        const int chunks = min(kGroupChunks, m_.chunks() - chunk);
+        auto codeBytes = static_cast<std::uint32_t>(16 * chunks * chunkUnits(F));
+        if (F == WeightFormat::Mxfp4 && chunk + chunks == m_.chunks())
             codeBytes -= 128U * static_cast<unsigned>(4 - m_.lastChunkBlocks());
         std::uint32_t scaleBytes = 0;
-        std::int64_t firstScale = 0;
-        if constexpr (F == WeightFormat::Mxfp4) {
-            scaleBytes = 128U * static_cast<unsigned>((p.end - p.begin + 3) / 4);
-            firstScale = p.begin / 4 * 32;
-        } else if constexpr (F == WeightFormat::Q8_0) {
-            scaleBytes = 32U * static_cast<unsigned>(p.end - p.begin);
-            firstScale = p.begin * 8;
-        }
+        if constexpr (F == WeightFormat::Mxfp4) scaleBytes = 128;
+        if constexpr (F == WeightFormat::Q8_0) scaleBytes = 32U * static_cast<unsigned>(chunks);
         expectCopies(barriers_ + slot, codeBytes + scaleBytes);
-        beginCopy(barriers_ + slot, to, m_.tileCodes(p.matrix, p.tile) + p.begin * chunkUnits(F),
+        beginCopy(barriers_ + slot, to, m_.tileCodes(g.matrix, g.tile) + chunk * chunkUnits(F),
                   codeBytes);
         if (scaleBytes > 0) {
-            beginCopy(barriers_ + slot, to + shape_.scaleOffset,
-                      m_.tileScaleWords(p.matrix, p.tile) + firstScale, scaleBytes);
+            beginCopy(barriers_ + slot, to + groupCodeBytes(F),
+                      m_.tileScaleWords(g.matrix, g.tile) + g.group * 32, scaleBytes);
         }
     }
 
-    __device__ __forceinline__ void wait(int index) const {
-        waitForCopies(barriers_ + index % shape_.buffers,
-                      static_cast<std::uint32_t>(index / shape_.buffers & 1));
-    }
-
-    /// acc += tokens times the weights of piece `index`, of this warp's share of its chunks. high,
-    /// low: the lane's token from column 0 on, or null where it has none.
-    __device__ void multiply(float (&acc)[4], int index, const Piece& p, const std::uint16_t* high,
-                             const std::uint16_t* low) const {
-        const std::byte* buffer = buffers_ + index % shape_.buffers * shape_.bufferBytes;
-        const auto* codes = reinterpret_cast<const uint4*>(buffer);
-        const std::byte* scales = buffer + shape_.scaleOffset;
-        const int lane = static_cast<int>(threadIdx.x % kWarp);
-        for (int chunk = p.begin + static_cast<int>(threadIdx.x) / kWarp; chunk < p.end;
-             chunk += kBlockWarps) {
-            const int within = chunk - p.begin;
-            multiplyChunk(acc, codes + within * chunkUnits(F), scales, within, chunk, lane, high,
-                          low);
+    /// Waits for group `index` and adds tokens times its weights. high, low: the lane's token from
+    /// column 0 on, or null where it has none.
+    __device__ __forceinline__ void multiply(Accumulators& acc, int index, int group,
+                                             const std::uint16_t* high, const std::uint16_t* low) {
+        const int slot = index % kRingGroups;
+        const std::byte* buffer = buffers_ + slot * groupBytes(F);
+        waitForCopies(barriers_ + slot, static_cast<std::uint32_t>(index / kRingGroups & 1));
+        const int first = group * kGroupChunks;
+        MOESCOPE_UNROLL
+        for (int i = 0; i < kGroupChunks; ++i) {
+            if (first + i >= m_.chunks()) break;
+            multiplyChunk(acc, reinterpret_cast<const uint4*>(buffer) + i * chunkUnits(F),
+                          buffer + groupCodeBytes(F), i, first + i, high, low);
         }
+        __syncwarp();  // all lanes are done with the buffer
     }
 
 private:
@@ -132,39 +115,39 @@ private:
         return {{h.x, l.x, h.y, l.y}, {h.z, l.z, h.w, l.w}};
     }
 
-    __device__ __forceinline__ void multiplyChunk(float (&acc)[4], const uint4* codes,
-                                                  const std::byte* scales, int within, int chunk,
-                                                  int lane, const std::uint16_t* high,
+    __device__ __forceinline__ void multiplyChunk(Accumulators& acc, const uint4* codes,
+                                                  const std::byte* scales, int i, int chunk,
+                                                  const std::uint16_t* high,
                                                   const std::uint16_t* low) const {
         if constexpr (F == WeightFormat::Mxfp4) {
             const int blocks = chunk + 1 < m_.chunks() ? 4 : m_.lastChunkBlocks();
-            const int t = lane % 4;
-            const uint4 w = t < blocks ? codes[lane / 4 * blocks + t] : make_uint4(0, 0, 0, 0);
-            const auto e =
-                static_cast<std::uint32_t>(scales[(within / 4 * 32 + lane) * 4 + within % 4]);
-            const std::uint32_t scale = mxfp4Scale(e);
+            const int t = lane_ % 4;
+            const uint4 w = t < blocks ? codes[lane_ / 4 * blocks + t] : make_uint4(0, 0, 0, 0);
+            const std::uint32_t scale =
+                mxfp4Scale(static_cast<std::uint32_t>(scales[lane_ * 4 + i]));
             const std::uint32_t words[4] = {w.x, w.y, w.z, w.w};
             MOESCOPE_UNROLL
             for (int octet = 0; octet < 4; ++octet) {
-                const Octet x = tokens(chunk, octet, lane, high, low);
+                const Octet x = tokens(chunk, octet, lane_, high, low);
                 const std::uint32_t word = words[octet];
-                multiplyAccumulate(acc, x.first, multiplyBf16(mxfp4Pair<0>(word), scale),
+                multiplyAccumulate(acc.sum[octet], x.first, multiplyBf16(mxfp4Pair<0>(word), scale),
                                    multiplyBf16(mxfp4Pair<1>(word), scale));
-                multiplyAccumulate(acc, x.second, multiplyBf16(mxfp4Pair<2>(word), scale),
+                multiplyAccumulate(acc.sum[octet ^ 1], x.second,
+                                   multiplyBf16(mxfp4Pair<2>(word), scale),
                                    multiplyBf16(mxfp4Pair<3>(word), scale));
             }
         } else if constexpr (F == WeightFormat::Q8_0) {
-            const uint4 w = codes[lane];
-            const auto* words = reinterpret_cast<const uint2*>(scales) + within * 4 + lane % 4;
-            multiplyQ8(acc, tokens(chunk, 0, lane, high, low), w.x, w.y, words->x);
-            multiplyQ8(acc, tokens(chunk, 1, lane, high, low), w.z, w.w, words->y);
+            const uint4 w = codes[lane_];
+            const auto* words = reinterpret_cast<const uint2*>(scales) + i * 4 + lane_ % 4;
+            multiplyQ8(acc.sum[0], tokens(chunk, 0, lane_, high, low), w.x, w.y, words->x);
+            multiplyQ8(acc.sum[1], tokens(chunk, 1, lane_, high, low), w.z, w.w, words->y);
         } else {
-            const Octet x = tokens(chunk, 0, lane, high, low);
+            const Octet x = tokens(chunk, 0, lane_, high, low);
             MOESCOPE_UNROLL
             for (int plane = 0; plane < chunkUnits(F) / 32; ++plane) {
-                const uint4 w = codes[32 * plane + lane];
-                multiplyAccumulate(acc, x.first, w.x, w.y);
-                multiplyAccumulate(acc, x.second, w.z, w.w);
+                const uint4 w = codes[32 * plane + lane_];
+                multiplyAccumulate(acc.sum[2 * (i % 2)], x.first, w.x, w.y);
+                multiplyAccumulate(acc.sum[2 * (i % 2) + 1], x.second, w.z, w.w);
             }
         }
     }
@@ -193,19 +176,30 @@ private:
     }
 
     const DeviceMatrix& m_;
-    const PieceShape& shape_;
     CopyBarrier* barriers_;
     std::byte* buffers_;
+    int lane_;
 };
 
-/// A warp's results of one tile, both parts of each token added, for the block to sum up.
-/// to: (kDecodeTokens, kTileRows).
-__device__ __forceinline__ void storePartial(float* to, const float (&acc)[4], int tokens) {
+/// A lane's results of a tile for token lane / 4, rows 2 (lane % 4) and the next: all sums, and
+/// both parts of the token, added.
+__device__ __forceinline__ float2 resultOf(const Accumulators& acc) {
+    float2 y = make_float2(0, 0);
+    MOESCOPE_UNROLL
+    for (int i = 0; i < 4; ++i) {
+        y.x += acc.sum[i][0] + acc.sum[i][2];
+        y.y += acc.sum[i][1] + acc.sum[i][3];
+    }
+    return y;
+}
+
+/// to: (n_tokens, kTileRows), one warp's part of a tile.
+__device__ __forceinline__ void storePartial(float* to, float2 y, int tokens) {
     const int lane = static_cast<int>(threadIdx.x % kWarp);
     if (lane / 4 >= tokens) return;
     float* row = to + lane / 4 * kTileRows + 2 * (lane % 4);
-    row[0] = acc[0] + acc[2];
-    row[1] = acc[1] + acc[3];
+    row[0] = y.x;
+    row[1] = y.y;
 }
 
 }  // namespace moescope::cuda

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Projections of few tokens, with the norm in front of them and, for the router, the choice behind.
+// Projections of few tokens, with the norm in front of them.
 //
 // A root-mean-square norm is a weight for each column and one factor for the row: products are
 // taken of the weighted row while the factor is still being summed up, and multiplied by it at the
 // end.
 #include <algorithm>
 
-#include "engine/backend/cuda/choose.h"
 #include "engine/backend/cuda/norm.h"
 
 namespace moescope::cuda {
@@ -17,26 +16,11 @@ constexpr int kMaxStaged = 100 << 10;
 
 struct Args {
     DecodeProjection p;
-    PieceShape shape;
-    std::int32_t tilesPerBlock;
+    std::int32_t split;   // warps that share a tile
+    std::int32_t groups;  // of a tile
     std::int32_t stride;  // of staged rows, elements
     std::int32_t staged;  // bytes of them; 0: read from global memory
 };
-
-/// Ids among `chosen` (n) that occur, ascending, by one warp: distinct[0] of them.
-__device__ void collectDistinct(const std::int32_t* chosen, int n, int nExpert,
-                                std::int32_t* distinct) {
-    const int lane = static_cast<int>(threadIdx.x % kWarp);
-    int count = 0;
-    for (int first = 0; first < nExpert; first += kWarp) {
-        bool used = false;
-        for (int i = 0; i < n; ++i) used = used || chosen[i] == first + lane;
-        const unsigned mask = __ballot_sync(kAllLanes, used);
-        if (used) distinct[1 + count + __popc(mask & ((1U << lane) - 1U))] = first + lane;
-        count += __popc(mask);
-    }
-    if (lane == 0) distinct[0] = count;
-}
 
 /// Four columns of a staged row.
 __device__ __forceinline__ void storeFour(const PairRows& rows, int row, int column,
@@ -107,46 +91,40 @@ __device__ void stageCopies(const DecodeProjection& p, const PairRows& rows) {
     }
 }
 
-/// The block that is the last to come here, of the whole grid, returns true (on every thread).
-__device__ bool isLastBlock(unsigned* counter) {
-    __shared__ bool last;
-    __threadfence();
-    __syncthreads();
-    if (threadIdx.x == 0) {
-        last = atomicAdd(counter, 1U) + 1 == gridDim.x;
-        if (last) *counter = 0;
-        __threadfence();
-    }
-    __syncthreads();
-    return last;
-}
-
 template <WeightFormat F>
-__global__ void __launch_bounds__(kBlockThreads) decodeProjectKernel(const Args a) {
-    __shared__ CopyBarrier barriers[kMaxBuffers];
+__global__ void __launch_bounds__(kBlockThreads, 3) decodeProjectKernel(const Args a) {
+    __shared__ CopyBarrier barriers[kBlockWarps * kRingGroups];
     __shared__ float sums[kBlockWarps][kDecodeTokens];
     const DecodeProjection& p = a.p;
     auto* memory = dynamicShared<std::byte>();
-    auto* partial = reinterpret_cast<float*>(memory + a.shape.ringBytes() + a.staged);
+    auto* partial = reinterpret_cast<float*>(memory + ringBytes(F) + a.staged);
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
     const int lane = static_cast<int>(threadIdx.x) % kWarp;
-    const int first = static_cast<int>(blockIdx.x) * a.tilesPerBlock;
-    const int tiles = min(a.tilesPerBlock, p.weights.tiles() - first);
-    const int pieces = tiles * a.shape.perTile;
+    const int tilesPerBlock = kBlockWarps / a.split;
+    const int part = warp % a.split;
+    const int begin = part * a.groups / a.split;
+    const int count = (part + 1) * a.groups / a.split - begin;  // groups of a tile for this warp
+    const int tiles = p.weights.tiles();
+    const auto tileOf = [&](int round) {
+        return (static_cast<int>(blockIdx.x) + round * static_cast<int>(gridDim.x)) *
+                   tilesPerBlock +
+               warp / a.split;
+    };
 
     // Weights do not depend on the kernel before: they are under way while it ends.
-    PieceRing<F> ring(p.weights, a.shape, barriers, memory);
-    const auto pieceOf = [&](int i) {
-        return ring.piece(0, first + i / a.shape.perTile, i % a.shape.perTile);
+    WeightRing<F> ring(p.weights, memory, barriers);
+    const auto fetch = [&](int index) {
+        if (count == 0) return;
+        const int tile = tileOf(index / count);
+        if (tile < tiles) ring.fetch(index, {0, tile, begin + index % count});
     };
-    prepareBarriers(barriers, a.shape.buffers);
-    for (int i = 0; i < min(pieces, a.shape.buffers); ++i) ring.fetch(i, pieceOf(i));
+    for (int i = 0; i < kRingGroups; ++i) fetch(i);
     letNextKernelBegin();
     waitForPreviousKernel();
 
     PairRows x = p.x;
     if (a.staged > 0) {
-        x.high = reinterpret_cast<std::uint16_t*>(memory + a.shape.ringBytes());
+        x.high = reinterpret_cast<std::uint16_t*>(memory + ringBytes(F));
         x.low = x.high + p.tokens * a.stride;
         x.stride = a.stride;
     }
@@ -182,47 +160,36 @@ __global__ void __launch_bounds__(kBlockThreads) decodeProjectKernel(const Args 
     const std::uint16_t* high = mine ? x.high + std::int64_t{token} * x.stride : nullptr;
     const std::uint16_t* low = mine ? x.low + std::int64_t{token} * x.stride : nullptr;
     const int slice = p.tokens * kTileRows;
-    float acc[4] = {0, 0, 0, 0};
-    for (int i = 0; i < pieces; ++i) {
-        ring.wait(i);
-        ring.multiply(acc, i, pieceOf(i), high, low);
-        if ((i + 1) % a.shape.perTile == 0) {
-            storePartial(partial + (i / a.shape.perTile * kBlockWarps + warp) * slice, acc,
-                         p.tokens);
-            for (float& value : acc) value = 0;
+    int index = 0;
+    for (int round = 0;; ++round) {
+        const int first =
+            (static_cast<int>(blockIdx.x) + round * static_cast<int>(gridDim.x)) * tilesPerBlock;
+        if (first >= tiles) break;
+        // Two sets of sums take turns: one barrier a round is enough.
+        float* sumsOfRound = partial + round % 2 * kBlockWarps * slice;
+        Accumulators acc;
+        if (tileOf(round) < tiles) {
+            for (int j = 0; j < count; ++j, ++index) {
+                ring.multiply(acc, index, begin + j, high, low);
+                fetch(index + kRingGroups);
+            }
         }
-        if (i + a.shape.buffers >= pieces) continue;
-        __syncthreads();  // all warps are done with the buffer
-        ring.fetch(i + a.shape.buffers, pieceOf(i + a.shape.buffers));
+        storePartial(sumsOfRound + warp * slice, resultOf(acc), p.tokens);
+        __syncthreads();
+        for (int i = static_cast<int>(threadIdx.x); i < tilesPerBlock * slice; i += kBlockThreads) {
+            const int tile = i / slice;
+            const int t = i % slice / kTileRows;
+            const int row = (first + tile) * kTileRows + i % kTileRows;
+            if (row >= p.weights.rows) continue;
+            float sum = 0;
+            for (int w = 0; w < a.split; ++w)
+                sum += sumsOfRound[(tile * a.split + w) * slice + i % slice];
+            sum *= scaleOf(t);
+            if (p.bias != nullptr) sum += p.bias[row];
+            float& out = p.out[std::int64_t{t} * p.outStride + row];
+            out = p.add ? out + sum : sum;
+        }
     }
-    __syncthreads();
-    for (int i = static_cast<int>(threadIdx.x); i < tiles * slice; i += kBlockThreads) {
-        const int tile = i / slice;
-        const int t = i % slice / kTileRows;
-        const int row = (first + tile) * kTileRows + i % kTileRows;
-        if (row >= p.weights.rows) continue;
-        float sum = 0;
-        for (int w = 0; w < kBlockWarps; ++w)
-            sum += partial[(tile * kBlockWarps + w) * slice + i % slice];
-        sum *= scaleOf(t);
-        if (p.bias != nullptr) sum += p.bias[row];
-        float& out = p.out[std::int64_t{t} * p.outStride + row];
-        out = p.add ? out + sum : sum;
-    }
-    if (p.counter == nullptr || !isLastBlock(p.counter)) return;
-    const int topK = p.rule.topK;
-    auto* chosen = reinterpret_cast<std::int32_t*>(partial);  // (n_tokens, top_k)
-    auto* weights = reinterpret_cast<float*>(chosen + p.tokens * topK);
-    for (int t = warp; t < p.tokens; t += kBlockWarps) {
-        chooseForToken(p.rule, p.out + std::int64_t{t} * p.outStride, chosen + t * topK,
-                       weights + t * topK);
-    }
-    __syncthreads();
-    for (int i = static_cast<int>(threadIdx.x); i < p.tokens * topK; i += kBlockThreads) {
-        p.choice.experts[i] = chosen[i];
-        p.choice.weights[i] = weights[i];
-    }
-    if (warp == 0) collectDistinct(chosen, p.tokens * topK, p.rule.nExpert, p.choice.distinct);
 }
 
 __global__ void __launch_bounds__(kBlockThreads) normRowsKernel(const NormRows n) {
@@ -246,25 +213,32 @@ __global__ void __launch_bounds__(kBlockThreads) addNormedKernel(const AddNormed
         a.hidden[row * a.width + i] += norm.of(a.norm, branch[i], i);
 }
 
+/// Warps that share a tile: all of a block, but for matrices of so many tiles that each warp has
+/// some to itself.
+int splitFor(const DeviceMatrix& m, int resident) {
+    int split = kBlockWarps;
+    while (split > 1 && (split > groupsOf(m) || m.tiles() > 4 * resident * kBlockWarps / split))
+        split /= 2;
+    return split;
+}
+
 template <WeightFormat F>
 void launchProject(const DecodeProjection& p, int multiprocessors, cudaStream_t stream) {
-    constexpr int kBlockBytes = 48 << 10;  // of weights: three blocks a multiprocessor hide latency
-    Args a{p, {}, 1, 0, 0};
-    const int tiles = p.weights.tiles();
-    const int tileBytes = static_cast<int>(16 * p.weights.tileUnits());
-    a.tilesPerBlock = std::clamp(kBlockBytes / std::max(1, tileBytes), 1, kMaxBuffers);
-    while (a.tilesPerBlock > 1 && tiles < 3 * multiprocessors * a.tilesPerBlock)
-        a.tilesPerBlock /= 2;
-    a.shape = pieceShape(p.weights, a.tilesPerBlock);
+    const int resident = 3 * multiprocessors;
+    Args a{p, splitFor(p.weights, resident), groupsOf(p.weights), 0, 0};
     // 16 bytes more than a row, so that the rows of several tokens lie in different banks.
     a.stride = p.weights.paddedCols() + 8;
     a.staged = (4 * a.stride * p.tokens + 127) / 128 * 128;
     if (p.x.high != nullptr && a.staged > kMaxStaged) a.staged = 0;
-    const int partial =
-        std::max(a.tilesPerBlock * kBlockWarps * p.tokens * kTileRows, 2 * p.tokens * p.rule.topK);
-    const auto bytes = static_cast<std::size_t>(a.shape.ringBytes() + a.staged + 4 * partial);
-    const auto grid = static_cast<unsigned>((tiles + a.tilesPerBlock - 1) / a.tilesPerBlock);
-    launch({dim3(grid), dim3(kBlockThreads), bytes, stream, true}, decodeProjectKernel<F>, a);
+    const int partial = 4 * 2 * kBlockWarps * p.tokens * kTileRows;
+    const int tilesPerBlock = kBlockWarps / a.split;
+    const int blocks = (p.weights.tiles() + tilesPerBlock - 1) / tilesPerBlock;
+    // As many as are resident together: one that goes on to another tile has its activations
+    // already.
+    const auto grid = static_cast<unsigned>(std::min(blocks, resident));
+    launch({dim3(grid), dim3(kBlockThreads),
+            static_cast<std::size_t>(ringBytes(F) + a.staged + partial), stream, true},
+           decodeProjectKernel<F>, a);
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ struct RopeSpec {
     double attentionFactor = 0;  ///< 0: 0.1 ln(factor) + 1
     /// (head_dim / 2) each frequency is divided by one: Llama 3's scaling, GGUF's
     /// rope_freqs.weight. Empty: by none.
-    std::vector<float> divisors;
+    std::vector<float> divisors = {};
 };
 
 struct LayerSpec {

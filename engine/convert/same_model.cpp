@@ -19,9 +19,8 @@ bool close(double a, double b) {
 
 bool sameRope(const RopeSpec& a, const RopeSpec& b) {
     if (a.yarn != b.yarn || !close(a.theta, b.theta) || !close(a.factor, b.factor)) return false;
-    if (!std::equal(a.divisors.begin(), a.divisors.end(), b.divisors.begin(), b.divisors.end(),
-                    close))
-        return false;
+    // A tensor: its values are copied, and not yet in the file that is looked at.
+    if (a.divisors.size() != b.divisors.size()) return false;
     return !a.yarn || (close(a.betaFast, b.betaFast) && close(a.betaSlow, b.betaSlow) &&
                        a.originalContext == b.originalContext && a.truncate == b.truncate &&
                        close(a.attentionFactor, b.attentionFactor));

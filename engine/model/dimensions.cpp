@@ -123,8 +123,8 @@ std::vector<bool> slidingLayers(const ConfigReader& config, const ModelSpec& spe
         const nlohmann::json& type = (*list)[i];
         const bool slides = type == "sliding_attention" || type == true || type == 1;
         if (!slides && type != "full_attention" && type != false && type != 0) {
-            config.fail("configuration key '" + std::string(key) + "', entry " + std::to_string(i) +
-                        ", is neither sliding nor full attention");
+            config.fail("configuration key '" + std::string(key) + "[" + std::to_string(i) +
+                        "]' is neither sliding nor full attention");
         }
         sliding[i] = slides;
     }

@@ -139,7 +139,7 @@ TEST_CASE("switches that are not implemented are refused by their key") {
     CHECK_THAT(refusalOf("gpt2_tied", "scale_attn_by_inverse_layer_idx", true),
                Catch::Contains("'scale_attn_by_inverse_layer_idx'"));
     CHECK_THAT(refusalOf("olmo3_pattern", "layer_types", {"full_attention"}),
-               Catch::Contains("layer_types must list 4 layers"));
+               Catch::Contains("'layer_types' must list 4 layers"));
 }
 
 TEST_CASE("GPT-2 is read with the names of the first release and its mask buffers left aside") {

@@ -256,7 +256,13 @@ private:
         writer_.add(prefix_ + "rope.scaling.type", rope.yarn ? "yarn" : "linear");
         number("rope.scaling.factor", rope.factor);
         if (!rope.yarn) return;
-        if (rope.attentionFactor > 0.0) number("rope.scaling.attn_factor", rope.attentionFactor);
+        // Where the formula gives it anyway (the real OLMo 3) the key is left out: llama.cpp
+        // multiplies the formula by what the key says, although its own converter writes the whole.
+        RopeSpec byFormula = rope;
+        byFormula.attentionFactor = 0.0;
+        const double formula = ropeTable(byFormula, spec_.headDim).concentration;
+        if (rope.attentionFactor > 0.0 && std::abs(rope.attentionFactor / formula - 1.0) > 1e-6)
+            number("rope.scaling.attn_factor", rope.attentionFactor);
         count("rope.scaling.original_context_length", rope.originalContext);
         number("rope.scaling.yarn_beta_fast", rope.betaFast);
         number("rope.scaling.yarn_beta_slow", rope.betaSlow);

@@ -23,7 +23,7 @@ bool sameRope(const RopeSpec& a, const RopeSpec& b) {
     if (a.divisors.size() != b.divisors.size()) return false;
     return !a.yarn || (close(a.betaFast, b.betaFast) && close(a.betaSlow, b.betaSlow) &&
                        a.originalContext == b.originalContext && a.truncate == b.truncate &&
-                       close(a.attentionFactor, b.attentionFactor));
+                       close(ropeTable(a, 2).concentration, ropeTable(b, 2).concentration));
 }
 
 /// "" or the name of what differs between two layers.

@@ -221,7 +221,7 @@ TensorView TensorBinder::stacked(const std::vector<std::string>& names, std::int
 }
 
 TensorView TensorBinder::vector(const std::string& name, Shape shape) {
-    const TensorView t = matrix(name, shape);
+    TensorView t = matrix(name, shape);
     if (isPlainFloat32(t)) return t;
     std::byte* data = nullptr;
     TensorView copy = own(name, DType::F32, shape, &data);

@@ -9,12 +9,14 @@ transformers' logits: log-probabilities of the token that follows the golden pro
 xllamacpp carries llama.cpp as a prebuilt wheel. The folders have no tokenizer, without which llama.cpp loads
 nothing: they get one whose tokens are single bytes. llama.cpp has no code for biases of Qwen3, OLMo and Gemma 3
 and does not load those; it ignores Gemma's query_pre_attn_scalar (gemma3_scaled) and multiplies an attention factor
-by the formula's (olmo3_types). gpt-oss is left out: llama.cpp rounds its YaRN bounds.
+by the formula's (olmo3_types); it needs a head of OLMoE's own. Of gpt-oss it rounds the YaRN bounds whatever the
+file says: there the second column holds `moescope score --ggml-yarn` against it.
 """
 import argparse
 import json
 import pathlib
 import shutil
+import struct
 import subprocess
 import tempfile
 
@@ -25,7 +27,7 @@ DATA = pathlib.Path(__file__).parent / "data"
 NAMES = ["llama_tied", "llama_untied", "llama_linear", "llama_llama3", "qwen3_tied", "qwen3_yarn",
          "qwen3_moe_renormalised", "olmoe_plain", "olmoe_renormalised", "olmoe_yarn", "olmo2_heads", "olmo2_grouped",
          "olmo2_yarn", "olmo3_pattern", "olmo3_types", "olmo3_older", "gpt2_tied", "gpt2_untied", "gpt2_full",
-         "gemma3_pattern", "gemma3_scaled", "gemma3_older"]
+         "gemma3_pattern", "gemma3_scaled", "gemma3_older", "gpt_oss_window", "gpt_oss_openai", "gpt_oss_mxfp4"]
 
 
 def byte_alphabet():
@@ -57,11 +59,25 @@ def llama_logprobs(path, tokens, vocab):
     return out
 
 
+def log_softmax(logits):
+    shifted = logits.astype(float) - logits.max()
+    return shifted - np.log(np.exp(shifted).sum())
+
+
+def rounded_yarn(moescope, folder, tokens, vocab):
+    """What moescope computes with llama.cpp's bounds."""
+    (folder / "in").write_text(json.dumps({"tokens": tokens + [0]}) + "\n")
+    subprocess.run([moescope, "score", folder, "--input", folder / "in", "--output", folder / "out", "--logits",
+                    folder / "logits", "--ggml-yarn", "--progress", "off"], check=True, stdout=subprocess.DEVNULL)
+    raw = (folder / "logits").read_bytes()
+    header = struct.unpack("<Q", raw[:8])[0]
+    return log_softmax(np.frombuffer(raw[8 + header:], "<f4").reshape(-1, vocab)[-1])
+
+
 def check(moescope, name):
     about = json.loads((DATA / name / "golden.json").read_text())
     vocab = json.loads((DATA / name / "config.json").read_text())["vocab_size"]
-    logits = np.fromfile(DATA / name / "logits.f32", "<f4").reshape(-1, vocab)[-3].astype(float)
-    expected = logits - logits.max() - np.log(np.exp(logits - logits.max()).sum())
+    expected = log_softmax(np.fromfile(DATA / name / "logits.f32", "<f4").reshape(-1, vocab)[-3])
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch) / name
         shutil.copytree(DATA / name, folder, ignore=shutil.ignore_patterns("model.gguf", "original"))
@@ -73,9 +89,11 @@ def check(moescope, name):
         except RuntimeError:  # its log on stderr has the cause
             print(f"{name}: llama.cpp does not load it", flush=True)
             return
+        rounded = rounded_yarn(moescope, folder, about["tokens"][:-2], vocab) if name.startswith("gpt_oss") else None
     difference = np.nanmax(np.abs(got - expected))
+    extra = "" if rounded is None else f", with --ggml-yarn {np.nanmax(np.abs(got - rounded)):.5f}"
     print(f"{name}: {np.isfinite(got).sum()} of {vocab} tokens, greatest difference {difference:.5f} nats, same first "
-          f"{np.nanargmax(got) == expected.argmax()}", flush=True)
+          f"{np.nanargmax(got) == expected.argmax()}{extra}", flush=True)
 
 
 if __name__ == "__main__":

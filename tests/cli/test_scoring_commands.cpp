@@ -338,7 +338,8 @@ TEST_CASE("compare pairs items and warns when the runs saw different ones") {
     CHECK(paired.at("items").get<int>() > 0);
     CHECK(paired.at("items").get<int>() <= 14);
     bool grouped = false;
-    for (const json& metric : document.at("metrics")) grouped |= metric.at("group") != "";
+    for (const json& metric : document.at("metrics"))
+        grouped |= !metric.at("group").get<std::string>().empty();
     CHECK(grouped);
     const std::string warnings = document.at("warnings").dump();
     CHECK_THAT(warnings, Contains("basics: limit is 28 in the first and 14 in run 2"));

@@ -59,7 +59,8 @@ std::vector<float> logits(const Checkpoint& checkpoint, const std::vector<TokenI
 }
 
 std::vector<float> convertedLogits(const Folder& folder, const std::string& golden,
-                                   const std::vector<TokenId>& tokens, ConvertOptions options) {
+                                   const std::vector<TokenId>& tokens,
+                                   const ConvertOptions& options) {
     const fs::path out = folder.path / (golden + ".gguf");
     convertCheckpoint(goldenFolder(golden), out, options);
     return logits(*openCheckpoint(out), tokens);

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "engine/core/types.h"
+#include "engine/formats/dtypes.h"
 #include "engine/model/spec.h"
 #include "engine/trace.h"
 
@@ -51,6 +52,8 @@ public:
     virtual std::string description() const = 0;         ///< "cpu avx512_bf16, 2 threads, exact"
     virtual int threads() const noexcept = 0;
     virtual const ModelSpec& spec() const noexcept = 0;
+    /// MXFP4 blocks of the loaded weights that other programs may read differently.
+    virtual Mxfp4Edges mxfp4Edges() const noexcept { return {}; }
 
     /// Bytes of host memory that newState will allocate; checked against the machine by the caller
     /// first.

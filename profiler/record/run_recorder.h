@@ -16,7 +16,7 @@
 namespace moescope {
 
 struct RunFacts {
-    std::string kind;                       ///< "profile", "eval", "bench"
+    std::string kind;                       ///< "profile", "eval", "bench", "numerics"
     std::vector<std::string> command;       ///< argv
     nlohmann::json model;                   ///< identity: name, files, hash, ...
     nlohmann::json settings;                ///< every option that changes the result

@@ -89,12 +89,15 @@ struct MemoryRow {
     std::int64_t bytes = 0;
 };
 
+/// SuiteRow::kind of what `moescope compare-numerics` writes: metrics of two models, no items.
+inline constexpr std::string_view kNumericsKind = "numerics";
+
 struct SuiteRow {
     std::int64_t id = 0;
     std::string name;  ///< "crows_pairs"
     std::string version;
     std::string title;
-    std::string kind;        ///< "capability", "fairness"
+    std::string kind;        ///< "capability", "fairness", kNumericsKind
     std::string source;      ///< file and its SHA-256
     std::int64_t items = 0;  ///< planned, after --limit
     std::string settings;    ///< JSON: prompt template, reasoning, scoring, seed

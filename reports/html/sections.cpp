@@ -26,6 +26,7 @@ std::span<const ReportSection> reportSections() {
         ReportSection{"experts", "Expert load", renderExperts},
         ReportSection{"specialization", "Specialisation", renderSpecialization},
         ReportSection{"routing", "Token routing", renderTokenRouting},
+        ReportSection{"numerics", "Numerics, B beside A", renderNumerics, hasNumerics},
         ReportSection{"suites", "Suites", renderSuites},
         ReportSection{"method", "How the numbers were computed", renderMethod},
     };

@@ -11,7 +11,7 @@ namespace {
 
 /// Buffers after which an API call without an external record is taken to have had no scope. The
 /// external record comes first in the same buffer, but nothing promises that.
-constexpr int kScopePatience = 2;
+constexpr int kScopePatience = 8;
 
 }  // namespace
 

@@ -2,10 +2,11 @@
 // Our mirror of CUPTI's layouts against the real headers, where the CUDA toolkit is installed.
 #ifdef MOESCOPE_CUPTI_HEADERS
 #include <cupti.h>
+#include <cupti_profiler_host.h>
 
 #include <catch2/catch.hpp>
 
-#include "profiler/cupti/cupti_abi.h"
+#include "profiler/cupti/counter_api.h"
 
 namespace abi = moescope::cupti;
 
@@ -70,6 +71,19 @@ SAME(GraphData, nodeType, CUpti_GraphData, nodeType);
 SAME_SIZE(ResourceData, CUpti_ResourceData);
 SAME_SIZE(StateData, CUpti_StateData);
 SAME_SIZE(SubscriberParams, CUpti_SubscriberParams);
+
+SAME_SIZE(HostInitializeParams, CUpti_Profiler_Host_Initialize_Params);
+SAME(HostInitializeParams, chip, CUpti_Profiler_Host_Initialize_Params, pChipName);
+SAME(HostInitializeParams, host, CUpti_Profiler_Host_Initialize_Params, pHostObject);
+SAME_SIZE(HostObjectParams, CUpti_Profiler_Host_Deinitialize_Params);
+SAME_SIZE(HostAddMetricsParams, CUpti_Profiler_Host_ConfigAddMetrics_Params);
+SAME_SIZE(HostImageSizeParams, CUpti_Profiler_Host_GetConfigImageSize_Params);
+SAME_SIZE(HostImageParams, CUpti_Profiler_Host_GetConfigImage_Params);
+SAME_SIZE(HostPassesParams, CUpti_Profiler_Host_GetNumOfPasses_Params);
+static_assert(offsetof(abi::HostPropertiesParams, type) ==
+              offsetof(CUpti_Profiler_Host_GetMetricProperties_Params, metricType));
+static_assert(CUpti_Profiler_Host_GetMetricProperties_Params_STRUCT_SIZE ==
+              7 * sizeof(void*) + sizeof(std::uint32_t));
 
 SAME_VALUE(kAbiVersion, CUPTI_API_VERSION);
 SAME_VALUE(kConcurrentKernel, CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL);

@@ -140,7 +140,7 @@ struct RangeImageParams {  // CUpti_RangeProfiler_CounterDataImage_Initialize_Pa
 };
 
 struct RangeConfigParams {  // CUpti_RangeProfiler_SetConfig_Params
-    std::size_t structSize = 12 * sizeof(void*) + sizeof(std::uint16_t);
+    std::size_t structSize = 11 * sizeof(void*) + sizeof(std::uint16_t);
     void* priv = nullptr;
     RangeObject* object = nullptr;
     std::size_t configBytes = 0;

@@ -12,6 +12,7 @@
 
 #include "engine/core/types.h"
 #include "engine/formats/dtypes.h"
+#include "engine/launch_sink.h"
 #include "engine/model/spec.h"
 #include "engine/trace.h"
 
@@ -54,6 +55,9 @@ public:
     virtual const ModelSpec& spec() const noexcept = 0;
     /// MXFP4 blocks of the loaded weights that other programs may read differently.
     virtual Mxfp4Edges mxfp4Edges() const noexcept { return {}; }
+
+    /// Whom a device back end tells of its launches from now on; null: nobody. Others never launch.
+    virtual void setLaunches(BackendState&, LaunchSink*) const noexcept {}
 
     /// Bytes of host memory that newState will allocate; checked against the machine by the caller
     /// first.

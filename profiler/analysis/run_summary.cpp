@@ -52,7 +52,8 @@ Timeline timelineOf(const RunReader& run) {
 }
 
 PhaseSummary& phaseOf(RunSummary& summary, const std::string& kind) {
-    return kind == "decode" ? summary.decode : summary.prefill;
+    if (kind == "decode") return summary.decode;
+    return kind == "prefill" ? summary.prefill : summary.other;
 }
 
 double rateOf(std::int64_t tokens, std::int64_t ns) {
@@ -77,7 +78,7 @@ void addSteps(RunSummary& summary, const Timeline& line) {
         }
         latestToken[step.sequence] = line.tokenNs[i];
     }
-    for (PhaseSummary* phase : {&summary.prefill, &summary.decode}) {
+    for (PhaseSummary* phase : {&summary.prefill, &summary.decode, &summary.other}) {
         const Distribution pass = distributionOf(forward[phase]);
         const Distribution wait = phase == &summary.decode ? distributionOf(waited[phase]) : pass;
         phase->forwardNs = pass.total;

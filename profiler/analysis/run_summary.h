@@ -62,6 +62,7 @@ struct RunSummary {
     std::map<std::string, std::string> meta;
     RunStatus status = RunStatus::Done;
     PhaseSummary prefill, decode;
+    PhaseSummary other;  ///< steps of another kind: a "capture" of another tool
     /// Median over the sequences that generate: begin of prefill to the first token's choice. NaN
     /// when none generates, and in evaluations, which score texts and generate nothing.
     double ttftNs = PhaseSummary::kUnknown;

@@ -7,6 +7,7 @@
 #include "cli/analysis_text.h"
 #include "cli/command.h"
 #include "cli/console.h"
+#include "cli/device_options.h"
 #include "cli/json_lines.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
@@ -46,6 +47,7 @@ void addOptions(Options& options) {
     addChatOptions(options);
     addSamplingOptions(options, 64);
     addModelOptions(options);
+    addDeviceOptions(options);
     options.epilog(
         "-n 0 evaluates the given texts and generates nothing. With \"group\" (domain, language) "
         "in "
@@ -150,6 +152,7 @@ int runProfile(const Invocation& invocation) {
     const std::filesystem::path out = options.get<std::string>("out");
     requireFreshOutput(out, options.isSet("overwrite"));
 
+    const auto device = startDevice(options);  // outlives the recorder, precedes the model
     const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
     const ModelSpec& spec = model->spec();
     const Tokenizer* tokenizer = model->hasTokenizer() ? &model->tokenizer() : nullptr;
@@ -180,12 +183,14 @@ int runProfile(const Invocation& invocation) {
     }
     facts.bandwidthThreads = model->backend().threads();
     RunRecorder recorder(out, facts, RunWriter::Mode::Create, options.isSet("overwrite"));
+    if (device) recorder.setDevice(*device);
 
     recorder.record([&] {
         Session session(*model, context);
         session.setStop(invocation.stop);
         session.setTrace(recorder.trace());
         session.setRouting(recorder.routing());
+        session.setLaunches(recorder.launches());
         addMemory(recorder.writer(), *model, session);
         const bool generates = generation.maxTokens > 0;
         Progress progress(style, "profile", generates ? "tokens" : "texts");

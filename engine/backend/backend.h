@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "engine/core/types.h"
+#include "engine/launch_sink.h"
 #include "engine/model/spec.h"
 #include "engine/trace.h"
 
@@ -46,6 +47,9 @@ public:
     virtual std::string description() const = 0;         ///< "cpu avx512_bf16, 2 threads, exact"
     virtual int threads() const noexcept = 0;
     virtual const ModelSpec& spec() const noexcept = 0;
+
+    /// Whom a device back end tells of its launches from now on; null: nobody. Others never launch.
+    virtual void setLaunches(BackendState&, LaunchSink*) const noexcept {}
 
     /// Bytes newState will allocate; checked against the machine by the caller first.
     virtual std::uint64_t stateBytes(int maxContext, int maxBatch) const = 0;

@@ -81,6 +81,7 @@ public:
 
     void setTrace(TraceSink* sink) noexcept { trace_ = sink; }
     void setRouting(RoutingSink* sink) noexcept { routing_ = sink; }
+    void setLaunches(LaunchSink* sink) noexcept { backend_.setLaunches(*state_, sink); }
     void setStop(const StopFlag* stop) noexcept { stop_ = stop; }
     TraceSink* trace() const noexcept {
         return trace_;

@@ -65,6 +65,20 @@ RunRecorder::RunRecorder(const std::filesystem::path& path, const RunFacts& fact
     if (facts.routing) routing_ = std::make_unique<RoutingRecorder>(writer_, *facts.routing);
 }
 
+void RunRecorder::setDevice(cupti::DeviceProfiler& device) {
+    device.attach(writer_, *tracer_, clock_);
+    device_ = &device;
+}
+
+TraceSink* RunRecorder::trace() noexcept {
+    if (device_ != nullptr) return device_;
+    return tracer_.get();
+}
+
+LaunchSink* RunRecorder::launches() noexcept {
+    return device_;
+}
+
 void RunRecorder::writeFacts(const RunFacts& facts) {
     writer_.setMeta("kind", facts.kind);
     writer_.setMeta("command", nlohmann::json(facts.command));
@@ -152,6 +166,7 @@ void RunRecorder::finish(RunStatus status, const std::string& error) {
     if (finished_) return;
     finished_ = true;
     tracer_->finish();
+    if (device_ != nullptr) device_->finish();
     if (start_.step + tracer_->steps() == 0) writer_.setMeta("degradation", "not traced");
     if (!start_.quality.empty() && tracer_->steps() > 0) mergeEarlierQuality();
     if (routing_) {
@@ -183,12 +198,12 @@ void RunRecorder::finishAfter(const std::exception_ptr& cause) noexcept {
 }
 
 RunRecorder::~RunRecorder() {
-    if (finished_) return;
     try {
-        finish(RunStatus::Failed, "the run ended before it was finished");
+        if (!finished_) finish(RunStatus::Failed, "the run ended before it was finished");
     } catch (const std::exception&) {
         // Nothing more can be done here; what was committed stays readable.
     }
+    if (device_ != nullptr) device_->abandon();
 }
 
 }  // namespace moescope

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/launch_sink.h"
+#include "profiler/cupti/device_profiler.h"
 #include "profiler/record/routing_recorder.h"
 #include "profiler/record/span_tracer.h"
 #include "profiler/runfile/run_writer.h"
@@ -36,8 +38,14 @@ public:
     RunRecorder(const RunRecorder&) = delete;
     RunRecorder& operator=(const RunRecorder&) = delete;
 
+    /// Watches a device too: its profiler, started before the model was loaded, stands in front of
+    /// the tracer from now on and is finished with the run. It must outlive the recorder.
+    void setDevice(cupti::DeviceProfiler& device);
+
     RunWriter& writer() noexcept { return writer_; }
-    TraceSink* trace() noexcept { return tracer_.get(); }
+    TraceSink* trace() noexcept;
+    /// Null without a device, as Session::setLaunches expects.
+    LaunchSink* launches() noexcept;
     /// Null for models without experts, as Session::setRouting expects.
     RoutingSink* routing() noexcept { return routing_.get(); }
     RoutingRecorder* routingRecorder() noexcept { return routing_.get(); }
@@ -81,6 +89,7 @@ private:
     RunClock clock_;
     std::unique_ptr<SpanTracer> tracer_;
     std::unique_ptr<RoutingRecorder> routing_;
+    cupti::DeviceProfiler* device_ = nullptr;
     Start start_;
     int routingTopK_ = 0;
     bool finished_ = false;

@@ -3,6 +3,7 @@
 // Times are nanoseconds of the steady clock since the run began.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -12,7 +13,7 @@
 
 namespace moescope {
 
-inline constexpr int kRunSchemaVersion = 1;
+inline constexpr int kRunSchemaVersion = 2;
 
 enum class RunStatus : std::uint8_t { Running, Done, Failed, Interrupted };
 std::string_view runStatusName(
@@ -53,6 +54,41 @@ struct OperationRow {
     std::int64_t startNs = 0, endNs = 0;
     std::int64_t bytes = 0, flops = 0;
     std::int32_t threads = 1;
+};
+
+/// How a kernel was launched. Few differ in a run: stored once each.
+struct LaunchShapeRow {
+    std::array<std::int32_t, 3> grid{}, block{};
+    std::array<std::int32_t, 3> cluster{};             ///< zeros: none
+    std::int32_t registers = 0;                        ///< of one thread
+    std::int32_t staticShared = 0, dynamicShared = 0;  ///< bytes
+    auto operator<=>(const LaunchShapeRow&) const = default;
+};
+
+/// One piece of work on a device, as its own clock saw it.
+struct DeviceEventRow {
+    std::int64_t step = -1;       ///< -1: in no step
+    std::int32_t layer = -1;      ///< -1 outside the layers
+    std::string op;               ///< engine/trace.h opName; "" when not attributed
+    std::int64_t operation = -1;  ///< id of its operation; -1 when not attributed
+    std::string kind;             ///< "kernel", "copy", "set", "graph"
+    std::string name;             ///< of the kernel, demangled; direction of a copy
+    LaunchShapeRow shape;
+    std::int32_t device = 0, stream = 0;
+    std::int64_t startNs = 0, endNs = 0;  ///< as they came; use only when `valid`
+    bool valid = true;                    ///< the device stamped both, in order
+    std::optional<std::int64_t> launchStartNs, launchEndNs;  ///< the host's API call
+    std::int64_t correlation = 0;      ///< the launch: all nodes of a graph replay share one
+    std::int64_t graph = 0, node = 0;  ///< 0 outside graphs
+    std::int64_t bytes = 0;            ///< copied or set
+};
+
+/// The device's time of an operation that was written before with the host's: replaces it, or,
+/// where the device's time is there already and more of it came late, extends it.
+struct OperationTimeRow {
+    std::int64_t id = 0;
+    std::int64_t startNs = 0, endNs = 0;
+    bool extend = false;
 };
 
 /// Assignments (a token choosing an expert counts one) of one sequence.

@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 
 #include <cstring>
+#include <map>
 #include <system_error>
 #include <unordered_map>
 #include <utility>
@@ -65,7 +66,7 @@ void checkIdentity(Database& db) {
     }
     if (version < 1) db.damaged("schema version " + std::to_string(version));
     // A view or virtual table under a table's name could run any query: only plain tables pass.
-    for (const std::string_view table : runTables()) {
+    for (const std::string_view table : runTables(int(version))) {
         Statement statement(
             db, "SELECT count(*) FROM sqlite_schema WHERE type='table' AND rootpage>0 AND name=?");
         statement.bind(table);
@@ -136,6 +137,8 @@ struct RunReader::Impl {
         while (statement.step()) rows.push_back(make(statement));
         return rows;
     }
+
+    std::int64_t version() const { return db->integer("PRAGMA user_version"); }
 
     fs::path path;
     std::unique_ptr<Database> db;
@@ -242,6 +245,59 @@ void RunReader::operations(const std::function<bool(const OperationRow&)>& visit
 
 std::int64_t RunReader::operationCount() const {
     return impl_->db->integer("SELECT count(*) FROM operation_event");
+}
+
+std::int64_t RunReader::deviceEventCount() const {
+    if (impl_->version() < 2) return 0;
+    return impl_->db->integer("SELECT count(*) FROM device_event");
+}
+
+void RunReader::deviceEvents(const std::function<bool(const DeviceEventRow&)>& visit) const {
+    if (impl_->version() < 2) return;
+    // Names and shapes are few and repeat: looked up here, which is cheaper than a join a row.
+    std::map<std::int64_t, std::string> names;
+    for (Statement s(*impl_->db, "SELECT id, text FROM name"); s.step();)
+        names[s.integer(0)] = s.text(1);
+    std::map<std::int64_t, LaunchShapeRow> shapes;
+    for (Statement s(*impl_->db, "SELECT * FROM launch_shape"); s.step();)
+        shapes[s.integer(0)] = {{s.int32(1), s.int32(2), s.int32(3)},
+                                {s.int32(4), s.int32(5), s.int32(6)},
+                                {s.int32(7), s.int32(8), s.int32(9)},
+                                s.int32(10),
+                                s.int32(11),
+                                s.int32(12)};
+    const auto time = [](const Statement& s, int column) -> std::optional<std::int64_t> {
+        if (s.isNull(column)) return std::nullopt;
+        return s.integer(column);
+    };
+    Statement s(*impl_->db,
+                "SELECT step, layer, op, operation, kind, name, shape, device, stream, start_ns, "
+                "end_ns, valid, launch_start_ns, launch_end_ns, correlation, graph, node, bytes "
+                "FROM device_event ORDER BY id");
+    DeviceEventRow row;
+    while (s.step()) {
+        row.step = s.integer(0);
+        row.layer = s.int32(1);
+        row.op = names[s.integer(2)];
+        row.operation = s.integer(3);
+        row.kind = names[s.integer(4)];
+        row.name = names[s.integer(5)];
+        row.shape = shapes[s.integer(6)];
+        row.device = s.int32(7);
+        row.stream = s.int32(8);
+        row.startNs = s.integer(9);
+        row.endNs = s.integer(10);
+        row.valid = s.integer(11) != 0;
+        row.launchStartNs = time(s, 12);
+        row.launchEndNs = time(s, 13);
+        row.correlation = s.count(14);
+        row.graph = s.count(15);
+        row.node = s.count(16);
+        row.bytes = s.count(17);
+        if (row.valid && row.endNs < row.startNs)
+            impl_->db->damaged("a device event ends before it begins");
+        if (!visit(row)) return;
+    }
 }
 
 std::vector<RoutingCountRow> RunReader::routingCounts() const {

@@ -100,6 +100,12 @@ Statement& Statement::bind(const std::optional<double>& value) {
     return *this;
 }
 
+Statement& Statement::bind(const std::optional<std::int64_t>& value) {
+    if (value) return bind(*value);
+    sqlite3_bind_null(statement_, next_++);
+    return *this;
+}
+
 Statement& Statement::bind(std::string_view text) {
     const int code = sqlite3_bind_text64(statement_, next_++, text.data() ? text.data() : "",
                                          text.size(), SQLITE_STATIC, SQLITE_UTF8);
@@ -178,6 +184,10 @@ std::optional<double> Statement::optionalReal(int column) const {
     if (type == SQLITE_NULL) return std::nullopt;
     if (type != SQLITE_FLOAT && type != SQLITE_INTEGER) wrongType(column, "number");
     return sqlite3_column_double(statement_, column);
+}
+
+bool Statement::isNull(int column) const {
+    return sqlite3_column_type(statement_, column) == SQLITE_NULL;
 }
 
 std::string Statement::text(int column) const {

@@ -52,6 +52,7 @@ public:
     Statement& bind(std::int64_t value);
     Statement& bind(double value);
     Statement& bind(const std::optional<double>& value);
+    Statement& bind(const std::optional<std::int64_t>& value);
     Statement& bind(std::string_view text);
     Statement& bindBlob(const void* data, std::size_t bytes);
     /// True when a row is ready.
@@ -66,6 +67,7 @@ public:
     std::int32_t int32(int column) const;
     double real(int column) const;  ///< NULL is NaN
     std::optional<double> optionalReal(int column) const;
+    bool isNull(int column) const;
     std::string text(int column) const;
     std::string_view blob(int column) const;  ///< valid until the next step
 

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Options of commands that can watch a GPU while they run a model.
+#pragma once
+
+#include <memory>
+
+#include "cli/options.h"
+#include "profiler/cupti/device_profiler.h"
+
+namespace moescope::cli {
+
+/// --trace, --sample-power, --capture.
+void addDeviceOptions(Options& options);
+
+/// Starts watching when the back end is one of a device and --trace is not off; else null. Call
+/// before the model is loaded: CUPTI must be there before CUDA. Says on stderr when it cannot.
+/// UsageError for these options with a back end on the CPU.
+std::unique_ptr<cupti::DeviceProfiler> startDevice(const Options& options);
+
+}  // namespace moescope::cli

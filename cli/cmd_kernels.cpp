@@ -70,8 +70,8 @@ int runKernels(const Invocation& invocation) {
     if (run.operations.size() == 0)
         throw Error(path + ": holds no timed operations", "'moescope profile' records them");
     const std::string phase = options.has("phase") ? options.get<std::string>("phase") : "";
-    const std::vector<OperationGroupRow> rows =
-        groupOperations(run.operations, by, std::nullopt, phase);
+    const std::vector<OperationGroupRow> rows = groupOperations(
+        by == GroupBy::Kernel ? run.kernels() : run.operations, by, std::nullopt, phase);
     if (rows.empty()) throw UsageError("this run has no phase '" + phase + "'");
     if (options.isSet("json")) {
         nlohmann::json document = analysisJson(run.analysis);

@@ -244,7 +244,7 @@ int runProfile(const Invocation& invocation) {
         std::cout << qualityText(run.analysis.quality) << '\n';
         for (const std::string& line : summaryLines(summary)) std::cout << line << '\n';
         std::cout << '\n'
-                  << operationTableText(groupOperations(run.operations, GroupBy::Kernel), run.steps,
+                  << operationTableText(groupOperations(run.kernels(), GroupBy::Kernel), run.steps,
                                         run.analysis.roofline.ceilings, kRows)
                   << '\n'
                   << timeText(run.analysis.time) << '\n'

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 namespace moescope {
 
@@ -62,6 +63,45 @@ OperationColumns loadOperations(const RunReader& run, std::span<const StepRow> s
         return true;
     });
     return collector.take();
+}
+
+OperationColumns loadDeviceWork(const RunReader& run, std::span<const StepRow> steps) {
+    OperationCollector collector(steps);
+    std::vector<std::int64_t> launches;
+    OperationRow row;
+    run.deviceEvents([&](const DeviceEventRow& event) {
+        if (!event.valid) return true;
+        row.step = event.step;
+        row.layer = event.layer;
+        row.op = event.op;
+        row.kernel = event.kind == "copy"  ? "[CUDA memcpy " + event.name + "]"
+                     : event.kind == "set" ? "[CUDA memset]"
+                                           : event.name;
+        row.startNs = event.startNs;
+        row.endNs = event.endNs;
+        row.bytes = event.bytes;
+        collector.add(row);
+        launches.push_back(event.launchStartNs.value_or(-1));
+        return true;
+    });
+    OperationColumns columns = collector.take();
+    columns.launchNs = std::move(launches);
+    std::vector<std::size_t> order(columns.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return columns.startNs[a] < columns.startNs[b];
+    });
+    const auto sort = [&](auto& column) {
+        auto sorted = column;
+        for (std::size_t i = 0; i < order.size(); ++i) sorted[i] = column[order[i]];
+        column = std::move(sorted);
+    };
+    for (auto* column :
+         {&columns.startNs, &columns.endNs, &columns.bytes, &columns.flops, &columns.launchNs})
+        sort(*column);
+    for (auto* column : {&columns.layer, &columns.step}) sort(*column);
+    for (auto* column : {&columns.op, &columns.kernel, &columns.phase}) sort(*column);
+    return columns;
 }
 
 }  // namespace moescope

@@ -15,8 +15,9 @@ namespace moescope {
 /// In start order (1 M operations: 50 MB). Columns have equal length.
 struct OperationColumns {
     std::vector<std::int64_t> startNs, endNs, bytes, flops;
-    std::vector<std::int32_t> layer;  ///< -1 outside the layers
-    std::vector<std::int32_t> step;   ///< index into the run's steps; -1 when the step is absent
+    std::vector<std::int32_t> layer;     ///< -1 outside the layers
+    std::vector<std::int32_t> step;      ///< index into the run's steps; -1 when the step is absent
+    std::vector<std::int64_t> launchNs;  ///< host's launch, -1 unknown; empty: nothing is launched
     std::vector<std::uint16_t> op, kernel, phase;  ///< indices into the names below
     std::vector<std::string> opNames, kernelNames, phaseNames;
 
@@ -55,6 +56,12 @@ private:
     Step last_;
     bool any_ = false;
 };
+
+/// Kernels, copies and sets on devices in the same form, by start; those without usable stamps are
+/// left out. `kernel` is the kernel's name, of copies and sets "[CUDA memcpy HtoD]" and the like;
+/// bytes are those copied or set, the work of kernels is known by operation only. Empty for runs
+/// on the CPU. Throws Error naming the file when it is damaged.
+OperationColumns loadDeviceWork(const RunReader& run, std::span<const StepRow> steps);
 
 /// At most `limit` operations, from the first on. Throws Error naming the file when it is damaged.
 OperationColumns loadOperations(const RunReader& run, std::span<const StepRow> steps,

@@ -18,13 +18,13 @@ struct Question {
     std::array<std::string_view, 4> rows;
 };
 constexpr std::array kQuestions{
-    Question{"records against launches", {"records_against_launches", "unbalanced_scopes"}},
-    Question{"dropped", {"dropped_records"}},
-    Question{"zero or negative stamps", {"bad_stamps", "zero_stamps", "negative_stamps"}},
+    Question{"records against launches", {"missing_device_records", "unbalanced_scopes"}},
+    Question{"dropped", {"dropped_device_records", "dropped_records"}},
+    Question{"zero or negative stamps", {"bad_device_stamps"}},
     Question{"unattributed", {"unattributed_kernels", "unattributed_operations"}},
     Question{"clock steps", {"clock_step"}},
-    Question{"overhead", {"overhead_ratio", "timer_overhead"}},
-    Question{"throttling", {"throttling"}},
+    Question{"overhead", {"cupti_overhead", "timer_overhead"}},
+    Question{"throttling", {"throttled_samples"}},
     Question{"time covered by operations", {"op_time_share"}},
 };
 
@@ -52,6 +52,8 @@ QualityLine modeLine(const std::map<std::string, std::string>& meta, RunStatus s
     line.known = meta.count("degradation") > 0;
     if (status != RunStatus::Done)
         line.note = "status " + std::string(runStatusName(status)) + ": only what was saved.";
+    const std::string reason = metaOr(meta, "degradation_reason", "");
+    if (!reason.empty()) line.note += (line.note.empty() ? "" : " ") + reason;
     if (metaOr(meta, "synthetic", "") == "true")
         line.note += std::string(line.note.empty() ? "" : " ") +
                      "Random weights: times count, texts and routing mean nothing.";
@@ -62,19 +64,18 @@ QualityLine versionLine(const std::map<std::string, std::string>& meta) {
     const nlohmann::json build = nlohmann::json::parse(metaOr(meta, "build", ""), nullptr, false);
     std::string text;
     const auto add = [&](const nlohmann::json& from, const char* key, const char* prefix) {
-        if (from.is_object() && from.contains(key) && from[key].is_string())
-            text += (text.empty() ? "" : ", ") + (prefix + from[key].get<std::string>());
+        if (!from.is_object() || !from.contains(key) || from[key].is_null()) return;
+        const nlohmann::json& value = from[key];
+        text += (text.empty() ? "" : ", ") +
+                (prefix + (value.is_string() ? value.get<std::string>() : value.dump()));
     };
     add(build, "version", "moescope ");
     add(build, "git_revision", "revision ");
     add(build, "compiler", "");
-    const nlohmann::json machine =
-        nlohmann::json::parse(metaOr(meta, "machine", ""), nullptr, false);
-    for (const char* key : {"gpu", "driver_version", "cupti_version", "cuda_version"}) {
-        std::string name = key;
-        for (char& c : name) c = c == '_' ? ' ' : c;
-        add(machine, key, (name + " ").c_str());
-    }
+    const nlohmann::json device = nlohmann::json::parse(metaOr(meta, "device", ""), nullptr, false);
+    add(device, "device", "");
+    add(device, "driver_version", "driver ");
+    add(device, "cupti_version", "CUPTI ");
     return {"versions", text.empty() ? "not recorded" : text, !text.empty(), true, {}};
 }
 

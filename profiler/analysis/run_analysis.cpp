@@ -4,10 +4,11 @@
 namespace moescope {
 
 RunAnalysis analyseLoaded(const RunReader& run, const RunSummary& summary,
-                          std::span<const StepRow> steps, const OperationColumns& operations) {
+                          std::span<const StepRow> steps, const OperationColumns& operations,
+                          const OperationColumns& device) {
     RunAnalysis out;
     out.quality = qualityBlock(summary.meta, summary.status, summary.quality);
-    out.time = timeBreakdown(steps, operations);
+    out.time = timeBreakdown(steps, device.size() > 0 ? device : operations);
     const auto kind = summary.meta.find("kind");
     out.latency = tokenLatency(steps, operations, summary.sequences,
                                kind == summary.meta.end() ? std::string() : kind->second);
@@ -22,7 +23,8 @@ AnalysedRun analyse(const RunReader& run) {
     OperationCollector collector(out.steps);
     out.summary = summarize(run, [&](const OperationRow& row) { collector.add(row); });
     out.operations = collector.take();
-    out.analysis = analyseLoaded(run, out.summary, out.steps, out.operations);
+    out.device = loadDeviceWork(run, out.steps);
+    out.analysis = analyseLoaded(run, out.summary, out.steps, out.operations, out.device);
     return out;
 }
 

@@ -28,7 +28,13 @@ struct AnalysedRun {
     RunSummary summary;
     std::vector<StepRow> steps;
     OperationColumns operations;
+    OperationColumns device;  ///< work on devices; empty for runs on the CPU
     RunAnalysis analysis;
+
+    /// What the kernel table is made of: the device's kernels where there are any.
+    const OperationColumns& kernels() const noexcept {
+        return device.size() > 0 ? device : operations;
+    }
 };
 
 /// Reads the file once. Memory: 60 bytes an operation. Throws Error naming the file when it is
@@ -36,7 +42,9 @@ struct AnalysedRun {
 AnalysedRun analyse(const RunReader& run);
 
 /// The analyses of what is in memory already; only the experts of each token are read from `run`.
+/// Idle time is the device's where `device` holds work, else the CPU's.
 RunAnalysis analyseLoaded(const RunReader& run, const RunSummary& summary,
-                          std::span<const StepRow> steps, const OperationColumns& operations);
+                          std::span<const StepRow> steps, const OperationColumns& operations,
+                          const OperationColumns& device);
 
 }  // namespace moescope

@@ -22,35 +22,40 @@ struct Stretch {
 struct Busy {
     std::int64_t beginNs = 0, endNs = 0;
     bool copy = false;
+    std::int64_t launchNs = -1;  ///< of the work that began it; -1 unknown
 };
 
 /// Operations as intervals that do not overlap, in time order; compute hides copies.
 std::vector<Busy> busyIntervals(const OperationColumns& ops) {
-    std::vector<bool> copies;
-    for (const std::string& name : ops.opNames) copies.push_back(isCopy(name));
+    std::vector<bool> copyOps, copyKernels;
+    for (const std::string& name : ops.opNames) copyOps.push_back(isCopy(name, {}));
+    for (const std::string& name : ops.kernelNames) copyKernels.push_back(isCopy({}, name));
     struct Edge {
         std::int64_t ns;
         int compute, copy;
+        std::int64_t launchNs = -1;
     };
     std::vector<Edge> edges;
     edges.reserve(2 * ops.size());
     for (std::size_t i = 0; i < ops.size(); ++i) {
-        const bool copy = copies[ops.op[i]];
-        edges.push_back({ops.startNs[i], copy ? 0 : 1, copy ? 1 : 0});
+        const bool copy = copyOps[ops.op[i]] || copyKernels[ops.kernel[i]];
+        const std::int64_t launch = ops.launchNs.empty() ? -1 : ops.launchNs[i];
+        edges.push_back({ops.startNs[i], copy ? 0 : 1, copy ? 1 : 0, launch});
         edges.push_back({ops.endNs[i], copy ? 0 : -1, copy ? -1 : 0});
     }
     std::sort(edges.begin(), edges.end(), [](const Edge& a, const Edge& b) { return a.ns < b.ns; });
     std::vector<Busy> out;
     int compute = 0, copy = 0;
-    std::int64_t previous = 0;
+    std::int64_t previous = 0, launch = -1;
     for (const Edge& edge : edges) {
         if (edge.ns > previous && (compute > 0 || copy > 0)) {
             const bool copying = compute == 0;
             if (!out.empty() && out.back().endNs == previous && out.back().copy == copying)
                 out.back().endNs = edge.ns;
             else
-                out.push_back({previous, edge.ns, copying});
+                out.push_back({previous, edge.ns, copying, launch});
         }
+        if (compute + copy == 0) launch = edge.launchNs;
         previous = edge.ns;
         compute += edge.compute;
         copy += edge.copy;
@@ -106,10 +111,19 @@ void addIdle(TimeParts& parts, Cause cause, std::int64_t ns) {
     }
 }
 
+/// Why it was idle before busy[next].
+Cause causeOf(const std::vector<Busy>& busy, std::size_t next, const Stretch& stretch) {
+    const bool launched = next < busy.size() && busy[next].launchNs >= 0;
+    if (!launched || stretch.cause == Cause::Other || next == 0) return stretch.cause;
+    const std::int64_t idleFrom = busy[next - 1].endNs;
+    if (busy[next].launchNs >= idleFrom) return Cause::Host;
+    return busy[next].beginNs - idleFrom <= TimeParts::kLaunchGapNs ? Cause::Launch : Cause::Other;
+}
+
 }  // namespace
 
-bool isCopy(std::string_view op) noexcept {
-    return op.starts_with("memcpy") || op.starts_with("memset");
+bool isCopy(std::string_view op, std::string_view kernel) noexcept {
+    return op.starts_with("memcpy") || op.starts_with("memset") || kernel.starts_with("[CUDA mem");
 }
 
 std::vector<PhaseTime> timeBreakdown(std::span<const StepRow> steps,
@@ -129,16 +143,17 @@ std::vector<PhaseTime> timeBreakdown(std::span<const StepRow> steps,
     for (const Stretch& stretch : stretchesOf(steps, begin, end)) {
         TimeParts parts;
         parts.wallNs = stretch.endNs - stretch.beginNs;
-        std::int64_t used = 0;
+        std::int64_t now = stretch.beginNs;
         while (next < busy.size() && busy[next].beginNs < stretch.endNs) {
-            const std::int64_t from = std::max(busy[next].beginNs, stretch.beginNs);
+            const std::int64_t from = std::max(busy[next].beginNs, now);
             const std::int64_t to = std::min(busy[next].endNs, stretch.endNs);
-            addBusy(parts, busy[next], std::max<std::int64_t>(0, to - from));
-            used += std::max<std::int64_t>(0, to - from);
+            addIdle(parts, causeOf(busy, next, stretch), from - now);
+            addBusy(parts, busy[next], to - from);
+            now = to;
             if (busy[next].endNs > stretch.endNs) break;  // goes on in the next stretch
             ++next;
         }
-        addIdle(parts, stretch.cause, parts.wallNs - used);
+        addIdle(parts, causeOf(busy, next, stretch), stretch.endNs - now);
         if (byPhase.count(stretch.phase) == 0 && !stretch.phase.empty())
             order.push_back(stretch.phase);
         for (TimeParts* sum : {&whole, &byPhase[stretch.phase]}) {

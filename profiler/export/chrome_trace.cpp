@@ -2,6 +2,8 @@
 #include <charconv>
 #include <cinttypes>
 #include <cstdio>
+#include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +11,7 @@
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "profiler/analysis/quality_block.h"
+#include "profiler/export/device_work.h"
 #include "profiler/export/export_file.h"
 #include "profiler/export/exporters.h"
 #include "profiler/export/lanes.h"
@@ -19,7 +22,11 @@ namespace {
 
 constexpr std::int64_t kMaxBytes = 1'000'000'000;
 constexpr std::int64_t kBytesPerOperation = 260;  ///< measured: 200 to 260 by name lengths
-constexpr int kStepThread = 1, kFirstOperationThread = 2;
+/// The host's process; the processes of devices have the devices' numbers, as Kineto has them.
+constexpr int kHost = 1000;
+constexpr int kStepThread = 1, kLaunchThread = 2, kFirstOperationThread = 3;
+/// Work of one stream that overlaps goes to further threads: nodes of a graph may.
+constexpr int kLaneStride = 1000;
 
 /// Nanoseconds as microseconds with three decimals: exact, and no locale can touch it.
 std::string microseconds(std::int64_t ns) {
@@ -49,10 +56,13 @@ public:
         out_.put("}");
         first_ = false;
     }
-    void name(const char* what, int thread, const std::string& name) {
-        const std::string tid = thread > 0 ? ",\"tid\":" + std::to_string(thread) : "";
-        add("\"name\":\"" + std::string(what) + "\",\"ph\":\"M\",\"pid\":1" + tid +
+    void processName(int process, const std::string& name) {
+        add("\"name\":\"process_name\",\"ph\":\"M\",\"pid\":" + std::to_string(process) +
             ",\"args\":{\"name\":" + quoted(name) + "}");
+    }
+    void threadName(int process, int thread, const std::string& name) {
+        add("\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":" + std::to_string(process) +
+            ",\"tid\":" + std::to_string(thread) + ",\"args\":{\"name\":" + quoted(name) + "}");
     }
 
 private:
@@ -60,12 +70,12 @@ private:
     bool first_ = true;
 };
 
-std::string spanFields(const std::string& name, const char* category, int thread,
+std::string spanFields(const std::string& name, const char* category, int process, int thread,
                        std::int64_t startNs, std::int64_t endNs, const std::string& args) {
     return "\"name\":" + quoted(name) + ",\"cat\":\"" + category +
-           "\",\"ph\":\"X\",\"pid\":1,\"tid\":" + std::to_string(thread) +
-           ",\"ts\":" + microseconds(startNs) + ",\"dur\":" + microseconds(endNs - startNs) +
-           ",\"args\":{" + args + "}";
+           "\",\"ph\":\"X\",\"pid\":" + std::to_string(process) +
+           ",\"tid\":" + std::to_string(thread) + ",\"ts\":" + microseconds(startNs) +
+           ",\"dur\":" + microseconds(endNs - startNs) + ",\"args\":{" + args + "}";
 }
 
 std::string stepFields(const StepRow& step, int thread) {
@@ -73,7 +83,7 @@ std::string stepFields(const StepRow& step, int thread) {
                              ",\"sequence\":" + std::to_string(step.sequence) +
                              ",\"first_position\":" + std::to_string(step.firstPosition) +
                              ",\"tokens\":" + std::to_string(step.tokens);
-    return spanFields(step.kind, "step", thread, step.startNs, step.endNs, args);
+    return spanFields(step.kind, "step", kHost, thread, step.startNs, step.endNs, args);
 }
 
 std::string operationFields(const OperationRow& row, int thread) {
@@ -85,7 +95,7 @@ std::string operationFields(const OperationRow& row, int thread) {
         // Bytes per nanosecond are GB/s.
         args += ",\"GB/s\":" + fixed(double(row.bytes) / double(row.endNs - row.startNs));
     }
-    return spanFields(row.op, "operation", thread, row.startNs, row.endNs, args);
+    return spanFields(row.op, "operation", kHost, thread, row.startNs, row.endNs, args);
 }
 
 /// Everything before the events. Times are relative to baseTimeNanoseconds because doubles, which
@@ -126,22 +136,115 @@ Placed placeOperations(const RunReader& run) {
     return placed;
 }
 
+struct PlacedWork {
+    std::vector<DeviceEventRow> events;
+    std::vector<int> threads;                          ///< (n_events)
+    std::map<std::pair<int, int>, std::size_t> lanes;  ///< by device, stream
+};
+
+PlacedWork placeDeviceWork(const RunReader& run) {
+    PlacedWork placed;
+    placed.events = deviceWork(run);
+    std::map<std::pair<int, int>, Lanes> lanes;
+    for (const DeviceEventRow& event : placed.events) {
+        Lanes& of = lanes[{event.device, event.stream}];
+        placed.threads.push_back(event.stream +
+                                 kLaneStride * int(of.place(event.startNs, event.endNs)));
+        placed.lanes[{event.device, event.stream}] = of.size();
+    }
+    return placed;
+}
+
+void nameStreams(Events& events, const PlacedWork& placed) {
+    if (!placed.events.empty()) events.threadName(kHost, kLaunchThread, "launches");
+    int device = -1;
+    for (const auto& [key, lanes] : placed.lanes) {
+        if (key.first != device) events.processName(key.first, "GPU " + std::to_string(key.first));
+        device = key.first;
+        for (std::size_t lane = 0; lane < lanes; ++lane)
+            events.threadName(key.first, key.second + kLaneStride * int(lane),
+                              "stream " + std::to_string(key.second) +
+                                  (lane == 0 ? "" : " (" + std::to_string(lane + 1) + ")"));
+    }
+}
+
+std::string array(const std::array<std::int32_t, 3>& d) {
+    return "[" + std::to_string(d[0]) + "," + std::to_string(d[1]) + "," + std::to_string(d[2]) +
+           "]";
+}
+
+std::string deviceFields(const DeviceEventRow& event, int thread) {
+    const bool copy = event.kind == "copy", set = event.kind == "set";
+    std::string args = "\"layer\":" + std::to_string(event.layer) +
+                       ",\"step\":" + std::to_string(event.step) + ",\"op\":" + quoted(event.op) +
+                       ",\"device\":" + std::to_string(event.device) +
+                       ",\"stream\":" + std::to_string(event.stream) +
+                       ",\"correlation\":" + std::to_string(event.correlation);
+    if (copy || set) {
+        args += ",\"bytes\":" + std::to_string(event.bytes);
+    } else {
+        const LaunchShapeRow& shape = event.shape;
+        args += ",\"grid\":" + array(shape.grid) + ",\"block\":" + array(shape.block) +
+                ",\"registers per thread\":" + std::to_string(shape.registers) +
+                ",\"shared memory\":" + std::to_string(shape.staticShared + shape.dynamicShared);
+    }
+    if (event.node != 0)
+        args += ",\"graph id\":" + std::to_string(event.graph) +
+                ",\"graph node id\":" + std::to_string(event.node);
+    return spanFields(copy ? "Memcpy " + event.name : event.name,
+                      copy  ? "gpu_memcpy"
+                      : set ? "gpu_memset"
+                            : "kernel",
+                      event.device, thread, event.startNs, event.endNs, args);
+}
+
+std::string flowFields(const char* phase, std::size_t id, int process, int thread,
+                       std::int64_t ns) {
+    return "\"name\":\"ac2g\",\"cat\":\"ac2g\",\"ph\":\"" + std::string(phase) +
+           "\",\"id\":" + std::to_string(id) + ",\"pid\":" + std::to_string(process) +
+           ",\"tid\":" + std::to_string(thread) + ",\"ts\":" + microseconds(ns) +
+           (*phase == 'f' ? ",\"bp\":\"e\"" : "");
+}
+
+/// Device work, the host's launches (one of a graph launches all its nodes) and an arrow from each
+/// launch to what it launched.
+void addDeviceWork(Events& events, const PlacedWork& placed) {
+    std::set<std::int64_t> launches;
+    for (std::size_t i = 0; i < placed.events.size(); ++i) {
+        const DeviceEventRow& event = placed.events[i];
+        events.add(deviceFields(event, placed.threads[i]));
+        if (!event.launchStartNs || !event.launchEndNs || *event.launchStartNs < 0 ||
+            *event.launchEndNs < *event.launchStartNs)
+            continue;
+        if (launches.insert(event.correlation).second)
+            events.add(spanFields(event.node != 0 ? "cudaGraphLaunch" : "launch", "cuda_runtime",
+                                  kHost, kLaunchThread, *event.launchStartNs, *event.launchEndNs,
+                                  "\"correlation\":" + std::to_string(event.correlation)));
+        events.add(flowFields("s", i + 1, kHost, kLaunchThread, *event.launchStartNs));
+        events.add(flowFields("f", i + 1, event.device, placed.threads[i], event.startNs));
+    }
+}
+
 }  // namespace
 
 void writeChromeTrace(const RunReader& run, const std::filesystem::path& path) {
-    if (run.operationCount() > kMaxBytes / kBytesPerOperation)
-        throw Error(run.path().string() + ": its " + std::to_string(run.operationCount()) +
-                        " operations make more than 1 GB of JSON, which no viewer opens",
+    const std::int64_t rows = run.operationCount() + 3 * run.deviceEventCount();
+    if (rows > kMaxBytes / kBytesPerOperation)
+        throw Error(run.path().string() + ": its " + std::to_string(rows) +
+                        " events make more than 1 GB of JSON, which no viewer opens",
                     "--format perfetto is a fraction of it");
     ExportFile out(path);
     out.put(header(run));
     Events events(out);
-    events.name("process_name", 0, "moescope " + run.path().filename().string());
-    events.name("thread_name", kStepThread, "steps");
+    events.processName(kHost, "moescope " + run.path().filename().string());
+    events.threadName(kHost, kStepThread, "steps");
     const Placed placed = placeOperations(run);
     for (std::size_t lane = 0; lane < placed.count; ++lane)
-        events.name("thread_name", kFirstOperationThread + int(lane),
-                    lane == 0 ? "operations" : "operations (" + std::to_string(lane + 1) + ")");
+        events.threadName(
+            kHost, kFirstOperationThread + int(lane),
+            lane == 0 ? "operations" : "operations (" + std::to_string(lane + 1) + ")");
+    const PlacedWork placedWork = placeDeviceWork(run);
+    nameStreams(events, placedWork);
     for (const StepRow& step : run.steps()) events.add(stepFields(step, kStepThread));
     std::size_t i = 0;
     run.operations([&](const OperationRow& row) {
@@ -150,6 +253,7 @@ void writeChromeTrace(const RunReader& run, const std::filesystem::path& path) {
         events.add(operationFields(row, kFirstOperationThread + placed.lanes[i++]));
         return true;
     });
+    addDeviceWork(events, placedWork);
     out.put("\n]}\n");
     out.close();
 }

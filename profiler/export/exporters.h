@@ -46,7 +46,8 @@ void writePerfettoTrace(const RunReader& run, const std::filesystem::path& path)
 /// TARGET_INFO_GPU says that they ran on the CPU.
 void writeNsysSqlite(const RunReader& run, const std::filesystem::path& path);
 
-/// One line an operation, RFC 4180, after comment lines ("# dropped: 0 records") with the quality.
+/// One line an operation, or in runs on a GPU one a kernel, copy or set; RFC 4180, after comment
+/// lines ("# dropped: 0 records") with the quality.
 void writeOperationsCsv(const RunReader& run, const std::filesystem::path& path);
 
 }  // namespace moescope

@@ -3,13 +3,16 @@
 // differ by version, so those that a run has nothing for are left out of the optional ones.
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "profiler/analysis/quality_block.h"
 #include "profiler/analysis/time_breakdown.h"
+#include "profiler/export/device_work.h"
 #include "profiler/export/export_file.h"
 #include "profiler/export/exporters.h"
 #include "profiler/export/utc_time.h"
@@ -49,6 +52,10 @@ CREATE TABLE CUPTI_ACTIVITY_KIND_MEMSET (
     contextId INTEGER NOT NULL, greenContextId INTEGER, streamId INTEGER NOT NULL,
     correlationId INTEGER, globalPid INTEGER, value INTEGER NOT NULL, bytes INTEGER NOT NULL,
     graphNodeId INTEGER, memKind INTEGER);
+CREATE TABLE CUPTI_ACTIVITY_KIND_RUNTIME (
+    start INTEGER NOT NULL, end INTEGER NOT NULL, eventClass INTEGER NOT NULL, globalTid INTEGER,
+    correlationId INTEGER, nameId INTEGER NOT NULL, returnValue INTEGER NOT NULL,
+    callchainId INTEGER);
 CREATE TABLE NVTX_EVENTS (
     start INTEGER NOT NULL, end INTEGER, eventType INTEGER NOT NULL, rangeId INTEGER,
     category INTEGER, color INTEGER, text TEXT, globalTid INTEGER, endGlobalTid INTEGER,
@@ -96,9 +103,11 @@ void writeFacts(Database& db, const RunReader& run) {
     add("MOESCOPE_NOTE", "shaped like an Nsight Systems export, not made by Nsight Systems");
     Statement start(db, "INSERT INTO TARGET_INFO_SESSION_START_TIME VALUES (?)");
     start.bind(utcNanoseconds(run.meta("started_utc"))).run();
-    const nlohmann::json machine = run.metaJson("machine");
+    const nlohmann::json machine = run.metaJson("machine"), watched = run.metaJson("device");
     std::string device;
-    if (machine.is_object() && machine.contains("gpu") && machine["gpu"].is_string())
+    if (watched.is_object() && watched.contains("device") && watched["device"].is_string())
+        device = watched["device"];
+    else if (machine.is_object() && machine.contains("gpu") && machine["gpu"].is_string())
         device = machine["gpu"];
     else if (machine.is_object() && machine.contains("cpu_model") &&
              machine["cpu_model"].is_string())
@@ -109,53 +118,88 @@ void writeFacts(Database& db, const RunReader& run) {
     gpu.bind(std::string_view(device)).run();
 }
 
-/// The inserts of device work; correlationId is the operation's place in the run.
+/// An operation of the CPU in the form of work on a device: device 0, stream 1.
+DeviceEventRow asDeviceWork(const OperationRow& row, std::int64_t correlation) {
+    DeviceEventRow event;
+    event.op = row.op;
+    event.kind = !isCopy(row.op, row.kernel)    ? "kernel"
+                 : row.op.starts_with("memset") ? "set"
+                                                : "copy";
+    event.name = row.kernel.empty() ? row.op : row.kernel;
+    event.shape.grid = event.shape.block = {1, 1, 1};
+    event.stream = 1;
+    event.startNs = row.startNs;
+    event.endNs = row.endNs;
+    event.correlation = correlation;
+    event.bytes = row.bytes;
+    return event;
+}
+
+/// The inserts of device work and of the calls that launched it.
 class Device {
 public:
     Device(Database& db, Strings& strings)
         : strings_(strings),
           kernel_(db,
                   "INSERT INTO CUPTI_ACTIVITY_KIND_KERNEL (start, end, deviceId, contextId, "
-                  "streamId, correlationId, globalPid, demangledName, shortName, "
+                  "streamId, correlationId, globalPid, graphNodeId, demangledName, shortName, "
                   "registersPerThread, gridX, gridY, gridZ, blockX, blockY, blockZ, "
                   "staticSharedMemory, dynamicSharedMemory, localMemoryPerThread, "
-                  "localMemoryTotal, gridId) VALUES (?, ?, 0, 1, ?, ?, ?, ?, ?, 0, 1, 1, 1, 1, 1, "
-                  "1, 0, 0, 0, 0, 0)"),
+                  "localMemoryTotal, gridId) VALUES (?, ?, ?, 1, ?, ?, ?, nullif(?, 0), ?, ?, ?, "
+                  "?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0)"),
           copy_(db,
                 "INSERT INTO CUPTI_ACTIVITY_KIND_MEMCPY (start, end, deviceId, contextId, "
-                "streamId, correlationId, globalPid, bytes, copyKind) "
-                "VALUES (?, ?, 0, 1, ?, ?, ?, ?, ?)"),
+                "streamId, correlationId, globalPid, graphNodeId, bytes, copyKind) "
+                "VALUES (?, ?, ?, 1, ?, ?, ?, nullif(?, 0), ?, ?)"),
           set_(db,
                "INSERT INTO CUPTI_ACTIVITY_KIND_MEMSET (start, end, deviceId, contextId, "
-               "streamId, correlationId, globalPid, value, bytes) "
-               "VALUES (?, ?, 0, 1, ?, ?, ?, 0, ?)") {}
+               "streamId, correlationId, globalPid, graphNodeId, value, bytes) "
+               "VALUES (?, ?, ?, 1, ?, ?, ?, nullif(?, 0), 0, ?)"),
+          launch_(db,
+                  "INSERT INTO CUPTI_ACTIVITY_KIND_RUNTIME (start, end, eventClass, globalTid, "
+                  "correlationId, nameId, returnValue) VALUES (?, ?, 0, ?, ?, ?, 0)") {}
 
-    void add(const OperationRow& row, std::int64_t correlation) {
-        if (!isCopy(row.op)) {
-            const std::int64_t name = strings_.of(row.kernel.empty() ? row.op : row.kernel);
-            place(kernel_, row, correlation).bind(name).bind(name).run();
-        } else if (row.op.starts_with("memset")) {
-            place(set_, row, correlation).bind(row.bytes).run();
+    void add(const DeviceEventRow& event) {
+        if (event.kind == "set") {
+            place(set_, event).bind(event.bytes).run();
+        } else if (event.kind == "copy") {
+            place(copy_, event).bind(event.bytes).bind(copyKind(event.op + " " + event.name)).run();
         } else {
-            place(copy_, row, correlation)
-                .bind(row.bytes)
-                .bind(copyKind(row.op + " " + row.kernel))
+            const std::int64_t name = strings_.of(event.name);
+            const LaunchShapeRow& shape = event.shape;
+            place(kernel_, event).bind(name).bind(name).bind(std::int64_t{shape.registers});
+            for (const auto* dimension : {&shape.grid, &shape.block})
+                for (const std::int32_t length : *dimension) kernel_.bind(std::int64_t{length});
+            kernel_.bind(std::int64_t{shape.staticShared})
+                .bind(std::int64_t{shape.dynamicShared})
                 .run();
         }
+        // A graph's nodes share one launch.
+        if (!event.launchStartNs || !event.launchEndNs ||
+            !launched_.insert(event.correlation).second)
+            return;
+        launch_.bind(*event.launchStartNs)
+            .bind(*event.launchEndNs)
+            .bind(kThread)
+            .bind(event.correlation)
+            .bind(strings_.of(event.node != 0 ? "cudaGraphLaunch" : "cudaLaunchKernel"))
+            .run();
     }
 
 private:
-    static Statement& place(Statement& statement, const OperationRow& row,
-                            std::int64_t correlation) {
-        return statement.bind(row.startNs)
-            .bind(row.endNs)
-            .bind(std::int64_t{1})
-            .bind(correlation)
-            .bind(kProcess);
+    static Statement& place(Statement& statement, const DeviceEventRow& event) {
+        return statement.bind(event.startNs)
+            .bind(event.endNs)
+            .bind(std::int64_t{event.device})
+            .bind(std::int64_t{event.stream})
+            .bind(event.correlation)
+            .bind(kProcess)
+            .bind(event.node);
     }
 
     Strings& strings_;
-    Statement kernel_, copy_, set_;
+    Statement kernel_, copy_, set_, launch_;
+    std::unordered_set<std::int64_t> launched_;
 };
 
 /// Push/pop ranges of the one thread: steps, and inside and between them operations.
@@ -178,6 +222,40 @@ private:
     Statement insert_;
 };
 
+std::string rangeText(const std::string& op, std::int32_t layer) {
+    return op + (layer >= 0 ? " layer=" + std::to_string(layer) : "");
+}
+
+void addOperations(Device& device, Ranges& ranges, const RunReader& run) {
+    std::int64_t correlation = 0;
+    run.operations([&](const OperationRow& row) {
+        device.add(asDeviceWork(row, ++correlation));
+        ranges.add(row.startNs, row.endNs, rangeText(row.op, row.layer));
+        return true;
+    });
+}
+
+/// Ranges are the host's: an operation's is from its first launch to the end of its last. Nodes of
+/// a replayed graph were launched together, so that no range of the host tells them apart.
+void addDeviceWork(Device& device, Ranges& ranges, const RunReader& run) {
+    struct Range {
+        std::int64_t startNs = 0, endNs = 0;
+        std::string text;
+    };
+    std::map<std::int64_t, Range> operations;
+    for (const DeviceEventRow& event : deviceWork(run)) {
+        device.add(event);
+        if (event.node != 0 || event.operation < 0 || !event.launchStartNs || !event.launchEndNs)
+            continue;
+        const auto [range, fresh] = operations.try_emplace(
+            event.operation,
+            Range{*event.launchStartNs, *event.launchEndNs, rangeText(event.op, event.layer)});
+        range->second.startNs = std::min(range->second.startNs, *event.launchStartNs);
+        range->second.endNs = std::max(range->second.endNs, *event.launchEndNs);
+    }
+    for (const auto& [id, range] : operations) ranges.add(range.startNs, range.endNs, range.text);
+}
+
 }  // namespace
 
 void writeNsysSqlite(const RunReader& run, const std::filesystem::path& path) {
@@ -198,16 +276,14 @@ void writeNsysSqlite(const RunReader& run, const std::filesystem::path& path) {
                            " tokens=" + std::to_string(step.tokens));
         Strings strings(db);
         Device device(db, strings);
-        std::int64_t correlation = 0;
-        run.operations([&](const OperationRow& row) {
-            device.add(row, ++correlation);
-            ranges.add(row.startNs, row.endNs,
-                       row.op + (row.layer >= 0 ? " layer=" + std::to_string(row.layer) : ""));
-            return true;
-        });
+        if (run.deviceEventCount() > 0)
+            addDeviceWork(device, ranges, run);
+        else
+            addOperations(device, ranges, run);
         // As nsys: a table without rows does not exist.
-        for (const char* table : {"CUPTI_ACTIVITY_KIND_KERNEL", "CUPTI_ACTIVITY_KIND_MEMCPY",
-                                  "CUPTI_ACTIVITY_KIND_MEMSET", "NVTX_EVENTS"})
+        for (const char* table :
+             {"CUPTI_ACTIVITY_KIND_KERNEL", "CUPTI_ACTIVITY_KIND_MEMCPY",
+              "CUPTI_ACTIVITY_KIND_MEMSET", "CUPTI_ACTIVITY_KIND_RUNTIME", "NVTX_EVENTS"})
             if (db.integer("SELECT count(*) FROM " + std::string(table)) == 0)
                 db.exec("DROP TABLE " + std::string(table));
         db.exec("COMMIT");

@@ -6,6 +6,7 @@
 
 #include "engine/core/file.h"
 #include "profiler/analysis/quality_block.h"
+#include "profiler/export/device_work.h"
 #include "profiler/export/export_file.h"
 #include "profiler/export/exporters.h"
 
@@ -38,13 +39,7 @@ std::string perSecond(std::int64_t amount, std::int64_t ns) {
     return {text, end.ptr};
 }
 
-}  // namespace
-
-void writeOperationsCsv(const RunReader& run, const std::filesystem::path& path) {
-    ExportFile out(path);
-    for (const QualityLine& line : qualityBlock(run.meta(), run.status(), run.quality()))
-        out.put("# " + oneLine(line.label) + ": " + (line.ok ? "" : "! ") + oneLine(line.value) +
-                (line.note.empty() ? "" : " (" + oneLine(line.note) + ")") + "\r\n");
+void putOperations(ExportFile& out, const RunReader& run) {
     out.put(
         "start_ns,end_ns,duration_ns,step,sequence,phase,first_position,tokens,layer,op,kernel,"
         "bytes,flops,threads,gb_per_second,gflop_per_second\r\n");
@@ -63,6 +58,42 @@ void writeOperationsCsv(const RunReader& run, const std::filesystem::path& path)
                 perSecond(row.bytes, ns) + "," + perSecond(row.flops, ns) + "\r\n");
         return true;
     });
+}
+
+/// Empty where the host's launch was not seen.
+std::string optional(const std::optional<std::int64_t>& value) {
+    return value ? std::to_string(*value) : std::string();
+}
+
+void putDeviceWork(ExportFile& out, const RunReader& run) {
+    out.put(
+        "start_ns,end_ns,duration_ns,launch_start_ns,launch_end_ns,step,layer,op,kind,name,device,"
+        "stream,correlation,graph,node,grid,block,registers,shared_bytes,bytes\r\n");
+    for (const DeviceEventRow& event : deviceWork(run))
+        out.put(std::to_string(event.startNs) + "," + std::to_string(event.endNs) + "," +
+                std::to_string(event.endNs - event.startNs) + "," + optional(event.launchStartNs) +
+                "," + optional(event.launchEndNs) + "," + std::to_string(event.step) + "," +
+                std::to_string(event.layer) + "," + cell(event.op) + "," + cell(event.kind) + "," +
+                cell(event.name) + "," + std::to_string(event.device) + "," +
+                std::to_string(event.stream) + "," + std::to_string(event.correlation) + "," +
+                std::to_string(event.graph) + "," + std::to_string(event.node) + "," +
+                dimensions(event.shape.grid) + "," + dimensions(event.shape.block) + "," +
+                std::to_string(event.shape.registers) + "," +
+                std::to_string(event.shape.staticShared + event.shape.dynamicShared) + "," +
+                std::to_string(event.bytes) + "\r\n");
+}
+
+}  // namespace
+
+void writeOperationsCsv(const RunReader& run, const std::filesystem::path& path) {
+    ExportFile out(path);
+    for (const QualityLine& line : qualityBlock(run.meta(), run.status(), run.quality()))
+        out.put("# " + oneLine(line.label) + ": " + (line.ok ? "" : "! ") + oneLine(line.value) +
+                (line.note.empty() ? "" : " (" + oneLine(line.note) + ")") + "\r\n");
+    if (run.deviceEventCount() > 0)
+        putDeviceWork(out, run);
+    else
+        putOperations(out, run);
     out.close();
 }
 

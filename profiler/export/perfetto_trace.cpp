@@ -2,12 +2,15 @@
 // Field numbers: perfetto's protos/perfetto/trace/*.proto, listed in the table below. The format
 // has no complete events: each slice is a begin and an end, ends in stack order on their track, so
 // operations that overlap go to further tracks. Names are interned: sent once, then a number.
+#include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "engine/core/file.h"
 #include "profiler/analysis/quality_block.h"
+#include "profiler/export/device_work.h"
 #include "profiler/export/export_file.h"
 #include "profiler/export/exporters.h"
 #include "profiler/export/lanes.h"
@@ -40,6 +43,7 @@ enum Event : std::uint32_t {
     kType = 9,
     kNameIid = 10,
     kTrackUuid = 11,
+    kFlowIds = 47,
 };
 enum EventType : std::uint32_t { kBegin = 1, kEnd = 2, kInstant = 3 };
 enum Annotation : std::uint32_t {
@@ -59,6 +63,7 @@ enum InternedEntry : std::uint32_t { kIid = 1, kEntryName = 2 };
 constexpr std::uint64_t kSequence = 1;
 constexpr std::uint64_t kStateCleared = 1, kNeedsState = 2;
 constexpr std::uint64_t kProcessTrack = 1, kQualityTrack = 2, kFirstTrack = 16;
+constexpr std::uint64_t kTracksEach = 65536;  ///< numbers kept for each kind of track
 
 class Writer {
 public:
@@ -102,6 +107,11 @@ public:
         Slice& with(const std::string& name, const std::string& value) {
             return annotate(name, ProtobufMessage().number(
                                       kStringValueIid, writer_.intern(kAnnotationStrings, value)));
+        }
+        /// Slices of one flow are joined by arrows in order of time.
+        Slice& flow(std::int64_t id) {
+            event_.fixed(kFlowIds, std::uint64_t(id));
+            return *this;
         }
         void send() { writer_.send(kTrackEvent, event_, ns_); }
 
@@ -188,6 +198,51 @@ void writeQuality(Writer& writer, const RunReader& run) {
     slice.send();
 }
 
+void writeDeviceWork(Writer& writer, const RunReader& run) {
+    const std::vector<DeviceEventRow> events = deviceWork(run);
+    Tracks launches(writer, kFirstTrack + 2 * kTracksEach, "launches");
+    std::map<std::pair<int, int>, Tracks> streams;
+    std::set<std::int64_t> launched;
+    for (const DeviceEventRow& event : events) {
+        const std::pair<int, int> key{event.device, event.stream};
+        auto stream = streams.find(key);
+        if (stream == streams.end())
+            stream =
+                streams
+                    .emplace(key, Tracks(writer, kFirstTrack + (3 + streams.size()) * kTracksEach,
+                                         "GPU " + std::to_string(event.device) + " stream " +
+                                             std::to_string(event.stream)))
+                    .first;
+        const bool flows = event.launchStartNs && event.launchEndNs && *event.launchStartNs >= 0 &&
+                           *event.launchEndNs >= *event.launchStartNs;
+        if (flows && launched.insert(event.correlation).second) {
+            const std::uint64_t track = launches.of(*event.launchStartNs, *event.launchEndNs);
+            Writer::Slice(writer, kBegin, track, *event.launchStartNs)
+                .named(event.node != 0 ? "cudaGraphLaunch" : "launch", "cuda_runtime")
+                .with("correlation", event.correlation)
+                .flow(event.correlation)
+                .send();
+            writer.end(track, *event.launchEndNs);
+        }
+        const std::uint64_t track = stream->second.of(event.startNs, event.endNs);
+        Writer::Slice slice(writer, kBegin, track, event.startNs);
+        slice.named(event.kind == "copy" ? "Memcpy " + event.name : event.name, event.kind.c_str())
+            .with("layer", std::int64_t{event.layer})
+            .with("step", event.step)
+            .with(std::string("op"), event.op)
+            .with("correlation", event.correlation);
+        if (event.bytes > 0) slice.with("bytes", event.bytes);
+        if (event.kind == "kernel")
+            slice.with(std::string("grid"), dimensions(event.shape.grid))
+                .with(std::string("block"), dimensions(event.shape.block))
+                .with("registers per thread", std::int64_t{event.shape.registers});
+        if (event.node != 0) slice.with("graph node id", event.node);
+        if (flows) slice.flow(event.correlation);
+        slice.send();
+        writer.end(track, event.endNs);
+    }
+}
+
 }  // namespace
 
 void writePerfettoTrace(const RunReader& run, const std::filesystem::path& path) {
@@ -207,7 +262,7 @@ void writePerfettoTrace(const RunReader& run, const std::filesystem::path& path)
             .send();
         writer.end(track, step.endNs);
     }
-    Tracks operations(writer, kFirstTrack + 65536, "operations");
+    Tracks operations(writer, kFirstTrack + kTracksEach, "operations");
     run.operations([&](const OperationRow& row) {
         const std::uint64_t track = operations.of(row.startNs, row.endNs);
         Writer::Slice slice(writer, kBegin, track, row.startNs);
@@ -224,6 +279,7 @@ void writePerfettoTrace(const RunReader& run, const std::filesystem::path& path)
         writer.end(track, row.endNs);
         return true;
     });
+    writeDeviceWork(writer, run);
     out.close();
 }
 

@@ -22,11 +22,13 @@ public:
     ProtobufMessage& integer(std::uint32_t field, std::int64_t value) {
         return number(field, std::uint64_t(value));
     }
-    ProtobufMessage& real(std::uint32_t field, double value) {
+    ProtobufMessage& fixed(std::uint32_t field, std::uint64_t bits) {
         tag(field, 1);
-        auto bits = std::bit_cast<std::uint64_t>(value);
         for (int i = 0; i < 8; ++i, bits >>= 8U) bytes_ += char(bits & 0xFFU);
         return *this;
+    }
+    ProtobufMessage& real(std::uint32_t field, double value) {
+        return fixed(field, std::bit_cast<std::uint64_t>(value));
     }
     ProtobufMessage& bytes(std::uint32_t field, std::string_view value) {
         tag(field, 2);

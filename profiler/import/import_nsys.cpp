@@ -267,7 +267,7 @@ void completeSteps(Capture& capture) {
 }
 
 void addQuality(RunWriter& writer, const Capture& capture) {
-    writer.add(QualityRow{"bad_stamps", double(capture.badStamps), "records",
+    writer.add(QualityRow{"bad_device_stamps", double(capture.badStamps), "records",
                           capture.badStamps == 0,
                           "Records without a usable begin and end; they are left out."});
     writer.add(QualityRow{"unattributed_kernels", double(capture.unattributed), "records",

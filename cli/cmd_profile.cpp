@@ -154,6 +154,7 @@ int runProfile(const Invocation& invocation) {
 
     const auto device = startDevice(options);  // outlives the recorder, precedes the model
     const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
+    const auto counters = startCounters(options);
     const ModelSpec& spec = model->spec();
     const Tokenizer* tokenizer = model->hasTokenizer() ? &model->tokenizer() : nullptr;
     const std::vector<Job> jobs = readJobs(options, tokenizer);
@@ -184,6 +185,7 @@ int runProfile(const Invocation& invocation) {
     facts.bandwidthThreads = model->backend().threads();
     RunRecorder recorder(out, facts, RunWriter::Mode::Create, options.isSet("overwrite"));
     if (device) recorder.setDevice(*device);
+    if (counters) recorder.setCounters(*counters->session);
 
     recorder.record([&] {
         Session session(*model, context);

@@ -22,6 +22,7 @@ std::unique_ptr<DriverApi> loadDriver() {
     find(api->deviceGet, "cuDeviceGet");
     find(api->deviceName, "cuDeviceGetName");
     find(api->contextSynchronize, "cuCtxSynchronize");
+    find(api->contextCurrent, "cuCtxGetCurrent");
     if (!all) return nullptr;
     return api;
 }

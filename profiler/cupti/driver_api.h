@@ -15,6 +15,7 @@ struct DriverApi {
     int (*deviceGet)(int* device, int ordinal) = nullptr;
     int (*deviceName)(char* name, int bytes, int device) = nullptr;
     int (*contextSynchronize)() = nullptr;
+    int (*contextCurrent)(void** context) = nullptr;
 };
 
 /// Null when libcuda.so.1 is not on the machine or lacks a function.

@@ -39,48 +39,10 @@ const MetricSet& metricSet(std::string_view name) {
     throw UsageError("there is no set of counters '" + std::string(name) + "'; there are " + known);
 }
 
-namespace {
-
-/// A host object that is freed whatever happens.
-class Host {
-public:
-    Host(const CuptiLibrary& library, const CounterApi& counters, const std::string& chip,
-         std::span<const std::uint8_t> availability)
-        : counters_(counters) {
-        HostInitializeParams params;
-        params.chip = chip.c_str();
-        params.availability = availability.empty() ? nullptr : availability.data();
-        const std::uint32_t result = counters.hostInitialize(&params);
-        if (result != kSuccess || params.host == nullptr)
-            throw Error("counters of the chip " + chip +
-                            " cannot be planned: " + resultText(library.api, result),
-                        "libnvperf_host.so must lie beside " + library.path.string());
-        host_ = params.host;
-    }
-    ~Host() {
-        HostObjectParams params;
-        params.host = host_;
-        counters_.hostDeinitialize(&params);
-    }
-    Host(const Host&) = delete;
-    Host& operator=(const Host&) = delete;
-
-    HostObject* get() const noexcept { return host_; }
-
-private:
-    const CounterApi& counters_;
-    HostObject* host_ = nullptr;
-};
-
-}  // namespace
-
-MetricPlan planMetrics(const CuptiLibrary& library, const CounterApi& counters,
-                       const std::string& chip, std::span<const std::string> metrics,
-                       std::span<const std::uint8_t> availability) {
-    const Host host(library, counters, chip, availability);
+MetricPlan planMetrics(const CuptiApi& api, const CounterApi& counters, const CounterHost& host,
+                       const std::string& chip, std::span<const std::string> metrics) {
     const auto check = [&](std::uint32_t result, const std::string& what) {
-        if (result != kSuccess)
-            throw Error(what + " on " + chip + ": " + resultText(library.api, result));
+        if (result != kSuccess) throw Error(what + " on " + chip + ": " + resultText(api, result));
     };
     std::vector<const char*> names;
     for (const std::string& metric : metrics) {

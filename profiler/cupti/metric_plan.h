@@ -33,10 +33,9 @@ struct MetricPlan {
     std::size_t passes = 0;
 };
 
-/// availability: the device's image of which counters may be used; empty: all of the chip.
-/// Throws Error naming chip and cause: unknown chip, unknown metric (by name).
-MetricPlan planMetrics(const CuptiLibrary& library, const CounterApi& counters,
-                       const std::string& chip, std::span<const std::string> metrics,
-                       std::span<const std::uint8_t> availability = {});
+/// Once for each host object: the metrics stay with it. Throws Error naming chip and cause: an
+/// unknown metric by its name.
+MetricPlan planMetrics(const CuptiApi& api, const CounterApi& counters, const CounterHost& host,
+                       const std::string& chip, std::span<const std::string> metrics);
 
 }  // namespace moescope::cupti

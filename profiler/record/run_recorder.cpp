@@ -70,7 +70,13 @@ void RunRecorder::setDevice(cupti::DeviceProfiler& device) {
     device_ = &device;
 }
 
+void RunRecorder::setCounters(cupti::CounterSession& counters) {
+    counters.attach(writer_, *tracer_);
+    counters_ = &counters;
+}
+
 TraceSink* RunRecorder::trace() noexcept {
+    if (counters_ != nullptr) return counters_;
     if (device_ != nullptr) return device_;
     return tracer_.get();
 }
@@ -167,6 +173,7 @@ void RunRecorder::finish(RunStatus status, const std::string& error) {
     finished_ = true;
     tracer_->finish();
     if (device_ != nullptr) device_->finish();
+    if (counters_ != nullptr) counters_->finish();
     if (start_.step + tracer_->steps() == 0) writer_.setMeta("degradation", "not traced");
     if (!start_.quality.empty() && tracer_->steps() > 0) mergeEarlierQuality();
     if (routing_) {

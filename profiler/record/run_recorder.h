@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/launch_sink.h"
+#include "profiler/cupti/counter_session.h"
 #include "profiler/cupti/device_profiler.h"
 #include "profiler/record/routing_recorder.h"
 #include "profiler/record/span_tracer.h"
@@ -41,6 +42,9 @@ public:
     /// Watches a device too: its profiler, started before the model was loaded, stands in front of
     /// the tracer from now on and is finished with the run. It must outlive the recorder.
     void setDevice(cupti::DeviceProfiler& device);
+
+    /// Counts instead of traces; a run of its own. It must outlive the recorder.
+    void setCounters(cupti::CounterSession& counters);
 
     RunWriter& writer() noexcept { return writer_; }
     TraceSink* trace() noexcept;
@@ -90,6 +94,7 @@ private:
     std::unique_ptr<SpanTracer> tracer_;
     std::unique_ptr<RoutingRecorder> routing_;
     cupti::DeviceProfiler* device_ = nullptr;
+    cupti::CounterSession* counters_ = nullptr;
     Start start_;
     int routingTopK_ = 0;
     bool finished_ = false;

@@ -30,7 +30,8 @@ RowInserter::RowInserter(sqlite::Database& db)
       operationTime_(db, "UPDATE operation_event SET start_ns=?, end_ns=? WHERE id=?"),
       operationMore_(db,
                      "UPDATE operation_event SET start_ns=min(start_ns,?), end_ns=max(end_ns,?) "
-                     "WHERE id=?") {
+                     "WHERE id=?"),
+      counter_(db, "INSERT OR REPLACE INTO counter_value VALUES (?,?,?)") {
     reloadNames();
 }
 
@@ -150,6 +151,11 @@ void RowInserter::put(const DeviceEventRow& row) {
     device_.bind(row.startNs).bind(row.endNs).bind(std::int64_t{row.valid});
     device_.bind(row.launchStartNs).bind(row.launchEndNs).bind(row.correlation);
     device_.bind(row.graph).bind(row.node).bind(row.bytes).run();
+}
+
+void RowInserter::put(const CounterRow& row) {
+    const std::int64_t metric = nameId(row.metric);
+    counter_.bind(row.operation).bind(metric).bind(row.value).run();
 }
 
 void RowInserter::put(const OperationTimeRow& row) {

@@ -91,6 +91,13 @@ struct OperationTimeRow {
     bool extend = false;
 };
 
+/// A hardware counter, read over one operation.
+struct CounterRow {
+    std::int64_t operation = -1;
+    std::string metric;  ///< NVIDIA's name: "dram__bytes_read.sum"
+    double value = 0;
+};
+
 /// Assignments (a token choosing an expert counts one) of one sequence.
 struct RoutingCountRow {
     std::int64_t sequence = 0;

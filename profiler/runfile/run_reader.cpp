@@ -252,6 +252,17 @@ std::int64_t RunReader::deviceEventCount() const {
     return impl_->db->integer("SELECT count(*) FROM device_event");
 }
 
+std::vector<CounterRow> RunReader::counters() const {
+    if (impl_->version() < 2) return {};
+    return impl_->all<CounterRow>(
+        "SELECT c.operation, n.text, c.value FROM counter_value AS c JOIN name AS n ON "
+        "n.id=c.metric "
+        "ORDER BY c.operation, c.metric",
+        [](const Statement& s) {
+            return CounterRow{s.integer(0), s.text(1), s.real(2)};
+        });
+}
+
 void RunReader::deviceEvents(const std::function<bool(const DeviceEventRow&)>& visit) const {
     if (impl_->version() < 2) return;
     // Names and shapes are few and repeat: looked up here, which is cheaper than a join a row.

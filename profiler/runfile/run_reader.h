@@ -43,6 +43,8 @@ public:
     /// the CPU and in files of schema version 1. Return false to stop early.
     void deviceEvents(const std::function<bool(const DeviceEventRow&)>& visit) const;
     std::int64_t deviceEventCount() const;
+    /// By operation and then by the name's id; none in files of schema version 1.
+    std::vector<CounterRow> counters() const;
     std::vector<RoutingCountRow> routingCounts() const;
     std::vector<RoutingTokensRow> routingTokens(
         std::int64_t sequence) const;  ///< all layers, by position

@@ -186,6 +186,17 @@ CREATE TABLE device_event (
     bytes           INTEGER NOT NULL
 );
 
+CREATE TABLE counter_value (
+    operation INTEGER NOT NULL,
+    metric    INTEGER NOT NULL REFERENCES name(id),
+    value     REAL,
+    PRIMARY KEY (operation, metric)
+) WITHOUT ROWID;
+
+CREATE VIEW counter AS
+    SELECT c.operation, n.text AS metric, c.value
+    FROM counter_value AS c JOIN name AS n ON n.id = c.metric;
+
 CREATE VIEW device AS
     SELECT e.id, e.step, e.layer, o.text AS op, e.operation, k.text AS kind, n.text AS name,
            s.grid_x, s.grid_y, s.grid_z, s.block_x, s.block_y, s.block_z, s.cluster_x, s.cluster_y,
@@ -197,10 +208,10 @@ CREATE VIEW device AS
 )sql";
 
 /// Those of version 2 are last.
-constexpr std::array<std::string_view, 15> kTables{
-    "meta",          "name",           "sequence",    "token",  "step",  "operation_event",
-    "routing_count", "routing_tokens", "quality",     "memory", "suite", "item",
-    "metric",        "launch_shape",   "device_event"};
+constexpr std::array<std::string_view, 16> kTables{
+    "meta",          "name",           "sequence",     "token",        "step",  "operation_event",
+    "routing_count", "routing_tokens", "quality",      "memory",       "suite", "item",
+    "metric",        "launch_shape",   "device_event", "counter_value"};
 constexpr std::size_t kTables1 = 13;
 
 }  // namespace

@@ -155,7 +155,8 @@ private:
     void append(const T& record) {
         std::unique_lock guard(mutex_);
         if (enabled.count(record.kind) == 0) return;
-        if (buffer_ == nullptr) {
+        // Again, should another thread complete the buffer while this one held no lock.
+        while (buffer_ == nullptr) {
             std::size_t most = 0;
             guard.unlock();  // CUPTI holds no lock of ours either
             std::uint8_t* fresh = nullptr;

@@ -3,6 +3,8 @@
 #ifdef MOESCOPE_CUPTI_HEADERS
 #include <cupti.h>
 #include <cupti_profiler_host.h>
+#include <cupti_range_profiler.h>
+#include <cupti_target.h>
 
 #include <catch2/catch.hpp>
 
@@ -84,6 +86,43 @@ static_assert(offsetof(abi::HostPropertiesParams, type) ==
               offsetof(CUpti_Profiler_Host_GetMetricProperties_Params, metricType));
 static_assert(CUpti_Profiler_Host_GetMetricProperties_Params_STRUCT_SIZE ==
               7 * sizeof(void*) + sizeof(std::uint32_t));
+
+SAME_SIZE(HostEvaluateParams, CUpti_Profiler_Host_EvaluateToGpuValues_Params);
+SAME_SIZE(InitializeParams, CUpti_Profiler_Initialize_Params);
+SAME_SIZE(ChipNameParams, CUpti_Device_GetChipName_Params);
+SAME_SIZE(AvailabilityParams, CUpti_Profiler_GetCounterAvailability_Params);
+SAME_SIZE(RangeEnableParams, CUpti_RangeProfiler_Enable_Params);
+SAME_SIZE(RangeObjectParams, CUpti_RangeProfiler_Start_Params);
+SAME_SIZE(RangeObjectParams, CUpti_RangeProfiler_Disable_Params);
+SAME_SIZE(RangeObjectParams, CUpti_RangeProfiler_PopRange_Params);
+SAME_SIZE(RangeSizeParams, CUpti_RangeProfiler_GetCounterDataSize_Params);
+SAME(RangeSizeParams, maxTreeNodes, CUpti_RangeProfiler_GetCounterDataSize_Params,
+     maxNumRangeTreeNodes);
+SAME_SIZE(RangeImageParams, CUpti_RangeProfiler_CounterDataImage_Initialize_Params);
+SAME_SIZE(RangeConfigParams, CUpti_RangeProfiler_SetConfig_Params);
+SAME(RangeConfigParams, replayMode, CUpti_RangeProfiler_SetConfig_Params, replayMode);
+SAME(RangeConfigParams, minNestingLevel, CUpti_RangeProfiler_SetConfig_Params, minNestingLevel);
+SAME(RangeConfigParams, targetNestingLevel, CUpti_RangeProfiler_SetConfig_Params,
+     targetNestingLevel);
+SAME_SIZE(RangeStopParams, CUpti_RangeProfiler_Stop_Params);
+SAME(RangeStopParams, allPassesSubmitted, CUpti_RangeProfiler_Stop_Params, isAllPassSubmitted);
+SAME_SIZE(RangePushParams, CUpti_RangeProfiler_PushRange_Params);
+SAME_SIZE(RangeDecodeParams, CUpti_RangeProfiler_DecodeData_Params);
+SAME_SIZE(RangeCountParams, CUpti_RangeProfiler_GetCounterDataInfo_Params);
+SAME_SIZE(RangeInfoParams, CUpti_RangeProfiler_CounterData_GetRangeInfo_Params);
+
+namespace {
+// structSize is compared exactly, without the padding at the end.
+TEST_CASE("the sizes that CUPTI's counter functions compare are theirs") {
+    CHECK(abi::RangeConfigParams{}.structSize == CUpti_RangeProfiler_SetConfig_Params_STRUCT_SIZE);
+    CHECK(abi::RangeStopParams{}.structSize == CUpti_RangeProfiler_Stop_Params_STRUCT_SIZE);
+    CHECK(abi::RangeSizeParams{}.structSize ==
+          CUpti_RangeProfiler_GetCounterDataSize_Params_STRUCT_SIZE);
+    CHECK(abi::HostPropertiesParams{}.structSize ==
+          CUpti_Profiler_Host_GetMetricProperties_Params_STRUCT_SIZE);
+}
+}  // namespace
+static_assert(CUPTI_UserRange == 2 && CUPTI_UserReplay == 3);
 
 SAME_VALUE(kAbiVersion, CUPTI_API_VERSION);
 SAME_VALUE(kConcurrentKernel, CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL);

@@ -16,6 +16,11 @@ struct Planner {
     std::string reason;
     std::unique_ptr<CuptiLibrary> library = loadCupti(reason);
     std::unique_ptr<CounterApi> counters = library ? counterApi(*library, reason) : nullptr;
+
+    MetricPlan plan(const char* chip, const std::vector<std::string>& metrics) const {
+        const CounterHost host(*counters, library->api, chip, {});
+        return planMetrics(library->api, *counters, host, chip, metrics);
+    }
 };
 
 }  // namespace
@@ -29,8 +34,7 @@ TEST_CASE("every set of counters needs one pass on GH100 and GB100") {
     for (const char* chip : {"GH100", "GB100"}) {
         for (const MetricSet& set : metricSets()) {
             INFO(chip << " " << set.name);
-            const MetricPlan plan =
-                planMetrics(*planner.library, *planner.counters, chip, set.metrics);
+            const MetricPlan plan = planner.plan(chip, set.metrics);
             CHECK(plan.passes == 1);
             CHECK(plan.image.size() > 100);
         }
@@ -44,7 +48,7 @@ TEST_CASE("what cannot be planned is named") {
         return;
     }
     const auto planned = [&](const char* chip, std::vector<std::string> metrics) {
-        return planMetrics(*planner.library, *planner.counters, chip, metrics).passes;
+        return planner.plan(chip, metrics).passes;
     };
     CHECK(test::thrownBy<Error>([&] { planned("GH999", {"dram__bytes.sum"}); }).find("GH999") !=
           std::string::npos);

@@ -4,6 +4,7 @@
 #include <iostream>
 #include <optional>
 
+#include "cli/analysis_text.h"
 #include "cli/command.h"
 #include "cli/console.h"
 #include "cli/device_options.h"
@@ -13,8 +14,9 @@
 #include "cli/prompting.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
-#include "profiler/analysis/run_summary.h"
+#include "profiler/analysis/run_analysis.h"
 #include "profiler/record/run_recorder.h"
+#include "reports/analysis_json.h"
 #include "reports/report.h"
 
 namespace moescope::cli {
@@ -224,10 +226,12 @@ int runProfile(const Invocation& invocation) {
         recorder.writer().setMeta("logits_hash", hashText(hash));
     });
 
-    const RunSummary summary = summarize(RunReader(out));
+    const AnalysedRun run = analyse(RunReader(out));
+    const RunSummary& summary = run.summary;
     if (options.isSet("json")) {
         printJson("profile",
                   {{"run", out.string()},
+                   {"quality", qualityJson(run.analysis.quality)},
                    {"synthetic", spec.synthetic},
                    {"prefill_tokens_per_second", summary.prefill.tokensPerSecond},
                    {"decode_tokens_per_second", summary.decode.tokensPerSecond},
@@ -238,8 +242,16 @@ int runProfile(const Invocation& invocation) {
                    {"logits_hash",
                     summary.meta.count("logits_hash") > 0 ? summary.meta.at("logits_hash") : ""}});
     } else {
+        constexpr std::size_t kRows = 12;
+        std::cout << qualityText(run.analysis.quality) << '\n';
         for (const std::string& line : summaryLines(summary)) std::cout << line << '\n';
-        std::cout << "run file: " << out.string() << '\n';
+        std::cout << '\n'
+                  << operationTableText(groupOperations(run.kernels(), GroupBy::Kernel), run.steps,
+                                        run.analysis.roofline.ceilings, kRows)
+                  << '\n'
+                  << timeText(run.analysis.time) << '\n'
+                  << "more: moescope kernels " << out.string() << '\n'
+                  << "run file: " << out.string() << '\n';
     }
     return kDone;
 }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "engine/core/error.h"
+#include "profiler/record/compute_peaks.h"
 #include "profiler/record/machine.h"
 #include "profiler/runfile/run_reader.h"
 
@@ -91,6 +92,7 @@ void RunRecorder::writeFacts(const RunFacts& facts) {
     if (facts.bandwidthThreads > 0) {
         machine["read_bandwidth_bytes_per_second"] = streamBandwidth(facts.bandwidthThreads);
         machine["read_bandwidth_threads"] = facts.bandwidthThreads;
+        machine["peak_operations_per_second"] = computePeaks(facts.bandwidthThreads);
     }
     writer_.setMeta("machine", machine);
     writer_.setMeta("build", buildFacts());

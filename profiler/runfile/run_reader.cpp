@@ -6,6 +6,7 @@
 #include <cstring>
 #include <map>
 #include <system_error>
+#include <unordered_map>
 #include <utility>
 
 #include "engine/core/error.h"
@@ -209,14 +210,32 @@ std::vector<StepRow> RunReader::steps() const {
 }
 
 void RunReader::operations(const std::function<bool(const OperationRow&)>& visit) const {
+    // A join of the names costs more than all the rest of a row: there are few of them, and they
+    // repeat, so that each is looked up here.
+    std::unordered_map<std::int64_t, std::string> names;
+    Statement listed(*impl_->db, "SELECT id, text FROM name");
+    while (listed.step()) names.emplace(listed.integer(0), listed.text(1));
+    const auto nameOf = [&](std::int64_t id) -> const std::string& {
+        const auto found = names.find(id);
+        if (found == names.end())
+            impl_->db->damaged("name " + std::to_string(id) + " holds no text");
+        return found->second;
+    };
     Statement s(*impl_->db,
-                "SELECT e.id, e.step, e.layer, o.text, k.text, e.start_ns, e.end_ns, e.bytes, "
-                "e.flops, e.threads FROM operation_event AS e LEFT JOIN name AS o ON o.id=e.op "
-                "LEFT JOIN name AS k ON k.id=e.kernel ORDER BY e.id");
+                "SELECT id, step, layer, op, kernel, start_ns, end_ns, bytes, flops, threads "
+                "FROM operation_event ORDER BY id");
     OperationRow row;
     while (s.step()) {
-        row = {s.integer(0), s.integer(1), s.int32(2), s.text(3),  s.text(4),
-               s.count(5),   s.count(6),   s.count(7), s.count(8), s.int32(9)};
+        row.id = s.integer(0);
+        row.step = s.integer(1);
+        row.layer = s.int32(2);
+        row.op = nameOf(s.integer(3));
+        row.kernel = nameOf(s.integer(4));
+        row.startNs = s.count(5);
+        row.endNs = s.count(6);
+        row.bytes = s.count(7);
+        row.flops = s.count(8);
+        row.threads = s.int32(9);
         if (row.endNs < row.startNs) {
             impl_->db->damaged("operation " + std::to_string(row.id) + " ends before it begins");
         }

@@ -35,8 +35,8 @@ std::string describe(sqlite3* db, int code) {
 
 }  // namespace
 
-Database::Database(const std::string& uri, int flags, std::filesystem::path path)
-    : path_(std::move(path)) {
+Database::Database(const std::string& uri, int flags, std::filesystem::path path, const char* noun)
+    : path_(std::move(path)), noun_(noun) {
     const int code = sqlite3_open_v2(uri.c_str(), &db_, flags | SQLITE_OPEN_URI, nullptr);
     if (code != SQLITE_OK) {
         const std::string cause = describe(db_, code);
@@ -59,7 +59,7 @@ void Database::fail(int code) const {
 }
 
 void Database::damaged(const std::string& cause) const {
-    throw Error(path_.string() + ": damaged run file: " + cause);
+    throw Error(path_.string() + ": damaged " + noun_ + ": " + cause);
 }
 
 void Database::exec(std::string_view sql) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A thin owner of SQLite's handles that turns its result codes into Errors naming the file.
-// Private to profiler/runfile.
+// Private to profiler: the run file, and the SQLite files of other tools.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,10 @@ namespace moescope::sqlite {
 /// One connection. Not thread-safe: used by one thread at a time.
 class Database {
 public:
-    /// `uri` is handed to SQLite, `path` names the file in errors.
-    Database(const std::string& uri, int flags, std::filesystem::path path);
+    /// `uri` is handed to SQLite, `path` names the file in errors and `noun` says what it should
+    /// be.
+    Database(const std::string& uri, int flags, std::filesystem::path path,
+             const char* noun = "run file");
     ~Database();
     Database(const Database&) = delete;
     Database& operator=(const Database&) = delete;
@@ -36,6 +38,7 @@ public:
 private:
     sqlite3* db_ = nullptr;
     std::filesystem::path path_;
+    const char* noun_;
 };
 
 /// A prepared statement. Bound texts and blobs must outlive the next step().

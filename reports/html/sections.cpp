@@ -23,6 +23,7 @@ std::span<const ReportSection> reportSections() {
         ReportSection{"what-ran", "What ran, on what", renderWhatRan},
         ReportSection{"headline", "Headline figures", renderHeadline},
         ReportSection{"operations", "Operations by time", renderOperations},
+        ReportSection{"time", "Where the time went", renderTime},
         ReportSection{"experts", "Expert load", renderExperts},
         ReportSection{"specialization", "Specialisation", renderSpecialization},
         ReportSection{"routing", "Token routing", renderTokenRouting},

@@ -35,6 +35,7 @@ std::span<const ReportSection> reportSections();
 std::string renderWhatRan(const ReportRun& run, const SectionContext& at);
 std::string renderHeadline(const ReportRun& run, const SectionContext& at);
 std::string renderOperations(const ReportRun& run, const SectionContext& at);
+std::string renderTime(const ReportRun& run, const SectionContext& at);
 std::string renderExperts(const ReportRun& run, const SectionContext& at);
 std::string renderSpecialization(const ReportRun& run, const SectionContext& at);
 std::string renderTokenRouting(const ReportRun& run, const SectionContext& at);

@@ -27,12 +27,12 @@ double billionsPerSecond(double perInstruction, const F& loop) {
     return perInstruction * kChains * kRounds / seconds.count() / 1e9;
 }
 
-#define MOESCOPE_CHAINS(I, R)                                                                    \
-    I(R "0")                                                                                     \
-    I(R "1")                                                                                     \
-    I(R "2")                                                                                     \
-    I(R "3") I(R "4") I(R "5") I(R "6") I(R "7") I(R "8") I(R "9") I(R "10") I(R "11") I(R "12") \
-        I(R "13")
+#define MOESCOPE_CHAINS(I, R) \
+    I(R "0")                  \
+    I(R "1")                  \
+    I(R "2")                  \
+    I(R "3")                  \
+    I(R "4") I(R "5") I(R "6") I(R "7") I(R "8") I(R "9") I(R "10") I(R "11") I(R "12") I(R "13")
 // Operands: two more registers, of which nothing depends on anything.
 #define MOESCOPE_CLOBBERS                                                                    \
     "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \

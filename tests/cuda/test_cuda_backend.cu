@@ -208,6 +208,26 @@ TEST_CASE("cuda refuses a model with anything in it that is not finite") {
     }
 }
 
+TEST_CASE("cuda reports MXFP4 blocks whose scale is at the lower end of its range") {
+    for (const DType type : {DType::MXFP4, DType::MXFP4Split}) {
+        const auto model = gptOssLike(type);
+        CHECK_FALSE(makeCuda(model->bound)->mxfp4Edges().any());
+        for (const int scale : {0, 1}) {  // the upper end is refused: scales above 2
+            const TensorView t = model->bound.weights.layers[2].down.matrix(5);
+            const std::int64_t row = 40 + scale;
+            auto* at = const_cast<std::byte*>(t.data) + row * t.rowStride;
+            auto* e =
+                type == DType::MXFP4 ? at : const_cast<std::byte*>(t.scales) + row * t.scaleStride;
+            *e = static_cast<std::byte>(scale);
+            std::fill_n(at + (type == DType::MXFP4 ? 1 : 0), 16, std::byte{0x22});
+        }
+        const Mxfp4Edges edges = makeCuda(model->bound)->mxfp4Edges();
+        CHECK(edges.smallest == 1);
+        CHECK(edges.next == 1);
+        CHECK(edges.largest == 0);
+    }
+}
+
 TEST_CASE("a CUDA device that does not exist is refused by number") {
     CudaOptions options;
     options.device = 77;

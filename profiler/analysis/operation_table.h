@@ -22,8 +22,8 @@ struct TimeRange {
 
 struct OperationGroupRow {
     OperationGroup group;
-    std::optional<int> layer;  ///< when grouped by layer
-    std::optional<int> step;   ///< when grouped by step: index into the run's steps, -1 absent
+    std::optional<int> layer = {};  ///< when grouped by layer
+    std::optional<int> step = {};   ///< when grouped by step: index into the run's steps, -1 absent
 };
 
 /// Largest total first; shares are of the rows returned. With a range only operations that begin

@@ -59,6 +59,9 @@ public:
     /// Whom a device back end tells of its launches from now on; null: nobody. Others never launch.
     virtual void setLaunches(BackendState&, LaunchSink*) const noexcept {}
 
+    /// Tokens per prefill step that serve it well when there is no reason for another number.
+    virtual int preferredBatch() const noexcept { return 512; }
+
     /// Bytes of host memory that newState will allocate; checked against the machine by the caller
     /// first.
     virtual std::uint64_t stateBytes(int maxContext, int maxBatch) const = 0;

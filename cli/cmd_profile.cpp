@@ -129,8 +129,9 @@ std::vector<AnyRow> sequenceRows(std::int64_t id, const Job& job, const Generati
 
 void addMemory(RunWriter& writer, const Model& model, const Session& session) {
     writer.add(MemoryRow{"weights", static_cast<std::int64_t>(model.checkpoint().fileBytes())});
+    const int batch = std::min(session.maxContext(), model.backend().preferredBatch());
     writer.add(MemoryRow{"session_state", static_cast<std::int64_t>(model.backend().stateBytes(
-                                              session.maxContext(), Session::kDefaultBatch))});
+                                              session.maxContext(), batch))});
 }
 
 }  // namespace

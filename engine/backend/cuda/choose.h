@@ -18,6 +18,7 @@ __device__ inline void chooseForToken(const RouterRule& rule, const float* logit
     float logit[kExpertsPerLane];
     MOESCOPE_UNROLL
     for (int i = 0; i < kExpertsPerLane; ++i) {
+        if (kWarp * i >= rule.nExpert) break;
         const int e = lane + kWarp * i;
         logit[i] = e < rule.nExpert ? loadShared(logits + e) : -INFINITY;
     }
@@ -30,6 +31,7 @@ __device__ inline void chooseForToken(const RouterRule& rule, const float* logit
         int id = kMaxExperts;  // none
         MOESCOPE_UNROLL
         for (int i = 0; i < kExpertsPerLane; ++i) {
+            if (kWarp * i >= rule.nExpert) break;
             const int e = lane + kWarp * i;
             const float value = logit[i] == logit[i] ? logit[i] : -INFINITY;
             const bool candidate = e < rule.nExpert && (taken >> i & 1U) == 0;

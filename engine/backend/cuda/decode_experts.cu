@@ -14,14 +14,14 @@ constexpr int kMaxStaged = 64 << 10;
 
 struct UpArgs {
     DecodeExpertsUp e;
+    WeightStream m;
     std::int32_t split;   // warps that share a tile
-    std::int32_t groups;  // of a tile
     std::int32_t stride;  // of staged rows, elements; 0: rows are read from global memory
 };
 struct DownArgs {
     DecodeExpertsDown e;
+    WeightStream m;
     std::int32_t split;
-    std::int32_t groups;
 };
 
 /// The place that `expert` has among a token's choices, or -1. experts: (n_tokens, top_k).
@@ -79,23 +79,28 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeExpertsUpKernel(const 
     const int first = static_cast<int>(blockIdx.x) * tilesPerBlock;
     const int tile = first + warp / a.split;
     const int part = warp % a.split;
-    const int begin = part * a.groups / a.split;
-    const int count = tile < e.gateUp.tiles() ? (part + 1) * a.groups / a.split - begin : 0;
+    const int begin = part * a.m.groups / a.split;
+    const int end = tile < a.m.tiles ? (part + 1) * a.m.groups / a.split : begin;
 
-    WeightRing<F> ring(e.gateUp, memory, barriers);
+    WeightRing<F> ring(a.m, memory, barriers);
     letNextKernelBegin();
     waitForPreviousKernel();
     choose(e, choice);
     if (static_cast<int>(blockIdx.y) >= choice.distinct[0]) return;
     const int expert = choice.distinct[1 + blockIdx.y];
-    for (int i = 0; i < min(kRingGroups, count); ++i) ring.fetch(i, {expert, tile, begin + i});
+    const std::byte* codes =
+        a.m.codes + expert * a.m.matrixCodes + std::int64_t{tile} * a.m.tileCodes;
+    const std::byte* scales =
+        a.m.scales + expert * a.m.matrixScales + std::int64_t{tile} * a.m.tileScales;
+    for (int group = begin; group < min(begin + kRingGroups, end); ++group)
+        ring.fetch(codes, scales, group);
     PairRows x = e.x;
     if (a.stride > 0) {
         x.high = reinterpret_cast<std::uint16_t*>(memory + ringBytes(F));
         x.low = x.high + e.tokens * a.stride;
         x.stride = a.stride;
         for (int t = 0; t < e.tokens; ++t) {
-            for (int i = 8 * static_cast<int>(threadIdx.x); i < e.gateUp.paddedCols();
+            for (int i = 8 * static_cast<int>(threadIdx.x); i < a.m.paddedCols;
                  i += 8 * kBlockThreads) {
                 const std::int64_t from = std::int64_t{t} * e.x.stride + i;
                 *reinterpret_cast<uint4*>(x.high + t * x.stride + i) =
@@ -111,10 +116,9 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeExpertsUpKernel(const 
     const std::uint16_t* high = mine ? x.high + std::int64_t{token} * x.stride : nullptr;
     const std::uint16_t* low = mine ? x.low + std::int64_t{token} * x.stride : nullptr;
     Accumulators acc;
-    for (int i = 0; i < count; ++i) {
-        ring.multiply(acc, i, begin + i, high, low);
-        if (i + kRingGroups < count)
-            ring.fetch(i + kRingGroups, {expert, tile, begin + i + kRingGroups});
+    for (int group = begin; group < end; ++group) {
+        ring.multiply(acc, group, high, low);
+        if (group + kRingGroups < end) ring.fetch(codes, scales, group + kRingGroups);
     }
     storePartial(partial[warp], resultOf(acc), e.tokens);
     __syncthreads();
@@ -125,7 +129,7 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeExpertsUpKernel(const 
         const int t = i / rows;
         const int place = placeOf(choice.experts, t, e.topK, expert);
         const int row = first * kTileRows + local;
-        if (place < 0 || row >= e.gateUp.rows) continue;
+        if (place < 0 || row >= a.m.rows) continue;
         float values[2] = {0, 0};
         for (int r = 0; r < perRow; ++r) {
             const int warpOfTile = (local + r) / kTileRows * a.split;
@@ -133,7 +137,7 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeExpertsUpKernel(const 
             float sum = 0;
             for (int w = 0; w < a.split; ++w) sum += partial[warpOfTile + w][at];
             sum *= e.x.scale[t];
-            if (e.bias != nullptr) sum += e.bias[std::int64_t{expert} * e.gateUp.rows + row + r];
+            if (e.bias != nullptr) sum += e.bias[std::int64_t{expert} * a.m.rows + row + r];
             values[r] = sum;
         }
         storePair(e.hidden, std::int64_t{t} * e.topK + place, row / perRow,
@@ -154,34 +158,41 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeExpertsDownKernel(cons
     const int token = lane / 4;
     // The split divides the warps: a warp has the same part of every expert that it takes.
     const int part = warp % a.split;
-    const int begin = part * a.groups / a.split;
-    const int count = (part + 1) * a.groups / a.split - begin;
+    const int begin = part * a.m.groups / a.split;
+    const int end = (part + 1) * a.m.groups / a.split;
+    const int step = kBlockWarps / a.split;  // experts that the block has at a time
 
-    WeightRing<F> ring(e.down, dynamicShared<std::byte>(), barriers);
+    WeightRing<F> ring(a.m, dynamicShared<std::byte>(), barriers);
     letNextKernelBegin();
     waitForPreviousKernel();
-    const int experts = e.choice.distinct[0];
-    const auto nthExpert = [&](int n) { return (warp + n * kBlockWarps) / a.split; };
-    const auto fetch = [&](int index) {
-        if (count == 0 || nthExpert(index / count) >= experts) return;
-        const int expert = e.choice.distinct[1 + nthExpert(index / count)];
-        ring.fetch(index, {expert, tile, begin + index % count});
+    const int experts = begin < end ? e.choice.distinct[0] : 0;
+    int fetchExpert = warp / a.split;
+    int fetchGroup = begin;
+    const auto fetch = [&] {
+        if (fetchExpert >= experts) return;
+        const std::int64_t expert = e.choice.distinct[1 + fetchExpert];
+        ring.fetch(a.m.codes + expert * a.m.matrixCodes + std::int64_t{tile} * a.m.tileCodes,
+                   a.m.scales + expert * a.m.matrixScales + std::int64_t{tile} * a.m.tileScales,
+                   fetchGroup);
+        if (++fetchGroup == end) {
+            fetchGroup = begin;
+            fetchExpert += step;
+        }
     };
-    for (int i = 0; i < kRingGroups; ++i) fetch(i);
+    for (int i = 0; i < kRingGroups; ++i) fetch();
 
     float2 total = make_float2(0, 0);
-    int index = 0;
-    for (int n = 0; count > 0 && nthExpert(n) < experts; ++n) {
-        const int expert = e.choice.distinct[1 + nthExpert(n)];
+    for (int nth = warp / a.split; nth < experts; nth += step) {
+        const int expert = e.choice.distinct[1 + nth];
         const int place = token < e.tokens ? placeOf(e.choice.experts, token, e.topK, expert) : -1;
         const std::int64_t slot = std::int64_t{token} * e.topK + place;
         const float weight = place >= 0 ? e.choice.weights[slot] : 0.0F;
         const std::uint16_t* high = place >= 0 ? e.hidden.high + slot * e.hidden.stride : nullptr;
         const std::uint16_t* low = place >= 0 ? e.hidden.low + slot * e.hidden.stride : nullptr;
         Accumulators acc;
-        for (int j = 0; j < count; ++j, ++index) {
-            ring.multiply(acc, index, begin + j, high, low);
-            fetch(index + kRingGroups);
+        for (int group = begin; group < end; ++group) {
+            ring.multiply(acc, group, high, low);
+            fetch();
         }
         const float2 y = resultOf(acc);
         if (place < 0) continue;
@@ -193,30 +204,30 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeExpertsDownKernel(cons
     for (int i = static_cast<int>(threadIdx.x); i < kTileRows * e.tokens; i += kBlockThreads) {
         const int t = i / kTileRows;
         const int row = tile * kTileRows + i % kTileRows;
-        if (row >= e.down.rows) continue;
+        if (row >= a.m.rows) continue;
         float sum = 0;
         for (int w = 0; w < kBlockWarps; ++w) sum += partial[w][i];
         if (e.bias != nullptr) {
             for (int k = 0; k < e.topK; ++k) {
                 sum += e.choice.weights[t * e.topK + k] *
-                       e.bias[std::int64_t{e.choice.experts[t * e.topK + k]} * e.down.rows + row];
+                       e.bias[std::int64_t{e.choice.experts[t * e.topK + k]} * a.m.rows + row];
             }
         }
-        float& out = e.out[std::int64_t{t} * e.down.rows + row];
+        float& out = e.out[std::int64_t{t} * a.m.rows + row];
         out = e.add ? out + sum : sum;
     }
 }
 
 template <WeightFormat F>
 void launchUp(const DecodeExpertsUp& e, int multiprocessors, cudaStream_t stream) {
-    UpArgs a{e, 1, groupsOf(e.gateUp), e.gateUp.paddedCols() + 8};
+    UpArgs a{e, streamOf(e.gateUp), 1, e.gateUp.paddedCols() + 8};
     const int tiles = e.gateUp.tiles();
     const int experts = std::min(e.tokens * e.topK, e.nExpert);
     const auto blocksOf = [&](int split) {
         const int tilesPerBlock = kBlockWarps / split;
         return (tiles + tilesPerBlock - 1) / tilesPerBlock;
     };
-    while (a.split < kBlockWarps && 2 * a.split <= a.groups &&
+    while (a.split < kBlockWarps && 2 * a.split <= a.m.groups &&
            blocksOf(a.split) * experts < 2 * multiprocessors)
         a.split *= 2;
     int staged = 4 * a.stride * e.tokens;
@@ -228,8 +239,8 @@ void launchUp(const DecodeExpertsUp& e, int multiprocessors, cudaStream_t stream
 
 template <WeightFormat F>
 void launchDown(const DecodeExpertsDown& e, cudaStream_t stream) {
-    DownArgs a{e, 1, groupsOf(e.down)};
-    while (2 * a.split * e.topK <= kBlockWarps && 2 * a.split <= a.groups) a.split *= 2;
+    DownArgs a{e, streamOf(e.down), 1};
+    while (2 * a.split * e.topK <= kBlockWarps && 2 * a.split <= a.m.groups) a.split *= 2;
     launch({dim3(static_cast<unsigned>(e.down.tiles())), dim3(kBlockThreads),
             static_cast<std::size_t>(ringBytes(F)), stream, true},
            decodeExpertsDownKernel<F>, a);

@@ -33,24 +33,47 @@ inline int groupsOf(const DeviceMatrix& m) {
     return (m.chunks() + kGroupChunks - 1) / kGroupChunks;
 }
 
-/// Where a group of weights is.
-struct Group {
-    std::int64_t matrix;
-    int tile;
-    int group;
+/// A matrix as the kernels walk it: what DeviceMatrix computes, computed once. An integer division
+/// costs a warp as much as multiplying two chunks.
+struct WeightStream {
+    const std::byte* codes;                  // (stack, tiles, tileCodes)
+    const std::byte* scales;                 // (stack, tiles, tileScales), or null
+    std::int64_t matrixCodes, matrixScales;  ///< bytes of a matrix of the stack
+    std::int32_t tileCodes, tileScales;      ///< bytes of a tile
+    std::int32_t tiles, chunks, groups;      ///< chunks and groups: of a tile
+    std::int32_t lastBlocks;                 ///< DeviceMatrix::lastChunkBlocks
+    std::int32_t rows, cols, paddedCols;
 };
+inline WeightStream streamOf(const DeviceMatrix& m) {
+    WeightStream s{};
+    s.codes = reinterpret_cast<const std::byte*>(m.codes);
+    s.scales = reinterpret_cast<const std::byte*>(m.scales);
+    s.matrixCodes = static_cast<std::int64_t>(m.codeBytes());
+    s.matrixScales = static_cast<std::int64_t>(m.scaleBytes());
+    s.tileCodes = static_cast<std::int32_t>(16 * m.tileUnits());
+    s.tileScales = static_cast<std::int32_t>(4 * m.tileScales());
+    s.tiles = m.tiles();
+    s.chunks = m.chunks();
+    s.groups = groupsOf(m);
+    s.lastBlocks = m.lastChunkBlocks();
+    s.rows = m.rows;
+    s.cols = m.cols;
+    s.paddedCols = m.paddedCols();
+    return s;
+}
 
 /// Four sums, so that a product need not wait for the one before.
 struct Accumulators {
     float sum[4][4] = {};
 };
 
-/// One warp's ring. All lanes call everything, in the same order.
+/// One warp's ring. All lanes call everything, in the same order; groups are multiplied in the
+/// order in which they were fetched, and at most kRingGroups are fetched ahead.
 template <WeightFormat F>
 class WeightRing {
 public:
     /// memory: the block's rings; barriers: (kBlockWarps, kRingGroups).
-    __device__ WeightRing(const DeviceMatrix& m, std::byte* memory, CopyBarrier* barriers)
+    __device__ WeightRing(const WeightStream& m, std::byte* memory, CopyBarrier* barriers)
         : m_(m),
           barriers_(barriers + threadIdx.x / kWarp * kRingGroups),
           buffers_(memory + static_cast<int>(threadIdx.x / kWarp) * kRingGroups * groupBytes(F)),
@@ -58,39 +81,39 @@ public:
         prepareBarriers(barriers_, kRingGroups);
     }
 
-    /// Begins to copy the warp's group number `index`, counted from 0 over all its tiles. Its
-    /// buffer is that of group index - kRingGroups, which must have been multiplied.
-    __device__ void fetch(int index, const Group& g) {
-        const int slot = index % kRingGroups;
-        std::byte* to = buffers_ + slot * groupBytes(F);
-        const int chunk = g.group * kGroupChunks;
-        const int chunks = min(kGroupChunks, m_.chunks() - chunk);
-        auto codeBytes = static_cast<std::uint32_t>(16 * chunks * chunkUnits(F));
-        if (F == WeightFormat::Mxfp4 && chunk + chunks == m_.chunks())
-            codeBytes -= 128U * static_cast<unsigned>(4 - m_.lastChunkBlocks());
+    /// Begins to copy a group of a tile. codes and scales: of the tile's first chunk.
+    __device__ __forceinline__ void fetch(const std::byte* codes, const std::byte* scales,
+                                          int group) {
+        std::byte* to = buffers_ + fetchSlot_ * groupBytes(F);
+        CopyBarrier* barrier = barriers_ + fetchSlot_;
+        fetchSlot_ = fetchSlot_ + 1 == kRingGroups ? 0 : fetchSlot_ + 1;
+        const int from = group * groupCodeBytes(F);
+        // The tile ends with its last chunk, which may be a short one.
+        const auto codeBytes =
+            static_cast<std::uint32_t>(min(groupCodeBytes(F), m_.tileCodes - from));
         std::uint32_t scaleBytes = 0;
-        if constexpr (F == WeightFormat::Mxfp4) scaleBytes = 128;
-        if constexpr (F == WeightFormat::Q8_0) scaleBytes = 32U * static_cast<unsigned>(chunks);
-        expectCopies(barriers_ + slot, codeBytes + scaleBytes);
-        beginCopy(barriers_ + slot, to, m_.tileCodes(g.matrix, g.tile) + chunk * chunkUnits(F),
-                  codeBytes);
-        if (scaleBytes > 0) {
-            beginCopy(barriers_ + slot, to + groupCodeBytes(F),
-                      m_.tileScaleWords(g.matrix, g.tile) + g.group * 32, scaleBytes);
-        }
+        if constexpr (F == WeightFormat::Mxfp4 || F == WeightFormat::Q8_0)
+            scaleBytes = static_cast<std::uint32_t>(min(128, m_.tileScales - group * 128));
+        expectCopies(barrier, codeBytes + scaleBytes);
+        beginCopy(barrier, to, codes + from, codeBytes);
+        if (scaleBytes > 0)
+            beginCopy(barrier, to + groupCodeBytes(F), scales + group * 128, scaleBytes);
     }
 
-    /// Waits for group `index` and adds tokens times its weights. high, low: the lane's token from
+    /// Waits for the next group and adds tokens times its weights. high, low: the lane's token from
     /// column 0 on, or null where it has none.
-    __device__ __forceinline__ void multiply(Accumulators& acc, int index, int group,
+    __device__ __forceinline__ void multiply(Accumulators& acc, int group,
                                              const std::uint16_t* high, const std::uint16_t* low) {
-        const int slot = index % kRingGroups;
-        const std::byte* buffer = buffers_ + slot * groupBytes(F);
-        waitForCopies(barriers_ + slot, static_cast<std::uint32_t>(index / kRingGroups & 1));
+        const std::byte* buffer = buffers_ + slot_ * groupBytes(F);
+        waitForCopies(barriers_ + slot_, phase_);
+        if (++slot_ == kRingGroups) {
+            slot_ = 0;
+            phase_ ^= 1U;
+        }
         const int first = group * kGroupChunks;
         MOESCOPE_UNROLL
         for (int i = 0; i < kGroupChunks; ++i) {
-            if (first + i >= m_.chunks()) break;
+            if (first + i >= m_.chunks) break;
             multiplyChunk(acc, reinterpret_cast<const uint4*>(buffer) + i * chunkUnits(F),
                           buffer + groupCodeBytes(F), i, first + i, high, low);
         }
@@ -120,7 +143,7 @@ private:
                                                   const std::uint16_t* high,
                                                   const std::uint16_t* low) const {
         if constexpr (F == WeightFormat::Mxfp4) {
-            const int blocks = chunk + 1 < m_.chunks() ? 4 : m_.lastChunkBlocks();
+            const int blocks = chunk + 1 < m_.chunks ? 4 : m_.lastBlocks;
             const int t = lane_ % 4;
             const uint4 w = t < blocks ? codes[lane_ / 4 * blocks + t] : make_uint4(0, 0, 0, 0);
             const std::uint32_t scale =
@@ -175,10 +198,13 @@ private:
         return packBf16(first, second);
     }
 
-    const DeviceMatrix& m_;
+    const WeightStream& m_;
     CopyBarrier* barriers_;
     std::byte* buffers_;
     int lane_;
+    int fetchSlot_ = 0;
+    int slot_ = 0;
+    std::uint32_t phase_ = 0;
 };
 
 /// A lane's results of a tile for token lane / 4, rows 2 (lane % 4) and the next: all sums, and

@@ -16,8 +16,8 @@ constexpr int kMaxStaged = 100 << 10;
 
 struct Args {
     DecodeProjection p;
+    WeightStream m;
     std::int32_t split;   // warps that share a tile
-    std::int32_t groups;  // of a tile
     std::int32_t stride;  // of staged rows, elements
     std::int32_t staged;  // bytes of them; 0: read from global memory
 };
@@ -36,10 +36,11 @@ __device__ __forceinline__ void storeFour(const PairRows& rows, int row, int col
 
 /// Weighted hidden rows into `rows` and, for the first block where asked for, into keepNormed.
 /// Returns this thread's part of the sum of squares of each token through `squares`.
-__device__ void stageWeighted(const DecodeProjection& p, const PairRows& rows, bool keep,
+__device__ void stageWeighted(const Args& a, const PairRows& rows, bool keep,
                               float (&squares)[kDecodeTokens]) {
-    const int width = p.weights.cols;
-    const int padded = p.weights.paddedCols();
+    const DecodeProjection& p = a.p;
+    const int width = a.m.cols;
+    const int padded = a.m.paddedCols;
     const float offset = p.norm.kind == NormKind::RmsPlusOne ? 1.0F : 0.0F;
     MOESCOPE_UNROLL
     for (int t = 0; t < kDecodeTokens; ++t) {
@@ -64,8 +65,9 @@ __device__ void stageWeighted(const DecodeProjection& p, const PairRows& rows, b
 }
 
 /// The same for any norm and width: normalised already.
-__device__ void stageNormed(const DecodeProjection& p, const PairRows& rows, bool keep) {
-    const int width = p.weights.cols;
+__device__ void stageNormed(const Args& a, const PairRows& rows, bool keep) {
+    const DecodeProjection& p = a.p;
+    const int width = a.m.cols;
     for (int t = 0; t < p.tokens; ++t) {
         const float* row = p.hidden + std::int64_t{t} * width;
         const NormOfRow norm = normOfRow(p.norm, row, width);
@@ -78,8 +80,9 @@ __device__ void stageNormed(const DecodeProjection& p, const PairRows& rows, boo
     }
 }
 
-__device__ void stageCopies(const DecodeProjection& p, const PairRows& rows) {
-    const int padded = p.weights.paddedCols();
+__device__ void stageCopies(const Args& a, const PairRows& rows) {
+    const DecodeProjection& p = a.p;
+    const int padded = a.m.paddedCols;
     for (int t = 0; t < p.tokens; ++t) {
         for (int i = 8 * static_cast<int>(threadIdx.x); i < padded; i += 8 * kBlockThreads) {
             const std::int64_t from = std::int64_t{t} * p.x.stride + i;
@@ -102,23 +105,26 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeProjectKernel(const Ar
     const int lane = static_cast<int>(threadIdx.x) % kWarp;
     const int tilesPerBlock = kBlockWarps / a.split;
     const int part = warp % a.split;
-    const int begin = part * a.groups / a.split;
-    const int count = (part + 1) * a.groups / a.split - begin;  // groups of a tile for this warp
-    const int tiles = p.weights.tiles();
-    const auto tileOf = [&](int round) {
-        return (static_cast<int>(blockIdx.x) + round * static_cast<int>(gridDim.x)) *
-                   tilesPerBlock +
-               warp / a.split;
-    };
+    const int begin = part * a.m.groups / a.split;
+    const int end = (part + 1) * a.m.groups / a.split;  // groups of a tile for this warp
+    const int tiles = a.m.tiles;
+    const int step = static_cast<int>(gridDim.x) * tilesPerBlock;
+    const int myTile = static_cast<int>(blockIdx.x) * tilesPerBlock + warp / a.split;
 
     // Weights do not depend on the kernel before: they are under way while it ends.
-    WeightRing<F> ring(p.weights, memory, barriers);
-    const auto fetch = [&](int index) {
-        if (count == 0) return;
-        const int tile = tileOf(index / count);
-        if (tile < tiles) ring.fetch(index, {0, tile, begin + index % count});
+    WeightRing<F> ring(a.m, memory, barriers);
+    int fetchTile = begin < end ? myTile : tiles;
+    int fetchGroup = begin;
+    const auto fetch = [&] {
+        if (fetchTile >= tiles) return;
+        ring.fetch(a.m.codes + std::int64_t{fetchTile} * a.m.tileCodes,
+                   a.m.scales + std::int64_t{fetchTile} * a.m.tileScales, fetchGroup);
+        if (++fetchGroup == end) {
+            fetchGroup = begin;
+            fetchTile += step;
+        }
     };
-    for (int i = 0; i < kRingGroups; ++i) fetch(i);
+    for (int i = 0; i < kRingGroups; ++i) fetch();
     letNextKernelBegin();
     waitForPreviousKernel();
 
@@ -130,10 +136,10 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeProjectKernel(const Ar
     }
     const bool keep = p.keepNormed.high != nullptr && blockIdx.x == 0;
     const bool weighted = p.x.high == nullptr && !p.norm.none &&
-                          p.norm.kind != NormKind::LayerNorm && p.weights.cols % 4 == 0;
+                          p.norm.kind != NormKind::LayerNorm && a.m.cols % 4 == 0;
     if (weighted) {
         float squares[kDecodeTokens];
-        stageWeighted(p, x, keep, squares);
+        stageWeighted(a, x, keep, squares);
         MOESCOPE_UNROLL
         for (int t = 0; t < kDecodeTokens; ++t) {
             if (t >= p.tokens) break;
@@ -141,16 +147,16 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeProjectKernel(const Ar
             if (lane == 0) sums[warp][t] = sum;
         }
     } else if (p.x.high == nullptr) {
-        stageNormed(p, x, keep);
+        stageNormed(a, x, keep);
     } else if (a.staged > 0) {
-        stageCopies(p, x);
+        stageCopies(a, x);
     }
     __syncthreads();
     const auto scaleOf = [&](int t) {
         if (!weighted) return 1.0F;
         float sum = 0;
         for (int w = 0; w < kBlockWarps; ++w) sum += sums[w][t];
-        return 1.0F / sqrtf(sum / static_cast<float>(p.weights.cols) + p.norm.eps);
+        return 1.0F / sqrtf(sum / static_cast<float>(a.m.cols) + p.norm.eps);
     };
     if (keep && static_cast<int>(threadIdx.x) < p.tokens)
         p.keepNormed.scale[threadIdx.x] = scaleOf(static_cast<int>(threadIdx.x));
@@ -160,30 +166,30 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeProjectKernel(const Ar
     const std::uint16_t* high = mine ? x.high + std::int64_t{token} * x.stride : nullptr;
     const std::uint16_t* low = mine ? x.low + std::int64_t{token} * x.stride : nullptr;
     const int slice = p.tokens * kTileRows;
-    int index = 0;
-    for (int round = 0;; ++round) {
-        const int first =
-            (static_cast<int>(blockIdx.x) + round * static_cast<int>(gridDim.x)) * tilesPerBlock;
-        if (first >= tiles) break;
+    const int results = tilesPerBlock * slice;
+    bool odd = false;
+    for (int first = static_cast<int>(blockIdx.x) * tilesPerBlock, tile = myTile; first < tiles;
+         first += step, tile += step) {
         // Two sets of sums take turns: one barrier a round is enough.
-        float* sumsOfRound = partial + round % 2 * kBlockWarps * slice;
+        float* sumsOfRound = partial + (odd ? kBlockWarps * slice : 0);
+        odd = !odd;
         Accumulators acc;
-        if (tileOf(round) < tiles) {
-            for (int j = 0; j < count; ++j, ++index) {
-                ring.multiply(acc, index, begin + j, high, low);
-                fetch(index + kRingGroups);
+        if (tile < tiles) {
+            for (int group = begin; group < end; ++group) {
+                ring.multiply(acc, group, high, low);
+                fetch();
             }
         }
         storePartial(sumsOfRound + warp * slice, resultOf(acc), p.tokens);
         __syncthreads();
-        for (int i = static_cast<int>(threadIdx.x); i < tilesPerBlock * slice; i += kBlockThreads) {
-            const int tile = i / slice;
+        for (int i = static_cast<int>(threadIdx.x); i < results; i += kBlockThreads) {
+            const int local = i / slice;
             const int t = i % slice / kTileRows;
-            const int row = (first + tile) * kTileRows + i % kTileRows;
-            if (row >= p.weights.rows) continue;
+            const int row = (first + local) * kTileRows + i % kTileRows;
+            if (row >= a.m.rows) continue;
             float sum = 0;
             for (int w = 0; w < a.split; ++w)
-                sum += sumsOfRound[(tile * a.split + w) * slice + i % slice];
+                sum += sumsOfRound[(local * a.split + w) * slice + i % slice];
             sum *= scaleOf(t);
             if (p.bias != nullptr) sum += p.bias[row];
             float& out = p.out[std::int64_t{t} * p.outStride + row];
@@ -225,7 +231,7 @@ int splitFor(const DeviceMatrix& m, int resident) {
 template <WeightFormat F>
 void launchProject(const DecodeProjection& p, int multiprocessors, cudaStream_t stream) {
     const int resident = 3 * multiprocessors;
-    Args a{p, splitFor(p.weights, resident), groupsOf(p.weights), 0, 0};
+    Args a{p, streamOf(p.weights), splitFor(p.weights, resident), 0, 0};
     // 16 bytes more than a row, so that the rows of several tokens lie in different banks.
     a.stride = p.weights.paddedCols() + 8;
     a.staged = (4 * a.stride * p.tokens + 127) / 128 * 128;

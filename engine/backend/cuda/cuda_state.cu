@@ -28,8 +28,7 @@ public:
     }
     void operator()(PairRows& rows, std::int64_t count, std::int32_t stride) {
         rows.stride = stride;
-        (*this)(rows.high, product(count, stride));
-        (*this)(rows.low, product(count, stride));
+        (*this)(rows.words, product(count, stride));
     }
     std::uint64_t total() const { return total_; }
 
@@ -152,9 +151,7 @@ CudaState::CudaState(const StateShape& shape)
     for (const PairRows* rows : {&normed, &attended, &inner}) {
         const auto count = static_cast<std::uint64_t>(
             kDecodeTokens * (rows == &inner ? std::max(1, shape.spec.topK) : 1));
-        const std::uint64_t bytes = 2 * count * static_cast<std::uint64_t>(rows->stride);
-        zero(rows->high, bytes);
-        zero(rows->low, bytes);
+        zero(rows->words, 4 * count * static_cast<std::uint64_t>(rows->stride));
     }
     zero(rowsHigh, 2 * product(maxBatch, rowStride));
     zero(rowsLow, 2 * product(maxBatch, rowStride));

@@ -20,13 +20,13 @@ inline constexpr int kDecodeTokens = 8;
 inline constexpr int kMaxExperts = 512;
 inline constexpr int kMaxTopK = 16;
 
-/// Row vectors as pairs of bf16 in column order; columns past the last hold zeros up to the stride.
+/// Row vectors as pairs of bf16, in the order in which a lane's operand A wants them: for each
+/// octet of columns the words (high 0 1, low 0 1, high 2 3, low 2 3) and the same of columns 4
+/// to 7. A column has one word of room; columns past the last hold zeros up to the stride.
 struct PairRows {
-    std::uint16_t* high = nullptr;  // (n_rows, stride)
-    std::uint16_t* low = nullptr;   // (n_rows, stride)
+    std::uint32_t* words = nullptr;  // (n_rows, stride)
     std::int32_t stride = 0;
-    float* scale =
-        nullptr;  // (n_rows): what a product with a row is still to be multiplied by; null: 1
+    float* scale = nullptr;  // (n_rows): what a product with a row is still to be multiplied by
 };
 
 /// Where a step stands; in device memory, so that a recorded graph can go on from it.
@@ -72,10 +72,10 @@ struct RouterRule {
 /// out = w norm(hidden) + bias (x null), or w x + bias; or out += the same.
 struct DecodeProjection {
     DeviceMatrix weights;           // (rows, cols)
-    PairRows x;                     // (n_tokens, cols); high null: the norm of `hidden` is taken
+    PairRows x;                     // (n_tokens, cols); words null: the norm of `hidden` is taken
     const float* hidden = nullptr;  // (n_tokens, cols)
     NormWeights norm;
-    PairRows keepNormed;          ///< high not null: receives norm(hidden) as well
+    PairRows keepNormed;          ///< words not null: receives norm(hidden) as well
     const float* bias = nullptr;  // (rows), or null
     std::int32_t tokens = 0;      ///< 1 to kDecodeTokens
     float* out = nullptr;         // (n_tokens, out_stride)

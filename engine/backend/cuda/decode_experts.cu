@@ -66,7 +66,7 @@ __device__ void choose(const DecodeExpertsUp& e, Choice& choice) {
     }
 }
 
-template <WeightFormat F>
+template <WeightFormat F, bool kStaged>
 __global__ void __launch_bounds__(kBlockThreads, 3) decodeExpertsUpKernel(const UpArgs a) {
     __shared__ CopyBarrier barriers[kBlockWarps * kRingGroups];
     __shared__ float partial[kBlockWarps][kDecodeTokens * kTileRows];
@@ -74,7 +74,6 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeExpertsUpKernel(const 
     const DecodeExpertsUp& e = a.e;
     auto* memory = dynamicShared<std::byte>();
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
-    const int lane = static_cast<int>(threadIdx.x) % kWarp;
     const int tilesPerBlock = kBlockWarps / a.split;
     const int first = static_cast<int>(blockIdx.x) * tilesPerBlock;
     const int tile = first + warp / a.split;
@@ -95,29 +94,23 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeExpertsUpKernel(const 
     for (int group = begin; group < min(begin + kRingGroups, end); ++group)
         ring.fetch(codes, scales, group);
     PairRows x = e.x;
-    if (a.stride > 0) {
-        x.high = reinterpret_cast<std::uint16_t*>(memory + ringBytes(F));
-        x.low = x.high + e.tokens * a.stride;
+    if (kStaged) {
+        x.words = reinterpret_cast<std::uint32_t*>(memory + ringBytes(F));
         x.stride = a.stride;
         for (int t = 0; t < e.tokens; ++t) {
-            for (int i = 8 * static_cast<int>(threadIdx.x); i < a.m.paddedCols;
-                 i += 8 * kBlockThreads) {
-                const std::int64_t from = std::int64_t{t} * e.x.stride + i;
-                *reinterpret_cast<uint4*>(x.high + t * x.stride + i) =
-                    *reinterpret_cast<const uint4*>(e.x.high + from);
-                *reinterpret_cast<uint4*>(x.low + t * x.stride + i) =
-                    *reinterpret_cast<const uint4*>(e.x.low + from);
+            const std::uint32_t* from = e.x.words + std::int64_t{t} * e.x.stride;
+            for (int i = 4 * static_cast<int>(threadIdx.x); i < a.m.paddedCols;
+                 i += 4 * kBlockThreads) {
+                *reinterpret_cast<uint4*>(x.words + t * x.stride + i) =
+                    *reinterpret_cast<const uint4*>(from + i);
             }
         }
         __syncthreads();
     }
-    const int token = lane / 4;
-    const bool mine = token < e.tokens && placeOf(choice.experts, token, e.topK, expert) >= 0;
-    const std::uint16_t* high = mine ? x.high + std::int64_t{token} * x.stride : nullptr;
-    const std::uint16_t* low = mine ? x.low + std::int64_t{token} * x.stride : nullptr;
+    const std::uint32_t* row = rowOfLane(x, e.tokens);
     Accumulators acc;
     for (int group = begin; group < end; ++group) {
-        ring.multiply(acc, group, high, low);
+        ring.template multiply<kStaged>(acc, group, row);
         if (group + kRingGroups < end) ring.fetch(codes, scales, group + kRingGroups);
     }
     storePartial(partial[warp], resultOf(acc), e.tokens);
@@ -180,18 +173,32 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeExpertsDownKernel(cons
         }
     };
     for (int i = 0; i < kRingGroups; ++i) fetch();
+    // The rows that this warp will read, on their way to the first-level cache.
+    for (int nth = warp / a.split; nth < experts; nth += step) {
+        for (int t = 0; t < e.tokens; ++t) {
+            const int place = placeOf(e.choice.experts, t, e.topK, e.choice.distinct[1 + nth]);
+            if (place < 0) continue;
+            const std::uint32_t* row =
+                e.hidden.words + (std::int64_t{t} * e.topK + place) * e.hidden.stride;
+            constexpr int kColumns = kGroupChunks * chunkColumns(F);
+            for (int i = begin * kColumns + 32 * lane; i < min(end * kColumns, a.m.paddedCols);
+                 i += 32 * kWarp)
+                prefetchLine(row + i);
+        }
+    }
 
     float2 total = make_float2(0, 0);
     for (int nth = warp / a.split; nth < experts; nth += step) {
         const int expert = e.choice.distinct[1 + nth];
         const int place = token < e.tokens ? placeOf(e.choice.experts, token, e.topK, expert) : -1;
-        const std::int64_t slot = std::int64_t{token} * e.topK + place;
+        const std::int64_t slot = place >= 0 ? std::int64_t{token} * e.topK + place : 0;
         const float weight = place >= 0 ? e.choice.weights[slot] : 0.0F;
-        const std::uint16_t* high = place >= 0 ? e.hidden.high + slot * e.hidden.stride : nullptr;
-        const std::uint16_t* low = place >= 0 ? e.hidden.low + slot * e.hidden.stride : nullptr;
+        // A lane whose token did not choose this expert reads another row; what it gets is not
+        // used.
+        const std::uint32_t* row = e.hidden.words + slot * e.hidden.stride;
         Accumulators acc;
         for (int group = begin; group < end; ++group) {
-            ring.multiply(acc, group, high, low);
+            ring.template multiply<false>(acc, group, row);
             fetch();
         }
         const float2 y = resultOf(acc);
@@ -234,7 +241,7 @@ void launchUp(const DecodeExpertsUp& e, int multiprocessors, cudaStream_t stream
     if (staged > kMaxStaged) staged = a.stride = 0;
     launch({dim3(static_cast<unsigned>(blocksOf(a.split)), static_cast<unsigned>(experts)),
             dim3(kBlockThreads), static_cast<std::size_t>(ringBytes(F) + staged), stream, true},
-           decodeExpertsUpKernel<F>, a);
+           staged > 0 ? decodeExpertsUpKernel<F, true> : decodeExpertsUpKernel<F, false>, a);
 }
 
 template <WeightFormat F>

@@ -62,6 +62,27 @@ inline WeightStream streamOf(const DeviceMatrix& m) {
     return s;
 }
 
+/// 16 bytes from an address space that is known: a generic load has to find out.
+template <bool kShared>
+__device__ __forceinline__ void loadOperand(std::uint32_t (&to)[4], const std::uint32_t* at) {
+#ifdef __CUDA_ARCH__
+    if constexpr (kShared) {
+        const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(at));
+        asm("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+            : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+            : "r"(address)
+            : "memory");
+    } else {
+        asm("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+            : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+            : "l"(at)
+            : "memory");
+    }
+#else
+    __builtin_memcpy(to, at, sizeof to);
+#endif
+}
+
 /// Four sums, so that a product need not wait for the one before.
 struct Accumulators {
     float sum[4][4] = {};
@@ -100,10 +121,11 @@ public:
             beginCopy(barrier, to + groupCodeBytes(F), scales + group * 128, scaleBytes);
     }
 
-    /// Waits for the next group and adds tokens times its weights. high, low: the lane's token from
-    /// column 0 on, or null where it has none.
+    /// Waits for the next group and adds tokens times its weights. row: the lane's token from
+    /// column 0 on (see rowOfLane), in shared memory or in global memory.
+    template <bool kShared>
     __device__ __forceinline__ void multiply(Accumulators& acc, int group,
-                                             const std::uint16_t* high, const std::uint16_t* low) {
+                                             const std::uint32_t* row) {
         const std::byte* buffer = buffers_ + slot_ * groupBytes(F);
         waitForCopies(barriers_ + slot_, phase_);
         if (++slot_ == kRingGroups) {
@@ -114,8 +136,8 @@ public:
         MOESCOPE_UNROLL
         for (int i = 0; i < kGroupChunks; ++i) {
             if (first + i >= m_.chunks) break;
-            multiplyChunk(acc, reinterpret_cast<const uint4*>(buffer) + i * chunkUnits(F),
-                          buffer + groupCodeBytes(F), i, first + i, high, low);
+            multiplyChunk<kShared>(acc, reinterpret_cast<const uint4*>(buffer) + i * chunkUnits(F),
+                                   buffer + groupCodeBytes(F), i, first + i, row);
         }
         __syncwarp();  // all lanes are done with the buffer
     }
@@ -125,23 +147,20 @@ private:
     struct Octet {
         std::uint32_t first[4], second[4];
     };
-    __device__ __forceinline__ static Octet tokens(int chunk, int octet, int lane,
-                                                   const std::uint16_t* high,
-                                                   const std::uint16_t* low) {
-        uint4 h = make_uint4(0, 0, 0, 0);
-        uint4 l = h;
-        if (high != nullptr) {
-            const int column = chunk * chunkColumns(F) + columnOf(F, octet, lane % 4);
-            h = *reinterpret_cast<const uint4*>(high + column);
-            l = *reinterpret_cast<const uint4*>(low + column);
-        }
-        return {{h.x, l.x, h.y, l.y}, {h.z, l.z, h.w, l.w}};
+    template <bool kShared>
+    __device__ __forceinline__ static Octet tokens(const std::uint32_t* row, int chunk, int octet,
+                                                   int lane) {
+        const std::uint32_t* at = row + chunk * chunkColumns(F) + columnOf(F, octet, lane % 4);
+        Octet x;
+        loadOperand<kShared>(x.first, at);
+        loadOperand<kShared>(x.second, at + 4);
+        return x;
     }
 
+    template <bool kShared>
     __device__ __forceinline__ void multiplyChunk(Accumulators& acc, const uint4* codes,
                                                   const std::byte* scales, int i, int chunk,
-                                                  const std::uint16_t* high,
-                                                  const std::uint16_t* low) const {
+                                                  const std::uint32_t* row) const {
         if constexpr (F == WeightFormat::Mxfp4) {
             const int blocks = chunk + 1 < m_.chunks ? 4 : m_.lastBlocks;
             const int t = lane_ % 4;
@@ -151,21 +170,22 @@ private:
             const std::uint32_t words[4] = {w.x, w.y, w.z, w.w};
             MOESCOPE_UNROLL
             for (int octet = 0; octet < 4; ++octet) {
-                const Octet x = tokens(chunk, octet, lane_, high, low);
+                const Octet x = tokens<kShared>(row, chunk, octet, lane_);
                 const std::uint32_t word = words[octet];
-                multiplyAccumulate(acc.sum[octet], x.first, multiplyBf16(mxfp4Pair<0>(word), scale),
+                multiplyAccumulate(acc.sum[2 * (octet % 2)], x.first,
+                                   multiplyBf16(mxfp4Pair<0>(word), scale),
                                    multiplyBf16(mxfp4Pair<1>(word), scale));
-                multiplyAccumulate(acc.sum[octet ^ 1], x.second,
+                multiplyAccumulate(acc.sum[2 * (octet % 2) + 1], x.second,
                                    multiplyBf16(mxfp4Pair<2>(word), scale),
                                    multiplyBf16(mxfp4Pair<3>(word), scale));
             }
         } else if constexpr (F == WeightFormat::Q8_0) {
             const uint4 w = codes[lane_];
             const auto* words = reinterpret_cast<const uint2*>(scales) + i * 4 + lane_ % 4;
-            multiplyQ8(acc.sum[0], tokens(chunk, 0, lane_, high, low), w.x, w.y, words->x);
-            multiplyQ8(acc.sum[1], tokens(chunk, 1, lane_, high, low), w.z, w.w, words->y);
+            multiplyQ8(acc.sum[0], tokens<kShared>(row, chunk, 0, lane_), w.x, w.y, words->x);
+            multiplyQ8(acc.sum[1], tokens<kShared>(row, chunk, 1, lane_), w.z, w.w, words->y);
         } else {
-            const Octet x = tokens(chunk, 0, lane_, high, low);
+            const Octet x = tokens<kShared>(row, chunk, 0, lane_);
             MOESCOPE_UNROLL
             for (int plane = 0; plane < chunkUnits(F) / 32; ++plane) {
                 const uint4 w = codes[32 * plane + lane_];
@@ -206,6 +226,13 @@ private:
     int slot_ = 0;
     std::uint32_t phase_ = 0;
 };
+
+/// The row that a lane reads as operand A: its token's, or, where it has none, the last token's.
+/// Rows of a product do not mix, and what such a lane computes is not stored.
+__device__ __forceinline__ const std::uint32_t* rowOfLane(const PairRows& rows, int tokens) {
+    const int token = static_cast<int>(threadIdx.x % kWarp) / 4;
+    return rows.words + std::int64_t{min(token, tokens - 1)} * rows.stride;
+}
 
 /// A lane's results of a tile for token lane / 4, rows 2 (lane % 4) and the next: all sums, and
 /// both parts of the token, added.

@@ -22,16 +22,15 @@ struct Args {
     std::int32_t staged;  // bytes of them; 0: read from global memory
 };
 
-/// Four columns of a staged row.
+/// Four columns of a row, from a multiple of four on.
 __device__ __forceinline__ void storeFour(const PairRows& rows, int row, int column,
                                           const float (&x)[4]) {
-    const uint2 high = make_uint2(packBf16(x[0], x[1]), packBf16(x[2], x[3]));
-    const uint2 low =
-        make_uint2(packBf16(x[0] - fromBf16(high.x & 0xFFFFU), x[1] - fromBf16(high.x >> 16U)),
-                   packBf16(x[2] - fromBf16(high.y & 0xFFFFU), x[3] - fromBf16(high.y >> 16U)));
-    const std::int64_t at = std::int64_t{row} * rows.stride + column;
-    *reinterpret_cast<uint2*>(rows.high + at) = high;
-    *reinterpret_cast<uint2*>(rows.low + at) = low;
+    const std::uint32_t first = packBf16(x[0], x[1]);
+    const std::uint32_t second = packBf16(x[2], x[3]);
+    const uint4 words = make_uint4(
+        first, packBf16(x[0] - fromBf16(first & 0xFFFFU), x[1] - fromBf16(first >> 16U)), second,
+        packBf16(x[2] - fromBf16(second & 0xFFFFU), x[3] - fromBf16(second >> 16U)));
+    *reinterpret_cast<uint4*>(rows.words + std::int64_t{row} * rows.stride + column) = words;
 }
 
 /// Weighted hidden rows into `rows` and, for the first block where asked for, into keepNormed.
@@ -81,20 +80,17 @@ __device__ void stageNormed(const Args& a, const PairRows& rows, bool keep) {
 }
 
 __device__ void stageCopies(const Args& a, const PairRows& rows) {
-    const DecodeProjection& p = a.p;
-    const int padded = a.m.paddedCols;
-    for (int t = 0; t < p.tokens; ++t) {
-        for (int i = 8 * static_cast<int>(threadIdx.x); i < padded; i += 8 * kBlockThreads) {
-            const std::int64_t from = std::int64_t{t} * p.x.stride + i;
-            *reinterpret_cast<uint4*>(rows.high + t * rows.stride + i) =
-                *reinterpret_cast<const uint4*>(p.x.high + from);
-            *reinterpret_cast<uint4*>(rows.low + t * rows.stride + i) =
-                *reinterpret_cast<const uint4*>(p.x.low + from);
+    for (int t = 0; t < a.p.tokens; ++t) {
+        const std::uint32_t* from = a.p.x.words + std::int64_t{t} * a.p.x.stride;
+        for (int i = 4 * static_cast<int>(threadIdx.x); i < a.m.paddedCols;
+             i += 4 * kBlockThreads) {
+            *reinterpret_cast<uint4*>(rows.words + t * rows.stride + i) =
+                *reinterpret_cast<const uint4*>(from + i);
         }
     }
 }
 
-template <WeightFormat F>
+template <WeightFormat F, bool kStaged>
 __global__ void __launch_bounds__(kBlockThreads, 3) decodeProjectKernel(const Args a) {
     __shared__ CopyBarrier barriers[kBlockWarps * kRingGroups];
     __shared__ float sums[kBlockWarps][kDecodeTokens];
@@ -129,13 +125,12 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeProjectKernel(const Ar
     waitForPreviousKernel();
 
     PairRows x = p.x;
-    if (a.staged > 0) {
-        x.high = reinterpret_cast<std::uint16_t*>(memory + ringBytes(F));
-        x.low = x.high + p.tokens * a.stride;
+    if (kStaged) {
+        x.words = reinterpret_cast<std::uint32_t*>(memory + ringBytes(F));
         x.stride = a.stride;
     }
-    const bool keep = p.keepNormed.high != nullptr && blockIdx.x == 0;
-    const bool weighted = p.x.high == nullptr && !p.norm.none &&
+    const bool keep = p.keepNormed.words != nullptr && blockIdx.x == 0;
+    const bool weighted = p.x.words == nullptr && !p.norm.none &&
                           p.norm.kind != NormKind::LayerNorm && a.m.cols % 4 == 0;
     if (weighted) {
         float squares[kDecodeTokens];
@@ -146,9 +141,9 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeProjectKernel(const Ar
             const float sum = warpSum(squares[t]);
             if (lane == 0) sums[warp][t] = sum;
         }
-    } else if (p.x.high == nullptr) {
+    } else if (p.x.words == nullptr) {
         stageNormed(a, x, keep);
-    } else if (a.staged > 0) {
+    } else if (kStaged) {
         stageCopies(a, x);
     }
     __syncthreads();
@@ -161,10 +156,7 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeProjectKernel(const Ar
     if (keep && static_cast<int>(threadIdx.x) < p.tokens)
         p.keepNormed.scale[threadIdx.x] = scaleOf(static_cast<int>(threadIdx.x));
 
-    const int token = lane / 4;
-    const bool mine = token < p.tokens;
-    const std::uint16_t* high = mine ? x.high + std::int64_t{token} * x.stride : nullptr;
-    const std::uint16_t* low = mine ? x.low + std::int64_t{token} * x.stride : nullptr;
+    const std::uint32_t* row = rowOfLane(x, p.tokens);
     const int slice = p.tokens * kTileRows;
     const int results = tilesPerBlock * slice;
     bool odd = false;
@@ -176,7 +168,7 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeProjectKernel(const Ar
         Accumulators acc;
         if (tile < tiles) {
             for (int group = begin; group < end; ++group) {
-                ring.multiply(acc, group, high, low);
+                ring.template multiply<kStaged>(acc, group, row);
                 fetch();
             }
         }
@@ -232,10 +224,10 @@ template <WeightFormat F>
 void launchProject(const DecodeProjection& p, int multiprocessors, cudaStream_t stream) {
     const int resident = 3 * multiprocessors;
     Args a{p, streamOf(p.weights), splitFor(p.weights, resident), 0, 0};
-    // 16 bytes more than a row, so that the rows of several tokens lie in different banks.
+    // 32 bytes more than a row, so that the rows of several tokens lie in different banks.
     a.stride = p.weights.paddedCols() + 8;
     a.staged = (4 * a.stride * p.tokens + 127) / 128 * 128;
-    if (p.x.high != nullptr && a.staged > kMaxStaged) a.staged = 0;
+    if (p.x.words != nullptr && a.staged > kMaxStaged) a.staged = 0;
     const int partial = 4 * 2 * kBlockWarps * p.tokens * kTileRows;
     const int tilesPerBlock = kBlockWarps / a.split;
     const int blocks = (p.weights.tiles() + tilesPerBlock - 1) / tilesPerBlock;
@@ -244,7 +236,7 @@ void launchProject(const DecodeProjection& p, int multiprocessors, cudaStream_t 
     const auto grid = static_cast<unsigned>(std::min(blocks, resident));
     launch({dim3(grid), dim3(kBlockThreads),
             static_cast<std::size_t>(ringBytes(F) + a.staged + partial), stream, true},
-           decodeProjectKernel<F>, a);
+           a.staged > 0 ? decodeProjectKernel<F, true> : decodeProjectKernel<F, false>, a);
 }
 
 }  // namespace

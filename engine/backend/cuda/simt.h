@@ -128,6 +128,13 @@ __device__ __forceinline__ std::uint32_t loadStreaming(const std::uint32_t* at) 
 #endif
 }
 
+/// Begins to bring a line to the first-level cache.
+__device__ __forceinline__ void prefetchLine([[maybe_unused]] const void* at) {
+#ifdef __CUDA_ARCH__
+    asm volatile("prefetch.global.L1 [%0];" ::"l"(at));
+#endif
+}
+
 /// What another block of the same kernel may just have written (and made visible with a fence).
 template <typename T>
 __device__ __forceinline__ T loadShared(const T* at) {

@@ -112,7 +112,8 @@ void run(const char* label, std::uint64_t most, bool graphs, NextRecord next) {
         pipeline.nodes().beginCapture(1);
         for (int i = 0; i < 300; ++i) {
             pipeline.nodes().setOperation(i / 12, Op(i % 9));
-            pipeline.nodes().nodeCreated(std::uint64_t(1000 + i), kNodeKernel);
+            pipeline.nodes().nodeCreated(std::uint64_t{1000} + static_cast<std::uint64_t>(i),
+                                         kNodeKernel);
         }
         pipeline.nodes().endCapture();
     }

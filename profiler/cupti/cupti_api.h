@@ -41,6 +41,8 @@ namespace moescope::cupti {
     X(finalize, cuptiFinalize, ())
 
 struct CuptiApi {
+// A name and a list of parameters cannot stand in parentheses.
+// NOLINTNEXTLINE(bugprone-macro-parentheses)
 #define MOESCOPE_DECLARE(name, symbol, parameters) std::uint32_t(*name) parameters = nullptr;
     MOESCOPE_CUPTI_FUNCTIONS(MOESCOPE_DECLARE)
 #undef MOESCOPE_DECLARE

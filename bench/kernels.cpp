@@ -15,12 +15,12 @@
 #include <string_view>
 #include <vector>
 
-#include "bench/peaks.h"
 #include "engine/backend/cpu/kernel_table.h"
 #include "engine/core/arena.h"
 #include "engine/core/cpu_features.h"
 #include "engine/core/error.h"
 #include "engine/core/thread_pool.h"
+#include "profiler/record/compute_peaks.h"
 
 using namespace moescope;
 using namespace moescope::cpu;
@@ -160,7 +160,7 @@ double matMulGmacs(ThreadPool& pool, const Kernels& kernels, const RandomStack& 
 }
 
 /// All threads at once: a core that others use shows here as it does in the kernels.
-double peakGmacs(ThreadPool& pool, const bench::Peak& peak) {
+double peakGmacs(ThreadPool& pool, const Peak& peak) {
     std::vector<double> each(static_cast<std::size_t>(pool.size()));
     pool.parallelFor(pool.size(),
                      [&](std::int64_t i, int) { each[static_cast<std::size_t>(i)] = peak.run(); });
@@ -170,13 +170,13 @@ double peakGmacs(ThreadPool& pool, const bench::Peak& peak) {
 }
 
 /// The instruction that a format's matrix products are made of.
-const bench::Peak& ceilingOf(const Kernels& kernels, PackedFormat format) {
+const Peak& ceilingOf(const Kernels& kernels, PackedFormat format) {
     const std::string_view name = kernels.name;
     const bool vnni = name.find("vnni") != name.npos || name.find("bf16") != name.npos;
     const bool integers = format <= PackedFormat::Q4_1 && vnni;
-    if (integers) return bench::kPeakTable[name.ends_with("_int8") ? 3 : 2];
+    if (integers) return kPeakTable[name.ends_with("_int8") ? 3 : 2];
     const bool pairs = format == PackedFormat::Bf16 && name.find("avx512_bf16") != name.npos;
-    return bench::kPeakTable[pairs ? 1 : 0];
+    return kPeakTable[pairs ? 1 : 0];
 }
 
 struct Bench {
@@ -235,7 +235,7 @@ struct Bench {
     void matrix(const Kernels& kernels, PackedFormat format, int tokens) {
         const RandomStack w(format, 2880, 2880, 4);
         const Inputs in(kernels, 2880, tokens);
-        const bench::Peak& peak = ceilingOf(kernels, format);
+        const Peak& peak = ceilingOf(kernels, format);
         for (ThreadPool* pool : pools) {
             Samples peaks;
             Samples speed;

@@ -4,13 +4,17 @@
 #include <functional>
 #include <iostream>
 
+#include "cli/analysis_text.h"
 #include "cli/command.h"
 #include "cli/compare_suites.h"
 #include "cli/console.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "engine/core/error.h"
+#include "profiler/analysis/quality_block.h"
+#include "profiler/analysis/run_difference.h"
 #include "profiler/analysis/run_summary.h"
+#include "reports/analysis_json.h"
 
 namespace moescope::cli {
 namespace {
@@ -150,6 +154,40 @@ void printSuites(const std::vector<std::string>& header,
               << paired.text();
 }
 
+/// What the difference of times is told from.
+struct AnalysedTimes {
+    std::vector<StepRow> steps;
+    OperationColumns operations;
+};
+
+nlohmann::json timesJson(const std::vector<RunDifference>& differences) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const RunDifference& difference : differences) list.push_back(differenceJson(difference));
+    return list;
+}
+
+nlohmann::json qualityOfAll(const std::vector<RunSummary>& runs) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const RunSummary& run : runs)
+        list.push_back(qualityJson(qualityBlock(run.meta, run.status, run.quality)));
+    return list;
+}
+
+/// The mode of each run, and only what a person must know about: two whole blocks before two
+/// numbers would be skipped by every reader.
+void printQuality(const std::vector<std::string>& names, const std::vector<RunSummary>& runs) {
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        std::string line;
+        const auto quality = qualityBlock(runs[i].meta, runs[i].status, runs[i].quality);
+        for (const QualityLine& row : quality) {
+            if (row.label == "mode") line = row.value;
+            if (!row.ok) line += "; ! " + row.label + " " + row.value;
+        }
+        std::cout << names[i] << ": " << line << '\n';
+    }
+    std::cout << '\n';
+}
+
 }  // namespace
 
 int runCompare(const Invocation& invocation) {
@@ -161,7 +199,19 @@ int runCompare(const Invocation& invocation) {
     if (paths.size() < 2) throw UsageError("'compare' needs at least two run files");
 
     std::vector<RunSummary> runs;
-    for (const std::string& path : paths) runs.push_back(summarize(RunReader(path)));
+    std::vector<AnalysedTimes> times;
+    for (const std::string& path : paths) {
+        const RunReader reader(path);
+        AnalysedTimes of{reader.steps(), {}};
+        OperationCollector collector(of.steps);
+        runs.push_back(summarize(reader, [&](const OperationRow& row) { collector.add(row); }));
+        of.operations = collector.take();
+        times.push_back(std::move(of));
+    }
+    std::vector<RunDifference> timeDifferences;
+    for (std::size_t i = 1; i < times.size(); ++i)
+        timeDifferences.push_back(runDifference({times.front().steps, times.front().operations},
+                                                {times[i].steps, times[i].operations}));
     const std::vector<MetricComparison> metrics = compareMetrics(runs);
     const std::vector<PairedDifference> differences = comparePaired(paths, runs);
     const std::vector<std::string> warnings = comparisonWarnings(runs);
@@ -180,6 +230,8 @@ int runCompare(const Invocation& invocation) {
                               {"figures", std::move(rows)},
                               {"metrics", metricsJson(metrics)},
                               {"paired", pairedJson(differences)},
+                              {"quality", qualityOfAll(runs)},
+                              {"times", timesJson(timeDifferences)},
                               {"warnings", warnings}});
         return kDone;
     }
@@ -192,6 +244,7 @@ int runCompare(const Invocation& invocation) {
         header.push_back(names[i]);
         if (i > 0) header.emplace_back("change");
     }
+    printQuality(names, runs);
     TextTable table(header);
     for (const Figure& figure : figures()) {
         std::vector<std::string> cells{figure.name, figure.unit};
@@ -204,6 +257,11 @@ int runCompare(const Invocation& invocation) {
         table.row(cells);
     }
     std::cout << table.text();
+    for (std::size_t i = 0; i < timeDifferences.size(); ++i) {
+        const std::string text = differenceText(timeDifferences[i]);
+        if (!text.empty())
+            std::cout << '\n' << names[i + 1] << " against " << names.front() << ". " << text;
+    }
     if (!metrics.empty()) printSuites(names, metrics, differences);
     return kDone;
 }

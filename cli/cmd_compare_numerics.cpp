@@ -2,6 +2,7 @@
 // moescope compare-numerics: what a change of number format does to a model, on given texts.
 #include <cmath>
 #include <iostream>
+#include <optional>
 
 #include "cli/command.h"
 #include "cli/console.h"
@@ -9,7 +10,9 @@
 #include "cli/output.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
+#include "engine/core/sha256.h"
 #include "evals/compare_numerics.h"
+#include "profiler/record/run_recorder.h"
 
 namespace moescope::cli {
 namespace {
@@ -81,6 +84,42 @@ void printTable(const NumericsReport& r) {
     std::cout << layers.text();
 }
 
+/// Everything that the figures depend on, models and texts by their hashes.
+nlohmann::json comparedFacts(const Model& a, const Model& b, const std::vector<std::string>& names,
+                             const std::vector<std::string>& texts, const Options& options) {
+    nlohmann::json facts = backendFacts(a, options);
+    facts["a"] = names[0];
+    facts["b"] = names[1];
+    facts["model_b"] = modelFacts(b);
+    facts["numerics_b"] =
+        options.get<std::string>("numerics-b", options.get<std::string>("numerics"));
+    facts["context"] = options.get<int>("context");
+    facts["max_tokens"] = options.get<std::int64_t>("tokens");
+    facts["resamples"] = options.get<int>("resamples");
+    facts["texts"] = nlohmann::json::array();
+    const auto files = options.get<std::vector<std::string>>("text");
+    for (std::size_t i = 0; i < files.size(); ++i) {
+        facts["texts"].push_back(
+            {{"file", files[i]}, {"bytes", texts[i].size()}, {"sha256", sha256Hex(texts[i])}});
+    }
+    return facts;
+}
+
+void writeRows(RunWriter& writer, const NumericsReport& report, nlohmann::json settings,
+               int resamples) {
+    settings["tokens"] = report.tokens;
+    settings["blocks"] = report.blocks;
+    SuiteRow suite;
+    suite.id = 1;
+    suite.name = "numerics";
+    suite.title = "Numerics: " + settings.at("b").get<std::string>() + " beside " +
+                  settings.at("a").get<std::string>();
+    suite.kind = kNumericsKind;
+    suite.settings = dumpJson(settings);
+    writer.add(suite);
+    for (const MetricRow& row : numericsMetrics(report, suite.id, resamples)) writer.add(row);
+}
+
 }  // namespace
 
 int runCompareNumerics(const Invocation& invocation) {
@@ -96,6 +135,9 @@ int runCompareNumerics(const Invocation& invocation) {
                 "of the bootstrap");
     options.add("numerics-b", po::value<std::string>()->value_name("KIND"),
                 "exact or fast, of B alone: what fast numerics cost is A = B and this");
+    options.add("out,o", po::value<std::string>()->value_name("RUN"),
+                "also write a run file, for 'moescope report' and the window");
+    options.flag("overwrite", "replace an existing run file");
     options.flag("json", "print one JSON document");
     options.add("progress", po::value<std::string>()->default_value("auto")->value_name("STYLE"),
                 "auto, json, off");
@@ -112,6 +154,8 @@ int runCompareNumerics(const Invocation& invocation) {
     numerics.resamples = options.get<int>("resamples");
     if (numerics.context < 2 || numerics.maxTokens < 0 || numerics.resamples < 100)
         throw UsageError("--context takes 2 or more, --tokens 0 or more, --resamples 100 or more");
+    if (options.has("out"))
+        requireFreshOutput(options.get<std::string>("out"), options.isSet("overwrite"));
     std::vector<std::string> texts;
     for (const std::string& file : options.get<std::vector<std::string>>("text"))
         texts.push_back(readFile(file));
@@ -128,7 +172,23 @@ int runCompareNumerics(const Invocation& invocation) {
     numerics.progress = [&](std::int64_t done, std::int64_t total) {
         progress.update(static_cast<std::uint64_t>(done), static_cast<std::uint64_t>(total));
     };
-    const NumericsReport report = compareNumerics(*a, *b, texts, numerics);
+    NumericsReport report;
+    if (options.has("out")) {
+        RunFacts facts;
+        facts.kind = "numerics";
+        facts.command = invocation.commandLine;
+        facts.model = modelFacts(*a);
+        facts.settings = comparedFacts(*a, *b, names, texts, options);
+        facts.synthetic = a->spec().synthetic || b->spec().synthetic;
+        RunRecorder recorder(options.get<std::string>("out"), facts, RunWriter::Mode::Create,
+                             options.isSet("overwrite"));
+        recorder.record([&] {
+            report = compareNumerics(*a, *b, texts, numerics);
+            writeRows(recorder.writer(), report, facts.settings, numerics.resamples);
+        });
+    } else {
+        report = compareNumerics(*a, *b, texts, numerics);
+    }
     progress.finish();
     if (options.isSet("json")) {
         nlohmann::json body = json(report);

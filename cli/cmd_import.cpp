@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// moescope import and export: other tools' recordings in, a timeline for the Perfetto UI out.
+// moescope import and export: other tools' recordings in, files for other tools out.
 #include <iostream>
 
 #include "cli/command.h"
@@ -7,7 +7,7 @@
 #include "cli/output.h"
 #include "engine/core/error.h"
 #include "profiler/analysis/run_summary.h"
-#include "profiler/export/chrome_trace.h"
+#include "profiler/export/exporters.h"
 #include "profiler/import/importers.h"
 
 namespace moescope::cli {
@@ -61,17 +61,25 @@ int runImport(const Invocation& invocation) {
 int runExport(const Invocation& invocation) {
     Options options("export");
     options.positional("run", 1, "a run file with timed operations");
-    options.add("out,o", po::value<std::string>()->value_name("TRACE.json"),
-                "Chrome trace JSON to write");
+    options.add("out,o", po::value<std::string>()->value_name("FILE"), "file to write");
+    options.add("format", po::value<std::string>()->value_name("NAME"),
+                "one of those below; default: what the extension of --out says, else chrome");
+    std::string formats = "Formats:\n";
+    for (const Exporter& exporter : exporters())
+        formats += "  " + std::string(exporter.format) + " (" + std::string(exporter.extension) +
+                   "): " + std::string(exporter.description) + '\n';
+    options.epilog(formats);
     if (!options.parse(invocation)) return kDone;
-    if (!options.has("out")) throw UsageError("'export' needs --out TRACE.json");
+    if (!options.has("out")) throw UsageError("'export' needs --out FILE");
+    const std::filesystem::path out = options.get<std::string>("out");
+    const Exporter& exporter =
+        exporterFor(options.has("format") ? options.get<std::string>("format") : "", out);
     const RunReader run(options.get<std::vector<std::string>>("run").front());
     if (run.operationCount() == 0)
         throw Error(run.path().string() + ": holds no timed operations",
                     "'moescope profile' records them");
-    writeChromeTrace(run, options.get<std::string>("out"));
-    std::cout << options.get<std::string>("out")
-              << ": open it at https://ui.perfetto.dev or in chrome://tracing\n";
+    exporter.write(run, out);
+    std::cout << out.string() << ": " << exporter.opens << '\n';
     return kDone;
 }
 

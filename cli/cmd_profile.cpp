@@ -4,16 +4,19 @@
 #include <iostream>
 #include <optional>
 
+#include "cli/analysis_text.h"
 #include "cli/command.h"
 #include "cli/console.h"
+#include "cli/device_options.h"
 #include "cli/json_lines.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
 #include "cli/prompting.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
-#include "profiler/analysis/run_summary.h"
+#include "profiler/analysis/run_analysis.h"
 #include "profiler/record/run_recorder.h"
+#include "reports/analysis_json.h"
 #include "reports/report.h"
 
 namespace moescope::cli {
@@ -44,6 +47,7 @@ void addOptions(Options& options) {
     addChatOptions(options);
     addSamplingOptions(options, 64);
     addModelOptions(options);
+    addDeviceOptions(options);
     options.epilog(
         "-n 0 evaluates the given texts and generates nothing. With \"group\" (domain, language) "
         "in "
@@ -125,8 +129,9 @@ std::vector<AnyRow> sequenceRows(std::int64_t id, const Job& job, const Generati
 
 void addMemory(RunWriter& writer, const Model& model, const Session& session) {
     writer.add(MemoryRow{"weights", static_cast<std::int64_t>(model.checkpoint().fileBytes())});
+    const int batch = std::min(session.maxContext(), model.backend().preferredBatch());
     writer.add(MemoryRow{"session_state", static_cast<std::int64_t>(model.backend().stateBytes(
-                                              session.maxContext(), Session::kDefaultBatch))});
+                                              session.maxContext(), batch))});
 }
 
 }  // namespace
@@ -148,7 +153,9 @@ int runProfile(const Invocation& invocation) {
     const std::filesystem::path out = options.get<std::string>("out");
     requireFreshOutput(out, options.isSet("overwrite"));
 
+    const auto device = startDevice(options);  // outlives the recorder, precedes the model
     const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
+    const auto counters = startCounters(options);
     const ModelSpec& spec = model->spec();
     const Tokenizer* tokenizer = model->hasTokenizer() ? &model->tokenizer() : nullptr;
     const std::vector<Job> jobs = readJobs(options, tokenizer);
@@ -178,12 +185,15 @@ int runProfile(const Invocation& invocation) {
     }
     facts.bandwidthThreads = model->backend().threads();
     RunRecorder recorder(out, facts, RunWriter::Mode::Create, options.isSet("overwrite"));
+    if (device) recorder.setDevice(*device);
+    if (counters) recorder.setCounters(*counters->session);
 
     recorder.record([&] {
         Session session(*model, context);
         session.setStop(invocation.stop);
         session.setTrace(recorder.trace());
         session.setRouting(recorder.routing());
+        session.setLaunches(recorder.launches());
         addMemory(recorder.writer(), *model, session);
         const bool generates = generation.maxTokens > 0;
         Progress progress(style, "profile", generates ? "tokens" : "texts");
@@ -217,10 +227,12 @@ int runProfile(const Invocation& invocation) {
         recorder.writer().setMeta("logits_hash", hashText(hash));
     });
 
-    const RunSummary summary = summarize(RunReader(out));
+    const AnalysedRun run = analyse(RunReader(out));
+    const RunSummary& summary = run.summary;
     if (options.isSet("json")) {
         printJson("profile",
                   {{"run", out.string()},
+                   {"quality", qualityJson(run.analysis.quality)},
                    {"synthetic", spec.synthetic},
                    {"prefill_tokens_per_second", summary.prefill.tokensPerSecond},
                    {"decode_tokens_per_second", summary.decode.tokensPerSecond},
@@ -231,8 +243,16 @@ int runProfile(const Invocation& invocation) {
                    {"logits_hash",
                     summary.meta.count("logits_hash") > 0 ? summary.meta.at("logits_hash") : ""}});
     } else {
+        constexpr std::size_t kRows = 12;
+        std::cout << qualityText(run.analysis.quality) << '\n';
         for (const std::string& line : summaryLines(summary)) std::cout << line << '\n';
-        std::cout << "run file: " << out.string() << '\n';
+        std::cout << '\n'
+                  << operationTableText(groupOperations(run.kernels(), GroupBy::Kernel), run.steps,
+                                        run.analysis.roofline.ceilings, kRows)
+                  << '\n'
+                  << timeText(run.analysis.time) << '\n'
+                  << "more: moescope kernels " << out.string() << '\n'
+                  << "run file: " << out.string() << '\n';
     }
     return kDone;
 }

@@ -49,6 +49,7 @@ int runProfile(const Invocation&);
 int runBench(const Invocation&);
 int runEval(const Invocation&);
 int runImport(const Invocation&);
+int runKernels(const Invocation&);
 int runRouting(const Invocation&);
 int runCompare(const Invocation&);
 int runReport(const Invocation&);

@@ -66,6 +66,12 @@ std::unique_ptr<Model> loadModel(const std::string& name, const ModelOptions& op
             "the demo models, 0.003 on SmolLM2 (docs/fidelity.md); on this model: moescope "
             "compare-numerics MODEL MODEL --numerics-b fast --text F.txt");
     }
+    if (const Mxfp4Edges edges = model->backend().mxfp4Edges(); edges.any()) {
+        note("note: MXFP4 blocks at the ends of the scale's range: " +
+             std::to_string(edges.smallest) + " of 2^-127, " + std::to_string(edges.next) +
+             " of 2^-126, " + std::to_string(edges.largest) +
+             " of 2^127; read as OCP MX v1.0 has them, other programs may differ (docs/mxfp4.md)");
+    }
     if (spec.synthetic) {
         note(
             "note: this checkpoint is SYNTHETIC (seeded random weights): speeds and shapes are "

@@ -341,4 +341,44 @@ NumericsReport compareNumerics(const Model& a, const Model& b,
     return summarize(blocks, a.spec(), options.resamples);
 }
 
+std::vector<MetricRow> numericsMetrics(const NumericsReport& report, std::int64_t suite,
+                                       int resamples) {
+    std::vector<MetricRow> rows;
+    const std::string method = "percentile bootstrap over " + std::to_string(report.blocks) +
+                               " blocks, " + std::to_string(resamples) + " resamples, seed " +
+                               std::to_string(kSeed);
+    const auto add = [&](const char* name, const Estimate& e, const std::string& group = {}) {
+        if (std::isnan(e.value)) return;
+        MetricRow row;
+        row.suite = suite;
+        row.name = name;
+        row.group = group;
+        row.value = e.value;
+        if (!std::isnan(e.interval.low)) {
+            row.low = e.interval.low;
+            row.high = e.interval.high;
+        }
+        row.method = row.low ? method : "one block: no interval";
+        row.n = report.tokens;
+        rows.push_back(std::move(row));
+    };
+    add("perplexity_a", report.perplexityA);
+    add("perplexity_b", report.perplexityB);
+    add("nats_difference", report.nats);
+    add("kl_mean", report.klMean);
+    add("kl_p99", report.klP99);
+    add("same_top1", report.sameTop1);
+    add("routing_agreement", report.routing);
+    add("routing_agreement_all_layers", report.routingEverywhere);
+    for (std::size_t l = 0; l < report.layers.size(); ++l) {
+        const std::string digits = std::to_string(l);
+        // Padded, so that groups sort as layers do.
+        const std::string group =
+            "layer=" + std::string(3 - std::min<std::size_t>(3, digits.size()), '0') + digits;
+        add("relative_error", report.layers[l].error, group);
+        add("routing_agreement", report.layers[l].routing, group);
+    }
+    return rows;
+}
+
 }  // namespace moescope

@@ -11,6 +11,7 @@
 #include "engine/core/interrupt.h"
 #include "engine/run/session.h"
 #include "evals/stats/intervals.h"
+#include "profiler/runfile/rows.h"
 
 namespace moescope {
 
@@ -54,5 +55,10 @@ struct NumericsOptions {
 NumericsReport compareNumerics(const Model& a, const Model& b,
                                const std::vector<std::string>& texts,
                                const NumericsOptions& options);
+
+/// The report as rows of a run file; those of a layer are in the group "layer=NNN". Figures that
+/// the models do not have (routing without experts) have no row.
+std::vector<MetricRow> numericsMetrics(const NumericsReport& report, std::int64_t suite,
+                                       int resamples);
 
 }  // namespace moescope

@@ -89,7 +89,9 @@ constexpr std::array kTelling = {
     Telling{"accuracy", 1},         Telling{"accuracy_norm", 1},
     Telling{"accuracy_macro", 1},   Telling{"pct_stereotype", 0.5},
     Telling{"logit_difference", 0}, Telling{"disparate_impact_ratio", 1},
-    Telling{"flip_rate", 0},        Telling{"demographic_parity_difference", 0}};
+    Telling{"flip_rate", 0},        Telling{"demographic_parity_difference", 0},
+    Telling{"kl_mean", 0},          Telling{"same_top1", 1},
+    Telling{"routing_agreement", 1}};
 
 void addScores(std::vector<HeadlineFigure>& out, const RunSummary& run) {
     constexpr std::size_t kPerSuite = 3;

@@ -116,7 +116,9 @@ ReportRun loadReportRun(const std::filesystem::path& path) {
     const RunReader reader(path);
     ReportRun run;
     run.source = path.string();
-    run.summary = summarize(reader);
+    AnalysedRun analysed = analyse(reader);
+    run.summary = std::move(analysed.summary);
+    run.analysis = std::move(analysed.analysis);
     run.sample = routingSample(reader);
     if (!run.summary.routing.empty()) run.specialization = specialization(reader);
     for (const SuiteRow& suite : run.summary.suites) run.items[suite.id] = reader.items(suite.id);

@@ -11,6 +11,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "profiler/analysis/run_analysis.h"
 #include "profiler/analysis/run_summary.h"
 #include "profiler/analysis/specialization.h"
 
@@ -39,6 +40,7 @@ struct ReportRun {
     std::string source;  ///< path of the run file as given
     std::string sha256;  ///< of that file; empty when the run is not from a file
     RunSummary summary;
+    RunAnalysis analysis;  ///< of times; empty when nothing was timed
     std::optional<RoutingSample> sample;
     Specialization specialization;
     std::map<std::int64_t, std::vector<ItemRow>> items;  ///< by suite id

@@ -11,6 +11,8 @@
 #include <string_view>
 
 #include "engine/core/types.h"
+#include "engine/formats/dtypes.h"
+#include "engine/launch_sink.h"
 #include "engine/model/spec.h"
 #include "engine/trace.h"
 
@@ -51,6 +53,11 @@ public:
     virtual std::string description() const = 0;         ///< "cpu avx512_bf16, 2 threads, exact"
     virtual int threads() const noexcept = 0;
     virtual const ModelSpec& spec() const noexcept = 0;
+    /// MXFP4 blocks of the loaded weights that other programs may read differently.
+    virtual Mxfp4Edges mxfp4Edges() const noexcept { return {}; }
+
+    /// Whom a device back end tells of its launches from now on; null: nobody. Others never launch.
+    virtual void setLaunches(BackendState&, LaunchSink*) const noexcept {}
 
     /// Tokens per prefill step that serve it well when there is no reason for another number.
     virtual int preferredBatch() const noexcept { return 512; }

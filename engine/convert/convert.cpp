@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <cmath>
 #include <cstring>
 #include <span>
 
@@ -15,6 +16,7 @@
 #include "engine/core/sha256.h"
 #include "engine/core/thread_pool.h"
 #include "engine/formats/dtypes.h"
+#include "engine/formats/half.h"
 
 namespace moescope {
 namespace {
@@ -48,25 +50,61 @@ void storeReordered(const PlannedTensor& t, std::span<std::byte> out) {
     }
 }
 
+void storeFloats(DType type, Mxfp4Rule rule, std::span<const float> row, std::span<std::byte> out) {
+    if (type == DType::MXFP4)
+        quantizeMxfp4(rule, row, out);
+    else
+        quantizeRow(type, row, out);
+}
+
+/// Row `row` of a matrix of a plain type that is stored transposed.
+void gatherColumn(const PlannedTensor& t, std::int64_t row, std::span<float> out) {
+    const std::byte* from = t.source.data + row * t.source.rowStride;
+    for (float& x : out) {
+        if (t.source.type == DType::F32) {
+            std::memcpy(&x, from, sizeof x);
+        } else {
+            std::uint16_t bits = 0;
+            std::memcpy(&bits, from, sizeof bits);
+            x = t.source.type == DType::F16 ? halfToFloat(bits) : bf16ToFloat(bits);
+        }
+        if (!std::isfinite(x))
+            throw Error("tensor '" + t.name + "': row " + std::to_string(row) +
+                        " holds a number that is not finite");
+        from += t.columnStride;
+    }
+}
+
+/// As it lies in the file, to hand its pages back.
+TensorView storedView(const PlannedTensor& t, const TensorView& matrix) {
+    if (t.columnStride == 0) return matrix;
+    TensorView stored = matrix;
+    std::swap(stored.shape[0], stored.shape[1]);
+    stored.rowStride = t.columnStride;
+    return stored;
+}
+
 /// One row of matrix `stack`, as the result has it.
 void storeRow(const PlannedTensor& t, Mxfp4Rule rule, std::int64_t stack, std::int64_t row,
               std::span<float> scratch, std::span<std::byte> out) {
     const TensorView& source = t.source;
     const bool vector = source.rank == 1;
     const std::int64_t from = t.headDim > 0 && !vector ? reordered(t, row) : row;
+    if (t.columnStride > 0) {
+        gatherColumn(t, row, scratch);
+        return storeFloats(t.type, rule, scratch, out);
+    }
     if (dtypeInfo(source.type).isWeight) refuseNotFinite(source, stack, from);
     if (t.headDim > 0 && vector) {
         storeReordered(t, out);
     } else if (source.type == DType::MXFP4Split && t.type == DType::MXFP4) {
         storeSplit(source, stack, from, out);
-    } else if (source.type == t.type) {
+    } else if (source.type == t.type && t.offset == 0.0F) {
         std::memcpy(out.data(), source.matrixData(stack) + from * source.rowStride, out.size());
     } else {
         dequantizeRow(source, stack, from, scratch);
-        if (t.type == DType::MXFP4)
-            quantizeMxfp4(rule, scratch, out);
-        else
-            quantizeRow(t.type, scratch, out);
+        for (float& x : scratch) x += t.offset;
+        storeFloats(t.type, rule, scratch, out);
     }
 }
 
@@ -96,7 +134,7 @@ public:
             for (std::int64_t row = 0; row < matrix.rows(); row += step) {
                 chunk(t, s, row, std::min(step, matrix.rows() - row), rowSize);
                 // Once more what was released: the kernel maps neighbours of a page that is read.
-                checkpoint_.release(matrix);
+                checkpoint_.release(storedView(t, matrix));
             }
         }
         static constexpr std::array<std::byte, kAlignment> kZeros{};
@@ -181,7 +219,7 @@ ConvertResult convertCheckpoint(const std::filesystem::path& in, const std::file
                                 const ConvertOptions& options) {
     refuseSameFile(in, out);
     const auto checkpoint = openCheckpoint(in);
-    const BoundModel model = bindModel(*checkpoint);
+    const BoundModel model = bindModel(*checkpoint, {.leaveTransposed = true});
     ConvertResult result;
     const std::vector<PlannedTensor> tensors = planTensors(*checkpoint, model, options, result);
     GgufWriter writer(out);

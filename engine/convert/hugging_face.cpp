@@ -18,6 +18,7 @@ struct Role {
 };
 constexpr Role kRoles[] = {
     {&LayerWeights::attnNorm, "attn_norm.weight"},
+    {&LayerWeights::postAttnNorm, "post_attention_norm.weight"},
     {&LayerWeights::q, "attn_q.weight"},
     {&LayerWeights::qBias, "attn_q.bias"},
     {&LayerWeights::k, "attn_k.weight"},
@@ -38,11 +39,11 @@ constexpr Role kRoles[] = {
     {&LayerWeights::upBias, "ffn_up.bias"},
     {&LayerWeights::down, "ffn_down.weight"},
     {&LayerWeights::downBias, "ffn_down.bias"},
+    {&LayerWeights::postFfnNorm, "post_ffw_norm.weight"},
 };
 
-constexpr std::string_view kSupported[] = {"gpt-oss", "llama", "qwen3", "qwen3-moe"};
-
 std::string_view ggufName(const ModelSpec& spec) {
+    if (spec.architecture == "olmo3") return "olmo2";  // told apart by the window
     for (const Architecture& a : architectures())
         if (a.name == spec.architecture) return a.ggufName;
     return spec.architecture;
@@ -72,7 +73,11 @@ public:
         const ModelWeights& w = model_.weights;
         add("token_embd.weight", w.embedding);
         add("output_norm.weight", w.outputNorm);
+        addOne(tensors_.back());
         if (!model_.spec.tiedHead) add("output.weight", w.head);
+        // Read by the architectures whose files have it; the check of the keys refuses others.
+        const std::vector<float>& divisors = model_.spec.layers.front().rope.divisors;
+        if (!divisors.empty()) add("rope_freqs.weight", vectorView(divisors));
         for (std::size_t i = 0; i < w.layers.size(); ++i) layer(i);
         return std::move(tensors_);
     }
@@ -91,7 +96,27 @@ private:
             const bool rotated = view == &LayerWeights::q || view == &LayerWeights::k ||
                                  view == &LayerWeights::qBias || view == &LayerWeights::kBias;
             if (reorder && rotated) tensors_.back().headDim = spec.headDim;
+            if (isNorm(view)) addOne(tensors_.back());
         }
+    }
+
+    static TensorView vectorView(const std::vector<float>& values) {
+        TensorView t;
+        t.name = "rope_freqs.weight";
+        t.rank = 1;
+        t.shape[0] = static_cast<std::int64_t>(values.size());
+        t.data = reinterpret_cast<const std::byte*>(values.data());
+        setContiguousStrides(t);
+        return t;
+    }
+    static bool isNorm(TensorView LayerWeights::*view) {
+        return view == &LayerWeights::attnNorm || view == &LayerWeights::postAttnNorm ||
+               view == &LayerWeights::ffnNorm || view == &LayerWeights::postFfnNorm ||
+               view == &LayerWeights::qNorm || view == &LayerWeights::kNorm;
+    }
+    /// Hugging Face's files of Gemma store norms less one, GGUF as they are used.
+    void addOne(PlannedTensor& norm) const {
+        if (model_.spec.norm == NormKind::RmsPlusOne) norm.offset = 1.0F;
     }
 
     void add(const std::string& name, const TensorView& t, bool router = false) {
@@ -99,6 +124,57 @@ private:
     }
 
     const BoundModel& model_;
+    std::vector<PlannedTensor> tensors_;
+};
+
+/// GPT-2's own names, whose matrices Conv1D stores as (in, out).
+class Gpt2TensorList {
+public:
+    Gpt2TensorList(const Checkpoint& checkpoint, const ModelSpec& spec)
+        : checkpoint_(checkpoint),
+          spec_(spec),
+          root_(checkpoint.find("wte.weight") != nullptr ? "" : "transformer.") {}
+
+    std::vector<PlannedTensor> build() {
+        add("token_embd.weight", "wte.weight");
+        add("position_embd.weight", "wpe.weight");
+        both("output_norm", "ln_f");
+        if (!spec_.tiedHead)
+            tensors_.push_back({"output.weight", *checkpoint_.find("lm_head.weight"),
+                                checkpoint_.find("lm_head.weight")->type});
+        for (std::int32_t i = 0; i < spec_.nLayer; ++i) {
+            const std::string to = "blk." + std::to_string(i) + ".";
+            const std::string from = "h." + std::to_string(i) + ".";
+            both(to + "attn_norm", from + "ln_1");
+            linear(to + "attn_qkv", from + "attn.c_attn");
+            linear(to + "attn_output", from + "attn.c_proj");
+            both(to + "ffn_norm", from + "ln_2");
+            linear(to + "ffn_up", from + "mlp.c_fc");
+            linear(to + "ffn_down", from + "mlp.c_proj");
+        }
+        return std::move(tensors_);
+    }
+
+private:
+    PlannedTensor& add(const std::string& name, const std::string& source) {
+        const TensorView& t = *checkpoint_.find(root_ + source);  // binding has found it
+        return tensors_.emplace_back(PlannedTensor{name, t, t.rank == 1 ? DType::F32 : t.type});
+    }
+    void both(const std::string& name, const std::string& source) {
+        add(name + ".weight", source + ".weight");
+        add(name + ".bias", source + ".bias");
+    }
+    void linear(const std::string& name, const std::string& source) {
+        PlannedTensor& t = add(name + ".weight", source + ".weight");
+        t.columnStride = t.source.rowStride;
+        t.source.rowStride = dtypeInfo(t.source.type).blockBytes;
+        std::swap(t.source.shape[0], t.source.shape[1]);
+        add(name + ".bias", source + ".bias");
+    }
+
+    const Checkpoint& checkpoint_;
+    const ModelSpec& spec_;
+    std::string root_;
     std::vector<PlannedTensor> tensors_;
 };
 
@@ -116,15 +192,16 @@ public:
         count("attention.head_count_kv", spec_.nKvHead);
         count("attention.key_length", spec_.headDim);
         count("attention.value_length", spec_.headDim);
-        number("attention.layer_norm_rms_epsilon", spec_.normEps);
+        number(spec_.norm == NormKind::LayerNorm ? "attention.layer_norm_epsilon"
+                                                 : "attention.layer_norm_rms_epsilon",
+               spec_.normEps);
+        if (spec_.attentionScale > 0.0F &&
+            std::abs(spec_.attentionScale * std::sqrt(static_cast<float>(spec_.headDim)) - 1.0F) >
+                1e-6F)
+            number("attention.scale", spec_.attentionScale);
         feedForward();
-        rope();
-        const auto window = [](const LayerSpec& l) { return l.window; };
-        const auto widest = std::max_element(
-            spec_.layers.begin(), spec_.layers.end(),
-            [&](const LayerSpec& a, const LayerSpec& b) { return window(a) < window(b); });
-        if (widest != spec_.layers.end() && widest->window > 0)
-            count("attention.sliding_window", widest->window);
+        if (spec_.position == PositionKind::Rope) rope();
+        windows();
     }
 
 private:
@@ -138,15 +215,54 @@ private:
         count("expert_feed_forward_length", expert);
         count("expert_count", spec_.nExpert);
         count("expert_used_count", spec_.topK);
+        if (spec_.routing != RoutingRule::TopKThenSoftmax)
+            writer_.add(prefix_ + "expert_weights_norm",
+                        spec_.routing == RoutingRule::SoftmaxThenTopKRenorm);
     }
 
+    /// The pattern only where it is not the one that a reader of such files assumes.
+    void windows() {
+        std::int32_t widest = 0;
+        std::vector<std::int32_t> slides;
+        for (const LayerSpec& l : spec_.layers) {
+            widest = std::max(widest, l.window);
+            slides.push_back(l.window > 0 ? 1 : 0);
+        }
+        if (widest == 0) return;
+        count("attention.sliding_window", widest);
+        const std::size_t period = spec_.architecture == "gemma3"  ? 6
+                                   : spec_.architecture == "olmo3" ? 4
+                                                                   : 0;
+        bool assumed = true;
+        for (std::size_t i = 0; period > 0 && i < slides.size(); ++i)
+            assumed = assumed && (slides[i] == 0) == ((i + 1) % period == 0);
+        if (!assumed)
+            writer_.add(prefix_ + "attention.sliding_window_pattern",
+                        std::span<const std::int32_t>(slides));
+    }
+
+    /// Scaling is told of the layers with full attention; sliding ones have at most a base of
+    /// their own.
     void rope() {
-        const RopeSpec& rope = spec_.layers.front().rope;
+        const LayerSpec* full = &spec_.layers.front();
+        const LayerSpec* sliding = nullptr;
+        for (const LayerSpec& l : spec_.layers) (l.window > 0 ? sliding : full) = &l;
+        const RopeSpec& rope = full->rope;
         number("rope.freq_base", rope.theta);
+        if (sliding != nullptr && sliding->rope.theta != rope.theta)
+            number("rope.freq_base_swa", sliding->rope.theta);
         count("rope.dimension_count", spec_.headDim);
-        if (!rope.yarn) return;
-        writer_.add(prefix_ + "rope.scaling.type", "yarn");
+        if (!rope.yarn && rope.factor == 1.0) return;
+        writer_.add(prefix_ + "rope.scaling.type", rope.yarn ? "yarn" : "linear");
         number("rope.scaling.factor", rope.factor);
+        if (!rope.yarn) return;
+        // Where the formula gives it anyway (the real OLMo 3) the key is left out: llama.cpp
+        // multiplies the formula by what the key says, although its own converter writes the whole.
+        RopeSpec byFormula = rope;
+        byFormula.attentionFactor = 0.0;
+        const double formula = ropeTable(byFormula, spec_.headDim).concentration;
+        if (rope.attentionFactor > 0.0 && std::abs(rope.attentionFactor / formula - 1.0) > 1e-6)
+            number("rope.scaling.attn_factor", rope.attentionFactor);
         count("rope.scaling.original_context_length", rope.originalContext);
         number("rope.scaling.yarn_beta_fast", rope.betaFast);
         number("rope.scaling.yarn_beta_slow", rope.betaSlow);
@@ -168,13 +284,7 @@ private:
 
 std::vector<PlannedTensor> huggingFaceTensors(const Checkpoint& checkpoint,
                                               const BoundModel& model) {
-    const auto* known =
-        std::find(std::begin(kSupported), std::end(kSupported), model.spec.architecture);
-    if (known == std::end(kSupported)) {
-        throw Error(checkpoint.path().string() + ": Hugging Face checkpoints of architecture '" +
-                        model.spec.architecture + "' cannot be converted",
-                    "gpt-oss, llama, qwen3 and qwen3-moe can; of a GGUF file any architecture can");
-    }
+    if (model.spec.architecture == "gpt2") return Gpt2TensorList(checkpoint, model.spec).build();
     return TensorList(model).build();
 }
 

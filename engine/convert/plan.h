@@ -20,6 +20,11 @@ struct PlannedTensor {
     /// Rows of each head (elements of a vector) are reordered from halves to neighbours, see
     /// RopePairing; 0: kept in place.
     std::int32_t headDim = 0;
+    /// Added to every element: Gemma's norms are stored less one.
+    float offset = 0.0F;
+    /// > 0: stored transposed, so many bytes from one element of a row to the next. `source` has
+    /// the shape of the result.
+    std::int64_t columnStride = 0;
 };
 
 /// Tensors in file order. Views point into `checkpoint` and `model`.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/formats/dtypes.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cstring>
 #include <limits>
@@ -126,6 +127,36 @@ void refuseNotFinite(const TensorView& t, std::int64_t stackIndex, std::int64_t 
                     " holds a number that is not finite" +
                     (scaled ? " (an MXFP4 scale of 255, NaN, or too large for float32)" : ""),
                 "The file is damaged: compare its checksum with the publisher's.");
+}
+
+Mxfp4Edges& Mxfp4Edges::operator+=(const Mxfp4Edges& other) noexcept {
+    smallest += other.smallest;
+    next += other.next;
+    largest += other.largest;
+    return *this;
+}
+
+Mxfp4Edges mxfp4Edges(const TensorView& t, std::int64_t stackIndex, std::int64_t row) noexcept {
+    Mxfp4Edges edges;
+    const bool split = t.type == DType::MXFP4Split;
+    if (!split && t.type != DType::MXFP4) return edges;
+    const std::int64_t stride = dtypeInfo(t.type).blockBytes;
+    const std::byte* codes = t.matrixData(stackIndex) + row * t.rowStride + (split ? 0 : 1);
+    const std::byte* scales =
+        split ? t.scales + stackIndex * t.scaleStackStride + row * t.scaleStride : codes - 1;
+    const std::int64_t scaleStep = split ? 1 : stride;
+    for (std::int64_t b = 0; b < t.cols() / dtypeInfo(t.type).blockWeights; ++b) {
+        const int scale = std::to_integer<int>(scales[b * scaleStep]);
+        if (scale > 1 && scale < 254) continue;
+        const std::byte* block = codes + b * stride;
+        // Quantisers give blocks of zeros the smallest scale: nothing to report.
+        const bool zeros = std::all_of(block, block + 16, [](std::byte c) {
+            return std::to_integer<int>(c & std::byte{0x77}) == 0;
+        });
+        if (zeros) continue;
+        ++(scale == 0 ? edges.smallest : scale == 1 ? edges.next : edges.largest);
+    }
+    return edges;
 }
 
 void refuseNotFinite(const TensorView& t) {

@@ -38,4 +38,18 @@ void refuseNotFinite(const TensorView& t, std::int64_t stackIndex, std::int64_t 
 /// The same for all rows of all matrices; nothing for an empty view.
 void refuseNotFinite(const TensorView& t);
 
+/// MXFP4 blocks at the ends of E8M0's range that hold a weight other than 0. They are decoded as
+/// OCP MX v1.0 says; other programs make 0 or infinity of them, so a person should know. Real
+/// models are far from either end.
+struct Mxfp4Edges {
+    std::int64_t smallest = 0;  ///< scale byte 0: 2^-127, below float32's normal numbers
+    std::int64_t next = 0;      ///< scale byte 1: 2^-126, whose half is below them
+    std::int64_t largest = 0;   ///< scale byte 254: 2^127
+
+    bool any() const noexcept { return smallest + next + largest > 0; }
+    Mxfp4Edges& operator+=(const Mxfp4Edges& other) noexcept;
+};
+/// Of one row; nothing for other types.
+Mxfp4Edges mxfp4Edges(const TensorView& t, std::int64_t stackIndex, std::int64_t row) noexcept;
+
 }  // namespace moescope

@@ -37,8 +37,13 @@ Names namesOf(const Checkpoint& checkpoint) {
 
 class Gpt2Binder {
 public:
-    Gpt2Binder(TensorBinder& tensors, const ModelSpec& spec, const Names& names, bool conv1d)
-        : tensors_(tensors), spec_(spec), names_(names), conv1d_(conv1d) {}
+    Gpt2Binder(TensorBinder& tensors, const ModelSpec& spec, const Names& names, bool conv1d,
+               bool leaveTransposed)
+        : tensors_(tensors),
+          spec_(spec),
+          names_(names),
+          conv1d_(conv1d),
+          leaveTransposed_(leaveTransposed) {}
 
     LayerWeights bind(const std::string& prefix, std::int64_t ffn) {
         const std::int64_t d = spec_.dModel;
@@ -69,6 +74,7 @@ private:
     }
     /// Rows [first, first + rows) of what a linear layer would have stored.
     TensorView part(const TensorView& t, std::int64_t first, std::int64_t rows) {
+        if (conv1d_ && leaveTransposed_) return t;
         return conv1d_ ? tensors_.transposed(t, first, 1, rows, t.rows()) : rowsOf(t, first, rows);
     }
     TensorView whole(const std::string& name, std::int64_t rows, std::int64_t cols,
@@ -80,7 +86,7 @@ private:
     TensorBinder& tensors_;
     const ModelSpec& spec_;
     const Names& names_;
-    bool conv1d_;
+    bool conv1d_, leaveTransposed_;
 };
 
 DimensionKeys dimensionKeys(bool gguf) {
@@ -103,7 +109,7 @@ void refuseVariants(const ConfigReader& config) {
 
 }  // namespace
 
-BoundModel bindGpt2(const Checkpoint& checkpoint, const ArchitectureOptions&) {
+BoundModel bindGpt2(const Checkpoint& checkpoint, const ArchitectureOptions& options) {
     const bool gguf = checkpoint.layout() == CheckpointLayout::Gguf;
     const ConfigReader config(checkpoint.config(), checkpoint.path().string(), gguf ? "gpt2." : "");
     if (!gguf) refuseVariants(config);
@@ -123,13 +129,14 @@ BoundModel bindGpt2(const Checkpoint& checkpoint, const ArchitectureOptions&) {
              {names.embedding, names.outputNorm + ".weight", names.outputNorm + ".bias", names.head,
               true});
     model.weights.positions = tensors.matrix(names.positions, {spec.contextLength, spec.dModel});
-    if (!gguf) {  // the copies come before anything can be planned from the bound model
+    if (!gguf && !options.leaveTransposed) {  // the copies come before anything can be planned from
+                                              // the bound model
         const auto weights = std::uint64_t{2} * static_cast<std::uint64_t>(spec.nLayer) *
                              static_cast<std::uint64_t>(spec.dModel) *
                              static_cast<std::uint64_t>(2 * spec.dModel + layer.ffn);
         requireMemory(weights * sizeof(float), "a transposed copy of the matrices");
     }
-    Gpt2Binder binder(tensors, spec, names, !gguf);
+    Gpt2Binder binder(tensors, spec, names, !gguf, options.leaveTransposed);
     for (std::int32_t i = 0; i < spec.nLayer; ++i) {
         model.weights.layers.push_back(
             binder.bind(names.layers + std::to_string(i) + ".", layer.ffn));

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Llama and SmolLM2: pre-norm, grouped-query attention, RoPE, SiLU-gated MLP, often a tied head.
+#include "engine/formats/dtypes.h"
 #include "engine/model/architectures.h"
 #include "engine/model/layer_binding.h"
 
 namespace moescope {
 namespace {
 
-void refuseVariants(const Checkpoint& checkpoint, const ConfigReader& config, bool gguf) {
+void refuseVariants(const ConfigReader& config, bool gguf) {
     if (!gguf) return requireActivation(config, "hidden_act", "silu");
-    if (checkpoint.find("rope_freqs.weight") != nullptr) {
-        config.fail("Llama 3 RoPE scaling (rope_freqs.weight) is not supported");
-    }
     if (config.integerOr("expert_count", 0, 0, 1 << 20) != 0) {
         config.fail("mixture-of-experts models of the llama family are not supported");
     }
@@ -22,7 +20,7 @@ BoundModel bindLlama(const Checkpoint& checkpoint, const ArchitectureOptions& op
     const bool gguf = checkpoint.layout() == CheckpointLayout::Gguf;
     const ConfigReader config(checkpoint.config(), checkpoint.path().string(),
                               gguf ? "llama." : "");
-    refuseVariants(checkpoint, config, gguf);
+    refuseVariants(config, gguf);
     BoundModel model;
     ModelSpec& spec = model.spec;
     LayerSpec layer;
@@ -41,6 +39,12 @@ BoundModel bindLlama(const Checkpoint& checkpoint, const ArchitectureOptions& op
     }
     spec.activation = Activation::Silu;
     TensorBinder tensors(checkpoint, model.weights);
+    if (gguf && tensors.has("rope_freqs.weight")) {
+        const TensorView t = tensors.vector("rope_freqs.weight", {spec.headDim / 2});
+        refuseNotFinite(t);
+        layer.rope.divisors.resize(static_cast<std::size_t>(t.cols()));
+        dequantizeRow(t, 0, 0, layer.rope.divisors);
+    }
     bindEnds(checkpoint, tensors, model);
     for (std::int32_t i = 0; i < spec.nLayer; ++i) {
         bindLayer(tensors, model, layer, gguf ? kGgufLayer : kHuggingFaceLayer,

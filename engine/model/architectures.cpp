@@ -2,6 +2,7 @@
 #include "engine/model/architectures.h"
 
 #include "engine/core/error.h"
+#include "engine/model/binding.h"
 
 namespace moescope {
 namespace {
@@ -30,6 +31,17 @@ std::string supported(bool gguf) {
     return names;
 }
 
+/// Folders of other quantisers hold tensors that merely look like weights.
+void refuseQuantisation(const Checkpoint& checkpoint, const Architecture& architecture) {
+    const ConfigReader config(checkpoint.config(), checkpoint.path().string());
+    if (!config.has("quantization_config")) return;
+    const bool mxfp4 = architecture.huggingFaceName == "gpt_oss";
+    const std::string method = config.group("quantization_config").textOr("quant_method", "");
+    if (mxfp4 && method == "mxfp4") return;
+    config.fail("quantisation '" + method + "' (key 'quantization_config.quant_method') is not " +
+                "supported, expected " + (mxfp4 ? "mxfp4 or none" : "none"));
+}
+
 }  // namespace
 
 std::span<const Architecture> architectures() noexcept {
@@ -48,6 +60,7 @@ BoundModel bindModel(const Checkpoint& checkpoint, const ArchitectureOptions& op
         const bool fits = named ? !name.empty() && name == wanted
                                 : !a.tensor.empty() && checkpoint.find(a.tensor) != nullptr;
         if (!fits) continue;
+        if (!gguf) refuseQuantisation(checkpoint, a);
         BoundModel model = a.bind(checkpoint, options);
         if (model.spec.architecture.empty()) model.spec.architecture = a.name;
         return model;

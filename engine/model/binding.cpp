@@ -48,6 +48,41 @@ std::string numberText(double value) {
     return whole ? std::to_string(static_cast<std::int64_t>(value)) : nlohmann::json(value).dump();
 }
 
+/// " by the configuration (hidden_size 32, ..)": every key there is that a shape follows from.
+std::string statedDimensions(const nlohmann::json& config) {
+    constexpr std::string_view kKeys[] = {"hidden_size",
+                                          "intermediate_size",
+                                          "moe_intermediate_size",
+                                          "num_attention_heads",
+                                          "num_key_value_heads",
+                                          "head_dim",
+                                          "num_experts",
+                                          "num_local_experts",
+                                          "n_embd",
+                                          "n_inner",
+                                          "n_positions",
+                                          "embedding_length",
+                                          "feed_forward_length",
+                                          "expert_feed_forward_length",
+                                          "attention.head_count",
+                                          "attention.head_count_kv",
+                                          "attention.key_length",
+                                          "expert_count",
+                                          "context_length"};
+    std::string prefix;
+    if (const auto name = config.find("general.architecture");
+        name != config.end() && name->is_string())
+        prefix = name->get<std::string>() + ".";
+    std::string text;
+    for (const std::string_view key : kKeys) {
+        const auto found = config.find(prefix + std::string(key));
+        if (found == config.end() || !found->is_number()) continue;
+        text += (text.empty() ? " by the configuration (" : ", ") + prefix + std::string(key) +
+                " " + found->dump();
+    }
+    return text.empty() ? text : text + ")";
+}
+
 }  // namespace
 
 ConfigReader::ConfigReader(const nlohmann::json& object, std::string origin, std::string prefix)
@@ -142,7 +177,8 @@ void TensorBinder::checkShape(const TensorView& t, Shape shape) const {
     const auto found = shapeOf(t);
     if (std::equal(found.begin(), found.end(), shape.begin(), shape.end())) return;
     throw Error(checkpoint_.path().string() + ": tensor '" + t.name + "' has shape " +
-                shapeText(found) + ", expected " + shapeText(shape));
+                shapeText(found) + ", expected " + shapeText(shape) +
+                statedDimensions(checkpoint_.config()));
 }
 
 TensorView TensorBinder::matrix(const std::string& name, Shape shape) {
@@ -185,7 +221,7 @@ TensorView TensorBinder::stacked(const std::vector<std::string>& names, std::int
 }
 
 TensorView TensorBinder::vector(const std::string& name, Shape shape) {
-    const TensorView t = matrix(name, shape);
+    TensorView t = matrix(name, shape);
     if (isPlainFloat32(t)) return t;
     std::byte* data = nullptr;
     TensorView copy = own(name, DType::F32, shape, &data);

@@ -116,14 +116,15 @@ std::vector<bool> slidingLayers(const ConfigReader& config, const ModelSpec& spe
     for (std::int32_t i = 1; i <= spec.nLayer; ++i) sliding.push_back(i % period != 0);
     if (list == nullptr) return sliding;
     if (!list->is_array() || list->size() != sliding.size()) {
-        config.fail(std::string(key) + " must list " + std::to_string(spec.nLayer) + " layers");
+        config.fail("configuration key '" + std::string(key) + "' must list " +
+                    std::to_string(spec.nLayer) + " layers");
     }
     for (std::size_t i = 0; i < sliding.size(); ++i) {
         const nlohmann::json& type = (*list)[i];
         const bool slides = type == "sliding_attention" || type == true || type == 1;
         if (!slides && type != "full_attention" && type != false && type != 0) {
-            config.fail(std::string(key) + "[" + std::to_string(i) +
-                        "] is neither sliding nor full attention");
+            config.fail("configuration key '" + std::string(key) + "[" + std::to_string(i) +
+                        "]' is neither sliding nor full attention");
         }
         sliding[i] = slides;
     }

@@ -44,6 +44,8 @@ RopeTable ropeTable(const RopeSpec& rope, int headDim) {
         table.inverseFrequency[i] =
             std::pow(rope.theta, -2.0 * static_cast<double>(i) / static_cast<double>(headDim));
     }
+    for (std::size_t i = 0; i < rope.divisors.size() && i < table.inverseFrequency.size(); ++i)
+        table.inverseFrequency[i] /= static_cast<double>(rope.divisors[i]);
     if (!rope.yarn) {
         for (double& f : table.inverseFrequency) f /= rope.factor;
         return table;

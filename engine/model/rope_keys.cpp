@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The configuration keys of rotary embeddings, which the two layouts spell differently.
+#include <algorithm>
+#include <numbers>
+
 #include "engine/model/binding.h"
 
 namespace moescope {
@@ -21,6 +24,24 @@ void readYarn(const ConfigReader& config, const YarnKeys& keys, RopeSpec& rope) 
     rope.betaSlow = config.numberOr(keys.betaSlow, 1.0, 1e-3, 1e6);
     if (config.has(keys.originalContext)) {
         rope.originalContext = config.integer(keys.originalContext, 1, kMaxContext);
+    }
+}
+
+/// Llama 3.1 and later, as transformers computes it: frequencies that turn less than
+/// low_freq_factor times over the original context are divided by the factor, those that turn more
+/// than high_freq_factor times are kept, and between them the two are blended.
+void readLlama3(const ConfigReader& config, const ModelSpec& spec, RopeSpec& rope) {
+    const double factor = config.number("factor", 1.0, kMaxFactor);
+    const double low = config.number("low_freq_factor", 1e-3, 1e6);
+    const double high = config.number("high_freq_factor", 1e-3, 1e6);
+    const double context = config.integer("original_max_position_embeddings", 1, kMaxContext);
+    if (!(low < high))
+        config.fail(
+            "configuration key 'low_freq_factor' must be a number below 'high_freq_factor'");
+    for (const double frequency : ropeTable({.theta = rope.theta}, spec.headDim).inverseFrequency) {
+        const double turns = context * frequency / (2.0 * std::numbers::pi);
+        const double kept = std::clamp((turns - low) / (high - low), 0.0, 1.0);
+        rope.divisors.push_back(static_cast<float>(1.0 / ((1.0 - kept) / factor + kept)));
     }
 }
 
@@ -69,7 +90,8 @@ RopeSpec readGgufRope(const ConfigReader& config, const RopeDefaults& defaults,
         rope.truncate = defaults.truncate || options.ggmlCompatibleYarn;
         rope.attentionFactor = attentionFactor;
     } else if (type != "none") {
-        config.fail("RoPE scaling '" + type + "' is not supported");
+        config.fail("RoPE scaling '" + type +
+                    "' (key 'rope.scaling.type') is not supported, expected none, linear or yarn");
     }
     return rope;
 }
@@ -103,8 +125,12 @@ RopeSpec readHuggingFaceRope(const ConfigReader& config, const ModelSpec& spec,
             config.fail("RoPE key 'mscale' is not supported");
         }
         rope.truncate = scaling.flagOr("truncate", defaults.truncate) || options.ggmlCompatibleYarn;
+    } else if (type == "llama3") {
+        readLlama3(scaling, spec, rope);
     } else if (type != "default") {
-        config.fail("RoPE scaling '" + type + "' is not supported");
+        config.fail("RoPE scaling '" + type + "' (key '" +
+                    (grouped ? "rope_parameters" : "rope_scaling") +
+                    ".rope_type') is not supported, expected default, linear, yarn or llama3");
     }
     return rope;
 }

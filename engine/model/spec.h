@@ -47,6 +47,9 @@ struct RopeSpec {
     std::int32_t originalContext = 0;
     bool truncate = false;       ///< floor/ceil the bounds, as llama.cpp always does
     double attentionFactor = 0;  ///< 0: 0.1 ln(factor) + 1
+    /// (head_dim / 2) each frequency is divided by one: Llama 3's scaling, GGUF's
+    /// rope_freqs.weight. Empty: by none.
+    std::vector<float> divisors = {};
 };
 
 struct LayerSpec {
@@ -130,6 +133,9 @@ struct BoundModel {
 
 struct ArchitectureOptions {
     bool ggmlCompatibleYarn = false;  ///< truncate the YaRN bounds, for comparison with llama.cpp
+    /// Matrices that a layout stores transposed (GPT-2's Conv1D) stay so and are not copied: for
+    /// the converter, which copies tensors and computes nothing with them.
+    bool leaveTransposed = false;
 };
 
 /// Reads the architecture's name from the checkpoint, fills spec and weights, checks every shape

@@ -85,6 +85,7 @@ public:
     /// steps of one token go to the back end whole where it offers that.
     void setTrace(TraceSink* sink);
     void setRouting(RoutingSink* sink) noexcept { routing_ = sink; }
+    void setLaunches(LaunchSink* sink) noexcept { backend_.setLaunches(*state_, sink); }
     void setStop(const StopFlag* stop) noexcept { stop_ = stop; }
     TraceSink* trace() const noexcept {
         return trace_;

@@ -56,6 +56,9 @@ struct ChatOptions {
     /// "final": end the prompt where the answer begins (log-likelihood scoring); reasoning is over.
     std::string forcedChannel = {};
     bool generationPrompt = true;
+    /// harmony: the channels that its system message calls valid.
+    std::vector<std::string> channels = {"analysis", "commentary", "final"};
+    bool keepAnalysis = false;  ///< harmony: show the reasoning of answered turns again
 };
 
 /// Incremental parser of what the model generates.

@@ -39,9 +39,10 @@ std::string systemText(const ChatOptions& options) {
     if (!options.currentDate.empty()) line("Current date: " + options.currentDate);
     section("Reasoning: " + std::string(effortName(options.reasoning)));
     if (!options.builtinTools.empty()) section(builtinSection(options.builtinTools));
-    section(
-        "# Valid channels: analysis, commentary, final. Channel must be included for every "
-        "message.");
+    std::string channels;
+    for (const std::string& channel : options.channels)
+        channels += (channels.empty() ? "" : ", ") + channel;
+    section("# Valid channels: " + channels + ". Channel must be included for every message.");
     if (!options.functions.empty())
         line("Calls to these tools must go to the commentary channel: 'functions'.");
     return text;
@@ -82,7 +83,7 @@ public:
         std::span<const ToolFunction> functions = options.functions;
         const bool ownDeveloper = std::any_of(messages.begin(), messages.end(), isInstruction);
         if (!functions.empty() && !ownDeveloper) developer(out, {}, std::exchange(functions, {}));
-        const std::size_t answered = firstAnswer(messages);
+        const std::size_t answered = options.keepAnalysis ? 0 : firstAnswer(messages);
         for (std::size_t i = 0; i < messages.size(); ++i) {
             // Reasoning of turns that already have their answer is not shown to the model again.
             const bool stale = i < answered && messages[i].role == Role::Assistant &&

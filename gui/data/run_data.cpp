@@ -15,62 +15,21 @@
 namespace moescope::gui {
 namespace {
 
-/// Gives each distinct name a small number; a hostile file cannot make more than 65535 of them.
-class NameTable {
-public:
-    explicit NameTable(std::vector<std::string>& names) : names_(names) {}
-    std::uint16_t indexOf(const std::string& name) {
-        const auto found = index_.find(name);
-        if (found != index_.end()) return found->second;
-        if (names_.size() >= std::numeric_limits<std::uint16_t>::max()) {
-            return static_cast<std::uint16_t>(names_.size() - 1);
-        }
-        names_.push_back(name);
-        const auto index = static_cast<std::uint16_t>(names_.size() - 1);
-        index_.emplace(name, index);
-        return index;
-    }
-
-private:
-    std::vector<std::string>& names_;
-    std::unordered_map<std::string, std::uint16_t> index_;
-};
-
-void appendOperation(OperationColumns& out, const OperationRow& row, int step) {
-    out.startNs.push_back(row.startNs);
-    out.endNs.push_back(std::max(row.startNs, row.endNs));
-    out.bytes.push_back(row.bytes);
-    out.flops.push_back(row.flops);
-    out.layer.push_back(row.layer);
-    out.step.push_back(step);
-}
-
+/// The summary and the columns from one reading of the operations, which are nearly all of a file.
 void loadOperations(const RunReader& reader, RunData& run, const std::atomic<bool>* stop,
                     const std::function<void(double)>& progress) {
-    std::unordered_map<std::int64_t, int> stepIndex;
-    for (std::size_t i = 0; i < run.steps.size(); ++i)
-        stepIndex.emplace(run.steps[i].id, static_cast<int>(i));
-    OperationColumns& out = run.operations;
-    NameTable ops(out.opNames), kernels(out.kernelNames), phases(out.phaseNames);
+    OperationCollector collector(run.steps);
     run.operationsInFile = reader.operationCount();
-    reader.operations([&](const OperationRow& row) {
-        if (out.size() >= kMaxOperations) return false;
-        const auto found = stepIndex.find(row.step);
-        const int step = found == stepIndex.end() ? -1 : found->second;
-        appendOperation(out, row, step);
-        out.op.push_back(ops.indexOf(row.op));
-        out.kernel.push_back(kernels.indexOf(row.kernel));
-        out.phase.push_back(phases.indexOf(
-            step < 0 ? std::string() : run.steps[static_cast<std::size_t>(step)].kind));
-        if (out.size() % 65536 == 0) {
-            throwIfStopped(stop);
-            if (progress && run.operationsInFile > 0) {
-                progress(0.4 + 0.5 * static_cast<double>(out.size()) /
-                                   static_cast<double>(run.operationsInFile));
-            }
-        }
-        return true;
+    std::int64_t seen = 0;
+    run.summary = summarize(reader, [&](const OperationRow& row) {
+        if (collector.columns().size() < kMaxOperations) collector.add(row);
+        if (++seen % 65536 != 0) return;
+        throwIfStopped(stop);
+        if (progress && run.operationsInFile > 0)
+            progress(0.1 +
+                     0.7 * static_cast<double>(seen) / static_cast<double>(run.operationsInFile));
     });
+    run.operations = collector.take();
 }
 
 std::vector<RoutingCell> mergePhases(const std::vector<RoutingCountRow>& rows) {
@@ -133,10 +92,11 @@ RunPtr loadRun(const std::filesystem::path& path, const std::atomic<bool>* stop,
         if (progress) progress(share);
     };
     report(0.02);
-    run->summary = summarize(reader);
-    report(0.35);
     run->steps = reader.steps();
     loadOperations(reader, *run, stop, progress);
+    report(0.8);
+    run->device = loadDeviceWork(reader, run->steps);
+    run->ceilings = ceilingsOf(run->summary.meta);
     report(0.9);
     run->routing = mergePhases(reader.routingCounts());
     for (const SuiteRow& suite : run->summary.suites) {

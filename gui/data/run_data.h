@@ -10,20 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "profiler/analysis/operation_columns.h"
+#include "profiler/analysis/roofline.h"
 #include "profiler/analysis/run_summary.h"
 
 namespace moescope::gui {
-
-/// All operations as columns (1 M operations: 50 MB), in start order. Columns have equal length.
-struct OperationColumns {
-    std::vector<std::int64_t> startNs, endNs, bytes, flops;
-    std::vector<std::int32_t> layer;  ///< -1 outside the layers
-    std::vector<std::int32_t> step;   ///< index into RunData::steps; -1 when the step is absent
-    std::vector<std::uint16_t> op, kernel, phase;  ///< indices into the names below
-    std::vector<std::string> opNames, kernelNames, phaseNames;
-
-    std::size_t size() const noexcept { return startNs.size(); }
-};
 
 /// Assignments of one sequence to one expert, both phases added.
 struct RoutingCell {
@@ -43,6 +34,8 @@ struct RunData {
     RunSummary summary;
     std::vector<StepRow> steps;
     OperationColumns operations;
+    OperationColumns device;            ///< work on devices; empty for runs on the CPU
+    Ceilings ceilings;                  ///< what the machine could do at most
     std::int64_t operationsInFile = 0;  ///< more than operations.size() when the limit was reached
     std::vector<RoutingCell> routing;   ///< by sequence, layer, expert
     std::vector<SuiteData> suites;
@@ -51,6 +44,10 @@ struct RunData {
     const SequenceRow* sequence(std::int64_t id) const;
     std::string modelName() const;  ///< from meta "model"; "" when unknown
     std::int64_t endNs() const;     ///< end of the last step or operation
+    /// What a table of kernels is made of: the device's where there are any.
+    const OperationColumns& kernels() const noexcept {
+        return device.size() > 0 ? device : operations;
+    }
 };
 using RunPtr = std::shared_ptr<const RunData>;
 

@@ -8,12 +8,11 @@
 #include <optional>
 #include <vector>
 
+#include "profiler/analysis/operation_table.h"
+
 namespace moescope::gui {
 
-struct TimeRange {
-    std::int64_t beginNs = 0, endNs = 0;  ///< half open, begin < end
-    bool operator==(const TimeRange&) const = default;
-};
+using moescope::TimeRange;
 
 struct SelectionState {
     std::optional<TimeRange> range;

@@ -1,36 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// Operations gathered by kernel, operation, phase or layer, over the whole run or a time range.
+// The table of operations or kernels, gathered as profiler/analysis/operation_table.h does.
 #pragma once
 
 #include <QCoreApplication>
-#include <optional>
-#include <vector>
 
-#include "gui/data/run_data.h"
-#include "gui/data/selection.h"
 #include "gui/models/row_model.h"
+#include "profiler/analysis/operation_table.h"
+#include "profiler/analysis/roofline.h"
 
 namespace moescope::gui {
-
-enum class GroupBy : std::uint8_t { Kernel, Operation, Phase, Layer };
-
-struct OperationGroupRow {
-    OperationGroup group;
-    std::optional<int> layer;  ///< when grouped by layer
-};
-
-/// Largest total first. With a range only operations that begin in it count (whole, so that calls
-/// and medians mean the same as without). O(n log n) at worst: call it in a worker.
-std::vector<OperationGroupRow> groupOperations(
-    const OperationColumns& operations, GroupBy by,
-    const std::optional<TimeRange>& range = std::nullopt);
 
 class OperationsModel : public RowModel<OperationGroupRow> {
     Q_DECLARE_TR_FUNCTIONS(OperationsModel)
 public:
     explicit OperationsModel(QObject* parent = nullptr);
+    /// What the share of peak stands against; set before the rows.
+    void setCeilings(const Ceilings& ceilings) { ceilings_ = ceilings; }
     /// Column of the total time, by which the table is sorted at first.
     static constexpr int kTotalColumn = 4;
+
+private:
+    Ceilings ceilings_;
 };
 
 }  // namespace moescope::gui

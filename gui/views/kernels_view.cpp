@@ -28,6 +28,7 @@ public:
         groupBy_->addItem(tr("Operation"), int(GroupBy::Operation));
         groupBy_->addItem(tr("Phase"), int(GroupBy::Phase));
         groupBy_->addItem(tr("Layer"), int(GroupBy::Layer));
+        groupBy_->addItem(tr("Step"), int(GroupBy::Step));
         groupBy_->setAccessibleName(tr("Group by"));
         search_->setPlaceholderText(tr("Filter (Ctrl+F)"));
         search_->setClearButtonEnabled(true);
@@ -65,6 +66,7 @@ public:
                 tr("Only profiles record them: moescope profile MODEL --prompt TEXT --out RUN"));
             return;
         }
+        model_->setCeilings(run_->ceilings);
         showPage();
         refresh();
     }
@@ -83,7 +85,8 @@ private:
         runInBackground(
             this,
             [run = run_, by, range = shownRange_] {
-                return groupOperations(run->operations, by, range);
+                return groupOperations(by == GroupBy::Kernel ? run->kernels() : run->operations, by,
+                                       range);
             },
             [this, generation, by](auto outcome) {
                 jobEnded();
@@ -96,7 +99,8 @@ private:
         updating_ = true;
         model_->setRows(std::move(rows));
         table_->setColumnHidden(1, by != GroupBy::Kernel);
-        table_->setColumnHidden(2, by != GroupBy::Kernel && by != GroupBy::Phase);
+        table_->setColumnHidden(
+            2, by != GroupBy::Kernel && by != GroupBy::Phase && by != GroupBy::Step);
         table_->fitColumns(240);
         updating_ = false;
         highlight();
@@ -135,6 +139,7 @@ private:
 
     void choose(const QModelIndex& index) {
         if (updating_ || !index.isValid()) return;
+        if (static_cast<GroupBy>(groupBy_->currentData().toInt()) == GroupBy::Step) return;
         const OperationGroupRow row = model_->row(table_->sourceRow(index));
         selection().edit([&](SelectionState& s) {
             if (row.layer) {

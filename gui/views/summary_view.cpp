@@ -37,7 +37,8 @@ public:
         operationsTable_->setPreferredWidth(5, 150);
         operationsTable_->setColumnHidden(1, true);
         operationsTable_->setColumnHidden(2, true);
-        for (const int column : {8, 9, 11}) operationsTable_->setColumnHidden(column, true);
+        for (const int column : {8, 9, 11, 12, 13, 14, 15})
+            operationsTable_->setColumnHidden(column, true);
         auto* left = new QSplitter(Qt::Vertical, page());
         left->addWidget(headlineTable_);
         left->addWidget(operationsTable_);

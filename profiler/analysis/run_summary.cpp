@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <optional>
+#include <string_view>
 #include <tuple>
 #include <unordered_map>
 #include <utility>
@@ -15,6 +17,8 @@ namespace moescope {
 namespace {
 
 using GroupKey = std::tuple<std::string, std::string, std::string>;  // op, kernel, phase
+/// The same without copies: a million operations look up a few dozen groups.
+using GroupView = std::tuple<std::string_view, std::string_view, std::string_view>;
 
 /// More than any model has; a hostile file must not make us allocate by its largest number.
 constexpr int kMaxLayers = 4096;
@@ -25,6 +29,7 @@ struct Collected {
     OperationGroup group;
     std::vector<std::int64_t> durations;
 };
+using Groups = std::map<GroupKey, Collected, std::less<>>;
 
 /// The steps of a run and when the token that came of each was known.
 struct Timeline {
@@ -47,22 +52,8 @@ Timeline timelineOf(const RunReader& run) {
 }
 
 PhaseSummary& phaseOf(RunSummary& summary, const std::string& kind) {
-    return kind == "decode" ? summary.decode : summary.prefill;
-}
-
-struct Distribution {
-    std::int64_t total = 0;
-    double median = PhaseSummary::kUnknown, p95 = PhaseSummary::kUnknown;
-};
-
-Distribution distributionOf(std::vector<std::int64_t>& times) {
-    Distribution result;
-    if (times.empty()) return result;
-    for (const std::int64_t time : times) result.total += time;
-    std::sort(times.begin(), times.end());
-    result.median = medianOfSorted(times);
-    result.p95 = double(percentileOfSorted(times, 0.95));
-    return result;
+    if (kind == "decode") return summary.decode;
+    return kind == "prefill" ? summary.prefill : summary.other;
 }
 
 double rateOf(std::int64_t tokens, std::int64_t ns) {
@@ -87,7 +78,7 @@ void addSteps(RunSummary& summary, const Timeline& line) {
         }
         latestToken[step.sequence] = line.tokenNs[i];
     }
-    for (PhaseSummary* phase : {&summary.prefill, &summary.decode}) {
+    for (PhaseSummary* phase : {&summary.prefill, &summary.decode, &summary.other}) {
         const Distribution pass = distributionOf(forward[phase]);
         const Distribution wait = phase == &summary.decode ? distributionOf(waited[phase]) : pass;
         phase->forwardNs = pass.total;
@@ -132,17 +123,19 @@ double medianTtft(const Timeline& line, const std::vector<SequenceRow>& sequence
     return distributionOf(times).median;
 }
 
-void addOperation(RunSummary& summary, std::map<GroupKey, Collected>& groups,
-                  const OperationRow& row, const StepRow& step) {
+void addOperation(RunSummary& summary, Groups& groups, const OperationRow& row,
+                  const StepRow& step) {
     const std::int64_t ns = row.endNs - row.startNs;
     PhaseSummary& phase = phaseOf(summary, step.kind);
     // An operation between two steps belongs to the one before, but is no part of its forward pass.
     if (row.endNs <= step.endNs) phase.operationNs += ns;
     phase.bytes += row.bytes;
     summary.layerNs[row.layer] += ns;
-    Collected& collected = groups[{row.op, row.kernel, step.kind}];
+    auto found = groups.find(GroupView(row.op, row.kernel, step.kind));
+    if (found == groups.end())
+        found = groups.emplace(GroupKey(row.op, row.kernel, step.kind), Collected{}).first;
+    Collected& collected = found->second;
     collected.durations.push_back(ns);
-    collected.group.totalNs += ns;
     collected.group.bytes += row.bytes;
     collected.group.flops += row.flops;
 }
@@ -150,23 +143,21 @@ void addOperation(RunSummary& summary, std::map<GroupKey, Collected>& groups,
 OperationGroup finishGroup(const GroupKey& key, Collected& collected, std::int64_t allNs) {
     OperationGroup group = collected.group;
     std::tie(group.op, group.kernel, group.phase) = key;
-    std::vector<std::int64_t>& times = collected.durations;
-    std::sort(times.begin(), times.end());
-    group.calls = std::int64_t(times.size());
-    group.minNs = times.front();
-    group.maxNs = times.back();
-    group.medianNs = std::llround(medianOfSorted(times));
-    group.p95Ns = percentileOfSorted(times, 0.95);
+    group.setTimes(collected.durations);
     group.share = allNs > 0 ? double(group.totalNs) / double(allNs) : 0;
     return group;
 }
 
-void addOperations(RunSummary& summary, const RunReader& run, Timeline& line) {
-    std::map<GroupKey, Collected> groups;
+void addOperations(RunSummary& summary, const RunReader& run, Timeline& line,
+                   const std::function<void(const OperationRow&)>& also) {
+    Groups groups;
     std::int64_t allNs = 0;
+    auto found = line.byId.end();
     run.operations([&](const OperationRow& row) {
+        if (also) also(row);
+        // Operations come step by step: most are of the step of the one before.
+        if (found == line.byId.end() || found->first != row.step) found = line.byId.find(row.step);
         // A killed run may hold operations whose step row was never written; they have no phase.
-        const auto found = line.byId.find(row.step);
         if (found == line.byId.end()) return true;
         addOperation(summary, groups, row, line.steps[found->second]);
         std::int64_t& token = line.tokenNs[found->second];
@@ -246,13 +237,27 @@ double OperationGroup::flopsPerSecond() const noexcept {
     return totalNs > 0 ? double(flops) * 1e9 / double(totalNs) : 0;
 }
 
-RunSummary summarize(const RunReader& run) {
+void OperationGroup::setTimes(std::vector<std::int64_t>& durations) {
+    const Distribution times = distributionOf(durations);
+    calls = times.count;
+    totalNs = times.total;
+    minNs = times.min;
+    maxNs = times.max;
+    meanNs = times.mean;
+    standardDeviationNs = times.standardDeviation;
+    if (calls == 0) return;
+    medianNs = std::llround(times.median);
+    p95Ns = std::llround(times.p95);
+    p99Ns = std::llround(times.p99);
+}
+
+RunSummary summarize(const RunReader& run, const std::function<void(const OperationRow&)>& also) {
     RunSummary summary;
     summary.meta = run.meta();
     summary.status = run.status();
     summary.sequences = run.sequences();
     Timeline line = timelineOf(run);
-    addOperations(summary, run, line);
+    addOperations(summary, run, line, also);
     addSteps(summary, line);
     if (run.meta("kind") != "eval") summary.ttftNs = medianTtft(line, summary.sequences);
     addRouting(summary, run);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
 #include <string>
@@ -20,8 +21,14 @@ struct OperationGroup {
     std::int64_t totalNs = 0, minNs = 0, maxNs = 0, medianNs = 0, p95Ns = 0;
     std::int64_t bytes = 0, flops = 0;
     double share = 0;  ///< of all operation time
+    double meanNs = 0;
+    std::int64_t p99Ns = 0;
+    double standardDeviationNs = 0;  ///< of a sample; NaN of a single call
     double bytesPerSecond() const noexcept;
     double flopsPerSecond() const noexcept;
+
+    /// Fills calls and times from the durations of the calls, which it sorts. Not the share.
+    void setTimes(std::vector<std::int64_t>& durations);
 };
 
 /// Prefill or decode. Two views of the same steps: what a user waits for, and the forward pass
@@ -55,6 +62,7 @@ struct RunSummary {
     std::map<std::string, std::string> meta;
     RunStatus status = RunStatus::Done;
     PhaseSummary prefill, decode;
+    PhaseSummary other;  ///< steps of another kind: a "capture" of another tool
     /// Median over the sequences that generate: begin of prefill to the first token's choice. NaN
     /// when none generates, and in evaluations, which score texts and generate nothing.
     double ttftNs = PhaseSummary::kUnknown;
@@ -69,7 +77,9 @@ struct RunSummary {
     std::vector<MetricRow> metrics;
 };
 
-/// Throws Error naming the file when it is damaged.
-RunSummary summarize(const RunReader& run);
+/// Throws Error naming the file when it is damaged. `also` sees every operation row of the file, so
+/// that who needs more than the summary does not read the file twice; what it throws passes on.
+RunSummary summarize(const RunReader& run,
+                     const std::function<void(const OperationRow&)>& also = {});
 
 }  // namespace moescope

@@ -21,6 +21,39 @@ std::int64_t percentileOfSorted(std::span<const std::int64_t> sorted, double sha
     return sorted[index];
 }
 
+Distribution distributionOf(std::vector<std::int64_t>& values) {
+    Distribution result;
+    if (values.empty()) return result;
+    std::sort(values.begin(), values.end());
+    const auto n = double(values.size());
+    result.count = std::int64_t(values.size());
+    for (const std::int64_t value : values) result.total += value;
+    result.min = values.front();
+    result.max = values.back();
+    result.mean = double(result.total) / n;
+    result.median = medianOfSorted(values);
+    result.p95 = double(percentileOfSorted(values, 0.95));
+    result.p99 = double(percentileOfSorted(values, 0.99));
+    if (values.size() > 1) {
+        double squares = 0;
+        for (const std::int64_t value : values)
+            squares += (double(value) - result.mean) * (double(value) - result.mean);
+        result.standardDeviation = std::sqrt(squares / (n - 1));
+    }
+    return result;
+}
+
+double studentT975(double degrees) noexcept {
+    if (!(degrees >= 3)) return Distribution::kUnknown;
+    constexpr double z = 1.959963984540054;
+    constexpr double z2 = z * z;
+    const double g1 = z * (z2 + 1) / 4;
+    const double g2 = z * ((5 * z2 + 16) * z2 + 3) / 96;
+    const double g3 = z * (((3 * z2 + 19) * z2 + 17) * z2 - 15) / 384;
+    const double g4 = z * ((((79 * z2 + 776) * z2 + 1482) * z2 - 1920) * z2 - 945) / 92160;
+    return z + (g1 + (g2 + (g3 + g4 / degrees) / degrees) / degrees) / degrees;
+}
+
 std::vector<double> benjaminiHochberg(std::span<const double> p) {
     std::vector<std::size_t> order;
     for (std::size_t i = 0; i < p.size(); ++i)

@@ -1,21 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "profiler/export/chrome_trace.h"
-
-#include <cerrno>
 #include <charconv>
 #include <cinttypes>
 #include <cstdio>
-#include <cstring>
-#include <memory>
+#include <map>
+#include <set>
 #include <string>
 #include <string_view>
-#include <system_error>
+#include <vector>
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
+#include "profiler/analysis/quality_block.h"
+#include "profiler/export/device_work.h"
+#include "profiler/export/export_file.h"
+#include "profiler/export/exporters.h"
+#include "profiler/export/lanes.h"
+#include "profiler/export/utc_time.h"
 
 namespace moescope {
 namespace {
+
+constexpr std::int64_t kMaxBytes = 1'000'000'000;
+constexpr std::int64_t kBytesPerOperation = 260;  ///< measured: 200 to 260 by name lengths
+/// The host's process; the processes of devices have the devices' numbers, as Kineto has them.
+constexpr int kHost = 1000;
+constexpr int kStepThread = 1, kLaunchThread = 2, kFirstOperationThread = 3;
+/// Work of one stream that overlaps goes to further threads: nodes of a graph may.
+constexpr int kLaneStride = 1000;
 
 /// Nanoseconds as microseconds with three decimals: exact, and no locale can touch it.
 std::string microseconds(std::int64_t ns) {
@@ -32,76 +43,50 @@ std::string fixed(double value) {
     return {text, result.ptr};
 }
 
-/// The file being written: beside the target first, so that nobody opens half a trace.
-class Output {
-public:
-    explicit Output(const std::filesystem::path& path)
-        : path_(path), part_(path.string() + ".part"), file_(open(), &std::fclose) {
-        if (!file_) fail();
-    }
-    ~Output() {
-        std::error_code ignored;
-        if (!done_) std::filesystem::remove(part_, ignored);
-    }
-    Output(const Output&) = delete;
-    Output& operator=(const Output&) = delete;
-
-    void put(std::string_view text) {
-        if (std::fwrite(text.data(), 1, text.size(), file_.get()) != text.size()) fail();
-    }
-
-    void event(const std::string& fields) {
-        put(first_ ? "\n{" : ",\n{");
-        put(fields);
-        put("}");
-        first_ = false;
-    }
-
-    void close() {
-        if (std::fclose(file_.release()) != 0) fail();
-        std::error_code error;
-        std::filesystem::rename(part_, path_, error);
-        if (error) throw Error(path_.string() + ": " + error.message());
-        done_ = true;
-    }
-
-private:
-    std::FILE* open() const {
-        // The rename would replace a device or a pipe by a regular file.
-        std::error_code absent;
-        const std::filesystem::file_status status = std::filesystem::status(path_, absent);
-        if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
-            throw Error(path_.string() + ": cannot write: not a regular file");
-        return std::fopen(part_.c_str(), "wb");
-    }
-    [[noreturn]] void fail() const { throw Error(path_.string() + ": " + std::strerror(errno)); }
-
-    std::filesystem::path path_;
-    std::string part_;
-    std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
-    bool first_ = true, done_ = false;
-};
-
 std::string quoted(const std::string& text) {
     return dumpJson(text);
 }
 
-std::string spanFields(const std::string& name, const char* category, std::int64_t startNs,
-                       std::int64_t endNs, const std::string& args) {
+class Events {
+public:
+    explicit Events(ExportFile& out) : out_(out) {}
+    void add(const std::string& fields) {
+        out_.put(first_ ? "\n{" : ",\n{");
+        out_.put(fields);
+        out_.put("}");
+        first_ = false;
+    }
+    void processName(int process, const std::string& name) {
+        add("\"name\":\"process_name\",\"ph\":\"M\",\"pid\":" + std::to_string(process) +
+            ",\"args\":{\"name\":" + quoted(name) + "}");
+    }
+    void threadName(int process, int thread, const std::string& name) {
+        add("\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":" + std::to_string(process) +
+            ",\"tid\":" + std::to_string(thread) + ",\"args\":{\"name\":" + quoted(name) + "}");
+    }
+
+private:
+    ExportFile& out_;
+    bool first_ = true;
+};
+
+std::string spanFields(const std::string& name, const char* category, int process, int thread,
+                       std::int64_t startNs, std::int64_t endNs, const std::string& args) {
     return "\"name\":" + quoted(name) + ",\"cat\":\"" + category +
-           "\",\"ph\":\"X\",\"pid\":1,\"tid\":1,\"ts\":" + microseconds(startNs) +
+           "\",\"ph\":\"X\",\"pid\":" + std::to_string(process) +
+           ",\"tid\":" + std::to_string(thread) + ",\"ts\":" + microseconds(startNs) +
            ",\"dur\":" + microseconds(endNs - startNs) + ",\"args\":{" + args + "}";
 }
 
-std::string stepFields(const StepRow& step) {
+std::string stepFields(const StepRow& step, int thread) {
     const std::string args = "\"step\":" + std::to_string(step.id) +
                              ",\"sequence\":" + std::to_string(step.sequence) +
                              ",\"first_position\":" + std::to_string(step.firstPosition) +
                              ",\"tokens\":" + std::to_string(step.tokens);
-    return spanFields(step.kind, "step", step.startNs, step.endNs, args);
+    return spanFields(step.kind, "step", kHost, thread, step.startNs, step.endNs, args);
 }
 
-std::string operationFields(const OperationRow& row) {
+std::string operationFields(const OperationRow& row, int thread) {
     std::string args =
         "\"layer\":" + std::to_string(row.layer) + ",\"step\":" + std::to_string(row.step) +
         ",\"kernel\":" + quoted(row.kernel) + ",\"bytes\":" + std::to_string(row.bytes) +
@@ -110,23 +95,165 @@ std::string operationFields(const OperationRow& row) {
         // Bytes per nanosecond are GB/s.
         args += ",\"GB/s\":" + fixed(double(row.bytes) / double(row.endNs - row.startNs));
     }
-    return spanFields(row.op, "operation", row.startNs, row.endNs, args);
+    return spanFields(row.op, "operation", kHost, thread, row.startNs, row.endNs, args);
+}
+
+/// Everything before the events. Times are relative to baseTimeNanoseconds because doubles, which
+/// viewers read them into, do not hold a time of day to the nanosecond.
+std::string header(const RunReader& run) {
+    nlohmann::ordered_json quality = nlohmann::ordered_json::array();
+    for (const QualityLine& line : qualityBlock(run.meta(), run.status(), run.quality()))
+        quality.push_back({{"label", line.label},
+                           {"value", line.value},
+                           {"known", line.known},
+                           {"ok", line.ok},
+                           {"note", line.note}});
+    nlohmann::ordered_json head{{"schemaVersion", 1},
+                                {"moescope_quality", std::move(quality)},
+                                {"deviceProperties", nlohmann::json::array()},
+                                {"displayTimeUnit", "ms"},
+                                {"baseTimeNanoseconds", utcNanoseconds(run.meta("started_utc"))},
+                                {"traceName", run.path().filename().string()}};
+    std::string text = head.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+    text.pop_back();
+    return text + ",\"traceEvents\":[";
+}
+
+/// Threads are named before their first event: how many lanes the operations need is told by the
+/// first of two passes.
+struct Placed {
+    std::vector<std::uint16_t> lanes;
+    std::size_t count = 0;
+};
+Placed placeOperations(const RunReader& run) {
+    Placed placed;
+    Lanes lanes;
+    run.operations([&](const OperationRow& row) {
+        placed.lanes.push_back(std::uint16_t(lanes.place(row.startNs, row.endNs)));
+        return true;
+    });
+    placed.count = lanes.size();
+    return placed;
+}
+
+struct PlacedWork {
+    std::vector<DeviceEventRow> events;
+    std::vector<int> threads;                          ///< (n_events)
+    std::map<std::pair<int, int>, std::size_t> lanes;  ///< by device, stream
+};
+
+PlacedWork placeDeviceWork(const RunReader& run) {
+    PlacedWork placed;
+    placed.events = deviceWork(run);
+    std::map<std::pair<int, int>, Lanes> lanes;
+    for (const DeviceEventRow& event : placed.events) {
+        Lanes& of = lanes[{event.device, event.stream}];
+        placed.threads.push_back(event.stream +
+                                 kLaneStride * int(of.place(event.startNs, event.endNs)));
+        placed.lanes[{event.device, event.stream}] = of.size();
+    }
+    return placed;
+}
+
+void nameStreams(Events& events, const PlacedWork& placed) {
+    if (!placed.events.empty()) events.threadName(kHost, kLaunchThread, "launches");
+    int device = -1;
+    for (const auto& [key, lanes] : placed.lanes) {
+        if (key.first != device) events.processName(key.first, "GPU " + std::to_string(key.first));
+        device = key.first;
+        for (std::size_t lane = 0; lane < lanes; ++lane)
+            events.threadName(key.first, key.second + kLaneStride * int(lane),
+                              "stream " + std::to_string(key.second) +
+                                  (lane == 0 ? "" : " (" + std::to_string(lane + 1) + ")"));
+    }
+}
+
+std::string array(const std::array<std::int32_t, 3>& d) {
+    return "[" + std::to_string(d[0]) + "," + std::to_string(d[1]) + "," + std::to_string(d[2]) +
+           "]";
+}
+
+std::string deviceFields(const DeviceEventRow& event, int thread) {
+    const bool copy = event.kind == "copy", set = event.kind == "set";
+    std::string args = "\"layer\":" + std::to_string(event.layer) +
+                       ",\"step\":" + std::to_string(event.step) + ",\"op\":" + quoted(event.op) +
+                       ",\"device\":" + std::to_string(event.device) +
+                       ",\"stream\":" + std::to_string(event.stream) +
+                       ",\"correlation\":" + std::to_string(event.correlation);
+    if (copy || set) {
+        args += ",\"bytes\":" + std::to_string(event.bytes);
+    } else {
+        const LaunchShapeRow& shape = event.shape;
+        args += ",\"grid\":" + array(shape.grid) + ",\"block\":" + array(shape.block) +
+                ",\"registers per thread\":" + std::to_string(shape.registers) +
+                ",\"shared memory\":" + std::to_string(shape.staticShared + shape.dynamicShared);
+    }
+    if (event.node != 0)
+        args += ",\"graph id\":" + std::to_string(event.graph) +
+                ",\"graph node id\":" + std::to_string(event.node);
+    return spanFields(copy ? "Memcpy " + event.name : event.name,
+                      copy  ? "gpu_memcpy"
+                      : set ? "gpu_memset"
+                            : "kernel",
+                      event.device, thread, event.startNs, event.endNs, args);
+}
+
+std::string flowFields(const char* phase, std::size_t id, int process, int thread,
+                       std::int64_t ns) {
+    return "\"name\":\"ac2g\",\"cat\":\"ac2g\",\"ph\":\"" + std::string(phase) +
+           "\",\"id\":" + std::to_string(id) + ",\"pid\":" + std::to_string(process) +
+           ",\"tid\":" + std::to_string(thread) + ",\"ts\":" + microseconds(ns) +
+           (*phase == 'f' ? ",\"bp\":\"e\"" : "");
+}
+
+/// Device work, the host's launches (one of a graph launches all its nodes) and an arrow from each
+/// launch to what it launched.
+void addDeviceWork(Events& events, const PlacedWork& placed) {
+    std::set<std::int64_t> launches;
+    for (std::size_t i = 0; i < placed.events.size(); ++i) {
+        const DeviceEventRow& event = placed.events[i];
+        events.add(deviceFields(event, placed.threads[i]));
+        if (!event.launchStartNs || !event.launchEndNs || *event.launchStartNs < 0 ||
+            *event.launchEndNs < *event.launchStartNs)
+            continue;
+        if (launches.insert(event.correlation).second)
+            events.add(spanFields(event.node != 0 ? "cudaGraphLaunch" : "launch", "cuda_runtime",
+                                  kHost, kLaunchThread, *event.launchStartNs, *event.launchEndNs,
+                                  "\"correlation\":" + std::to_string(event.correlation)));
+        events.add(flowFields("s", i + 1, kHost, kLaunchThread, *event.launchStartNs));
+        events.add(flowFields("f", i + 1, event.device, placed.threads[i], event.startNs));
+    }
 }
 
 }  // namespace
 
 void writeChromeTrace(const RunReader& run, const std::filesystem::path& path) {
-    Output out(path);
-    out.put("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[");
-    out.event("\"name\":\"process_name\",\"ph\":\"M\",\"pid\":1,\"args\":{\"name\":" +
-              quoted("moescope " + run.path().filename().string()) + "}");
-    out.event(
-        "\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":1,\"tid\":1,\"args\":{\"name\":\"engine\"}");
-    for (const StepRow& step : run.steps()) out.event(stepFields(step));
+    const std::int64_t rows = run.operationCount() + 3 * run.deviceEventCount();
+    if (rows > kMaxBytes / kBytesPerOperation)
+        throw Error(run.path().string() + ": its " + std::to_string(rows) +
+                        " events make more than 1 GB of JSON, which no viewer opens",
+                    "--format perfetto is a fraction of it");
+    ExportFile out(path);
+    out.put(header(run));
+    Events events(out);
+    events.processName(kHost, "moescope " + run.path().filename().string());
+    events.threadName(kHost, kStepThread, "steps");
+    const Placed placed = placeOperations(run);
+    for (std::size_t lane = 0; lane < placed.count; ++lane)
+        events.threadName(
+            kHost, kFirstOperationThread + int(lane),
+            lane == 0 ? "operations" : "operations (" + std::to_string(lane + 1) + ")");
+    const PlacedWork placedWork = placeDeviceWork(run);
+    nameStreams(events, placedWork);
+    for (const StepRow& step : run.steps()) events.add(stepFields(step, kStepThread));
+    std::size_t i = 0;
     run.operations([&](const OperationRow& row) {
-        out.event(operationFields(row));
+        // A run that is still being written may have grown since the first pass.
+        if (i >= placed.lanes.size()) return false;
+        events.add(operationFields(row, kFirstOperationThread + placed.lanes[i++]));
         return true;
     });
+    addDeviceWork(events, placedWork);
     out.put("\n]}\n");
     out.close();
 }

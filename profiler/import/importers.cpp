@@ -13,9 +13,10 @@
 namespace moescope {
 namespace {
 
-constexpr std::array<Importer, 1> kImporters{{
+constexpr std::array<Importer, 2> kImporters{{
     {"fingerprint", "per-token routing of gpt-oss-20b, GPT-OSS-MoE-ExpertFingerprinting JSON",
      importFingerprint},
+    {"nsys", "kernels, copies and NVTX ranges of an Nsight Systems SQLite export", importNsys},
 }};
 
 const Importer& importerNamed(const std::string& kind) {

@@ -40,5 +40,6 @@ void importFiles(const ImportRequest& request);
 
 /// Importers, one per file of this folder.
 void importFingerprint(const Paths& files, RunWriter& writer, const StopFlag* stop);
+void importNsys(const Paths& files, RunWriter& writer, const StopFlag* stop);
 
 }  // namespace moescope

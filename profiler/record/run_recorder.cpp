@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "engine/core/error.h"
+#include "profiler/record/compute_peaks.h"
 #include "profiler/record/machine.h"
 #include "profiler/runfile/run_reader.h"
 
@@ -64,6 +65,26 @@ RunRecorder::RunRecorder(const std::filesystem::path& path, const RunFacts& fact
     if (facts.routing) routing_ = std::make_unique<RoutingRecorder>(writer_, *facts.routing);
 }
 
+void RunRecorder::setDevice(cupti::DeviceProfiler& device) {
+    device.attach(writer_, *tracer_, clock_);
+    device_ = &device;
+}
+
+void RunRecorder::setCounters(cupti::CounterSession& counters) {
+    counters.attach(writer_, *tracer_);
+    counters_ = &counters;
+}
+
+TraceSink* RunRecorder::trace() noexcept {
+    if (counters_ != nullptr) return counters_;
+    if (device_ != nullptr) return device_;
+    return tracer_.get();
+}
+
+LaunchSink* RunRecorder::launches() noexcept {
+    return device_;
+}
+
 void RunRecorder::writeFacts(const RunFacts& facts) {
     writer_.setMeta("kind", facts.kind);
     writer_.setMeta("command", nlohmann::json(facts.command));
@@ -71,6 +92,7 @@ void RunRecorder::writeFacts(const RunFacts& facts) {
     if (facts.bandwidthThreads > 0) {
         machine["read_bandwidth_bytes_per_second"] = streamBandwidth(facts.bandwidthThreads);
         machine["read_bandwidth_threads"] = facts.bandwidthThreads;
+        machine["peak_operations_per_second"] = computePeaks(facts.bandwidthThreads);
     }
     writer_.setMeta("machine", machine);
     writer_.setMeta("build", buildFacts());
@@ -150,6 +172,8 @@ void RunRecorder::finish(RunStatus status, const std::string& error) {
     if (finished_) return;
     finished_ = true;
     tracer_->finish();
+    if (device_ != nullptr) device_->finish();
+    if (counters_ != nullptr) counters_->finish();
     if (start_.step + tracer_->steps() == 0) writer_.setMeta("degradation", "not traced");
     if (!start_.quality.empty() && tracer_->steps() > 0) mergeEarlierQuality();
     if (routing_) {
@@ -181,12 +205,12 @@ void RunRecorder::finishAfter(const std::exception_ptr& cause) noexcept {
 }
 
 RunRecorder::~RunRecorder() {
-    if (finished_) return;
     try {
-        finish(RunStatus::Failed, "the run ended before it was finished");
+        if (!finished_) finish(RunStatus::Failed, "the run ended before it was finished");
     } catch (const std::exception&) {
         // Nothing more can be done here; what was committed stays readable.
     }
+    if (device_ != nullptr) device_->abandon();
 }
 
 }  // namespace moescope

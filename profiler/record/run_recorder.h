@@ -9,6 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "engine/launch_sink.h"
+#include "profiler/cupti/counter_session.h"
+#include "profiler/cupti/device_profiler.h"
 #include "profiler/record/routing_recorder.h"
 #include "profiler/record/span_tracer.h"
 #include "profiler/runfile/run_writer.h"
@@ -16,7 +19,7 @@
 namespace moescope {
 
 struct RunFacts {
-    std::string kind;                       ///< "profile", "eval", "bench"
+    std::string kind;                       ///< "profile", "eval", "bench", "numerics"
     std::vector<std::string> command;       ///< argv
     nlohmann::json model;                   ///< identity: name, files, hash, ...
     nlohmann::json settings;                ///< every option that changes the result
@@ -36,8 +39,17 @@ public:
     RunRecorder(const RunRecorder&) = delete;
     RunRecorder& operator=(const RunRecorder&) = delete;
 
+    /// Watches a device too: its profiler, started before the model was loaded, stands in front of
+    /// the tracer from now on and is finished with the run. It must outlive the recorder.
+    void setDevice(cupti::DeviceProfiler& device);
+
+    /// Counts instead of traces; a run of its own. It must outlive the recorder.
+    void setCounters(cupti::CounterSession& counters);
+
     RunWriter& writer() noexcept { return writer_; }
-    TraceSink* trace() noexcept { return tracer_.get(); }
+    TraceSink* trace() noexcept;
+    /// Null without a device, as Session::setLaunches expects.
+    LaunchSink* launches() noexcept;
     /// Null for models without experts, as Session::setRouting expects.
     RoutingSink* routing() noexcept { return routing_.get(); }
     RoutingRecorder* routingRecorder() noexcept { return routing_.get(); }
@@ -81,6 +93,8 @@ private:
     RunClock clock_;
     std::unique_ptr<SpanTracer> tracer_;
     std::unique_ptr<RoutingRecorder> routing_;
+    cupti::DeviceProfiler* device_ = nullptr;
+    cupti::CounterSession* counters_ = nullptr;
     Start start_;
     int routingTopK_ = 0;
     bool finished_ = false;

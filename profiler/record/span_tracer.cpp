@@ -115,8 +115,11 @@ void SpanTracer::drain() {
             std::string(opName(span.op)), std::string(span.work.kernel), span.startNs, span.endNs,
             std::int64_t(span.work.bytes), std::int64_t(span.work.flops), span.work.threads});
     }
+    const std::int64_t last =
+        spans_.empty() ? -1 : spans_.back().step * kOperationsPerStep + spans_.back().index;
     spans_.clear();
     writer_.add(std::move(rows));
+    if (last >= 0) writtenThrough_ = last;
     lastDrainNs_ = clock_.now();
 }
 

@@ -2,6 +2,7 @@
 // Times every operation of every step on the CPU and writes them to the run file between steps.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -29,6 +30,15 @@ public:
     /// Writes what is buffered and, when there was any step, the quality rows; call once, after the
     /// last step.
     void finish();
+
+    /// Id of the open operation; -1 when none is, or when it was not kept.
+    std::int64_t openOperation() const noexcept {
+        return opOpen_ ? spans_.back().step * kOperationsPerStep + spans_.back().index : -1;
+    }
+    /// Id of the open step; -1 between two steps.
+    std::int64_t openStep() const noexcept { return inStep_ ? nextStep_ : -1; }
+    /// Every operation up to this id that was kept has been given to the writer. Any thread.
+    std::int64_t writtenThrough() const noexcept { return writtenThrough_; }
 
     std::int64_t steps() const noexcept { return nextStep_ - firstStep_; }
     std::int64_t dropped() const noexcept { return dropped_; }
@@ -64,6 +74,7 @@ private:
 
     std::int64_t operations_ = 0, dropped_ = 0, unattributed_ = 0, unbalanced_ = 0;
     std::int64_t wallNs_ = 0, operationNs_ = 0;
+    std::atomic<std::int64_t> writtenThrough_{-1};
     std::int64_t systemMinusSteadyNs_ = 0;  ///< changes when somebody sets the system clock
 };
 

@@ -24,7 +24,14 @@ RowInserter::RowInserter(sqlite::Database& db)
       memory_(db, "INSERT OR REPLACE INTO memory VALUES (?,?)"),
       suite_(db, "INSERT OR REPLACE INTO suite VALUES (?,?,?,?,?,?,?,?)"),
       item_(db, "INSERT OR REPLACE INTO item VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"),
-      metric_(db, "INSERT OR REPLACE INTO metric VALUES (?,?,?,?,?,?,?,?,?,?)") {
+      metric_(db, "INSERT OR REPLACE INTO metric VALUES (?,?,?,?,?,?,?,?,?,?)"),
+      shape_(db, "INSERT INTO launch_shape VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"),
+      device_(db, "INSERT INTO device_event VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"),
+      operationTime_(db, "UPDATE operation_event SET start_ns=?, end_ns=? WHERE id=?"),
+      operationMore_(db,
+                     "UPDATE operation_event SET start_ns=min(start_ns,?), end_ns=max(end_ns,?) "
+                     "WHERE id=?"),
+      counter_(db, "INSERT OR REPLACE INTO counter_value VALUES (?,?,?)") {
     reloadNames();
 }
 
@@ -32,6 +39,18 @@ void RowInserter::reloadNames() {
     names_.clear();
     sqlite::Statement statement(db_, "SELECT id, text FROM name");
     while (statement.step()) names_[statement.text(1)] = statement.integer(0);
+    shapes_.clear();
+    sqlite::Statement stored(db_, "SELECT * FROM launch_shape");
+    while (stored.step()) {
+        LaunchShapeRow shape;
+        int column = 1;
+        for (auto* triple : {&shape.grid, &shape.block, &shape.cluster})
+            for (std::int32_t& value : *triple) value = stored.int32(column++);
+        shape.registers = stored.int32(column++);
+        shape.staticShared = stored.int32(column++);
+        shape.dynamicShared = stored.int32(column);
+        shapes_[shape] = stored.integer(0);
+    }
 }
 
 void RowInserter::insert(const AnyRow& row) {
@@ -109,6 +128,39 @@ void RowInserter::put(const MetricRow& row) {
     metric_.bind(row.suite).bind(row.name).bind(row.group).bind(row.value).bind(row.low);
     metric_.bind(row.high).bind(row.standardError).bind(row.chance).bind(row.method);
     metric_.bind(row.n).run();
+}
+
+std::int64_t RowInserter::shapeId(const LaunchShapeRow& shape) {
+    const auto [entry, added] = shapes_.try_emplace(shape, std::int64_t(shapes_.size()) + 1);
+    if (added) {
+        shape_.bind(entry->second);
+        for (const auto* triple : {&shape.grid, &shape.block, &shape.cluster})
+            for (const std::int32_t value : *triple) shape_.bind(std::int64_t{value});
+        shape_.bind(std::int64_t{shape.registers}).bind(std::int64_t{shape.staticShared});
+        shape_.bind(std::int64_t{shape.dynamicShared}).run();
+    }
+    return entry->second;
+}
+
+void RowInserter::put(const DeviceEventRow& row) {
+    const std::int64_t op = nameId(row.op), kind = nameId(row.kind), name = nameId(row.name);
+    const std::int64_t shape = shapeId(row.shape);
+    device_.bind(row.step).bind(std::int64_t{row.layer}).bind(op).bind(row.operation);
+    device_.bind(kind).bind(name).bind(shape);
+    device_.bind(std::int64_t{row.device}).bind(std::int64_t{row.stream});
+    device_.bind(row.startNs).bind(row.endNs).bind(std::int64_t{row.valid});
+    device_.bind(row.launchStartNs).bind(row.launchEndNs).bind(row.correlation);
+    device_.bind(row.graph).bind(row.node).bind(row.bytes).run();
+}
+
+void RowInserter::put(const CounterRow& row) {
+    const std::int64_t metric = nameId(row.metric);
+    counter_.bind(row.operation).bind(metric).bind(row.value).run();
+}
+
+void RowInserter::put(const OperationTimeRow& row) {
+    sqlite::Statement& statement = row.extend ? operationMore_ : operationTime_;
+    statement.bind(row.startNs).bind(row.endNs).bind(row.id).run();
 }
 
 void checkRow(const AnyRow& row, const std::string& path) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -15,12 +16,12 @@ namespace moescope {
 
 class RowInserter {
 public:
-    /// Prepares every statement and loads the names that the file already holds.
+    /// Prepares every statement and loads the names and shapes that the file already holds.
     explicit RowInserter(sqlite::Database& db);
 
     void insert(const AnyRow& row);
     void setMeta(std::string_view key, std::string_view value);
-    /// Forgets names interned in a transaction that was rolled back.
+    /// Forgets names and shapes interned in a transaction that was rolled back.
     void reloadNames();
 
 private:
@@ -35,11 +36,17 @@ private:
     void put(const SuiteRow& row);
     void put(const ItemRow& row);
     void put(const MetricRow& row);
+    void put(const DeviceEventRow& row);
+    void put(const OperationTimeRow& row);
+    void put(const CounterRow& row);
+    std::int64_t shapeId(const LaunchShapeRow& shape);
     std::int64_t nameId(const std::string& text);
 
     sqlite::Database& db_;
     sqlite::Statement meta_, name_, sequence_, token_, step_, operation_, routingCount_,
-        routingTokens_, quality_, memory_, suite_, item_, metric_;
+        routingTokens_, quality_, memory_, suite_, item_, metric_, shape_, device_, operationTime_,
+        operationMore_, counter_;
+    std::map<LaunchShapeRow, std::int64_t> shapes_;
     std::unordered_map<std::string, std::int64_t> names_;
 };
 

@@ -3,6 +3,7 @@
 // Times are nanoseconds of the steady clock since the run began.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -12,7 +13,7 @@
 
 namespace moescope {
 
-inline constexpr int kRunSchemaVersion = 1;
+inline constexpr int kRunSchemaVersion = 2;
 
 enum class RunStatus : std::uint8_t { Running, Done, Failed, Interrupted };
 std::string_view runStatusName(
@@ -55,6 +56,48 @@ struct OperationRow {
     std::int32_t threads = 1;
 };
 
+/// How a kernel was launched. Few differ in a run: stored once each.
+struct LaunchShapeRow {
+    std::array<std::int32_t, 3> grid{}, block{};
+    std::array<std::int32_t, 3> cluster{};             ///< zeros: none
+    std::int32_t registers = 0;                        ///< of one thread
+    std::int32_t staticShared = 0, dynamicShared = 0;  ///< bytes
+    auto operator<=>(const LaunchShapeRow&) const = default;
+};
+
+/// One piece of work on a device, as its own clock saw it.
+struct DeviceEventRow {
+    std::int64_t step = -1;       ///< -1: in no step
+    std::int32_t layer = -1;      ///< -1 outside the layers
+    std::string op;               ///< engine/trace.h opName; "" when not attributed
+    std::int64_t operation = -1;  ///< id of its operation; -1 when not attributed
+    std::string kind;             ///< "kernel", "copy", "set", "graph"
+    std::string name;             ///< of the kernel, demangled; direction of a copy
+    LaunchShapeRow shape;
+    std::int32_t device = 0, stream = 0;
+    std::int64_t startNs = 0, endNs = 0;  ///< as they came; use only when `valid`
+    bool valid = true;                    ///< the device stamped both, in order
+    std::optional<std::int64_t> launchStartNs, launchEndNs;  ///< the host's API call
+    std::int64_t correlation = 0;      ///< the launch: all nodes of a graph replay share one
+    std::int64_t graph = 0, node = 0;  ///< 0 outside graphs
+    std::int64_t bytes = 0;            ///< copied or set
+};
+
+/// The device's time of an operation that was written before with the host's: replaces it, or,
+/// where the device's time is there already and more of it came late, extends it.
+struct OperationTimeRow {
+    std::int64_t id = 0;
+    std::int64_t startNs = 0, endNs = 0;
+    bool extend = false;
+};
+
+/// A hardware counter, read over one operation.
+struct CounterRow {
+    std::int64_t operation = -1;
+    std::string metric;  ///< NVIDIA's name: "dram__bytes_read.sum"
+    double value = 0;
+};
+
 /// Assignments (a token choosing an expert counts one) of one sequence.
 struct RoutingCountRow {
     std::int64_t sequence = 0;
@@ -89,12 +132,15 @@ struct MemoryRow {
     std::int64_t bytes = 0;
 };
 
+/// SuiteRow::kind of what `moescope compare-numerics` writes: metrics of two models, no items.
+inline constexpr std::string_view kNumericsKind = "numerics";
+
 struct SuiteRow {
     std::int64_t id = 0;
     std::string name;  ///< "crows_pairs"
     std::string version;
     std::string title;
-    std::string kind;        ///< "capability", "fairness"
+    std::string kind;        ///< "capability", "fairness", kNumericsKind
     std::string source;      ///< file and its SHA-256
     std::int64_t items = 0;  ///< planned, after --limit
     std::string settings;    ///< JSON: prompt template, reasoning, scoring, seed

@@ -4,7 +4,9 @@
 #include <sqlite3.h>
 
 #include <cstring>
+#include <map>
 #include <system_error>
+#include <unordered_map>
 #include <utility>
 
 #include "engine/core/error.h"
@@ -64,7 +66,7 @@ void checkIdentity(Database& db) {
     }
     if (version < 1) db.damaged("schema version " + std::to_string(version));
     // A view or virtual table under a table's name could run any query: only plain tables pass.
-    for (const std::string_view table : runTables()) {
+    for (const std::string_view table : runTables(int(version))) {
         Statement statement(
             db, "SELECT count(*) FROM sqlite_schema WHERE type='table' AND rootpage>0 AND name=?");
         statement.bind(table);
@@ -136,6 +138,8 @@ struct RunReader::Impl {
         return rows;
     }
 
+    std::int64_t version() const { return db->integer("PRAGMA user_version"); }
+
     fs::path path;
     std::unique_ptr<Database> db;
 };
@@ -206,14 +210,32 @@ std::vector<StepRow> RunReader::steps() const {
 }
 
 void RunReader::operations(const std::function<bool(const OperationRow&)>& visit) const {
+    // A join of the names costs more than all the rest of a row: there are few of them, and they
+    // repeat, so that each is looked up here.
+    std::unordered_map<std::int64_t, std::string> names;
+    Statement listed(*impl_->db, "SELECT id, text FROM name");
+    while (listed.step()) names.emplace(listed.integer(0), listed.text(1));
+    const auto nameOf = [&](std::int64_t id) -> const std::string& {
+        const auto found = names.find(id);
+        if (found == names.end())
+            impl_->db->damaged("name " + std::to_string(id) + " holds no text");
+        return found->second;
+    };
     Statement s(*impl_->db,
-                "SELECT e.id, e.step, e.layer, o.text, k.text, e.start_ns, e.end_ns, e.bytes, "
-                "e.flops, e.threads FROM operation_event AS e LEFT JOIN name AS o ON o.id=e.op "
-                "LEFT JOIN name AS k ON k.id=e.kernel ORDER BY e.id");
+                "SELECT id, step, layer, op, kernel, start_ns, end_ns, bytes, flops, threads "
+                "FROM operation_event ORDER BY id");
     OperationRow row;
     while (s.step()) {
-        row = {s.integer(0), s.integer(1), s.int32(2), s.text(3),  s.text(4),
-               s.count(5),   s.count(6),   s.count(7), s.count(8), s.int32(9)};
+        row.id = s.integer(0);
+        row.step = s.integer(1);
+        row.layer = s.int32(2);
+        row.op = nameOf(s.integer(3));
+        row.kernel = nameOf(s.integer(4));
+        row.startNs = s.count(5);
+        row.endNs = s.count(6);
+        row.bytes = s.count(7);
+        row.flops = s.count(8);
+        row.threads = s.int32(9);
         if (row.endNs < row.startNs) {
             impl_->db->damaged("operation " + std::to_string(row.id) + " ends before it begins");
         }
@@ -223,6 +245,70 @@ void RunReader::operations(const std::function<bool(const OperationRow&)>& visit
 
 std::int64_t RunReader::operationCount() const {
     return impl_->db->integer("SELECT count(*) FROM operation_event");
+}
+
+std::int64_t RunReader::deviceEventCount() const {
+    if (impl_->version() < 2) return 0;
+    return impl_->db->integer("SELECT count(*) FROM device_event");
+}
+
+std::vector<CounterRow> RunReader::counters() const {
+    if (impl_->version() < 2) return {};
+    return impl_->all<CounterRow>(
+        "SELECT c.operation, n.text, c.value FROM counter_value AS c JOIN name AS n ON "
+        "n.id=c.metric "
+        "ORDER BY c.operation, c.metric",
+        [](const Statement& s) {
+            return CounterRow{s.integer(0), s.text(1), s.real(2)};
+        });
+}
+
+void RunReader::deviceEvents(const std::function<bool(const DeviceEventRow&)>& visit) const {
+    if (impl_->version() < 2) return;
+    // Names and shapes are few and repeat: looked up here, which is cheaper than a join a row.
+    std::map<std::int64_t, std::string> names;
+    for (Statement s(*impl_->db, "SELECT id, text FROM name"); s.step();)
+        names[s.integer(0)] = s.text(1);
+    std::map<std::int64_t, LaunchShapeRow> shapes;
+    for (Statement s(*impl_->db, "SELECT * FROM launch_shape"); s.step();)
+        shapes[s.integer(0)] = {{s.int32(1), s.int32(2), s.int32(3)},
+                                {s.int32(4), s.int32(5), s.int32(6)},
+                                {s.int32(7), s.int32(8), s.int32(9)},
+                                s.int32(10),
+                                s.int32(11),
+                                s.int32(12)};
+    const auto time = [](const Statement& s, int column) -> std::optional<std::int64_t> {
+        if (s.isNull(column)) return std::nullopt;
+        return s.integer(column);
+    };
+    Statement s(*impl_->db,
+                "SELECT step, layer, op, operation, kind, name, shape, device, stream, start_ns, "
+                "end_ns, valid, launch_start_ns, launch_end_ns, correlation, graph, node, bytes "
+                "FROM device_event ORDER BY id");
+    DeviceEventRow row;
+    while (s.step()) {
+        row.step = s.integer(0);
+        row.layer = s.int32(1);
+        row.op = names[s.integer(2)];
+        row.operation = s.integer(3);
+        row.kind = names[s.integer(4)];
+        row.name = names[s.integer(5)];
+        row.shape = shapes[s.integer(6)];
+        row.device = s.int32(7);
+        row.stream = s.int32(8);
+        row.startNs = s.integer(9);
+        row.endNs = s.integer(10);
+        row.valid = s.integer(11) != 0;
+        row.launchStartNs = time(s, 12);
+        row.launchEndNs = time(s, 13);
+        row.correlation = s.count(14);
+        row.graph = s.count(15);
+        row.node = s.count(16);
+        row.bytes = s.count(17);
+        if (row.valid && row.endNs < row.startNs)
+            impl_->db->damaged("a device event ends before it begins");
+        if (!visit(row)) return;
+    }
 }
 
 std::vector<RoutingCountRow> RunReader::routingCounts() const {

@@ -39,6 +39,12 @@ public:
     /// Streams operations in start order; return false to stop early.
     void operations(const std::function<bool(const OperationRow&)>& visit) const;
     std::int64_t operationCount() const;
+    /// Streams work on devices in the order of arrival, which is not that of time; none in runs on
+    /// the CPU and in files of schema version 1. Return false to stop early.
+    void deviceEvents(const std::function<bool(const DeviceEventRow&)>& visit) const;
+    std::int64_t deviceEventCount() const;
+    /// By operation and then by the name's id; none in files of schema version 1.
+    std::vector<CounterRow> counters() const;
     std::vector<RoutingCountRow> routingCounts() const;
     std::vector<RoutingTokensRow> routingTokens(
         std::int64_t sequence) const;  ///< all layers, by position

@@ -48,17 +48,24 @@ void createSchema(sqlite::Database& db) {
     db.exec("PRAGMA application_id=" + std::to_string(kRunApplicationId));
     db.exec("PRAGMA user_version=" + std::to_string(kRunSchemaVersion));
     db.exec(runSchemaSql());
+    db.exec(runSchemaSql2());
     db.exec("COMMIT");
 }
 
-void checkResumable(sqlite::Database& db) {
+void makeResumable(sqlite::Database& db) {
     if (db.integer("PRAGMA application_id") != kRunApplicationId) {
         throw Error(db.path().string() + ": not a run file, so it cannot be resumed");
     }
     const std::int64_t version = db.integer("PRAGMA user_version");
-    if (version != kRunSchemaVersion) {
+    if (version < 1 || version > kRunSchemaVersion) {
         throw Error(db.path().string() + ": run file schema version " + std::to_string(version) +
                     ", this program writes version " + std::to_string(kRunSchemaVersion));
+    }
+    if (version == 1) {
+        db.exec("BEGIN IMMEDIATE");
+        db.exec("PRAGMA user_version=" + std::to_string(kRunSchemaVersion));
+        db.exec(runSchemaSql2());
+        db.exec("COMMIT");
     }
 }
 
@@ -86,7 +93,7 @@ struct RunWriter::Impl {
 
     void open(Mode mode) {
         db.emplace(sqlite::fileUri(path, {}), SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, path);
-        if (mode == Mode::Resume) checkResumable(*db);
+        if (mode == Mode::Resume) makeResumable(*db);
         db->exec("PRAGMA journal_mode=WAL");
         // WAL with NORMAL: a killed process loses nothing that was committed; a power failure may
         // lose the last commits but never damages the file.

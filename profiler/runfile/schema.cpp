@@ -146,9 +146,73 @@ CREATE VIEW operation AS
     FROM operation_event AS e JOIN name AS o ON o.id = e.op JOIN name AS k ON k.id = e.kernel;
 )sql";
 
-constexpr std::array<std::string_view, 13> kTables{
-    "meta",           "name",    "sequence", "token", "step", "operation_event", "routing_count",
-    "routing_tokens", "quality", "memory",   "suite", "item", "metric"};
+/// Added by version 2: work on a device. Its rows are many, so that names and shapes are ids.
+constexpr std::string_view kSchema2 = R"sql(
+CREATE TABLE launch_shape (
+    id             INTEGER PRIMARY KEY,
+    grid_x         INTEGER NOT NULL,
+    grid_y         INTEGER NOT NULL,
+    grid_z         INTEGER NOT NULL,
+    block_x        INTEGER NOT NULL,
+    block_y        INTEGER NOT NULL,
+    block_z        INTEGER NOT NULL,
+    cluster_x      INTEGER NOT NULL,
+    cluster_y      INTEGER NOT NULL,
+    cluster_z      INTEGER NOT NULL,
+    registers      INTEGER NOT NULL,
+    static_shared  INTEGER NOT NULL,
+    dynamic_shared INTEGER NOT NULL
+);
+
+CREATE TABLE device_event (
+    id              INTEGER PRIMARY KEY,
+    step            INTEGER NOT NULL,
+    layer           INTEGER NOT NULL,
+    op              INTEGER NOT NULL REFERENCES name(id),
+    operation       INTEGER NOT NULL,
+    kind            INTEGER NOT NULL REFERENCES name(id),
+    name            INTEGER NOT NULL REFERENCES name(id),
+    shape           INTEGER NOT NULL REFERENCES launch_shape(id),
+    device          INTEGER NOT NULL,
+    stream          INTEGER NOT NULL,
+    start_ns        INTEGER NOT NULL,
+    end_ns          INTEGER NOT NULL,
+    valid           INTEGER NOT NULL,
+    launch_start_ns INTEGER,
+    launch_end_ns   INTEGER,
+    correlation     INTEGER NOT NULL,
+    graph           INTEGER NOT NULL,
+    node            INTEGER NOT NULL,
+    bytes           INTEGER NOT NULL
+);
+
+CREATE TABLE counter_value (
+    operation INTEGER NOT NULL,
+    metric    INTEGER NOT NULL REFERENCES name(id),
+    value     REAL,
+    PRIMARY KEY (operation, metric)
+) WITHOUT ROWID;
+
+CREATE VIEW counter AS
+    SELECT c.operation, n.text AS metric, c.value
+    FROM counter_value AS c JOIN name AS n ON n.id = c.metric;
+
+CREATE VIEW device AS
+    SELECT e.id, e.step, e.layer, o.text AS op, e.operation, k.text AS kind, n.text AS name,
+           s.grid_x, s.grid_y, s.grid_z, s.block_x, s.block_y, s.block_z, s.cluster_x, s.cluster_y,
+           s.cluster_z, s.registers, s.static_shared, s.dynamic_shared, e.device, e.stream,
+           e.start_ns, e.end_ns, e.valid, e.launch_start_ns, e.launch_end_ns, e.correlation,
+           e.graph, e.node, e.bytes
+    FROM device_event AS e JOIN name AS o ON o.id = e.op JOIN name AS k ON k.id = e.kind
+         JOIN name AS n ON n.id = e.name JOIN launch_shape AS s ON s.id = e.shape;
+)sql";
+
+/// Those of version 2 are last.
+constexpr std::array<std::string_view, 16> kTables{
+    "meta",          "name",           "sequence",     "token",        "step",  "operation_event",
+    "routing_count", "routing_tokens", "quality",      "memory",       "suite", "item",
+    "metric",        "launch_shape",   "device_event", "counter_value"};
+constexpr std::size_t kTables1 = 13;
 
 }  // namespace
 
@@ -156,8 +220,12 @@ std::string_view runSchemaSql() noexcept {
     return kSchema;
 }
 
-std::span<const std::string_view> runTables() noexcept {
-    return kTables;
+std::string_view runSchemaSql2() noexcept {
+    return kSchema2;
+}
+
+std::span<const std::string_view> runTables(int version) noexcept {
+    return std::span(kTables).first(version < 2 ? kTables1 : kTables.size());
 }
 
 std::string_view runStatusName(RunStatus status) noexcept {

@@ -35,8 +35,8 @@ std::string describe(sqlite3* db, int code) {
 
 }  // namespace
 
-Database::Database(const std::string& uri, int flags, std::filesystem::path path)
-    : path_(std::move(path)) {
+Database::Database(const std::string& uri, int flags, std::filesystem::path path, const char* noun)
+    : path_(std::move(path)), noun_(noun) {
     const int code = sqlite3_open_v2(uri.c_str(), &db_, flags | SQLITE_OPEN_URI, nullptr);
     if (code != SQLITE_OK) {
         const std::string cause = describe(db_, code);
@@ -59,7 +59,7 @@ void Database::fail(int code) const {
 }
 
 void Database::damaged(const std::string& cause) const {
-    throw Error(path_.string() + ": damaged run file: " + cause);
+    throw Error(path_.string() + ": damaged " + noun_ + ": " + cause);
 }
 
 void Database::exec(std::string_view sql) {
@@ -95,6 +95,12 @@ Statement& Statement::bind(double value) {
 }
 
 Statement& Statement::bind(const std::optional<double>& value) {
+    if (value) return bind(*value);
+    sqlite3_bind_null(statement_, next_++);
+    return *this;
+}
+
+Statement& Statement::bind(const std::optional<std::int64_t>& value) {
     if (value) return bind(*value);
     sqlite3_bind_null(statement_, next_++);
     return *this;
@@ -178,6 +184,10 @@ std::optional<double> Statement::optionalReal(int column) const {
     if (type == SQLITE_NULL) return std::nullopt;
     if (type != SQLITE_FLOAT && type != SQLITE_INTEGER) wrongType(column, "number");
     return sqlite3_column_double(statement_, column);
+}
+
+bool Statement::isNull(int column) const {
+    return sqlite3_column_type(statement_, column) == SQLITE_NULL;
 }
 
 std::string Statement::text(int column) const {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A thin owner of SQLite's handles that turns its result codes into Errors naming the file.
-// Private to profiler/runfile.
+// Private to profiler: the run file, and the SQLite files of other tools.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,10 @@ namespace moescope::sqlite {
 /// One connection. Not thread-safe: used by one thread at a time.
 class Database {
 public:
-    /// `uri` is handed to SQLite, `path` names the file in errors.
-    Database(const std::string& uri, int flags, std::filesystem::path path);
+    /// `uri` is handed to SQLite, `path` names the file in errors and `noun` says what it should
+    /// be.
+    Database(const std::string& uri, int flags, std::filesystem::path path,
+             const char* noun = "run file");
     ~Database();
     Database(const Database&) = delete;
     Database& operator=(const Database&) = delete;
@@ -36,6 +38,7 @@ public:
 private:
     sqlite3* db_ = nullptr;
     std::filesystem::path path_;
+    const char* noun_;
 };
 
 /// A prepared statement. Bound texts and blobs must outlive the next step().
@@ -49,6 +52,7 @@ public:
     Statement& bind(std::int64_t value);
     Statement& bind(double value);
     Statement& bind(const std::optional<double>& value);
+    Statement& bind(const std::optional<std::int64_t>& value);
     Statement& bind(std::string_view text);
     Statement& bindBlob(const void* data, std::size_t bytes);
     /// True when a row is ready.
@@ -63,6 +67,7 @@ public:
     std::int32_t int32(int column) const;
     double real(int column) const;  ///< NULL is NaN
     std::optional<double> optionalReal(int column) const;
+    bool isNull(int column) const;
     std::string text(int column) const;
     std::string_view blob(int column) const;  ///< valid until the next step
 

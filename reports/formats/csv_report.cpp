@@ -62,12 +62,52 @@ void row(std::string& out, const Cells&... cells) {
 std::string operationsCsv(std::span<const ReportRun> runs) {
     std::string out;
     row(out, "run", "phase", "op", "kernel", "calls", "total_ns", "min_ns", "median_ns", "p95_ns",
-        "max_ns", "share", "bytes", "flops", "bytes_per_second", "flops_per_second");
+        "max_ns", "share", "bytes", "flops", "bytes_per_second", "flops_per_second", "mean_ns",
+        "p99_ns", "standard_deviation_ns", "share_of_peak");
     for (std::size_t i = 0; i < runs.size(); ++i) {
         for (const OperationGroup& group : runs[i].summary.operations)
             row(out, i + 1, group.phase, group.op, group.kernel, group.calls, group.totalNs,
                 group.minNs, group.medianNs, group.p95Ns, group.maxNs, group.share, group.bytes,
-                group.flops, group.bytesPerSecond(), group.flopsPerSecond());
+                group.flops, group.bytesPerSecond(), group.flopsPerSecond(), group.meanNs,
+                group.p99Ns, group.standardDeviationNs,
+                shareOfPeak(group, runs[i].analysis.roofline.ceilings));
+    }
+    return out;
+}
+
+std::string timeCsv(std::span<const ReportRun> runs) {
+    std::string out;
+    row(out, "run", "phase", "wall_ns", "compute_ns", "copy_ns", "launch_gap_ns", "host_wait_ns",
+        "other_ns");
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        for (const PhaseTime& time : runs[i].analysis.time) {
+            const TimeParts& p = time.parts;
+            row(out, i + 1, time.phase.empty() ? std::string("all") : time.phase, p.wallNs,
+                p.computeNs, p.copyNs, p.launchGapNs, p.hostWaitNs, p.otherNs);
+        }
+    }
+    return out;
+}
+
+std::string tokenTimesCsv(std::span<const ReportRun> runs) {
+    std::string out;
+    row(out, "run", "sequence", "position", "kind", "start_ns", "duration_ns");
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        for (const TokenTime& token : runs[i].analysis.latency.tokens)
+            row(out, i + 1, token.sequence, token.position, token.first ? "first" : "output",
+                token.startNs, token.ns());
+    }
+    return out;
+}
+
+std::string expertLaunchesCsv(std::span<const ReportRun> runs) {
+    std::string out;
+    row(out, "run", "step", "layer", "tokens", "active_experts", "hottest_expert", "hottest_load",
+        "assignments", "duration_ns");
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        for (const ExpertLaunch& launch : runs[i].analysis.expertLoad.launches)
+            row(out, i + 1, launch.step, launch.layer, launch.tokens, launch.activeExperts,
+                launch.hottestExpert, launch.hottestLoad, launch.assignments, launch.ns);
     }
     return out;
 }
@@ -185,10 +225,17 @@ std::string qualityCsv(std::span<const ReportRun> runs) {
 }  // namespace
 
 std::vector<ReportFile> renderCsv(std::span<const ReportRun> runs) {
-    return {{"operations.csv", operationsCsv(runs)}, {"routing.csv", routingCsv(runs)},
-            {"balance.csv", balanceCsv(runs)},       {"lift.csv", liftCsv(runs)},
-            {"divergence.csv", divergenceCsv(runs)}, {"metrics.csv", metricsCsv(runs)},
-            {"items.csv", itemsCsv(runs)},           {"quality.csv", qualityCsv(runs)}};
+    return {{"time.csv", timeCsv(runs)},
+            {"token_times.csv", tokenTimesCsv(runs)},
+            {"expert_launches.csv", expertLaunchesCsv(runs)},
+            {"operations.csv", operationsCsv(runs)},
+            {"routing.csv", routingCsv(runs)},
+            {"balance.csv", balanceCsv(runs)},
+            {"lift.csv", liftCsv(runs)},
+            {"divergence.csv", divergenceCsv(runs)},
+            {"metrics.csv", metricsCsv(runs)},
+            {"items.csv", itemsCsv(runs)},
+            {"quality.csv", qualityCsv(runs)}};
 }
 
 }  // namespace moescope

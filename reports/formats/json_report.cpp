@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/core/file.h"
+#include "reports/analysis_json.h"
 #include "reports/comparison.h"
 #include "reports/ranking.h"
 #include "reports/report.h"
@@ -54,24 +55,10 @@ json phaseJson(const PhaseSummary& phase) {
             {"operation_share", number(phase.operationShare)}};
 }
 
-json operationsJson(const RunSummary& run) {
+json operationsJson(const ReportRun& run) {
     json out = json::array();
-    for (const OperationGroup& group : run.operations) {
-        out.push_back({{"op", group.op},
-                       {"kernel", group.kernel},
-                       {"phase", group.phase},
-                       {"calls", group.calls},
-                       {"total_ns", group.totalNs},
-                       {"min_ns", group.minNs},
-                       {"max_ns", group.maxNs},
-                       {"median_ns", group.medianNs},
-                       {"p95_ns", group.p95Ns},
-                       {"bytes", group.bytes},
-                       {"flops", group.flops},
-                       {"share", number(group.share)},
-                       {"bytes_per_second", number(group.bytesPerSecond())},
-                       {"flops_per_second", number(group.flopsPerSecond())}});
-    }
+    for (const OperationGroup& group : run.summary.operations)
+        out.push_back(operationGroupJson(group, run.analysis.roofline.ceilings));
     return out;
 }
 
@@ -213,7 +200,8 @@ json runJson(const ReportRun& run) {
             {"decode", phaseJson(summary.decode)},
             {"ttft_ns", number(summary.ttftNs)},
             {"memory_bytes", std::move(memory)},
-            {"operations", operationsJson(summary)},
+            {"operations", operationsJson(run)},
+            {"analysis", analysisJson(run.analysis)},
             {"layer_times", std::move(layers)},
             {"routing", summary.routing.empty() ? json() : routingJson(summary)},
             {"specialization", run.specialization.empty() && run.specialization.reason.empty()

@@ -91,9 +91,11 @@ std::string contents(std::span<const ReportRun> runs) {
             out += "<li><a href=\"#r" + std::to_string(i + 1) + "\">" +
                    htmlEscape(shorten(runTitle(runs[i], i), 60)) + "</a></li>\n";
     } else {
-        for (const ReportSection& section : reportSections())
+        for (const ReportSection& section : reportSections()) {
+            if (section.applies != nullptr && !section.applies(runs.front())) continue;
             out += "<li><a href=\"#r1-" + std::string(section.id) + "\">" +
                    htmlEscape(section.title) + "</a></li>\n";
+        }
     }
     return out + "</ol>\n</nav>\n";
 }
@@ -105,6 +107,7 @@ std::string runHtml(const ReportRun& run, std::size_t index, bool alone) {
                       number + "\" aria-label=\"" + htmlEscape(runTitle(run, index)) + "\">\n";
     if (!alone) out += "<h2>" + htmlEscape(runTitle(run, index)) + "</h2>\n";
     for (const ReportSection& section : reportSections()) {
+        if (section.applies != nullptr && !section.applies(run)) continue;
         const std::string id = at.id(section.id);
         const std::string tag = "h" + std::to_string(at.level);
         out += "<section aria-labelledby=\"" + id + "\">\n<" + tag + " id=\"" + id + "\">" +

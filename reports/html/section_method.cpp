@@ -51,6 +51,10 @@ constexpr std::array kFormulas = {
             "Jensen-Shannon: mean over groups of sum_e P(e|g) log2 lift; tested by shuffling "
             "groups over whole texts, p = (reached + 1) / (shuffles + 1)",
             "Lin 1991; Benjamini and Hochberg 1995 for q"},
+    Formula{"numerics",
+            "KL: mean over tokens of sum_t p_A(t) ln(p_A(t) / p_B(t)); relative error of a layer: "
+            "|h_B - h_A| / |h_A| of what leaves it; same experts: the chosen set is unchanged",
+            "evals/compare_numerics.h"},
     Formula{"intervals", "95 %, by the method named in each row", "metrics of the run file"},
 };
 

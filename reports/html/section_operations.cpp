@@ -15,13 +15,15 @@ std::string rate(double perSecond, const char* unit) {
     return perSecond > 0 ? formatPerSecond(perSecond, unit) : kNoData;
 }
 
-std::string phaseTable(const RunSummary& run, const std::string& phase,
+std::string phaseTable(const ReportRun& report, const std::string& phase,
                        const PhaseSummary& summary) {
+    const RunSummary& run = report.summary;
     double greatest = 0;
     for (const OperationGroup& group : run.operations) {
         if (group.phase == phase) greatest = std::max(greatest, static_cast<double>(group.totalNs));
     }
     if (greatest <= 0) return {};
+    const Ceilings& ceilings = report.analysis.roofline.ceilings;
     HtmlTable table("Operations in " + phase + ": " + formatCount(summary.tokens) + " tokens, " +
                         formatCount(summary.steps) + (summary.steps == 1 ? " step, " : " steps, ") +
                         formatDuration(static_cast<double>(summary.wallNs)) + " wall time",
@@ -30,25 +32,37 @@ std::string phaseTable(const RunSummary& run, const std::string& phase,
                      {"calls", true},
                      {"total", true},
                      {"share", true, "of all operation time of the run, both phases"},
+                     {"mean", true, "of one call"},
                      {"median", true, "of one call"},
                      {"p95", true, "95th percentile of one call"},
+                     {"p99", true, "99th percentile of one call"},
+                     {"deviation", true, "standard deviation of the calls"},
                      {"bandwidth", true, "bytes that must be read, per second of operation time"},
-                     {"arithmetic", true, "a multiply-add counts two"}},
+                     {"arithmetic", true, "a multiply-add counts two"},
+                     {"of peak", true,
+                      "of the roofline measured before the run; above 100 % the data came from a "
+                      "cache"}},
                     true);
     for (const OperationGroup& group : run.operations) {
         if (group.phase != phase) continue;
         HtmlCell total(formatDuration(static_cast<double>(group.totalNs)),
                        static_cast<double>(group.totalNs));
         total.bar = static_cast<double>(group.totalNs) / greatest;
-        table.row({group.op, group.kernel,
-                   HtmlCell(formatCount(group.calls), static_cast<double>(group.calls)), total,
-                   HtmlCell(formatPercent(group.share), group.share),
-                   HtmlCell(formatDuration(static_cast<double>(group.medianNs)),
-                            static_cast<double>(group.medianNs)),
-                   HtmlCell(formatDuration(static_cast<double>(group.p95Ns)),
-                            static_cast<double>(group.p95Ns)),
-                   HtmlCell(rate(group.bytesPerSecond(), "B"), group.bytesPerSecond()),
-                   HtmlCell(rate(group.flopsPerSecond(), "FLOP"), group.flopsPerSecond())});
+        table.row(
+            {group.op, group.kernel,
+             HtmlCell(formatCount(group.calls), static_cast<double>(group.calls)), total,
+             HtmlCell(formatPercent(group.share), group.share),
+             HtmlCell(formatDuration(group.meanNs), group.meanNs),
+             HtmlCell(formatDuration(static_cast<double>(group.medianNs)),
+                      static_cast<double>(group.medianNs)),
+             HtmlCell(formatDuration(static_cast<double>(group.p95Ns)),
+                      static_cast<double>(group.p95Ns)),
+             HtmlCell(formatDuration(static_cast<double>(group.p99Ns)),
+                      static_cast<double>(group.p99Ns)),
+             HtmlCell(formatDuration(group.standardDeviationNs), group.standardDeviationNs),
+             HtmlCell(rate(group.bytesPerSecond(), "B"), group.bytesPerSecond()),
+             HtmlCell(rate(group.flopsPerSecond(), "FLOP"), group.flopsPerSecond()),
+             HtmlCell(formatPercent(shareOfPeak(group, ceilings)), shareOfPeak(group, ceilings))});
     }
     return table.html() +
            paragraph("Operations account for " + formatPercent(summary.operationShare) +
@@ -90,7 +104,7 @@ std::string renderOperations(const ReportRun& run, const SectionContext& at) {
         {{"prefill", &run.summary.prefill}, {"decode", &run.summary.decode}}};
     std::string out;
     for (const auto& [phase, summary] : phases) {
-        const std::string table = phaseTable(run.summary, phase, *summary);
+        const std::string table = phaseTable(run, phase, *summary);
         if (!table.empty()) out += at.heading(1, phase == "prefill" ? "Prefill" : "Decode") + table;
     }
     return out + byLayer(run.summary, at);

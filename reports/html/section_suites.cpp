@@ -125,12 +125,16 @@ std::string suiteHtml(const ReportRun& run, const SuiteRow& suite, const Section
 }  // namespace
 
 std::string renderSuites(const ReportRun& run, const SectionContext& at) {
-    if (run.summary.suites.empty()) return paragraph("This run evaluated no suite.");
+    const auto scored = [](const SuiteRow& suite) { return suite.kind != kNumericsKind; };
+    if (std::none_of(run.summary.suites.begin(), run.summary.suites.end(), scored))
+        return paragraph("This run evaluated no suite.");
     std::string out = paragraph(
         "Intervals are 95 %: of many such evaluations, 95 in 100 would cover the value for the "
         "population the items "
         "were drawn from. Two models whose intervals overlap widely are not shown to differ.");
-    for (const SuiteRow& suite : run.summary.suites) out += suiteHtml(run, suite, at);
+    for (const SuiteRow& suite : run.summary.suites) {
+        if (scored(suite)) out += suiteHtml(run, suite, at);
+    }
     return out;
 }
 

@@ -23,9 +23,11 @@ std::span<const ReportSection> reportSections() {
         ReportSection{"what-ran", "What ran, on what", renderWhatRan},
         ReportSection{"headline", "Headline figures", renderHeadline},
         ReportSection{"operations", "Operations by time", renderOperations},
+        ReportSection{"time", "Where the time went", renderTime},
         ReportSection{"experts", "Expert load", renderExperts},
         ReportSection{"specialization", "Specialisation", renderSpecialization},
         ReportSection{"routing", "Token routing", renderTokenRouting},
+        ReportSection{"numerics", "Numerics, B beside A", renderNumerics, hasNumerics},
         ReportSection{"suites", "Suites", renderSuites},
         ReportSection{"method", "How the numbers were computed", renderMethod},
     };

@@ -26,6 +26,8 @@ struct ReportSection {
     std::string_view title;
     /// Body without the section's own heading. A run that has nothing for it says so in a sentence.
     std::string (*render)(const ReportRun& run, const SectionContext& at);
+    /// Null: every run has the section. Else only those for which this is true.
+    bool (*applies)(const ReportRun& run) = nullptr;
 };
 
 std::span<const ReportSection> reportSections();
@@ -33,10 +35,13 @@ std::span<const ReportSection> reportSections();
 std::string renderWhatRan(const ReportRun& run, const SectionContext& at);
 std::string renderHeadline(const ReportRun& run, const SectionContext& at);
 std::string renderOperations(const ReportRun& run, const SectionContext& at);
+std::string renderTime(const ReportRun& run, const SectionContext& at);
 std::string renderExperts(const ReportRun& run, const SectionContext& at);
 std::string renderSpecialization(const ReportRun& run, const SectionContext& at);
 std::string renderTokenRouting(const ReportRun& run, const SectionContext& at);
 std::string renderSuites(const ReportRun& run, const SectionContext& at);
+std::string renderNumerics(const ReportRun& run, const SectionContext& at);
+bool hasNumerics(const ReportRun& run);  ///< the run compares two models' numerics
 std::string renderMethod(const ReportRun& run, const SectionContext& at);
 
 /// "<p>...</p>" of escaped text.

@@ -284,6 +284,45 @@ TEST_CASE("compare-numerics measures what fast numerics cost") {
               .code == 2);
 }
 
+TEST_CASE("compare-numerics leaves a run that a report shows with its intervals") {
+    const Folder folder;
+    std::string text;
+    for (int i = 0; i < 40; ++i)
+        text += "The ship sailed on, and the crew of " + std::to_string(i) + " slept.\n";
+    writeText(folder / "t", text);
+    const std::vector<std::string> words{"compare-numerics",
+                                         "demo",
+                                         "demo",
+                                         "--text",
+                                         folder / "t",
+                                         "--context",
+                                         "64",
+                                         "--numerics-b",
+                                         "fast",
+                                         "--cpu-target",
+                                         "avx2",
+                                         "--out",
+                                         folder / "n.moescope"};
+    const Outcome outcome = run(words);
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    CHECK_THAT(outcome.out, Contains("same experts in every layer"));
+    CHECK(run(words).code == 1);  // the file is there already
+    REQUIRE(run({"report", folder / "n.moescope", "--format", "html,json,csv,md", "--out",
+                 folder / "r"})
+                .code == 0);
+    const std::string page = contentOf(folder / "r/report.html");
+    CHECK_THAT(page, Contains("Numerics, B beside A"));
+    CHECK_THAT(page, Contains("same experts, over tokens and layers"));
+    CHECK_THAT(page, Contains("Share of tokens that keep their experts, by layer"));
+    CHECK_THAT(page, Contains("percentile bootstrap over"));
+    CHECK_THAT(page, Contains("This run evaluated no suite."));
+    CHECK_THAT(contentOf(folder / "r/report.md"), Contains("| kl\\_mean | all | "));
+    CHECK_THAT(contentOf(folder / "r/metrics.csv"), Contains("layer=002"));
+    const json document = json::parse(contentOf(folder / "r/report.json"));
+    CHECK_THAT(document.dump(), Contains("routing_agreement_all_layers"));
+}
+
 TEST_CASE("compare pairs items and warns when the runs saw different ones") {
     const Folder folder;
     evaluate(folder / "a.moescope", "28");
@@ -299,7 +338,8 @@ TEST_CASE("compare pairs items and warns when the runs saw different ones") {
     CHECK(paired.at("items").get<int>() > 0);
     CHECK(paired.at("items").get<int>() <= 14);
     bool grouped = false;
-    for (const json& metric : document.at("metrics")) grouped |= metric.at("group") != "";
+    for (const json& metric : document.at("metrics"))
+        grouped |= !metric.at("group").get<std::string>().empty();
     CHECK(grouped);
     const std::string warnings = document.at("warnings").dump();
     CHECK_THAT(warnings, Contains("basics: limit is 28 in the first and 14 in run 2"));

@@ -32,8 +32,8 @@ double errorNorm(std::span<const float> a, std::span<const float> b) {
 /// Keys and values are half precision: 2e-4 a layer was measured on these models, and the layers
 /// pass it on, 1.0e-3 at worst. Everything else keeps 16 bits of mantissa (1e-5).
 constexpr double kExact = 2e-3;
-/// Activations rounded to bf16 in steps of many tokens: under 1e-2 for each product (test_prefill_gemm),
-/// 1.1e-2 behind three layers of them.
+/// Activations rounded to bf16 in steps of many tokens: under 1e-2 for each product
+/// (test_prefill_gemm), 1.1e-2 behind three layers of them.
 constexpr double kFast = 2e-2;
 
 std::unique_ptr<Backend> makeCuda(const BoundModel& model, Numerics numerics = Numerics::Exact) {
@@ -206,6 +206,26 @@ TEST_CASE("cuda refuses a model with anything in it that is not finite") {
         const auto model = gptOssLike();
         spoilLastBlock(model->bound.weights.layers[1].*member);
         CHECK_THROWS_WITH(makeCuda(model->bound), Catch::Contains("not finite"));
+    }
+}
+
+TEST_CASE("cuda reports MXFP4 blocks whose scale is at the lower end of its range") {
+    for (const DType type : {DType::MXFP4, DType::MXFP4Split}) {
+        const auto model = gptOssLike(type);
+        CHECK_FALSE(makeCuda(model->bound)->mxfp4Edges().any());
+        for (const int scale : {0, 1}) {  // the upper end is refused: scales above 2
+            const TensorView t = model->bound.weights.layers[2].down.matrix(5);
+            const std::int64_t row = 40 + scale;
+            auto* at = const_cast<std::byte*>(t.data) + row * t.rowStride;
+            auto* e =
+                type == DType::MXFP4 ? at : const_cast<std::byte*>(t.scales) + row * t.scaleStride;
+            *e = static_cast<std::byte>(scale);
+            std::fill_n(at + (type == DType::MXFP4 ? 1 : 0), 16, std::byte{0x22});
+        }
+        const Mxfp4Edges edges = makeCuda(model->bound)->mxfp4Edges();
+        CHECK(edges.smallest == 1);
+        CHECK(edges.next == 1);
+        CHECK(edges.largest == 0);
     }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every golden model, in every layout it comes in, against the logits of Hugging Face transformers: by
-// steps of many tokens and token by token.
+// Every golden model, in every layout it comes in, against the logits of Hugging Face transformers:
+// by steps of many tokens and token by token.
 #include <catch2/catch.hpp>
 
 #include <algorithm>

@@ -54,6 +54,26 @@ TEST_CASE("an unknown architecture is refused with its name and the key") {
           "memory.gguf: configuration key 'model_type' is missing");
 }
 
+TEST_CASE("quantisations and RoPE scalings that are not known are refused by key") {
+    CHECK(refusalOf("qwen3_tied", "quantization_config", {{"quant_method", "gptq"}}) ==
+          "memory.gguf: quantisation 'gptq' (key 'quantization_config.quant_method') is not "
+          "supported, expected none");
+    CHECK(refusalOf("gpt_oss_openai", "quantization_config", {{"quant_method", "fp8"}}) ==
+          "memory.gguf: quantisation 'fp8' (key 'quantization_config.quant_method') is not "
+          "supported, expected mxfp4 or none");
+    CHECK(refusalOf("qwen3_tied", "rope_parameters", {{"rope_type", "dynamic"}}) ==
+          "memory.gguf: RoPE scaling 'dynamic' (key 'rope_parameters.rope_type') is not supported, "
+          "expected default, linear, yarn or llama3");
+    const nlohmann::json llama3{{"rope_type", "llama3"},
+                                {"factor", 8.0},
+                                {"low_freq_factor", 4.0},
+                                {"high_freq_factor", 4.0},
+                                {"original_max_position_embeddings", 32}};
+    CHECK(refusalOf("qwen3_tied", "rope_parameters", llama3) ==
+          "memory.gguf: configuration key 'low_freq_factor' must be a number below "
+          "'high_freq_factor'");
+}
+
 TEST_CASE("a vocabulary that is not the embedding's is refused") {
     CHECK(refusalOf("qwen3_tied", "vocab_size", 81) ==
           "memory.gguf: tensor 'model.embed_tokens.weight' has 80 rows, configuration key "
@@ -119,7 +139,7 @@ TEST_CASE("switches that are not implemented are refused by their key") {
     CHECK_THAT(refusalOf("gpt2_tied", "scale_attn_by_inverse_layer_idx", true),
                Catch::Contains("'scale_attn_by_inverse_layer_idx'"));
     CHECK_THAT(refusalOf("olmo3_pattern", "layer_types", {"full_attention"}),
-               Catch::Contains("layer_types must list 4 layers"));
+               Catch::Contains("'layer_types' must list 4 layers"));
 }
 
 TEST_CASE("GPT-2 is read with the names of the first release and its mask buffers left aside") {
@@ -133,6 +153,8 @@ TEST_CASE("GPT-2 is read with the names of the first release and its mask buffer
 }
 
 TEST_CASE("the positions of GPT-2 must be as many as its configuration says") {
-    CHECK(refusalOf("gpt2_tied", "n_positions", 63) ==
-          "memory.gguf: tensor 'transformer.wpe.weight' has shape [64, 32], expected [63, 32]");
+    CHECK(
+        refusalOf("gpt2_tied", "n_positions", 63) ==
+        "memory.gguf: tensor 'transformer.wpe.weight' has shape [64, 32], expected [63, 32] by the "
+        "configuration (n_embd 32, n_positions 63)");
 }

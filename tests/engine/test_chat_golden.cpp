@@ -50,6 +50,8 @@ ChatOptions harmonyOptions(const OrderedJson& row) {
         options.modelIdentity = given.value("identity", options.modelIdentity);
         options.knowledgeCutoff = given.value("cutoff", options.knowledgeCutoff);
         options.currentDate = given.value("date", "");
+        options.channels = given.value("channels", options.channels);
+        options.keepAnalysis = given.value("keep_analysis", false);
     }
     if (row.contains("tools")) options.functions = toolFunctionsFromJson(row["tools"]);
     if (row.contains("builtin"))
@@ -73,14 +75,14 @@ TEST_CASE("harmony renders conversations and functions as openai-harmony does") 
               row["text"].get<std::string>());
         ++rows;
     }
-    CHECK(rows >= 100);
+    CHECK(rows >= 125);
 }
 
 TEST_CASE("harmony parses replies as openai-harmony does") {
     const auto t = smallHarmony();
     const auto format = chatFormatFor(*t);
     const OrderedJson file = golden("harmony.json");
-    REQUIRE(file["replies"].size() >= 7);
+    REQUIRE(file["replies"].size() >= 13);
     for (const auto& row : file["replies"]) {
         INFO(row.dump());
         const auto parser = format->newParser({});

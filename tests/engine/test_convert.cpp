@@ -59,7 +59,8 @@ std::vector<float> logits(const Checkpoint& checkpoint, const std::vector<TokenI
 }
 
 std::vector<float> convertedLogits(const Folder& folder, const std::string& golden,
-                                   const std::vector<TokenId>& tokens, ConvertOptions options) {
+                                   const std::vector<TokenId>& tokens,
+                                   const ConvertOptions& options) {
     const fs::path out = folder.path / (golden + ".gguf");
     convertCheckpoint(goldenFolder(golden), out, options);
     return logits(*openCheckpoint(out), tokens);
@@ -69,8 +70,14 @@ std::vector<float> convertedLogits(const Folder& folder, const std::string& gold
 
 TEST_CASE("a Hugging Face folder converted without loss has the same logits") {
     const Folder folder;
-    for (const char* name : {"gpt_oss_window", "llama_tied", "llama_untied", "qwen3_tied",
-                             "qwen3_yarn", "qwen3_moe_renormalised"}) {
+    for (const char* name : {"gpt_oss_window", "gpt_oss_openai",     "llama_tied",
+                             "llama_untied",   "llama_linear",       "llama_llama3",
+                             "qwen3_tied",     "qwen3_yarn",         "qwen3_moe_renormalised",
+                             "olmoe_plain",    "olmoe_renormalised", "olmoe_yarn",
+                             "olmo2_heads",    "olmo2_grouped",      "olmo2_yarn",
+                             "olmo3_pattern",  "olmo3_types",        "olmo3_older",
+                             "gpt2_tied",      "gpt2_untied",        "gpt2_full",
+                             "gemma3_pattern", "gemma3_scaled",      "gemma3_older"}) {
         INFO(name);
         const Golden golden = loadGolden(name);
         const auto got =

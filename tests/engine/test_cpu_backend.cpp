@@ -191,6 +191,35 @@ TEST_CASE("both back ends refuse a model with anything in it that is not finite"
     }
 }
 
+TEST_CASE("both back ends report MXFP4 blocks whose scale is at an end of its range") {
+    for (const DType type : {DType::MXFP4, DType::MXFP4Split}) {
+        const auto model = gptOssLike(type);
+        CHECK_FALSE(makeCpu(model->bound, "")->mxfp4Edges().any());
+        const TensorView t = model->bound.weights.layers[2].down.matrix(5);  // rows of two blocks
+        const auto place = [&](std::int64_t row, std::int64_t block, int scale, int codes) {
+            const std::int64_t bytes = dtypeInfo(type).blockBytes;
+            auto* at = const_cast<std::byte*>(t.data) + row * t.rowStride + block * bytes;
+            auto* e = type == DType::MXFP4
+                          ? at
+                          : const_cast<std::byte*>(t.scales) + row * t.scaleStride + block;
+            *e = static_cast<std::byte>(scale);
+            std::fill_n(at + (type == DType::MXFP4 ? 1 : 0), 16, static_cast<std::byte>(codes));
+        };
+        place(0, 0, 0, 0x22);
+        place(1, 0, 0, 0x80);  // zeros of both signs: an ordinary block
+        place(40, 1, 1, 0x22);
+        place(95, 0, 254, 0x22);
+        place(95, 1, 254, 0x33);
+        for (const auto& backend :
+             {makeCpu(model->bound, ""), makeReferenceBackend(model->bound)}) {
+            const Mxfp4Edges edges = backend->mxfp4Edges();
+            CHECK(edges.smallest == 1);
+            CHECK(edges.next == 1);
+            CHECK(edges.largest == 2);
+        }
+    }
+}
+
 TEST_CASE("an embedding that is not a number gives logits that are not on either back end") {
     const auto model = gptOssLike();
     moescope::test::spoilLastBlock(model->bound.weights.embedding);  // of token 49

@@ -127,6 +127,10 @@ TEST_CASE("Llama equals transformers on every target and for any chunking") {
     checkModel("llama_tied");
     checkModel("llama_tied", "model.gguf");
     checkModel("llama_untied");
+    checkModel("llama_linear");
+    checkModel("llama_linear", "model.gguf");
+    checkModel("llama_llama3");
+    checkModel("llama_llama3", "model.gguf");
 }
 
 TEST_CASE("OLMoE equals transformers") {
@@ -211,6 +215,19 @@ TEST_CASE("the golden GPT-2 and Gemma models see their switches") {
     CHECK(errorAfter("gemma3_scaled", [](ModelSpec& s) { s.attentionScale = 0.0F; }) > kVisible);
     CHECK(errorAfter("gemma3_scaled", [](ModelSpec& s) {
               for (LayerSpec& l : s.layers) l.rope.factor = 1.0;
+          }) > kVisible);
+}
+
+TEST_CASE("the golden Llama models see their switches") {
+    CHECK(errorAfter("llama_linear", [](ModelSpec& s) {
+              for (LayerSpec& l : s.layers) l.rope.factor = 1.0;
+          }) > kVisible);
+    CHECK(errorAfter("llama_llama3", [](ModelSpec& s) {
+              for (LayerSpec& l : s.layers) l.rope.divisors.clear();
+          }) > kVisible);
+    CHECK(errorAfter("llama_llama3", [](ModelSpec& s) {
+              for (LayerSpec& l : s.layers)
+                  for (float& d : l.rope.divisors) d = d > 1.0F ? 8.0F : 1.0F;
           }) > kVisible);
 }
 

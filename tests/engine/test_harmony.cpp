@@ -247,6 +247,15 @@ TEST_CASE("the harmony parser reads recipients on either side of the channel") {
     }
 }
 
+TEST_CASE("the harmony parser reads a constrained answer to nobody") {
+    // As openai-harmony's tests have it after 0.0.8, which took the constraint for a recipient.
+    const auto parsed = parseText("<|channel|>final <|constrain|>json<|message|>{}<|return|>");
+    REQUIRE(parsed.messages.size() == 1);
+    CHECK(parsed.messages[0].channel == "final");
+    CHECK(parsed.messages[0].recipient.empty());
+    CHECK(parsed.messages[0].contentType == "<|constrain|>json");
+}
+
 TEST_CASE("the harmony parser starts inside a forced channel") {
     ChatOptions options;
     options.forcedChannel = "final";

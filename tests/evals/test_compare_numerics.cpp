@@ -134,6 +134,28 @@ TEST_CASE("intervals of a comparison hold the value and come from several blocks
     CHECK(r.nats.value == Approx(std::log(r.perplexityB.value / r.perplexityA.value)).margin(1e-9));
 }
 
+TEST_CASE("a comparison as rows of a run file") {
+    const NumericsReport r = compareNumerics(*models().exact, *models().coarse, texts(), small());
+    const std::vector<MetricRow> rows = numericsMetrics(r, 7, 200);
+    REQUIRE(rows.size() == 8 + 3 * 2);
+    CHECK(rows[3].name == "kl_mean");
+    CHECK(rows[3].suite == 7);
+    CHECK(rows[3].value == r.klMean.value);
+    CHECK(rows[3].low == r.klMean.interval.low);
+    CHECK(rows[3].high == r.klMean.interval.high);
+    CHECK(rows[3].n == r.tokens);
+    CHECK(rows[3].method == "percentile bootstrap over 5 blocks, 200 resamples, seed 1");
+    CHECK(rows.back().name == "routing_agreement");
+    CHECK(rows.back().group == "layer=002");
+    CHECK(rows.back().value == r.layers[2].routing.value);
+    NumericsReport alone = r;
+    alone.klMean.interval = {std::nan(""), std::nan("")};
+    alone.routing.value = std::nan("");
+    const std::vector<MetricRow> fewer = numericsMetrics(alone, 1, 200);
+    CHECK(fewer.size() == rows.size() - 1);
+    CHECK_FALSE(fewer[3].low);
+}
+
 TEST_CASE("models of other shapes are not compared") {
     SynthConfig config = synthConfig("demo-synthetic");
     config.layers = 2;

@@ -14,6 +14,7 @@ import json
 import sys
 
 import gguf
+import numpy as np
 import torch
 import transformers
 from safetensors.torch import save_file
@@ -227,7 +228,7 @@ def write_gpt_oss_gguf(config, state, packed):
     finish(writer)
 
 
-def llama(name, seed, **overrides):
+def llama(name, seed, length=24, **overrides):
     config = LlamaConfig(attn_implementation="eager", max_position_embeddings=256, vocab_size=80,
                          num_hidden_layers=2, **overrides)
     model = LlamaForCausalLM(config).float().eval()
@@ -235,7 +236,7 @@ def llama(name, seed, **overrides):
     state = dict(model.state_dict())
     if config.tie_word_embeddings:
         del state["lm_head.weight"]
-    write(name, model, prompt(seed, 24, 80), state, config.to_dict())
+    write(name, model, prompt(seed, length, 80), state, config.to_dict())
     return config, state
 
 
@@ -248,7 +249,11 @@ def permuted(weight, heads):
 def llama_tied():
     config, state = llama("llama_tied", 4, hidden_size=48, intermediate_size=72, num_attention_heads=6,
                           num_key_value_heads=2, tie_word_embeddings=True, rms_norm_eps=1e-5)
-    writer = gguf.GGUFWriter(DATA / "llama_tied" / "model.gguf", "llama")
+    write_llama_gguf("llama_tied", config, state)
+
+
+def write_llama_gguf(name, config, state, divisors=None):
+    writer = gguf.GGUFWriter(DATA / name / "model.gguf", "llama")
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -258,7 +263,14 @@ def llama_tied():
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
     writer.add_rope_dimension_count(config.head_dim)
+    if config.rope_parameters["rope_type"] == "linear":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(config.rope_parameters["factor"])
+    if divisors is not None:
+        writer.add_tensor("rope_freqs.weight", divisors)
     names = {"model.embed_tokens": "token_embd", "model.norm": "output_norm"}
+    if not config.tie_word_embeddings:
+        names["lm_head"] = "output"
     parts = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
              "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
              "post_attention_layernorm": "ffn_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
@@ -280,10 +292,35 @@ def llama_untied():
           head_dim=12, tie_word_embeddings=False, attention_bias=True, mlp_bias=True, rms_norm_eps=1e-6)
 
 
+def llama_linear():
+    """Linear RoPE scaling, one key head for four queries, own head."""
+    config, state = llama("llama_linear", 7, length=40, hidden_size=64, intermediate_size=48, num_attention_heads=4,
+                          num_key_value_heads=1, tie_word_embeddings=False,
+                          rope_parameters={"rope_type": "linear", "rope_theta": 100.0, "factor": 4.0})
+    write_llama_gguf("llama_linear", config, state)
+
+
+def llama_llama3():
+    """Llama 3.1's scaling: of eight frequencies some are kept, some divided, some between; the prompt goes past the
+    original context. GGUF holds what each is divided by, as llama.cpp's converter computes it."""
+    rope = {"rope_type": "llama3", "rope_theta": 100.0, "factor": 8.0, "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
+    config, state = llama("llama_llama3", 8, length=48, hidden_size=64, intermediate_size=48, num_attention_heads=4,
+                          num_key_value_heads=2, tie_word_embeddings=True, rope_parameters=rope)
+    frequencies = 100.0 ** (-np.arange(0, 16, 2) / 16)
+    wavelengths = 2 * np.pi / frequencies
+    smooth = (32 / wavelengths - 1.0) / (4.0 - 1.0)
+    divisors = np.where(wavelengths < 32 / 4.0, 1.0,
+                        np.where(wavelengths > 32 / 1.0, 8.0, 1 / ((1 - smooth) / 8.0 + smooth)))
+    assert (divisors == 1.0).any() and (divisors == 8.0).any() and len(set(divisors)) > 3
+    write_llama_gguf("llama_llama3", config, state, divisors.astype(np.float32))
+
+
 if __name__ == "__main__":
     if transformers.__version__ != TRANSFORMERS:
         raise SystemExit(f"needs transformers {TRANSFORMERS}, found {transformers.__version__}")
-    models = [gpt_oss_window, gpt_oss_heads, gpt_oss_mxfp4, gpt_oss_openai, llama_tied, llama_untied]
+    models = [gpt_oss_window, gpt_oss_heads, gpt_oss_mxfp4, gpt_oss_openai, llama_tied, llama_untied,
+              llama_linear, llama_llama3]
     makers = {m.__name__: m for m in models} | golden_architectures.MAKERS
     for name in sys.argv[1:] or makers:
         makers[name]()

@@ -40,6 +40,8 @@ def case(messages, options=None, tools=(), builtin=(), prompt=True):
         system = system.with_knowledge_cutoff(options["cutoff"])
     if "date" in options:
         system = system.with_conversation_start_date(options["date"])
+    if "channels" in options:
+        system = system.with_required_channels(options["channels"])
     if "browser" in builtin:
         system = system.with_browser_tool()
     if "python" in builtin:
@@ -56,10 +58,11 @@ def case(messages, options=None, tools=(), builtin=(), prompt=True):
         all_messages.append(Message.from_role_and_content(Role.DEVELOPER, developer))
     all_messages += [message(m) for m in rest]
     conversation = Conversation.from_messages(all_messages)
+    config = RenderConversationConfig(auto_drop_analysis=not options.get("keep_analysis", False))
     if prompt:
-        ids = encoding.render_conversation_for_completion(conversation, Role.ASSISTANT)
+        ids = encoding.render_conversation_for_completion(conversation, Role.ASSISTANT, config)
     else:
-        ids = encoding.render_conversation(conversation, RenderConversationConfig(auto_drop_analysis=True))
+        ids = encoding.render_conversation(conversation, config)
     row = {"messages": messages, "text": encoding.decode_utf8(ids)}
     if options:
         row["options"] = options
@@ -104,7 +107,18 @@ def conversations():
     for options in ({"reasoning": "low"}, {"reasoning": "high", "date": "2025-06-28"},
                     {"identity": "You are a robot.", "cutoff": "2023-01"}):
         yield case([user("Grüße 你好 🙂")], options)
+    for options in ({"channels": ["analysis", "final"]},
+                    {"channels": ["analysis", "final"], "reasoning": "high"},
+                    {"channels": ["analysis", "final"], "date": "2021-01-01", "cutoff": "2021-01"}):
+        yield case([user("What is 42 * pi?")], options)
+    for messages in turns[2:6]:  # reasoning kept on purpose
+        yield case(messages, {"keep_analysis": True})
+    yield case([], {"date": "2025-06-28"})
+    # A turn after answers without reasoning; its call is under way.
+    yield case([{"role": "developer", "content": "Look at code."}, user("1"), a1, user("2"), a2, user("3"), t1,
+                {k: v for k, v in CALL.items() if k != "content_type"}])
     for builtin in (["browser"], ["python"], ["browser", "python"]):
+        yield case([], {"date": "2025-06-28"}, builtin=builtin)
         yield case([user("q")], builtin=builtin)
         yield case([user("q")], builtin=builtin, tools=[{"name": "g", "description": "No args"}])
 
@@ -171,6 +185,15 @@ def replies():
              " to=functions.f<|channel|>commentary <|constrain|>json<|message|>{}<|call|>",
              " to=python<|channel|>analysis code<|message|>1+1<|call|>",
              "<|channel|>final<|message|>é 🙂<|return|>", "<|message|>no channel<|return|>",
+             # No space before the constraint, on either side of the channel.
+             " to=functions.f<|channel|>commentary<|constrain|>json<|message|>{}<|call|>",
+             "<|channel|>commentary to=functions.f<|constrain|>json<|message|>{}<|call|>",
+             " to=lookup<|channel|>analysis code<|message|>{}<|call|>",
+             " to=functions.f<|channel|>commentary json<|message|>{}<|call|>",
+             "<|channel|>analysis<|message|>Müller, नमस्ते, 你好 👋🏾👨‍👩‍👧 naïve<|end|><|start|>assistant<|channel|>final<|message|>"
+             "🇺🇸<|return|>",
+             "<|channel|>analysis<|message|>t<|end|><|start|>assistant<|channel|>commentary<|message|>c<|end|>"
+             "<|start|>assistant<|channel|>final<|message|>a<|return|>",
              "<|channel|>commentary<|message|>I look.<|end|><|start|>assistant to=functions.f"
              "<|channel|>commentary<|message|>{}<|call|>"]
     for text in texts:

@@ -18,6 +18,9 @@
 #include "tests/gui/make_sample_run.h"
 
 using namespace moescope::gui;
+using moescope::GroupBy;
+using moescope::OperationColumns;
+using moescope::OperationGroupRow;
 using Mode = QAbstractItemModelTester::FailureReportingMode;
 
 class TestModels : public QObject {

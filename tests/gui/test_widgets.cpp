@@ -14,6 +14,7 @@
 #include "gui/widgets/token_text.h"
 
 using namespace moescope::gui;
+using moescope::OperationColumns;
 
 class TestWidgets : public QObject {
     Q_OBJECT

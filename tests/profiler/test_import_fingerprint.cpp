@@ -174,7 +174,7 @@ TEST_CASE("compressed input is bounded and checked") {
 
 TEST_CASE("unknown kinds of import are a usage error that lists the known ones") {
     const TempDir dir;
-    CHECK_THROWS_AS(import(dir, dir / "x", "nsys"), UsageError);
+    CHECK_THROWS_AS(import(dir, dir / "x", "tracy"), UsageError);
     CHECK(std::any_of(importers().begin(), importers().end(),
                       [](const Importer& i) { return i.kind == "fingerprint"; }));
 }

@@ -9,7 +9,7 @@
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "profiler/analysis/run_summary.h"
-#include "profiler/export/chrome_trace.h"
+#include "profiler/export/exporters.h"
 #include "profiler/record/machine.h"
 #include "profiler/record/run_recorder.h"
 #include "profiler/runfile/run_reader.h"

@@ -25,6 +25,7 @@ public:
 
     std::string_view name() const noexcept override { return "cpu"; }
     std::string description() const override;
+    Mxfp4Edges mxfp4Edges() const noexcept override { return packed_.mxfp4Edges(); }
     int threads() const noexcept override { return pool_.size(); }
     const ModelSpec& spec() const noexcept override { return spec_; }
     std::uint64_t stateBytes(int maxContext, int maxBatch) const override;

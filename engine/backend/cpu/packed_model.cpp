@@ -3,8 +3,7 @@
 #include "engine/backend/cpu/packed_model.h"
 
 #include <algorithm>
-
-#include "engine/formats/dtypes.h"
+#include <mutex>
 
 namespace moescope::cpu {
 namespace {
@@ -36,7 +35,17 @@ TensorView rowsOf(const TensorView& matrix, std::int64_t begin, std::int64_t end
     return part;
 }
 
-void packJob(const Job& job, const Checkpoint& checkpoint, ThreadPool& pool, bool keepPages) {
+/// Of the rows of one tile, while they are in the cache.
+Mxfp4Edges edgesOf(const TensorView& matrix, std::int64_t tile) {
+    Mxfp4Edges edges;
+    const std::int64_t end = std::min<std::int64_t>(matrix.rows(), (tile + 1) * kTileRows);
+    for (std::int64_t row = tile * kTileRows; row < end; ++row) edges += mxfp4Edges(matrix, 0, row);
+    return edges;
+}
+
+Mxfp4Edges packJob(const Job& job, const Checkpoint& checkpoint, ThreadPool& pool, bool keepPages) {
+    Mxfp4Edges edges;
+    std::mutex edgesMutex;
     const PackedStack& stack = *job.target;
     const std::int64_t tiles = stack.first.tiles();
     const std::int64_t tileBytes = std::max<std::int64_t>(1, job.source->rowStride * kTileRows);
@@ -47,9 +56,13 @@ void packJob(const Job& job, const Checkpoint& checkpoint, ThreadPool& pool, boo
         pool.parallelFor(end - begin, [&](std::int64_t i, int) {
             const std::int64_t tile = begin + i;
             const std::int64_t m = tile / tiles;
-            packTile(
-                stack.count == 1 && job.source->rank <= 2 ? *job.source : job.source->matrix(m),
-                tile % tiles, stack.matrix(m));
+            const TensorView matrix =
+                stack.count == 1 && job.source->rank <= 2 ? *job.source : job.source->matrix(m);
+            packTile(matrix, tile % tiles, stack.matrix(m));
+            const Mxfp4Edges found = edgesOf(matrix, tile % tiles);
+            if (!found.any()) return;
+            const std::scoped_lock lock(edgesMutex);
+            edges += found;
         });
         if (keepPages || job.source->rank < 2) continue;
         for (std::int64_t tile = begin; tile < end;) {
@@ -62,6 +75,7 @@ void packJob(const Job& job, const Checkpoint& checkpoint, ThreadPool& pool, boo
             tile = last;
         }
     }
+    return edges;
 }
 
 struct MatrixMember {
@@ -137,7 +151,7 @@ PackedModel::PackedModel(const BoundModel& model, const Checkpoint& checkpoint, 
         const auto count = static_cast<std::uint64_t>(job.target->count);
         job.target->first.codes = arena_.take(count * job.target->codeStride);
         job.target->first.scales = arena_.take(count * job.target->scaleStride);
-        packJob(job, checkpoint, pool, job.source->data == w.embedding.data);
+        edges_ += packJob(job, checkpoint, pool, job.source->data == w.embedding.data);
     }
 }
 

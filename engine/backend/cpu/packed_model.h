@@ -8,6 +8,7 @@
 #include "engine/core/arena.h"
 #include "engine/core/thread_pool.h"
 #include "engine/formats/checkpoint.h"
+#include "engine/formats/dtypes.h"
 #include "engine/model/spec.h"
 
 namespace moescope::cpu {
@@ -38,6 +39,7 @@ public:
     static std::uint64_t arenaBytes(const ModelWeights& weights) noexcept;
     /// Of it, handed out: the same number, or the sum above is wrong.
     std::uint64_t usedBytes() const noexcept { return arena_.used(); }
+    const Mxfp4Edges& mxfp4Edges() const noexcept { return edges_; }
 
     std::vector<PackedLayer> layers;
     PackedStack head;
@@ -45,6 +47,7 @@ public:
 
 private:
     Arena arena_;
+    Mxfp4Edges edges_;
 };
 
 }  // namespace moescope::cpu

@@ -28,7 +28,7 @@ std::size_t index(std::int64_t value) {
 bool sameRope(const RopeSpec& a, const RopeSpec& b) {
     const auto key = [](const RopeSpec& r) {
         return std::tie(r.theta, r.yarn, r.factor, r.betaFast, r.betaSlow, r.originalContext,
-                        r.truncate, r.attentionFactor);
+                        r.truncate, r.attentionFactor, r.divisors);
     };
     return key(a) == key(b);
 }

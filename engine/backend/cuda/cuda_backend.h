@@ -22,6 +22,7 @@ public:
     std::string description() const override;
     int threads() const noexcept override { return 1; }
     const ModelSpec& spec() const noexcept override { return spec_; }
+    Mxfp4Edges mxfp4Edges() const noexcept override { return model_->mxfp4Edges(); }
     /// A step of 2,048 gives each of 32 experts 256 tokens.
     int preferredBatch() const noexcept override { return 2048; }
     std::uint64_t stateBytes(int maxContext, int maxBatch) const override;

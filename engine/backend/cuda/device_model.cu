@@ -4,10 +4,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <numeric>
 #include <optional>
-
-#include "engine/formats/dtypes.h"
 
 namespace moescope::cuda {
 namespace {
@@ -145,7 +144,20 @@ void release(const Checkpoint& checkpoint, const MatrixSource& source) {
     for (const TensorView* t : source.tensors()) checkpoint.release(*t);
 }
 
-void upload(const MatrixJob& job, DeviceArena& arena, Uploader& uploader, ThreadPool& pool) {
+/// Of the rows of one tile, while they are in the cache.
+Mxfp4Edges edgesOf(const MatrixSource& source, std::int64_t matrix, std::int64_t tile, int rows) {
+    Mxfp4Edges edges;
+    const std::int64_t end = std::min<std::int64_t>(rows, (tile + 1) * kTileRows);
+    for (std::int64_t i = tile * kTileRows; i < end; ++i) {
+        const SourceRow row = source.at(matrix, i);
+        edges += mxfp4Edges(*row.tensor, row.stackIndex, row.row);
+    }
+    return edges;
+}
+
+Mxfp4Edges upload(const MatrixJob& job, DeviceArena& arena, Uploader& uploader, ThreadPool& pool) {
+    Mxfp4Edges edges;
+    std::mutex edgesMutex;
     DeviceMatrix m = job.source.shape();
     const auto stack = static_cast<std::uint64_t>(job.source.stack());
     auto* codes = arena.take<std::byte>(stack * m.codeBytes());
@@ -165,6 +177,11 @@ void upload(const MatrixJob& job, DeviceArena& arena, Uploader& uploader, Thread
             packTile(job.source, m, tile / m.tiles(), static_cast<int>(tile % m.tiles()),
                      reinterpret_cast<uint4*>(buffer + at * codeBytes),
                      reinterpret_cast<std::uint32_t*>(scaleBuffer + at * scaleBytes));
+            const Mxfp4Edges found =
+                edgesOf(job.source, tile / m.tiles(), tile % m.tiles(), m.rows);
+            if (!found.any()) return;
+            const std::scoped_lock lock(edgesMutex);
+            edges += found;
         });
         uploader.copy(codes + begin * codeBytes, buffer, count * codeBytes);
         uploader.copy(scales + begin * scaleBytes, scaleBuffer, count * scaleBytes);
@@ -173,6 +190,7 @@ void upload(const MatrixJob& job, DeviceArena& arena, Uploader& uploader, Thread
     m.codes = reinterpret_cast<const uint4*>(codes);
     m.scales = m.tileScales() > 0 ? reinterpret_cast<const std::uint32_t*>(scales) : nullptr;
     *job.to = m;
+    return edges;
 }
 
 void upload(const VectorJob& job, DeviceArena& arena, Uploader& uploader) {
@@ -251,7 +269,7 @@ DeviceModel::DeviceModel(const BoundModel& model, const Checkpoint& checkpoint, 
     Uploader uploader(staging);
     const std::byte* shared = model.weights.embedding.data;
     for (const MatrixJob& job : jobs.matrices) {
-        upload(job, job.part == Part::HostExperts ? hostArena_ : arena_, uploader, pool);
+        edges_ += upload(job, job.part == Part::HostExperts ? hostArena_ : arena_, uploader, pool);
         if (job.source.tensors().front()->data != shared) release(checkpoint, job.source);
     }
     for (const VectorJob& job : jobs.vectors) upload(job, arena_, uploader);

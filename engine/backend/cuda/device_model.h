@@ -10,6 +10,7 @@
 #include "engine/backend/cuda/pack.h"
 #include "engine/core/thread_pool.h"
 #include "engine/formats/checkpoint.h"
+#include "engine/formats/dtypes.h"
 #include "engine/model/spec.h"
 
 namespace moescope::cuda {
@@ -58,6 +59,7 @@ public:
     static std::vector<MemoryPart> plan(const BoundModel& model, int expertsOnHost = 0);
 
     std::uint64_t bytes() const noexcept { return arena_.size(); }
+    const Mxfp4Edges& mxfp4Edges() const noexcept { return edges_; }
     const uint4* base() const noexcept { return static_cast<const uint4*>(arena_.base()); }
 
     DeviceMatrix embedding;  // (vocab, d_model); the head when tied
@@ -71,6 +73,7 @@ private:
     DeviceModel() = default;
     DeviceArena arena_;
     DeviceArena hostArena_;
+    Mxfp4Edges edges_;
 };
 
 }  // namespace moescope::cuda

@@ -49,9 +49,16 @@ std::size_t queryWidth(const ModelSpec& spec) {
     return index(spec.nHead) * index(spec.headDim);
 }
 
-/// What the cpu back end refuses while packing, so that both take the same files.
-void refuseNotFiniteWeights(const ModelWeights& w) {
-    for (const TensorView* t : {&w.outputNorm, &w.outputNormBias, &w.head}) refuseNotFinite(*t);
+/// Refuses what the cpu back end refuses while packing, so that both take the same files.
+Mxfp4Edges checkWeights(const ModelWeights& w) {
+    Mxfp4Edges edges;
+    const auto check = [&](const TensorView& t) {
+        refuseNotFinite(t);
+        for (std::int64_t s = 0; !t.empty() && s < t.stack(); ++s) {
+            for (std::int64_t r = 0; r < t.rows(); ++r) edges += mxfp4Edges(t, s, r);
+        }
+    };
+    for (const TensorView* t : {&w.outputNorm, &w.outputNormBias, &w.head}) check(*t);
     for (const LayerWeights& l : w.layers) {
         for (const TensorView* t :
              {&l.attnNorm,   &l.attnNormBias, &l.q,       &l.k,           &l.v,      &l.qBias,
@@ -59,9 +66,10 @@ void refuseNotFiniteWeights(const ModelWeights& w) {
               &l.oBias,      &l.postAttnNorm, &l.ffnNorm, &l.ffnNormBias, &l.router, &l.routerBias,
               &l.gate,       &l.up,           &l.down,    &l.gateBias,    &l.upBias, &l.downBias,
               &l.postFfnNorm}) {
-            refuseNotFinite(*t);
+            check(*t);
         }
     }
+    return edges;
 }
 
 }  // namespace
@@ -69,7 +77,7 @@ void refuseNotFiniteWeights(const ModelWeights& w) {
 ReferenceBackend::ReferenceBackend(const BoundModel& model)
     : spec_(model.spec), weights_(model.weights) {
     assert(spec_.layers.size() == index(spec_.nLayer));
-    refuseNotFiniteWeights(weights_);
+    edges_ = checkWeights(weights_);
     for (const LayerSpec& layer : spec_.layers)
         rope_.push_back(ropeTable(layer.rope, spec_.headDim));
 }

@@ -22,6 +22,7 @@ public:
     std::string description() const override { return "reference, 1 thread, exact"; }
     int threads() const noexcept override { return 1; }
     const ModelSpec& spec() const noexcept override { return spec_; }
+    Mxfp4Edges mxfp4Edges() const noexcept override { return edges_; }
 
     std::uint64_t stateBytes(int maxContext, int maxBatch) const override;
     std::unique_ptr<BackendState> newState(int maxContext, int maxBatch) const override;
@@ -55,6 +56,7 @@ private:
 
     ModelSpec spec_;
     ModelWeights weights_;
+    Mxfp4Edges edges_;
     std::vector<RopeTable> rope_;  // (n_layer)
 };
 

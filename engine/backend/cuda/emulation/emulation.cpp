@@ -250,6 +250,7 @@ void multiplyWarpgroup(float (*c)[4], int n, const std::uint32_t (&a)[4], const 
             std::uintptr_t at = base + static_cast<std::uintptr_t>(128 * column + 2 * k);
             at ^= at >> 3U & 0x70U;
             std::uint32_t pair;
+            // NOLINTNEXTLINE(performance-no-int-to-ptr)
             std::memcpy(&pair, reinterpret_cast<const void*>(at), sizeof pair);
             for (int e = 0; e < 2; ++e) {
                 out[column % 2] += rows[0][k + e] * bf16Of(pair, e);

@@ -16,6 +16,8 @@
 #include <tuple>
 #include <utility>
 
+// The names are CUDA's, which no compiler of the host defines.
+// NOLINTBEGIN(bugprone-reserved-identifier)
 #define __global__
 #define __device__
 #define __host__
@@ -166,6 +168,7 @@ inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
     return out;
 }
 inline void __threadfence() {}
+// NOLINTEND(bugprone-reserved-identifier)
 template <typename T>
 T atomicAdd(T* at, T value) {
     const T before = *at;

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fourteen chains side by side, more than latency times throughput of any of these instructions.
-#include "bench/peaks.h"
+#include "profiler/record/compute_peaks.h"
 
+#include <algorithm>
+#include <barrier>
 #include <chrono>
+#include <numeric>
+#include <thread>
+#include <vector>
 
 #include "engine/core/cpu_features.h"
 
-namespace moescope::bench {
+namespace moescope {
 namespace {
 
 #if defined(__x86_64__)
@@ -22,11 +27,12 @@ double billionsPerSecond(double perInstruction, const F& loop) {
     return perInstruction * kChains * kRounds / seconds.count() / 1e9;
 }
 
-#define MOESCOPE_CHAINS(I, R)                                                                   \
-    I(R "0")                                                                                    \
-    I(R "1")                                                                                    \
-    I(R "2") I(R "3") I(R "4") I(R "5") I(R "6") I(R "7") I(R "8") I(R "9") I(R "10") I(R "11") \
-        I(R "12") I(R "13")
+#define MOESCOPE_CHAINS(I, R) \
+    I(R "0")                  \
+    I(R "1")                  \
+    I(R "2")                  \
+    I(R "3")                  \
+    I(R "4") I(R "5") I(R "6") I(R "7") I(R "8") I(R "9") I(R "10") I(R "11") I(R "12") I(R "13")
 // Operands: two more registers, of which nothing depends on anything.
 #define MOESCOPE_CLOBBERS                                                                    \
     "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
@@ -87,4 +93,32 @@ double int8() {
 
 const Peak kPeakTable[kPeaks] = {{"fp32", fp32}, {"bf16", bf16}, {"int16", int16}, {"int8", int8}};
 
-}  // namespace moescope::bench
+namespace {
+
+double measure(const Peak& peak, int threads) {
+    std::vector<double> rates(static_cast<std::size_t>(threads));
+    std::barrier gate(threads);
+    const auto work = [&](std::size_t i) {
+        gate.arrive_and_wait();
+        rates[i] = peak.run();
+    };
+    std::vector<std::thread> pool;
+    for (std::size_t i = 1; i < rates.size(); ++i) pool.emplace_back(work, i);
+    work(0);
+    for (std::thread& thread : pool) thread.join();
+    return 2e9 * std::accumulate(rates.begin(), rates.end(), 0.0);
+}
+
+}  // namespace
+
+nlohmann::json computePeaks(int threads) {
+    nlohmann::json peaks = nlohmann::json::object();
+    threads = std::clamp(threads, 1, 1024);
+    for (const Peak& peak : kPeakTable) {
+        const double best = std::max(measure(peak, threads), measure(peak, threads));
+        if (best > 0) peaks[peak.name] = best;
+    }
+    return peaks;
+}
+
+}  // namespace moescope

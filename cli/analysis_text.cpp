@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/analysis_text.h"
+
+#include <cmath>
+
+#include "cli/console.h"
+#include "cli/output.h"
+#include "reports/numbers.h"
+
+namespace moescope::cli {
+namespace {
+
+std::string duration(double ns) {
+    return std::isfinite(ns) ? formatDuration(ns) : "-";
+}
+
+std::string percent(double share) {
+    return std::isfinite(share) ? formatFixed(share * 100, 1) + " %" : "-";
+}
+
+std::string giga(double perSecond) {
+    return std::isfinite(perSecond) && perSecond > 0 ? formatFixed(perSecond / 1e9, 2) : "-";
+}
+
+/// What the rows of a table are: one column for most groupings, three for kernels.
+std::vector<std::string> rowNames(const OperationGroupRow& row, const std::vector<StepRow>& steps) {
+    if (row.layer) return {*row.layer < 0 ? "outside layers" : std::to_string(*row.layer)};
+    if (row.step) {
+        if (*row.step < 0) return {"lost", "", ""};
+        const StepRow& step = steps[static_cast<std::size_t>(*row.step)];
+        return {std::to_string(step.id), step.kind, std::to_string(step.tokens)};
+    }
+    const OperationGroup& group = row.group;
+    if (!group.op.empty() && !group.phase.empty()) return {group.op, group.kernel, group.phase};
+    return {group.op.empty() ? group.phase : group.op};
+}
+
+std::vector<std::string> nameColumns(const OperationGroupRow& row) {
+    if (row.layer) return {"layer"};
+    if (row.step) return {"step", "phase", "tokens"};
+    if (!row.group.op.empty() && !row.group.phase.empty()) return {"op", "kernel", "phase"};
+    return {row.group.op.empty() ? "phase" : "op"};
+}
+
+}  // namespace
+
+std::string qualityText(const std::vector<QualityLine>& lines) {
+    TextTable table({"", "", ""});
+    std::string unknown;
+    for (const QualityLine& line : lines) {
+        if (!line.known)
+            unknown += (unknown.empty() ? "" : ", ") + line.label;
+        else
+            table.row({(line.ok ? "  " : "! ") + line.label, line.value, line.ok ? "" : line.note});
+    }
+    return "Quality of the measurement\n" + table.text() +
+           (unknown.empty() ? "" : "  not recorded by this run: " + unknown + '\n');
+}
+
+std::string operationTableText(const std::vector<OperationGroupRow>& rows,
+                               const std::vector<StepRow>& steps, const Ceilings& ceilings,
+                               std::size_t limit) {
+    if (rows.empty()) return "No operations were timed.\n";
+    std::vector<std::string> header = nameColumns(rows.front());
+    const std::size_t names = header.size();
+    for (const char* title : {"calls", "total", "share", "mean", "median", "p95", "p99", "sd",
+                              "GB/s", "GFLOP/s", "of peak"})
+        header.emplace_back(title);
+    TextTable table(header);
+    double rest = 0;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        const OperationGroup& g = rows[i].group;
+        if (i >= limit) {
+            rest += g.share;
+            continue;
+        }
+        std::vector<std::string> cells = rowNames(rows[i], steps);
+        cells.resize(names);
+        for (std::string& cell : std::vector<std::string>{
+                 std::to_string(g.calls), duration(double(g.totalNs)), percent(g.share),
+                 duration(g.meanNs), duration(double(g.medianNs)), duration(double(g.p95Ns)),
+                 duration(double(g.p99Ns)), duration(g.standardDeviationNs),
+                 giga(g.bytesPerSecond()), giga(g.flopsPerSecond()),
+                 percent(shareOfPeak(g, ceilings))})
+            cells.push_back(std::move(cell));
+        table.row(std::move(cells));
+    }
+    std::string out = table.text();
+    if (rows.size() > limit)
+        out += std::to_string(rows.size() - limit) + " more rows take " + percent(rest) +
+               "; --limit 0 shows them\n";
+    return out;
+}
+
+std::string timeText(const std::vector<PhaseTime>& time) {
+    if (time.empty()) return {};
+    TextTable table({"", "wall", "compute", "copy", "idle", "launch gap", "host wait", "other"});
+    for (const PhaseTime& phase : time) {
+        const TimeParts& p = phase.parts;
+        const auto share = [&](std::int64_t ns) {
+            return percent(p.wallNs > 0 ? double(ns) / double(p.wallNs) : std::nan(""));
+        };
+        table.row({phase.phase.empty() ? "whole run" : phase.phase, duration(double(p.wallNs)),
+                   share(p.computeNs), share(p.copyNs), share(p.idleNs()), share(p.launchGapNs),
+                   share(p.hostWaitNs), share(p.otherNs)});
+    }
+    return "Wall time: computing, copying, idle, and why idle (between operations of a step; "
+           "between "
+           "steps;\nbetween sequences)\n" +
+           table.text();
+}
+
+std::string latencyText(const TokenLatency& latency) {
+    if (latency.tokens.empty()) return {};
+    TextTable times({"", "tokens", "mean", "median", "p90", "p95", "p99", "max", "sd"});
+    const auto row = [&](const char* name, const Distribution& d, double p90) {
+        if (d.count == 0) return;
+        times.row({name, std::to_string(d.count), duration(d.mean), duration(d.median),
+                   duration(p90), duration(d.p95), duration(d.p99), duration(double(d.max)),
+                   duration(d.standardDeviation)});
+    };
+    row("time to first token", latency.ttft, latency.ttftP90);
+    row("time per output token", latency.tpot, latency.tpotP90);
+    std::vector<std::string> header{"mean time of a token went to"};
+    for (const LatencyStack& stack : latency.stacks) {
+        header.push_back(stack.name);
+        header.emplace_back("");
+    }
+    TextTable stacks(header);
+    for (std::size_t part = 0; part < latency.parts.size(); ++part) {
+        std::vector<std::string> cells{latency.parts[part]};
+        for (const LatencyStack& stack : latency.stacks) {
+            cells.push_back(duration(stack.partsNs[part]));
+            cells.push_back(
+                percent(stack.meanNs > 0 ? stack.partsNs[part] / stack.meanNs : std::nan("")));
+        }
+        stacks.row(std::move(cells));
+    }
+    return "Latency of tokens\n" + times.text() + '\n' + stacks.text();
+}
+
+std::string rooflineText(const Roofline& roofline, std::size_t limit) {
+    if (roofline.points.empty()) return {};
+    const Ceilings& c = roofline.ceilings;
+    std::string out = "Roofline. Ceilings measured before this run: memory " +
+                      (std::isfinite(c.bytesPerSecond) ? giga(c.bytesPerSecond) + " GB/s"
+                                                       : std::string("not measured"));
+    for (const auto& [name, peak] : c.peaks) out += ", " + name + " " + giga(peak) + " GOP/s";
+    out += std::isfinite(c.ridge())
+               ? "; ridge at " + formatFixed(c.ridge(), 1) + " operations a byte\n"
+               : "\n";
+    TextTable table({"op", "kernel", "phase", "op/byte", "GOP/s", "roof", "of roof", "bound by"});
+    for (std::size_t i = 0; i < std::min(limit, roofline.points.size()); ++i) {
+        const RooflinePoint& p = roofline.points[i];
+        table.row({p.op, p.kernel, p.phase, formatFixed(p.intensity, 2),
+                   giga(p.operationsPerSecond), giga(p.roof), percent(p.share),
+                   p.memoryBound ? "memory" : "compute"});
+    }
+    out += table.text();
+    if (roofline.modelled)
+        out +=
+            "The points are modelled: times are measured, bytes and operations are the engine's "
+            "count of what\nmust be read and done, not what counters saw. Above 100 % the data "
+            "came "
+            "from a cache.\n";
+    return out;
+}
+
+std::string expertLoadText(const ExpertLoad& load) {
+    std::string out = "Does a hot expert cost time?\n";
+    if (load.phases.empty()) return out + load.reason + '\n';
+    for (const ExpertLoadPhase& phase : load.phases) {
+        out += "\n" + phase.phase + ": " + std::to_string(phase.launches) + " launches of " +
+               duration(phase.meanNs) + " on average. " + phase.verdict + '\n';
+        if (!phase.fit.estimated()) continue;
+        TextTable fit({"one more ...", "adds to a launch", "low", "high"});
+        for (const Coefficient& c : phase.fit.coefficients)
+            fit.row({c.name, c.estimated ? duration(c.value) : "does not vary by itself",
+                     duration(c.low), duration(c.high)});
+        out += fit.text() + "Within layers the load explains " + percent(phase.fit.r2) +
+               " of the variation; errors clustered over " + std::to_string(phase.fit.clusters) +
+               " steps.\n";
+        if (phase.quarters.empty()) continue;
+        TextTable quarters({"launches, by max/mean", "launches", "max/mean", "hottest load",
+                            "active experts", "time per token"});
+        const char* names[] = {"coolest quarter", "second", "third", "hottest quarter"};
+        for (std::size_t q = 0; q < phase.quarters.size(); ++q) {
+            const LoadQuarter& quarter = phase.quarters[q];
+            quarters.row({names[q], std::to_string(quarter.launches),
+                          formatFixed(quarter.meanMaxOverMean, 2),
+                          formatFixed(quarter.meanHottestLoad, 1),
+                          formatFixed(quarter.meanActiveExperts, 1), duration(quarter.nsPerToken)});
+        }
+        out += quarters.text();
+    }
+    return out;
+}
+
+std::string differenceText(const RunDifference& difference) {
+    if (difference.rows.empty()) return {};
+    std::string out =
+        "Time per token by operation, with a noise test (q < 0.05: more than the "
+        "noise within the runs)\n";
+    for (const DifferencePhase& phase : difference.phases)
+        out += phase.phase + ": " +
+               (phase.paired ? std::to_string(phase.pairs) + " steps compared pair by pair"
+                             : std::to_string(phase.baseSteps) + " steps against " +
+                                   std::to_string(phase.otherSteps) + " other ones") +
+               ", " + std::to_string(phase.blocks) + " blocks" +
+               (phase.blocks < RunDifference::kFewestBlocks ? ": too few to test" : "") + '\n';
+    TextTable table({"phase", "op", "baseline", "other", "difference", "change", "95 % low", "high",
+                     "p", "q", ""});
+    const auto plain = [](double value) {
+        return std::isfinite(value) ? formatFixed(value, 4) : "-";
+    };
+    for (const DifferenceRow& row : difference.rows)
+        table.row({row.phase, row.op.empty() ? "(step)" : row.op, duration(row.baseNs),
+                   duration(row.otherNs), duration(row.difference),
+                   percent(row.difference / row.baseNs), duration(row.low), duration(row.high),
+                   plain(row.p), plain(row.q),
+                   !std::isfinite(row.q) ? "not tested"
+                   : !row.real()         ? "noise"
+                   : row.difference < 0  ? "faster"
+                                         : "slower"});
+    return out + table.text() +
+           "A machine that changed between the runs is not noise within them: compare a repetition "
+           "of the\nbaseline as well.\n";
+}
+
+}  // namespace moescope::cli

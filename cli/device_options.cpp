@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/device_options.h"
+
+#include <string>
+
+#include "cli/console.h"
+#include "engine/core/error.h"
+
+namespace moescope::cli {
+
+void addDeviceOptions(Options& options) {
+    options.add("trace", po::value<std::string>()->value_name("LEVEL"),
+                "GPU: node (every kernel, the default), graph (graphs as a whole: least overhead), "
+                "off");
+    options.add("counters", po::value<std::string>()->value_name("SET"),
+                "GPU: count instead of trace, in a run of its own: basic, roofline, hierarchy");
+    options.flag("sample-power", "GPU: sample clocks, power and temperature");
+    options.add("capture", po::value<std::string>()->value_name("F.cupticap"),
+                "GPU: also keep CUPTI's raw records");
+}
+
+std::unique_ptr<cupti::DeviceProfiler> startDevice(const Options& options) {
+    const std::string level =
+        options.has("trace") ? options.get<std::string>("trace") : std::string("node");
+    if (level != "node" && level != "graph" && level != "off")
+        throw UsageError("--trace takes node, graph or off, not '" + level + "'");
+    const bool counts = options.has("counters");
+    if (counts) cupti::metricSet(options.get<std::string>("counters"));  // refuses unknown names
+    const bool traces =
+        options.has("trace") || options.has("capture") || options.isSet("sample-power");
+    if (counts && traces && level != "off")
+        throw UsageError("--counters needs a run of its own, without --trace",
+                         "counting slows kernels down: times come from another run");
+    const bool asked = counts || traces;
+    if (options.get<std::string>("backend") != "cuda") {
+        if (asked)
+            throw UsageError("--trace, --counters, --sample-power and --capture watch a GPU",
+                             "they need --backend cuda; operations on the CPU are always timed");
+        return nullptr;
+    }
+    if (level == "off" || counts) return nullptr;
+    cupti::DeviceProfilerOptions chosen;
+    chosen.collector.level = level == "graph" ? cupti::TraceLevel::Graph : cupti::TraceLevel::Node;
+    chosen.collector.sampleEnvironment = options.isSet("sample-power");
+    if (options.has("capture")) chosen.capture = options.get<std::string>("capture");
+    auto device = cupti::DeviceProfiler::start(chosen);
+    if (!device->recording())
+        note("note: the GPU's kernels are not recorded, only the host's times: " +
+             device->reason());
+    return device;
+}
+
+std::unique_ptr<Counters> startCounters(const Options& options) {
+    if (!options.has("counters")) return nullptr;
+    auto counters = std::make_unique<Counters>();
+    std::string reason;
+    counters->library = cupti::loadCupti(reason);
+    counters->driver = cupti::loadDriver();
+    const cupti::Availability found =
+        cupti::probeAvailability(counters->library.get(), reason, counters->driver.get());
+    if (!found.counters.empty()) throw Error("no counters: " + found.counters);
+    counters->api = cupti::counterApi(*counters->library, reason);
+    if (!counters->api) throw Error("no counters: " + reason);
+    void* context = nullptr;
+    counters->driver->contextCurrent(&context);
+    if (context == nullptr) throw Error("no counters: this thread has no CUDA context");
+    counters->session = std::make_unique<cupti::CounterSession>(
+        counters->library->api, *counters->api, context,
+        cupti::metricSet(options.get<std::string>("counters")));
+    return counters;
+}
+
+}  // namespace moescope::cli

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "profiler/analysis/expert_load.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <numeric>
+
+namespace moescope {
+namespace {
+
+constexpr const char* kOperation = "experts";
+constexpr std::size_t kHottest = 2;  ///< column of the regression that answers the question
+
+/// Launches by (step, layer) with their times and no load yet.
+using Launches = std::map<std::pair<int, int>, ExpertLaunch>;
+
+Launches timedLaunches(const OperationColumns& ops) {
+    Launches out;
+    const auto name = std::find(ops.opNames.begin(), ops.opNames.end(), kOperation);
+    if (name == ops.opNames.end()) return out;
+    const auto wanted = static_cast<std::uint16_t>(name - ops.opNames.begin());
+    for (std::size_t i = 0; i < ops.size(); ++i) {
+        if (ops.op[i] != wanted || ops.step[i] < 0 || ops.layer[i] < 0) continue;
+        ExpertLaunch& launch = out[{ops.step[i], ops.layer[i]}];
+        launch.step = ops.step[i];
+        launch.layer = ops.layer[i];
+        launch.ns += ops.durationNs(i);
+    }
+    return out;
+}
+
+/// The rows of one layer of one sequence that hold tokens of [first, first + tokens).
+class RoutedLayer {
+public:
+    void add(const RoutingTokensRow& row) { rows_.push_back(&row); }
+
+    /// Counts experts of the step's tokens; false when one of them has no routing. Where a rewind
+    /// left two rows for a position, either is one of its evaluations and the later row is taken.
+    bool count(const StepRow& step, std::vector<std::int64_t>& counts) const {
+        for (std::int64_t position = step.firstPosition;
+             position < step.firstPosition + step.tokens; ++position) {
+            const RoutingTokensRow* found = nullptr;
+            for (auto row = rows_.rbegin(); row != rows_.rend() && found == nullptr; ++row)
+                if (position >= (*row)->firstPosition &&
+                    position < (*row)->firstPosition + (*row)->tokens)
+                    found = *row;
+            if (found == nullptr) return false;
+            const auto begin = static_cast<std::size_t>(position - found->firstPosition) *
+                               static_cast<std::size_t>(found->topK);
+            for (std::size_t k = 0; k < static_cast<std::size_t>(found->topK); ++k) {
+                const std::int16_t expert = found->experts[begin + k];
+                if (expert < 0) continue;
+                if (counts.size() <= static_cast<std::size_t>(expert))
+                    counts.resize(static_cast<std::size_t>(expert) + 1);
+                ++counts[static_cast<std::size_t>(expert)];
+            }
+        }
+        return true;
+    }
+
+private:
+    std::vector<const RoutingTokensRow*> rows_;
+};
+
+void setLoad(ExpertLaunch& launch, const StepRow& step, const std::vector<std::int64_t>& counts) {
+    launch.tokens = step.tokens;
+    for (std::size_t e = 0; e < counts.size(); ++e) {
+        launch.assignments += counts[e];
+        launch.activeExperts += counts[e] > 0 ? 1 : 0;
+        if (counts[e] > launch.hottestLoad) {
+            launch.hottestLoad = counts[e];
+            launch.hottestExpert = static_cast<int>(e);
+        }
+    }
+}
+
+/// Quarters by how hot a launch is for its number of tokens: launches are ranked by max/mean among
+/// those of the same power of two of tokens, since max/mean falls with the number of tokens.
+std::vector<LoadQuarter> quartersOf(const std::vector<const ExpertLaunch*>& launches, int experts) {
+    std::map<int, std::vector<const ExpertLaunch*>> bySize;
+    for (const ExpertLaunch* launch : launches)
+        bySize[static_cast<int>(std::log2(double(std::max<std::int64_t>(1, launch->tokens))))]
+            .push_back(launch);
+    std::vector<LoadQuarter> quarters(4);
+    std::vector<std::int64_t> tokens(4, 0), ns(4, 0);
+    for (auto& [size, same] : bySize) {
+        std::stable_sort(same.begin(), same.end(), [&](const auto* a, const auto* b) {
+            return a->maxOverMean(experts) < b->maxOverMean(experts);
+        });
+        for (std::size_t i = 0; i < same.size(); ++i) {
+            const std::size_t q = i * 4 / same.size();
+            LoadQuarter& quarter = quarters[q];
+            ++quarter.launches;
+            quarter.meanHottestLoad += double(same[i]->hottestLoad);
+            quarter.meanActiveExperts += double(same[i]->activeExperts);
+            quarter.meanMaxOverMean += same[i]->maxOverMean(experts);
+            tokens[q] += same[i]->tokens;
+            ns[q] += same[i]->ns;
+        }
+    }
+    for (std::size_t q = 0; q < quarters.size(); ++q) {
+        LoadQuarter& quarter = quarters[q];
+        if (quarter.launches == 0) return {};
+        for (double* value :
+             {&quarter.meanHottestLoad, &quarter.meanActiveExperts, &quarter.meanMaxOverMean})
+            *value /= double(quarter.launches);
+        quarter.nsPerToken = tokens[q] > 0 ? double(ns[q]) / double(tokens[q]) : std::nan("");
+    }
+    return quarters;
+}
+
+std::string microseconds(double ns) {
+    char text[48];
+    std::snprintf(text, sizeof text, "%.3g us", ns / 1000);
+    return text;
+}
+
+std::string verdictOf(const ExpertLoadPhase& phase) {
+    const Coefficient& hottest = phase.fit.coefficients[kHottest];
+    if (!hottest.estimated)
+        return "Every launch of a layer has the same load on its hottest expert as its tokens and "
+               "active experts tell: nothing to compare.";
+    if (!std::isfinite(hottest.low)) return "Too few steps for an interval: at least 4 are needed.";
+    const std::string interval = microseconds(hottest.value) + " (95 % interval " +
+                                 microseconds(hottest.low) + " to " + microseconds(hottest.high) +
+                                 ")";
+    if (hottest.low > 0)
+        return "A hot expert costs time: each further token in the hottest expert adds " +
+               interval + " to a launch of " + microseconds(phase.meanNs) +
+               " on average, at equal tokens and active experts.";
+    if (hottest.high < 0)
+        return "Concentration saves time here: each further token in the hottest expert changes a "
+               "launch by " +
+               interval + ", at equal tokens and active experts.";
+    return "No cost of a hot expert is seen: a further token in the hottest expert changes a "
+           "launch by " +
+           interval + ", at equal tokens and active experts.";
+}
+
+ExpertLoadPhase phaseOf(const std::string& name, const std::vector<const ExpertLaunch*>& launches,
+                        int experts) {
+    ExpertLoadPhase out;
+    out.phase = name;
+    out.launches = static_cast<std::int64_t>(launches.size());
+    std::vector<double> ns;
+    std::vector<std::vector<double>> x(3);
+    std::vector<int> layer, step;
+    bool varies = false;
+    for (const ExpertLaunch* launch : launches) {
+        out.tokens += launch->tokens;
+        ns.push_back(double(launch->ns));
+        x[0].push_back(double(launch->tokens));
+        x[1].push_back(double(launch->activeExperts));
+        x[kHottest].push_back(double(launch->hottestLoad));
+        layer.push_back(launch->layer);
+        step.push_back(launch->step);
+        varies = varies || launch->hottestLoad != launches.front()->hottestLoad;
+    }
+    out.meanNs = std::accumulate(ns.begin(), ns.end(), 0.0) / double(ns.size());
+    out.fit = regress(ns, x, {"tokens", "active experts", "hottest expert's tokens"}, layer, step);
+    constexpr std::size_t kLeast = 8;
+    if (varies && experts > 0 && launches.size() >= kLeast)
+        out.quarters = quartersOf(launches, experts);
+    out.verdict = verdictOf(out);
+    return out;
+}
+
+}  // namespace
+
+double ExpertLaunch::maxOverMean(int experts) const noexcept {
+    return assignments > 0 ? double(hottestLoad) * double(experts) / double(assignments)
+                           : std::nan("");
+}
+
+std::vector<ExpertLoadPhase> expertLoadPhases(std::span<const ExpertLaunch> launches,
+                                              std::span<const StepRow> steps, int experts) {
+    std::vector<ExpertLoadPhase> out;
+    for (const char* phase : {"prefill", "decode"}) {
+        std::vector<const ExpertLaunch*> chosen;
+        for (const ExpertLaunch& launch : launches)
+            if (steps[static_cast<std::size_t>(launch.step)].kind == phase)
+                chosen.push_back(&launch);
+        if (!chosen.empty()) out.push_back(phaseOf(phase, chosen, experts));
+    }
+    return out;
+}
+
+ExpertLoad expertLoad(const RunReader& run, std::span<const StepRow> steps,
+                      const OperationColumns& operations, int experts) {
+    ExpertLoad out;
+    Launches launches = timedLaunches(operations);
+    if (launches.empty()) {
+        out.reason = "This run timed no operation of experts.";
+        return out;
+    }
+    std::map<std::int64_t, std::vector<Launches::iterator>> bySequence;
+    for (auto it = launches.begin(); it != launches.end(); ++it)
+        bySequence[steps[static_cast<std::size_t>(it->first.first)].sequence].push_back(it);
+    for (const auto& [sequence, members] : bySequence) {
+        const std::vector<RoutingTokensRow> rows = run.routingTokens(sequence);
+        std::map<int, RoutedLayer> layers;
+        for (const RoutingTokensRow& row : rows) layers[row.layer].add(row);
+        for (const Launches::iterator& member : members) {
+            ExpertLaunch& launch = member->second;
+            const StepRow& step = steps[static_cast<std::size_t>(launch.step)];
+            const auto layer = layers.find(launch.layer);
+            std::vector<std::int64_t> counts;
+            if (layer != layers.end() && step.tokens > 0 && layer->second.count(step, counts))
+                setLoad(launch, step, counts);
+        }
+    }
+    for (const auto& [key, launch] : launches)
+        if (launch.assignments > 0) out.launches.push_back(launch);
+    if (out.launches.empty()) {
+        out.reason =
+            "This run does not hold the experts of each token; 'moescope profile "
+            "--routing-tokens' records them.";
+        return out;
+    }
+    out.phases = expertLoadPhases(out.launches, steps, experts);
+    return out;
+}
+
+}  // namespace moescope

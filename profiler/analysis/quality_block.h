@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// How far a measurement can be trusted, in the order in which a person should ask. First in every
+// output: tables, reports, exports.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "profiler/runfile/rows.h"
+
+namespace moescope {
+
+struct QualityLine {
+    std::string label;  ///< "mode", "records against launches", "dropped", ...
+    std::string value;  ///< "0 records"; "not recorded" where the run has no such row
+    bool known = true;
+    bool ok = true;    ///< a person need not worry; true of what is not recorded
+    std::string note;  ///< one sentence; may be empty
+};
+
+/// Mode on the degradation ladder with the run's status, then records against launches, drops,
+/// stamps, attribution, clock steps, overhead, throttling and coverage (absent ones say "not
+/// recorded"), then whatever other quality rows the run has by their own names, then versions.
+std::vector<QualityLine> qualityBlock(const std::map<std::string, std::string>& meta,
+                                      RunStatus status, const std::vector<QualityRow>& rows);
+
+}  // namespace moescope

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The roofline model (Williams, Waterman, Patterson 2009) over the ceilings that the run itself
+// measured, and the share of the roof that each kernel reaches.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "profiler/analysis/run_summary.h"
+
+namespace moescope {
+
+/// What the machine can do, measured before the run by its number of threads. NaN: not measured.
+struct Ceilings {
+    double bytesPerSecond = PhaseSummary::kUnknown;       ///< read bandwidth
+    double operationsPerSecond = PhaseSummary::kUnknown;  ///< the greatest that the numerics allow
+    std::string operationKind;                            ///< "bf16": of which instruction
+    std::vector<std::pair<std::string, double>> peaks;    ///< all that were measured, by name
+
+    /// Lowest roof over arithmetic intensity `operationsPerByte`: min(peak, bandwidth x intensity);
+    /// the one that is known when the other is not, NaN without both.
+    double roof(double operationsPerByte) const noexcept;
+    /// Intensity at which both roofs meet; NaN unless both are known.
+    double ridge() const noexcept;
+};
+
+/// From meta "machine": read_bandwidth_bytes_per_second and peak_operations_per_second. With
+/// exact numerics the int8 peak is no ceiling, since those kernels do not run.
+Ceilings ceilingsOf(const std::map<std::string, std::string>& meta);
+
+/// How near a group comes to its roof: attained / roof, by operations where it has any, else by
+/// bytes. Above 1: the data came from a cache, faster than memory. NaN without work or ceiling.
+double shareOfPeak(const OperationGroup& group, const Ceilings& ceilings) noexcept;
+
+struct RooflinePoint {
+    std::string op, kernel, phase;
+    double intensity = 0;  ///< operations per byte
+    double operationsPerSecond = 0;
+    double roof = 0, share = 0;  ///< NaN when the ceilings are unknown
+    bool memoryBound = false;    ///< left of the ridge
+    double timeShare = 0;        ///< of all operation time
+};
+
+struct Roofline {
+    Ceilings ceilings;
+    /// Bytes and operations are the engine's own count of what must be read and done, not what
+    /// counters saw: the points are modelled, the times measured.
+    bool modelled = true;
+    std::vector<RooflinePoint> points;  ///< by time, groups without bytes or operations left out
+};
+Roofline rooflineOf(const RunSummary& summary);
+
+}  // namespace moescope

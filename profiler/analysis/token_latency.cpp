@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "profiler/analysis/token_latency.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace moescope {
+namespace {
+
+/// Steps that one token came of: all of a prompt, or one of decode.
+struct Collected {
+    TokenTime time;
+    std::vector<std::size_t> steps;
+};
+
+/// Time of operations by step and operation name: (n_steps, n_ops).
+struct StepTimes {
+    std::size_t ops = 0;
+    std::vector<std::int64_t> ns;
+    std::vector<std::int64_t> inStepNs;  ///< (n_steps) of operations that end within their step
+    std::vector<std::int64_t> tokenNs;   ///< (n_steps) end of its last operation
+
+    std::int64_t at(std::size_t step, std::size_t op) const { return ns[step * ops + op]; }
+};
+
+StepTimes stepTimes(std::span<const StepRow> steps, const OperationColumns& operations) {
+    StepTimes out;
+    out.ops = operations.opNames.size();
+    out.ns.assign(steps.size() * out.ops, 0);
+    out.inStepNs.assign(steps.size(), 0);
+    for (const StepRow& step : steps) out.tokenNs.push_back(step.endNs);
+    for (std::size_t i = 0; i < operations.size(); ++i) {
+        if (operations.step[i] < 0) continue;
+        const auto step = static_cast<std::size_t>(operations.step[i]);
+        out.ns[step * out.ops + operations.op[i]] += operations.durationNs(i);
+        if (operations.endNs[i] <= steps[step].endNs)
+            out.inStepNs[step] += operations.durationNs(i);
+        out.tokenNs[step] = std::max(out.tokenNs[step], operations.endNs[i]);
+    }
+    return out;
+}
+
+std::vector<Collected> collectTokens(std::span<const StepRow> steps, const StepTimes& times,
+                                     std::span<const SequenceRow> sequences) {
+    std::unordered_set<std::int64_t> generating;
+    for (const SequenceRow& row : sequences)
+        if (row.generatedTokens > 0) generating.insert(row.id);
+    for (const StepRow& step : steps)
+        if (step.kind == "decode") generating.insert(step.sequence);
+    std::vector<Collected> out;
+    struct State {
+        std::size_t first = SIZE_MAX;  ///< index in `out` of the sequence's first token
+        std::int64_t lastNs = 0;
+        bool decoded = false;
+    };
+    std::unordered_map<std::int64_t, State> states;
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+        const StepRow& step = steps[i];
+        if (generating.count(step.sequence) == 0) continue;
+        State& state = states[step.sequence];
+        if (step.kind == "decode") {
+            // Without a token before it (its row was lost) only the step itself is known.
+            const bool follows = state.lastNs > 0 && state.lastNs <= step.startNs;
+            out.push_back({{step.sequence, step.firstPosition, false,
+                            follows ? state.lastNs : step.startNs, times.tokenNs[i]},
+                           {i}});
+            state.decoded = true;
+        } else if (step.kind == "prefill" && !state.decoded) {
+            if (state.first == SIZE_MAX) {
+                state.first = out.size();
+                out.push_back({{step.sequence, 0, true, step.startNs, 0}, {}});
+            }
+            Collected& token = out[state.first];
+            token.time.position = step.firstPosition + step.tokens - 1;
+            token.time.endNs = times.tokenNs[i];
+            token.steps.push_back(i);
+        }
+        state.lastNs = times.tokenNs[i];
+    }
+    return out;
+}
+
+LatencyStack stackOf(std::string name, const std::vector<const Collected*>& tokens,
+                     std::span<const StepRow> steps, const StepTimes& times,
+                     const std::vector<std::size_t>& order) {
+    LatencyStack stack;
+    stack.name = std::move(name);
+    stack.tokens = static_cast<std::int64_t>(tokens.size());
+    stack.partsNs.assign(order.size() + 2, 0);
+    for (const Collected* token : tokens) {
+        stack.meanNs += static_cast<double>(token->time.ns());
+        std::int64_t gaps = 0, all = 0;
+        for (const std::size_t step : token->steps) {
+            for (std::size_t p = 0; p < order.size(); ++p) {
+                stack.partsNs[p] += static_cast<double>(times.at(step, order[p]));
+                all += times.at(step, order[p]);
+            }
+            gaps += std::max<std::int64_t>(
+                0, steps[step].endNs - steps[step].startNs - times.inStepNs[step]);
+        }
+        stack.partsNs[order.size()] += static_cast<double>(gaps);
+        stack.partsNs[order.size() + 1] +=
+            static_cast<double>(std::max<std::int64_t>(0, token->time.ns() - all - gaps));
+    }
+    const auto n = static_cast<double>(tokens.size());
+    stack.meanNs /= n;
+    for (double& part : stack.partsNs) part /= n;
+    return stack;
+}
+
+}  // namespace
+
+TokenLatency tokenLatency(std::span<const StepRow> steps, const OperationColumns& operations,
+                          std::span<const SequenceRow> sequences, const std::string& kind) {
+    TokenLatency out;
+    if (kind == "eval") return out;
+    const StepTimes times = stepTimes(steps, operations);
+    const std::vector<Collected> collected = collectTokens(steps, times, sequences);
+    if (collected.empty()) return out;
+    std::vector<std::int64_t> first, later;
+    for (const Collected& token : collected) {
+        out.tokens.push_back(token.time);
+        (token.time.first ? first : later).push_back(token.time.ns());
+    }
+    out.ttft = distributionOf(first);
+    out.tpot = distributionOf(later);
+    if (!first.empty()) out.ttftP90 = double(percentileOfSorted(first, 0.9));
+    if (!later.empty()) out.tpotP90 = double(percentileOfSorted(later, 0.9));
+
+    std::vector<std::int64_t> totals(times.ops, 0);
+    for (std::size_t i = 0; i < times.ns.size(); ++i) totals[i % times.ops] += times.ns[i];
+    std::vector<std::size_t> order(times.ops);
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return totals[a] > totals[b]; });
+    for (const std::size_t op : order) out.parts.push_back(operations.opNames[op]);
+    out.parts.emplace_back("between operations");
+    out.parts.emplace_back("between steps");
+
+    std::vector<const Collected*> firsts, outputs, slowest;
+    for (const Collected& token : collected) {
+        (token.time.first ? firsts : outputs).push_back(&token);
+        // Below a hundred tokens the slowest per cent is less than one.
+        const bool slow = later.size() >= 100 && double(token.time.ns()) >= out.tpot.p99;
+        if (!token.time.first && slow) slowest.push_back(&token);
+    }
+    if (!firsts.empty()) out.stacks.push_back(stackOf("first tokens", firsts, steps, times, order));
+    if (!outputs.empty())
+        out.stacks.push_back(stackOf("output tokens", outputs, steps, times, order));
+    if (!slowest.empty())
+        out.stacks.push_back(stackOf("slowest 1 % of output tokens", slowest, steps, times, order));
+    return out;
+}
+
+}  // namespace moescope

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "profiler/cupti/device_profiler.h"
+
+#include <ctime>
+
+#include <algorithm>
+#include <cstdlib>
+#include <limits>
+#include <utility>
+
+namespace moescope::cupti {
+namespace {
+
+std::int64_t realtimeNs() {
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+/// CLOCK_REALTIME minus the run's clock, from the best bracketed of several readings.
+std::int64_t clockOffset(const RunClock& clock) {
+    std::int64_t offset = 0, width = std::numeric_limits<std::int64_t>::max();
+    for (int i = 0; i < 9; ++i) {
+        const std::int64_t before = clock.now();
+        const std::int64_t real = realtimeNs();
+        const std::int64_t after = clock.now();
+        if (after - before >= width) continue;
+        width = after - before;
+        offset = real - (before + after) / 2;
+    }
+    return offset;
+}
+
+std::string today() {
+    const std::time_t now = std::time(nullptr);
+    std::tm parts{};
+    ::gmtime_r(&now, &parts);
+    char text[16] = {};
+    std::strftime(text, sizeof text, "%Y-%m-%d", &parts);
+    return text;
+}
+
+}  // namespace
+
+std::unique_ptr<DeviceProfiler> DeviceProfiler::start(const DeviceProfilerOptions& options) {
+    std::string reason;
+    auto library = loadCupti(reason);
+    auto driver = loadDriver();
+    // Without a driver CUPTI answers 999 to everything: the cause is looked for first.
+    Availability found = probeAvailability(nullptr, "", driver.get());
+    AvailabilityFacts facts = found.facts;
+    facts.library = library != nullptr;
+    facts.libraryReason = reason;
+    if (library) {
+        facts.libraryPath = library->path.string();
+        facts.cuptiVersion = library->version;
+    }
+    const Availability availability = explain(std::move(facts));
+    return std::unique_ptr<DeviceProfiler>(new DeviceProfiler(std::move(library), std::move(driver),
+                                                              options, availability.activity,
+                                                              availability.toJson()));
+}
+
+DeviceProfiler::DeviceProfiler(std::unique_ptr<CuptiLibrary> library,
+                               std::unique_ptr<DriverApi> driver,
+                               const DeviceProfilerOptions& options, std::string reason,
+                               nlohmann::json device)
+    : library_(std::move(library)),
+      driver_(std::move(driver)),
+      device_(std::move(device)),
+      reason_(std::move(reason)),
+      attachedNs_(std::numeric_limits<std::int64_t>::max()) {
+    level_ = options.collector.level;
+    if (!reason_.empty()) return;
+    synchronize_ = [this] {
+        // On the engine's thread, where the context is current. An error of the device is the
+        // engine's to report; the records of what ran are fetched all the same.
+        driver_->contextSynchronize();
+    };
+    startCollector(library_->api, options);
+}
+
+DeviceProfiler::DeviceProfiler(const CuptiApi& api, std::function<void()> synchronize,
+                               const DeviceProfilerOptions& options, nlohmann::json device)
+    : synchronize_(std::move(synchronize)),
+      device_(std::move(device)),
+      attachedNs_(std::numeric_limits<std::int64_t>::max()) {
+    level_ = options.collector.level;
+    startCollector(api, options);
+}
+
+DeviceProfiler::~DeviceProfiler() = default;
+
+void DeviceProfiler::startCollector(const CuptiApi& api, const DeviceProfilerOptions& options) {
+    pipeline_ = std::make_unique<Pipeline>(static_cast<DeviceEventSink&>(*this), api.nextRecord);
+    if (!options.capture.empty())
+        pipeline_->setCapture(std::make_unique<CaptureWriter>(
+            options.capture, nlohmann::json{{"device", device_},
+                                            {"level", degradationName(level_)},
+                                            {"date", today()},
+                                            {"synthetic", options.syntheticCapture}}));
+    collector_ =
+        std::make_unique<ActivityCollector>(api, *pipeline_, pipeline_->nodes(), options.collector);
+    try {
+        collector_->start();
+    } catch (const CollectorError& error) {
+        reason_ = error.what();
+        collector_.reset();
+    }
+}
+
+void DeviceProfiler::attach(RunWriter& writer, SpanTracer& tracer, const RunClock& clock) {
+    writer_ = &writer;
+    tracer_ = &tracer;
+    clock_ = &clock;
+    offsetNs_ = clockOffset(clock);
+    writer.setMeta("device", device_);
+    if (recording()) {
+        writer.setMeta("degradation", degradationName(level_));
+    } else {
+        writer.setMeta("degradation_reason", reason_);
+    }
+    // Last: from here on the decoding thread uses the above.
+    attachedNs_.store(realtimeNs(), std::memory_order_release);
+}
+
+void DeviceProfiler::popScopes(int depth) {
+    for (; depth_ > depth; --depth_) collector_->popScope();
+}
+
+void DeviceProfiler::stepBegin(const StepInfo& step) {
+    tracer_->stepBegin(step);
+    if (!recording()) return;
+    popScopes(0);  // an exception may have cut the last step short
+    const std::int64_t id = tracer_->openStep();
+    pipeline_->scopes().beginStep(id);
+    stepStartNs_ = realtimeNs();
+    {
+        const std::lock_guard guard(stepsMutex_);
+        steps_.emplace_back(stepStartNs_, std::numeric_limits<std::int64_t>::max());
+    }
+    collector_->pushScope(packScope({id, -1, -1, Op::Embed}));
+    depth_ = 1;
+}
+
+void DeviceProfiler::stepEnd() {
+    if (recording() && tracer_->openStep() >= 0) {
+        popScopes(0);
+        pipeline_->stepEnded(tracer_->openStep());
+        const std::int64_t now = realtimeNs();
+        wallNs_ += now - stepStartNs_;
+        const std::lock_guard guard(stepsMutex_);
+        steps_.back().second = now;
+    }
+    tracer_->stepEnd();
+}
+
+void DeviceProfiler::opBegin(Op op, int layer) {
+    if (!recording()) {
+        tracer_->opBegin(op, layer);
+        return;
+    }
+    // Before the tracer takes its time: the cost of a scope is not the operation's.
+    const int inStep = tracer_->openStep() >= 0 ? 1 : 0;
+    popScopes(inStep);
+    tracer_->opBegin(op, layer);
+    const std::int64_t id = tracer_->openOperation();
+    if (id >= 0) {
+        const Scope scope{id / kOperationsPerStep, std::int32_t(id % kOperationsPerStep), layer,
+                          op};
+        pipeline_->scopes().add(scope);
+        collector_->pushScope(packScope(scope));
+        ++depth_;
+    }
+    // A back end that captures while the session announces operations need not repeat them.
+    if (capturing_) pipeline_->nodes().setOperation(layer, op);
+}
+
+void DeviceProfiler::opEnd(const OpWork& work) {
+    tracer_->opEnd(work);
+    if (recording()) popScopes(tracer_->openStep() >= 0 ? 1 : 0);
+}
+
+void DeviceProfiler::launched(const LaunchCounts& counts) noexcept {
+    ledger_.launched(counts);
+}
+
+void DeviceProfiler::captureBegin(std::uint64_t graph) noexcept {
+    ledger_.captureBegin(graph);
+    capturing_ = true;
+    if (!recording()) return;
+    pipeline_->nodes().beginCapture(graph);
+    const std::int64_t open = tracer_ != nullptr ? tracer_->openOperation() : -1;
+    if (open < 0) return;
+    for (const ScopeTable::Entry& entry : pipeline_->scopes().entries(open / kOperationsPerStep))
+        if (entry.index == open % kOperationsPerStep)
+            pipeline_->nodes().setOperation(entry.layer, entry.op);
+}
+
+void DeviceProfiler::captureOp(Op op, int layer) noexcept {
+    if (recording()) pipeline_->nodes().setOperation(layer, op);
+}
+
+void DeviceProfiler::captureEnd() noexcept {
+    ledger_.captureEnd();
+    capturing_ = false;
+    if (recording()) pipeline_->nodes().endCapture();
+}
+
+void DeviceProfiler::replay(std::uint64_t graph) noexcept {
+    ledger_.replay(graph);
+}
+
+void DeviceProfiler::finish() {
+    if (finished_ || writer_ == nullptr) return;
+    finished_ = true;
+    if (!collector_) {
+        writer_->add(QualityRow{"device_trace", 0, "level", false,
+                                "The device was not watched: " + reason_ + "."});
+        return;
+    }
+    popScopes(0);
+    collector_->stop(synchronize_);
+    pipeline_->finish();
+    writeRows(true);
+    if (CaptureWriter* capture = pipeline_->capture()) capture->finish(tail());
+    for (QualityRow& row : deviceQuality(qualityFacts())) writer_->add(std::move(row));
+    writer_->add(QualityRow{"device_trace", level_ == TraceLevel::Node ? 2.0 : 1.0, "level", true,
+                            level_ == TraceLevel::Node
+                                ? "Every kernel was recorded, those of graphs too."
+                                : "Graphs were recorded as a whole: their kernels are not known."});
+    if (counts_.speedSamples > 0) {
+        device_["sm_mhz"] = {{"slowest", slowestMhz_}, {"fastest", fastestMhz_}};
+        writer_->setMeta("device", device_);
+    }
+}
+
+void DeviceProfiler::abandon() noexcept {
+    if (finished_) return;
+    finished_ = true;
+    attachedNs_.store(std::numeric_limits<std::int64_t>::max());
+    try {
+        if (collector_) collector_->stop([] {});
+    } catch (...) {
+        // The run has failed already, and said why.
+    }
+}
+
+nlohmann::json DeviceProfiler::tail() const {
+    const auto totals = [](const LaunchTotals& sum) {
+        return nlohmann::json{{"kernels", sum.kernels}, {"copies", sum.copies}, {"sets", sum.sets}};
+    };
+    return {{"eager", totals(ledger_.eager())}, {"replayed", totals(ledger_.replayed())},
+            {"replays", ledger_.replays()},     {"dropped", collector_->statistics().dropped},
+            {"seen", totals(counts_.seen)},     {"unattributed", counts_.unattributed}};
+}
+
+DeviceQualityFacts DeviceProfiler::qualityFacts() const {
+    DeviceQualityFacts facts;
+    facts.level = level_;
+    facts.counts = counts_;
+    facts.expectedEager = ledger_.eager();
+    facts.expectedReplayed = ledger_.replayed();
+    facts.replays = ledger_.replays();
+    facts.unknownReplays = ledger_.unknownReplays();
+    for (const auto& [graph, counted] : ledger_.graphs()) {
+        const CapturedNodes seen = pipeline_->nodes().captured(graph);
+        facts.capturedByEngine.add(counted);
+        facts.capturedByCupti.add(LaunchTotals{seen.kernels, seen.copies, seen.sets});
+    }
+    facts.unknownOriginals = pipeline_->nodes().unknownOriginals();
+    facts.collector = collector_->statistics();
+    facts.decoder = pipeline_->decoder().statistics();
+    facts.correlator = pipeline_->correlator().statistics();
+    facts.wallNs = wallNs_;
+    facts.clockMovedNs = std::abs(clockOffset(*clock_) - offsetNs_);
+    return facts;
+}
+
+}  // namespace moescope::cupti

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// Watches a GPU through CUPTI and brings what it sees into the run file, beside the host's spans.
+//
+//   start (before the first CUDA call) -> load the model -> attach (to the open run) -> steps ->
+//   finish
+//
+// It stands between the engine and the SpanTracer: the tracer keeps its rows, this replaces the
+// times of operations that ran on the device by the device's, and adds a row for each kernel.
+#pragma once
+
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/launch_sink.h"
+#include "profiler/cupti/availability.h"
+#include "profiler/cupti/device_quality.h"
+#include "profiler/cupti/pipeline.h"
+#include "profiler/record/run_clock.h"
+#include "profiler/record/span_tracer.h"
+#include "profiler/runfile/run_writer.h"
+
+namespace moescope::cupti {
+
+struct DeviceProfilerOptions {
+    CollectorOptions collector;
+    std::filesystem::path capture;  ///< also write a raw capture; empty: none
+    bool syntheticCapture = false;  ///< said in its head: not recorded on a device
+};
+
+class DeviceProfiler final : public TraceSink, public LaunchSink, private DeviceEventSink {
+public:
+    /// Finds CUPTI and the driver and starts. Without them, and when CUPTI refuses, it still works:
+    /// the run then holds the host's spans, and reason() says why. Throws Error only when the
+    /// capture cannot be written.
+    static std::unique_ptr<DeviceProfiler> start(const DeviceProfilerOptions& options);
+    /// The same with a given CUPTI. synchronize waits for the device.
+    DeviceProfiler(const CuptiApi& api, std::function<void()> synchronize,
+                   const DeviceProfilerOptions& options, nlohmann::json device = {});
+    ~DeviceProfiler() override;
+
+    bool recording() const noexcept { return collector_ && collector_->recording(); }
+    const std::string& reason() const noexcept { return reason_; }  ///< "" while recording
+
+    /// Everything that began before counts as loading. Writer, tracer and clock must live until
+    /// finish.
+    void attach(RunWriter& writer, SpanTracer& tracer, const RunClock& clock);
+
+    // TraceSink and LaunchSink, on the thread that drives the session.
+    void stepBegin(const StepInfo& step) override;
+    void stepEnd() override;
+    void opBegin(Op op, int layer) override;
+    void opEnd(const OpWork& work) override;
+    void launched(const LaunchCounts& counts) noexcept override;
+    void captureBegin(std::uint64_t graph) noexcept override;
+    void captureOp(Op op, int layer) noexcept override;
+    void captureEnd() noexcept override;
+    void replay(std::uint64_t graph) noexcept override;
+
+    /// After SpanTracer::finish: waits for the device, fetches the last records, writes the last
+    /// rows, the quality rows and `degradation`. Throws Error (disk full and the like). Once.
+    void finish();
+    /// Ends the watching when the run cannot be finished: from now on the writer is not touched.
+    void abandon() noexcept;
+
+    const DeviceCounts& counts() const noexcept { return counts_; }  ///< valid after finish
+
+private:
+    struct Interval {
+        std::int64_t startNs = 0, endNs = 0;
+        std::int32_t layer = -1;
+        Op op = Op::Embed;
+    };
+    DeviceProfiler(std::unique_ptr<CuptiLibrary> library, std::unique_ptr<DriverApi> driver,
+                   const DeviceProfilerOptions& options, std::string reason, nlohmann::json device);
+    void startCollector(const CuptiApi& api, const DeviceProfilerOptions& options);
+
+    // On the decoding thread.
+    void onEvent(const DeviceEvent& event) override;
+    void onOther(const Record& record) override;
+    bool insideStep(std::int64_t launchNs) const;
+    void count(const DeviceEvent& event);
+    void addRow(const DeviceEvent& event);
+    void extendOperation(const DeviceEvent& event);
+    void writeRows(bool last);
+    const std::string& kernelName(std::uint32_t id);
+
+    void popScopes(int depth);
+    nlohmann::json tail() const;
+    DeviceQualityFacts qualityFacts() const;
+
+    std::unique_ptr<CuptiLibrary> library_;
+    std::unique_ptr<DriverApi> driver_;
+    std::function<void()> synchronize_;
+    nlohmann::json device_;
+    std::string reason_;
+    TraceLevel level_ = TraceLevel::Node;
+    std::unique_ptr<Pipeline> pipeline_;
+
+    RunWriter* writer_ = nullptr;
+    SpanTracer* tracer_ = nullptr;
+    const RunClock* clock_ = nullptr;
+    std::int64_t offsetNs_ = 0;             ///< CLOCK_REALTIME minus the run's clock
+    std::atomic<std::int64_t> attachedNs_;  ///< CLOCK_REALTIME; the greatest number before
+
+    // The engine's thread.
+    LaunchLedger ledger_;
+    int depth_ = 0;  ///< scopes pushed
+    bool capturing_ = false;
+    std::int64_t wallNs_ = 0, stepStartNs_ = 0;
+
+    mutable std::mutex stepsMutex_;
+    std::deque<std::pair<std::int64_t, std::int64_t>> steps_;  ///< CLOCK_REALTIME begin, end
+
+    // The decoding thread; the engine's after finish has joined it.
+    DeviceCounts counts_;
+    std::vector<AnyRow> rows_;
+    std::unordered_map<std::int64_t, Interval> intervals_;  ///< by operation, not yet written
+    std::int64_t newestStep_ = -1, timesWrittenThrough_ = -1;
+    std::vector<std::string> kernelNames_;
+    std::uint32_t slowestMhz_ = 0, fastestMhz_ = 0;
+    bool finished_ = false;
+
+    // Last, so that its thread ends before what it uses.
+    std::unique_ptr<ActivityCollector> collector_;
+};
+
+}  // namespace moescope::cupti

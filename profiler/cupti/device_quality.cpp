@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "profiler/cupti/device_quality.h"
+
+#include <cstdlib>
+
+namespace moescope::cupti {
+namespace {
+
+constexpr std::int64_t kClockStepNs = 1'000'000;  // device stamps are on the system clock
+constexpr double kGoodOverhead = 0.05;
+
+std::string text(std::int64_t value) {
+    return std::to_string(value);
+}
+
+std::string text(const LaunchTotals& totals) {
+    return text(totals.kernels) + " kernels, " + text(totals.copies) + " copies, " +
+           text(totals.sets) + " sets";
+}
+
+std::int64_t difference(const LaunchTotals& a, const LaunchTotals& b) {
+    return std::abs(a.kernels - b.kernels) + std::abs(a.copies - b.copies) +
+           std::abs(a.sets - b.sets);
+}
+
+QualityRow completeness(const DeviceQualityFacts& facts) {
+    // Traced as a whole, a replay brings one record and not one a node.
+    LaunchTotals expected = facts.expectedEager;
+    if (facts.level == TraceLevel::Node) expected.add(facts.expectedReplayed);
+    std::int64_t missing = difference(expected, facts.counts.seen);
+    std::string note = "The engine counted " + text(expected) + "; the device's records hold " +
+                       text(facts.counts.seen) + ".";
+    if (facts.level == TraceLevel::Graph) {
+        missing += std::abs(facts.replays - facts.counts.graphLaunches);
+        note += " Graph launches: " + text(facts.replays) + " counted, " +
+                text(facts.counts.graphLaunches) + " recorded.";
+    }
+    const bool counted = expected.all() > 0 || facts.replays > 0;
+    if (!counted && facts.counts.seen.all() > 0)
+        note = "The back end does not count its launches: nothing proves that the " +
+               text(facts.counts.seen.all()) + " records are all.";
+    if (facts.unknownReplays > 0)
+        note += " " + text(facts.unknownReplays) +
+                " replays were of graphs that were captured "
+                "before the profiler watched.";
+    return {"missing_device_records", double(missing), "records",
+            missing == 0 && facts.unknownReplays == 0, std::move(note)};
+}
+
+}  // namespace
+
+std::string degradationName(TraceLevel level) {
+    return level == TraceLevel::Node ? "activity (graph nodes)" : "activity (graphs)";
+}
+
+std::vector<QualityRow> deviceQuality(const DeviceQualityFacts& facts) {
+    const DeviceCounts& counts = facts.counts;
+    std::vector<QualityRow> rows{completeness(facts)};
+    const auto add = [&](const char* name, double value, const char* unit, bool ok,
+                         std::string note) {
+        rows.push_back({name, value, unit, ok, std::move(note)});
+    };
+    add("dropped_device_records", double(facts.collector.dropped), "records",
+        facts.collector.dropped == 0,
+        "Records that CUPTI says it lost; " + text(facts.collector.buffersOverPool) +
+            " buffers were needed beyond the pool of 512 MiB, " +
+            text(facts.collector.buffersOutstanding) + " were not given back.");
+    const std::int64_t bad = counts.zeroStamps + counts.incomplete + counts.negative;
+    add("bad_device_stamps", double(bad), "records", bad == 0,
+        text(counts.zeroStamps) + " without stamps, " + text(counts.incomplete) +
+            " without an end, " + text(counts.negative) +
+            " that end before they begin; kept, and left out of every sum.");
+    add("unattributed_kernels", double(counts.unattributed), "records", counts.unattributed == 0,
+        "Device work inside steps whose operation is not known; of these " +
+            text(facts.correlator.givenUp) +
+            " have no launch. Outside the steps: " + text(counts.betweenSteps) + ", and " +
+            text(counts.beforeRun) + " before the run (loading).");
+    add("early_device_starts", double(counts.earlyStarts), "records", counts.earlyStarts == 0,
+        "Device work that began over 5 us before its launch: the clocks do not agree.");
+    const std::int64_t nodes = difference(facts.capturedByEngine, facts.capturedByCupti);
+    if (facts.replays > 0 || facts.capturedByEngine.all() > 0)
+        add("captured_graph_nodes", double(nodes), "records",
+            nodes == 0 && facts.unknownOriginals == 0,
+            "Nodes of graphs by the engine's count: " + text(facts.capturedByEngine) +
+                "; as CUPTI saw them made: " + text(facts.capturedByCupti) + ".");
+    const std::uint64_t odd = facts.decoder.unknownKinds + facts.decoder.undecodedBytes;
+    add("undecoded_device_bytes", double(facts.decoder.undecodedBytes), "bytes", odd == 0,
+        "Bytes of CUPTI's buffers that made no sense; records of unknown kinds: " +
+            std::to_string(facts.decoder.unknownKinds) + ".");
+    const std::int64_t errors = facts.collector.stateErrors + facts.collector.scopeFailures;
+    add("cupti_errors", double(errors), "errors", errors == 0,
+        facts.collector.lastStateError.empty()
+            ? "Errors that CUPTI announced, and scopes that it did not take."
+            : "CUPTI: " + facts.collector.lastStateError);
+    const double overhead =
+        facts.wallNs > 0 ? double(facts.decoder.overheadNs) / double(facts.wallNs) : 0;
+    add("cupti_overhead", overhead, "ratio", overhead <= kGoodOverhead,
+        "Time that CUPTI and the driver say they spent on tracing, over the time of the steps; "
+        "what tracing costs in all is seen only beside a run without it.");
+    add("clock_step", double(facts.clockMovedNs), "ns", facts.clockMovedNs < kClockStepNs,
+        "How far the system clock was set during the run; the device's stamps are on it.");
+    if (counts.speedSamples > 0)
+        add("throttled_samples", double(counts.throttledSamples), "samples",
+            counts.throttledSamples == 0,
+            "Of " + text(counts.speedSamples) +
+                " samples of the device's clocks, those slowed by power or heat.");
+    return rows;
+}
+
+}  // namespace moescope::cupti

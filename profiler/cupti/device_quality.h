@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// The proof of completeness of a run on a device: from counts to the quality rows of the run file.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "profiler/cupti/activity_collector.h"
+#include "profiler/cupti/correlator.h"
+#include "profiler/cupti/decoder.h"
+#include "profiler/cupti/launch_ledger.h"
+#include "profiler/runfile/rows.h"
+
+namespace moescope::cupti {
+
+/// What arrived, counted on the decoding thread.
+struct DeviceCounts {
+    LaunchTotals seen;               ///< of launches made inside a step
+    std::int64_t graphLaunches = 0;  ///< records of whole graphs
+    std::int64_t beforeRun = 0;      ///< loading and warm-up: not part of the run
+    std::int64_t betweenSteps = 0;   ///< launched by nobody's operation, outside every step
+    std::int64_t unattributed = 0;   ///< inside a step, but of no known operation
+    std::int64_t zeroStamps = 0, incomplete = 0, negative = 0;
+    std::int64_t earlyStarts = 0;  ///< began over 5 us before their launch did
+    std::int64_t speedSamples = 0, throttledSamples = 0;
+    std::int64_t deviceNs = 0;  ///< sum of the durations of what has good stamps
+};
+
+struct DeviceQualityFacts {
+    TraceLevel level = TraceLevel::Node;
+    DeviceCounts counts;
+    LaunchTotals expectedEager, expectedReplayed;  ///< by the engine's count
+    std::int64_t replays = 0, unknownReplays = 0;
+    LaunchTotals capturedByEngine, capturedByCupti;  ///< nodes of all graphs
+    std::int64_t unknownOriginals = 0;               ///< GraphNodeMap
+    CollectorStatistics collector;
+    DecodeStatistics decoder;
+    CorrelatorStatistics correlator;
+    std::int64_t wallNs = 0;        ///< of the steps
+    std::int64_t clockMovedNs = 0;  ///< system clock against the steady clock, over the run
+};
+
+std::vector<QualityRow> deviceQuality(const DeviceQualityFacts& facts);
+
+/// How the run was watched: `degradation` of the run file.
+std::string degradationName(TraceLevel level);
+
+}  // namespace moescope::cupti

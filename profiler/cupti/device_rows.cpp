@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// The decoding thread's half of DeviceProfiler: from attributed events to counts and rows.
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "profiler/cupti/device_profiler.h"
+
+namespace moescope::cupti {
+namespace {
+
+constexpr std::size_t kRowsAtOnce = 2048;
+/// Steps for which late kernels of an operation are awaited before its time is written.
+constexpr std::int64_t kLateSteps = 64;
+constexpr std::int64_t kClockSlackNs = 5000;  // how exactly CUPTI's clocks are joined
+constexpr std::uint32_t kThrottleIdle = 1;    // not a slowdown: nothing to do
+
+const char* kindName(RecordKind kind) {
+    switch (kind) {
+        case RecordKind::Kernel:
+            return "kernel";
+        case RecordKind::Memcpy:
+            return "copy";
+        case RecordKind::Memset:
+            return "set";
+        default:
+            return "graph";
+    }
+}
+
+const char* copyName(std::uint8_t kind) {  // CUpti_ActivityMemcpyKind
+    switch (kind) {
+        case 1:
+            return "host to device";
+        case 2:
+            return "device to host";
+        case 8:
+            return "device to device";
+        case 9:
+            return "host to host";
+        case 10:
+            return "device to another device";
+        default:
+            return "copy";
+    }
+}
+
+LaunchShapeRow shapeRow(const LaunchShape& shape) {
+    return {shape.grid,      shape.block,        shape.cluster,
+            shape.registers, shape.staticShared, shape.dynamicShared};
+}
+
+}  // namespace
+
+void DeviceProfiler::onOther(const Record& record) {
+    if (record.kind != RecordKind::Environment || record.detail != 1) return;
+    ++counts_.speedSamples;
+    const std::uint32_t mhz = record.environment[0];
+    slowestMhz_ = slowestMhz_ == 0 ? mhz : std::min(slowestMhz_, mhz);
+    fastestMhz_ = std::max(fastestMhz_, mhz);
+    if ((record.environment[4] & ~kThrottleIdle) != 0) ++counts_.throttledSamples;
+}
+
+/// Whether the host was in a step then.
+bool DeviceProfiler::insideStep(std::int64_t launchNs) const {
+    const std::lock_guard guard(stepsMutex_);
+    auto after =
+        std::upper_bound(steps_.begin(), steps_.end(), launchNs,
+                         [](std::int64_t ns, const std::pair<std::int64_t, std::int64_t>& s) {
+                             return ns < s.first;
+                         });
+    return after != steps_.begin() && launchNs <= std::prev(after)->second;
+}
+
+void DeviceProfiler::onEvent(const DeviceEvent& event) {
+    const std::int64_t attached = attachedNs_.load(std::memory_order_acquire);
+    if (attached == std::numeric_limits<std::int64_t>::max()) {
+        ++counts_.beforeRun;
+        return;
+    }
+    // The launch decides; where it is not known, the beginning, except of what has no stamp.
+    const std::int64_t when = event.launchKnown ? event.launchStartNs : event.record.startNs;
+    if (when != 0 && when < attached && !event.scope.hasStep()) {
+        ++counts_.beforeRun;
+        return;
+    }
+    if (!event.scope.hasStep() && event.launchKnown && !insideStep(when)) {
+        ++counts_.betweenSteps;
+    } else {
+        count(event);
+    }
+    addRow(event);
+    if (event.attributed && event.fault == StampFault::None &&
+        event.record.kind != RecordKind::GraphLaunch)
+        extendOperation(event);
+    newestStep_ = std::max(newestStep_, event.scope.step);
+    if (rows_.size() >= kRowsAtOnce) writeRows(false);
+}
+
+void DeviceProfiler::count(const DeviceEvent& event) {
+    switch (event.record.kind) {
+        case RecordKind::Kernel:
+            ++counts_.seen.kernels;
+            break;
+        case RecordKind::Memcpy:
+            ++counts_.seen.copies;
+            break;
+        case RecordKind::Memset:
+            ++counts_.seen.sets;
+            break;
+        default:
+            ++counts_.graphLaunches;
+    }
+    if (!event.attributed) ++counts_.unattributed;
+    if (event.fault == StampFault::Zero) ++counts_.zeroStamps;
+    if (event.fault == StampFault::Incomplete) ++counts_.incomplete;
+    if (event.fault == StampFault::Negative) ++counts_.negative;
+    if (event.fault != StampFault::None) return;
+    counts_.deviceNs += event.record.endNs - event.record.startNs;
+    if (event.launchKnown && event.record.startNs + kClockSlackNs < event.launchStartNs)
+        ++counts_.earlyStarts;
+}
+
+const std::string& DeviceProfiler::kernelName(std::uint32_t id) {
+    while (kernelNames_.size() <= id)
+        kernelNames_.push_back(
+            demangled(pipeline_->decoder().name(std::uint32_t(kernelNames_.size()))));
+    return kernelNames_[id];
+}
+
+void DeviceProfiler::addRow(const DeviceEvent& event) {
+    const Record& record = event.record;
+    DeviceEventRow row;
+    row.step = event.scope.step;
+    if (event.attributed && event.scope.hasOperation()) {
+        row.layer = event.scope.layer;
+        row.op = std::string(opName(event.scope.op));
+        row.operation = event.scope.operation();
+    }
+    row.kind = kindName(record.kind);
+    if (record.kind == RecordKind::Kernel) row.name = kernelName(record.name);
+    if (record.kind == RecordKind::Memcpy) row.name = copyName(record.detail);
+    row.shape = shapeRow(record.shape);
+    row.device = std::int32_t(record.device);
+    row.stream = std::int32_t(record.stream);
+    // A stamp that is absent stays 0; the others are moved to the run's clock, never clamped.
+    row.startNs = record.startNs != 0 ? record.startNs - offsetNs_ : 0;
+    row.endNs = record.endNs != 0 ? record.endNs - offsetNs_ : 0;
+    row.valid = event.fault == StampFault::None;
+    if (event.launchKnown) {
+        row.launchStartNs = event.launchStartNs - offsetNs_;
+        row.launchEndNs = event.launchEndNs - offsetNs_;
+    }
+    row.correlation = record.correlation;
+    row.graph = record.graph;
+    row.node = std::int64_t(record.node);
+    row.bytes = std::int64_t(record.value);
+    rows_.emplace_back(std::move(row));
+}
+
+void DeviceProfiler::extendOperation(const DeviceEvent& event) {
+    const std::int64_t start = event.record.startNs - offsetNs_;
+    const std::int64_t end = event.record.endNs - offsetNs_;
+    const auto [entry, added] = intervals_.try_emplace(
+        event.scope.operation(), Interval{start, end, event.scope.layer, event.scope.op});
+    if (added) return;
+    entry->second.startNs = std::min(entry->second.startNs, start);
+    entry->second.endNs = std::max(entry->second.endNs, end);
+}
+
+/// Rows of events, and the times of those operations whose kernels should all have come. Rows with
+/// the host's times must be there first: the tracer says how far it has written.
+void DeviceProfiler::writeRows(bool last) {
+    const std::int64_t through =
+        last ? std::numeric_limits<std::int64_t>::max()
+             : std::min((newestStep_ - kLateSteps) * kOperationsPerStep, tracer_->writtenThrough());
+    for (auto entry = intervals_.begin(); entry != intervals_.end();) {
+        const auto& [id, interval] = *entry;
+        if (id > through) {
+            ++entry;
+            continue;
+        }
+        const bool more = id <= timesWrittenThrough_;
+        if (id % kOperationsPerStep >= kFirstGraphOperation && !more) {
+            OperationRow row;
+            row.id = id;
+            row.step = id / kOperationsPerStep;
+            row.layer = interval.layer;
+            row.op = std::string(opName(interval.op));
+            row.startNs = interval.startNs;
+            row.endNs = interval.endNs;
+            rows_.emplace_back(std::move(row));
+        } else {
+            rows_.emplace_back(OperationTimeRow{id, interval.startNs, interval.endNs, more});
+        }
+        entry = intervals_.erase(entry);
+    }
+    timesWrittenThrough_ = std::max(timesWrittenThrough_, last ? timesWrittenThrough_ : through);
+    writer_->add(std::exchange(rows_, {}));
+}
+
+}  // namespace moescope::cupti

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "profiler/export/exporters.h"
+
+#include <array>
+
+#include "engine/core/error.h"
+
+namespace moescope {
+namespace {
+
+constexpr std::array kExporters{
+    Exporter{"chrome", ".json", "Chrome trace events (Kineto's flavour)",
+             "open it at https://ui.perfetto.dev or in chrome://tracing", writeChromeTrace},
+    Exporter{"perfetto", ".pftrace", "Perfetto's protobuf, for large runs",
+             "open it at https://ui.perfetto.dev", writePerfettoTrace},
+    Exporter{"nsys", ".sqlite", "the tables of an Nsight Systems SQLite export",
+             "query it with sqlite3, or with scripts made for 'nsys export'", writeNsysSqlite},
+    Exporter{"csv", ".csv", "one line an operation",
+             "lines that begin with # are the quality of the measurement", writeOperationsCsv},
+};
+
+}  // namespace
+
+std::span<const Exporter> exporters() noexcept {
+    return kExporters;
+}
+
+const Exporter& exporterFor(std::string_view format, const std::filesystem::path& out) {
+    const std::string extension = out.extension().string();
+    std::string known;
+    for (const Exporter& exporter : kExporters) {
+        if (format.empty() ? exporter.extension == extension : exporter.format == format)
+            return exporter;
+        known += (known.empty() ? "" : ", ") + std::string(exporter.format) + " (" +
+                 std::string(exporter.extension) + ")";
+    }
+    if (format.empty()) return kExporters.front();
+    throw UsageError("unknown export format \"" + std::string(format) + "\"",
+                     "known formats: " + known);
+}
+
+}  // namespace moescope

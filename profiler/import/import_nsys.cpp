@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+// SQLite exports of Nsight Systems (nsys export --type sqlite): kernels, copies and memsets as
+// operations, named by the NVTX ranges they were launched in.
+//
+// A kernel belongs to the ranges that were open on the host when it was launched: the start of the
+// RUNTIME row of its correlationId, or its own start where the export has no such row. The
+// innermost range is its operation, a range "step N decode sequence=S position=P tokens=T" (as
+// MoEScope writes it) its step, and the innermost that names a layer ("layer 5", "layers.5",
+// "layer=5") its layer. Without steps the whole capture is one step of kind "capture". Columns
+// differ between versions of nsys, so they are probed.
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/core/error.h"
+#include "engine/core/file.h"
+#include "engine/core/sha256.h"
+#include "profiler/import/importers.h"
+#include "profiler/runfile/sqlite.h"
+
+namespace moescope {
+namespace {
+
+using sqlite::Database;
+using sqlite::Statement;
+
+constexpr const char* kKernels = "CUPTI_ACTIVITY_KIND_KERNEL";
+constexpr const char* kCopies = "CUPTI_ACTIVITY_KIND_MEMCPY";
+constexpr const char* kSets = "CUPTI_ACTIVITY_KIND_MEMSET";
+constexpr std::int64_t kMaxRanges = 50'000'000;
+
+std::set<std::string> columnsOf(Database& db, const char* table) {
+    std::set<std::string> names;
+    Statement info(db, "SELECT name FROM pragma_table_info(?)");
+    info.bind(std::string_view(table));
+    while (info.step()) names.insert(info.text(0));
+    return names;
+}
+
+/// A range of the host, or the step that one of ours stands for.
+struct Range {
+    std::int64_t startNs = 0, endNs = 0;
+    std::string text;
+    int step = -1;  ///< index into the steps when the text is one of ours
+    int layer = -1;
+};
+
+/// The number after "layer" and at most one of " =._" (or "layers"); -1 without one.
+int layerIn(const std::string& text) {
+    std::string lower = text;
+    for (char& c : lower) c = char(std::tolower(static_cast<unsigned char>(c)));
+    for (std::size_t at = lower.find("layer"); at != std::string::npos;
+         at = lower.find("layer", at + 1)) {
+        std::size_t i = at + 5;
+        if (i < lower.size() && lower[i] == 's') ++i;
+        if (i < lower.size() && std::string_view(" =._:[").find(lower[i]) != std::string_view::npos)
+            ++i;
+        int value = 0;
+        if (i < lower.size() && std::sscanf(lower.c_str() + i, "%5d", &value) == 1 && value >= 0)
+            return value;
+    }
+    return -1;
+}
+
+std::optional<StepRow> stepIn(const Range& range) {
+    long long id = 0, sequence = 0, position = 0, tokens = 0;
+    char kind[16] = {};
+    if (std::sscanf(range.text.c_str(), "step %lld %15s sequence=%lld position=%lld tokens=%lld",
+                    &id, kind, &sequence, &position, &tokens) != 5)
+        return std::nullopt;
+    if (position < 0 || tokens < 0) return std::nullopt;
+    return StepRow{id, sequence, kind, position, tokens, range.startNs, range.endNs};
+}
+
+/// A name for the table: what the range says, without the layer that has a column of its own.
+std::string operationName(const Range& range) {
+    const std::size_t layer = range.text.find(" layer=");
+    return range.layer >= 0 && layer != std::string::npos ? range.text.substr(0, layer)
+                                                          : range.text;
+}
+
+struct DeviceWork {
+    std::int64_t startNs = 0, endNs = 0, hostNs = 0, bytes = 0, stream = 0;
+    std::string op, kernel;  ///< op of copies and sets; of a kernel that no range names it
+    int step = -1, layer = -1;
+};
+
+class Capture {
+public:
+    explicit Capture(const std::filesystem::path& path)
+        : db_(sqlite::fileUri(path, "mode=ro"), SQLITE_OPEN_READONLY, path,
+              "Nsight Systems export") {
+        kernels_ = columnsOf(db_, kKernels);
+        copies_ = columnsOf(db_, kCopies);
+        sets_ = columnsOf(db_, kSets);
+        if (kernels_.empty() && copies_.empty() && sets_.empty())
+            throw Error(path.string() + ": holds no kernels of an Nsight Systems export",
+                        "make it with: nsys export --type sqlite FILE.nsys-rep");
+        runtime_ = columnsOf(db_, "CUPTI_ACTIVITY_KIND_RUNTIME").count("correlationId") > 0;
+        names_ = columnsOf(db_, "StringIds").count("value") > 0;
+        readRanges();
+        readWork();
+        attribute();
+    }
+
+    std::vector<Range> ranges;
+    std::vector<StepRow> steps;
+    std::vector<DeviceWork> work;  ///< by start
+    std::int64_t badStamps = 0, unattributed = 0;
+    std::set<std::int64_t> streams;
+
+    std::string device() {
+        if (columnsOf(db_, "TARGET_INFO_GPU").count("name") == 0) return {};
+        Statement gpu(db_, "SELECT name FROM TARGET_INFO_GPU WHERE typeof(name)='text' LIMIT 1");
+        return gpu.step() ? gpu.text(0) : std::string();
+    }
+
+private:
+    void readRanges() {
+        const std::set<std::string> columns = columnsOf(db_, "NVTX_EVENTS");
+        if (columns.count("start") == 0 || columns.count("end") == 0) return;
+        const bool ids = names_ && columns.count("textId") > 0;
+        const std::string text = ids ? "coalesce(n.text, s.value)" : "n.text";
+        // 59 and 60: push/pop and start/end ranges.
+        Statement rows(db_, "SELECT n.start, n.end, " + text + " FROM NVTX_EVENTS AS n" +
+                                (ids ? " LEFT JOIN StringIds AS s ON s.id=n.textId" : "") +
+                                " WHERE n.eventType IN (59, 60) AND n.end >= n.start AND " + text +
+                                " IS NOT NULL ORDER BY n.start, n.end DESC");
+        while (rows.step()) {
+            if (std::int64_t(ranges.size()) >= kMaxRanges) db_.damaged("too many NVTX ranges");
+            Range range{rows.count(0), rows.count(1), rows.text(2)};
+            range.layer = layerIn(range.text);
+            if (std::optional<StepRow> step = stepIn(range)) {
+                range.step = int(steps.size());
+                steps.push_back(*std::move(step));
+            }
+            ranges.push_back(std::move(range));
+        }
+    }
+
+    std::string select(const char* table, const std::set<std::string>& columns,
+                       const std::string& op, const std::string& name) const {
+        const auto has = [&](const char* column) { return columns.count(column) > 0; };
+        const bool host = runtime_ && has("correlationId");
+        return "SELECT k.start, k.end, " + std::string(has("bytes") ? "k.bytes" : "0") + ", " +
+               (has("streamId") ? "k.streamId" : "0") + ", " + op + ", " + name + ", " +
+               (host ? "coalesce((SELECT r.start FROM temp.launch AS r WHERE "
+                       "r.correlationId=k.correlationId), k.start)"
+                     : "k.start") +
+               " FROM " + table + " AS k";
+    }
+
+    /// Correlation ids are unique in one process only; an index makes the look-up bearable, and
+    /// the export has none.
+    void indexLaunches() {
+        if (!runtime_) return;
+        db_.exec(
+            "CREATE TEMP TABLE launch (correlationId INTEGER PRIMARY KEY, start INTEGER);"
+            "INSERT OR IGNORE INTO temp.launch SELECT correlationId, start FROM "
+            "CUPTI_ACTIVITY_KIND_RUNTIME WHERE correlationId > 0 ORDER BY start");
+    }
+
+    void readWork() {
+        indexLaunches();
+        const std::string string = "coalesce((SELECT value FROM StringIds WHERE id=k.%), '')";
+        const auto named = [&](const char* column) {
+            std::string text = string;
+            return text.replace(text.find('%'), 1, column);
+        };
+        if (!kernels_.empty()) {
+            const char* column = kernels_.count("shortName") > 0 ? "shortName" : "demangledName";
+            read(select(kKernels, kernels_, "'kernel'", names_ ? named(column) : "''"));
+        }
+        if (!copies_.empty())
+            read(select(kCopies, copies_,
+                        copies_.count("copyKind") > 0
+                            ? "CASE k.copyKind WHEN 1 THEN 'memcpy_htod' WHEN 2 THEN "
+                              "'memcpy_dtoh' WHEN 8 THEN 'memcpy_dtod' ELSE 'memcpy' END"
+                            : "'memcpy'",
+                        "''"));
+        if (!sets_.empty()) read(select(kSets, sets_, "'memset'", "''"));
+        std::stable_sort(work.begin(), work.end(), [](const DeviceWork& a, const DeviceWork& b) {
+            return a.startNs < b.startNs;
+        });
+    }
+
+    void read(const std::string& sql) {
+        Statement rows(db_, sql);
+        while (rows.step()) {
+            DeviceWork item{rows.integer(0), rows.integer(1), rows.integer(6), rows.integer(2),
+                            rows.integer(3), rows.text(4),    rows.text(5)};
+            if (item.startNs <= 0 || item.endNs < item.startNs) {
+                ++badStamps;
+                continue;
+            }
+            item.bytes = std::max<std::int64_t>(0, item.bytes);
+            streams.insert(item.stream);
+            work.push_back(std::move(item));
+        }
+    }
+
+    /// One sweep over the host's times with the ranges that are open.
+    void attribute() {
+        std::vector<std::size_t> order(work.size());
+        for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+        std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+            return work[a].hostNs < work[b].hostNs;
+        });
+        std::vector<const Range*> open;  // by start
+        std::size_t next = 0;
+        for (const std::size_t i : order) {
+            DeviceWork& item = work[i];
+            for (; next < ranges.size() && ranges[next].startNs <= item.hostNs; ++next)
+                open.push_back(&ranges[next]);
+            // Half open: a kernel that starts as a range ends belongs to the next one.
+            std::erase_if(open, [&](const Range* r) { return r->endNs <= item.hostNs; });
+            for (auto range = open.rbegin(); range != open.rend(); ++range) {
+                if (item.step < 0) item.step = (*range)->step;
+                if (item.layer < 0) item.layer = (*range)->layer;
+            }
+            if (open.empty()) {
+                ++unattributed;
+            } else if (item.op == "kernel" && open.back()->step < 0) {
+                item.op = operationName(*open.back());
+            }
+        }
+    }
+
+    Database db_;
+    std::set<std::string> kernels_, copies_, sets_;
+    bool runtime_ = false, names_ = false;
+};
+
+std::string fileSha256(const std::filesystem::path& path) {
+    std::ifstream in(path, std::ios::binary);
+    Sha256 hash;
+    std::vector<char> buffer(1 << 20);
+    while (in) {
+        in.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
+        hash.update({buffer.data(), static_cast<std::size_t>(in.gcount())});
+    }
+    return hash.hex();
+}
+
+/// Steps as they are, or one that holds everything. Work between two steps belongs to the one
+/// before, as sampling does in a profile of our own.
+void completeSteps(Capture& capture) {
+    if (capture.steps.empty()) {
+        StepRow all{0, 0, "capture"};
+        all.startNs = capture.work.empty() ? 0 : capture.work.front().startNs;
+        for (const DeviceWork& item : capture.work) all.endNs = std::max(all.endNs, item.endNs);
+        capture.steps.push_back(all);
+    }
+    int latest = 0;
+    for (DeviceWork& item : capture.work) {
+        if (item.step < 0) item.step = latest;
+        latest = item.step;
+    }
+}
+
+void addQuality(RunWriter& writer, const Capture& capture) {
+    writer.add(QualityRow{"bad_device_stamps", double(capture.badStamps), "records",
+                          capture.badStamps == 0,
+                          "Records without a usable begin and end; they are left out."});
+    writer.add(QualityRow{"unattributed_kernels", double(capture.unattributed), "records",
+                          capture.unattributed == 0,
+                          "Launched outside every NVTX range: they have no operation and no "
+                          "layer."});
+    writer.add(QualityRow{"streams", double(capture.streams.size()), "streams", true,
+                          "Work of different streams may overlap: shares are of summed times."});
+}
+
+}  // namespace
+
+void importNsys(const Paths& files, RunWriter& writer, const StopFlag* stop) {
+    if (files.size() != 1)
+        throw UsageError("'import nsys' takes one file: each capture is a run of its own");
+    const std::filesystem::path& path = files.front();
+    std::error_code error;
+    if (!std::filesystem::is_regular_file(path, error))
+        throw Error(path.string() + ": no such file");
+    Capture capture(path);
+    completeSteps(capture);
+    const nlohmann::json size = std::filesystem::file_size(path, error);
+    writer.setMeta(
+        "sources",
+        nlohmann::json::array(
+            {{{"file", path.filename().string()}, {"bytes", size}, {"sha256", fileSha256(path)}}}));
+    writer.setMeta("model", nlohmann::json{{"name", path.stem().string()}});
+    if (const std::string gpu = toValidUtf8(capture.device()); !gpu.empty())
+        writer.setMeta("machine", nlohmann::json{{"gpu", gpu}});
+    std::map<std::int64_t, SequenceRow> sequences;
+    for (const StepRow& step : capture.steps) {
+        SequenceRow& row = sequences[step.sequence];
+        row.id = step.sequence;
+        row.label = path.stem().string();
+        (step.kind == "decode" ? row.generatedTokens : row.promptTokens) += step.tokens;
+        writer.add(step);
+    }
+    for (auto& [id, row] : sequences) writer.add(row);
+    std::int64_t id = 0;
+    for (const DeviceWork& item : capture.work) {
+        throwIfStopped(stop);
+        OperationRow row;
+        row.id = id++;
+        row.step = capture.steps[std::size_t(item.step)].id;
+        row.layer = item.layer;
+        row.op = toValidUtf8(item.op);
+        row.kernel = toValidUtf8(item.kernel);
+        row.startNs = item.startNs;
+        row.endNs = item.endNs;
+        row.bytes = item.bytes;
+        row.threads = 0;
+        writer.add(row);
+    }
+    addQuality(writer, capture);
+}
+
+}  // namespace moescope

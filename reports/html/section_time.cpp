@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the wall time went, what each token waited for, how near the roofline the kernels come, and
+// whether a hot expert costs time.
+#include <cmath>
+
+#include "reports/html/sections.h"
+#include "reports/html/table.h"
+#include "reports/numbers.h"
+
+namespace moescope {
+namespace {
+
+std::string share(double part, double whole) {
+    return formatPercent(whole > 0 ? part / whole : std::nan(""));
+}
+
+std::string breakdown(const std::vector<PhaseTime>& time) {
+    HtmlTable table("Wall time by what the machine did",
+                    {{"stretch"},
+                     {"wall time", true},
+                     {"compute", true},
+                     {"copy", true, "copies that no computation hides"},
+                     {"launch gap", true, "idle from one operation to the next"},
+                     {"host wait", true, "idle because the host had not asked for work yet"},
+                     {"other", true, "idle between sequences, and long gaps"}});
+    for (const PhaseTime& phase : time) {
+        const TimeParts& p = phase.parts;
+        std::vector<HtmlCell> cells{phase.phase.empty() ? "whole run" : phase.phase,
+                                    formatDuration(static_cast<double>(p.wallNs))};
+        for (const std::int64_t ns :
+             {p.computeNs, p.copyNs, p.launchGapNs, p.hostWaitNs, p.otherNs})
+            cells.emplace_back(share(static_cast<double>(ns), static_cast<double>(p.wallNs)));
+        table.row(std::move(cells));
+    }
+    return table.html();
+}
+
+std::string latency(const TokenLatency& of, const SectionContext& at) {
+    if (of.tokens.empty()) return {};
+    HtmlTable times("Latency of tokens", {{"time"},
+                                          {"tokens", true},
+                                          {"mean", true},
+                                          {"median", true},
+                                          {"p90", true},
+                                          {"p95", true},
+                                          {"p99", true},
+                                          {"longest", true}});
+    const auto add = [&](const char* name, const Distribution& d, double p90) {
+        if (d.count == 0) return;
+        times.row({name, formatCount(d.count), formatDuration(d.mean), formatDuration(d.median),
+                   formatDuration(p90), formatDuration(d.p95), formatDuration(d.p99),
+                   formatDuration(static_cast<double>(d.max))});
+    };
+    add("to first token", of.ttft, of.ttftP90);
+    add("per output token", of.tpot, of.tpotP90);
+    std::vector<HtmlColumn> columns{{"part"}};
+    for (const LatencyStack& stack : of.stacks) columns.push_back({stack.name, true});
+    HtmlTable stacks("What a token's time went to, mean", std::move(columns));
+    for (std::size_t part = 0; part < of.parts.size(); ++part) {
+        std::vector<HtmlCell> cells{of.parts[part]};
+        for (const LatencyStack& stack : of.stacks)
+            cells.emplace_back(formatDuration(stack.partsNs[part]) + " (" +
+                               share(stack.partsNs[part], stack.meanNs) + ")");
+        stacks.row(std::move(cells));
+    }
+    return at.heading(1, "Tokens") + times.html() + stacks.html();
+}
+
+std::string roofline(const Roofline& of, const SectionContext& at) {
+    if (of.points.empty() || std::isnan(of.ceilings.bytesPerSecond)) return {};
+    HtmlTable table("Roofline", {{"operation"},
+                                 {"kernel"},
+                                 {"phase"},
+                                 {"operations per byte", true},
+                                 {"arithmetic", true},
+                                 {"roof", true},
+                                 {"of roof", true},
+                                 {"bound by"}});
+    for (const RooflinePoint& p : of.points)
+        table.row({p.op, p.kernel, p.phase, formatSignificant(p.intensity),
+                   formatPerSecond(p.operationsPerSecond, "FLOP"), formatPerSecond(p.roof, "FLOP"),
+                   formatPercent(p.share), p.memoryBound ? "memory" : "compute"});
+    std::string ceilings = "Ceilings measured before this run: memory " +
+                           formatPerSecond(of.ceilings.bytesPerSecond, "B");
+    for (const auto& [name, peak] : of.ceilings.peaks)
+        ceilings += ", " + name + " " + formatPerSecond(peak, "operations");
+    return at.heading(1, "Roofline") + paragraph(ceilings + ".") +
+           htmlDetails("Table", table.html()) +
+           paragraph(
+               "The points are modelled: times are measured, bytes and operations are the "
+               "engine's count of what must be read and done, not what counters saw.");
+}
+
+std::string hotExperts(const ExpertLoad& load, const SectionContext& at) {
+    std::string out = at.heading(1, "Does a hot expert cost time?");
+    if (load.phases.empty()) return out + paragraph(load.reason);
+    HtmlTable table("What a launch of the experts costs",
+                    {{"phase"}, {"one more"}, {"adds", true}, {"95 % low", true}, {"high", true}});
+    for (const ExpertLoadPhase& phase : load.phases) {
+        out += paragraph(phase.phase + ": " + formatCount(phase.launches) + " launches. " +
+                         phase.verdict);
+        for (const Coefficient& c : phase.fit.coefficients)
+            if (c.estimated)
+                table.row({phase.phase, c.name, formatDuration(c.value), formatDuration(c.low),
+                           formatDuration(c.high)});
+    }
+    return table.empty() ? out : out + table.html();
+}
+
+}  // namespace
+
+std::string renderTime(const ReportRun& run, const SectionContext& at) {
+    if (run.analysis.empty()) return paragraph("This run recorded no times.");
+    return breakdown(run.analysis.time) + latency(run.analysis.latency, at) +
+           roofline(run.analysis.roofline, at) + hotExperts(run.analysis.expertLoad, at);
+}
+
+}  // namespace moescope

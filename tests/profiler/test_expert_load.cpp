@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// Time against expert load: the regression by hand, and what is found in a run file.
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "profiler/analysis/run_analysis.h"
+#include "profiler/runfile/run_writer.h"
+#include "tests/profiler/temp_dir.h"
+
+using namespace moescope;
+using test::TempDir;
+
+TEST_CASE("a slope with its cluster-robust error, worked by hand") {
+    // Differences from the means: x -2 -1 0 1 2, y -2 0 -1 2 1; slope 8 / 10, residuals
+    // -0.4 0.8 -1 1.2 -0.6, scores 0.8 -0.8 0 1.2 -1.2, sum of squares 4.16.
+    const std::vector<double> y{1, 3, 2, 5, 4};
+    const std::vector<int> group(5, 7), cluster{0, 1, 2, 3, 4};
+    const Regression fit = regress(y, {{0, 1, 2, 3, 4}}, {"x"}, group, cluster);
+    REQUIRE(fit.coefficients.size() == 1);
+    const Coefficient& c = fit.coefficients[0];
+    CHECK(c.estimated);
+    CHECK(c.value == Approx(0.8));
+    CHECK(c.standardError == Approx(std::sqrt(4.16 / 100 * 5 / 4 * 4 / 3)));
+    CHECK(c.high - c.value == Approx(2.776445 * c.standardError).epsilon(1e-3));
+    CHECK(fit.r2 == Approx(1 - 3.6 / 10));
+    CHECK(fit.groups == 1);
+    CHECK(fit.clusters == 5);
+}
+
+TEST_CASE("levels of groups do not pass for a slope, and collinear columns are left out") {
+    const std::vector<int> group{0, 0, 0, 0, 1, 1, 1, 1}, cluster{0, 1, 2, 3, 4, 5, 6, 7};
+    const std::vector<double> x{1, 2, 3, 4, 11, 12, 13, 14};
+    std::vector<double> y, twice, constant(8, 5);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+        y.push_back(3 * x[i] - 100 * group[i] + (i % 2 == 0 ? 0.5 : -0.5));
+        twice.push_back(2 * x[i] + 9 * group[i]);
+    }
+    const Regression fit =
+        regress(y, {constant, x, twice}, {"constant", "x", "twice"}, group, cluster);
+    CHECK_FALSE(fit.coefficients[0].estimated);
+    CHECK(fit.coefficients[1].value == Approx(3 - 0.2));  // the +-0.5 leans by -0.2 in each group
+    CHECK_FALSE(fit.coefficients[2].estimated);
+    CHECK(fit.groups == 2);
+    CHECK_FALSE(regress({}, {{}}, {"x"}, {}, {}).estimated());
+}
+
+TEST_CASE("the cost of a hot expert is found at equal tokens and equal active experts") {
+    std::vector<StepRow> steps;
+    std::vector<ExpertLaunch> launches;
+    for (int s = 0; s < 12; ++s) {
+        const int tokens = 10 + s * s % 7;
+        steps.push_back({s, 0, "prefill", s * 100, tokens, s * 1000, s * 1000 + 900});
+        for (int layer = 0; layer < 2; ++layer) {
+            ExpertLaunch launch;
+            launch.step = s;
+            launch.layer = layer;
+            launch.tokens = tokens;
+            launch.assignments = 2 * tokens;
+            launch.activeExperts = 4 + (s * 5 + layer) % 3;
+            launch.hottestLoad = 5 + (s * 3 + 2 * layer) % 5;
+            launch.ns = 1000 * layer + 30 * launch.tokens + 50 * launch.activeExperts +
+                        70 * launch.hottestLoad + (s % 2 == 0 ? 1 : -1);
+            launches.push_back(launch);
+        }
+    }
+    const std::vector<ExpertLoadPhase> phases = expertLoadPhases(launches, steps, 8);
+    REQUIRE(phases.size() == 1);
+    const auto& c = phases[0].fit.coefficients;
+    CHECK(c[0].value == Approx(30).margin(0.5));
+    CHECK(c[1].value == Approx(50).margin(0.5));
+    CHECK(c[2].value == Approx(70).margin(0.5));
+    CHECK(c[2].low > 69);
+    CHECK(c[2].high < 71);
+    CHECK(phases[0].verdict.find("A hot expert costs time") == 0);
+    REQUIRE(phases[0].quarters.size() == 4);
+    CHECK(phases[0].quarters[0].launches == 6);
+    CHECK(phases[0].quarters[3].meanMaxOverMean > phases[0].quarters[0].meanMaxOverMean);
+}
+
+TEST_CASE("load of a launch is counted from the experts of its own tokens") {
+    const TempDir dir;
+    RunWriter writer(dir / "r.moescope", RunWriter::Mode::Create);
+    writer.setMeta("routing", nlohmann::json{{"experts", 4}, {"top_k", 2}, {"layers", 1}});
+    writer.add(SequenceRow{3, "s", "", 3, 1});
+    writer.add(StepRow{0, 3, "prefill", 0, 3, 0, 100});
+    writer.add(StepRow{1, 3, "decode", 3, 1, 100, 200});
+    writer.add(StepRow{2, 3, "decode", 4, 1, 200, 300});  // its routing was not recorded
+    writer.add(OperationRow{0, 0, 0, "experts", "gate_up", 10, 30, 0, 0, 1});
+    writer.add(OperationRow{1, 0, 0, "experts", "down", 30, 60, 0, 0, 1});
+    writer.add(OperationRow{2, 1, 0, "experts", "down", 110, 120, 0, 0, 1});
+    writer.add(OperationRow{3, 2, 0, "experts", "down", 210, 220, 0, 0, 1});
+    writer.add(RoutingTokensRow{3, 0, 0, 2, 2, {0, 1, 0, 2}, {}});
+    writer.add(RoutingTokensRow{3, 0, 2, 2, 2, {0, 1, 3, 2}, {}});
+    writer.add(RoutingCountRow{3, "prefill", 0, 0, 3});
+    writer.finish(RunStatus::Done);
+    const AnalysedRun run = analyse(RunReader(dir / "r.moescope"));
+    const ExpertLoad& load = run.analysis.expertLoad;
+    REQUIRE(load.launches.size() == 2);
+    CHECK(load.launches[0].tokens == 3);
+    CHECK(load.launches[0].ns == 50);
+    CHECK(load.launches[0].activeExperts == 3);
+    CHECK(load.launches[0].hottestLoad == 3);
+    CHECK(load.launches[0].hottestExpert == 0);
+    CHECK(load.launches[0].maxOverMean(4) == Approx(3.0 * 4 / 6));
+    CHECK(load.launches[1].hottestLoad == 1);
+    CHECK(load.launches[1].activeExperts == 2);
+    REQUIRE(load.phases.size() == 2);
+    CHECK(load.phases[1].verdict.find("nothing to compare") != std::string::npos);
+}

@@ -432,8 +432,7 @@ double benchExperts() {
             e.swigluLimit = 7.0F;
             e.hidden = hidden;
             const double flop = 2.0 * n * kFfn * kModel;
-            const double timeUp =
-                measure([&](int) { multiply(productOf(e), c); });
+            const double timeUp = measure([&](int) { multiply(productOf(e), c); });
             std::vector<Sample> gates, ups;
             std::vector<double> got, want;
             const std::size_t size = static_cast<std::size_t>(n) * hidden.stride;
@@ -464,8 +463,7 @@ double benchExperts() {
             d.topK = kTopK;
             d.nExpert = kExperts;
             d.products = products;
-            const double timeDown =
-                measure([&](int) { multiply(productOf(d), c); });
+            const double timeDown = measure([&](int) { multiply(productOf(d), c); });
             const auto all = read(products, static_cast<std::size_t>(n) * kModel);
             std::vector<Sample> samples;
             got.clear();

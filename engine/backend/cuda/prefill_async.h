@@ -29,8 +29,7 @@ __device__ __forceinline__ std::uint32_t sharedAddress(const void* at) {
 /// One thread, before a barrier of the block: a phase ends after `count` arrivals.
 __device__ __forceinline__ void initialize(Barrier* barrier, int count) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(sharedAddress(barrier)),
-                 "r"(count)
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(sharedAddress(barrier)), "r"(count)
                  : "memory");
 #elif defined(MOESCOPE_SIMT_EMULATED)
     *barrier = {static_cast<std::uint16_t>(count), static_cast<std::uint16_t>(count), 0};
@@ -57,10 +56,10 @@ __device__ __forceinline__ void arrive(Barrier* barrier) {
 /// Arrives; the phase does not end before `bytes` bytes of bulk copies have come as well.
 __device__ __forceinline__ void arriveAndExpect(Barrier* barrier, std::uint32_t bytes) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(
-                     sharedAddress(barrier)),
-                 "r"(bytes)
-                 : "memory");
+    asm volatile(
+        "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(sharedAddress(barrier)),
+        "r"(bytes)
+        : "memory");
 #elif defined(MOESCOPE_SIMT_EMULATED)
     (void)bytes;  // copies have been made when they are begun
     arrive(barrier);
@@ -69,9 +68,9 @@ __device__ __forceinline__ void arriveAndExpect(Barrier* barrier, std::uint32_t 
 /// Arrives when all copies that this thread has begun with copyAsync16 are complete.
 __device__ __forceinline__ void arriveAfterCopies(Barrier* barrier) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-    asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(
-                     sharedAddress(barrier))
-                 : "memory");
+    asm volatile(
+        "cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(sharedAddress(barrier))
+        : "memory");
 #elif defined(MOESCOPE_SIMT_EMULATED)
     arrive(barrier);
 #endif

@@ -21,7 +21,8 @@ int stagesThatFit(const Product& p, int tileTokens) {
     for (const Choice c : {Choice{2, 4}, {2, 3}, {1, 4}, {1, 3}, {2, 2}, {1, 2}}) {
         const std::size_t bytes = productShared(p.weights.format, tileTokens, low, c.stages);
         const std::size_t all = static_cast<std::size_t>(c.blocks) * (bytes + kReserved);
-        if (bytes <= deviceLimits().sharedOfBlock && all <= deviceLimits().sharedOfSm) return c.stages;
+        if (bytes <= deviceLimits().sharedOfBlock && all <= deviceLimits().sharedOfSm)
+            return c.stages;
     }
     return 0;
 }
@@ -40,8 +41,8 @@ const DeviceLimits& deviceLimits() {
     static const DeviceLimits found = [] {
         cudaDeviceProp properties{};
         check(cudaGetDeviceProperties(&properties, 0), "asking for the device's properties");
-        return DeviceLimits{properties.sharedMemPerBlockOptin, properties.sharedMemPerMultiprocessor,
-                            properties.multiProcessorCount,
+        return DeviceLimits{properties.sharedMemPerBlockOptin,
+                            properties.sharedMemPerMultiprocessor, properties.multiProcessorCount,
                             properties.major == 9 && hasWarpgroups()};
     }();
     return found;

@@ -75,8 +75,8 @@ private:
 /// acc += weights times a panel of activations (of `planes` planes).
 template <WeightFormat kFormat, int kTokens>
 __device__ __forceinline__ void multiplyPanel(const WarpWeights<kFormat>& weights,
-                                                 const std::byte* stage, int planes,
-                                                 float (&acc)[2][kTokens / 8][4]) {
+                                              const std::byte* stage, int planes,
+                                              float (&acc)[2][kTokens / 8][4]) {
     const int lane = static_cast<int>(threadIdx.x) % kWarp;
     // ldmatrix: matrices 0, 1 are a mma's two halves of columns for 8 tokens, 2, 3 for the next 8.
     const int token = lane / 16 * 8 + lane % 8;
@@ -196,10 +196,9 @@ __global__ void __launch_bounds__(kProductThreads, 2)
     }
     const BlockShare share{tile.expert, tile.first, tile.count,
                            static_cast<int>(blockIdx.x) * kBlockRows};
-    storeProduct<kBlockRows, kProductThreads>(p, share, acc,
-                                              16 * (static_cast<int>(threadIdx.x) / kWarp),
-                                              reinterpret_cast<float*>(shared),
-                                              [] { __syncthreads(); });
+    storeProduct<kBlockRows, kProductThreads>(
+        p, share, acc, 16 * (static_cast<int>(threadIdx.x) / kWarp),
+        reinterpret_cast<float*>(shared), [] { __syncthreads(); });
 }
 
 }  // namespace moescope::cuda

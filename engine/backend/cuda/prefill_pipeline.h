@@ -124,8 +124,9 @@ __device__ __forceinline__ void produceTile(const Product& p, const PipelinePlan
         const bool real = panel * kPanelColumns + thread % kParts * 8 < columns;
         MOESCOPE_UNROLL
         for (int plane = 0; plane < kPlanes; ++plane) {
-            const auto* const from = reinterpret_cast<const uint4*>(plane == 0 ? p.x.high : p.x.low) +
-                                     (real ? panel * kParts + thread % kParts : 0);
+            const auto* const from =
+                reinterpret_cast<const uint4*>(plane == 0 ? p.x.high : p.x.low) +
+                (real ? panel * kParts + thread % kParts : 0);
             std::byte* const to = stage + plane * plan.tileTokens * kPanelBytes + swizzled;
             MOESCOPE_UNROLL
             for (int r = 0; r < kRounds; ++r) {
@@ -250,8 +251,8 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
     ring.stageBytes = pipelineStageBytes(kFormat, Shape::kRows, kPlanes, plan.tileTokens);
     ring.count = plan.stages;
     auto* const slice = reinterpret_cast<float*>(shared + plan.stages * ring.stageBytes);
-    ring.full = reinterpret_cast<Barrier*>(reinterpret_cast<std::byte*>(slice) +
-                                           sliceBytes(Shape::kRows));
+    ring.full =
+        reinterpret_cast<Barrier*>(reinterpret_cast<std::byte*>(slice) + sliceBytes(Shape::kRows));
     ring.empty = ring.full + plan.stages;
     Barrier* const meeting = ring.empty + plan.stages;
     ring.units = reinterpret_cast<std::uint32_t*>(meeting + 1);
@@ -275,9 +276,8 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
         for (int i = static_cast<int>(blockIdx.x); i < all; i += static_cast<int>(gridDim.x)) {
             const TokenTile tile = findTile(p, plan.tileTokens, i / rowBlocks);
             if (tile.count <= 0) break;
-            produceTile<kFormat, Shape, kPlanes>(p, plan, tile,
-                                                 i % rowBlocks * (Shape::kRows / kTileRows),
-                                                 thread, ring, place);
+            produceTile<kFormat, Shape, kPlanes>(
+                p, plan, tile, i % rowBlocks * (Shape::kRows / kTileRows), thread, ring, place);
         }
     } else {
         takeRegisters<Shape::kConsumerRegisters>();

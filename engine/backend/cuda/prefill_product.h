@@ -55,8 +55,8 @@ __host__ __device__ constexpr int groupSlots(WeightFormat format, int stages) {
     return format == WeightFormat::Mxfp4 ? (stages + 2) / 2 : stages;
 }
 
-/// Bf16 and Mxfp4 give the same with wgmma as with mma.sync. Q8_0 weights are rounded to bf16 there,
-/// so only products whose activations are rounded as well take it.
+/// Bf16 and Mxfp4 give the same with wgmma as with mma.sync. Q8_0 weights are rounded to bf16
+/// there, so only products whose activations are rounded as well take it.
 constexpr bool warpgroupsTake(WeightFormat format, bool low) {
     return format == WeightFormat::Bf16 || format == WeightFormat::Mxfp4 ||
            (format == WeightFormat::Q8_0 && !low);

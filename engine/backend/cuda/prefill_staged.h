@@ -122,8 +122,8 @@ private:
                                 bitsToFloat(both & 0xFFFF0000U) * factor);
             }
         } else {
-            const uint4 words = kOctet < octets_ ? unitAt(staged_, k, kOctet * kWarp + lane_)
-                                                 : uint4{0, 0, 0, 0};
+            const uint4 words =
+                kOctet < octets_ ? unitAt(staged_, k, kOctet * kWarp + lane_) : uint4{0, 0, 0, 0};
             pairs[0] = words.x;
             pairs[1] = words.y;
             pairs[2] = words.z;

@@ -71,8 +71,8 @@ int bestTile(const Product& p, int rows, int most) {
     int best = most, bestCost = 0;
     for (int tile = most; tile >= 64; tile -= 32) {
         const int tiles = (p.tokens + tile - 1) / tile;
-        const int rounds =
-            (rowBlocks * tiles + deviceLimits().multiprocessors - 1) / deviceLimits().multiprocessors;
+        const int rounds = (rowBlocks * tiles + deviceLimits().multiprocessors - 1) /
+                           deviceLimits().multiprocessors;
         const int cost = rounds * (tile + kTokensOfOverhead);
         if (bestCost == 0 || cost < bestCost) {
             best = tile;

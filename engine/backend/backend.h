@@ -52,6 +52,9 @@ public:
     virtual int threads() const noexcept = 0;
     virtual const ModelSpec& spec() const noexcept = 0;
 
+    /// Tokens per prefill step that serve it well when there is no reason for another number.
+    virtual int preferredBatch() const noexcept { return 512; }
+
     /// Bytes of host memory that newState will allocate; checked against the machine by the caller
     /// first.
     virtual std::uint64_t stateBytes(int maxContext, int maxBatch) const = 0;

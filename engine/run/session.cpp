@@ -71,7 +71,8 @@ Session::Session(const Backend& backend, int maxContext, int maxBatch) : backend
         throw Error("a context of " + std::to_string(maxContext) +
                     " tokens is outside the model's 1 to " + std::to_string(spec.contextLength));
     }
-    if (maxBatch < 1) throw Error("the batch must be at least one token");
+    if (maxBatch < 0) throw Error("the batch must be at least one token");
+    if (maxBatch == 0) maxBatch = backend.preferredBatch();
     maxContext_ = maxContext;
     maxBatch_ = std::min(maxBatch, maxContext);
     requireMemory(backend.stateBytes(maxContext_, maxBatch_),

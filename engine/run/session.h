@@ -75,9 +75,10 @@ public:
     static constexpr int kDefaultBatch = 512;  ///< tokens per prefill step
 
     /// Sizes the cache for maxContext tokens and refuses (Error) what does not fit into memory.
-    Session(const Model& model, int maxContext, int maxBatch = kDefaultBatch);
+    /// maxBatch 0: as many tokens a prefill step as the back end prefers.
+    Session(const Model& model, int maxContext, int maxBatch = 0);
     /// A session on a bare back end (tests).
-    Session(const Backend& backend, int maxContext, int maxBatch = kDefaultBatch);
+    Session(const Backend& backend, int maxContext, int maxBatch = 0);
     ~Session();
 
     /// With a sink every operation is evaluated by itself, so that it can be timed; without one,

@@ -32,8 +32,9 @@ double errorNorm(std::span<const float> a, std::span<const float> b) {
 /// Keys and values are half precision: 2e-4 a layer was measured on these models, and the layers
 /// pass it on, 1.0e-3 at worst. Everything else keeps 16 bits of mantissa (1e-5).
 constexpr double kExact = 2e-3;
-/// Activations rounded to bf16 in steps of many tokens.
-constexpr double kFast = 1e-2;
+/// Activations rounded to bf16 in steps of many tokens: under 1e-2 for each product (test_prefill_gemm),
+/// 1.1e-2 behind three layers of them.
+constexpr double kFast = 2e-2;
 
 std::unique_ptr<Backend> makeCuda(const BoundModel& model, Numerics numerics = Numerics::Exact) {
     CudaOptions options;

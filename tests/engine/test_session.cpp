@@ -264,7 +264,7 @@ TEST_CASE("what does not fit the session is refused and leaves it usable") {
     CHECK_THROWS_AS(session.rewind(mark), Error);
     CHECK_THROWS_AS(Session(*tiny.backend, 513), Error);
     CHECK_THROWS_AS(Session(*tiny.backend, 0), Error);
-    CHECK_THROWS_AS(Session(*tiny.backend, 8, 0), Error);
+    CHECK_THROWS_AS(Session(*tiny.backend, 8, -1), Error);
 }
 
 TEST_CASE("a stop request interrupts between chunks and keeps what was evaluated") {

@@ -81,6 +81,12 @@ CudaBackend::CudaBackend(const BoundModel& model, const Checkpoint& checkpoint,
     device_ = std::string(properties.name) + " (sm_" + std::to_string(properties.major) +
               std::to_string(properties.minor) + ")";
     multiprocessors_ = properties.multiProcessorCount;
+    if (spec_.nExpert > kMaxExperts || spec_.topK > kMaxTopK) {
+        throw Error("the cuda back end takes up to " + std::to_string(kMaxExperts) +
+                    " experts and a choice of " + std::to_string(kMaxTopK) + ", not " +
+                    std::to_string(spec_.nExpert) + " and " + std::to_string(spec_.topK));
+    }
+    fewTokens_ = decodeTokensThatFit(spec_.dModel);
     refuseIfTooLarge(model, options);
     ThreadPool pool;
     model_ = std::make_unique<DeviceModel>(model, checkpoint, pool, options.expertsOnHost);
@@ -174,21 +180,21 @@ OpWork CudaBackend::attentionInput(BackendState& state, int layer) const {
     CudaState& s = own(state);
     enqueueAttentionInput(s, layer);
     return finish(s, attentionInputWork(spec_, weights_.layers[index(layer)], stepShape(s)),
-                  s.tokens <= kDecodeTokens ? "decode_project" : "prefill_project");
+                  few(s) ? "decode_project" : "prefill_project");
 }
 
 OpWork CudaBackend::attention(BackendState& state, int layer) const {
     CudaState& s = own(state);
     enqueueAttention(s, layer);
     return finish(s, attentionWork(spec_, spec_.layers[index(layer)], stepShape(s)),
-                  s.tokens <= kDecodeTokens ? "decode_attention" : "prefill_attention");
+                  few(s) ? "decode_attention" : "prefill_attention");
 }
 
 OpWork CudaBackend::attentionOutput(BackendState& state, int layer) const {
     CudaState& s = own(state);
     enqueueAttentionOutput(s, layer);
     return finish(s, attentionOutputWork(weights_.layers[index(layer)], stepShape(s)),
-                  s.tokens <= kDecodeTokens ? "decode_project" : "prefill_project");
+                  few(s) ? "decode_project" : "prefill_project");
 }
 
 OpWork CudaBackend::route(BackendState& state, int layer) const {
@@ -196,8 +202,9 @@ OpWork CudaBackend::route(BackendState& state, int layer) const {
     assert(spec_.layers[index(layer)].mlp == MlpKind::Experts);
     s.lastRouted = layer;
     enqueueRoute(s, layer);
+    if (few(s)) enqueueChoice(s, layer);  // the experts would choose later; the caller may ask now
     return finish(s, routeWork(weights_.layers[index(layer)], stepShape(s)),
-                  s.tokens <= kDecodeTokens ? "decode_project" : "prefill_project");
+                  few(s) ? "decode_project" : "prefill_project");
 }
 
 RoutingView CudaBackend::stepRouting(const BackendState& state, int layer) const {
@@ -227,8 +234,7 @@ OpWork CudaBackend::feedForward(BackendState& state, int layer) const {
     CudaState& s = own(state);
     enqueueFeedForward(s, layer);
     const LayerWeights& w = weights_.layers[index(layer)];
-    const std::string_view kernel =
-        s.tokens <= kDecodeTokens ? "decode_experts" : "prefill_experts";
+    const std::string_view kernel = few(s) ? "decode_experts" : "prefill_experts";
     if (spec_.layers[index(layer)].mlp != MlpKind::Experts)
         return finish(s, mlpWork(w, stepShape(s)), kernel);
     // Which experts were chosen decides the bytes; only who takes the time wants to know.
@@ -252,7 +258,7 @@ OpWork CudaBackend::head(BackendState& state, int first, int count, std::span<fl
         done += rows;
     }
     return finish(s, headWork(weights_, count),
-                  count <= kDecodeTokens ? "decode_project" : "prefill_project");
+                  count <= fewTokens_ ? "decode_project" : "prefill_project");
 }
 
 std::span<const float> CudaBackend::hidden(const BackendState& state) const {

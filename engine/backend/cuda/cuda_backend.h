@@ -22,6 +22,8 @@ public:
     std::string description() const override;
     int threads() const noexcept override { return 1; }
     const ModelSpec& spec() const noexcept override { return spec_; }
+    /// A step of 2,048 gives each of 32 experts 256 tokens.
+    int preferredBatch() const noexcept override { return 2048; }
     std::uint64_t stateBytes(int maxContext, int maxBatch) const override;
     std::unique_ptr<BackendState> newState(int maxContext, int maxBatch) const override;
 
@@ -49,9 +51,12 @@ public:
 private:
     OpWork finish(CudaState& s, OpWork work, std::string_view kernel) const;
     StepShape stepShape(const CudaState& s) const noexcept;
+    bool few(const CudaState& s) const noexcept { return s.tokens <= fewTokens_; }
     NormWeights norm(const float* weight, const float* bias, bool before = true) const noexcept;
     RouterChoice choiceOf(const CudaState& s, int layer) const noexcept;
     OperandRows rowsFor(const CudaState& s, WeightFormat format) const noexcept;
+    bool rotatesInAttention(const CudaState& s) const noexcept;
+    RotateAndStore rotation(const CudaState& s, int layer) const noexcept;
     float* blockOutput(CudaState& s) const noexcept;
     void addBranch(CudaState& s, const float* postNorm) const;
 
@@ -61,6 +66,7 @@ private:
     void enqueueAttention(CudaState& s, int layer) const;
     void enqueueAttentionOutput(CudaState& s, int layer) const;
     void enqueueRoute(CudaState& s, int layer) const;
+    void enqueueChoice(CudaState& s, int layer) const;
     void enqueueFeedForward(CudaState& s, int layer) const;
     void decodeFeedForward(CudaState& s, int layer) const;
     void prefillFeedForward(CudaState& s, int layer) const;
@@ -78,6 +84,7 @@ private:
     double* ropes_ = nullptr;           // (n_ropes, head_dim / 2 + 1)
     std::vector<std::int32_t> ropeOf_;  // (n_layer)
     int nRopes_ = 0;
+    int fewTokens_ = 1;  ///< steps of up to so many go through the kernels of decode.h
 };
 
 }  // namespace moescope::cuda

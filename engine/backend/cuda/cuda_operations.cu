@@ -12,10 +12,6 @@ std::size_t index(std::int64_t value) {
     return static_cast<std::size_t>(value);
 }
 
-bool few(const CudaState& s) {
-    return s.tokens <= kDecodeTokens;
-}
-
 }  // namespace
 
 NormWeights CudaBackend::norm(const float* weight, const float* bias, bool before) const noexcept {
@@ -91,6 +87,16 @@ void CudaBackend::enqueueAttentionInput(CudaState& s, int layer) const {
                       s.stream);
         project({w.qkv, x, w.qkvBias, s.tokens, s.qkv, w.qkv.rows, false}, s.stream);
     }
+    if (!rotatesInAttention(s)) rotateAndStore(rotation(s, layer), s.stream);
+}
+
+/// A single token is rotated by the kernel that uses it: one launch less.
+bool CudaBackend::rotatesInAttention(const CudaState& s) const noexcept {
+    return s.tokens == 1 && spec_.qkNorm == QkNorm::None && spec_.position == PositionKind::Rope;
+}
+
+RotateAndStore CudaBackend::rotation(const CudaState& s, int layer) const noexcept {
+    const DeviceLayer& w = model_->layers[index(layer)];
     const LayerCache& cache = s.caches[index(layer)];
     RotateAndStore r;
     r.qkv = s.qkv;
@@ -109,7 +115,7 @@ void CudaBackend::enqueueAttentionInput(CudaState& s, int layer) const {
     r.keys = cache.keys;
     r.values = cache.values;
     r.cacheRows = cache.rows;
-    rotateAndStore(r, s.stream);
+    return r;
 }
 
 void CudaBackend::enqueueAttention(CudaState& s, int layer) const {
@@ -136,6 +142,11 @@ void CudaBackend::enqueueAttention(CudaState& s, int layer) const {
         a.splits = window > 0 && window <= 256 ? 1 : kAttentionSplits;
         a.partial = s.attentionParts;
         a.counters = s.counters;
+        if (rotatesInAttention(s)) {
+            const RotateAndStore r = rotation(s, layer);
+            a.angles = r.angles;
+            a.pairing = r.pairing;
+        }
         decodeAttention(a, s.stream);
         return;
     }
@@ -179,8 +190,6 @@ void CudaBackend::enqueueAttentionOutput(CudaState& s, int layer) const {
 
 void CudaBackend::enqueueRoute(CudaState& s, int layer) const {
     const DeviceLayer& w = model_->layers[index(layer)];
-    const RouterRule rule{spec_.routing, spec_.nExpert, spec_.topK};
-    const RouterChoice choice = choiceOf(s, layer);
     if (few(s)) {
         DecodeProjection p;
         p.weights = w.router;
@@ -191,16 +200,23 @@ void CudaBackend::enqueueRoute(CudaState& s, int layer) const {
         p.tokens = s.tokens;
         p.out = s.routerLogits;
         p.outStride = spec_.nExpert;
-        p.rule = rule;
-        p.choice = choice;
-        p.counter = s.counters + s.nCounters - 2;
         decodeProject(p, multiprocessors_, s.stream);
         return;
     }
     const OperandRows x = rowsFor(s, w.router.format);
     normToOperand({s.hidden, norm(w.ffnNorm, w.ffnNormBias), s.tokens, spec_.dModel, x}, s.stream);
     project({w.router, x, w.routerBias, s.tokens, s.routerLogits, spec_.nExpert, false}, s.stream);
-    chooseExperts({s.routerLogits, rule, s.tokens, choice.experts, choice.weights}, s.stream);
+    enqueueChoice(s, layer);
+}
+
+void CudaBackend::enqueueChoice(CudaState& s, int layer) const {
+    const RouterChoice choice = choiceOf(s, layer);
+    chooseExperts({s.routerLogits,
+                   {spec_.routing, spec_.nExpert, spec_.topK},
+                   s.tokens,
+                   choice.experts,
+                   choice.weights},
+                  s.stream);
 }
 
 void CudaBackend::enqueueFeedForward(CudaState& s, int layer) const {
@@ -228,6 +244,8 @@ void CudaBackend::decodeFeedForward(CudaState& s, int layer) const {
     up.bias = w.gateUpBias;
     up.x = s.normed;
     up.choice = choiceOf(s, layer);
+    if (routed) up.routerLogits = s.routerLogits;
+    up.rule = {spec_.routing, spec_.nExpert, spec_.topK};
     up.tokens = s.tokens;
     up.topK = topK;
     up.nExpert = routed ? spec_.nExpert : 1;
@@ -236,7 +254,7 @@ void CudaBackend::decodeFeedForward(CudaState& s, int layer) const {
     up.swigluAlpha = spec_.swigluAlpha;
     up.swigluLimit = spec_.swigluLimit;
     up.hidden = s.inner;
-    decodeExpertsUp(up, s.stream);
+    decodeExpertsUp(up, multiprocessors_, s.stream);
     DecodeExpertsDown down;
     down.down = w.down;
     down.bias = w.downBias;
@@ -305,7 +323,7 @@ void CudaBackend::prefillPlainMlp(CudaState& s, int layer) const {
 void CudaBackend::enqueueHead(CudaState& s, int first, int count) const {
     const float* hidden = s.hidden + index(first) * index(spec_.dModel);
     NormWeights n = norm(model_->outputNorm, model_->outputNormBias, false);
-    if (count > kDecodeTokens) {
+    if (count > fewTokens_) {
         const OperandRows x = rowsFor(s, model_->head.format);
         normToOperand({hidden, n, count, spec_.dModel, x}, s.stream);
         project({model_->head, x, nullptr, count, s.logits, spec_.vocab, false}, s.stream);

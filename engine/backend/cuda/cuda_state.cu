@@ -81,11 +81,12 @@ void placeOnDevice(const StateShape& shape, StateBuffers& b, Placer& put) {
     put(b.logits, product(b.logitRows, spec.vocab));
 
     put(b.normed, few, widest(model, &DeviceLayer::gateUp));
+    put(b.normed.scale, few);
     put(b.attended, few, widest(model, &DeviceLayer::o));
     put(b.inner, few * topK, widest(model, &DeviceLayer::down));
     put(b.attentionParts,
         decodeAttentionScratch(spec.nHead, spec.nKvHead, spec.headDim, kAttentionSplits));
-    b.nCounters = decodeAttentionCounters(spec.nHead, spec.nKvHead) + 2;
+    b.nCounters = decodeAttentionCounters(spec.nHead, spec.nKvHead) + 1;
     put(b.counters, b.nCounters);
     put(b.sampleParts, kSampleBlocks);
     put(b.generated, kGreedyBurst);

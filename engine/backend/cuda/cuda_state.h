@@ -44,7 +44,7 @@ struct StateBuffers {
     // Few tokens
     PairRows normed, attended, inner;
     float* attentionParts = nullptr;
-    unsigned* counters = nullptr;  // (n_counters): attention's, the router's, the sampler's
+    unsigned* counters = nullptr;  // (n_counters): attention's and the sampler's
     std::uint64_t nCounters = 0;
     float2* sampleParts = nullptr;      // (kSampleBlocks)
     std::int32_t* generated = nullptr;  // (kGreedyBurst)

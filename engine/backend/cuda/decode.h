@@ -17,12 +17,16 @@
 namespace moescope::cuda {
 
 inline constexpr int kDecodeTokens = 8;
+inline constexpr int kMaxExperts = 512;
+inline constexpr int kMaxTopK = 16;
 
 /// Row vectors as pairs of bf16 in column order; columns past the last hold zeros up to the stride.
 struct PairRows {
     std::uint16_t* high = nullptr;  // (n_rows, stride)
     std::uint16_t* low = nullptr;   // (n_rows, stride)
     std::int32_t stride = 0;
+    float* scale =
+        nullptr;  // (n_rows): what a product with a row is still to be multiplied by; null: 1
 };
 
 /// Where a step stands; in device memory, so that a recorded graph can go on from it.
@@ -77,12 +81,10 @@ struct DecodeProjection {
     float* out = nullptr;         // (n_tokens, out_stride)
     std::int32_t outStride = 0;
     bool add = false;
-    /// counter not null: the last block chooses experts from `out`, which are router logits.
-    RouterRule rule;
-    RouterChoice choice;
-    unsigned* counter = nullptr;  ///< zero before and after
 };
 void decodeProject(const DecodeProjection& p, int multiprocessors, cudaStream_t stream);
+/// Tokens of `width` columns that decodeProject takes together: kDecodeTokens but for wide models.
+int decodeTokensThatFit(int width) noexcept;
 
 /// rows: vectors to bf16 pairs, normalised.
 struct NormRows {
@@ -123,8 +125,12 @@ void rotateAndStore(const RotateAndStore& r, cudaStream_t stream);
 struct DecodeAttention {
     const float* qkv = nullptr;  // (n_tokens, qkv_stride), rotated q first
     std::int32_t qkvStride = 0;
-    const std::uint16_t* keys = nullptr;  // (cache_rows, n_kv_head * head_dim) half
-    const std::uint16_t* values = nullptr;
+    std::uint16_t* keys = nullptr;  // (cache_rows, n_kv_head * head_dim) half
+    std::uint16_t* values = nullptr;
+    /// Not null: one token, whose q and k are not yet rotated and whose k and v are not yet in the
+    /// cache.
+    const float2* angles = nullptr;  // (head_dim / 2)
+    RopePairing pairing = RopePairing::HalfSplit;
     const float* sinks = nullptr;  // (n_head), or null
     const StepPlace* place = nullptr;
     std::int32_t cacheRows = 0, window = 0;
@@ -146,6 +152,9 @@ struct DecodeExpertsUp {
     DeviceMatrix gateUp;          // stack of (2 ffn, d_model) rows taking turns, or (ffn, d_model)
     const float* bias = nullptr;  // (stack, rows)
     PairRows x;                   // (n_tokens, d_model)
+    const float* routerLogits = nullptr;  // (n_tokens, n_expert): experts are chosen first, and
+                                          // written to `choice`; null: `choice` says already
+    RouterRule rule;
     RouterChoice choice;
     std::int32_t tokens = 0, topK = 0, nExpert = 0;
     bool gated = true;
@@ -153,7 +162,7 @@ struct DecodeExpertsUp {
     float swigluAlpha = 0, swigluLimit = 0;
     PairRows hidden;  // (n_tokens * top_k, ffn), row token * top_k + place
 };
-void decodeExpertsUp(const DecodeExpertsUp& e, cudaStream_t stream);
+void decodeExpertsUp(const DecodeExpertsUp& e, int multiprocessors, cudaStream_t stream);
 
 /// Second half, weighted, summed over a token's experts, and added to (or stored in) `out`.
 struct DecodeExpertsDown {

@@ -27,22 +27,42 @@ __device__ __forceinline__ int keysOfSplit(int visible, int splits) {
 }
 
 /// Scores of one key for all heads of the block. key: (head_dim) half; queries: (kHeads, head_dim).
+/// kEights: of 8 columns, at least as many as a head has.
+template <int kEights>
 __device__ __forceinline__ void scoresOf(float (&s)[kHeads], const std::uint16_t* key,
                                          const float* queries, int headDim) {
     MOESCOPE_UNROLL
     for (int h = 0; h < kHeads; ++h) s[h] = 0;
     if (headDim % 8 == 0) {
-        for (int d = 0; d < headDim; d += 8) {
-            const uint4 packed = *reinterpret_cast<const uint4*>(key + d);
-            const std::uint32_t words[4] = {packed.x, packed.y, packed.z, packed.w};
+        // Eight loads are under way before the first is used.
+        constexpr int kBatch = kEights < 8 ? kEights : 8;
+        MOESCOPE_UNROLL
+        for (int first = 0; first < kEights; first += kBatch) {
+            uint4 packed[kBatch];
             MOESCOPE_UNROLL
-            for (int w = 0; w < 4; ++w) {
-                const float a = fromHalf(static_cast<std::uint16_t>(words[w] & 0xFFFFU));
-                const float b = fromHalf(static_cast<std::uint16_t>(words[w] >> 16U));
+            for (int i = 0; i < kBatch; ++i) {
+                const int d = 8 * (first + i);
+                packed[i] =
+                    d < headDim ? *reinterpret_cast<const uint4*>(key + d) : make_uint4(0, 0, 0, 0);
+            }
+            MOESCOPE_UNROLL
+            for (int i = 0; i < kBatch; ++i) {
+                const int d = 8 * (first + i);
+                if (d >= headDim) continue;
+                const std::uint32_t words[4] = {packed[i].x, packed[i].y, packed[i].z, packed[i].w};
+                float k[8];
+                MOESCOPE_UNROLL
+                for (int w = 0; w < 4; ++w) {
+                    k[2 * w] = fromHalf(static_cast<std::uint16_t>(words[w] & 0xFFFFU));
+                    k[2 * w + 1] = fromHalf(static_cast<std::uint16_t>(words[w] >> 16U));
+                }
                 MOESCOPE_UNROLL
                 for (int h = 0; h < kHeads; ++h) {
-                    s[h] += queries[h * headDim + d + 2 * w] * a;
-                    s[h] += queries[h * headDim + d + 2 * w + 1] * b;
+                    const auto* q = reinterpret_cast<const float4*>(queries + h * headDim + d);
+                    const float4 q0 = q[0];
+                    const float4 q1 = q[1];
+                    s[h] += q0.x * k[0] + q0.y * k[1] + q0.z * k[2] + q0.w * k[3];
+                    s[h] += q1.x * k[4] + q1.y * k[5] + q1.z * k[6] + q1.w * k[7];
                 }
             }
         }
@@ -55,6 +75,19 @@ __device__ __forceinline__ void scoresOf(float (&s)[kHeads], const std::uint16_t
     }
 }
 
+/// Element `i` of a head after rotation. head: (head_dim) f32; angles: (head_dim / 2).
+__device__ __forceinline__ float rotated(RopePairing pairing, const float* head,
+                                         const float2* angles, int headDim, int i) {
+    const int half = headDim / 2;
+    const bool split = pairing == RopePairing::HalfSplit;
+    const int pair = split ? i % half : i / 2;
+    const bool second = split ? i >= half : i % 2 == 1;
+    const float a = head[split ? pair : 2 * pair];
+    const float b = head[split ? pair + half : 2 * pair + 1];
+    const float2 angle = angles[pair];
+    return second ? b * angle.x + a * angle.y : a * angle.x - b * angle.y;
+}
+
 /// Running maximum and sum of each head's softmax, and the weighted values of this thread's
 /// columns: 2 (lane + 32 i) and the next, of the keys that its warp takes.
 template <int kPairs>
@@ -64,8 +97,8 @@ struct Running {
 
 template <int kPairs>
 __global__ void __launch_bounds__(kKeys) decodeAttentionKernel(const DecodeAttention a) {
-    __shared__ float queries[kHeads * kMaxHeadDim];
-    __shared__ float probabilities[kKeys][kHeads];
+    __align__(16) __shared__ float queries[kHeads * kMaxHeadDim];
+    __align__(16) __shared__ float probabilities[kKeys][kHeads];
     __shared__ float maximum[kHeads], sum[kHeads], rescale[kHeads];
     __shared__ float merged[kWarps][kHeads][kMaxHeadDim / 2][2];
     __shared__ bool last;
@@ -92,8 +125,27 @@ __global__ void __launch_bounds__(kKeys) decodeAttentionKernel(const DecodeAtten
 
     const float* q =
         a.qkv + std::int64_t{token} * a.qkvStride + (kvHead * perKv + firstHead) * headDim;
-    for (int i = thread; i < kHeads * headDim; i += kKeys)
-        queries[i] = i < heads * headDim ? q[i] * a.scale : 0.0F;
+    for (int i = thread; i < kHeads * headDim; i += kKeys) {
+        float value = 0;
+        if (i < heads * headDim) {
+            value = a.angles == nullptr ? q[i]
+                                        : rotated(a.pairing, q + i / headDim * headDim, a.angles,
+                                                  headDim, i % headDim);
+        }
+        queries[i] = value * a.scale;
+    }
+    if (a.angles != nullptr && split == splits - 1) {
+        // The newest key and value: read back below by this block alone (or written alike by
+        // another group of the same key-value head).
+        const float* k = a.qkv + (a.nHead + kvHead) * headDim;
+        const float* v = k + a.nKvHead * headDim;
+        const std::int64_t at =
+            (std::int64_t{kvRow(position, a.cacheRows)} * a.nKvHead + kvHead) * headDim;
+        for (int i = thread; i < headDim; i += kKeys) {
+            a.keys[at + i] = toHalf(rotated(a.pairing, k, a.angles, headDim, i));
+            a.values[at + i] = toHalf(v[i]);
+        }
+    }
     if (thread < kHeads) {
         maximum[thread] = -INFINITY;
         sum[thread] = 0;
@@ -109,7 +161,8 @@ __global__ void __launch_bounds__(kKeys) decodeAttentionKernel(const DecodeAtten
         const int key = tile + thread;
         float s[kHeads];
         if (key < end) {
-            scoresOf(s, a.keys + kvRow(key, a.cacheRows) * rowWidth + column, queries, headDim);
+            scoresOf<8 * kPairs>(s, a.keys + kvRow(key, a.cacheRows) * rowWidth + column, queries,
+                                 headDim);
         } else {
             MOESCOPE_UNROLL
             for (int h = 0; h < kHeads; ++h) s[h] = -INFINITY;
@@ -145,21 +198,39 @@ __global__ void __launch_bounds__(kKeys) decodeAttentionKernel(const DecodeAtten
                 running.values[h][i][1] *= factor;
             }
         }
-        for (int k = warp; k < keys; k += kWarps) {
-            const std::uint16_t* value =
-                a.values + kvRow(tile + k, a.cacheRows) * rowWidth + column;
+        // Values of several keys are under way before the first is used.
+        constexpr int kBatch = 8 / kPairs;
+        for (int k = warp; k < keys; k += kWarps * kBatch) {
+            std::uint32_t loaded[kBatch][kPairs];
             MOESCOPE_UNROLL
-            for (int i = 0; i < kPairs; ++i) {
-                const int d = 2 * (lane + kWarp * i);
-                if (d >= headDim) continue;
-                const auto both = *reinterpret_cast<const std::uint32_t*>(value + d);
-                const float v0 = fromHalf(static_cast<std::uint16_t>(both & 0xFFFFU));
-                const float v1 = fromHalf(static_cast<std::uint16_t>(both >> 16U));
+            for (int j = 0; j < kBatch; ++j) {
+                const int key = k + kWarps * j;
+                const std::uint16_t* value =
+                    a.values + kvRow(tile + min(key, keys - 1), a.cacheRows) * rowWidth + column;
                 MOESCOPE_UNROLL
-                for (int h = 0; h < kHeads; ++h) {
-                    const float p = probabilities[k][h];
-                    running.values[h][i][0] += p * v0;
-                    running.values[h][i][1] += p * v1;
+                for (int i = 0; i < kPairs; ++i) {
+                    const int d = 2 * (lane + kWarp * i);
+                    loaded[j][i] = key < keys && d < headDim
+                                       ? *reinterpret_cast<const std::uint32_t*>(value + d)
+                                       : 0U;
+                }
+            }
+            MOESCOPE_UNROLL
+            for (int j = 0; j < kBatch; ++j) {
+                const int key = k + kWarps * j;
+                if (key >= keys) break;
+                float p[kHeads];
+                MOESCOPE_UNROLL
+                for (int h = 0; h < kHeads; ++h) p[h] = probabilities[key][h];
+                MOESCOPE_UNROLL
+                for (int i = 0; i < kPairs; ++i) {
+                    const float v0 = fromHalf(static_cast<std::uint16_t>(loaded[j][i] & 0xFFFFU));
+                    const float v1 = fromHalf(static_cast<std::uint16_t>(loaded[j][i] >> 16U));
+                    MOESCOPE_UNROLL
+                    for (int h = 0; h < kHeads; ++h) {
+                        running.values[h][i][0] += p[h] * v0;
+                        running.values[h][i][1] += p[h] * v1;
+                    }
                 }
             }
         }

@@ -1,97 +1,138 @@
 // SPDX-License-Identifier: Apache-2.0
-// The experts of few tokens: work is shared out by output rows, each distinct expert read once.
+// The experts of few tokens: work is shared out by output rows, each distinct expert is read once.
+#include <algorithm>
+
+#include "engine/backend/cuda/choose.h"
 #include "engine/backend/cuda/device_activation.h"
 #include "engine/backend/cuda/norm.h"
 
 namespace moescope::cuda {
 namespace {
 
+/// Activations that are copied to shared memory, bytes, at most.
+constexpr int kMaxStaged = 64 << 10;
+
 struct UpArgs {
     DecodeExpertsUp e;
-    std::int32_t split;
-    std::int32_t stride;  // of staged rows
-    bool staged;
+    std::int32_t split;   // warps that share a tile
+    std::int32_t groups;  // of a tile
+    std::int32_t stride;  // of staged rows, elements; 0: rows are read from global memory
 };
 struct DownArgs {
     DecodeExpertsDown e;
     std::int32_t split;
+    std::int32_t groups;
 };
 
-/// The place that `expert` has among a token's choices, or -1.
-__device__ __forceinline__ int placeOf(const RouterChoice& choice, int token, int topK,
+/// The place that `expert` has among a token's choices, or -1. experts: (n_tokens, top_k).
+__device__ __forceinline__ int placeOf(const std::int32_t* experts, int token, int topK,
                                        int expert) {
     for (int k = 0; k < topK; ++k) {
-        if (choice.experts[token * topK + k] == expert) return k;
+        if (experts[token * topK + k] == expert) return k;
     }
     return -1;
 }
 
+/// A block's own copy of who chose what.
+struct Choice {
+    std::int32_t experts[kDecodeTokens * kMaxTopK];
+    float weights[kDecodeTokens * kMaxTopK];
+    std::int32_t distinct[1 + kDecodeTokens * kMaxTopK];
+};
+
+/// Every block chooses for itself, which is faster than waiting for one that chooses for all; the
+/// first one also tells the others that come later.
+__device__ void choose(const DecodeExpertsUp& e, Choice& choice) {
+    const int n = e.tokens * e.topK;
+    const int warp = static_cast<int>(threadIdx.x) / kWarp;
+    if (e.routerLogits != nullptr) {
+        for (int t = warp; t < e.tokens; t += kBlockWarps) {
+            chooseForToken(e.rule, e.routerLogits + std::int64_t{t} * e.nExpert,
+                           choice.experts + t * e.topK, choice.weights + t * e.topK);
+        }
+    } else {
+        for (int i = static_cast<int>(threadIdx.x); i < n; i += kBlockThreads)
+            choice.experts[i] = e.choice.experts[i];
+    }
+    __syncthreads();
+    if (warp == 0) collectDistinct(choice.experts, n, e.nExpert, choice.distinct);
+    __syncthreads();
+    if (e.routerLogits == nullptr || blockIdx.x != 0 || blockIdx.y != 0) return;
+    for (int i = static_cast<int>(threadIdx.x); i <= n; i += kBlockThreads) {
+        if (i <= choice.distinct[0]) e.choice.distinct[i] = choice.distinct[i];
+        if (i == n) continue;
+        e.choice.experts[i] = choice.experts[i];
+        e.choice.weights[i] = choice.weights[i];
+    }
+}
+
 template <WeightFormat F>
-__global__ void __launch_bounds__(kBlockThreads, F == WeightFormat::Bf16Pair ? 2 : 3)
-    decodeExpertsUpKernel(const UpArgs a) {
-    __shared__ float partial[kBlockWarps][kDecodeTokens][kTileRows];
+__global__ void __launch_bounds__(kBlockThreads, 3) decodeExpertsUpKernel(const UpArgs a) {
+    __shared__ CopyBarrier barriers[kBlockWarps * kRingGroups];
+    __shared__ float partial[kBlockWarps][kDecodeTokens * kTileRows];
+    __shared__ Choice choice;
     const DecodeExpertsUp& e = a.e;
-    letNextKernelBegin();
-    waitForPreviousKernel();
-    if (static_cast<int>(blockIdx.y) >= e.choice.distinct[0]) return;
-    const int expert = e.choice.distinct[1 + blockIdx.y];
+    auto* memory = dynamicShared<std::byte>();
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
     const int lane = static_cast<int>(threadIdx.x) % kWarp;
     const int tilesPerBlock = kBlockWarps / a.split;
     const int first = static_cast<int>(blockIdx.x) * tilesPerBlock;
-    const int tiles = e.gateUp.tiles();
     const int tile = first + warp / a.split;
     const int part = warp % a.split;
+    const int begin = part * a.groups / a.split;
+    const int count = tile < e.gateUp.tiles() ? (part + 1) * a.groups / a.split - begin : 0;
 
-    WeightGroup<F> ahead;
-    const TileReader<F> reader(e.gateUp, expert, min(tile, tiles - 1));
-    const int begin = part * reader.groups() / a.split;
-    const int end = (part + 1) * reader.groups() / a.split;
-    if (begin < end) reader.load(ahead, begin);
-
+    WeightRing<F> ring(e.gateUp, memory, barriers);
+    letNextKernelBegin();
+    waitForPreviousKernel();
+    choose(e, choice);
+    if (static_cast<int>(blockIdx.y) >= choice.distinct[0]) return;
+    const int expert = choice.distinct[1 + blockIdx.y];
+    for (int i = 0; i < min(kRingGroups, count); ++i) ring.fetch(i, {expert, tile, begin + i});
     PairRows x = e.x;
-    if (a.staged) {
-        x.high = dynamicShared<std::uint16_t>();
+    if (a.stride > 0) {
+        x.high = reinterpret_cast<std::uint16_t*>(memory + ringBytes(F));
         x.low = x.high + e.tokens * a.stride;
         x.stride = a.stride;
         for (int t = 0; t < e.tokens; ++t) {
             for (int i = 8 * static_cast<int>(threadIdx.x); i < e.gateUp.paddedCols();
                  i += 8 * kBlockThreads) {
                 const std::int64_t from = std::int64_t{t} * e.x.stride + i;
-                *reinterpret_cast<uint4*>(x.high + t * a.stride + i) =
+                *reinterpret_cast<uint4*>(x.high + t * x.stride + i) =
                     *reinterpret_cast<const uint4*>(e.x.high + from);
-                *reinterpret_cast<uint4*>(x.low + t * a.stride + i) =
+                *reinterpret_cast<uint4*>(x.low + t * x.stride + i) =
                     *reinterpret_cast<const uint4*>(e.x.low + from);
             }
         }
         __syncthreads();
     }
     const int token = lane / 4;
-    const bool mine = token < e.tokens && placeOf(e.choice, token, e.topK, expert) >= 0;
-    float acc[4] = {0, 0, 0, 0};
-    if (begin < end) {
-        multiplyRange(acc, reader, ahead, begin, end,
-                      mine ? x.high + std::int64_t{token} * x.stride : nullptr,
-                      mine ? x.low + std::int64_t{token} * x.stride : nullptr);
+    const bool mine = token < e.tokens && placeOf(choice.experts, token, e.topK, expert) >= 0;
+    const std::uint16_t* high = mine ? x.high + std::int64_t{token} * x.stride : nullptr;
+    const std::uint16_t* low = mine ? x.low + std::int64_t{token} * x.stride : nullptr;
+    Accumulators acc;
+    for (int i = 0; i < count; ++i) {
+        ring.multiply(acc, i, begin + i, high, low);
+        if (i + kRingGroups < count)
+            ring.fetch(i + kRingGroups, {expert, tile, begin + i + kRingGroups});
     }
-    const float2 y = resultOf(acc);
-    partial[warp][token][2 * (lane % 4)] = y.x;
-    partial[warp][token][2 * (lane % 4) + 1] = y.y;
+    storePartial(partial[warp], resultOf(acc), e.tokens);
     __syncthreads();
-
-    const int perRow = e.gated ? 2 : 1;  // stored rows for one of the hidden vector
-    const int results = tilesPerBlock * kTileRows / perRow * e.tokens;
-    for (int i = static_cast<int>(threadIdx.x); i < results; i += kBlockThreads) {
-        const int local = i % (tilesPerBlock * kTileRows / perRow) * perRow;
-        const int t = i / (tilesPerBlock * kTileRows / perRow);
-        const int place = placeOf(e.choice, t, e.topK, expert);
+    const int perRow = e.gated ? 2 : 1;  // stored rows for one number of the hidden vector
+    const int rows = tilesPerBlock * kTileRows / perRow;
+    for (int i = static_cast<int>(threadIdx.x); i < rows * e.tokens; i += kBlockThreads) {
+        const int local = i % rows * perRow;
+        const int t = i / rows;
+        const int place = placeOf(choice.experts, t, e.topK, expert);
         const int row = first * kTileRows + local;
         if (place < 0 || row >= e.gateUp.rows) continue;
         float values[2] = {0, 0};
         for (int r = 0; r < perRow; ++r) {
+            const int warpOfTile = (local + r) / kTileRows * a.split;
+            const int at = t * kTileRows + (local + r) % kTileRows;
             float sum = 0;
-            for (int s = 0; s < a.split; ++s)
-                sum += partial[(local + r) / kTileRows * a.split + s][t][(local + r) % kTileRows];
+            for (int w = 0; w < a.split; ++w) sum += partial[warpOfTile + w][at];
+            sum *= e.x.scale[t];
             if (e.bias != nullptr) sum += e.bias[std::int64_t{expert} * e.gateUp.rows + row + r];
             values[r] = sum;
         }
@@ -103,49 +144,58 @@ __global__ void __launch_bounds__(kBlockThreads, F == WeightFormat::Bf16Pair ? 2
 }
 
 template <WeightFormat F>
-__global__ void __launch_bounds__(kBlockThreads, F == WeightFormat::Bf16Pair ? 2 : 3)
-    decodeExpertsDownKernel(const DownArgs a) {
-    __shared__ float partial[kBlockWarps][kDecodeTokens][kTileRows];
+__global__ void __launch_bounds__(kBlockThreads, 3) decodeExpertsDownKernel(const DownArgs a) {
+    __shared__ CopyBarrier barriers[kBlockWarps * kRingGroups];
+    __shared__ float partial[kBlockWarps][kDecodeTokens * kTileRows];
     const DecodeExpertsDown& e = a.e;
-    letNextKernelBegin();
-    waitForPreviousKernel();
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
     const int lane = static_cast<int>(threadIdx.x) % kWarp;
     const int tile = static_cast<int>(blockIdx.x);
     const int token = lane / 4;
-    const int units = e.choice.distinct[0] * a.split;
+    // The split divides the warps: a warp has the same part of every expert that it takes.
+    const int part = warp % a.split;
+    const int begin = part * a.groups / a.split;
+    const int count = (part + 1) * a.groups / a.split - begin;
+
+    WeightRing<F> ring(e.down, dynamicShared<std::byte>(), barriers);
+    letNextKernelBegin();
+    waitForPreviousKernel();
+    const int experts = e.choice.distinct[0];
+    const auto nthExpert = [&](int n) { return (warp + n * kBlockWarps) / a.split; };
+    const auto fetch = [&](int index) {
+        if (count == 0 || nthExpert(index / count) >= experts) return;
+        const int expert = e.choice.distinct[1 + nthExpert(index / count)];
+        ring.fetch(index, {expert, tile, begin + index % count});
+    };
+    for (int i = 0; i < kRingGroups; ++i) fetch(i);
+
     float2 total = make_float2(0, 0);
-    for (int unit = warp; unit < units; unit += kBlockWarps) {
-        const int expert = e.choice.distinct[1 + unit / a.split];
-        const int part = unit % a.split;
-        const TileReader<F> reader(e.down, expert, tile);
-        const int begin = part * reader.groups() / a.split;
-        const int end = (part + 1) * reader.groups() / a.split;
-        if (begin >= end) continue;
-        WeightGroup<F> ahead;
-        reader.load(ahead, begin);
-        const int place = token < e.tokens ? placeOf(e.choice, token, e.topK, expert) : -1;
+    int index = 0;
+    for (int n = 0; count > 0 && nthExpert(n) < experts; ++n) {
+        const int expert = e.choice.distinct[1 + nthExpert(n)];
+        const int place = token < e.tokens ? placeOf(e.choice.experts, token, e.topK, expert) : -1;
         const std::int64_t slot = std::int64_t{token} * e.topK + place;
-        float acc[4] = {0, 0, 0, 0};
-        multiplyRange(acc, reader, ahead, begin, end,
-                      place >= 0 ? e.hidden.high + slot * e.hidden.stride : nullptr,
-                      place >= 0 ? e.hidden.low + slot * e.hidden.stride : nullptr);
-        if (place < 0) continue;
-        const float weight = e.choice.weights[slot];
+        const float weight = place >= 0 ? e.choice.weights[slot] : 0.0F;
+        const std::uint16_t* high = place >= 0 ? e.hidden.high + slot * e.hidden.stride : nullptr;
+        const std::uint16_t* low = place >= 0 ? e.hidden.low + slot * e.hidden.stride : nullptr;
+        Accumulators acc;
+        for (int j = 0; j < count; ++j, ++index) {
+            ring.multiply(acc, index, begin + j, high, low);
+            fetch(index + kRingGroups);
+        }
         const float2 y = resultOf(acc);
+        if (place < 0) continue;
         total.x += weight * y.x;
         total.y += weight * y.y;
     }
-    partial[warp][token][2 * (lane % 4)] = total.x;
-    partial[warp][token][2 * (lane % 4) + 1] = total.y;
+    storePartial(partial[warp], total, e.tokens);
     __syncthreads();
     for (int i = static_cast<int>(threadIdx.x); i < kTileRows * e.tokens; i += kBlockThreads) {
-        const int r = i % kTileRows;
         const int t = i / kTileRows;
-        const int row = tile * kTileRows + r;
+        const int row = tile * kTileRows + i % kTileRows;
         if (row >= e.down.rows) continue;
         float sum = 0;
-        for (int w = 0; w < kBlockWarps; ++w) sum += partial[w][t][r];
+        for (int w = 0; w < kBlockWarps; ++w) sum += partial[w][i];
         if (e.bias != nullptr) {
             for (int k = 0; k < e.topK; ++k) {
                 sum += e.choice.weights[t * e.topK + k] *
@@ -157,51 +207,46 @@ __global__ void __launch_bounds__(kBlockThreads, F == WeightFormat::Bf16Pair ? 2
     }
 }
 
-/// Warps that share a tile of one expert.
-int upSplit(const DecodeExpertsUp& e, int groups) {
-    int split = 1;
-    while (split < kBlockWarps && 2 * split < groups && e.gateUp.tiles() * e.topK * split < 4096)
-        split *= 2;
-    return split;
-}
-
 template <WeightFormat F>
-void launchUp(const DecodeExpertsUp& e, cudaStream_t stream) {
-    constexpr std::size_t kMaxStaged = std::size_t{100} << 10;
-    UpArgs a{e, 1, e.gateUp.paddedCols() + 8, false};
-    a.split = upSplit(e, (e.gateUp.chunks() + kGroupChunks - 1) / kGroupChunks);
-    const std::size_t bytes =
-        std::size_t{4} * static_cast<std::size_t>(a.stride) * static_cast<std::size_t>(e.tokens);
-    a.staged = bytes <= kMaxStaged;
-    const int tilesPerBlock = kBlockWarps / a.split;
-    const auto blocks =
-        static_cast<unsigned>((e.gateUp.tiles() + tilesPerBlock - 1) / tilesPerBlock);
-    const auto experts = static_cast<unsigned>(min(e.tokens * e.topK, e.nExpert));
-    launch({dim3(blocks, experts), dim3(kBlockThreads), a.staged ? bytes : 0, stream, true},
+void launchUp(const DecodeExpertsUp& e, int multiprocessors, cudaStream_t stream) {
+    UpArgs a{e, 1, groupsOf(e.gateUp), e.gateUp.paddedCols() + 8};
+    const int tiles = e.gateUp.tiles();
+    const int experts = std::min(e.tokens * e.topK, e.nExpert);
+    const auto blocksOf = [&](int split) {
+        const int tilesPerBlock = kBlockWarps / split;
+        return (tiles + tilesPerBlock - 1) / tilesPerBlock;
+    };
+    while (a.split < kBlockWarps && 2 * a.split <= a.groups &&
+           blocksOf(a.split) * experts < 2 * multiprocessors)
+        a.split *= 2;
+    int staged = 4 * a.stride * e.tokens;
+    if (staged > kMaxStaged) staged = a.stride = 0;
+    launch({dim3(static_cast<unsigned>(blocksOf(a.split)), static_cast<unsigned>(experts)),
+            dim3(kBlockThreads), static_cast<std::size_t>(ringBytes(F) + staged), stream, true},
            decodeExpertsUpKernel<F>, a);
 }
 
 template <WeightFormat F>
 void launchDown(const DecodeExpertsDown& e, cudaStream_t stream) {
-    DownArgs a{e, 1};
-    const int groups = (e.down.chunks() + kGroupChunks - 1) / kGroupChunks;
-    while (a.split * e.topK * 2 <= kBlockWarps && 2 * a.split <= groups) a.split *= 2;
-    launch({dim3(static_cast<unsigned>(e.down.tiles())), dim3(kBlockThreads), 0, stream, true},
+    DownArgs a{e, 1, groupsOf(e.down)};
+    while (2 * a.split * e.topK <= kBlockWarps && 2 * a.split <= a.groups) a.split *= 2;
+    launch({dim3(static_cast<unsigned>(e.down.tiles())), dim3(kBlockThreads),
+            static_cast<std::size_t>(ringBytes(F)), stream, true},
            decodeExpertsDownKernel<F>, a);
 }
 
 }  // namespace
 
-void decodeExpertsUp(const DecodeExpertsUp& e, cudaStream_t stream) {
+void decodeExpertsUp(const DecodeExpertsUp& e, int multiprocessors, cudaStream_t stream) {
     switch (e.gateUp.format) {
         case WeightFormat::Bf16:
-            return launchUp<WeightFormat::Bf16>(e, stream);
+            return launchUp<WeightFormat::Bf16>(e, multiprocessors, stream);
         case WeightFormat::Bf16Pair:
-            return launchUp<WeightFormat::Bf16Pair>(e, stream);
+            return launchUp<WeightFormat::Bf16Pair>(e, multiprocessors, stream);
         case WeightFormat::Q8_0:
-            return launchUp<WeightFormat::Q8_0>(e, stream);
+            return launchUp<WeightFormat::Q8_0>(e, multiprocessors, stream);
         case WeightFormat::Mxfp4:
-            return launchUp<WeightFormat::Mxfp4>(e, stream);
+            return launchUp<WeightFormat::Mxfp4>(e, multiprocessors, stream);
     }
 }
 

@@ -1,81 +1,100 @@
 // SPDX-License-Identifier: Apache-2.0
-// The inner loop of decoding: one warp multiplies a range of chunks of an 8-row tile with up to 8
-// tokens. Device code, shared by the kernels of decode_project.cu and decode_experts.cu.
+// The inner loops of decoding. Each warp of a block streams its own share of the weights through a
+// ring of buffers in shared memory, copied by the bulk copy engine while it multiplies; warps do
+// not wait for each other before their sums are added up. Device code, shared by the kernels of
+// decode_project.cu and decode_experts.cu.
 #pragma once
 
+#include "engine/backend/cuda/bulk_copy.h"
 #include "engine/backend/cuda/decode.h"
 
 namespace moescope::cuda {
 
 inline constexpr int kBlockWarps = 8;
 inline constexpr int kBlockThreads = kBlockWarps * kWarp;
-
-/// Chunks whose weights a lane loads together, before it multiplies those of the group before.
+/// Chunks that are copied and multiplied together.
 inline constexpr int kGroupChunks = 4;
+/// Groups of a warp that may be under way.
+inline constexpr int kRingGroups = 3;
 
-/// What a lane holds of a group of chunks.
-template <WeightFormat F>
-struct WeightGroup {
-    static constexpr int kPlanes = F == WeightFormat::Bf16Pair ? 2 : 1;
-    uint4 codes[kGroupChunks][kPlanes];
-    std::uint32_t scales[F == WeightFormat::Q8_0 ? 2 * kGroupChunks : 1];
+/// Bytes of a group in a ring: codes, then scales (128 bytes in either format that has them).
+__host__ __device__ constexpr int groupCodeBytes(WeightFormat format) {
+    return kGroupChunks * 16 * chunkUnits(format);
+}
+__host__ __device__ constexpr int groupBytes(WeightFormat format) {
+    const bool scaled = format == WeightFormat::Q8_0 || format == WeightFormat::Mxfp4;
+    return groupCodeBytes(format) + (scaled ? 128 : 0);
+}
+/// Bytes of the rings of a block.
+__host__ __device__ constexpr int ringBytes(WeightFormat format) {
+    return kBlockWarps * kRingGroups * groupBytes(format);
+}
+inline int groupsOf(const DeviceMatrix& m) {
+    return (m.chunks() + kGroupChunks - 1) / kGroupChunks;
+}
+
+/// Where a group of weights is.
+struct Group {
+    std::int64_t matrix;
+    int tile;
+    int group;
 };
 
-/// One tile of one matrix, as its warp reads it.
+/// Four sums, so that a product need not wait for the one before.
+struct Accumulators {
+    float sum[4][4] = {};
+};
+
+/// One warp's ring. All lanes call everything, in the same order.
 template <WeightFormat F>
-class TileReader {
+class WeightRing {
 public:
-    __device__ TileReader(const DeviceMatrix& m, std::int64_t matrix, int tile)
-        : codes_(m.tileCodes(matrix, tile)),
-          scales_(m.scales == nullptr ? nullptr : m.tileScaleWords(matrix, tile)),
-          chunks_(m.chunks()),
-          lastBlocks_(m.lastChunkBlocks()),
-          lane_(static_cast<int>(threadIdx.x % kWarp)) {}
+    /// memory: the block's rings; barriers: (kBlockWarps, kRingGroups).
+    __device__ WeightRing(const DeviceMatrix& m, std::byte* memory, CopyBarrier* barriers)
+        : m_(m),
+          barriers_(barriers + threadIdx.x / kWarp * kRingGroups),
+          buffers_(memory + static_cast<int>(threadIdx.x / kWarp) * kRingGroups * groupBytes(F)),
+          lane_(static_cast<int>(threadIdx.x % kWarp)) {
+        prepareBarriers(barriers_, kRingGroups);
+    }
 
-    __device__ int groups() const { return (chunks_ + kGroupChunks - 1) / kGroupChunks; }
-
-    __device__ __forceinline__ void load(WeightGroup<F>& to, int group) const {
-        MOESCOPE_UNROLL
-        for (int i = 0; i < kGroupChunks; ++i) {
-            const int chunk = group * kGroupChunks + i;
-            const bool there = chunk < chunks_;
-            if constexpr (F == WeightFormat::Mxfp4) {
-                const int blocks = chunk + 1 < chunks_ ? 4 : lastBlocks_;
-                const int t = lane_ % 4;
-                to.codes[i][0] =
-                    there && t < blocks
-                        ? loadStreaming(codes_ + mxfp4Unit(chunk, blocks, lane_ / 4, t))
-                        : make_uint4(0, 0, 0, 0);
-            } else {
-                MOESCOPE_UNROLL
-                for (int p = 0; p < WeightGroup<F>::kPlanes; ++p) {
-                    to.codes[i][p] =
-                        there ? loadStreaming(codes_ + chunk * chunkUnits(F) + 32 * p + lane_)
-                              : make_uint4(0, 0, 0, 0);
-                }
-            }
-            if constexpr (F == WeightFormat::Q8_0) {
-                for (int b = 0; b < 2; ++b) {
-                    to.scales[2 * i + b] =
-                        there ? loadStreaming(scales_ + (chunk * 4 + lane_ % 4) * 2 + b) : 0;
-                }
-            }
-        }
-        if constexpr (F == WeightFormat::Mxfp4) {
-            to.scales[0] = loadStreaming(scales_ + group * 32 + lane_);
+    /// Begins to copy the warp's group number `index`, counted from 0 over all its tiles. Its
+    /// buffer is that of group index - kRingGroups, which must have been multiplied.
+    __device__ void fetch(int index, const Group& g) {
+        const int slot = index % kRingGroups;
+        std::byte* to = buffers_ + slot * groupBytes(F);
+        const int chunk = g.group * kGroupChunks;
+        const int chunks = min(kGroupChunks, m_.chunks() - chunk);
+        auto codeBytes = static_cast<std::uint32_t>(16 * chunks * chunkUnits(F));
+        if (F == WeightFormat::Mxfp4 && chunk + chunks == m_.chunks())
+            codeBytes -= 128U * static_cast<unsigned>(4 - m_.lastChunkBlocks());
+        std::uint32_t scaleBytes = 0;
+        if constexpr (F == WeightFormat::Mxfp4) scaleBytes = 128;
+        if constexpr (F == WeightFormat::Q8_0) scaleBytes = 32U * static_cast<unsigned>(chunks);
+        expectCopies(barriers_ + slot, codeBytes + scaleBytes);
+        beginCopy(barriers_ + slot, to, m_.tileCodes(g.matrix, g.tile) + chunk * chunkUnits(F),
+                  codeBytes);
+        if (scaleBytes > 0) {
+            beginCopy(barriers_ + slot, to + groupCodeBytes(F),
+                      m_.tileScaleWords(g.matrix, g.tile) + g.group * 32, scaleBytes);
         }
     }
 
-    /// acc += tokens times weights; x points to the rows of the lane's token (null: no such token).
-    __device__ __forceinline__ void multiply(float (&acc)[4], const WeightGroup<F>& w, int group,
-                                             const std::uint16_t* high,
-                                             const std::uint16_t* low) const {
+    /// Waits for group `index` and adds tokens times its weights. high, low: the lane's token from
+    /// column 0 on, or null where it has none.
+    __device__ __forceinline__ void multiply(Accumulators& acc, int index, int group,
+                                             const std::uint16_t* high, const std::uint16_t* low) {
+        const int slot = index % kRingGroups;
+        const std::byte* buffer = buffers_ + slot * groupBytes(F);
+        waitForCopies(barriers_ + slot, static_cast<std::uint32_t>(index / kRingGroups & 1));
+        const int first = group * kGroupChunks;
         MOESCOPE_UNROLL
         for (int i = 0; i < kGroupChunks; ++i) {
-            const int chunk = group * kGroupChunks + i;
-            if (chunk >= chunks_) break;
-            multiplyChunk(acc, w, i, chunk, high, low);
+            if (first + i >= m_.chunks()) break;
+            multiplyChunk(acc, reinterpret_cast<const uint4*>(buffer) + i * chunkUnits(F),
+                          buffer + groupCodeBytes(F), i, first + i, high, low);
         }
+        __syncwarp();  // all lanes are done with the buffer
     }
 
 private:
@@ -83,45 +102,52 @@ private:
     struct Octet {
         std::uint32_t first[4], second[4];
     };
-    __device__ __forceinline__ Octet tokens(int chunk, int octet, const std::uint16_t* high,
-                                            const std::uint16_t* low) const {
+    __device__ __forceinline__ static Octet tokens(int chunk, int octet, int lane,
+                                                   const std::uint16_t* high,
+                                                   const std::uint16_t* low) {
         uint4 h = make_uint4(0, 0, 0, 0);
         uint4 l = h;
         if (high != nullptr) {
-            const int column = chunk * chunkColumns(F) + columnOf(F, octet, lane_ % 4);
+            const int column = chunk * chunkColumns(F) + columnOf(F, octet, lane % 4);
             h = *reinterpret_cast<const uint4*>(high + column);
             l = *reinterpret_cast<const uint4*>(low + column);
         }
         return {{h.x, l.x, h.y, l.y}, {h.z, l.z, h.w, l.w}};
     }
 
-    __device__ __forceinline__ void multiplyChunk(float (&acc)[4], const WeightGroup<F>& w, int i,
-                                                  int chunk, const std::uint16_t* high,
+    __device__ __forceinline__ void multiplyChunk(Accumulators& acc, const uint4* codes,
+                                                  const std::byte* scales, int i, int chunk,
+                                                  const std::uint16_t* high,
                                                   const std::uint16_t* low) const {
         if constexpr (F == WeightFormat::Mxfp4) {
-            const std::uint32_t scale = mxfp4Scale(w.scales[0] >> (8 * i) & 0xFFU);
-            const std::uint32_t words[4] = {w.codes[i][0].x, w.codes[i][0].y, w.codes[i][0].z,
-                                            w.codes[i][0].w};
+            const int blocks = chunk + 1 < m_.chunks() ? 4 : m_.lastChunkBlocks();
+            const int t = lane_ % 4;
+            const uint4 w = t < blocks ? codes[lane_ / 4 * blocks + t] : make_uint4(0, 0, 0, 0);
+            const std::uint32_t scale =
+                mxfp4Scale(static_cast<std::uint32_t>(scales[lane_ * 4 + i]));
+            const std::uint32_t words[4] = {w.x, w.y, w.z, w.w};
             MOESCOPE_UNROLL
             for (int octet = 0; octet < 4; ++octet) {
-                const Octet x = tokens(chunk, octet, high, low);
+                const Octet x = tokens(chunk, octet, lane_, high, low);
                 const std::uint32_t word = words[octet];
-                multiplyAccumulate(acc, x.first, multiplyBf16(mxfp4Pair<0>(word), scale),
+                multiplyAccumulate(acc.sum[octet], x.first, multiplyBf16(mxfp4Pair<0>(word), scale),
                                    multiplyBf16(mxfp4Pair<1>(word), scale));
-                multiplyAccumulate(acc, x.second, multiplyBf16(mxfp4Pair<2>(word), scale),
+                multiplyAccumulate(acc.sum[octet ^ 1], x.second,
+                                   multiplyBf16(mxfp4Pair<2>(word), scale),
                                    multiplyBf16(mxfp4Pair<3>(word), scale));
             }
         } else if constexpr (F == WeightFormat::Q8_0) {
-            const uint4 codes = w.codes[i][0];
-            multiplyQ8(acc, tokens(chunk, 0, high, low), codes.x, codes.y, w.scales[2 * i]);
-            multiplyQ8(acc, tokens(chunk, 1, high, low), codes.z, codes.w, w.scales[2 * i + 1]);
+            const uint4 w = codes[lane_];
+            const auto* words = reinterpret_cast<const uint2*>(scales) + i * 4 + lane_ % 4;
+            multiplyQ8(acc.sum[0], tokens(chunk, 0, lane_, high, low), w.x, w.y, words->x);
+            multiplyQ8(acc.sum[1], tokens(chunk, 1, lane_, high, low), w.z, w.w, words->y);
         } else {
-            const Octet x = tokens(chunk, 0, high, low);
+            const Octet x = tokens(chunk, 0, lane_, high, low);
             MOESCOPE_UNROLL
-            for (int p = 0; p < WeightGroup<F>::kPlanes; ++p) {
-                const uint4 codes = w.codes[i][p];
-                multiplyAccumulate(acc, x.first, codes.x, codes.y);
-                multiplyAccumulate(acc, x.second, codes.z, codes.w);
+            for (int plane = 0; plane < chunkUnits(F) / 32; ++plane) {
+                const uint4 w = codes[32 * plane + lane_];
+                multiplyAccumulate(acc.sum[2 * (i % 2)], x.first, w.x, w.y);
+                multiplyAccumulate(acc.sum[2 * (i % 2) + 1], x.second, w.z, w.w);
             }
         }
     }
@@ -149,28 +175,31 @@ private:
         return packBf16(first, second);
     }
 
-    const uint4* codes_;
-    const std::uint32_t* scales_;
-    int chunks_;
-    int lastBlocks_;
+    const DeviceMatrix& m_;
+    CopyBarrier* barriers_;
+    std::byte* buffers_;
     int lane_;
 };
 
-/// Groups [begin, end) of a tile; `ahead` holds group `begin` already.
-template <WeightFormat F>
-__device__ __forceinline__ void multiplyRange(float (&acc)[4], const TileReader<F>& tile,
-                                              WeightGroup<F>& ahead, int begin, int end,
-                                              const std::uint16_t* high, const std::uint16_t* low) {
-    for (int group = begin; group < end; ++group) {
-        const WeightGroup<F> now = ahead;
-        if (group + 1 < end) tile.load(ahead, group + 1);
-        tile.multiply(acc, now, group, high, low);
+/// A lane's results of a tile for token lane / 4, rows 2 (lane % 4) and the next: all sums, and
+/// both parts of the token, added.
+__device__ __forceinline__ float2 resultOf(const Accumulators& acc) {
+    float2 y = make_float2(0, 0);
+    MOESCOPE_UNROLL
+    for (int i = 0; i < 4; ++i) {
+        y.x += acc.sum[i][0] + acc.sum[i][2];
+        y.y += acc.sum[i][1] + acc.sum[i][3];
     }
+    return y;
 }
 
-/// A lane's two results: rows 2t and 2t + 1 of the tile for token g, both parts of the token added.
-__device__ __forceinline__ float2 resultOf(const float (&acc)[4]) {
-    return make_float2(acc[0] + acc[2], acc[1] + acc[3]);
+/// to: (n_tokens, kTileRows), one warp's part of a tile.
+__device__ __forceinline__ void storePartial(float* to, float2 y, int tokens) {
+    const int lane = static_cast<int>(threadIdx.x % kWarp);
+    if (lane / 4 >= tokens) return;
+    float* row = to + lane / 4 * kTileRows + 2 * (lane % 4);
+    row[0] = y.x;
+    row[1] = y.y;
 }
 
 }  // namespace moescope::cuda

@@ -1,145 +1,195 @@
 // SPDX-License-Identifier: Apache-2.0
-// Projections of few tokens, with the norm in front of them and, for the router, the choice behind.
+// Projections of few tokens, with the norm in front of them.
+//
+// A root-mean-square norm is a weight for each column and one factor for the row: products are
+// taken of the weighted row while the factor is still being summed up, and multiplied by it at the
+// end.
 #include <algorithm>
 
-#include "engine/backend/cuda/choose.h"
 #include "engine/backend/cuda/norm.h"
 
 namespace moescope::cuda {
 namespace {
 
-/// Largest staged activations, bytes: two blocks on a multiprocessor still fit.
-constexpr std::size_t kMaxStaged = std::size_t{100} << 10;
+/// Largest activations that are copied to shared memory, bytes.
+constexpr int kMaxStaged = 100 << 10;
 
 struct Args {
     DecodeProjection p;
     std::int32_t split;   // warps that share a tile
+    std::int32_t groups;  // of a tile
     std::int32_t stride;  // of staged rows, elements
-    bool staged;          // activations are copied to, or normalised into, shared memory
+    std::int32_t staged;  // bytes of them; 0: read from global memory
 };
 
-/// Ids that occur in `experts`, ascending, by one warp: distinct[0] of them.
-__device__ void collectDistinct(const RouterRule& rule, int tokens, const RouterChoice& choice) {
-    const int lane = static_cast<int>(threadIdx.x % kWarp);
-    int count = 0;
-    for (int first = 0; first < rule.nExpert; first += kWarp) {
-        bool used = false;
-        for (int i = 0; i < tokens * rule.topK; ++i)
-            used = used || choice.experts[i] == first + lane;
-        const unsigned mask = __ballot_sync(kAllLanes, used);
-        if (used) choice.distinct[1 + count + __popc(mask & ((1U << lane) - 1U))] = first + lane;
-        count += __popc(mask);
-    }
-    if (lane == 0) choice.distinct[0] = count;
+/// Four columns of a staged row.
+__device__ __forceinline__ void storeFour(const PairRows& rows, int row, int column,
+                                          const float (&x)[4]) {
+    const uint2 high = make_uint2(packBf16(x[0], x[1]), packBf16(x[2], x[3]));
+    const uint2 low =
+        make_uint2(packBf16(x[0] - fromBf16(high.x & 0xFFFFU), x[1] - fromBf16(high.x >> 16U)),
+                   packBf16(x[2] - fromBf16(high.y & 0xFFFFU), x[3] - fromBf16(high.y >> 16U)));
+    const std::int64_t at = std::int64_t{row} * rows.stride + column;
+    *reinterpret_cast<uint2*>(rows.high + at) = high;
+    *reinterpret_cast<uint2*>(rows.low + at) = low;
 }
 
-/// Puts the activations of all tokens into shared memory, and returns where.
-__device__ PairRows stage(const Args& a) {
-    const DecodeProjection& p = a.p;
-    PairRows rows;
-    rows.high = dynamicShared<std::uint16_t>();
-    rows.low = rows.high + p.tokens * a.stride;
-    rows.stride = a.stride;
+/// Weighted hidden rows into `rows` and, for the first block where asked for, into keepNormed.
+/// Returns this thread's part of the sum of squares of each token through `squares`.
+__device__ void stageWeighted(const DecodeProjection& p, const PairRows& rows, bool keep,
+                              float (&squares)[kDecodeTokens]) {
     const int width = p.weights.cols;
     const int padded = p.weights.paddedCols();
-    const auto thread = static_cast<int>(threadIdx.x);
-    for (int t = 0; t < p.tokens; ++t) {
-        if (p.x.high != nullptr) {
-            for (int i = 8 * thread; i < padded; i += 8 * kBlockThreads) {
-                const std::int64_t from = std::int64_t{t} * p.x.stride + i;
-                *reinterpret_cast<uint4*>(rows.high + t * a.stride + i) =
-                    *reinterpret_cast<const uint4*>(p.x.high + from);
-                *reinterpret_cast<uint4*>(rows.low + t * a.stride + i) =
-                    *reinterpret_cast<const uint4*>(p.x.low + from);
-            }
-            continue;
-        }
+    const float offset = p.norm.kind == NormKind::RmsPlusOne ? 1.0F : 0.0F;
+    MOESCOPE_UNROLL
+    for (int t = 0; t < kDecodeTokens; ++t) {
+        squares[t] = 0;
+        if (t >= p.tokens) continue;
         const float* row = p.hidden + std::int64_t{t} * width;
-        const NormOfRow norm = normOfRow(p.norm, row, width);
-        for (int i = thread; i < padded; i += kBlockThreads) {
-            const float x = i < width ? norm.of(p.norm, row[i], i) : 0.0F;
-            storePair(rows, t, i, x);
-            if (p.keepNormed.high != nullptr && blockIdx.x == 0 && i < width)
-                storePair(p.keepNormed, t, i, x);
+        for (int i = 4 * static_cast<int>(threadIdx.x); i < padded; i += 4 * kBlockThreads) {
+            float x[4] = {0, 0, 0, 0};
+            if (i < width) {
+                const float4 h = *reinterpret_cast<const float4*>(row + i);
+                const float4 w = *reinterpret_cast<const float4*>(p.norm.weight + i);
+                squares[t] += h.x * h.x + h.y * h.y + h.z * h.z + h.w * h.w;
+                x[0] = h.x * (w.x + offset);
+                x[1] = h.y * (w.y + offset);
+                x[2] = h.z * (w.z + offset);
+                x[3] = h.w * (w.w + offset);
+            }
+            storeFour(rows, t, i, x);
+            if (keep && i < width) storeFour(p.keepNormed, t, i, x);
         }
     }
-    __syncthreads();
-    return rows;
 }
 
-/// The block that is the last to come here, of the whole grid, returns true (on every thread).
-__device__ bool isLastBlock(unsigned* counter) {
-    __shared__ bool last;
-    __threadfence();
-    __syncthreads();
-    if (threadIdx.x == 0) {
-        last = atomicAdd(counter, 1U) + 1 == gridDim.x;
-        if (last) *counter = 0;
-        __threadfence();
+/// The same for any norm and width: normalised already.
+__device__ void stageNormed(const DecodeProjection& p, const PairRows& rows, bool keep) {
+    const int width = p.weights.cols;
+    for (int t = 0; t < p.tokens; ++t) {
+        const float* row = p.hidden + std::int64_t{t} * width;
+        const NormOfRow norm = normOfRow(p.norm, row, width);
+        for (int i = static_cast<int>(threadIdx.x); i < p.weights.paddedCols();
+             i += kBlockThreads) {
+            const float x = i < width ? norm.of(p.norm, row[i], i) : 0.0F;
+            storePair(rows, t, i, x);
+            if (keep && i < width) storePair(p.keepNormed, t, i, x);
+        }
     }
-    __syncthreads();
-    return last;
+}
+
+__device__ void stageCopies(const DecodeProjection& p, const PairRows& rows) {
+    const int padded = p.weights.paddedCols();
+    for (int t = 0; t < p.tokens; ++t) {
+        for (int i = 8 * static_cast<int>(threadIdx.x); i < padded; i += 8 * kBlockThreads) {
+            const std::int64_t from = std::int64_t{t} * p.x.stride + i;
+            *reinterpret_cast<uint4*>(rows.high + t * rows.stride + i) =
+                *reinterpret_cast<const uint4*>(p.x.high + from);
+            *reinterpret_cast<uint4*>(rows.low + t * rows.stride + i) =
+                *reinterpret_cast<const uint4*>(p.x.low + from);
+        }
+    }
 }
 
 template <WeightFormat F>
-__global__ void __launch_bounds__(kBlockThreads, F == WeightFormat::Bf16Pair ? 2 : 3)
-    decodeProjectKernel(const Args a) {
-    __shared__ float partial[kBlockWarps][kDecodeTokens][kTileRows];
+__global__ void __launch_bounds__(kBlockThreads, 3) decodeProjectKernel(const Args a) {
+    __shared__ CopyBarrier barriers[kBlockWarps * kRingGroups];
+    __shared__ float sums[kBlockWarps][kDecodeTokens];
     const DecodeProjection& p = a.p;
+    auto* memory = dynamicShared<std::byte>();
+    auto* partial = reinterpret_cast<float*>(memory + ringBytes(F) + a.staged);
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
     const int lane = static_cast<int>(threadIdx.x) % kWarp;
     const int tilesPerBlock = kBlockWarps / a.split;
     const int part = warp % a.split;
+    const int begin = part * a.groups / a.split;
+    const int count = (part + 1) * a.groups / a.split - begin;  // groups of a tile for this warp
     const int tiles = p.weights.tiles();
-    const int stride = static_cast<int>(gridDim.x) * tilesPerBlock;
-    int tile = static_cast<int>(blockIdx.x) * tilesPerBlock + warp / a.split;
+    const auto tileOf = [&](int round) {
+        return (static_cast<int>(blockIdx.x) + round * static_cast<int>(gridDim.x)) *
+                   tilesPerBlock +
+               warp / a.split;
+    };
 
-    letNextKernelBegin();
-    WeightGroup<F> ahead;
-    TileReader<F> reader(p.weights, 0, min(tile, tiles - 1));
-    const int begin = part * reader.groups() / a.split;
-    const int end = (part + 1) * reader.groups() / a.split;
     // Weights do not depend on the kernel before: they are under way while it ends.
-    if (begin < end) reader.load(ahead, begin);
+    WeightRing<F> ring(p.weights, memory, barriers);
+    const auto fetch = [&](int index) {
+        if (count == 0) return;
+        const int tile = tileOf(index / count);
+        if (tile < tiles) ring.fetch(index, {0, tile, begin + index % count});
+    };
+    for (int i = 0; i < kRingGroups; ++i) fetch(i);
+    letNextKernelBegin();
     waitForPreviousKernel();
 
-    const PairRows x = a.staged ? stage(a) : p.x;
+    PairRows x = p.x;
+    if (a.staged > 0) {
+        x.high = reinterpret_cast<std::uint16_t*>(memory + ringBytes(F));
+        x.low = x.high + p.tokens * a.stride;
+        x.stride = a.stride;
+    }
+    const bool keep = p.keepNormed.high != nullptr && blockIdx.x == 0;
+    const bool weighted = p.x.high == nullptr && !p.norm.none &&
+                          p.norm.kind != NormKind::LayerNorm && p.weights.cols % 4 == 0;
+    if (weighted) {
+        float squares[kDecodeTokens];
+        stageWeighted(p, x, keep, squares);
+        MOESCOPE_UNROLL
+        for (int t = 0; t < kDecodeTokens; ++t) {
+            if (t >= p.tokens) break;
+            const float sum = warpSum(squares[t]);
+            if (lane == 0) sums[warp][t] = sum;
+        }
+    } else if (p.x.high == nullptr) {
+        stageNormed(p, x, keep);
+    } else if (a.staged > 0) {
+        stageCopies(p, x);
+    }
+    __syncthreads();
+    const auto scaleOf = [&](int t) {
+        if (!weighted) return 1.0F;
+        float sum = 0;
+        for (int w = 0; w < kBlockWarps; ++w) sum += sums[w][t];
+        return 1.0F / sqrtf(sum / static_cast<float>(p.weights.cols) + p.norm.eps);
+    };
+    if (keep && static_cast<int>(threadIdx.x) < p.tokens)
+        p.keepNormed.scale[threadIdx.x] = scaleOf(static_cast<int>(threadIdx.x));
+
     const int token = lane / 4;
     const bool mine = token < p.tokens;
     const std::uint16_t* high = mine ? x.high + std::int64_t{token} * x.stride : nullptr;
     const std::uint16_t* low = mine ? x.low + std::int64_t{token} * x.stride : nullptr;
-    for (int first = static_cast<int>(blockIdx.x) * tilesPerBlock; first < tiles; first += stride) {
-        float acc[4] = {0, 0, 0, 0};
-        if (begin < end) multiplyRange(acc, reader, ahead, begin, end, high, low);
-        tile += stride;
-        reader = TileReader<F>(p.weights, 0, min(tile, tiles - 1));
-        if (begin < end && first + stride < tiles) reader.load(ahead, begin);
-        const float2 y = resultOf(acc);
-        partial[warp][token][2 * (lane % 4)] = y.x;
-        partial[warp][token][2 * (lane % 4) + 1] = y.y;
+    const int slice = p.tokens * kTileRows;
+    int index = 0;
+    for (int round = 0;; ++round) {
+        const int first =
+            (static_cast<int>(blockIdx.x) + round * static_cast<int>(gridDim.x)) * tilesPerBlock;
+        if (first >= tiles) break;
+        // Two sets of sums take turns: one barrier a round is enough.
+        float* sumsOfRound = partial + round % 2 * kBlockWarps * slice;
+        Accumulators acc;
+        if (tileOf(round) < tiles) {
+            for (int j = 0; j < count; ++j, ++index) {
+                ring.multiply(acc, index, begin + j, high, low);
+                fetch(index + kRingGroups);
+            }
+        }
+        storePartial(sumsOfRound + warp * slice, resultOf(acc), p.tokens);
         __syncthreads();
-        const int results = tilesPerBlock * kTileRows * p.tokens;
-        for (int i = static_cast<int>(threadIdx.x); i < results; i += kBlockThreads) {
-            const int r = i % kTileRows;
-            const int t = i / kTileRows % p.tokens;
-            const int local = i / kTileRows / p.tokens;
-            const int row = (first + local) * kTileRows + r;
+        for (int i = static_cast<int>(threadIdx.x); i < tilesPerBlock * slice; i += kBlockThreads) {
+            const int tile = i / slice;
+            const int t = i % slice / kTileRows;
+            const int row = (first + tile) * kTileRows + i % kTileRows;
             if (row >= p.weights.rows) continue;
             float sum = 0;
-            for (int s = 0; s < a.split; ++s) sum += partial[local * a.split + s][t][r];
+            for (int w = 0; w < a.split; ++w)
+                sum += sumsOfRound[(tile * a.split + w) * slice + i % slice];
+            sum *= scaleOf(t);
             if (p.bias != nullptr) sum += p.bias[row];
             float& out = p.out[std::int64_t{t} * p.outStride + row];
             out = p.add ? out + sum : sum;
         }
-        __syncthreads();
     }
-    if (p.counter == nullptr || !isLastBlock(p.counter)) return;
-    for (int t = warp; t < p.tokens; t += kBlockWarps) {
-        chooseForToken(p.rule, p.out + std::int64_t{t} * p.outStride,
-                       p.choice.experts + t * p.rule.topK, p.choice.weights + t * p.rule.topK);
-    }
-    __syncthreads();
-    if (warp == 0) collectDistinct(p.rule, p.tokens, p.choice);
 }
 
 __global__ void __launch_bounds__(kBlockThreads) normRowsKernel(const NormRows n) {
@@ -150,6 +200,7 @@ __global__ void __launch_bounds__(kBlockThreads) normRowsKernel(const NormRows n
     const NormOfRow norm = normOfRow(n.norm, in, n.width);
     for (int i = static_cast<int>(threadIdx.x); i < n.width; i += kBlockThreads)
         storePair(n.out, row, i, norm.of(n.norm, in[i], i));
+    if (threadIdx.x == 0) n.out.scale[row] = 1.0F;
 }
 
 __global__ void __launch_bounds__(kBlockThreads) addNormedKernel(const AddNormed a) {
@@ -162,36 +213,40 @@ __global__ void __launch_bounds__(kBlockThreads) addNormedKernel(const AddNormed
         a.hidden[row * a.width + i] += norm.of(a.norm, branch[i], i);
 }
 
-/// Warps that share a tile: as many as give every multiprocessor several blocks to hide latency
-/// with.
-int splitFor(const DeviceMatrix& m, int groups) {
-    int split = 1;
-    while (split < kBlockWarps && split < groups && m.tiles() * split < 16 * 1024) split *= 2;
+/// Warps that share a tile: all of a block, but for matrices of so many tiles that each warp has
+/// some to itself.
+int splitFor(const DeviceMatrix& m, int resident) {
+    int split = kBlockWarps;
+    while (split > 1 && (split > groupsOf(m) || m.tiles() > 4 * resident * kBlockWarps / split))
+        split /= 2;
     return split;
 }
 
 template <WeightFormat F>
 void launchProject(const DecodeProjection& p, int multiprocessors, cudaStream_t stream) {
-    Args a{p, 1, 0, false};
-    const int groups = (p.weights.chunks() + kGroupChunks - 1) / kGroupChunks;
-    a.split = splitFor(p.weights, groups);
+    const int resident = 3 * multiprocessors;
+    Args a{p, splitFor(p.weights, resident), groupsOf(p.weights), 0, 0};
     // 16 bytes more than a row, so that the rows of several tokens lie in different banks.
     a.stride = p.weights.paddedCols() + 8;
-    const std::size_t bytes =
-        std::size_t{4} * static_cast<std::size_t>(a.stride) * static_cast<std::size_t>(p.tokens);
-    a.staged = p.x.high == nullptr || bytes <= kMaxStaged;
+    a.staged = (4 * a.stride * p.tokens + 127) / 128 * 128;
+    if (p.x.high != nullptr && a.staged > kMaxStaged) a.staged = 0;
+    const int partial = 4 * 2 * kBlockWarps * p.tokens * kTileRows;
     const int tilesPerBlock = kBlockWarps / a.split;
     const int blocks = (p.weights.tiles() + tilesPerBlock - 1) / tilesPerBlock;
-    // Few enough to stay resident: a block that goes on to another tile has its activations
+    // As many as are resident together: one that goes on to another tile has its activations
     // already.
-    const int resident = multiprocessors * (F == WeightFormat::Bf16Pair ? 2 : 3);
-    const int grid = blocks <= 2 * resident ? blocks : resident;
-    launch({dim3(static_cast<unsigned>(grid)), dim3(kBlockThreads), a.staged ? bytes : 0, stream,
-            true},
+    const auto grid = static_cast<unsigned>(std::min(blocks, resident));
+    launch({dim3(grid), dim3(kBlockThreads),
+            static_cast<std::size_t>(ringBytes(F) + a.staged + partial), stream, true},
            decodeProjectKernel<F>, a);
 }
 
 }  // namespace
+
+int decodeTokensThatFit(int width) noexcept {
+    constexpr int kActivations = 100 << 10;  // beside a ring of weights and the sums
+    return std::clamp(kActivations / (4 * (width + 128)), 1, kDecodeTokens);
+}
 
 void decodeProject(const DecodeProjection& p, int multiprocessors, cudaStream_t stream) {
     switch (p.weights.format) {

@@ -25,7 +25,6 @@ test: all
 gpu-check:
 	cmake --preset cuda -DMOESCOPE_GUI=OFF
 	cmake --build build-cuda --parallel $(JOBS) --target moescope test_cuda test_gpu
-	build-cuda/bin/test_cuda
 	scripts/gpu-check --bin build-cuda/bin
 
 # 60 seconds for each libFuzzer target.

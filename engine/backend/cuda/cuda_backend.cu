@@ -111,9 +111,8 @@ CudaBackend::CudaBackend(const BoundModel& model, const Checkpoint& checkpoint,
     ropeArena_ = DeviceArena(tables.size() * sizeof(double), "rope tables");
     ropes_ = ropeArena_.take<double>(tables.size());
     const Stream stream;
-    check(cudaMemcpyAsync(ropes_, tables.data(), tables.size() * sizeof(double),
-                          cudaMemcpyHostToDevice, stream),
-          "copying to the device");
+    copyAsync(ropes_, tables.data(), tables.size() * sizeof(double), cudaMemcpyHostToDevice, stream,
+              "copying to the device");
     stream.wait();
 }
 
@@ -139,9 +138,21 @@ DeviceMemory CudaBackend::deviceMemory() const {
 }
 
 OpWork CudaBackend::finish(CudaState& s, OpWork work, std::string_view kernel) const {
-    if (s.timed) s.stream.wait();
+    if (s.timed && s.launches == nullptr) s.stream.wait();
+    report(s);
     work.kernel = kernel;
     return work;
+}
+
+/// Tells the sink of what was launched since the latest report.
+void CudaBackend::report(CudaState& s) const noexcept {
+    if (s.launches != nullptr) s.launches->launched(tally());
+    tally() = {};
+}
+
+void CudaBackend::setLaunches(BackendState& state, LaunchSink* sink) const noexcept {
+    own(state).launches = sink;
+    tally() = {};
 }
 
 StepShape CudaBackend::stepShape(const CudaState& s) const noexcept {
@@ -158,11 +169,10 @@ void CudaBackend::sendStep(CudaState& s, std::span<const TokenId> tokens, int po
     s.sent.wait();  // the buffer may still be on its way from the step before
     std::copy(tokens.begin(), tokens.end(), s.hostIds);
     *s.hostPlace = {position, 0};
-    check(cudaMemcpyAsync(s.ids, s.hostIds, tokens.size_bytes(), cudaMemcpyHostToDevice, s.stream),
-          "copying tokens to the device");
-    check(
-        cudaMemcpyAsync(s.place, s.hostPlace, sizeof(StepPlace), cudaMemcpyHostToDevice, s.stream),
-        "copying tokens to the device");
+    copyAsync(s.ids, s.hostIds, tokens.size_bytes(), cudaMemcpyHostToDevice, s.stream,
+              "copying tokens to the device");
+    copyAsync(s.place, s.hostPlace, sizeof(StepPlace), cudaMemcpyHostToDevice, s.stream,
+              "copying tokens to the device");
     s.sent.record(s.stream);
 }
 
@@ -220,12 +230,10 @@ RoutingView CudaBackend::routing(const BackendState& state) const {
     const std::size_t stride = index(s.maxBatch) * index(spec_.topK);
     const std::size_t at = index(s.lastRouted) * stride;
     const std::size_t count = index(s.tokens) * index(spec_.topK);
-    check(cudaMemcpyAsync(s.hostExperts + at, s.experts + at, count * sizeof(std::int32_t),
-                          cudaMemcpyDeviceToHost, s.stream),
-          "copying routing from the device");
-    check(cudaMemcpyAsync(s.hostWeights + at, s.gateWeights + at, count * sizeof(float),
-                          cudaMemcpyDeviceToHost, s.stream),
-          "copying routing from the device");
+    copyAsync(s.hostExperts + at, s.experts + at, count * sizeof(std::int32_t),
+              cudaMemcpyDeviceToHost, s.stream, "copying routing from the device");
+    copyAsync(s.hostWeights + at, s.gateWeights + at, count * sizeof(float), cudaMemcpyDeviceToHost,
+              s.stream, "copying routing from the device");
     s.stream.wait();
     return stepRouting(s, s.lastRouted);
 }
@@ -250,9 +258,8 @@ OpWork CudaBackend::head(BackendState& state, int first, int count, std::span<fl
         const int rows = std::min(count - done, s.logitRows);
         const std::size_t floats = index(rows) * vocab;
         enqueueHead(s, first + done, rows);
-        check(cudaMemcpyAsync(s.hostLogits, s.logits, floats * sizeof(float),
-                              cudaMemcpyDeviceToHost, s.stream),
-              "copying logits from the device");
+        copyAsync(s.hostLogits, s.logits, floats * sizeof(float), cudaMemcpyDeviceToHost, s.stream,
+                  "copying logits from the device");
         s.stream.wait();
         std::copy_n(s.hostLogits, floats, logits.data() + index(done) * vocab);
         done += rows;
@@ -264,9 +271,8 @@ OpWork CudaBackend::head(BackendState& state, int first, int count, std::span<fl
 std::span<const float> CudaBackend::hidden(const BackendState& state) const {
     const CudaState& s = own(state);
     s.hostHidden.resize(index(s.tokens) * index(spec_.dModel));
-    check(cudaMemcpyAsync(s.hostHidden.data(), s.hidden, s.hostHidden.size() * sizeof(float),
-                          cudaMemcpyDeviceToHost, s.stream),
-          "copying hidden states from the device");
+    copyAsync(s.hostHidden.data(), s.hidden, s.hostHidden.size() * sizeof(float),
+              cudaMemcpyDeviceToHost, s.stream, "copying hidden states from the device");
     s.stream.wait();
     return s.hostHidden;
 }
@@ -279,8 +285,7 @@ bool CudaBackend::decodeStep(BackendState& state, TokenId token, int position,
     s.step.run(s.stream);
     const auto fetch = [&](void* to, const void* from, std::size_t bytes) {
         if (bytes == 0) return;
-        check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, s.stream),
-              "copying from the device");
+        copyAsync(to, from, bytes, cudaMemcpyDeviceToHost, s.stream, "copying from the device");
     };
     const std::size_t choices = index(spec_.nLayer) * index(s.maxBatch) * index(spec_.topK);
     fetch(s.hostLogits, s.logits, index(spec_.vocab) * sizeof(float));
@@ -314,9 +319,8 @@ bool CudaBackend::decodeGreedy(BackendState& state, TokenId first, int position,
         const std::size_t burst = std::min<std::size_t>(out.size() - done, kGreedyBurst);
         sendStep(s, std::span(&first, 1), position + static_cast<int>(done));
         for (std::size_t i = 0; i < burst; ++i) s.greedy.run(s.stream);
-        check(cudaMemcpyAsync(s.hostGenerated, s.generated, burst * sizeof(std::int32_t),
-                              cudaMemcpyDeviceToHost, s.stream),
-              "copying tokens from the device");
+        copyAsync(s.hostGenerated, s.generated, burst * sizeof(std::int32_t),
+                  cudaMemcpyDeviceToHost, s.stream, "copying tokens from the device");
         s.stream.wait();
         std::copy_n(s.hostGenerated, burst, out.data() + done);
         done += burst;
@@ -344,12 +348,10 @@ std::unique_ptr<KvMark> CudaBackend::mark(const BackendState& state, int) const 
         if (saved.bytes == 0) continue;
         saved.keys = mark->arena.take(saved.bytes);
         saved.values = mark->arena.take(saved.bytes);
-        check(cudaMemcpyAsync(saved.keys, s.caches[i].keys, saved.bytes, cudaMemcpyDeviceToDevice,
-                              s.stream),
-              "marking the cache");
-        check(cudaMemcpyAsync(saved.values, s.caches[i].values, saved.bytes,
-                              cudaMemcpyDeviceToDevice, s.stream),
-              "marking the cache");
+        copyAsync(saved.keys, s.caches[i].keys, saved.bytes, cudaMemcpyDeviceToDevice, s.stream,
+                  "marking the cache");
+        copyAsync(saved.values, s.caches[i].values, saved.bytes, cudaMemcpyDeviceToDevice, s.stream,
+                  "marking the cache");
     }
     s.stream.wait();
     return mark;
@@ -361,12 +363,10 @@ void CudaBackend::rewind(BackendState& state, const KvMark& kept) const {
     for (std::size_t i = 0; i < s.caches.size(); ++i) {
         const CudaMark::Saved& saved = mark.rings[i];
         if (saved.bytes == 0) continue;
-        check(cudaMemcpyAsync(s.caches[i].keys, saved.keys, saved.bytes, cudaMemcpyDeviceToDevice,
-                              s.stream),
-              "rewinding the cache");
-        check(cudaMemcpyAsync(s.caches[i].values, saved.values, saved.bytes,
-                              cudaMemcpyDeviceToDevice, s.stream),
-              "rewinding the cache");
+        copyAsync(s.caches[i].keys, saved.keys, saved.bytes, cudaMemcpyDeviceToDevice, s.stream,
+                  "rewinding the cache");
+        copyAsync(s.caches[i].values, saved.values, saved.bytes, cudaMemcpyDeviceToDevice, s.stream,
+                  "rewinding the cache");
     }
     s.stream.wait();
 }

@@ -41,6 +41,7 @@ public:
     void rewind(BackendState& s, const KvMark& mark) const override;
 
     void setTimed(BackendState& s, bool timed) const override;
+    void setLaunches(BackendState& s, LaunchSink* sink) const noexcept override;
     bool decodeStep(BackendState& s, TokenId token, int position,
                     std::span<float> logits) const override;
     RoutingView stepRouting(const BackendState& s, int layer) const override;
@@ -51,6 +52,7 @@ public:
 
 private:
     OpWork finish(CudaState& s, OpWork work, std::string_view kernel) const;
+    void report(CudaState& s) const noexcept;
     StepShape stepShape(const CudaState& s) const noexcept;
     bool few(const CudaState& s) const noexcept { return s.tokens <= fewTokens_; }
     NormWeights norm(const float* weight, const float* bias, bool before = true) const noexcept;

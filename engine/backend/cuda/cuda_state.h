@@ -90,6 +90,7 @@ public:
     int position = 0;    ///< of its first token
     int lastRouted = 0;  ///< layer of the latest route()
     bool timed = false;
+    LaunchSink* launches = nullptr;  ///< null: nobody counts launches
     mutable std::vector<float> hostHidden;
 
     Stream stream;

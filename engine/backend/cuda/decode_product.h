@@ -5,6 +5,9 @@
 // decode_project.cu and decode_experts.cu.
 #pragma once
 
+#include <type_traits>
+#include <utility>
+
 #include "engine/backend/cuda/bulk_copy.h"
 #include "engine/backend/cuda/decode.h"
 
@@ -72,30 +75,53 @@ __device__ __forceinline__ TokenRow rowOfLane(const PairRows& rows, int tokens) 
     return {rows.words + std::int64_t{min(token, tokens - 1)} * rows.stride, token < tokens};
 }
 
-/// 16 bytes from an address space that is known: a generic load has to find out.
+/// Operands from an address space that is known (a generic load has to find out), at offsets that
+/// are constants of the instruction.
 template <bool kShared>
-__device__ __forceinline__ void loadOperand(std::uint32_t (&to)[4], const std::uint32_t* at,
-                                            bool there) {
-    MOESCOPE_UNROLL
-    for (std::uint32_t& word : to) word = 0;
-    if (!there) return;
+class OperandBase {
+public:
+    __device__ __forceinline__ OperandBase(const std::uint32_t* at, bool there) : there_(there) {
 #ifdef __CUDA_ARCH__
-    if constexpr (kShared) {
-        const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(at));
-        asm("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
-            : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-            : "r"(address)
-            : "memory");
-    } else {
-        asm("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];"
-            : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-            : "l"(at)
-            : "memory");
-    }
+        if constexpr (kShared) {
+            address_ = static_cast<std::uint32_t>(__cvta_generic_to_shared(at));
+        } else {
+            address_ = at;
+        }
 #else
-    __builtin_memcpy(to, at, sizeof to);
+        address_ = at;
 #endif
-}
+    }
+    /// The 4 words from `kWord` on; zeros where there is no row.
+    template <int kWord>
+    __device__ __forceinline__ void load(std::uint32_t (&to)[4]) const {
+        MOESCOPE_UNROLL
+        for (std::uint32_t& word : to) word = 0;
+        if (!there_) return;
+#ifdef __CUDA_ARCH__
+        if constexpr (kShared) {
+            asm("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4 + %5];"
+                : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+                : "r"(address_), "n"(4 * kWord)
+                : "memory");
+        } else {
+            asm("ld.global.v4.u32 {%0, %1, %2, %3}, [%4 + %5];"
+                : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+                : "l"(address_), "n"(4 * kWord)
+                : "memory");
+        }
+#else
+        __builtin_memcpy(to, address_ + kWord, sizeof to);
+#endif
+    }
+
+private:
+#ifdef __CUDA_ARCH__
+    std::conditional_t<kShared, std::uint32_t, const std::uint32_t*> address_;
+#else
+    const std::uint32_t* address_;
+#endif
+    bool there_;
+};
 
 /// Four sums, so that a product need not wait for the one before.
 struct Accumulators {
@@ -146,12 +172,12 @@ public:
             phase_ ^= 1U;
         }
         const int first = group * kGroupChunks;
-        MOESCOPE_UNROLL
-        for (int i = 0; i < kGroupChunks; ++i) {
-            if (first + i >= m_.chunks) break;
-            multiplyChunk<kShared>(acc, reinterpret_cast<const uint4*>(buffer) + i * chunkUnits(F),
-                                   buffer + groupCodeBytes(F), i, first + i, row);
+        const OperandBase<kShared> x(row.words + first * chunkColumns(F) + 8 * (lane_ % 4),
+                                     row.there);
+        [&]<int... kChunk>(std::integer_sequence<int, kChunk...>) {
+            (multiplyIfThere<kChunk>(acc, buffer, first, x), ...);
         }
+        (std::make_integer_sequence<int, kGroupChunks>());
         __syncwarp();  // all lanes are done with the buffer
     }
 
@@ -160,55 +186,57 @@ private:
     struct Octet {
         std::uint32_t first[4], second[4];
     };
-    template <bool kShared>
-    __device__ __forceinline__ static Octet tokens(const TokenRow& row, int chunk, int octet,
-                                                   int lane) {
-        constexpr int kOctetsApart =
-            F == WeightFormat::Mxfp4 ? 32 : chunkColumns(F) / chunkOctets(F);
-        const std::uint32_t* at =
-            row.words + chunk * chunkColumns(F) + octet * kOctetsApart + 8 * (lane % 4);
-        Octet x;
-        loadOperand<kShared>(x.first, at, row.there);
-        loadOperand<kShared>(x.second, at + 4, row.there);
-        return x;
+    /// Of chunk kChunk of the group.
+    template <int kChunk, int kOctet, bool kShared>
+    __device__ __forceinline__ static Octet tokens(const OperandBase<kShared>& x) {
+        constexpr int kApart = F == WeightFormat::Mxfp4 ? 32 : chunkColumns(F) / chunkOctets(F);
+        constexpr int kWord = kChunk * chunkColumns(F) + kOctet * kApart;
+        Octet octet;
+        x.template load<kWord>(octet.first);
+        x.template load<kWord + 4>(octet.second);
+        return octet;
     }
 
-    template <bool kShared>
-    __device__ __forceinline__ void multiplyChunk(Accumulators& acc, const uint4* codes,
-                                                  const std::byte* scales, int i, int chunk,
-                                                  const TokenRow& row) const {
+    template <int kChunk, bool kShared>
+    __device__ __forceinline__ void multiplyIfThere(Accumulators& acc, const std::byte* buffer,
+                                                    int first,
+                                                    const OperandBase<kShared>& x) const {
+        if (first + kChunk >= m_.chunks) return;
+        const auto* codes = reinterpret_cast<const uint4*>(buffer) + kChunk * chunkUnits(F);
+        const std::byte* scales = buffer + groupCodeBytes(F);
         if constexpr (F == WeightFormat::Mxfp4) {
-            const int blocks = chunk + 1 < m_.chunks ? 4 : m_.lastBlocks;
+            const int blocks = first + kChunk + 1 < m_.chunks ? 4 : m_.lastBlocks;
             const int t = lane_ % 4;
             const uint4 w = t < blocks ? codes[lane_ / 4 * blocks + t] : make_uint4(0, 0, 0, 0);
             const std::uint32_t scale =
-                mxfp4Scale(static_cast<std::uint32_t>(scales[lane_ * 4 + i]));
-            const std::uint32_t words[4] = {w.x, w.y, w.z, w.w};
-            MOESCOPE_UNROLL
-            for (int octet = 0; octet < 4; ++octet) {
-                const Octet x = tokens<kShared>(row, chunk, octet, lane_);
-                const std::uint32_t word = words[octet];
-                multiplyAccumulate(acc.sum[2 * (octet % 2)], x.first,
-                                   multiplyBf16(mxfp4Pair<0>(word), scale),
-                                   multiplyBf16(mxfp4Pair<1>(word), scale));
-                multiplyAccumulate(acc.sum[2 * (octet % 2) + 1], x.second,
-                                   multiplyBf16(mxfp4Pair<2>(word), scale),
-                                   multiplyBf16(mxfp4Pair<3>(word), scale));
-            }
+                mxfp4Scale(static_cast<std::uint32_t>(scales[lane_ * 4 + kChunk]));
+            multiplyMxfp4(acc.sum[0], acc.sum[1], tokens<kChunk, 0>(x), w.x, scale);
+            multiplyMxfp4(acc.sum[2], acc.sum[3], tokens<kChunk, 1>(x), w.y, scale);
+            multiplyMxfp4(acc.sum[0], acc.sum[1], tokens<kChunk, 2>(x), w.z, scale);
+            multiplyMxfp4(acc.sum[2], acc.sum[3], tokens<kChunk, 3>(x), w.w, scale);
         } else if constexpr (F == WeightFormat::Q8_0) {
             const uint4 w = codes[lane_];
-            const auto* words = reinterpret_cast<const uint2*>(scales) + i * 4 + lane_ % 4;
-            multiplyQ8(acc.sum[0], tokens<kShared>(row, chunk, 0, lane_), w.x, w.y, words->x);
-            multiplyQ8(acc.sum[1], tokens<kShared>(row, chunk, 1, lane_), w.z, w.w, words->y);
+            const auto* words = reinterpret_cast<const uint2*>(scales) + kChunk * 4 + lane_ % 4;
+            multiplyQ8(acc.sum[0], tokens<kChunk, 0>(x), w.x, w.y, words->x);
+            multiplyQ8(acc.sum[1], tokens<kChunk, 1>(x), w.z, w.w, words->y);
         } else {
-            const Octet x = tokens<kShared>(row, chunk, 0, lane_);
+            const Octet octet = tokens<kChunk, 0>(x);
             MOESCOPE_UNROLL
             for (int plane = 0; plane < chunkUnits(F) / 32; ++plane) {
                 const uint4 w = codes[32 * plane + lane_];
-                multiplyAccumulate(acc.sum[2 * (i % 2)], x.first, w.x, w.y);
-                multiplyAccumulate(acc.sum[2 * (i % 2) + 1], x.second, w.z, w.w);
+                multiplyAccumulate(acc.sum[2 * (kChunk % 2)], octet.first, w.x, w.y);
+                multiplyAccumulate(acc.sum[2 * (kChunk % 2) + 1], octet.second, w.z, w.w);
             }
         }
+    }
+
+    __device__ __forceinline__ static void multiplyMxfp4(float (&first)[4], float (&second)[4],
+                                                         const Octet& x, std::uint32_t word,
+                                                         std::uint32_t scale) {
+        multiplyAccumulate(first, x.first, multiplyBf16(mxfp4Pair<0>(word), scale),
+                           multiplyBf16(mxfp4Pair<1>(word), scale));
+        multiplyAccumulate(second, x.second, multiplyBf16(mxfp4Pair<2>(word), scale),
+                           multiplyBf16(mxfp4Pair<3>(word), scale));
     }
 
     /// A block of 32: its sum is scaled in float32, so that codes stay exact.

@@ -8,6 +8,7 @@
 
 #include "engine/backend/cuda/simt.h"
 #include "engine/core/error.h"
+#include "engine/launch_sink.h"
 
 namespace moescope::cuda {
 
@@ -15,6 +16,19 @@ namespace moescope::cuda {
 inline void check(cudaError_t status, const char* what) {
     if (status == cudaSuccess) return;
     throw Error(std::string(what) + ": " + cudaGetErrorString(status));
+}
+
+/// Work that this thread has handed to devices, as a LaunchSink wants to know.
+inline LaunchCounts& tally() noexcept {
+    thread_local LaunchCounts counts;
+    return counts;
+}
+
+/// An asynchronous copy, counted. Throws Error "<what>: ...".
+inline void copyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
+                      cudaStream_t stream, const char* what) {
+    ++tally().copies;
+    check(cudaMemcpyAsync(to, from, bytes, kind, stream), what);
 }
 
 struct Launch {
@@ -30,6 +44,7 @@ struct Launch {
 /// Converts the arguments to the kernel's parameter types. Throws Error when the launch is refused.
 template <typename... Parameters, typename... Arguments>
 void launch(const Launch& l, void (*kernel)(Parameters...), Arguments&&... arguments) {
+    ++tally().kernels;
 #ifdef MOESCOPE_SIMT_EMULATED
     simt::launch(l.grid, l.block, l.sharedBytes, l.stream, kernel,
                  Parameters(std::forward<Arguments>(arguments))...);

@@ -291,19 +291,42 @@ void benchPeak(int multiprocessors) {
     cudaFree(out);
 }
 
+/// A kernel and its tile.
 struct Choice {
     const char* name;
-    ProductPath path;
-    int tile;
+    bool warpgroups;
+    WarpgroupBlock block;
+    int tile;  ///< 0: as the kernel chooses it
 };
 
+constexpr Choice kChoices[] = {
+    {"mma", false, {}, 128},
+    {"wgmma 192x160", true, WarpgroupBlock::Rows192Tokens160, 160},
+    {"wgmma 192x128", true, WarpgroupBlock::Rows192Tokens160, 128},
+    {"wgmma 256x128", true, WarpgroupBlock::Rows256Tokens128, 128},
+    {"wgmma 128x256", true, WarpgroupBlock::Rows128Tokens256, 256},
+    {"wgmma 128x192", true, WarpgroupBlock::Rows128Tokens256, 192},
+    {"wgmma chosen", true, {}, 0},
+};
+std::string only;  ///< what a choice's name must contain
+
 std::vector<Choice> choices(WeightFormat format, bool low) {
-    std::vector<Choice> all = {{"mma", ProductPath::Mma, 128}};
-    if (hasWarpgroups() && warpgroupsTake(format, low)) {
-        all.push_back({"wgmma", ProductPath::Warpgroup, 128});
-        all.push_back({"wgmma/64", ProductPath::Warpgroup, 64});
+    std::vector<Choice> all;
+    for (const Choice& c : kChoices) {
+        if (c.warpgroups && !(hasWarpgroups() && warpgroupsTake(format, low))) continue;
+        if (std::string(c.name).find(only) != std::string::npos) all.push_back(c);
     }
     return all;
+}
+
+void multiply(const Product& p, const Choice& c) {
+    if (!c.warpgroups) {
+        multiplyMma(p, c.tile, nullptr);
+    } else if (c.tile == 0) {
+        multiplyWarpgroups(p, nullptr);
+    } else {
+        multiplyWarpgroups(p, c.block, c.tile, nullptr);
+    }
 }
 
 std::string title(const char* what, const Choice& c, bool low) {
@@ -328,11 +351,11 @@ double benchDense(const char* name, WeightFormat format, int rows, int cols) {
             const double time = measure([&](int i) {
                 p.weights.codes = w.tileCodes(i % kCopies, 0);
                 if (w.scales != nullptr) p.weights.scales = w.tileScaleWords(i % kCopies, 0);
-                multiply(productOf(p), c.path, c.tile, nullptr);
+                multiply(productOf(p), c);
             });
             p.weights = w;
             check(cudaMemset(out, 0xFF, std::size_t{4} * kTokens * rows), "cudaMemset");
-            multiply(productOf(p), c.path, c.tile, nullptr);
+            multiply(productOf(p), c);
             std::mt19937 random(1);
             std::vector<Sample> samples;
             std::vector<double> got;
@@ -345,7 +368,7 @@ double benchDense(const char* name, WeightFormat format, int rows, int cols) {
             }
             if (!low) best = std::min(best, time);
             // Scales folded into bf16 weights round them: that much error is expected.
-            const bool folded = format == WeightFormat::Q8_0 && c.path == ProductPath::Warpgroup;
+            const bool folded = format == WeightFormat::Q8_0 && c.warpgroups;
             report(title(name, c, low), 2.0 * kTokens * rows * cols, time,
                    errorNorm(got, sample(w, x, samples)) * (folded ? 0.1 : 1.0));
         }
@@ -409,8 +432,7 @@ double benchExperts() {
             e.swigluLimit = 7.0F;
             e.hidden = hidden;
             const double flop = 2.0 * n * kFfn * kModel;
-            const double timeUp =
-                measure([&](int) { multiply(productOf(e), c.path, c.tile, nullptr); });
+            const double timeUp = measure([&](int) { multiply(productOf(e), c); });
             std::vector<Sample> gates, ups;
             std::vector<double> got, want;
             const std::size_t size = static_cast<std::size_t>(n) * hidden.stride;
@@ -441,8 +463,7 @@ double benchExperts() {
             d.topK = kTopK;
             d.nExpert = kExperts;
             d.products = products;
-            const double timeDown =
-                measure([&](int) { multiply(productOf(d), c.path, c.tile, nullptr); });
+            const double timeDown = measure([&](int) { multiply(productOf(d), c); });
             const auto all = read(products, static_cast<std::size_t>(n) * kModel);
             std::vector<Sample> samples;
             got.clear();
@@ -547,8 +568,10 @@ double benchAttention(int window) {
 
 }  // namespace
 
-int main() {
+/// An argument restricts the products to kernels whose name contains it.
+int main(int argc, char** argv) {
     try {
+        if (argc > 1) only = argv[1];
         cudaDeviceProp properties{};
         check(cudaGetDeviceProperties(&properties, 0), "asking for the device");
         std::printf("%s, %d tokens of gpt-oss-20b's shapes\n", properties.name, kTokens);

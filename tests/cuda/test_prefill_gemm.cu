@@ -18,6 +18,33 @@ constexpr WeightFormat kFormats[] = {WeightFormat::Bf16, WeightFormat::Bf16Pair,
 constexpr double kExact = 1e-4;
 constexpr double kBf16 = 1e-2;
 
+/// The kernels: mma.sync, and wgmma with every block.
+struct Variant {
+    const char* name;
+    bool warpgroups;
+    WarpgroupBlock block;
+    int mostTokens;
+};
+constexpr Variant kVariants[] = {
+    {"mma.sync", false, {}, 128},
+    {"wgmma 192 x 160", true, WarpgroupBlock::Rows192Tokens160, 160},
+    {"wgmma 256 x 128", true, WarpgroupBlock::Rows256Tokens128, 128},
+    {"wgmma 128 x 256", true, WarpgroupBlock::Rows128Tokens256, 256},
+};
+
+void multiply(const Product& p, const Variant& v, int tile) {
+    if (v.warpgroups) {
+        multiplyWarpgroups(p, v.block, tile, nullptr);
+    } else {
+        multiplyMma(p, tile, nullptr);
+    }
+}
+
+/// On a GPU: whether it has code for the variant.
+bool available(const Variant& v, WeightFormat format, bool low) {
+    return !v.warpgroups || (warpgroupsTake(format, low) && hasWarpgroups());
+}
+
 double dot(const Weights& w, int stack, int row, const Operand& x, int xRow) {
     double sum = 0.0;
     for (int c = 0; c < w.matrix().cols; ++c) sum += double{w.at(stack, row, c)} * x.at(xRow, c);
@@ -25,7 +52,7 @@ double dot(const Weights& w, int stack, int row, const Operand& x, int xRow) {
 }
 
 /// Error norm of one projection.
-double projectionError(WeightFormat format, ProductPath path, int tile, int rows, int cols,
+double projectionError(WeightFormat format, const Variant& variant, int tile, int rows, int cols,
                        int tokens, bool low, bool add) {
     const Weights w(format, 1, rows, cols, 7);
     const Operand x(format, tokens, cols, low, 8);
@@ -43,7 +70,7 @@ double projectionError(WeightFormat format, ProductPath path, int tile, int rows
     p.out = out.get();
     p.outStride = stride;
     p.add = add;
-    multiply(productOf(p), path, tile, nullptr);
+    multiply(productOf(p), variant, tile);
     std::vector<double> expected(before.begin(), before.end());
     for (int t = 0; t < tokens; ++t) {
         for (int r = 0; r < rows; ++r) {
@@ -89,7 +116,7 @@ std::vector<std::int32_t> randomExperts(const Layer& l, unsigned seed) {
 
 /// The two halves of the experts on their own inputs: the second one's are not the first's outputs,
 /// whose rounding would show.
-void checkExperts(const Layer& l, ProductPath path, int tile) {
+void checkExperts(const Layer& l, const Variant& variant, int tile) {
     const auto chosen = randomExperts(l, 3);
     const Buffer<std::int32_t> experts(chosen);
     const Buffer<std::int32_t> offsets(static_cast<std::size_t>(l.nExpert) + 1);
@@ -117,7 +144,7 @@ void checkExperts(const Layer& l, ProductPath path, int tile) {
     e.swigluAlpha = 1.702F;
     e.swigluLimit = 7.0F;
     e.hidden = hidden.rows();
-    multiply(productOf(e), path, tile, nullptr);
+    multiply(productOf(e), variant, tile);
     std::vector<double> expected;
     for (const int slot : order) {
         const int expert = chosen[static_cast<std::size_t>(slot)];
@@ -143,7 +170,7 @@ void checkExperts(const Layer& l, ProductPath path, int tile) {
     d.topK = l.topK;
     d.nExpert = l.nExpert;
     d.products = products.get();
-    multiply(productOf(d), path, tile, nullptr);
+    multiply(productOf(d), variant, tile);
     expected.assign(static_cast<std::size_t>(n) * l.model, 0.0);
     for (int i = 0; i < n; ++i) {
         const int slot = order[static_cast<std::size_t>(i)];
@@ -156,11 +183,6 @@ void checkExperts(const Layer& l, ProductPath path, int tile) {
     CHECK(errorNorm(products.read(), expected) < limit);
 }
 
-/// On a GPU: whether it has code for the path.
-bool available(ProductPath path, WeightFormat format, bool low) {
-    return path == ProductPath::Mma || (warpgroupsTake(format, low) && hasWarpgroups());
-}
-
 }  // namespace
 
 TEST_CASE("prefill projections of every format and size match plain loops") {
@@ -171,15 +193,16 @@ TEST_CASE("prefill projections of every format and size match plain loops") {
     const Size sizes[] = {{32, 20, 96, 5, true, false},
                           {32, 136, 160, 33, true, true},
                           {64, 8, 544, 70, false, true},
-                          {128, 130, 64, 129, false, false}};
+                          {128, 130, 64, 129, false, false},
+                          {256, 260, 160, 300, false, true}};  // more tiles than multiprocessors
     for (const WeightFormat format : kFormats) {
-        for (const ProductPath path : {ProductPath::Mma, ProductPath::Warpgroup}) {
+        for (const Variant& variant : kVariants) {
             for (const Size& s : sizes) {
-                if (!available(path, format, s.low)) continue;
-                INFO("format " << static_cast<int>(format) << ", path " << static_cast<int>(path)
-                               << ", rows " << s.rows);
-                CHECK(projectionError(format, path, s.tile, s.rows, s.cols, s.tokens, s.low,
-                                      s.add) < (s.low ? kExact : kBf16));
+                if (!available(variant, format, s.low)) continue;
+                INFO("format " << static_cast<int>(format) << ", " << variant.name << ", rows "
+                               << s.rows);
+                CHECK(projectionError(format, variant, std::min(s.tile, variant.mostTokens), s.rows,
+                                      s.cols, s.tokens, s.low, s.add) < (s.low ? kExact : kBf16));
             }
         }
     }
@@ -235,10 +258,10 @@ TEST_CASE("experts gather, activate and scatter as plain loops do") {
         {50, 2, 3, 160, 72, WeightFormat::Mxfp4, false, Activation::GptOssSwiGlu},
     };
     for (const Layer& l : layers) {
-        for (const ProductPath path : {ProductPath::Mma, ProductPath::Warpgroup}) {
-            if (!available(path, l.format, l.low)) continue;
-            INFO("format " << static_cast<int>(l.format) << ", path " << static_cast<int>(path));
-            checkExperts(l, path, 32);
+        for (const Variant& variant : kVariants) {
+            if (!available(variant, l.format, l.low)) continue;
+            INFO("format " << static_cast<int>(l.format) << ", " << variant.name);
+            checkExperts(l, variant, 32);
         }
     }
 }

@@ -138,6 +138,7 @@ void CudaBackend::enqueueAttention(CudaState& s, int layer) const {
         a.headDim = spec_.headDim;
         a.scale = spec_.scale();
         a.out = s.attended;
+        a.out.format = w.o.format;
         // A window of 128 keys is one block's work.
         a.splits = window > 0 && window <= 256 ? 1 : kAttentionSplits;
         a.partial = s.attentionParts;
@@ -175,6 +176,7 @@ void CudaBackend::enqueueAttentionOutput(CudaState& s, int layer) const {
         DecodeProjection p;
         p.weights = w.o;
         p.x = s.attended;
+        p.x.format = w.o.format;
         p.bias = w.oBias;
         p.tokens = s.tokens;
         p.out = blockOutput(s);
@@ -196,6 +198,7 @@ void CudaBackend::enqueueRoute(CudaState& s, int layer) const {
         p.hidden = s.hidden;
         p.norm = norm(w.ffnNorm, w.ffnNormBias);
         p.keepNormed = s.normed;
+        p.keepNormed.format = w.gateUp.format;
         p.bias = w.routerBias;
         p.tokens = s.tokens;
         p.out = s.routerLogits;
@@ -235,14 +238,16 @@ void CudaBackend::decodeFeedForward(CudaState& s, int layer) const {
     const MlpKind kind = spec_.layers[index(layer)].mlp;
     const bool routed = kind == MlpKind::Experts;
     const int topK = routed ? spec_.topK : 1;
+    PairRows normed = s.normed;
+    normed.format = w.gateUp.format;
     if (!routed) {
-        normRows({s.hidden, norm(w.ffnNorm, w.ffnNormBias), s.tokens, spec_.dModel, s.normed},
+        normRows({s.hidden, norm(w.ffnNorm, w.ffnNormBias), s.tokens, spec_.dModel, normed},
                  s.stream);
     }
     DecodeExpertsUp up;
     up.gateUp = w.gateUp;
     up.bias = w.gateUpBias;
-    up.x = s.normed;
+    up.x = normed;
     up.choice = choiceOf(s, layer);
     if (routed) up.routerLogits = s.routerLogits;
     up.rule = {spec_.routing, spec_.nExpert, spec_.topK};
@@ -254,11 +259,12 @@ void CudaBackend::decodeFeedForward(CudaState& s, int layer) const {
     up.swigluAlpha = spec_.swigluAlpha;
     up.swigluLimit = spec_.swigluLimit;
     up.hidden = s.inner;
+    up.hidden.format = w.down.format;
     decodeExpertsUp(up, multiprocessors_, s.stream);
     DecodeExpertsDown down;
     down.down = w.down;
     down.bias = w.downBias;
-    down.hidden = s.inner;
+    down.hidden = up.hidden;
     down.choice = up.choice;
     down.tokens = s.tokens;
     down.topK = topK;

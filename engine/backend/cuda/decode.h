@@ -21,12 +21,14 @@ inline constexpr int kMaxExperts = 512;
 inline constexpr int kMaxTopK = 16;
 
 /// Row vectors as pairs of bf16, in the order in which a lane's operand A wants them: for each
-/// octet of columns the words (high 0 1, low 0 1, high 2 3, low 2 3) and the same of columns 4
-/// to 7. A column has one word of room; columns past the last hold zeros up to the stride.
+/// octet of columns the words (high 0 1, low 0 1, high 2 3, low 2 3) and the same of columns 4 to
+/// 7; octets lie as octetSlot has them for the format they are multiplied with. Columns past the
+/// last hold zeros up to the stride.
 struct PairRows {
-    std::uint32_t* words = nullptr;  // (n_rows, stride)
+    std::uint32_t* words = nullptr;  // (n_rows, stride), one word a column
     std::int32_t stride = 0;
     float* scale = nullptr;  // (n_rows): what a product with a row is still to be multiplied by
+    WeightFormat format = WeightFormat::Bf16;
 };
 
 /// Where a step stands; in device memory, so that a recorded graph can go on from it.

@@ -116,14 +116,6 @@ __global__ void __launch_bounds__(kKeys) decodeAttentionKernel(const DecodeAtten
 
     letNextKernelBegin();
     waitForPreviousKernel();
-    const int position = a.place->position + token;
-    const int first = firstVisible(position, a.window);
-    const int visible = position + 1 - first;
-    const int each = keysOfSplit(visible, static_cast<int>(gridDim.y));
-    const int splits = (visible + each - 1) / each;
-    const int split = static_cast<int>(blockIdx.y);
-    if (split >= splits) return;
-
     const float* q =
         a.qkv + std::int64_t{token} * a.qkvStride + (kvHead * perKv + firstHead) * headDim;
     for (int i = thread; i < kHeads * headDim; i += kKeys) {
@@ -135,6 +127,14 @@ __global__ void __launch_bounds__(kKeys) decodeAttentionKernel(const DecodeAtten
         }
         queries[i] = value * a.scale;
     }
+    const int position = a.place->position + token;
+    const int first = firstVisible(position, a.window);
+    const int visible = position + 1 - first;
+    const int each = keysOfSplit(visible, static_cast<int>(gridDim.y));
+    const int splits = (visible + each - 1) / each;
+    const int split = static_cast<int>(blockIdx.y);
+    if (split >= splits) return;
+
     if (a.angles != nullptr && split == splits - 1) {
         // The newest key and value: read back below by this block alone (or written alike by
         // another group of the same key-value head).
@@ -162,6 +162,7 @@ __global__ void __launch_bounds__(kKeys) decodeAttentionKernel(const DecodeAtten
         const int key = tile + thread;
         float s[kHeads];
         if (key < end) {
+            prefetchLine(a.values + kvRow(key, a.cacheRows) * rowWidth + column);
             scoresOf<8 * kPairs>(s, a.keys + kvRow(key, a.cacheRows) * rowWidth + column, queries,
                                  headDim);
         } else {

@@ -107,7 +107,7 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeExpertsUpKernel(const 
         }
         __syncthreads();
     }
-    const std::uint32_t* row = rowOfLane(x, e.tokens);
+    const TokenRow row = rowOfLane(x, e.tokens);
     Accumulators acc;
     for (int group = begin; group < end; ++group) {
         ring.template multiply<kStaged>(acc, group, row);
@@ -193,9 +193,7 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeExpertsDownKernel(cons
         const int place = token < e.tokens ? placeOf(e.choice.experts, token, e.topK, expert) : -1;
         const std::int64_t slot = place >= 0 ? std::int64_t{token} * e.topK + place : 0;
         const float weight = place >= 0 ? e.choice.weights[slot] : 0.0F;
-        // A lane whose token did not choose this expert reads another row; what it gets is not
-        // used.
-        const std::uint32_t* row = e.hidden.words + slot * e.hidden.stride;
+        const TokenRow row{e.hidden.words + slot * e.hidden.stride, place >= 0};
         Accumulators acc;
         for (int group = begin; group < end; ++group) {
             ring.template multiply<false>(acc, group, row);

@@ -62,9 +62,23 @@ inline WeightStream streamOf(const DeviceMatrix& m) {
     return s;
 }
 
+/// The row that a lane reads as operand A; lanes without a token have zeros, and load nothing.
+struct TokenRow {
+    const std::uint32_t* words;
+    bool there;
+};
+__device__ __forceinline__ TokenRow rowOfLane(const PairRows& rows, int tokens) {
+    const int token = static_cast<int>(threadIdx.x % kWarp) / 4;
+    return {rows.words + std::int64_t{min(token, tokens - 1)} * rows.stride, token < tokens};
+}
+
 /// 16 bytes from an address space that is known: a generic load has to find out.
 template <bool kShared>
-__device__ __forceinline__ void loadOperand(std::uint32_t (&to)[4], const std::uint32_t* at) {
+__device__ __forceinline__ void loadOperand(std::uint32_t (&to)[4], const std::uint32_t* at,
+                                            bool there) {
+    MOESCOPE_UNROLL
+    for (std::uint32_t& word : to) word = 0;
+    if (!there) return;
 #ifdef __CUDA_ARCH__
     if constexpr (kShared) {
         const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(at));
@@ -124,8 +138,7 @@ public:
     /// Waits for the next group and adds tokens times its weights. row: the lane's token from
     /// column 0 on (see rowOfLane), in shared memory or in global memory.
     template <bool kShared>
-    __device__ __forceinline__ void multiply(Accumulators& acc, int group,
-                                             const std::uint32_t* row) {
+    __device__ __forceinline__ void multiply(Accumulators& acc, int group, const TokenRow& row) {
         const std::byte* buffer = buffers_ + slot_ * groupBytes(F);
         waitForCopies(barriers_ + slot_, phase_);
         if (++slot_ == kRingGroups) {
@@ -148,19 +161,22 @@ private:
         std::uint32_t first[4], second[4];
     };
     template <bool kShared>
-    __device__ __forceinline__ static Octet tokens(const std::uint32_t* row, int chunk, int octet,
+    __device__ __forceinline__ static Octet tokens(const TokenRow& row, int chunk, int octet,
                                                    int lane) {
-        const std::uint32_t* at = row + chunk * chunkColumns(F) + columnOf(F, octet, lane % 4);
+        constexpr int kOctetsApart =
+            F == WeightFormat::Mxfp4 ? 32 : chunkColumns(F) / chunkOctets(F);
+        const std::uint32_t* at =
+            row.words + chunk * chunkColumns(F) + octet * kOctetsApart + 8 * (lane % 4);
         Octet x;
-        loadOperand<kShared>(x.first, at);
-        loadOperand<kShared>(x.second, at + 4);
+        loadOperand<kShared>(x.first, at, row.there);
+        loadOperand<kShared>(x.second, at + 4, row.there);
         return x;
     }
 
     template <bool kShared>
     __device__ __forceinline__ void multiplyChunk(Accumulators& acc, const uint4* codes,
                                                   const std::byte* scales, int i, int chunk,
-                                                  const std::uint32_t* row) const {
+                                                  const TokenRow& row) const {
         if constexpr (F == WeightFormat::Mxfp4) {
             const int blocks = chunk + 1 < m_.chunks ? 4 : m_.lastBlocks;
             const int t = lane_ % 4;
@@ -226,13 +242,6 @@ private:
     int slot_ = 0;
     std::uint32_t phase_ = 0;
 };
-
-/// The row that a lane reads as operand A: its token's, or, where it has none, the last token's.
-/// Rows of a product do not mix, and what such a lane computes is not stored.
-__device__ __forceinline__ const std::uint32_t* rowOfLane(const PairRows& rows, int tokens) {
-    const int token = static_cast<int>(threadIdx.x % kWarp) / 4;
-    return rows.words + std::int64_t{min(token, tokens - 1)} * rows.stride;
-}
 
 /// A lane's results of a tile for token lane / 4, rows 2 (lane % 4) and the next: all sums, and
 /// both parts of the token, added.

@@ -30,36 +30,52 @@ __device__ __forceinline__ void storeFour(const PairRows& rows, int row, int col
     const uint4 words = make_uint4(
         first, packBf16(x[0] - fromBf16(first & 0xFFFFU), x[1] - fromBf16(first >> 16U)), second,
         packBf16(x[2] - fromBf16(second & 0xFFFFU), x[3] - fromBf16(second >> 16U)));
-    *reinterpret_cast<uint4*>(rows.words + std::int64_t{row} * rows.stride + column) = words;
+    const int at = 8 * octetSlot(rows.format, column) + column % 8;
+    *reinterpret_cast<uint4*>(rows.words + std::int64_t{row} * rows.stride + at) = words;
 }
 
 /// Weighted hidden rows into `rows` and, for the first block where asked for, into keepNormed.
-/// Returns this thread's part of the sum of squares of each token through `squares`.
+/// sums: (kBlockWarps, kDecodeTokens), receives each warp's part of the sum of squares of each
+/// token.
 __device__ void stageWeighted(const Args& a, const PairRows& rows, bool keep,
-                              float (&squares)[kDecodeTokens]) {
+                              float (*sums)[kDecodeTokens]) {
     const DecodeProjection& p = a.p;
     const int width = a.m.cols;
     const int padded = a.m.paddedCols;
     const float offset = p.norm.kind == NormKind::RmsPlusOne ? 1.0F : 0.0F;
-    MOESCOPE_UNROLL
-    for (int t = 0; t < kDecodeTokens; ++t) {
-        squares[t] = 0;
-        if (t >= p.tokens) continue;
+    // All loads of a token are under way before the first is used.
+    constexpr int kBatch = 3;
+    constexpr int kStep = 4 * kBlockThreads;
+    for (int t = 0; t < p.tokens; ++t) {
+        float squares = 0;
         const float* row = p.hidden + std::int64_t{t} * width;
-        for (int i = 4 * static_cast<int>(threadIdx.x); i < padded; i += 4 * kBlockThreads) {
-            float x[4] = {0, 0, 0, 0};
-            if (i < width) {
-                const float4 h = *reinterpret_cast<const float4*>(row + i);
-                const float4 w = *reinterpret_cast<const float4*>(p.norm.weight + i);
-                squares[t] += h.x * h.x + h.y * h.y + h.z * h.z + h.w * h.w;
-                x[0] = h.x * (w.x + offset);
-                x[1] = h.y * (w.y + offset);
-                x[2] = h.z * (w.z + offset);
-                x[3] = h.w * (w.w + offset);
+        for (int first = 4 * static_cast<int>(threadIdx.x); first < padded;
+             first += kBatch * kStep) {
+            float4 hidden[kBatch];
+            float4 weight[kBatch];
+            MOESCOPE_UNROLL
+            for (int j = 0; j < kBatch; ++j) {
+                const int i = first + j * kStep;
+                hidden[j] =
+                    i < width ? *reinterpret_cast<const float4*>(row + i) : make_float4(0, 0, 0, 0);
+                weight[j] = i < width ? *reinterpret_cast<const float4*>(p.norm.weight + i)
+                                      : make_float4(0, 0, 0, 0);
             }
-            storeFour(rows, t, i, x);
-            if (keep && i < width) storeFour(p.keepNormed, t, i, x);
+            MOESCOPE_UNROLL
+            for (int j = 0; j < kBatch; ++j) {
+                const int i = first + j * kStep;
+                if (i >= padded) break;
+                const float4 h = hidden[j];
+                const float4 w = weight[j];
+                squares += h.x * h.x + h.y * h.y + h.z * h.z + h.w * h.w;
+                const float x[4] = {h.x * (w.x + offset), h.y * (w.y + offset),
+                                    h.z * (w.z + offset), h.w * (w.w + offset)};
+                storeFour(rows, t, i, x);
+                if (keep && i < width) storeFour(p.keepNormed, t, i, x);
+            }
         }
+        squares = warpSum(squares);
+        if (threadIdx.x % kWarp == 0) sums[threadIdx.x / kWarp][t] = squares;
     }
 }
 
@@ -98,7 +114,6 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeProjectKernel(const Ar
     auto* memory = dynamicShared<std::byte>();
     auto* partial = reinterpret_cast<float*>(memory + ringBytes(F) + a.staged);
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
-    const int lane = static_cast<int>(threadIdx.x) % kWarp;
     const int tilesPerBlock = kBlockWarps / a.split;
     const int part = warp % a.split;
     const int begin = part * a.m.groups / a.split;
@@ -128,19 +143,13 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeProjectKernel(const Ar
     if (kStaged) {
         x.words = reinterpret_cast<std::uint32_t*>(memory + ringBytes(F));
         x.stride = a.stride;
+        x.format = F;
     }
     const bool keep = p.keepNormed.words != nullptr && blockIdx.x == 0;
     const bool weighted = p.x.words == nullptr && !p.norm.none &&
                           p.norm.kind != NormKind::LayerNorm && a.m.cols % 4 == 0;
     if (weighted) {
-        float squares[kDecodeTokens];
-        stageWeighted(a, x, keep, squares);
-        MOESCOPE_UNROLL
-        for (int t = 0; t < kDecodeTokens; ++t) {
-            if (t >= p.tokens) break;
-            const float sum = warpSum(squares[t]);
-            if (lane == 0) sums[warp][t] = sum;
-        }
+        stageWeighted(a, x, keep, sums);
     } else if (p.x.words == nullptr) {
         stageNormed(a, x, keep);
     } else if (kStaged) {
@@ -156,7 +165,7 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeProjectKernel(const Ar
     if (keep && static_cast<int>(threadIdx.x) < p.tokens)
         p.keepNormed.scale[threadIdx.x] = scaleOf(static_cast<int>(threadIdx.x));
 
-    const std::uint32_t* row = rowOfLane(x, p.tokens);
+    const TokenRow row = rowOfLane(x, p.tokens);
     const int slice = p.tokens * kTileRows;
     const int results = tilesPerBlock * slice;
     bool odd = false;

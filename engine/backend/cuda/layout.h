@@ -49,6 +49,15 @@ __host__ __device__ constexpr int columnOf(WeightFormat format, int octet, int t
     return format == WeightFormat::Mxfp4 ? 32 * t + 8 * octet : 32 * octet + 8 * t;
 }
 
+/// Where octet `octet` of a chunk is kept for lane t among the octets of decoded activations:
+/// beside those of the other lanes, so that the four of them read from different banks of shared
+/// memory.
+__host__ __device__ constexpr int octetSlot(WeightFormat format, int column) {
+    const int octet = column / 8;
+    if (format != WeightFormat::Mxfp4) return octet;
+    return octet / 16 * 16 + octet % 4 * 4 + octet / 4 % 4;  // columnOf is 32 t + 8 octet
+}
+
 /// A matrix or a stack of them in device memory; passed to kernels by value.
 struct DeviceMatrix {
     const uint4* codes = nullptr;           // (stack, tiles, tileUnits)

@@ -52,8 +52,8 @@ __device__ __forceinline__ NormOfRow normOfRow(const NormWeights& norm, const fl
 /// A value as a pair of bf16.
 __device__ __forceinline__ void storePair(const PairRows& rows, std::int64_t row, int column,
                                           float value) {
-    auto* halves =
-        reinterpret_cast<std::uint16_t*>(rows.words + row * rows.stride + column / 8 * 8);
+    auto* halves = reinterpret_cast<std::uint16_t*>(rows.words + row * rows.stride +
+                                                    8 * octetSlot(rows.format, column));
     halves += column % 8 / 2 * 4 + column % 2;
     const std::uint16_t high = toBf16(value);
     halves[0] = high;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prefill's matrix products: the choice of kernel, and the kernels for mma.sync.
+// Prefill's matrix products: the choice between mma.sync and wgmma, and the former's kernels.
 #include <cassert>
 #include <initializer_list>
 
@@ -7,22 +7,6 @@
 
 namespace moescope::cuda {
 namespace {
-
-struct Limits {
-    std::size_t sharedOfBlock, sharedOfSm;
-    bool warpgroups;
-};
-
-/// Asked once: the query of the runtime takes milliseconds.
-const Limits& limits() {
-    static const Limits found = [] {
-        cudaDeviceProp properties{};
-        check(cudaGetDeviceProperties(&properties, 0), "asking for the device's properties");
-        return Limits{properties.sharedMemPerBlockOptin, properties.sharedMemPerMultiprocessor,
-                      properties.major == 9 && hasWarpgroups()};
-    }();
-    return found;
-}
 
 /// The runtime keeps this much of every block's shared memory.
 constexpr std::size_t kReserved = 1 << 10;
@@ -37,43 +21,38 @@ int stagesThatFit(const Product& p, int tileTokens) {
     for (const Choice c : {Choice{2, 4}, {2, 3}, {1, 4}, {1, 3}, {2, 2}, {1, 2}}) {
         const std::size_t bytes = productShared(p.weights.format, tileTokens, low, c.stages);
         const std::size_t all = static_cast<std::size_t>(c.blocks) * (bytes + kReserved);
-        if (bytes <= limits().sharedOfBlock && all <= limits().sharedOfSm) return c.stages;
+        if (bytes <= deviceLimits().sharedOfBlock && all <= deviceLimits().sharedOfSm)
+            return c.stages;
     }
     return 0;
 }
 
 template <WeightFormat kFormat>
 void launchMma(const Product& p, int tileTokens, const Launch& l) {
-    if (tileTokens == 32) return launch(l, productKernel<kFormat, 32, ProductPath::Mma>, p);
-    if (tileTokens == 64) return launch(l, productKernel<kFormat, 64, ProductPath::Mma>, p);
+    if (tileTokens == 32) return launch(l, productKernel<kFormat, 32>, p);
+    if (tileTokens == 64) return launch(l, productKernel<kFormat, 64>, p);
     // Q8_0 needs more registers than a thread has with 128.
-    if constexpr (kFormat != WeightFormat::Q8_0) {
-        launch(l, productKernel<kFormat, 128, ProductPath::Mma>, p);
-    }
+    if constexpr (kFormat != WeightFormat::Q8_0) launch(l, productKernel<kFormat, 128>, p);
 }
 
 }  // namespace
 
-void multiplyMma(const Product& p, int tileTokens, const Launch& l) {
-    switch (p.weights.format) {
-        case WeightFormat::Bf16:
-            return launchMma<WeightFormat::Bf16>(p, tileTokens, l);
-        case WeightFormat::Bf16Pair:
-            return launchMma<WeightFormat::Bf16Pair>(p, tileTokens, l);
-        case WeightFormat::Q8_0:
-            return launchMma<WeightFormat::Q8_0>(p, tileTokens, l);
-        case WeightFormat::Mxfp4:
-            return launchMma<WeightFormat::Mxfp4>(p, tileTokens, l);
-    }
+const DeviceLimits& deviceLimits() {
+    static const DeviceLimits found = [] {
+        cudaDeviceProp properties{};
+        check(cudaGetDeviceProperties(&properties, 0), "asking for the device's properties");
+        return DeviceLimits{properties.sharedMemPerBlockOptin,
+                            properties.sharedMemPerMultiprocessor, properties.multiProcessorCount,
+                            properties.major == 9 && hasWarpgroups()};
+    }();
+    return found;
 }
 
-void multiply(const Product& p, ProductPath path, int tileTokens, cudaStream_t stream) {
+void multiplyMma(const Product& p, int tileTokens, cudaStream_t stream) {
     assert(p.x.format == p.weights.format && p.x.stride % 8 == 0);
     assert(p.x.stride >= p.weights.paddedCols());
     if (p.tokens <= 0) return;
-    if (path == ProductPath::Mma && p.weights.format == WeightFormat::Q8_0) {
-        tileTokens = tileTokens < 64 ? tileTokens : 64;
-    }
+    if (p.weights.format == WeightFormat::Q8_0 && tileTokens > 64) tileTokens = 64;
     Product launched = p;
     launched.stages = stagesThatFit(p, tileTokens);
     while (launched.stages == 0 && tileTokens > 32) {
@@ -93,21 +72,26 @@ void multiply(const Product& p, ProductPath path, int tileTokens, cudaStream_t s
         productShared(p.weights.format, tileTokens, p.x.low != nullptr, launched.stages);
     l.stream = stream;
     l.overlap = true;
-    if (path == ProductPath::Warpgroup) {
-        multiplyWarpgroups(launched, tileTokens, l);
-    } else {
-        multiplyMma(launched, tileTokens, l);
+    switch (p.weights.format) {
+        case WeightFormat::Bf16:
+            return launchMma<WeightFormat::Bf16>(launched, tileTokens, l);
+        case WeightFormat::Bf16Pair:
+            return launchMma<WeightFormat::Bf16Pair>(launched, tileTokens, l);
+        case WeightFormat::Q8_0:
+            return launchMma<WeightFormat::Q8_0>(launched, tileTokens, l);
+        case WeightFormat::Mxfp4:
+            return launchMma<WeightFormat::Mxfp4>(launched, tileTokens, l);
     }
 }
 
 void multiply(const Product& p, cudaStream_t stream) {
+    if (warpgroupsTake(p.weights.format, p.x.low != nullptr) && deviceLimits().warpgroups) {
+        return multiplyWarpgroups(p, stream);
+    }
     // A tile is half empty on average at the end of every expert's slots: not much larger than
     // their number.
     const int average = p.tokens * p.topK / p.nExpert;
-    const int tileTokens = average <= 32 ? 32 : average <= 96 ? 64 : 128;
-    const bool warpgroups =
-        warpgroupsTake(p.weights.format, p.x.low != nullptr) && limits().warpgroups;
-    multiply(p, warpgroups ? ProductPath::Warpgroup : ProductPath::Mma, tileTokens, stream);
+    multiplyMma(p, average <= 32 ? 32 : average <= 96 ? 64 : 128, stream);
 }
 
 Product productOf(const Projection& projection) {

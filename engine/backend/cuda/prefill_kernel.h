@@ -1,54 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernel of prefill's matrix products, a template that prefill_gemm.cu and prefill_wgmma.cu
-// instantiate.
+// The kernel of prefill's matrix products for every GPU, with mma.sync.
 //
 // A block multiplies 128 rows of weights with kTokens rows of activations, in panels of 64 columns
 // through a pipeline of asynchronous copies. Weights are the operand A, decoded once in registers;
-// activations are the operand B, in shared memory: row by row, 16-byte parts swizzled as wgmma
-// wants it, which keeps ldmatrix free of bank conflicts too.
+// activations are the operand B, in shared memory: row by row, 16-byte parts swizzled, so that
+// ldmatrix has no bank conflicts.
 #pragma once
 
 #include "engine/backend/cuda/prefill_epilogue.h"
 #include "engine/backend/cuda/prefill_operand.h"
-#include "engine/backend/cuda/prefill_product.h"
-#include "engine/backend/cuda/tensor_core.h"
+#include "engine/backend/cuda/prefill_tile.h"
 
 namespace moescope::cuda {
 
-/// The part of an expert's slots, or of all tokens, that a block multiplies.
-struct TokenTile {
-    int expert = 0;
-    int first = 0;
-    int count = 0;  ///< 0: no such tile
-};
-
-/// All lanes of a warp find the `tile`-th tile of the groups together.
-template <int kTokens>
-__device__ TokenTile findTile(const Product& p, int tile) {
-    if (p.groups.offsets == nullptr) {
-        return {0, tile * kTokens, min(kTokens, p.tokens - tile * kTokens)};
-    }
-    const int lane = static_cast<int>(threadIdx.x) % kWarp;
-    for (int base = 0; base < p.nExpert; base += kWarp) {
-        const int expert = base + lane;
-        const int begin = expert < p.nExpert ? p.groups.offsets[expert] : 0;
-        const int end = expert < p.nExpert ? p.groups.offsets[expert + 1] : 0;
-        const int tiles = (end - begin + kTokens - 1) / kTokens;
-        int upTo = tiles;
-        for (int delta = 1; delta < kWarp; delta *= 2) {
-            const int below = __shfl_up_sync(kAllLanes, upTo, delta);
-            if (lane >= delta) upTo += below;
-        }
-        const unsigned beyond = __ballot_sync(kAllLanes, upTo > tile);
-        if (beyond != 0) {
-            const int owner = __ffs(static_cast<int>(beyond)) - 1;
-            const int within = tile - __shfl_sync(kAllLanes, upTo - tiles, owner);
-            const int first = __shfl_sync(kAllLanes, begin, owner) + within * kTokens;
-            return {base + owner, first, min(kTokens, __shfl_sync(kAllLanes, end, owner) - first)};
-        }
-        tile -= __shfl_sync(kAllLanes, upTo, kWarp - 1);
-    }
-    return {};
+/// Dynamic shared memory of a block: panels, weights, and a word for each of its tokens.
+__host__ __device__ constexpr std::size_t productShared(WeightFormat format, int tokens, bool low,
+                                                        int stages) {
+    const int pipeline = stages * (low ? 2 : 1) * tokens * kPanelBytes +
+                         groupSlots(format, stages) * groupBytes(format);
+    const int slice = sliceBytes(kBlockRows);
+    return static_cast<std::size_t>((pipeline > slice ? pipeline : slice) + tokens * 4);
 }
 
 /// Stages of activations in shared memory.
@@ -101,11 +72,11 @@ private:
     int columns_;
 };
 
-/// acc += weights times a panel of activations (of `planes` planes), with mma.sync.
+/// acc += weights times a panel of activations (of `planes` planes).
 template <WeightFormat kFormat, int kTokens>
-__device__ __forceinline__ void multiplyPanelMma(const WarpWeights<kFormat>& weights,
-                                                 const std::byte* stage, int planes,
-                                                 float (&acc)[2][kTokens / 8][4]) {
+__device__ __forceinline__ void multiplyPanel(const WarpWeights<kFormat>& weights,
+                                              const std::byte* stage, int planes,
+                                              float (&acc)[2][kTokens / 8][4]) {
     const int lane = static_cast<int>(threadIdx.x) % kWarp;
     // ldmatrix: matrices 0, 1 are a mma's two halves of columns for 8 tokens, 2, 3 for the next 8.
     const int token = lane / 16 * 8 + lane % 8;
@@ -157,43 +128,6 @@ __device__ __forceinline__ void multiplyPanelMma(const WarpWeights<kFormat>& wei
     }
 }
 
-/// A warp's operands A for all of a panel.
-struct PanelOperands {
-    std::uint32_t a[2][2][2][4];  // (octet, pair, mma, register)
-
-    template <WeightFormat kFormat>
-    __device__ __forceinline__ void decode(const WarpWeights<kFormat>& weights) {
-        MOESCOPE_UNROLL
-        for (int octet = 0; octet < 2; ++octet) {
-            weights.template decode<true>(octet, 0, 0, a[octet][0]);
-            weights.template decode<true>(octet, 1, 0, a[octet][1]);
-        }
-    }
-};
-
-/// The same as multiplyPanelMma with wgmma. The products are under way when it returns.
-template <int kTokens>
-__device__ __forceinline__ void beginPanelWarpgroup(const PanelOperands& weights,
-                                                    const std::byte* stage, int planes,
-                                                    float (&acc)[2][kTokens / 8][4]) {
-    warpgroupFence();
-    for (int plane = 0; plane < planes; ++plane) {
-        const std::byte* const rows = stage + plane * Activations<kTokens>::kPlaneBytes;
-        MOESCOPE_UNROLL
-        for (int octet = 0; octet < 2; ++octet) {
-            MOESCOPE_UNROLL
-            for (int m = 0; m < 2; ++m) {
-                MOESCOPE_UNROLL
-                for (int pair = 0; pair < 2; ++pair) {
-                    multiplyWarpgroup(acc[pair], weights.a[octet][pair][m],
-                                      rows + 32 * (2 * octet + m));
-                }
-            }
-        }
-    }
-    warpgroupCommit();
-}
-
 /// Waits for all but the latest `stages` - 2 groups of copies.
 __device__ __forceinline__ void waitForStage(int stages) {
     if (stages == 2) {
@@ -205,12 +139,12 @@ __device__ __forceinline__ void waitForStage(int stages) {
     }
 }
 
-template <WeightFormat kFormat, int kTokens, ProductPath kPath>
+template <WeightFormat kFormat, int kTokens>
 __global__ void __launch_bounds__(kProductThreads, 2)
     productKernel(const __grid_constant__ Product p) {
     letNextKernelBegin();
     waitForPreviousKernel();
-    const TokenTile tile = findTile<kTokens>(p, static_cast<int>(blockIdx.y));
+    const TokenTile tile = findTile(p, kTokens, static_cast<int>(blockIdx.y));
     if (tile.count <= 0) return;
     const int firstTile = static_cast<int>(blockIdx.x) * kBlockTiles;
     const int planes = p.x.low != nullptr ? 2 : 1;
@@ -253,40 +187,18 @@ __global__ void __launch_bounds__(kProductThreads, 2)
     for (int i = 0; i + 1 < p.stages; ++i) copyNext();
 
     float acc[2][kTokens / 8][4] = {};
-    if constexpr (kPath == ProductPath::Warpgroup) {
-        // While the tensor cores are at one panel, the warps decode the next: its weights are what
-        // each lane copied itself, so no barrier stands in the way.
-        PanelOperands even, odd;
-        const auto step = [&](int panel, const PanelOperands& now, PanelOperands& next) {
-            showToWarpgroups();
-            __syncthreads();  // the panel is there, and all have done with the stage copied to next
-            beginPanelWarpgroup<kTokens>(now, nextStage(), planes, acc);
-            copyNext();
-            waitForStage(p.stages);
-            if (panel + 1 < panels) {
-                enterWeights(panel + 1);
-                next.decode(weights);
-            }
-            warpgroupWait<0>();
-        };
+    for (int panel = 0; panel < panels; ++panel) {
         waitForStage(p.stages);
-        enterWeights(0);
-        even.decode(weights);
-        for (int panel = 0; panel < panels; panel += 2) {
-            step(panel, even, odd);
-            if (panel + 1 < panels) step(panel + 1, odd, even);
-        }
-    } else {
-        for (int panel = 0; panel < panels; ++panel) {
-            waitForStage(p.stages);
-            __syncthreads();  // the panel is there, and all have done with the stage copied to next
-            copyNext();
-            enterWeights(panel);
-            multiplyPanelMma<kFormat, kTokens>(weights, nextStage(), planes, acc);
-        }
+        __syncthreads();  // the panel is there, and all have done with the stage copied to next
+        copyNext();
+        enterWeights(panel);
+        multiplyPanel<kFormat, kTokens>(weights, nextStage(), planes, acc);
     }
-    storeProduct<kTokens>(p, {tile.expert, tile.first, tile.count}, acc,
-                          reinterpret_cast<float*>(shared));
+    const BlockShare share{tile.expert, tile.first, tile.count,
+                           static_cast<int>(blockIdx.x) * kBlockRows};
+    storeProduct<kBlockRows, kProductThreads>(
+        p, share, acc, 16 * (static_cast<int>(threadIdx.x) / kWarp),
+        reinterpret_cast<float*>(shared), [] { __syncthreads(); });
 }
 
 }  // namespace moescope::cuda

@@ -37,6 +37,39 @@ __device__ __forceinline__ std::uint32_t int8Pair(std::uint32_t word) {
     return addBf16(spread & 0xFF7FFF7FU, (spread & 0xFF80FF80U) | 0x80008000U);
 }
 
+/// Eight codes, as pairs of weights.
+__device__ __forceinline__ void decodeMxfp4(std::uint32_t word, std::uint32_t scale,
+                                            std::uint32_t (&pairs)[4]) {
+    pairs[0] = multiplyBf16(mxfp4Pair<0>(word), scale);
+    pairs[1] = multiplyBf16(mxfp4Pair<1>(word), scale);
+    pairs[2] = multiplyBf16(mxfp4Pair<2>(word), scale);
+    pairs[3] = multiplyBf16(mxfp4Pair<3>(word), scale);
+}
+/// An E8M0 scale as a factor. Blocks past the end have codes of zero; whatever their scale, it must
+/// be finite.
+__device__ __forceinline__ std::uint32_t finiteMxfp4Scale(std::uint32_t e) {
+    return mxfp4Scale(e < kMaxMxfp4Scale ? e : kMaxMxfp4Scale);
+}
+__device__ __forceinline__ void decodeInt8(std::uint32_t first, std::uint32_t second,
+                                           std::uint32_t (&pairs)[4]) {
+    pairs[0] = int8Pair<0>(first);
+    pairs[1] = int8Pair<1>(first);
+    pairs[2] = int8Pair<0>(second);
+    pairs[3] = int8Pair<1>(second);
+}
+/// The operand A of two mma from a lane's octets of two rows.
+__device__ __forceinline__ void joinRows(const std::uint32_t (&upper)[4],
+                                         const std::uint32_t (&lower)[4],
+                                         std::uint32_t (&a)[2][4]) {
+    MOESCOPE_UNROLL
+    for (int m = 0; m < 2; ++m) {
+        a[m][0] = upper[2 * m];
+        a[m][1] = lower[2 * m];
+        a[m][2] = upper[2 * m + 1];
+        a[m][3] = lower[2 * m + 1];
+    }
+}
+
 template <WeightFormat kFormat>
 class WarpWeights {
 public:
@@ -95,30 +128,12 @@ public:
         }
     }
 
-    /// Operand of octet `octet` (0, 1) of the panel for pair `pair`: of two mma. kFold: Q8_0 with
-    /// its scales multiplied in, rounded to bf16.
-    template <bool kFold = false>
+    /// Operand of octet `octet` (0, 1) of the panel for pair `pair`: of two mma.
     __device__ void decode(int octet, int pair, int plane, std::uint32_t (&a)[2][4]) const {
         std::uint32_t rows[2][4];
-        MOESCOPE_UNROLL
-        for (int h = 0; h < 2; ++h) {
-            decodeTile(octet, 2 * pair + h, plane, rows[h]);
-            if constexpr (kFold && kScaled) {
-                const float factor = scale(octet, 2 * pair + h);
-                MOESCOPE_UNROLL
-                for (std::uint32_t& both : rows[h]) {
-                    both = packBf16(bitsToFloat(both << 16U) * factor,
-                                    bitsToFloat(both & 0xFFFF0000U) * factor);
-                }
-            }
-        }
-        MOESCOPE_UNROLL
-        for (int m = 0; m < 2; ++m) {
-            a[m][0] = rows[0][2 * m];
-            a[m][1] = rows[1][2 * m];
-            a[m][2] = rows[0][2 * m + 1];
-            a[m][3] = rows[1][2 * m + 1];
-        }
+        decodeTile(octet, 2 * pair, plane, rows[0]);
+        decodeTile(octet, 2 * pair + 1, plane, rows[1]);
+        joinRows(rows[0], rows[1], a);
     }
 
     /// Q8_0: what products with octet `octet` of tile k are multiplied by, for this lane's row.
@@ -133,9 +148,7 @@ private:
         MOESCOPE_UNROLL
         for (int k = 0; k < kWarpTiles; ++k) {
             if constexpr (kFormat == WeightFormat::Mxfp4) {
-                // Blocks past the end have codes of zero; whatever their scale, it must be finite.
-                const std::uint32_t e = next_[k][0] >> 8 * (group % 4) & 0xFFU;
-                scales_[k] = mxfp4Scale(e < kMaxMxfp4Scale ? e : kMaxMxfp4Scale);
+                scales_[k] = finiteMxfp4Scale(next_[k][0] >> 8 * (group % 4) & 0xFFU);
             } else if constexpr (kFormat == WeightFormat::Q8_0) {
                 now_[k][0] = next_[k][0];
                 now_[k][1] = next_[k][1];
@@ -166,17 +179,10 @@ private:
     __device__ void decodeTile(int octet, int k, int plane, std::uint32_t (&pairs)[4]) const {
         if constexpr (kFormat == WeightFormat::Mxfp4) {
             const uint2 words = *reinterpret_cast<const uint2*>(unit(k, 0) + 8 * half_);
-            const std::uint32_t word = octet == 0 ? words.x : words.y;
-            pairs[0] = multiplyBf16(mxfp4Pair<0>(word), scales_[k]);
-            pairs[1] = multiplyBf16(mxfp4Pair<1>(word), scales_[k]);
-            pairs[2] = multiplyBf16(mxfp4Pair<2>(word), scales_[k]);
-            pairs[3] = multiplyBf16(mxfp4Pair<3>(word), scales_[k]);
+            decodeMxfp4(octet == 0 ? words.x : words.y, scales_[k], pairs);
         } else if constexpr (kFormat == WeightFormat::Q8_0) {
             const uint2 words = *reinterpret_cast<const uint2*>(unit(k, 0) + 8 * octet);
-            pairs[0] = int8Pair<0>(words.x);
-            pairs[1] = int8Pair<1>(words.x);
-            pairs[2] = int8Pair<0>(words.y);
-            pairs[3] = int8Pair<1>(words.y);
+            decodeInt8(words.x, words.y, pairs);
         } else {
             const uint4 words = *reinterpret_cast<const uint4*>(unit(k, octet * kPlanes + plane));
             pairs[0] = words.x;

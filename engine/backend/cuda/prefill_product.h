@@ -22,7 +22,7 @@ struct Product {
     std::int32_t tokens = 0, topK = 1, nExpert = 1;
     float* out = nullptr;  ///< Project, Down
     std::int32_t outStride = 0;
-    std::int32_t stages = 2;  ///< of the pipeline, 2 to 4
+    std::int32_t stages = 2;  ///< of the mma.sync kernel's pipeline, 2 to 4
     ProductKind kind = ProductKind::Project;
     bool add = false;                          ///< Project: out += product
     Activation activation = Activation::Silu;  ///< Up
@@ -55,46 +55,40 @@ __host__ __device__ constexpr int groupSlots(WeightFormat format, int stages) {
     return format == WeightFormat::Mxfp4 ? (stages + 2) / 2 : stages;
 }
 
-/// The epilogue passes results through shared memory, this many tokens at a time.
-inline constexpr int kSliceTokens = 32;
-/// Floats between its rows: lanes of a warp then write to 32 different banks.
-inline constexpr int kSliceStride = kBlockRows + 4;
-
-/// Dynamic shared memory of a block: panels, weights, and a word for each of its tokens.
-__host__ __device__ constexpr std::size_t productShared(WeightFormat format, int tokens, bool low,
-                                                        int stages) {
-    const int pipeline = stages * (low ? 2 : 1) * tokens * kPanelBytes +
-                         groupSlots(format, stages) * groupBytes(format);
-    const int slice = kSliceTokens * kSliceStride * 4;
-    return static_cast<std::size_t>((pipeline > slice ? pipeline : slice) + tokens * 4);
-}
-
-enum class ProductPath : std::uint8_t {
-    Mma,       ///< mma.sync: every GPU, every format
-    Warpgroup  ///< wgmma: sm_90a; see warpgroupsTake
-};
-
-/// Bf16 and Mxfp4 give the same with Warpgroup as with Mma. Q8_0 weights are rounded to bf16 there,
-/// so only products whose activations are rounded as well take it.
+/// Bf16 and Mxfp4 give the same with wgmma as with mma.sync. Q8_0 weights are rounded to bf16
+/// there, so only products whose activations are rounded as well take it.
 constexpr bool warpgroupsTake(WeightFormat format, bool low) {
     return format == WeightFormat::Bf16 || format == WeightFormat::Mxfp4 ||
            (format == WeightFormat::Q8_0 && !low);
 }
 
+/// Blocks of the wgmma kernel: rows of weights times most tokens of a tile.
+enum class WarpgroupBlock : std::uint8_t { Rows192Tokens160, Rows256Tokens128, Rows128Tokens256 };
+
 Product productOf(const Projection& p);
 Product productOf(const ExpertsUp& e);
 Product productOf(const ExpertsDown& e);
 
-/// Launches it on `path`, Warpgroup only where warpgroupsTake it, with `tileTokens` (32, 64, 128)
-/// rows of activations to a block.
-void multiply(const Product& p, ProductPath path, int tileTokens, cudaStream_t stream);
-/// The same as the device at hand does it best.
+/// With mma.sync and `tileTokens` (32, 64, 128) rows of activations to a block.
+void multiplyMma(const Product& p, int tileTokens, cudaStream_t stream);
+/// With wgmma, where warpgroupsTake it; `tileTokens`: a multiple of 32, at most the block's tokens;
+/// it becomes less where shared memory does not suffice.
+void multiplyWarpgroups(const Product& p, WarpgroupBlock block, int tileTokens,
+                        cudaStream_t stream);
+/// The same with the best block.
+void multiplyWarpgroups(const Product& p, cudaStream_t stream);
+/// As the device at hand does it best.
 void multiply(const Product& p, cudaStream_t stream);
 
-/// The launches of the two paths; `stages` and shared memory are decided.
-void multiplyMma(const Product& p, int tileTokens, const Launch& l);
-void multiplyWarpgroups(const Product& p, int tileTokens, const Launch& l);
-/// Whether the running device has code for Warpgroup.
+/// Whether the running device has code for wgmma.
 bool hasWarpgroups();
+
+/// What the device has; asked once, since the query of the runtime takes milliseconds.
+struct DeviceLimits {
+    std::size_t sharedOfBlock, sharedOfSm;
+    int multiprocessors;
+    bool warpgroups;
+};
+const DeviceLimits& deviceLimits();
 
 }  // namespace moescope::cuda

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a producer and the consumers of a pipeline in shared memory tell each other with: barriers
+// that count arrivals and bytes, bulk copies that complete on them, and a division of registers.
+// Hopper's (sm_90a); the emulator has the same by plain counting.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/backend/cuda/tensor_core.h"
+
+namespace moescope::cuda {
+
+#ifdef MOESCOPE_SIMT_EMULATED
+struct alignas(8) Barrier {
+    std::uint16_t count, pending;
+    std::uint32_t phase;
+};
+#else
+struct alignas(8) Barrier {
+    std::uint64_t state;
+};
+
+__device__ __forceinline__ std::uint32_t sharedAddress(const void* at) {
+    return static_cast<std::uint32_t>(__cvta_generic_to_shared(at));
+}
+#endif
+
+/// One thread, before a barrier of the block: a phase ends after `count` arrivals.
+__device__ __forceinline__ void initialize(Barrier* barrier, int count) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(sharedAddress(barrier)), "r"(count)
+                 : "memory");
+#elif defined(MOESCOPE_SIMT_EMULATED)
+    *barrier = {static_cast<std::uint16_t>(count), static_cast<std::uint16_t>(count), 0};
+#endif
+}
+/// Initialized barriers become visible to bulk copies.
+__device__ __forceinline__ void showBarriers() {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+#endif
+}
+
+__device__ __forceinline__ void arrive(Barrier* barrier) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(sharedAddress(barrier))
+                 : "memory");
+#elif defined(MOESCOPE_SIMT_EMULATED)
+    if (--barrier->pending == 0) {
+        barrier->pending = barrier->count;
+        ++barrier->phase;
+    }
+#endif
+}
+/// Arrives; the phase does not end before `bytes` bytes of bulk copies have come as well.
+__device__ __forceinline__ void arriveAndExpect(Barrier* barrier, std::uint32_t bytes) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    asm volatile(
+        "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(sharedAddress(barrier)),
+        "r"(bytes)
+        : "memory");
+#elif defined(MOESCOPE_SIMT_EMULATED)
+    (void)bytes;  // copies have been made when they are begun
+    arrive(barrier);
+#endif
+}
+/// Arrives when all copies that this thread has begun with copyAsync16 are complete.
+__device__ __forceinline__ void arriveAfterCopies(Barrier* barrier) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    asm volatile(
+        "cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(sharedAddress(barrier))
+        : "memory");
+#elif defined(MOESCOPE_SIMT_EMULATED)
+    arrive(barrier);
+#endif
+}
+/// Waits for the end of the barrier's phases of this parity. All lanes of a warp together.
+__device__ __forceinline__ void waitFor(const Barrier* barrier, std::uint32_t parity) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    asm volatile(
+        "{.reg .pred done; waiting: "
+        "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1; "
+        "@!done bra waiting;}" ::"r"(sharedAddress(barrier)),
+        "r"(parity)
+        : "memory");
+#elif defined(MOESCOPE_SIMT_EMULATED)
+    // A vote, so that no lane goes on alone.
+    while (__ballot_sync(kAllLanes, (barrier->phase & 1U) != parity) != kAllLanes) {
+    }
+#endif
+}
+
+/// `bytes` bytes, a multiple of 16, from global to shared memory; they count for `barrier`.
+__device__ __forceinline__ void copyBulk(void* shared, const void* global, std::uint32_t bytes,
+                                         Barrier* barrier) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    asm volatile(
+        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+            "r"(sharedAddress(shared)),
+        "l"(global), "r"(bytes), "r"(sharedAddress(barrier))
+        : "memory");
+#elif defined(MOESCOPE_SIMT_EMULATED)
+    (void)barrier;
+    __builtin_memcpy(shared, global, bytes);
+#endif
+}
+
+/// A barrier of the first kThreads threads of a block; the emulator counts on `barrier`, which has
+/// been initialized with as many.
+template <int kThreads>
+__device__ __forceinline__ void meet(Barrier* barrier) {
+#ifdef __CUDA_ARCH__
+    asm volatile("bar.sync 1, %0;" ::"n"(kThreads) : "memory");
+#elif defined(MOESCOPE_SIMT_EMULATED)
+    const std::uint32_t parity = barrier->phase & 1U;  // the phase cannot end before we arrive
+    arrive(barrier);
+    waitFor(barrier, parity);
+#endif
+}
+
+/// All threads of a warpgroup give up registers down to kRegisters, or get as many.
+template <int kRegisters>
+__device__ __forceinline__ void giveRegisters() {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters));
+#endif
+}
+template <int kRegisters>
+__device__ __forceinline__ void takeRegisters() {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
+#endif
+}
+
+}  // namespace moescope::cuda

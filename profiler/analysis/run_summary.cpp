@@ -29,7 +29,19 @@ struct Collected {
     OperationGroup group;
     std::vector<std::int64_t> durations;
 };
-using Groups = std::map<GroupKey, Collected, std::less<>>;
+/// std::less<> would do, but clang 14 does not compare tuples of different types in libstdc++ 12.
+struct GroupLess {
+    using is_transparent = void;
+    static GroupView view(const GroupKey& key) {
+        return {std::get<0>(key), std::get<1>(key), std::get<2>(key)};
+    }
+    static GroupView view(const GroupView& key) { return key; }
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+        return view(a) < view(b);
+    }
+};
+using Groups = std::map<GroupKey, Collected, GroupLess>;
 
 /// The steps of a run and when the token that came of each was known.
 struct Timeline {

@@ -64,7 +64,7 @@ def bench(args: argparse.Namespace, model: str, *more: str) -> dict:
 def speed(args: argparse.Namespace, checks: list[dict]) -> dict:
     rate = matrix_rate()
     results: dict = {"bf16_matrix_rate": rate}
-    base = bench(args, "synth:gpt-oss-20b:bf16", "-p", "2048", "-n", "256", "--context", "8192")
+    base = bench(args, "synth:gpt-oss-20b:bf16", "-p", "2048,8192", "-n", "256", "-r", "2")
     results["gpt-oss-20b bf16, exact"] = base
     results["gpt-oss-20b bf16, fast"] = bench(args, "synth:gpt-oss-20b:bf16", "--numerics", "fast", "-p", "2048", "-n", "16", "-r", "2")
     results["gpt-oss-20b q8_0"] = bench(args, "synth:gpt-oss-20b", "-p", "8", "-n", "256", "-r", "2")

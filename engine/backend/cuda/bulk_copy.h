@@ -82,6 +82,7 @@ __device__ __forceinline__ void waitForCopies([[maybe_unused]] CopyBarrier* barr
             : "r"(at), "r"(phase)
             : "memory");
     }
+    __syncwarp();  // lanes leave the loop one by one
 #else
     copyCommit();
     copyWait<0>();

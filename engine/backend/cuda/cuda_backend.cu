@@ -86,6 +86,10 @@ CudaBackend::CudaBackend(const BoundModel& model, const Checkpoint& checkpoint,
                     " experts and a choice of " + std::to_string(kMaxTopK) + ", not " +
                     std::to_string(spec_.nExpert) + " and " + std::to_string(spec_.topK));
     }
+    if (spec_.headDim > kMaxDecodeHeadDim) {
+        throw Error("the cuda back end takes heads of up to " + std::to_string(kMaxDecodeHeadDim) +
+                    " numbers, not " + std::to_string(spec_.headDim));
+    }
     fewTokens_ = decodeTokensThatFit(spec_.dModel);
     refuseIfTooLarge(model, options);
     ThreadPool pool;
@@ -164,6 +168,7 @@ void CudaBackend::setTimed(BackendState& state, bool timed) const {
 }
 
 void CudaBackend::sendStep(CudaState& s, std::span<const TokenId> tokens, int position) const {
+    check(cudaSetDevice(options_.device), "choosing the CUDA device");  // of this thread
     s.tokens = static_cast<int>(tokens.size());
     s.position = position;
     s.sent.wait();  // the buffer may still be on its way from the step before
@@ -213,27 +218,30 @@ OpWork CudaBackend::route(BackendState& state, int layer) const {
     s.lastRouted = layer;
     enqueueRoute(s, layer);
     if (few(s)) enqueueChoice(s, layer);  // the experts would choose later; the caller may ask now
+    // Copied here, so that a profile sees the copies within the operation that they belong to.
+    const std::size_t count = index(s.tokens) * index(spec_.topK);
+    fetchRouting(s, index(layer) * count, count);
     return finish(s, routeWork(weights_.layers[index(layer)], stepShape(s)),
                   few(s) ? "decode_project" : "prefill_project");
 }
 
+/// Choices of a step lie layer by layer: (n_layer, n_tokens, top_k), on the device and on the host.
 RoutingView CudaBackend::stepRouting(const BackendState& state, int layer) const {
     const CudaState& s = own(state);
-    const std::size_t stride = index(s.maxBatch) * index(spec_.topK);
     const std::size_t count = index(s.tokens) * index(spec_.topK);
-    return {{s.hostExperts + index(layer) * stride, count},
-            {s.hostWeights + index(layer) * stride, count}};
+    return {{s.hostExperts + index(layer) * count, count},
+            {s.hostWeights + index(layer) * count, count}};
+}
+
+void CudaBackend::fetchRouting(CudaState& s, std::size_t first, std::size_t count) const {
+    copyAsync(s.hostExperts + first, s.experts + first, count * sizeof(std::int32_t),
+              cudaMemcpyDeviceToHost, s.stream, "copying routing from the device");
+    copyAsync(s.hostWeights + first, s.gateWeights + first, count * sizeof(float),
+              cudaMemcpyDeviceToHost, s.stream, "copying routing from the device");
 }
 
 RoutingView CudaBackend::routing(const BackendState& state) const {
     const CudaState& s = own(state);
-    const std::size_t stride = index(s.maxBatch) * index(spec_.topK);
-    const std::size_t at = index(s.lastRouted) * stride;
-    const std::size_t count = index(s.tokens) * index(spec_.topK);
-    copyAsync(s.hostExperts + at, s.experts + at, count * sizeof(std::int32_t),
-              cudaMemcpyDeviceToHost, s.stream, "copying routing from the device");
-    copyAsync(s.hostWeights + at, s.gateWeights + at, count * sizeof(float), cudaMemcpyDeviceToHost,
-              s.stream, "copying routing from the device");
     s.stream.wait();
     return stepRouting(s, s.lastRouted);
 }
@@ -283,14 +291,9 @@ bool CudaBackend::decodeStep(BackendState& state, TokenId token, int position,
     sendStep(s, std::span(&token, 1), position);
     if (!s.step) s.step.capture(s.stream, [&] { enqueueToken(s); });
     s.step.run(s.stream);
-    const auto fetch = [&](void* to, const void* from, std::size_t bytes) {
-        if (bytes == 0) return;
-        copyAsync(to, from, bytes, cudaMemcpyDeviceToHost, s.stream, "copying from the device");
-    };
-    const std::size_t choices = index(spec_.nLayer) * index(s.maxBatch) * index(spec_.topK);
-    fetch(s.hostLogits, s.logits, index(spec_.vocab) * sizeof(float));
-    fetch(s.hostExperts, s.experts, choices * sizeof(std::int32_t));
-    fetch(s.hostWeights, s.gateWeights, choices * sizeof(float));
+    copyAsync(s.hostLogits, s.logits, index(spec_.vocab) * sizeof(float), cudaMemcpyDeviceToHost,
+              s.stream, "copying logits from the device");
+    if (spec_.nExpert > 0) fetchRouting(s, 0, index(spec_.nLayer) * index(spec_.topK));
     s.stream.wait();
     std::copy_n(s.hostLogits, index(spec_.vocab), logits.data());
     return true;

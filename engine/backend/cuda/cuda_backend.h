@@ -52,6 +52,7 @@ public:
 
 private:
     OpWork finish(CudaState& s, OpWork work, std::string_view kernel) const;
+    void fetchRouting(CudaState& s, std::size_t first, std::size_t count) const;
     void report(CudaState& s) const noexcept;
     StepShape stepShape(const CudaState& s) const noexcept;
     bool few(const CudaState& s) const noexcept { return s.tokens <= fewTokens_; }

@@ -26,7 +26,7 @@ NormWeights CudaBackend::norm(const float* weight, const float* bias, bool befor
 
 RouterChoice CudaBackend::choiceOf(const CudaState& s, int layer) const noexcept {
     if (spec_.layers[index(layer)].mlp != MlpKind::Experts) return s.everyToken;
-    const std::size_t at = index(layer) * index(s.maxBatch) * index(spec_.topK);
+    const std::size_t at = index(layer) * index(s.tokens) * index(spec_.topK);
     return {s.experts + at, s.gateWeights + at, s.distinct};
 }
 

@@ -19,6 +19,7 @@ namespace moescope::cuda {
 inline constexpr int kDecodeTokens = 8;
 inline constexpr int kMaxExperts = 512;
 inline constexpr int kMaxTopK = 16;
+inline constexpr int kMaxDecodeHeadDim = 256;
 
 /// Row vectors as pairs of bf16, in the order in which a lane's operand A wants them: for each
 /// octet of columns the words (high 0 1, low 0 1, high 2 3, low 2 3) and the same of columns 4 to

@@ -71,7 +71,8 @@ __device__ void stageWeighted(const Args& a, const PairRows& rows, bool keep,
                 const float x[4] = {h.x * (w.x + offset), h.y * (w.y + offset),
                                     h.z * (w.z + offset), h.w * (w.w + offset)};
                 storeFour(rows, t, i, x);
-                if (keep && i < width) storeFour(p.keepNormed, t, i, x);
+                // With zeros behind the last column: another layer may have left something there.
+                if (keep && i < p.keepNormed.stride) storeFour(p.keepNormed, t, i, x);
             }
         }
         squares = warpSum(squares);
@@ -90,7 +91,7 @@ __device__ void stageNormed(const Args& a, const PairRows& rows, bool keep) {
              i += kBlockThreads) {
             const float x = i < width ? norm.of(p.norm, row[i], i) : 0.0F;
             storePair(rows, t, i, x);
-            if (keep && i < width) storePair(p.keepNormed, t, i, x);
+            if (keep && i < p.keepNormed.stride) storePair(p.keepNormed, t, i, x);
         }
     }
 }

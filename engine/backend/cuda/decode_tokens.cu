@@ -161,12 +161,13 @@ __device__ __forceinline__ float uniformAt(std::uint64_t seed, std::uint64_t cou
     z = (z ^ z >> 30U) * 0xBF58476D1CE4E5B9ULL;
     z = (z ^ z >> 27U) * 0x94D049BB133111EBULL;
     z ^= z >> 31U;
-    return (static_cast<float>(z >> 40U) + 0.5F) * 0x1p-24F;
+    return (static_cast<float>(z >> 41U) + 0.5F) * 0x1p-23F;  // exact: never 1
 }
 
-/// The larger value, the lower index among equals; index -1 is none.
+/// The larger value, the lower index among equals; index -1 is none, and what is no number is not
+/// taken.
 __device__ __forceinline__ void keepLarger(float& value, int& index, float other, int otherIndex) {
-    if (otherIndex < 0) return;
+    if (otherIndex < 0 || other != other) return;
     if (index < 0 || other > value || (other == value && otherIndex < index)) {
         value = other;
         index = otherIndex;

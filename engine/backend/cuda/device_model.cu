@@ -115,7 +115,7 @@ public:
     /// Copies from the buffer that next() gave.
     void copy(void* to, const std::byte* from, std::uint64_t bytes) {
         if (bytes == 0) return;
-        check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_),
+        check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_),
               "copying weights to the device");
     }
     void done() {

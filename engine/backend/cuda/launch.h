@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -41,6 +43,43 @@ struct Launch {
     bool overlap = false;
 };
 
+#ifndef MOESCOPE_SIMT_EMULATED
+/// Lets the kernel have all shared memory of the current device, once. Returns whether it was
+/// compiled for sm_90 or newer, and so waits for the kernel in front of it by itself. Throws Error
+/// when `sharedBytes` are more than a block of this device may have.
+inline bool prepareKernel(const void* kernel, std::size_t sharedBytes) {
+    struct Facts {
+        std::size_t most;
+        bool waits;
+    };
+    static std::mutex mutex;
+    static std::map<std::pair<const void*, int>, Facts> known;
+    int device = 0;
+    check(cudaGetDevice(&device), "asking for the device");
+    const std::lock_guard lock(mutex);
+    const auto [entry, isNew] = known.try_emplace({kernel, device});
+    if (isNew) {
+        cudaFuncAttributes attributes{};
+        int most = 0;
+        check(cudaFuncGetAttributes(&attributes, kernel), "asking for a kernel's attributes");
+        check(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+              "asking for the device's shared memory");
+        entry->second = {static_cast<std::size_t>(most) - attributes.sharedSizeBytes,
+                         attributes.ptxVersion >= 90};
+        check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                   static_cast<int>(entry->second.most)),
+              "asking for shared memory");
+    }
+    if (sharedBytes > entry->second.most) {
+        throw Error("this GPU's blocks may have " + std::to_string(entry->second.most >> 10U) +
+                        " KiB of shared memory, a kernel needs " +
+                        std::to_string((sharedBytes + 1023) >> 10U) + " for this model",
+                    "use --backend cpu, or a GPU of compute capability 9.0");
+    }
+    return entry->second.waits;
+}
+#endif
+
 /// Converts the arguments to the kernel's parameter types. Throws Error when the launch is refused.
 template <typename... Parameters, typename... Arguments>
 void launch(const Launch& l, void (*kernel)(Parameters...), Arguments&&... arguments) {
@@ -49,13 +88,7 @@ void launch(const Launch& l, void (*kernel)(Parameters...), Arguments&&... argum
     simt::launch(l.grid, l.block, l.sharedBytes, l.stream, kernel,
                  Parameters(std::forward<Arguments>(arguments))...);
 #else
-    // A kernel may have 48 KiB without asking, its static shared memory counted in.
-    constexpr std::size_t kWithoutAsking = 32 << 10;
-    if (l.sharedBytes > kWithoutAsking) {
-        check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                   static_cast<int>(l.sharedBytes)),
-              "asking for shared memory");
-    }
+    const bool mayOverlap = prepareKernel(reinterpret_cast<const void*>(kernel), l.sharedBytes);
     cudaLaunchAttribute attribute{};
     attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
     attribute.val.programmaticStreamSerializationAllowed = 1;
@@ -65,7 +98,7 @@ void launch(const Launch& l, void (*kernel)(Parameters...), Arguments&&... argum
     config.dynamicSmemBytes = l.sharedBytes;
     config.stream = l.stream;
     config.attrs = &attribute;
-    config.numAttrs = l.overlap ? 1 : 0;
+    config.numAttrs = l.overlap && mayOverlap ? 1 : 0;
     check(cudaLaunchKernelEx(&config, kernel, Parameters(std::forward<Arguments>(arguments))...),
           "launching a kernel");
 #endif

@@ -29,8 +29,10 @@ __device__ __forceinline__ float gated(const Product& p, float gate, float up) {
         case Activation::GptOssSwiGlu:
             break;
     }
-    const float g = fminf(gate, p.swigluLimit);
-    const float u = fminf(fmaxf(up, -p.swigluLimit), p.swigluLimit);
+    // Not minimum and maximum, which drop a NaN.
+    const float limit = p.swigluLimit;
+    const float g = gate > limit ? limit : gate;
+    const float u = up > limit ? limit : up < -limit ? -limit : up;
     return divideFast(g, 1.0F + __expf(-p.swigluAlpha * g)) * (u + 1.0F);
 }
 

@@ -40,7 +40,9 @@ void launchMma(const Product& p, int tileTokens, const Launch& l) {
 const DeviceLimits& deviceLimits() {
     static const DeviceLimits found = [] {
         cudaDeviceProp properties{};
-        check(cudaGetDeviceProperties(&properties, 0), "asking for the device's properties");
+        int device = 0;
+        check(cudaGetDevice(&device), "asking for the device");
+        check(cudaGetDeviceProperties(&properties, device), "asking for the device's properties");
         return DeviceLimits{properties.sharedMemPerBlockOptin,
                             properties.sharedMemPerMultiprocessor, properties.multiProcessorCount,
                             properties.major == 9 && hasWarpgroups()};

@@ -292,3 +292,37 @@ TEST_CASE("hidden rows may be in another format's order than the product that ma
     }
     CHECK(errorNorm(hidden.read(), expected) < kExact);
 }
+
+TEST_CASE("what is no number stays none through the clamped activation of many tokens") {
+    constexpr int kTokens = 3;
+    constexpr int kFfn = 24;
+    const Operand x(WeightFormat::Bf16, kTokens, 32, true, 1);
+    const Weights w(WeightFormat::Bf16, 1, 2 * kFfn, 32, 2);
+    std::vector<float> values(2 * kFfn, 0.1F);
+    values[2 * 7] = NAN;      // of a gate
+    values[2 * 9 + 1] = NAN;  // of a linear part
+    const Buffer<float> bias(values);
+    const Buffer<std::int32_t> experts(std::vector<std::int32_t>(kTokens, 0));
+    const Buffer<std::int32_t> offsets(2);
+    const Buffer<std::int32_t> slots(kTokens);
+    groupByExpert(experts.get(), kTokens, 1, 1, {offsets.get(), slots.get()}, nullptr);
+    const Operand hidden(WeightFormat::Bf16, kTokens, kFfn, true);
+    ExpertsUp e;
+    e.gateUp = w.matrix();
+    e.bias = bias.get();
+    e.x = x.rows();
+    e.groups = {offsets.get(), slots.get()};
+    e.tokens = kTokens;
+    e.topK = 1;
+    e.nExpert = 1;
+    e.activation = Activation::GptOssSwiGlu;
+    e.swigluAlpha = 1.702F;
+    e.swigluLimit = 7.0F;
+    e.hidden = hidden.rows();
+    expertsUp(e, nullptr);
+    const std::vector<float> out = hidden.read();
+    for (int i = 0; i < kTokens * kFfn; ++i) {
+        INFO("column " << i % kFfn);
+        CHECK(std::isnan(out[static_cast<std::size_t>(i)]) == (i % kFfn == 7 || i % kFfn == 9));
+    }
+}

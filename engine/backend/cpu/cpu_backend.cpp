@@ -7,42 +7,16 @@
 #include <cmath>
 #include <map>
 #include <mutex>
-#include <tuple>
 #include <utility>
 
 #include "engine/backend/cpu/products.h"
+#include "engine/backend/rope_plan.h"
 #include "engine/backend/rope_rotation.h"
 #include "engine/backend/routing_rule.h"
 #include "engine/core/error.h"
 
 namespace moescope::cpu {
 namespace {
-
-bool sameRope(const RopeSpec& a, const RopeSpec& b) {
-    const auto key = [](const RopeSpec& r) {
-        return std::tie(r.theta, r.yarn, r.factor, r.betaFast, r.betaSlow, r.originalContext,
-                        r.truncate, r.attentionFactor, r.divisors);
-    };
-    return key(a) == key(b);
-}
-
-/// Distinct rope tables of a model, and which of them each layer uses.
-struct RopePlan {
-    std::vector<const RopeSpec*> distinct;
-    std::vector<std::size_t> ofLayer;  // (n_layer)
-};
-
-RopePlan planRopes(const ModelSpec& spec) {
-    RopePlan plan;
-    for (const LayerSpec& layer : spec.layers) {
-        const auto known =
-            std::find_if(plan.distinct.begin(), plan.distinct.end(),
-                         [&](const RopeSpec* r) { return sameRope(*r, layer.rope); });
-        plan.ofLayer.push_back(static_cast<std::size_t>(known - plan.distinct.begin()));
-        if (known == plan.distinct.end()) plan.distinct.push_back(&layer.rope);
-    }
-    return plan;
-}
 
 CpuState& own(BackendState& s) {
     return static_cast<CpuState&>(s);
@@ -298,7 +272,7 @@ namespace moescope {
 
 std::uint64_t cpuStateBytes(const ModelSpec& spec, int maxContext, int maxBatch, int threads) {
     return cpu::CpuState::bytes(spec, threads > 0 ? threads : availableCores(), maxContext,
-                                maxBatch, static_cast<int>(cpu::planRopes(spec).distinct.size()));
+                                maxBatch, static_cast<int>(planRopes(spec).distinct.size()));
 }
 
 std::unique_ptr<Backend> makeCpuBackend(const BoundModel& model, const Checkpoint& checkpoint,

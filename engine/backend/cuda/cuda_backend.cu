@@ -6,8 +6,9 @@
 #include <algorithm>
 #include <cassert>
 #include <numeric>
-#include <tuple>
+#include <utility>
 
+#include "engine/backend/rope_plan.h"
 #include "engine/core/error.h"
 #include "engine/run/memory.h"
 
@@ -23,14 +24,6 @@ const CudaState& own(const BackendState& s) {
 
 std::size_t index(std::int64_t value) {
     return static_cast<std::size_t>(value);
-}
-
-bool sameRope(const RopeSpec& a, const RopeSpec& b) {
-    const auto key = [](const RopeSpec& r) {
-        return std::tie(r.theta, r.yarn, r.factor, r.betaFast, r.betaSlow, r.originalContext,
-                        r.truncate, r.attentionFactor, r.divisors);
-    };
-    return key(a) == key(b);
 }
 
 /// Name and multiprocessors of a device; makes it the calling thread's. Throws Error when there is
@@ -95,19 +88,12 @@ CudaBackend::CudaBackend(const BoundModel& model, const Checkpoint& checkpoint,
     ThreadPool pool;
     model_ = std::make_unique<DeviceModel>(model, checkpoint, pool, options.expertsOnHost);
 
-    std::vector<const RopeSpec*> distinct;
-    for (const LayerSpec& layer : spec_.layers) {
-        const auto known = std::find_if(distinct.begin(), distinct.end(), [&](const RopeSpec* r) {
-            return sameRope(*r, layer.rope);
-        });
-        ropeOf_.push_back(static_cast<std::int32_t>(known - distinct.begin()));
-        if (known == distinct.end()) distinct.push_back(&layer.rope);
-    }
-    if (spec_.position != PositionKind::Rope) distinct.clear();
-    nRopes_ = static_cast<int>(distinct.size());
-    if (nRopes_ == 0) return;
+    RopePlan plan = planRopes(spec_);
+    ropeOf_ = std::move(plan.ofLayer);
+    if (spec_.position != PositionKind::Rope) return;
+    nRopes_ = static_cast<int>(plan.distinct.size());
     std::vector<double> tables;
-    for (const RopeSpec* rope : distinct) {
+    for (const RopeSpec* rope : plan.distinct) {
         const RopeTable table = ropeTable(*rope, spec_.headDim);
         tables.insert(tables.end(), table.inverseFrequency.begin(), table.inverseFrequency.end());
         tables.push_back(table.concentration);

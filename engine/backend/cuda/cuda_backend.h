@@ -85,8 +85,8 @@ private:
     int multiprocessors_ = 1;
     std::unique_ptr<DeviceModel> model_;
     DeviceArena ropeArena_;
-    double* ropes_ = nullptr;           // (n_ropes, head_dim / 2 + 1)
-    std::vector<std::int32_t> ropeOf_;  // (n_layer)
+    double* ropes_ = nullptr;          // (n_ropes, head_dim / 2 + 1)
+    std::vector<std::size_t> ropeOf_;  // (n_layer)
     int nRopes_ = 0;
     int fewTokens_ = 1;  ///< steps of up to so many go through the kernels of decode.h
 };

@@ -82,8 +82,6 @@ public:
     /// Throws Error when the device has not the memory.
     explicit CudaState(const StateShape& shape);
 
-    std::uint64_t deviceBytes() const noexcept { return arena_.size(); }
-
     int maxContext = 0;
     int maxBatch = 0;
     int tokens = 0;      ///< of the current step

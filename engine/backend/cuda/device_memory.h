@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <utility>
 
 #include "engine/backend/cuda/launch.h"
@@ -37,7 +36,6 @@ public:
     }
     void* base() const noexcept { return base_; }
     std::uint64_t size() const noexcept { return size_; }
-    std::uint64_t used() const noexcept { return used_; }
 
 private:
     void swap(DeviceArena& other) noexcept {
@@ -62,10 +60,6 @@ public:
 
     std::byte* data() const noexcept { return data_; }
     std::uint64_t size() const noexcept { return size_; }
-    template <typename T>
-    std::span<T> as() const noexcept {
-        return {reinterpret_cast<T*>(data_), size_ / sizeof(T)};
-    }
 
 private:
     std::byte* data_ = nullptr;

@@ -118,16 +118,6 @@ __device__ __forceinline__ uint4 loadStreaming(const uint4* at) {
 #endif
 }
 
-__device__ __forceinline__ std::uint32_t loadStreaming(const std::uint32_t* at) {
-#ifdef __CUDA_ARCH__
-    std::uint32_t v;
-    asm volatile("ld.global.nc.L1::no_allocate.u32 %0, [%1];" : "=r"(v) : "l"(at));
-    return v;
-#else
-    return *at;
-#endif
-}
-
 /// Begins to bring a line to the first-level cache.
 __device__ __forceinline__ void prefetchLine([[maybe_unused]] const void* at) {
 #ifdef __CUDA_ARCH__

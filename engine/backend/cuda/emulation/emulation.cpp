@@ -367,14 +367,6 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
     *free = *total = std::size_t{4} << 30;
     return cudaSuccess;
 }
-cudaError_t cudaDriverGetVersion(int* version) {
-    *version = 0;
-    return cudaSuccess;
-}
-cudaError_t cudaRuntimeGetVersion(int* version) {
-    *version = 0;
-    return cudaSuccess;
-}
 cudaError_t cudaMalloc(void** at, std::size_t bytes) {
     *at = ::operator new (bytes, std::align_val_t{256}, std::nothrow);
     if (*at == nullptr) return cudaErrorMemoryAllocation;

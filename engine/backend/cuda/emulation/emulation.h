@@ -24,7 +24,6 @@
 #define __forceinline__ inline
 #define __shared__ static
 #define __launch_bounds__(...)
-#define __restrict__ __restrict
 #define __align__(n) alignas(n)
 #define __grid_constant__
 #define MOESCOPE_UNROLL
@@ -142,11 +141,6 @@ T __shfl_up_sync(unsigned, T value, int delta) {
     const int self = moescope::cuda::simt::lane().warpLane;
     return moescope::cuda::simt::Exchange<T>(value).of(self >= delta ? self - delta : self);
 }
-template <typename T>
-T __shfl_down_sync(unsigned, T value, int delta) {
-    const int self = moescope::cuda::simt::lane().warpLane;
-    return moescope::cuda::simt::Exchange<T>(value).of(self + delta < 32 ? self + delta : self);
-}
 inline unsigned __ballot_sync(unsigned, bool predicate) {
     const moescope::cuda::simt::Exchange<bool> votes(predicate);
     unsigned mask = 0;
@@ -177,9 +171,6 @@ T atomicAdd(T* at, T value) {
 }
 inline float __expf(float x) {
     return std::exp(x);
-}
-inline float rsqrtf(float x) {
-    return 1.0F / std::sqrt(x);
 }
 using std::max;
 using std::min;
@@ -227,8 +218,6 @@ cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetDevice(int* device);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total);
-cudaError_t cudaDriverGetVersion(int* version);
-cudaError_t cudaRuntimeGetVersion(int* version);
 cudaError_t cudaMalloc(void** at, std::size_t bytes);
 cudaError_t cudaFree(void* at);
 cudaError_t cudaMallocHost(void** at, std::size_t bytes);

@@ -155,7 +155,7 @@ int runEval(const Invocation& invocation) {
                            {"context", options.get<int>("context")}});
     facts.synthetic = spec.synthetic;
     if (spec.nExpert > 0)
-        facts.routing = RoutingOptions{spec.nExpert, spec.topK, spec.nLayer, false, false};
+        facts.routing = RoutingOptions{spec.nExpert, spec.topK, spec.nLayer, false, false, true};
 
     EngineModelOptions engine;
     engine.maxContext = options.get<int>("context");
@@ -180,7 +180,9 @@ int runEval(const Invocation& invocation) {
             languageModel.observe(options.isSet("trace") ? recorder.trace() : nullptr,
                                   recorder.routing());
             if (recorder.routingRecorder() != nullptr)
-                eval.takeRouting = [&] { return recorder.routingRecorder()->drain(); };
+                eval.takeRouting = [&](std::int64_t sequence) {
+                    return recorder.routingRecorder()->drain(sequence);
+                };
             std::string current;
             std::optional<Progress> progress;
             eval.progress = [&](const EvalProgress& p) {

@@ -98,33 +98,31 @@ ScoreTotal totalOf(const ScoreItem& item, const nlohmann::json& result) {
     return total;
 }
 
-/// What is scored, in the order of evaluation: candidates of one item may lie apart.
+/// The candidates of all items that have no result yet, as sequences to score.
 class Work {
 public:
-    Work(Session& session, const std::vector<ScoreItem>& items, const Options& options)
-        : items_(items),
-          findings_(items.size()),
-          scorer_(session, sequences(),
-                  {!options.isSet("no-share-prefix"), options.get<int>("top")}) {
-        for (std::size_t i = 0; i < items.size(); ++i)
+    Work(const std::vector<ScoreItem>& items, const ScoreResults& results)
+        : items_(items), findings_(items.size()) {
+        for (std::size_t i = 0; i < items.size(); ++i) {
+            if (results.has(i)) continue;
             findings_[i].resize(items[i].candidates.size());
-        for (const std::size_t index : scorer_.order()) order_.push_back(owners_[index]);
+            for (std::size_t c = 0; c < items[i].candidates.size(); ++c) {
+                sequences_.push_back(items[i].candidates[c].sequence);
+                owners_.emplace_back(i, c);
+            }
+        }
     }
 
-    const std::vector<std::pair<std::size_t, std::size_t>>& order() const { return order_; }
-    const SequenceScorer& scorer() const { return scorer_; }
+    std::span<const ScoreSequence> sequences() const { return sequences_; }
+    /// (item, candidate) of each sequence.
+    const std::vector<std::pair<std::size_t, std::size_t>>& owners() const { return owners_; }
+    const ScoreItem& itemOf(std::size_t sequence) const { return items_[owners_[sequence].first]; }
 
-    /// Scores candidate `step` of the order; true: its item is complete.
-    bool score(std::size_t step, LogitsFile* logits) {
-        const auto [item, candidate] = order_[step];
-        const ScoreCandidate& c = items_[item].candidates[candidate];
-        SequenceScorer::LogitsVisitor visit;
-        if (logits != nullptr)
-            visit = [&c, logits](std::size_t index, std::span<const float> row) {
-                if (index >= c.scoredFrom) logits->add(row);
-            };
+    /// true: the item is complete.
+    bool add(BatchScorer::Scored&& scored) {
+        const auto [item, candidate] = owners_[scored.sequence];
         auto& all = findings_[item];
-        all[candidate] = scorer_.score(scorer_.order()[step], visit);
+        all[candidate] = std::move(scored.findings);
         return std::none_of(all.begin(), all.end(), [](const auto& f) { return f.empty(); });
     }
     std::vector<std::vector<TokenFinding>> take(std::size_t item) {
@@ -132,25 +130,13 @@ public:
     }
 
 private:
-    std::vector<ScoreSequence> sequences() {
-        std::vector<ScoreSequence> all;
-        for (std::size_t i = 0; i < items_.size(); ++i) {
-            for (std::size_t c = 0; c < items_[i].candidates.size(); ++c) {
-                all.push_back(items_[i].candidates[c].sequence);
-                owners_.emplace_back(i, c);
-            }
-        }
-        return all;
-    }
-
     const std::vector<ScoreItem>& items_;
-    std::vector<std::pair<std::size_t, std::size_t>> owners_;  ///< of each sequence
-    std::vector<std::pair<std::size_t, std::size_t>> order_;
+    std::vector<ScoreSequence> sequences_;
+    std::vector<std::pair<std::size_t, std::size_t>> owners_;
     std::vector<std::vector<std::vector<TokenFinding>>> findings_;
-    SequenceScorer scorer_;
 };
 
-void printTotals(const ScoreTotals& totals, const SequenceScorer& scorer, bool json) {
+void printTotals(const ScoreTotals& totals, const BatchScorer& scorer, bool json) {
     if (json) {
         nlohmann::json body = totals.json();
         body["evaluated_tokens"] = scorer.evaluated();
@@ -199,35 +185,45 @@ int runScore(const Invocation& invocation) {
                          options.isSet("resume")      ? Mode::Resume
                          : options.isSet("overwrite") ? Mode::Overwrite
                                                       : Mode::Fresh);
-    Session session(*model,
-                    contextFor(*model, options, static_cast<std::int64_t>(longestOf(items))));
-    session.setStop(invocation.stop);
-    Work work(session, items, options);
+    // Rows of logits are written one sequence behind the other: none shares its tokens then.
+    BatchScorer scorer(model->backend(),
+                       contextFor(*model, options, static_cast<std::int64_t>(longestOf(items))),
+                       {.share = !options.isSet("no-share-prefix") && !options.has("logits"),
+                        .top = options.get<int>("top")});
+    scorer.setStop(invocation.stop);
+    Work work(items, results);
     std::optional<LogitsFile> logits;
-    if (options.has("logits"))
-        logits.emplace(options.get<std::string>("logits"), items, work.order(),
+    BatchScorer::LogitsVisitor visit;
+    if (options.has("logits")) {
+        logits.emplace(options.get<std::string>("logits"), items, work.owners(),
                        static_cast<std::size_t>(model->spec().vocab),
                        model->checkpoint().identity());
+        visit = [&](std::size_t sequence, std::size_t index, std::span<const float> row) {
+            const std::size_t candidate = work.owners()[sequence].second;
+            if (index >= work.itemOf(sequence).candidates[candidate].scoredFrom) logits->add(row);
+        };
+    }
 
     Progress progress(style, "score", "items");
     if (results.count() > 0) progress.update(results.count(), items.size());
-    for (std::size_t step = 0; step < work.order().size(); ++step) {
-        const std::size_t item = work.order()[step].first;
-        if (results.has(item)) continue;
-        try {
-            throwIfStopped(invocation.stop);
-            if (!work.score(step, logits ? &*logits : nullptr)) continue;
-        } catch (const Interrupted&) {
-            throw Interrupted("interrupted", std::to_string(results.count()) +
-                                                 " items are kept in " +
-                                                 results.partPath().string() +
-                                                 "; the same command with --resume continues");
-        } catch (const Error& e) {
-            throw Error(input + ": line " + std::to_string(items[item].line) + ": " + e.what(),
-                        e.hint());
-        }
-        results.add(item, scoreResult(*model, items[item], work.take(item)));
-        progress.update(results.count(), items.size());
+    try {
+        scorer.score(
+            work.sequences(),
+            [&](BatchScorer::Scored&& scored) {
+                const std::size_t item = work.owners()[scored.sequence].first;
+                if (!work.add(std::move(scored))) return;
+                results.add(item, scoreResult(*model, items[item], work.take(item)));
+                progress.update(results.count(), items.size());
+            },
+            visit);
+    } catch (const Interrupted&) {
+        throw Interrupted("interrupted", std::to_string(results.count()) + " items are kept in " +
+                                             results.partPath().string() +
+                                             "; the same command with --resume continues");
+    } catch (const SequenceError& e) {
+        throw Error(
+            input + ": line " + std::to_string(work.itemOf(e.sequence()).line) + ": " + e.what(),
+            e.hint());
     }
     progress.finish();
     ScoreTotals totals;
@@ -237,7 +233,7 @@ int runScore(const Invocation& invocation) {
         ++at;
     });
     if (logits) logits->finish();
-    printTotals(totals, work.scorer(), options.isSet("json"));
+    printTotals(totals, scorer, options.isSet("json"));
     return kDone;
 }
 

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/run/score.h"
+#include "engine/run/session.h"
 
 namespace moescope::cli {
 

@@ -108,20 +108,19 @@ int runTextPerplexity(const Invocation& invocation, const Options& options) {
     }
     std::vector<ScoreSequence> sequences = sequencesOf(windows, tokens, lead);
     const std::size_t bytes = bytesOf(tokenizer, sequences);
-    Session session(*model, contextFor(*model, options, static_cast<std::int64_t>(setting.window)));
-    session.setStop(invocation.stop);
-    SequenceScorer scorer(session, std::move(sequences), {.share = false});
-    std::vector<WindowScore> scores;
+    BatchScorer scorer(model->backend(),
+                       contextFor(*model, options, static_cast<std::int64_t>(setting.window)),
+                       {.share = false, .brief = true});
+    scorer.setStop(invocation.stop);
+    std::vector<WindowScore> scores(windows.size());
     Progress progress(style, "perplexity", "windows");
-    for (std::size_t i = 0; i < windows.size(); ++i) {
-        WindowScore score;
-        for (const TokenFinding& f : scorer.score(i)) {
-            score.sum += f.logProbability;
-            ++score.tokens;
-        }
-        scores.push_back(score);
-        progress.update(i + 1, windows.size());
-    }
+    std::size_t done = 0;
+    scorer.score(sequences, [&](BatchScorer::Scored&& scored) {
+        WindowScore& score = scores[scored.sequence];
+        for (const TokenFinding& f : scored.findings) score.sum += f.logProbability;
+        score.tokens = scored.findings.size();
+        progress.update(++done, windows.size());
+    });
     progress.finish();
     const TextPerplexity result = textPerplexity(scores);
     const std::size_t words = countWords(text);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scores continuations: the tokens that all of them share are evaluated once, then the cache is
-// rewound for each.
+// Turns requests into sequences of tokens, and windows of requests into calls of BatchScorer.
 #include "evals/engine_model.h"
 
 #include <algorithm>
@@ -32,11 +31,20 @@ std::size_t sharedPrefix(const std::vector<TokenPair>& pairs) {
     return shared;
 }
 
-void addToken(ContinuationScore& score, std::span<const float> logits, TokenId token) {
-    const TokenLikelihood likelihood = tokenLikelihood(logits, token);
-    score.logLikelihood += likelihood.logProbability;
-    score.greedy = score.greedy && likelihood.greedy;
-    ++score.tokens;
+/// Steps that a window of requests fills about: enough that the last one, which is not full, does
+/// not count, and few enough that memory for what has to be kept does not either.
+constexpr std::size_t kWindowSteps = 8;
+
+ContinuationScore scoreOf(const ScoreSequence& sequence, std::span<const TokenFinding> findings) {
+    ContinuationScore score;
+    score.greedy = true;
+    for (std::size_t i = 0; i < findings.size(); ++i) {
+        score.logLikelihood += findings[i].logProbability;
+        score.greedy =
+            score.greedy && findings[i].likeliest == sequence.tokens[sequence.reportFrom + i];
+        ++score.tokens;
+    }
+    return score;
 }
 
 }  // namespace
@@ -68,9 +76,8 @@ EngineModel::EngineModel(const Model& model, const EngineModelOptions& options)
     : model_(model),
       options_(options),
       chat_(chatFormatFor(model.tokenizer())),
-      session_(model, contextFor(model, options.maxContext)) {
-    session_.setTrace(options.trace);
-    session_.setRouting(options.routing);
+      scorer_(model.backend(), contextFor(model, options.maxContext), {.brief = true}) {
+    observe(options.trace, options.routing);
 }
 
 EngineModel::~EngineModel() = default;
@@ -81,7 +88,7 @@ nlohmann::json EngineModel::identity() const {
         {"architecture", model_.spec().architecture},
         {"name", model_.spec().name},
         {"backend", model_.backend().description()},
-        {"max_context", session_.maxContext()},
+        {"max_context", scorer_.maxContext()},
     };
     if (options_.extraIdentity.is_object()) identity.update(options_.extraIdentity);
     return identity;
@@ -111,59 +118,24 @@ std::vector<TokenPair> EngineModel::encode(const ScoreRequest& request) const {
     return pairs;
 }
 
-ContinuationScore EngineModel::scoreRest(const TokenPair& pair, std::size_t shared) {
-    ContinuationScore score;
-    score.greedy = true;
-    if (shared == pair.split) addToken(score, sharedLogits_, pair.tokens[shared]);
-    const std::span<const TokenId> rest(pair.tokens.data() + shared,
-                                        pair.tokens.size() - shared - 1);
-    if (rest.empty()) return score;
-    session_.append(rest, [&](int i, std::span<const float> logits) {
-        const std::size_t next = shared + static_cast<std::size_t>(i) + 1;
-        if (next >= pair.split) addToken(score, logits, pair.tokens[next]);
-    });
-    return score;
+void EngineModel::observe(TraceSink* trace, RoutingSink* routing) {
+    scorer_.setTrace(trace);
+    scorer_.setRouting(routing);
+    traced_ = trace != nullptr;
 }
 
-/// Begins `sequence` with `prefix`, of which what the item before began with too is in the cache
-/// already: worked examples and instructions are the same for thousands of items. Only a place that
-/// was marked can be gone on from, so the second item of a kind marks where it parts from the
-/// first. While operations are traced every item is evaluated whole: its time is what is asked for.
-SessionMark EngineModel::appendPrefix(std::int64_t sequence, std::span<const TokenId> prefix) {
-    // A mark copies the rings of sliding-window layers, which must be worth it.
-    constexpr std::size_t kWorthMarking = 16;
-    std::vector<SessionMark> marks = std::exchange(marks_, {});
-    const std::vector<TokenId> cached = std::exchange(cached_, {});
-    const auto differs = std::mismatch(prefix.begin(), prefix.end(), cached.begin(), cached.end());
-    auto common = static_cast<std::size_t>(differs.first - prefix.begin());
-    // The logits after the prefix are needed, so its last token is evaluated at any rate.
-    common = traced_ || prefix.empty() ? 0 : std::min(common, prefix.size() - 1);
-    while (!marks.empty() && static_cast<std::size_t>(marks.back().position()) > common)
-        marks.pop_back();
-    std::size_t at = 0;
-    if (marks.empty()) {
-        session_.beginSequence(sequence);
-    } else {
-        session_.beginSequence(sequence, marks.back());
-        at = static_cast<std::size_t>(marks.back().position());
-        reusedTokens_ += static_cast<std::int64_t>(at);
-    }
-    if (common - at >= kWorthMarking) {
-        session_.append(prefix.subspan(at, common - at), StepKind::Prefill);
-        marks.push_back(session_.mark());
-        at = common;
-    }
-    if (at < prefix.size()) {
-        const auto logits = session_.append(prefix.subspan(at), StepKind::Prefill);
-        sharedLogits_.assign(logits.begin(), logits.end());
-    }
-    marks_ = std::move(marks);
-    cached_.assign(prefix.begin(), prefix.end());
-    return session_.mark();
-}
-
-ScoreResult EngineModel::score(const ScoreRequest& request) {
+/// A request on its way.
+struct EngineModel::Pending {
+    const ScoreRequest* request = nullptr;
+    std::vector<ScoreSequence> sequences;  ///< one a continuation
+    std::size_t missing = 0;               ///< continuations without a score
     ScoreResult result;
+};
+
+std::unique_ptr<EngineModel::Pending> EngineModel::prepare(const ScoreRequest& request) const {
+    auto pending = std::make_unique<Pending>();
+    pending->request = &request;
+    ScoreResult& result = pending->result;
     const std::vector<TokenPair> pairs = encode(request);
     for (const TokenPair& pair : pairs) {
         // The last token is only predicted, never fed.
@@ -171,19 +143,76 @@ ScoreResult EngineModel::score(const ScoreRequest& request) {
         result.neededContext = std::max(result.neededContext, needed);
     }
     result.promptTokens = static_cast<std::int64_t>(pairs[0].split);
-    if (result.neededContext > session_.maxContext()) {
-        result.tooLong = true;
-        return result;
-    }
+    result.tooLong = result.neededContext > scorer_.maxContext();
+    if (result.tooLong) return pending;
     const std::size_t shared = sharedPrefix(pairs);
-    const SessionMark mark =
-        appendPrefix(request.sequence, std::span(pairs[0].tokens).first(shared));
     result.evaluatedTokens = static_cast<std::int64_t>(shared);
     for (const TokenPair& pair : pairs) {
-        if (session_.position() != mark.position()) session_.rewind(mark);
-        result.continuations.push_back(scoreRest(pair, shared));
+        // What all have in common is told of as part of the first.
+        const std::size_t routedFrom = pending->sequences.empty() ? 0 : shared;
         result.evaluatedTokens += static_cast<std::int64_t>(pair.tokens.size() - shared - 1);
+        pending->sequences.push_back({pair.tokens, pair.split, request.sequence, routedFrom});
     }
+    pending->missing = pairs.size();
+    result.continuations.resize(pairs.size());
+    return pending;
+}
+
+void EngineModel::evaluate(std::vector<std::unique_ptr<Pending>>& window, const Done& done) {
+    std::vector<ScoreSequence> sequences;
+    std::vector<std::pair<Pending*, std::size_t>> owners;
+    for (const auto& pending : window) {
+        for (std::size_t c = 0; c < pending->sequences.size(); ++c) {
+            sequences.push_back(std::move(pending->sequences[c]));
+            owners.emplace_back(pending.get(), c);
+        }
+    }
+    // While operations are timed every request is evaluated whole: its time is what is asked for.
+    if (traced_) scorer_.forget();
+    scorer_.score(sequences, [&](BatchScorer::Scored&& scored) {
+        const auto [pending, continuation] = owners[scored.sequence];
+        ScoreResult& result = pending->result;
+        result.continuations[continuation] = scoreOf(sequences[scored.sequence], scored.findings);
+        result.durationNs += scored.durationNs;
+        if (--pending->missing == 0) done(*pending->request, std::move(result));
+    });
+    window.clear();
+}
+
+void EngineModel::score(const Source& next, const Done& done) {
+    const std::size_t full =
+        traced_ ? 1 : kWindowSteps * static_cast<std::size_t>(scorer_.maxBatch());
+    std::vector<std::unique_ptr<Pending>> window;
+    std::size_t tokens = 0;
+    const ScoreSequence* before = nullptr;
+    while (const ScoreRequest* request = next()) {
+        std::unique_ptr<Pending> pending = prepare(*request);
+        if (pending->result.tooLong) {
+            done(*request, std::move(pending->result));
+            continue;
+        }
+        // About what is to be evaluated: most of what requests have in common is with the one
+        // before.
+        tokens += static_cast<std::size_t>(pending->result.evaluatedTokens);
+        const ScoreSequence& first = pending->sequences.front();
+        if (before != nullptr)
+            tokens -= static_cast<std::size_t>(
+                std::ranges::mismatch(first.tokens, before->tokens).in1 - first.tokens.begin());
+        window.push_back(std::move(pending));
+        before = &window.back()->sequences.front();
+        if (tokens < full) continue;
+        evaluate(window, done);
+        tokens = 0;
+        before = nullptr;
+    }
+    if (!window.empty()) evaluate(window, done);
+}
+
+ScoreResult EngineModel::score(const ScoreRequest& request) {
+    ScoreResult result;
+    const ScoreRequest* only = &request;
+    score([&] { return std::exchange(only, nullptr); },
+          [&](const ScoreRequest&, ScoreResult&& scored) { result = std::move(scored); });
     return result;
 }
 

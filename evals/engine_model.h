@@ -15,6 +15,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/run/score.h"
 #include "engine/run/session.h"
 #include "engine/text/chat.h"
 #include "evals/language_model.h"
@@ -48,36 +49,27 @@ public:
 
     nlohmann::json identity() const override;
     bool hasChatFormat() const override { return chat_ != nullptr; }
-    ScoreResult score(const ScoreRequest& request) override;
-    void setStop(const StopFlag* stop) override { session_.setStop(stop); }
+    void score(const Source& next, const Done& done) override;
+    /// One request on its own.
+    ScoreResult score(const ScoreRequest& request);
+    void setStop(const StopFlag* stop) override { scorer_.setStop(stop); }
     /// Who is told of operations and routing from now on; either may be null.
-    void observe(TraceSink* trace, RoutingSink* routing) {
-        session_.setTrace(trace);
-        session_.setRouting(routing);
-        traced_ = trace != nullptr;
-        forgetCache();
-    }
-    /// Tokens that did not have to be evaluated because the item before began with them too.
-    std::int64_t reusedTokens() const noexcept { return reusedTokens_; }
+    void observe(TraceSink* trace, RoutingSink* routing);
+    /// Tokens that did not have to be evaluated because others began with them too.
+    std::uint64_t reusedTokens() const noexcept { return scorer_.shared(); }
 
 private:
-    void forgetCache() noexcept {
-        cached_.clear();
-        marks_.clear();
-    }
-    SessionMark appendPrefix(std::int64_t sequence, std::span<const TokenId> prefix);
+    struct Pending;
+
     std::vector<TokenPair> encode(const ScoreRequest& request) const;
-    ContinuationScore scoreRest(const TokenPair& pair, std::size_t shared);
+    std::unique_ptr<Pending> prepare(const ScoreRequest& request) const;
+    void evaluate(std::vector<std::unique_ptr<Pending>>& window, const Done& done);
 
     const Model& model_;
     EngineModelOptions options_;
     std::unique_ptr<ChatFormat> chat_;
-    Session session_;
-    std::vector<float> sharedLogits_;  // (vocab): after the last shared token
+    BatchScorer scorer_;
     bool traced_ = false;
-    std::vector<TokenId> cached_;     ///< the latest item's prefix
-    std::vector<SessionMark> marks_;  ///< in it, ascending, where a later item may go on
-    std::int64_t reusedTokens_ = 0;
 };
 
 }  // namespace moescope

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
@@ -34,6 +35,8 @@ struct ScoreResult {
     std::int64_t promptTokens = 0;
     bool tooLong = false;            ///< did not fit the context; nothing was evaluated
     std::int64_t neededContext = 0;  ///< tokens of the longest prompt + continuation
+    /// Its share of the steps that it was evaluated in, by tokens.
+    std::int64_t durationNs = 0;
 };
 
 class LanguageModel {
@@ -43,8 +46,15 @@ public:
     /// Everything about the model that changes its numbers: part of a run's identity for --resume.
     virtual nlohmann::json identity() const = 0;
     virtual bool hasChatFormat() const = 0;
-    /// Throws Interrupted when `stop` is set while evaluating, Error for failures of the engine.
-    virtual ScoreResult score(const ScoreRequest& request) = 0;
+
+    /// The next request, valid until its result has come; null: there are no more.
+    using Source = std::function<const ScoreRequest*()>;
+    using Done = std::function<void(const ScoreRequest&, ScoreResult&&)>;
+    /// Scores all that `next` gives, many at a time; calls `done` for each as soon as it is
+    /// complete, in whatever order, so that what is done is not lost. Throws Interrupted when
+    /// `stop` is set while evaluating, Error for failures of the engine, what `next` and `done`
+    /// throw.
+    virtual void score(const Source& next, const Done& done) = 0;
     virtual void setStop(const StopFlag* stop) = 0;
 };
 

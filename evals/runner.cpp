@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <set>
 
@@ -103,17 +104,19 @@ public:
 
     SuiteResult run() {
         start_ = Clock::now();
-        for (const SuiteItem& item : data_.items) {
-            if (!takePrior(item)) {
-                throwIfStopped(options_.stop);
-                try {
-                    evaluateItem(item);
-                } catch (...) {
-                    takeRouting();  // of an item that is not in the file
-                    throw;
-                }
-            }
-            report();
+        std::size_t at = 0;
+        try {
+            model_.score([&] { return nextRequest(at); },
+                         [&](const ScoreRequest& request, ScoreResult&& scores) {
+                             const auto pending = pending_.find(request.sequence);
+                             finishItem(pending->second, scores);
+                             pending_.erase(pending);
+                             report();
+                         });
+        } catch (...) {
+            // Of items that are not in the file.
+            for (const auto& [sequence, pending] : pending_) takeRouting(sequence);
+            throw;
         }
         addMetrics();
         result_.durationNs = nanosecondsSince(start_);
@@ -136,7 +139,7 @@ private:
             ++result_.tooLong;
         } else {
             ++result_.scored;
-            kept_.push_back(std::move(result));
+            kept_.emplace(row.ordinal, std::move(result));
         }
     }
 
@@ -151,13 +154,34 @@ private:
         return row;
     }
 
-    void evaluateItem(const SuiteItem& item) {
-        const Clock::time_point start = Clock::now();
+    /// An item that the model was given.
+    struct Pending {
+        const SuiteItem* item = nullptr;
+        ItemRow row;
+        std::vector<std::string> texts;
+        ScoreRequest request;
+    };
+
+    /// Of the first item from `at` on that the earlier run has not.
+    const ScoreRequest* nextRequest(std::size_t& at) {
+        for (; at < data_.items.size() && takePrior(data_.items[at]); ++at) report();
+        if (at == data_.items.size()) return nullptr;
+        throwIfStopped(options_.stop);
+        const SuiteItem& item = data_.items[at++];
         ItemRow row = newRow(item);
-        const std::vector<std::string> texts = scorer_.continuations(data_.definition, item, chat_);
-        for (const std::string& text : texts)
+        const std::int64_t sequence = row.sequence;
+        Pending& pending = pending_[sequence];
+        pending = {&item, std::move(row), scorer_.continuations(data_.definition, item, chat_), {}};
+        for (const std::string& text : pending.texts)
             if (text.empty()) throw Error("item '" + item.id + "' has an empty choice");
-        const ScoreResult scores = model_.score({row.sequence, row.prompt, texts, chat_});
+        pending.request = {sequence, pending.row.prompt, pending.texts, chat_};
+        return &pending.request;
+    }
+
+    void finishItem(Pending& pending, const ScoreResult& scores) {
+        const SuiteItem& item = *pending.item;
+        const std::vector<std::string>& texts = pending.texts;
+        ItemRow row = std::move(pending.row);
         Json detail;
         Json logLikelihoods = Json::array();
         if (scores.tooLong) {
@@ -178,7 +202,7 @@ private:
         row.logLikelihoods = dumpJson(logLikelihoods);
         row.detail = dumpJson(detail);
         row.tokens = scores.evaluatedTokens;
-        row.durationNs = nanosecondsSince(start);
+        row.durationNs = scores.durationNs;
         result_.tokens += row.tokens;
         keep(row);
         write(std::move(row), scores.promptTokens);
@@ -190,14 +214,14 @@ private:
         sequence.label = data_.definition.name + " " + row.id;
         sequence.group = data_.definition.name;
         sequence.promptTokens = promptTokens;
-        std::vector<AnyRow> rows = takeRouting();
+        std::vector<AnyRow> rows = takeRouting(row.sequence);
         rows.emplace_back(std::move(sequence));
         rows.emplace_back(std::move(row));
         writer_.add(std::move(rows));
     }
 
-    std::vector<AnyRow> takeRouting() const {
-        return options_.takeRouting ? options_.takeRouting() : std::vector<AnyRow>{};
+    std::vector<AnyRow> takeRouting(std::int64_t sequence) const {
+        return options_.takeRouting ? options_.takeRouting(sequence) : std::vector<AnyRow>{};
     }
 
     void report() const {
@@ -214,8 +238,10 @@ private:
 
     void addMetrics() {
         result_.resumed = resumed_;
+        std::vector<ItemResult> items;
+        for (auto& [ordinal, item] : kept_) items.push_back(std::move(item));
         result_.metrics =
-            computeMetrics(data_.definition, kept_, options_.resamples, options_.seed);
+            computeMetrics(data_.definition, items, options_.resamples, options_.seed);
         MetricRow tooLong;
         tooLong.name = "items_too_long";
         tooLong.value = static_cast<double>(result_.tooLong);
@@ -238,7 +264,8 @@ private:
     bool chat_;
     const PriorRun::Suite* prior_ = nullptr;
     Clock::time_point start_;
-    std::vector<ItemResult> kept_;
+    std::map<std::int64_t, Pending> pending_;  ///< by sequence
+    std::map<std::int64_t, ItemResult> kept_;  ///< by ordinal, in whatever order they came
     std::int64_t resumed_ = 0;
     SuiteResult result_;
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Evaluates suites with a model into a run file, item by item, so that a kill loses at most the
-// item being worked on and --resume continues.
+// Evaluates suites with a model into a run file. Each item is committed as soon as it is complete,
+// so that a kill loses at most what was being worked on, and --resume continues.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,7 @@ struct EvalOptions {
     std::function<void(const EvalProgress&)> progress{};  ///< after each item
     /// Ends the item's sequence and hands over the rows of its routing, to be committed with the
     /// item (RoutingRecorder::drain). Those of an item that fails are discarded.
-    std::function<std::vector<AnyRow>()> takeRouting{};
+    std::function<std::vector<AnyRow>(std::int64_t sequence)> takeRouting{};
 };
 
 /// What an interrupted run holds. Read before the RunWriter opens the file to resume.

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The operations a back end offers. Coarse on purpose: a back end fuses what it likes inside each.
-// The forward pass (engine/run/session.cpp) is the only caller and fixes the order:
+// The forward pass (engine/run/forward_pass.cpp) is the only caller and fixes the order:
 //   embed, then per layer attentionInput, attention, attentionOutput, [route,] feedForward; head.
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -18,18 +20,38 @@
 
 namespace moescope {
 
-/// What one session owns on the device: activations of the current step and the KV cache.
-/// Created by Backend::newState, passed back to that back end only. Not thread-safe.
+/// Activations of the current step. Created by Backend::newState, passed back to that back end
+/// only. Not thread-safe.
 class BackendState {
 public:
     virtual ~BackendState() = default;
 };
 
-/// A position to come back to. Holds a copy of the ring caches of sliding-window layers (their old
-/// rows are overwritten as decoding goes on); full layers are only truncated.
-class KvMark {
+/// Keys and values of one sequence. Created by Backend::newCache, passed back to that back end
+/// only; written by the steps that its sequence is part of. Not thread-safe.
+class KvCache {
 public:
-    virtual ~KvMark() = default;
+    virtual ~KvCache() = default;
+};
+
+/// What a cache must hold.
+struct CacheShape {
+    int maxContext = 0;  ///< tokens of the sequence, those of the prefix included
+    int maxRun = 0;      ///< tokens that it gets in one step
+    /// Its first `prefixTokens` tokens are those of another sequence and are not evaluated again.
+    /// That one is not written from then on, and has the window of its
+    /// sliding-window layers before that place: because it ends there, or because its maxRun was
+    /// its maxContext, so that nothing in it was ever overwritten.
+    std::shared_ptr<const KvCache> prefix{};
+    int prefixTokens = 0;
+};
+
+/// Tokens of one step that belong to one sequence and follow each other. They see what the cache
+/// holds before `position`, and each other.
+struct StepRun {
+    KvCache* cache = nullptr;
+    int position = 0;  ///< of the first
+    int tokens = 0;
 };
 
 /// The choice the router made for the tokens of the current step; valid until the next route().
@@ -62,14 +84,25 @@ public:
     /// Tokens per prefill step that serve it well when there is no reason for another number.
     virtual int preferredBatch() const noexcept { return 512; }
 
-    /// Bytes of host memory that newState will allocate; checked against the machine by the caller
-    /// first.
-    virtual std::uint64_t stateBytes(int maxContext, int maxBatch) const = 0;
-    /// maxContext: tokens the cache can hold; maxBatch: tokens per step.
-    virtual std::unique_ptr<BackendState> newState(int maxContext, int maxBatch) const = 0;
+    /// Sequences that one step can serve.
+    virtual int maxRuns() const noexcept { return 1; }
+    /// Caches that may each begin with the one before.
+    virtual int maxLineage() const noexcept { return std::numeric_limits<int>::max(); }
 
-    /// Begins a step of tokens.size() <= maxBatch tokens at positions [position, position + n).
-    virtual OpWork embed(BackendState& s, std::span<const TokenId> tokens, int position) const = 0;
+    /// Bytes of host memory that newState and newCache will allocate; checked against the machine
+    /// by the caller first.
+    virtual std::uint64_t stateBytes(int maxContext, int maxBatch) const = 0;
+    virtual std::uint64_t cacheBytes(const CacheShape& shape) const = 0;
+    /// maxContext: tokens of the longest sequence; maxBatch: tokens per step.
+    virtual std::unique_ptr<BackendState> newState(int maxContext, int maxBatch) const = 0;
+    virtual std::shared_ptr<KvCache> newCache(const CacheShape& shape) const = 0;
+
+    /// Begins a step. tokens: those of all runs, one run behind the other, at most maxBatch; runs:
+    /// at most maxRuns(), each of another cache, or of one cache in the order of positions. A cache
+    /// that another one begins with may be in the same step, before it. What a later step of these
+    /// caches overwrites is not asked for again.
+    virtual OpWork embed(BackendState& s, std::span<const TokenId> tokens,
+                         std::span<const StepRun> runs) const = 0;
     virtual OpWork attentionInput(BackendState& s, int layer) const = 0;
     virtual OpWork attention(BackendState& s, int layer) const = 0;
     virtual OpWork attentionOutput(BackendState& s, int layer) const = 0;
@@ -78,9 +111,10 @@ public:
     virtual RoutingView routing(const BackendState& s) const = 0;
     /// Experts (after route), or the dense MLP including its norm; adds the residual.
     virtual OpWork feedForward(BackendState& s, int layer) const = 0;
-    /// Final norm and unembedding of the step's tokens [first, first + count).
-    /// logits: (count, vocab) float32.
-    virtual OpWork head(BackendState& s, int first, int count, std::span<float> logits) const = 0;
+    /// Final norm and unembedding of some of the step's tokens. rows: their indices, ascending;
+    /// logits: (rows, vocab) float32.
+    virtual OpWork head(BackendState& s, std::span<const std::int32_t> rows,
+                        std::span<float> logits) const = 0;
 
     /// Hidden state of the step's tokens after the latest operation: (n_tokens, d_model) float32.
     /// For tests and per-layer comparisons; not on the hot path.
@@ -94,14 +128,15 @@ public:
     virtual void setTimed(BackendState&, bool) const {}
     /// The whole step of one token as one submission, with its logits: what embed, the layers and
     /// head do, faster. false: not offered, and nothing was done.
-    virtual bool decodeStep(BackendState&, TokenId, int /*position*/, std::span<float>) const {
+    virtual bool decodeStep(BackendState&, KvCache&, TokenId, int /*position*/,
+                            std::span<float>) const {
         return false;
     }
     /// After decodeStep: what the router of each layer chose; valid until the next step.
     virtual RoutingView stepRouting(const BackendState&, int /*layer*/) const { return {}; }
     /// Evaluates `first` at `position` and then, out.size() times in all, the token of the largest
     /// logit, without a round trip to the caller. out: the tokens chosen. false: not offered.
-    virtual bool decodeGreedy(BackendState&, TokenId /*first*/, int /*position*/,
+    virtual bool decodeGreedy(BackendState&, KvCache&, TokenId /*first*/, int /*position*/,
                               std::span<TokenId>) const {
         return false;
     }
@@ -111,9 +146,11 @@ public:
     /// back end on the host.
     virtual double readBandwidth() const { return 0; }
 
-    virtual std::unique_ptr<KvMark> mark(const BackendState& s, int position) const = 0;
-    /// Restores the cache as it was at `mark`; a mark may be used any number of times.
-    virtual void rewind(BackendState& s, const KvMark& mark) const = 0;
+    /// f(i) for every i of [0, n) on the threads of the back end, which are idle between two
+    /// operations. The first exception is rethrown when all are done.
+    virtual void parallelFor(int n, const std::function<void(int)>& f) const {
+        for (int i = 0; i < n; ++i) f(i);
+    }
 };
 
 /// Targets: "portable", "avx2" and "avx512" multiply in float32; "avx512_vnni" multiplies quantised
@@ -137,7 +174,8 @@ struct CudaOptions {
 /// packed format grow: Q4_K becomes F16), the float32 vectors beside it, and the embedding, whose
 /// rows stay in the mapped file. Not counted: `model.weights.owned`, which the caller holds.
 std::uint64_t cpuWeightBytes(const BoundModel& model);
-/// What newState(maxContext, maxBatch) of that back end will allocate. threads 0: all available.
+/// What newState(maxContext, maxBatch) of that back end and one cache of as many will allocate.
+/// threads 0: all available.
 std::uint64_t cpuStateBytes(const ModelSpec& spec, int maxContext, int maxBatch, int threads);
 
 /// Scalar, float32 with double accumulation, obvious: the oracle. Keeps pointing into the

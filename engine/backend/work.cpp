@@ -74,12 +74,13 @@ OpWork attentionInputWork(const ModelSpec& spec, const LayerWeights& layer,
 OpWork attentionWork(const ModelSpec& spec, const LayerSpec& layer,
                      const StepShape& step) noexcept {
     OpWork work;
-    const int first = firstVisible(step.position, layer.window);
-    const int end = step.position + step.tokens;
-    work.bytes = keyValueRowBytes(spec, step) * unsignedOf(end - first);
     std::uint64_t pairs = 0;
-    for (int p = step.position; p < end; ++p) {
-        pairs += unsignedOf(p + 1 - firstVisible(p, layer.window));
+    for (const StepRun& run : step.runs) {
+        const int end = run.position + run.tokens;
+        work.bytes += keyValueRowBytes(spec, step) *
+                      unsignedOf(end - firstVisible(run.position, layer.window));
+        for (int p = run.position; p < end; ++p)
+            pairs += unsignedOf(p + 1 - firstVisible(p, layer.window));
     }
     // Scores and weighted values: one multiply-add per element each.
     work.flops = 4 * pairs * unsignedOf(spec.nHead) * unsignedOf(spec.headDim);

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <span>
 
+#include "engine/backend/backend.h"
 #include "engine/model/spec.h"
 #include "engine/trace.h"
 
@@ -18,10 +19,10 @@ namespace moescope {
 /// Bytes of one matrix of the stack (or of the vector) as stored, scales included.
 std::uint64_t matrixBytes(const TensorView& t) noexcept;
 
-/// The step whose work is counted.
+/// The step whose work is counted. Keys and values that several runs begin with are read by each.
 struct StepShape {
     int tokens = 0;
-    int position = 0;        ///< of the first token
+    std::span<const StepRun> runs{};
     int kvElementBytes = 4;  ///< size of one cached key or value element
 };
 

@@ -132,15 +132,6 @@ TokenId firstOf(std::span<const float> logits, float value) {
     return static_cast<TokenId>(std::find(logits.begin(), logits.end(), value) - logits.begin());
 }
 
-double logProbability(std::span<const float> logits, TokenId token, double largest) {
-    assert(token >= 0 && static_cast<std::size_t>(token) < logits.size());
-    const double sum = routines().sum(logits.data(), logits.size(), largest);
-    const double result = logits[static_cast<std::size_t>(token)] - largest - std::log(sum);
-    // Finite logits lie within 7e38 of each other, so nothing else leads here.
-    if (!std::isfinite(result)) throw notFinite();
-    return result;
-}
-
 }  // namespace
 
 Error notFinite() {
@@ -152,17 +143,24 @@ TokenId mostLikely(std::span<const float> logits) {
     return firstOf(logits, largestOf(logits));
 }
 
-double logProbability(std::span<const float> logits, TokenId token) {
-    return logProbability(logits, token, largestOf(logits));
+LogitsSummary summarize(std::span<const float> logits) {
+    LogitsSummary summary;
+    summary.largest = largestOf(logits);
+    summary.logSum = std::log(routines().sum(logits.data(), logits.size(), summary.largest));
+    summary.likeliest = firstOf(logits, summary.largest);
+    return summary;
 }
 
-TokenLikelihood tokenLikelihood(std::span<const float> logits, TokenId token) {
-    const float largest = largestOf(logits);
-    TokenLikelihood found;
-    found.logProbability = logProbability(logits, token, largest);
-    found.greedy =
-        logits[static_cast<std::size_t>(token)] == largest && firstOf(logits, largest) == token;
-    return found;
+double logProbability(const LogitsSummary& summary, float logit) {
+    const double result = static_cast<double>(logit) - summary.largest - summary.logSum;
+    // Finite logits lie within 7e38 of each other, so nothing else leads here.
+    if (!std::isfinite(result)) throw notFinite();
+    return result;
+}
+
+double logProbability(std::span<const float> logits, TokenId token) {
+    assert(token >= 0 && static_cast<std::size_t>(token) < logits.size());
+    return logProbability(summarize(logits), logits[static_cast<std::size_t>(token)]);
 }
 
 std::uint64_t logitsHash(std::span<const float> logits) noexcept {

@@ -22,12 +22,17 @@ TokenId mostLikely(std::span<const float> logits);
 /// notFinite(), also when only the token's own logit is -infinity.
 double logProbability(std::span<const float> logits, TokenId token);
 
-/// Both at once, for half the time of one after the other.
-struct TokenLikelihood {
-    double logProbability = 0.0;
-    bool greedy = false;  ///< the token is mostLikely()
+/// What the scores of all tokens at one position have in common: log softmax of a token is
+/// (its logit - largest) - logSum.
+struct LogitsSummary {
+    float largest = 0.0F;
+    double logSum = 0.0;    ///< log of the sum of exp(logit - largest)
+    TokenId likeliest = 0;  ///< mostLikely()
 };
-TokenLikelihood tokenLikelihood(std::span<const float> logits, TokenId token);
+/// Throws notFinite(). logits: (vocab).
+LogitsSummary summarize(std::span<const float> logits);
+/// Throws notFinite() when the logit is -infinity.
+double logProbability(const LogitsSummary& summary, float logit);
 
 /// FNV-1a over the bit patterns of logits: printed with every run, so that a changed kernel that
 /// changes numbers is seen at once.

@@ -2,22 +2,17 @@
 #include "engine/run/score.h"
 
 #include <algorithm>
+#include <chrono>
 #include <numeric>
 #include <string>
 #include <utility>
 
-#include "engine/core/error.h"
+#include "engine/run/logits.h"
 
 namespace moescope {
 namespace {
 
-/// Fewer tokens are evaluated again rather than marked.
-constexpr std::size_t kWorthMarking = 8;
-
-std::size_t commonLength(std::span<const TokenId> a, std::span<const TokenId> b) {
-    const auto differs = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
-    return static_cast<std::size_t>(differs.first - a.begin());
-}
+using Clock = std::chrono::steady_clock;
 
 std::vector<TokenId> likeliest(std::span<const float> logits, std::size_t n) {
     std::vector<TokenId> ids(logits.size());
@@ -41,6 +36,27 @@ std::int32_t rankOf(std::span<const float> logits, std::size_t token) {
     return rank;
 }
 
+TokenFinding briefly(const LogitsSummary& summary, std::span<const float> logits, TokenId token) {
+    TokenFinding finding;
+    finding.logProbability = logProbability(summary, logits[static_cast<std::size_t>(token)]);
+    finding.likeliest = summary.likeliest;
+    return finding;
+}
+
+void checkSequence(const ScoreSequence& s, int maxContext, std::int32_t vocab) {
+    if (s.reportFrom < 1 || s.reportFrom >= s.tokens.size())
+        throw Error("there are no tokens to score");
+    if (s.tokens.size() - 1 > static_cast<std::size_t>(maxContext))
+        throw Error("the context of " + std::to_string(maxContext) + " tokens is too short for " +
+                        std::to_string(s.tokens.size() - 1),
+                    "use a larger --context");
+    for (const TokenId id : s.tokens) {
+        if (id < 0 || id >= vocab)
+            throw Error("token id " + std::to_string(id) + " is outside the vocabulary of " +
+                        std::to_string(vocab));
+    }
+}
+
 }  // namespace
 
 TokenFinding examine(std::span<const float> logits, TokenId token, int top) {
@@ -49,9 +65,7 @@ TokenFinding examine(std::span<const float> logits, TokenId token, int top) {
         throw Error("token id " + std::to_string(token) + " is outside the vocabulary of " +
                     std::to_string(logits.size()));
     }
-    TokenFinding finding;
-    finding.logProbability = logProbability(logits, token);
-    finding.likeliest = mostLikely(logits);
+    TokenFinding finding = briefly(summarize(logits), logits, token);
     finding.rank = rankOf(logits, own);
     finding.logitsHash = logitsHash(logits);
     if (top <= 0) return finding;
@@ -70,119 +84,312 @@ std::uint64_t combinedHash(std::span<const TokenFinding> findings) noexcept {
     return hash;
 }
 
-SequenceScorer::SequenceScorer(Session& session, std::vector<ScoreSequence> sequences,
-                               Options options)
-    : session_(session),
-      sequences_(std::move(sequences)),
-      options_(options),
-      order_(sequences_.size()),
-      place_(sequences_.size()),
-      common_(sequences_.size(), 0),
-      lessCommon_(sequences_.size(), sequences_.size()) {
-    for (const ScoreSequence& s : sequences_)
-        if (s.reportFrom < 1 || s.reportFrom >= s.tokens.size())
-            throw Error("there are no tokens to score");
-    std::iota(order_.begin(), order_.end(), std::size_t{0});
-    std::stable_sort(order_.begin(), order_.end(), [&](std::size_t a, std::size_t b) {
-        return sequences_[a].tokens < sequences_[b].tokens;
-    });
-    for (std::size_t k = order_.size(); k > 0;) {
-        --k;
-        place_[order_[k]] = k;
-        if (k + 1 < order_.size())
-            common_[k] =
-                commonLength(sequences_[order_[k]].tokens, sequences_[order_[k + 1]].tokens);
-        std::size_t next = k + 1;
-        while (next < order_.size() && common_[next] >= common_[k]) next = lessCommon_[next];
-        lessCommon_[k] = next;
+/// One call of score(): fills steps with the plan's nodes, one behind the other.
+class BatchScorer::Call final : public RoutingSink {
+public:
+    Call(BatchScorer& owner, std::span<const ScoreSequence> sequences, const Done& done,
+         const LogitsVisitor& visit)
+        : owner_(owner),
+          sequences_(sequences),
+          done_(done),
+          visit_(visit),
+          findings_(sequences.size()),
+          durations_(sequences.size(), 0.0) {
+        std::vector<int> lineage;
+        for (const Evaluated& e : owner.held_) lineage.resize(e.end, e.lineage);
+        plan_ = planScoring(sequences, {owner.options_.share, owner.pass_.backend().maxLineage(),
+                                        owner.heldTokens_, lineage});
+        nodes_.resize(plan_.nodes.size());
     }
-}
 
-/// The first token whose logits are asked for and not known yet; the sequence's length: none is.
-std::size_t SequenceScorer::firstNeeded(const ScoreSequence& sequence, std::size_t common,
-                                        bool visited) const {
-    for (std::size_t i = sequence.reportFrom; i < sequence.tokens.size(); ++i)
-        if (visited || i >= common || !known_[i].found) return i;
-    return sequence.tokens.size();
-}
-
-/// Where the sequences behind `index` in the order will part from it.
-std::vector<std::size_t> SequenceScorer::cuts(std::size_t index, std::size_t begin) const {
-    std::vector<std::size_t> cuts;
-    if (!options_.share) return cuts;
-    for (std::size_t k = place_[index]; k < order_.size(); k = lessCommon_[k])
-        if (common_[k] >= begin + kWorthMarking && common_[k] < sequences_[index].tokens.size())
-            cuts.push_back(common_[k]);
-    std::reverse(cuts.begin(), cuts.end());
-    return cuts;
-}
-
-/// `logits` predict tokens[index].
-void SequenceScorer::report(const ScoreSequence& sequence, std::size_t index,
-                            std::span<const float> logits, const LogitsVisitor& visit) {
-    if (index < sequence.reportFrom) return;
-    Known& known = known_[index];
-    if (!known.found) known = {true, examine(logits, sequence.tokens[index], options_.top)};
-    if (visit) visit(index, logits);
-}
-
-void SequenceScorer::evaluate(const ScoreSequence& sequence, std::size_t begin, std::size_t end,
-                              const LogitsVisitor& visit) {
-    const std::span<const TokenId> tokens(sequence.tokens);
-    // Logits after token i predict token i + 1; those that nobody asked for cost a head each.
-    const std::size_t quiet = std::clamp(sequence.reportFrom - 1, begin, end);
-    if (quiet > begin) {
-        const auto logits =
-            session_.append(tokens.subspan(begin, quiet - begin), StepKind::Prefill);
-        latest_.assign(logits.begin(), logits.end());
+    void run() {
+        owner_.pass_.setRouting(owner_.routing_ != nullptr ? this : nullptr);
+        while (next_ < nodes_.size()) {
+            throwIfStopped(owner_.stop_);
+            const Clock::time_point start = Clock::now();
+            fillStep();
+            const Piece& first = pieces_.front();
+            const StepInfo info{sequence(plan_.nodes[first.node].first).label, StepKind::Prefill,
+                                static_cast<std::int32_t>(first.begin),
+                                static_cast<std::int32_t>(tokens_.size())};
+            owner_.pass_.step(info, tokens_, runs_, [this] { examineRows(); });
+            owner_.evaluated_ += tokens_.size();
+            shareOut(Clock::now() - start);
+            deliver();
+            release();
+        }
+        hold();
     }
-    if (end == quiet) return;
-    session_.append(tokens.subspan(quiet, end - quiet), [&](int i, std::span<const float> logits) {
-        const std::size_t predicted = quiet + static_cast<std::size_t>(i) + 1;
-        report(sequence, predicted, logits, visit);
-        if (predicted == end) latest_.assign(logits.begin(), logits.end());
-    });
-}
 
-std::vector<TokenFinding> SequenceScorer::score(std::size_t index, const LogitsVisitor& visit) {
-    const ScoreSequence& sequence = sequences_[index];
-    const std::size_t last = sequence.tokens.size() - 1;  // predicted, never evaluated
-    // What is held is good to go on from only when all goes well.
-    std::vector<Held> held = std::exchange(held_, {});
-    const std::size_t common =
-        options_.share ? commonLength(std::exchange(path_, {}), sequence.tokens) : 0;
-    known_.resize(common);
-    known_.resize(sequence.tokens.size());
-    const std::size_t needed = firstNeeded(sequence, common, static_cast<bool>(visit));
-    std::size_t at = last;
-    if (needed <= last) {
-        const std::size_t reuse = std::min(common, needed);
-        while (!held.empty() && static_cast<std::size_t>(held.back().mark.position()) > reuse)
-            held.pop_back();
-        if (held.empty()) {
-            session_.beginSequence(static_cast<std::int64_t>(index));
-            at = 0;
+    void onRouting(const StepInfo&, int layer, int topK, std::span<const std::int32_t> experts,
+                   std::span<const float> weights) override {
+        const auto k = static_cast<std::size_t>(topK);
+        for (const Piece& piece : pieces_) {
+            const std::size_t count = (piece.end - piece.begin) * k;
+            const auto e = experts.subspan(piece.offset * k, count);
+            const auto w = weights.subspan(piece.offset * k, count);
+            tell(piece.node, layer, topK, piece.begin, e, w);
+            if (!owner_.options_.share) continue;
+            auto& routed = nodes_[piece.node].routed;
+            routed.resize(static_cast<std::size_t>(owner_.pass_.spec().nLayer));
+            RoutedLayer& kept = routed[static_cast<std::size_t>(layer)];
+            kept.experts.insert(kept.experts.end(), e.begin(), e.end());
+            kept.weights.insert(kept.weights.end(), w.begin(), w.end());
+        }
+    }
+
+private:
+    /// Tokens [begin, end) of a node, at `offset` within the step.
+    struct Piece {
+        std::size_t node, begin, end, offset;
+    };
+    /// A position of a piece whose logits are asked for.
+    struct Row {
+        std::size_t node, position;
+    };
+
+    const ScoreSequence& sequence(std::size_t k) const { return sequences_[plan_.order[k]]; }
+
+    void fillStep() {
+        pieces_.clear();
+        tokens_.clear();
+        runs_.clear();
+        const auto room = static_cast<std::size_t>(owner_.pass_.maxBatch());
+        const auto most = static_cast<std::size_t>(owner_.pass_.backend().maxRuns());
+        while (next_ < nodes_.size() && tokens_.size() < room && runs_.size() < most) {
+            const ScorePlan::Node& node = plan_.nodes[next_];
+            if (nodes_[next_].cache == nullptr) begin(next_);
+            Evaluated& own = nodes_[next_];
+            const std::size_t count = std::min(room - tokens_.size(), node.end - own.end);
+            const auto source = std::span(sequence(node.first).tokens).subspan(own.end, count);
+            pieces_.push_back({next_, own.end, own.end + count, tokens_.size()});
+            runs_.push_back({own.cache.get(), static_cast<int>(own.end), static_cast<int>(count)});
+            tokens_.insert(tokens_.end(), source.begin(), source.end());
+            own.end += count;
+            if (own.end == node.end) ++next_;
+        }
+    }
+
+    /// The node's cache, behind its parent's.
+    void begin(std::size_t index) {
+        const ScorePlan::Node& node = plan_.nodes[index];
+        Evaluated& own = nodes_[index];
+        const Evaluated* parent = nullptr;
+        if (node.parent >= 0) parent = &nodes_[static_cast<std::size_t>(node.parent)];
+        if (node.parent == ScorePlan::kHeld) {
+            parent = &*std::find_if(owner_.held_.begin(), owner_.held_.end(),
+                                    [&](const Evaluated& e) { return e.end >= node.begin; });
+            tellHeld(index);
+        }
+        // Whole: another call may go on from anywhere in it.
+        CacheShape shape{static_cast<int>(node.end), static_cast<int>(node.end), {}, 0};
+        if (parent != nullptr) {
+            shape.prefix = parent->cache;
+            shape.prefixTokens = static_cast<int>(node.begin);
+        }
+        own.cache = owner_.pass_.backend().newCache(shape);
+        own.begin = own.end = node.begin;
+        own.lineage = parent == nullptr ? 1 : parent->lineage + 1;
+        live_.push_back(index);
+    }
+
+    /// To each sequence of the node what concerns it of the routing of tokens from `begin` on.
+    void tell(std::size_t index, int layer, int topK, std::size_t begin,
+              std::span<const std::int32_t> experts, std::span<const float> weights) const {
+        const ScorePlan::Node& node = plan_.nodes[index];
+        const auto k = static_cast<std::size_t>(topK);
+        const std::size_t end = begin + experts.size() / k;
+        for (std::size_t i = node.first; i < node.last; ++i) {
+            const std::size_t from = std::max(begin, sequence(i).routedFrom);
+            if (from >= end) continue;
+            const StepInfo info{sequence(i).label, StepKind::Prefill,
+                                static_cast<std::int32_t>(from),
+                                static_cast<std::int32_t>(end - from)};
+            const std::size_t skipped = (from - begin) * k;
+            owner_.routing_->onRouting(info, layer, topK, experts.subspan(skipped),
+                                       weights.subspan(skipped));
+        }
+    }
+
+    void tellHeld(std::size_t index) const {
+        if (owner_.routing_ == nullptr) return;
+        const int topK = owner_.pass_.spec().topK;
+        for (const Evaluated& e : owner_.held_) {
+            const std::size_t end = std::min(e.end, plan_.nodes[index].begin);
+            if (end <= e.begin) break;
+            const std::size_t count = (end - e.begin) * static_cast<std::size_t>(topK);
+            for (std::size_t layer = 0; layer < e.routed.size(); ++layer) {
+                const RoutedLayer& r = e.routed[layer];
+                if (r.experts.empty()) continue;
+                tell(index, static_cast<int>(layer), topK, e.begin,
+                     std::span(r.experts).first(count), std::span(r.weights).first(count));
+            }
+        }
+    }
+
+    /// Positions from which some sequence's score is read, and the findings they will fill.
+    void chooseRows() {
+        rows_.clear();
+        wanted_.clear();
+        for (const Piece& piece : pieces_) {
+            const ScorePlan::Node& node = plan_.nodes[piece.node];
+            std::size_t from = piece.end;
+            for (std::size_t k = node.first; k < node.last; ++k) {
+                const ScoreSequence& s = sequence(k);
+                if (s.reportFrom > piece.end) continue;
+                findings_[plan_.order[k]].resize(s.tokens.size() - s.reportFrom);
+                from = std::min(from, s.reportFrom - 1);
+            }
+            for (std::size_t p = std::max(from, piece.begin); p < piece.end; ++p) {
+                rows_.push_back({piece.node, p});
+                wanted_.push_back(static_cast<std::int32_t>(piece.offset + p - piece.begin));
+            }
+        }
+    }
+
+    void examineRows() {
+        chooseRows();
+        const auto vocab = static_cast<std::size_t>(owner_.pass_.spec().vocab);
+        owner_.pass_.head(wanted_, [&](std::size_t first, std::span<const float> logits) {
+            const std::size_t count = logits.size() / vocab;
+            owner_.pass_.backend().parallelFor(static_cast<int>(count), [&](int i) {
+                const auto row = static_cast<std::size_t>(i);
+                examineRow(rows_[first + row], logits.subspan(row * vocab, vocab));
+            });
+            for (std::size_t row = 0; visit_ && row < count; ++row)
+                eachReported(rows_[first + row], [&](std::size_t sequence, std::size_t index) {
+                    visit_(sequence, index, logits.subspan(row * vocab, vocab));
+                });
+        });
+    }
+
+    /// f(sequence, index) for every sequence whose tokens[index] is predicted there and reported.
+    template <typename F>
+    void eachReported(const Row& row, const F& f) const {
+        const ScorePlan::Node& node = plan_.nodes[row.node];
+        for (std::size_t k = node.first; k < node.last; ++k)
+            if (sequence(k).reportFrom <= row.position + 1) f(plan_.order[k], row.position + 1);
+    }
+
+    void examineRow(const Row& row, std::span<const float> logits) {
+        const Options& options = owner_.options_;
+        LogitsSummary summary;
+        bool summarized = false;
+        eachReported(row, [&](std::size_t sequence, std::size_t index) {
+            const ScoreSequence& s = sequences_[sequence];
+            const TokenId token = s.tokens[index];
+            try {
+                if (options.brief && !std::exchange(summarized, true)) summary = summarize(logits);
+                findings_[sequence][index - s.reportFrom] =
+                    options.brief ? briefly(summary, logits, token)
+                                  : examine(logits, token, options.top);
+            } catch (const Error& e) {
+                throw SequenceError(sequence, e);
+            }
+        });
+    }
+
+    void shareOut(Clock::duration duration) {
+        const auto total = static_cast<double>(
+            std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count());
+        for (const Piece& piece : pieces_) {
+            const ScorePlan::Node& node = plan_.nodes[piece.node];
+            const double each = total * static_cast<double>(piece.end - piece.begin) /
+                                static_cast<double>(tokens_.size()) /
+                                static_cast<double>(node.last - node.first);
+            for (std::size_t k = node.first; k < node.last; ++k) durations_[plan_.order[k]] += each;
+        }
+    }
+
+    void deliver() {
+        for (const Piece& piece : pieces_) {
+            const ScorePlan::Node& node = plan_.nodes[piece.node];
+            if (piece.end < node.end) continue;
+            for (std::size_t k = node.first; k < node.last; ++k) {
+                if (sequence(k).tokens.size() - 1 != node.end) continue;
+                const std::size_t i = plan_.order[k];
+                wholeTokens_ += node.end;
+                done_(
+                    {i, std::exchange(findings_[i], {}), static_cast<std::int64_t>(durations_[i])});
+            }
+        }
+    }
+
+    /// Nodes that nothing more begins with; those of the last path are kept for hold().
+    void release() {
+        std::erase_if(live_, [&](std::size_t index) {
+            const std::size_t end = plan_.nodes[index].subtreeEnd;
+            if (end > next_ || end == nodes_.size()) return false;
+            nodes_[index] = {};
+            return true;
+        });
+    }
+
+    void hold() {
+        owner_.shared_ += wholeTokens_;
+        for (const ScorePlan::Node& node : plan_.nodes) owner_.shared_ -= node.end - node.begin;
+        if (!owner_.options_.share || nodes_.empty()) return;
+        std::vector<Evaluated> path;
+        std::ptrdiff_t at = static_cast<std::ptrdiff_t>(nodes_.size()) - 1;
+        const ScorePlan::Node& last = plan_.nodes.back();
+        for (; at >= 0; at = plan_.nodes[static_cast<std::size_t>(at)].parent)
+            path.push_back(std::move(nodes_[static_cast<std::size_t>(at)]));
+        if (at == ScorePlan::kHeld) {
+            const std::size_t cut = path.back().begin;
+            while (owner_.held_.back().begin >= cut) owner_.held_.pop_back();
+            owner_.held_.back().end = cut;
         } else {
-            session_.beginSequence(static_cast<std::int64_t>(index), held.back().mark);
-            at = static_cast<std::size_t>(held.back().mark.position());
-            if (at == needed) report(sequence, at, held.back().logits, visit);
+            owner_.held_.clear();
         }
-        evaluated_ += last - at;
-        const std::size_t begin = at;
-        for (const std::size_t cut : cuts(index, begin)) {
-            evaluate(sequence, at, std::min(cut, last), visit);
-            at = std::min(cut, last);
-            if (at == cut) held.push_back({session_.mark(), latest_});
-        }
-        evaluate(sequence, at, last, visit);
-        at = begin;
+        std::move(path.rbegin(), path.rend(), std::back_inserter(owner_.held_));
+        const auto tokens = std::span(sequence(last.first).tokens).first(last.end);
+        owner_.heldTokens_.assign(tokens.begin(), tokens.end());
     }
-    shared_ += at;
-    path_ = sequence.tokens;
-    held_ = std::move(held);
-    std::vector<TokenFinding> findings;
-    for (std::size_t i = sequence.reportFrom; i <= last; ++i) findings.push_back(known_[i].finding);
-    return findings;
+
+    BatchScorer& owner_;
+    std::span<const ScoreSequence> sequences_;
+    const Done& done_;
+    const LogitsVisitor& visit_;
+    ScorePlan plan_;
+    std::vector<Evaluated> nodes_;
+    std::vector<std::size_t> live_;  ///< nodes that have a cache
+    std::size_t next_ = 0;           ///< node that is not scheduled, or not to its end
+    std::vector<std::vector<TokenFinding>> findings_;  // (sequences)
+    std::vector<double> durations_;                    // (sequences), ns
+    std::uint64_t wholeTokens_ = 0;
+    // Of the current step
+    std::vector<Piece> pieces_;
+    std::vector<TokenId> tokens_;
+    std::vector<StepRun> runs_;
+    std::vector<Row> rows_;
+    std::vector<std::int32_t> wanted_;  ///< (rows_) their index within the step
+};
+
+BatchScorer::BatchScorer(const Backend& backend, int maxContext, Options options)
+    : pass_(backend, maxContext, options.maxBatch), options_(options) {}
+
+BatchScorer::~BatchScorer() = default;
+
+void BatchScorer::setRouting(RoutingSink* sink) {
+    routing_ = sink;
+    forget();
+}
+
+void BatchScorer::forget() noexcept {
+    held_.clear();
+    heldTokens_.clear();
+}
+
+void BatchScorer::score(std::span<const ScoreSequence> sequences, const Done& done,
+                        const LogitsVisitor& visit) {
+    for (std::size_t i = 0; i < sequences.size(); ++i) {
+        try {
+            checkSequence(sequences[i], maxContext(), pass_.spec().vocab);
+        } catch (const Error& e) {
+            throw SequenceError(i, e);
+        }
+    }
+    Call(*this, sequences, done, visit).run();
 }
 
 }  // namespace moescope

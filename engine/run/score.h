@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How likely the model finds given tokens: the basis of every log-likelihood evaluation. Leading
-// tokens that several sequences share are evaluated once.
+// How likely the model finds given tokens: the basis of every log-likelihood evaluation. Many
+// sequences are evaluated in one step, and leading tokens that several share once.
 #pragma once
 
 #include <cstdint>
@@ -8,16 +8,13 @@
 #include <span>
 #include <vector>
 
+#include "engine/core/error.h"
+#include "engine/core/interrupt.h"
 #include "engine/core/types.h"
-#include "engine/run/session.h"
+#include "engine/run/forward_pass.h"
+#include "engine/run/score_plan.h"
 
 namespace moescope {
-
-/// Log-probabilities are found for tokens[reportFrom..], each given all before it.
-struct ScoreSequence {
-    std::vector<TokenId> tokens;
-    std::size_t reportFrom = 1;  ///< at least 1 and less than tokens.size()
-};
 
 struct Alternative {
     TokenId token = 0;
@@ -39,61 +36,87 @@ TokenFinding examine(std::span<const float> logits, TokenId token, int top = 0);
 /// One hash over the logits behind all of `findings`, in order.
 std::uint64_t combinedHash(std::span<const TokenFinding> findings) noexcept;
 
+/// What is wrong with one of several sequences.
+class SequenceError : public Error {
+public:
+    SequenceError(std::size_t sequence, const Error& cause)
+        : Error(cause.what(), cause.hint()), sequence_(sequence) {}
+    std::size_t sequence() const noexcept { return sequence_; }
+
+private:
+    std::size_t sequence_;
+};
+
 /// A token's logits have the same bits in every batch (docs/cpu.md), so a result is the same with
 /// and without sharing, whatever else is scored beside it.
-class SequenceScorer {
+///
+/// The end of what was scored last is held: sequences of the next call that begin alike go on from
+/// there. Worked examples and instructions are the same for thousands of items.
+class BatchScorer {
 public:
     struct Options {
-        bool share = true;
-        int top = 0;  ///< alternatives of each token
+        bool share = true;   ///< leading tokens, within a call and from call to call
+        bool brief = false;  ///< findings are only logProbability and likeliest
+        int top = 0;         ///< alternatives of each token
+        int maxBatch = 0;    ///< tokens a step; 0: as many as the back end prefers
     };
-    /// Called with the logits that predict tokens[index], index ascending from reportFrom.
-    using LogitsVisitor = std::function<void(std::size_t index, std::span<const float> logits)>;
+    struct Scored {
+        std::size_t sequence = 0;
+        std::vector<TokenFinding> findings;  ///< of tokens[reportFrom..]
+        /// Its share of the steps that it was part of, by tokens; tokens that several sequences
+        /// have in common count for each in equal parts.
+        std::int64_t durationNs = 0;
+    };
+    using Done = std::function<void(Scored&&)>;
+    /// Called with the logits that predict tokens[index] of a sequence, on the calling thread; with
+    /// share off one sequence behind the other, index ascending from reportFrom.
+    using LogitsVisitor =
+        std::function<void(std::size_t sequence, std::size_t index, std::span<const float> logits)>;
 
-    /// `session` must outlive the scorer. Throws Error for a sequence with nothing to report.
-    SequenceScorer(Session& session, std::vector<ScoreSequence> sequences, Options options);
+    /// The back end must outlive the scorer. Throws Error as ForwardPass does.
+    BatchScorer(const Backend& backend, int maxContext, Options options);
+    ~BatchScorer();
 
-    /// The order in which most is shared: that of the tokens. Any other is right too.
-    std::span<const std::size_t> order() const noexcept { return order_; }
+    int maxContext() const noexcept { return pass_.maxContext(); }
+    int maxBatch() const noexcept { return pass_.maxBatch(); }
+    void setStop(const StopFlag* stop) noexcept { stop_ = stop; }
+    /// A step of several sequences is shown as one of the first one's.
+    void setTrace(TraceSink* sink) { pass_.setTrace(sink); }
+    /// Is told of every sequence under its label, whatever it shares. What was held is forgotten.
+    void setRouting(RoutingSink* sink);
+    /// Nothing of what was scored before is used again.
+    void forget() noexcept;
 
-    /// Findings for tokens[reportFrom..] of sequence `index`. With a visitor, what it must see is
-    /// evaluated whatever was before. Throws what Session::append and examine() do; the next call
-    /// is good.
-    std::vector<TokenFinding> score(std::size_t index, const LogitsVisitor& visit = {});
+    /// Calls `done` for each sequence as soon as it is complete, in the order of the plan. Throws
+    /// SequenceError for one with nothing to report, one that does not fit the context, token ids
+    /// out of range (before anything is evaluated) and logits that are not finite; Interrupted
+    /// between steps; what `done`, the visitor and the sinks throw. What is done by then, is done.
+    void score(std::span<const ScoreSequence> sequences, const Done& done,
+               const LogitsVisitor& visit = {});
 
     std::uint64_t evaluated() const noexcept { return evaluated_; }  ///< tokens, so far
     std::uint64_t shared() const noexcept { return shared_; }        ///< tokens saved, so far
 
 private:
-    struct Known {
-        bool found = false;
-        TokenFinding finding;
+    class Call;
+    struct RoutedLayer {
+        std::vector<std::int32_t> experts;  // (tokens, top_k)
+        std::vector<float> weights;         // (tokens, top_k)
+    };
+    /// What was evaluated of one node.
+    struct Evaluated {
+        std::shared_ptr<KvCache> cache;
+        std::size_t begin = 0, end = 0;
+        int lineage = 0;
+        std::vector<RoutedLayer> routed;  // (n_layer), while there is a sink
     };
 
-    /// A place in the path to go on from.
-    struct Held {
-        SessionMark mark;
-        std::vector<float> logits;  // (vocab): after the token before it
-    };
-
-    std::size_t firstNeeded(const ScoreSequence& sequence, std::size_t common, bool visited) const;
-    std::vector<std::size_t> cuts(std::size_t index, std::size_t begin) const;
-    void report(const ScoreSequence& sequence, std::size_t index, std::span<const float> logits,
-                const LogitsVisitor& visit);
-    void evaluate(const ScoreSequence& sequence, std::size_t begin, std::size_t end,
-                  const LogitsVisitor& visit);
-
-    Session& session_;
-    std::vector<ScoreSequence> sequences_;
+    ForwardPass pass_;
     Options options_;
-    std::vector<std::size_t> order_, place_;  ///< place_[order_[k]] = k
-    std::vector<std::size_t> common_;         ///< tokens that order_[k] and order_[k + 1] share
-    std::vector<std::size_t> lessCommon_;     ///< next k with a smaller common_; size(): none
-    // The latest sequence: its tokens, what was found of them, and where it can be gone on from.
-    std::vector<TokenId> path_;
-    std::vector<Known> known_;
-    std::vector<Held> held_;     ///< ascending
-    std::vector<float> latest_;  // (vocab): logits after what was evaluated last
+    const StopFlag* stop_ = nullptr;
+    RoutingSink* routing_ = nullptr;
+    std::vector<Evaluated> held_;  ///< each goes on from the one before
+    std::vector<TokenId> heldTokens_;
     std::uint64_t evaluated_ = 0, shared_ = 0;
 };
 

@@ -29,26 +29,27 @@ RoutingRecorder::RoutingRecorder(RunWriter& writer, RoutingOptions options)
                         std::to_string(options.topK));
         }
     }
-    counts_.resize(std::size_t(2) * std::size_t(options.layers) * std::size_t(options.experts));
     layerTokens_.resize(std::size_t(options.layers));
-    pending_.resize(std::size_t(options.layers));
 }
 
-void RoutingRecorder::beginSequence(std::int64_t sequence) {
-    if (open_ && sequence == sequence_) return;
-    if (open_) writer_.add(drain());
+RoutingRecorder::Open& RoutingRecorder::open(std::int64_t sequence) {
+    if (const auto found = open_.find(sequence); found != open_.end()) return found->second;
+    while (!options_.interleaved && !open_.empty()) writer_.add(drain(open_.begin()->first));
     if (ended_.contains(sequence)) {
         throw Error(writer_.path().string() + ": sequence " + std::to_string(sequence) +
                     " was routed again after it had ended");
     }
-    sequence_ = sequence;
-    open_ = true;
+    Open& fresh = open_[sequence];
+    fresh.counts.resize(std::size_t(2) * std::size_t(options_.layers) *
+                        std::size_t(options_.experts));
+    fresh.pending.resize(std::size_t(options_.layers));
+    return fresh;
 }
 
 void RoutingRecorder::onRouting(const StepInfo& step, int layer, int topK,
                                 std::span<const std::int32_t> experts,
                                 std::span<const float> weights) {
-    beginSequence(step.sequence);
+    Open& own = open(step.sequence);
     const bool sized = std::int64_t(experts.size()) == std::int64_t{step.tokens} * topK;
     if (layer < 0 || layer >= options_.layers || topK != options_.topK || !sized) {
         throw Error("routing of layer " + std::to_string(layer) + " came with " +
@@ -56,21 +57,21 @@ void RoutingRecorder::onRouting(const StepInfo& step, int layer, int topK,
                     std::to_string(step.tokens) + " tokens");
     }
     layerTokens_[std::size_t(layer)] += step.tokens;
-    countIds(step.kind == StepKind::Decode ? 1 : 0, layer, experts);
-    if (options_.perToken) keepTokens(step, layer, topK, experts, weights);
-    if (++callsSinceWrite_ >= kSnapshot && layer == options_.layers - 1) {
-        callsSinceWrite_ = 0;
-        std::vector<AnyRow> rows = countRows();
-        std::move(tokenRows_.begin(), tokenRows_.end(), std::back_inserter(rows));
-        tokenRows_.clear();
+    countIds(own, step.kind == StepKind::Decode ? 1 : 0, layer, experts);
+    if (options_.perToken) keepTokens(own, step, layer, topK, experts, weights);
+    if (++own.callsSinceWrite >= kSnapshot && layer == options_.layers - 1) {
+        own.callsSinceWrite = 0;
+        std::vector<AnyRow> rows = countRows(step.sequence, own);
+        std::move(own.tokenRows.begin(), own.tokenRows.end(), std::back_inserter(rows));
+        own.tokenRows.clear();
         writer_.add(std::move(rows));
     }
 }
 
-void RoutingRecorder::countIds(std::size_t phase, int layer,
+void RoutingRecorder::countIds(Open& open, std::size_t phase, int layer,
                                std::span<const std::int32_t> experts) {
     const std::size_t row = phase * std::size_t(options_.layers) + std::size_t(layer);
-    std::int64_t* counts = counts_.data() + row * std::size_t(options_.experts);
+    std::int64_t* counts = open.counts.data() + row * std::size_t(options_.experts);
     for (const std::int32_t expert : experts) {
         if (expert < 0 || expert >= options_.experts) {
             ++rejected_;
@@ -81,13 +82,13 @@ void RoutingRecorder::countIds(std::size_t phase, int layer,
     }
 }
 
-void RoutingRecorder::keepTokens(const StepInfo& step, int layer, int topK,
+void RoutingRecorder::keepTokens(Open& open, const StepInfo& step, int layer, int topK,
                                  std::span<const std::int32_t> experts,
-                                 std::span<const float> weights) {
-    RoutingTokensRow& row = pending_[std::size_t(layer)];
+                                 std::span<const float> weights) const {
+    RoutingTokensRow& row = open.pending[std::size_t(layer)];
     const bool follows = row.firstPosition + row.tokens == step.firstPosition;
     if (row.tokens > 0 && (!follows || row.tokens >= kTokensPerRow)) {
-        tokenRows_.emplace_back(std::exchange(row, {}));
+        open.tokenRows.emplace_back(std::exchange(row, {}));
     }
     if (row.tokens == 0) {
         row.sequence = step.sequence;
@@ -103,32 +104,33 @@ void RoutingRecorder::keepTokens(const StepInfo& step, int layer, int topK,
     if (options_.weights) row.weights.insert(row.weights.end(), weights.begin(), weights.end());
 }
 
-std::vector<AnyRow> RoutingRecorder::countRows() const {
+std::vector<AnyRow> RoutingRecorder::countRows(std::int64_t sequence, const Open& open) const {
     std::vector<AnyRow> rows;
     std::size_t cell = 0;
     for (const char* phase : kPhases) {
         for (int layer = 0; layer < options_.layers; ++layer) {
             for (int expert = 0; expert < options_.experts; ++expert, ++cell) {
-                if (counts_[cell] == 0)
+                if (open.counts[cell] == 0)
                     continue;  // absent rows are zeros, as docs/run-file.md says
-                rows.emplace_back(RoutingCountRow{sequence_, phase, layer, expert, counts_[cell]});
+                rows.emplace_back(
+                    RoutingCountRow{sequence, phase, layer, expert, open.counts[cell]});
             }
         }
     }
     return rows;
 }
 
-std::vector<AnyRow> RoutingRecorder::drain() {
-    if (!open_) return {};
-    std::vector<AnyRow> rows = countRows();
-    std::move(tokenRows_.begin(), tokenRows_.end(), std::back_inserter(rows));
-    tokenRows_.clear();
-    for (RoutingTokensRow& row : pending_) {
-        if (row.tokens > 0) rows.emplace_back(std::exchange(row, {}));
+std::vector<AnyRow> RoutingRecorder::drain(std::int64_t sequence) {
+    const auto found = open_.find(sequence);
+    if (found == open_.end()) return {};
+    Open own = std::move(found->second);
+    open_.erase(found);
+    ended_.insert(sequence);
+    std::vector<AnyRow> rows = countRows(sequence, own);
+    std::move(own.tokenRows.begin(), own.tokenRows.end(), std::back_inserter(rows));
+    for (RoutingTokensRow& row : own.pending) {
+        if (row.tokens > 0) rows.emplace_back(std::move(row));
     }
-    std::fill(counts_.begin(), counts_.end(), 0);
-    ended_.insert(sequence_);
-    open_ = false;
     return rows;
 }
 
@@ -142,7 +144,7 @@ std::int64_t RoutingRecorder::expectedAssignments() const noexcept {
 }
 
 void RoutingRecorder::finish() {
-    writer_.add(drain());
+    while (!open_.empty()) writer_.add(drain(open_.begin()->first));
     const std::int64_t expected = expectedAssignments();
     const std::int64_t difference = assignments_ - expected;
     writer_.add(QualityRow{"routing_sum", double(difference), "assignments", difference == 0,

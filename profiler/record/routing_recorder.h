@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <unordered_set>
 #include <vector>
 
@@ -17,12 +18,14 @@ struct RoutingOptions {
     int layers = 0;         ///< layers of the model, MoE or not
     bool perToken = false;  ///< also keep each token's expert ids
     bool weights = false;   ///< and their gate weights
+    /// Several sequences at a time: each ends when it is drained, not when another begins.
+    bool interleaved = false;
 };
 
 /// Counts are kept per sequence because tests between groups of texts are only valid when whole
-/// sequences are resampled. A sequence ends when another begins, at drain() or at finish(); one
-/// that comes back after that throws Error, since its rows would replace the earlier ones.
-/// Rewound tokens count each time they are evaluated.
+/// sequences are resampled. A sequence ends when another begins (unless interleaved), at drain() or
+/// at finish(); one that comes back after that throws Error, since its rows would replace the
+/// earlier ones.
 class RoutingRecorder final : public RoutingSink {
 public:
     /// The writer must outlive the recorder. Throws Error for options outside [1, 32767].
@@ -31,9 +34,9 @@ public:
     void onRouting(const StepInfo& step, int layer, int topK, std::span<const std::int32_t> experts,
                    std::span<const float> weights) override;
 
-    /// Ends the current sequence and returns its rows instead of writing them, so that a caller
-    /// can commit them together with what they belong to (an evaluation item).
-    std::vector<AnyRow> drain();
+    /// Ends a sequence and returns its rows instead of writing them, so that a caller can commit
+    /// them together with what they belong to (an evaluation item). Empty for one that is not open.
+    std::vector<AnyRow> drain(std::int64_t sequence);
 
     /// Writes what is left and the quality row "routing_sum".
     void finish();
@@ -43,22 +46,24 @@ public:
     std::int64_t expectedAssignments() const noexcept;
 
 private:
-    void beginSequence(std::int64_t sequence);
-    void countIds(std::size_t phase, int layer, std::span<const std::int32_t> experts);
-    void keepTokens(const StepInfo& step, int layer, int topK,
-                    std::span<const std::int32_t> experts, std::span<const float> weights);
-    std::vector<AnyRow> countRows() const;
+    struct Open {
+        std::vector<std::int64_t> counts;       // (2 phases, n_layer, n_expert)
+        std::vector<RoutingTokensRow> pending;  // (n_layer) per-token rows being filled
+        std::vector<AnyRow> tokenRows;          // full per-token rows
+        std::int64_t callsSinceWrite = 0;
+    };
+
+    Open& open(std::int64_t sequence);
+    void countIds(Open& open, std::size_t phase, int layer, std::span<const std::int32_t> experts);
+    void keepTokens(Open& open, const StepInfo& step, int layer, int topK,
+                    std::span<const std::int32_t> experts, std::span<const float> weights) const;
+    std::vector<AnyRow> countRows(std::int64_t sequence, const Open& open) const;
 
     RunWriter& writer_;
     RoutingOptions options_;
-    std::vector<std::int64_t> counts_;        // (2 phases, n_layer, n_expert) of this sequence
-    std::vector<std::int64_t> layerTokens_;   // (n_layer) tokens routed in the whole run
-    std::vector<RoutingTokensRow> pending_;   // (n_layer) per-token rows being filled
-    std::vector<AnyRow> tokenRows_;           // full per-token rows of this sequence
+    std::map<std::int64_t, Open> open_;
     std::unordered_set<std::int64_t> ended_;  // sequences whose counts are final
-    std::int64_t sequence_ = 0;
-    bool open_ = false;
-    std::int64_t callsSinceWrite_ = 0;
+    std::vector<std::int64_t> layerTokens_;   // (n_layer) tokens routed in the whole run
     std::int64_t assignments_ = 0, rejected_ = 0;
 };
 

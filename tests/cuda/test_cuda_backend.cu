@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "engine/backend/backend.h"
@@ -54,8 +55,12 @@ void compareOperations(const BoundModel& model, int count, double bound,
         INFO(count << " tokens, layer " << layer << ", " << what);
         CHECK(errorNorm(cuda->hidden(*cs), reference->hidden(*rs)) <= bound);
     };
-    reference->embed(*rs, tokens, 0);
-    cuda->embed(*cs, tokens, 0);
+    const auto rc = reference->newCache({64, 32});
+    const auto cc = cuda->newCache({64, 32});
+    const StepRun mine{rc.get(), 0, count};
+    const StepRun its{cc.get(), 0, count};
+    reference->embed(*rs, tokens, {&mine, 1});
+    cuda->embed(*cs, tokens, {&its, 1});
     check("embed", -1);
     for (int l = 0; l < model.spec.nLayer; ++l) {
         for (auto op : {&Backend::attentionInput, &Backend::attention, &Backend::attentionOutput}) {
@@ -84,8 +89,10 @@ void compareOperations(const BoundModel& model, int count, double bound,
     const auto vocab = static_cast<std::size_t>(model.spec.vocab);
     std::vector<float> expected(static_cast<std::size_t>(count) * vocab);
     std::vector<float> logits(expected.size(), NAN);
-    reference->head(*rs, 0, count, expected);
-    cuda->head(*cs, 0, count, logits);
+    std::vector<std::int32_t> rows(static_cast<std::size_t>(count));
+    std::iota(rows.begin(), rows.end(), 0);
+    reference->head(*rs, rows, expected);
+    cuda->head(*cs, rows, logits);
     INFO(count << " tokens, head");
     CHECK(errorNorm(logits, expected) <= bound);
 }
@@ -132,11 +139,12 @@ TEST_CASE("a recorded step gives the logits and the routing of its operations on
     const auto cuda = makeCuda(model->bound);
     const std::vector<float> expected = run(*cuda, tokens, {1}, 1);
     const auto state = cuda->newState(64, 4);
+    const auto cache = cuda->newCache({64, 4});
     const auto vocab = static_cast<std::size_t>(model->bound.spec.vocab);
     std::vector<float> logits(vocab);
     for (std::size_t i = 0; i < tokens.size(); ++i) {
         INFO("position " << i);
-        REQUIRE(cuda->decodeStep(*state, tokens[i], static_cast<int>(i), logits));
+        REQUIRE(cuda->decodeStep(*state, *cache, tokens[i], static_cast<int>(i), logits));
         CHECK(std::equal(logits.begin(), logits.end(),
                          expected.begin() + static_cast<std::ptrdiff_t>(i * vocab)));
         const RoutingView last = cuda->stepRouting(*state, model->bound.spec.nLayer - 1);
@@ -150,18 +158,22 @@ TEST_CASE("greedy decoding on the device chooses what the logits on the host say
     const auto model = gptOssLike();
     const auto cuda = makeCuda(model->bound);
     const auto state = cuda->newState(64, 4);
+    const auto cache = cuda->newCache({64, 4});
     std::vector<TokenId> expected;
     std::vector<float> logits(static_cast<std::size_t>(model->bound.spec.vocab));
     TokenId next = 7;
     for (int i = 0; i < 30; ++i) {
-        REQUIRE(cuda->decodeStep(*state, next, i, logits));
+        REQUIRE(cuda->decodeStep(*state, *cache, next, i, logits));
         next =
             static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
         expected.push_back(next);
     }
     std::vector<TokenId> chosen(30);
-    const auto other = cuda->newState(64, 4);
-    REQUIRE(cuda->decodeGreedy(*other, 7, 0, chosen));
+    REQUIRE(cuda->decodeGreedy(*state, *cache, 7, 0, chosen));
+    CHECK(chosen == expected);
+    // The graphs that were recorded hold the addresses of the first cache.
+    const auto other = cuda->newCache({64, 4});
+    REQUIRE(cuda->decodeGreedy(*state, *other, 7, 0, chosen));
     CHECK(chosen == expected);
 }
 
@@ -173,20 +185,26 @@ TEST_CASE("cuda results have the same bits from run to run") {
     CHECK(run(*cuda, tokens, {19, 1, 4}, 19) == once);
 }
 
-TEST_CASE("rewinding on cuda restores windows that were overwritten") {
+TEST_CASE("a sequence on cuda goes on from another one's beginning as from its own") {
     const auto model = gptOssLike();
     const std::vector<TokenId> tokens = someTokens(60, model->bound.spec.vocab);
+    const std::span<const TokenId> all(tokens);
     const auto cuda = makeCuda(model->bound);
     const auto state = cuda->newState(60, 8);
-    for (int at = 0; at < 24; at += 8)
-        step(*cuda, *state, std::span(tokens).subspan(static_cast<std::size_t>(at), 8), at);
-    const auto mark = cuda->mark(*state, 24);
-    const auto rest = std::span(tokens).subspan(24, 5);
-    const std::vector<float> before = step(*cuda, *state, rest, 24);
-    for (int at = 29; at < 53; at += 8)
-        step(*cuda, *state, std::span(tokens).subspan(static_cast<std::size_t>(at), 8), at);
-    cuda->rewind(*state, *mark);
-    CHECK(step(*cuda, *state, rest, 24) == before);
+    for (const int maxRun : {8, 60}) {  // rings that wrap, and ones that keep everything
+        const auto first = cuda->newCache({60, maxRun});
+        for (int at = 0; at < 24; at += 8)
+            step(*cuda, *state, *first, all.subspan(static_cast<std::size_t>(at), 8), at);
+        for (const int otherRun : {8, 60}) {
+            INFO("rings for steps of " << maxRun << " and " << otherRun);
+            const auto second = cuda->newCache({60, otherRun, first, 24});
+            const std::vector<float> found = step(*cuda, *state, *second, all.subspan(24, 5), 24);
+            const auto alone = cuda->newCache({60, maxRun});
+            for (int at = 0; at < 24; at += 8)
+                step(*cuda, *state, *alone, all.subspan(static_cast<std::size_t>(at), 8), at);
+            CHECK(step(*cuda, *state, *alone, all.subspan(24, 5), 24) == found);
+        }
+    }
 }
 
 TEST_CASE("experts read from host memory give the same bits") {

@@ -44,8 +44,13 @@ void compareOperations(const BoundModel& model, std::string_view target, double 
         INFO(target << " " << what);
         CHECK(relativeError(cpu->hidden(*cs), reference->hidden(*rs)) <= bound);
     };
-    reference->embed(*rs, tokens, 0);
-    cpu->embed(*cs, tokens, 0);
+    const auto rc = reference->newCache({64, 16});
+    const auto count = static_cast<int>(tokens.size());
+    const StepRun mine{rc.get(), 0, count};
+    reference->embed(*rs, tokens, {&mine, 1});
+    const auto cc = cpu->newCache({64, 16});
+    const StepRun its{cc.get(), 0, count};
+    cpu->embed(*cs, tokens, {&its, 1});
     check("embed");
     for (int l = 0; l < model.spec.nLayer; ++l) {
         for (auto op : {&Backend::attentionInput, &Backend::attention, &Backend::attentionOutput}) {
@@ -134,24 +139,6 @@ TEST_CASE("results do not depend on the number of threads") {
     const std::vector<float> one = run(*makeCpu(model->bound, "", 1), tokens, {19, 1}, 19);
     for (const int threads : {2, 3, 5}) {
         CHECK(run(*makeCpu(model->bound, "", threads), tokens, {19, 1}, 19) == one);
-    }
-}
-
-TEST_CASE("rewinding to a mark restores windows that were overwritten") {
-    const auto model = gptOssLike();
-    const std::vector<TokenId> tokens = someTokens(60, model->bound.spec.vocab);
-    const auto cpu = makeCpu(model->bound, "");
-    const auto state = cpu->newState(60, 8);
-    for (int at = 0; at < 24; at += 8)
-        step(*cpu, *state, std::span(tokens).subspan(static_cast<std::size_t>(at), 8), at);
-    const auto mark = cpu->mark(*state, 24);
-    const auto rest = std::span(tokens).subspan(24, 5);
-    const std::vector<float> before = step(*cpu, *state, rest, 24);
-    for (int round = 0; round < 2; ++round) {
-        for (int at = 29; at < 53; at += 8)
-            step(*cpu, *state, std::span(tokens).subspan(static_cast<std::size_t>(at), 8), at);
-        cpu->rewind(*state, *mark);
-        CHECK(step(*cpu, *state, rest, 24) == before);
     }
 }
 
@@ -245,7 +232,9 @@ TEST_CASE("operations name the kernel and the name outlives the back end") {
     for (const int tokens : {1, 3}) {
         const auto cpu = makeCpu(model->bound, "portable");
         const auto state = cpu->newState(8, 4);
-        cpu->embed(*state, someTokens(tokens, 50), 0);
+        const auto cache = cpu->newCache({8, 4});
+        const StepRun whole{cache.get(), 0, tokens};
+        cpu->embed(*state, someTokens(tokens, 50), {&whole, 1});
         names.push_back(cpu->attentionInput(*state, 0).kernel);
         cpu->attention(*state, 0);
         cpu->attentionOutput(*state, 0);
@@ -300,7 +289,8 @@ TEST_CASE("a K quant is announced with the half precision it is packed to") {
 TEST_CASE("the bytes announced for a state are those of the back end's own sessions") {
     for (const auto& model : {gptOssLike(), llamaLike(DType::Q8_0, DType::Q8_0)}) {
         const auto cpu = makeCpu(model->bound, "", 3);
-        CHECK(cpuStateBytes(model->bound.spec, 100, 9, 3) == cpu->stateBytes(100, 9));
+        CHECK(cpuStateBytes(model->bound.spec, 100, 9, 3) ==
+              cpu->stateBytes(100, 9) + cpu->cacheBytes({100, 9}));
     }
 }
 
@@ -351,7 +341,10 @@ TEST_CASE("fast numerics are refused by name on a target that has none") {
 TEST_CASE("state bytes grow with context and batch by what the caches need") {
     const auto model = gptOssLike();
     const auto cpu = makeCpu(model->bound, "", 1);
-    // One full layer of 2 heads x 32 x 4 bytes for keys and values, plus scores (8 floats a row).
-    const std::uint64_t grown = cpu->stateBytes(2048, 8) - cpu->stateBytes(1024, 8);
-    CHECK(grown == 1024 * (2 * 2 * 32 * 4 + 8 * 4));
+    // One full layer of 2 heads x 32 x 4 bytes for keys and values; scores, 8 floats a row.
+    CHECK(cpu->cacheBytes({2048, 8}) - cpu->cacheBytes({1024, 8}) == 1024 * 2 * 2 * 32 * 4);
+    CHECK(cpu->stateBytes(2048, 8) - cpu->stateBytes(1024, 8) == 1024 * 8 * 4);
+    // What a sequence has in common with another takes no memory, but for a group of 16 rows.
+    const std::shared_ptr<KvCache> prefix = cpu->newCache({1030, 1030});
+    CHECK(cpu->cacheBytes({1100, 1100, prefix, 1030}) == cpu->cacheBytes({1100 - 1024, 1100}));
 }

@@ -42,9 +42,9 @@ TEST_CASE("log-probabilities agree with the formula in long double") {
             const auto first = static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) -
                                                     logits.begin());
             CHECK(mostLikely(logits) == first);
-            const TokenLikelihood both = tokenLikelihood(logits, token);
-            CHECK(both.logProbability == found);
-            CHECK(both.greedy == (first == token));
+            const LogitsSummary summary = summarize(logits);
+            CHECK(logProbability(summary, logits[n - 1]) == found);
+            CHECK(summary.likeliest == first);
         }
     }
 }
@@ -53,8 +53,8 @@ TEST_CASE("equal logits give one over the vocabulary and the lowest id") {
     const std::vector<float> logits(1000, 2.5F);
     CHECK(logProbability(logits, 999) == Approx(-std::log(1000.0)).epsilon(1e-15));
     CHECK(mostLikely(logits) == 0);
-    CHECK(tokenLikelihood(logits, 0).greedy);
-    CHECK_FALSE(tokenLikelihood(logits, 1).greedy);
+    CHECK(summarize(logits).likeliest == 0);
+    CHECK(summarize(logits).logSum == Approx(std::log(1000.0)).epsilon(1e-15));
 }
 
 TEST_CASE("logits that are not finite are refused wherever they stand") {

@@ -69,8 +69,9 @@ TEST_CASE("the memory plan is what the cpu back end allocates") {
     for (const int context : {1, 100, 512}) {
         const MemoryPlan plan = planMemory(golden.model, context, 2);
         CAPTURE(context);
+        const int batch = std::min(context, Session::kDefaultBatch);
         CHECK(plan.kvCache + plan.activations ==
-              backend->stateBytes(context, std::min(context, Session::kDefaultBatch)));
+              backend->stateBytes(context, batch) + backend->cacheBytes({context, batch}));
     }
 }
 

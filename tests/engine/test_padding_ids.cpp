@@ -71,12 +71,12 @@ TEST_CASE("padding ids can be sampled and scored and are no text") {
     CHECK(streamed == letters);
     CHECK(tokenizer.decode(result.tokens) == letters);
 
-    Session scoring(model, 48);
-    const Ids withPadding = {0, 79, 1, 27};
-    SequenceScorer scorer(scoring, {{withPadding, 1}}, {});
-    CHECK(scorer.score(0).size() == 3);
-    Session refusing(model, 48);
-    SequenceScorer beyond(refusing, {{Ids{0, 80}, 1}}, {});
-    CHECK_THROWS_WITH(beyond.score(0), Catch::Contains("80 is outside the vocabulary of 80"));
+    BatchScorer scorer(model.backend(), 48, {});
+    std::size_t found = 0;
+    const auto count = [&](BatchScorer::Scored&& scored) { found += scored.findings.size(); };
+    scorer.score(std::vector<ScoreSequence>{{Ids{0, 79, 1, 27}, 1}}, count);
+    CHECK(found == 3);
+    CHECK_THROWS_WITH(scorer.score(std::vector<ScoreSequence>{{Ids{0, 80}, 1}}, count),
+                      Catch::Contains("80 is outside the vocabulary of 80"));
     CHECK_THROWS_WITH(tokenizer.bytes(80), Catch::Contains("80 is outside the vocabulary of 80"));
 }

@@ -132,7 +132,8 @@ TEST_CASE("bytes count every chosen expert once and flops every token") {
     const MemoryCheckpoint c = tinyGptOssGguf();
     const BoundModel model = bindModel(c);
     const LayerWeights& layer = model.weights.layers[0];
-    const StepShape step{3, 10, 2};
+    const StepRun run{nullptr, 10, 3};
+    const StepShape step{3, {&run, 1}, 2};
     const std::array<std::int32_t, 6> experts{0, 2, 2, 0, 0, 2};
     const OpWork work = expertsWork(model.spec, layer, step, experts);
     CHECK(work.bytes == 2 * (3 * 48 + 6 + 6 + 8) * 4);  // experts 0 and 2
@@ -144,6 +145,11 @@ TEST_CASE("bytes count every chosen expert once and flops every token") {
     const OpWork full = attentionWork(model.spec, model.spec.layers[1], step);
     CHECK(full.bytes == 13 * 2 * 2 * 4 * 2);
     CHECK(full.flops == 4 * (11 + 12 + 13) * 16);
+    // Two sequences in one step read their own keys each.
+    const std::array<StepRun, 2> both = {run, {nullptr, 0, 2}};
+    const OpWork ragged = attentionWork(model.spec, model.spec.layers[1], {5, both, 2});
+    CHECK(ragged.bytes == (13 + 2) * 2 * 2 * 4 * 2);
+    CHECK(ragged.flops == 4 * (11 + 12 + 13 + 1 + 2) * 16);
     CHECK(matrixBytes(layer.gate) == 48 * 4);
     CHECK(headWork(model.weights, 2).flops == 2 * 80 * 2);
 }
@@ -154,7 +160,8 @@ TEST_CASE("the state takes the bytes it was announced with") {
     // 2 full layers x 100 rows, 2 rings x 17 rows, keys and values of 32; activations of 10 tokens.
     const std::uint64_t cache = (2 * 100 + 2 * 17) * 2 * 32;
     const std::uint64_t activations = 10 * (3 * 32 + 2 * 64 + 2 * 32 + 4 + 2 * 2);
-    CHECK(backend->stateBytes(100, 10) == (cache + activations) * 4);
+    CHECK(backend->stateBytes(100, 10) == activations * 4);
+    CHECK(backend->cacheBytes({100, 10}) == cache * 4);
 }
 
 TEST_CASE("norms after the blocks and on queries and keys are applied") {

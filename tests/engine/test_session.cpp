@@ -86,59 +86,6 @@ TEST_CASE("decoding token by token equals prefill past the wrap of the ring") {
     CHECK(session.position() == 60);
 }
 
-TEST_CASE("rewinding to a mark reproduces the logits bit for bit") {
-    const TinyModel tiny;
-    const auto tokens = longPrompt(50);
-    const std::span<const TokenId> all(tokens);
-    Session session(*tiny.backend, 128, 5);
-    session.append(all.first(21));
-    const auto mark = session.mark();
-    const auto expected = allLogits(session, all.subspan(21, 12));
-    for (int round = 0; round < 2; ++round) {
-        session.rewind(mark);
-        session.append(all.subspan(30, 20));  // overwrites the rings many times
-        session.rewind(mark);
-        CHECK(session.position() == 21);
-        CHECK(allLogits(session, all.subspan(21, 12)) == expected);
-    }
-}
-
-TEST_CASE("a mark at the very beginning empties the cache") {
-    const TinyModel tiny;
-    const auto tokens = longPrompt(30);
-    Session session(*tiny.backend, 64, 8);
-    const auto mark = session.mark();
-    const auto expected = allLogits(session, tokens);
-    session.rewind(mark);
-    CHECK(allLogits(session, tokens) == expected);
-}
-
-TEST_CASE("a mark of another sequence or session or of overwritten tokens is refused") {
-    const TinyModel tiny;
-    const auto tokens = longPrompt(30);
-    const std::span<const TokenId> all(tokens);
-    Session session(*tiny.backend, 64, 8);
-    session.append(all.first(4));
-    const SessionMark early = session.mark();
-    session.append(all.subspan(4, 6));
-    const SessionMark late = session.mark();
-    session.rewind(early);
-    session.append(all.last(12));
-    CHECK_THROWS_WITH(session.rewind(late), Catch::Contains("has been rewound since"));
-    CHECK(session.position() == 16);
-    Session other(*tiny.backend, 64, 8);
-    other.append(all);
-    CHECK_THROWS_AS(other.rewind(early), Error);
-    session.beginSequence(2);
-    session.append(all);
-    CHECK_THROWS_WITH(session.rewind(early), Catch::Contains("another sequence"));
-    CHECK(session.position() == 30);
-    const auto cpu = makeCpuBackend(tiny.golden.model, *tiny.golden.checkpoint, {});
-    Session elsewhere(*cpu, 64, 8);
-    elsewhere.append(all);
-    CHECK_THROWS_AS(elsewhere.rewind(early), Error);
-}
-
 TEST_CASE("after a throw the position is what the cache holds") {
     const TinyModel tiny;
     const auto tokens = longPrompt(40);
@@ -259,9 +206,6 @@ TEST_CASE("what does not fit the session is refused and leaves it usable") {
     CHECK_THROWS_AS(session.append(std::vector<TokenId>{}), Error);
     CHECK(session.position() == 0);
     session.append(std::span(tokens).first(10));
-    const auto mark = session.mark();
-    session.beginSequence(1);
-    CHECK_THROWS_AS(session.rewind(mark), Error);
     CHECK_THROWS_AS(Session(*tiny.backend, 513), Error);
     CHECK_THROWS_AS(Session(*tiny.backend, 0), Error);
     CHECK_THROWS_AS(Session(*tiny.backend, 8, -1), Error);
@@ -302,47 +246,4 @@ TEST_CASE("no score comes of logits that are not finite") {
                               Catch::Contains("not finite"));
         }
     }
-}
-
-TEST_CASE(
-    "a sequence that begins like the one before goes on from its mark and tells the routing "
-    "again") {
-    const TinyModel tiny;
-    const auto tokens = longPrompt(40);
-    Recorder alone;
-    Session whole(*tiny.backend, 64, 8);
-    whole.setRouting(&alone);
-    whole.beginSequence(2);
-    const auto expected = allLogits(whole, tokens);
-
-    Session session(*tiny.backend, 64, 8);
-    Recorder first;
-    session.setRouting(&first);
-    session.beginSequence(1);
-    session.append(std::span(tokens).first(30));
-    const SessionMark mark = session.mark();
-    session.append(std::vector<TokenId>{1, 2, 3});
-    Recorder second;
-    session.setRouting(&second);
-    session.beginSequence(2, mark);
-    CHECK(session.position() == 30);
-    CHECK(second.routed == first.routed - 3 * alone.routed / 40);
-    const auto rest = allLogits(session, std::span(tokens).subspan(30));
-    CHECK(second.routed == alone.routed);
-    CHECK(std::equal(rest.begin(), rest.end(), expected.begin() + 30 * 96, expected.end()));
-    session.beginSequence(3);
-    CHECK_THROWS_AS(session.beginSequence(4, mark), Error);
-}
-
-TEST_CASE("a sequence cannot go on from tokens whose routing nobody observed") {
-    const TinyModel tiny;
-    const auto tokens = longPrompt(20);
-    Session session(*tiny.backend, 64, 8);
-    session.beginSequence(1);
-    session.append(tokens);
-    const SessionMark mark = session.mark();
-    session.beginSequence(2, mark);
-    Recorder recorder;
-    session.setRouting(&recorder);
-    CHECK_THROWS_WITH(session.beginSequence(3, mark), Catch::Contains("was not observed"));
 }

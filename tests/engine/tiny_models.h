@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <numeric>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -144,8 +145,8 @@ inline std::vector<TokenId> someTokens(int n, int vocab) {
 
 /// Runs one step on `backend`; logits of every token, (n, vocab).
 inline std::vector<float> step(const Backend& b, BackendState& s, std::span<const TokenId> tokens,
-                               int position) {
-    b.embed(s, tokens, position);
+                               std::span<const StepRun> runs) {
+    b.embed(s, tokens, runs);
     for (int l = 0; l < b.spec().nLayer; ++l) {
         b.attentionInput(s, l);
         b.attention(s, l);
@@ -154,21 +155,31 @@ inline std::vector<float> step(const Backend& b, BackendState& s, std::span<cons
         b.feedForward(s, l);
     }
     std::vector<float> logits(tokens.size() * static_cast<std::size_t>(b.spec().vocab));
-    b.head(s, 0, static_cast<int>(tokens.size()), logits);
+    std::vector<std::int32_t> rows(tokens.size());
+    std::iota(rows.begin(), rows.end(), 0);
+    b.head(s, rows, logits);
     return logits;
+}
+
+/// The same for tokens of one sequence.
+inline std::vector<float> step(const Backend& b, BackendState& s, KvCache& cache,
+                               std::span<const TokenId> tokens, int position) {
+    const StepRun whole{&cache, position, static_cast<int>(tokens.size())};
+    return step(b, s, tokens, {&whole, 1});
 }
 
 /// The whole sequence in chunks of the given sizes, repeated; logits of every token.
 inline std::vector<float> run(const Backend& b, std::span<const TokenId> tokens,
                               std::vector<int> chunks, int maxBatch) {
     const auto state = b.newState(static_cast<int>(tokens.size()), maxBatch);
+    const auto cache = b.newCache({static_cast<int>(tokens.size()), maxBatch});
     std::vector<float> all;
     std::size_t at = 0;
     for (std::size_t i = 0; at < tokens.size(); ++i) {
         const std::size_t n =
             std::min(tokens.size() - at, static_cast<std::size_t>(chunks[i % chunks.size()]));
         const std::vector<float> logits =
-            step(b, *state, tokens.subspan(at, n), static_cast<int>(at));
+            step(b, *state, *cache, tokens.subspan(at, n), static_cast<int>(at));
         all.insert(all.end(), logits.begin(), logits.end());
         at += n;
     }

@@ -32,7 +32,10 @@ public:
     bool hasChatFormat() const override { return chatFormat; }
     void setStop(const StopFlag* stop) override { stop_ = stop; }
 
-    ScoreResult score(const ScoreRequest& request) override {
+    void score(const Source& next, const Done& done) override {
+        while (const ScoreRequest* request = next()) done(*request, score(*request));
+    }
+    ScoreResult score(const ScoreRequest& request) {
         throwIfStopped(stop_);
         ++calls;
         ScoreResult result;

@@ -149,6 +149,8 @@ TEST_CASE("Items that begin alike have the scores and routing of items on their 
         preamble + "Question: What is far? Answer:"};
     const std::vector<std::string> continuations = {" the rain", " the summer sun", " Rome"};
     Counter shared, alone;
+    std::uint64_t within = 0;  // tokens that the continuations of one item share
+    std::vector<std::vector<ContinuationScore>> expected;
     EngineModel one(*model, {});
     one.observe(nullptr, &shared);
     for (std::size_t i = 0; i < prompts.size(); ++i) {
@@ -162,8 +164,29 @@ TEST_CASE("Items that begin alike have the scores and routing of items on their 
         REQUIRE(a.continuations.size() == b.continuations.size());
         for (std::size_t c = 0; c < a.continuations.size(); ++c)
             CHECK(a.continuations[c].logLikelihood == b.continuations[c].logLikelihood);
-        CHECK(fresh.reusedTokens() == 0);
+        within += fresh.reusedTokens();
+        expected.push_back(b.continuations);
     }
     CHECK(shared.bySequence == alone.bySequence);
-    CHECK(one.reusedTokens() > 40);  // the third item: the second marked where they part
+    CHECK(one.reusedTokens() > within + 100);
+
+    // All at once, in whatever order they come back.
+    Counter together;
+    EngineModel batched(*model, {});
+    batched.observe(nullptr, &together);
+    std::vector<ScoreRequest> requests;
+    for (std::size_t i = 0; i < prompts.size(); ++i)
+        requests.push_back({static_cast<std::int64_t>(i), prompts[i], continuations});
+    std::size_t given = 0, done = 0;
+    batched.score([&] { return given < requests.size() ? &requests[given++] : nullptr; },
+                  [&](const ScoreRequest& request, ScoreResult&& result) {
+                      ++done;
+                      CHECK(result.durationNs > 0);
+                      const auto& alike = expected[static_cast<std::size_t>(request.sequence)];
+                      for (std::size_t c = 0; c < alike.size(); ++c)
+                          CHECK(result.continuations[c].logLikelihood == alike[c].logLikelihood);
+                  });
+    CHECK(done == prompts.size());
+    CHECK(together.bySequence == alone.bySequence);
+    CHECK(batched.reusedTokens() >= one.reusedTokens());
 }

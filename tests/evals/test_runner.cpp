@@ -350,11 +350,12 @@ TEST_CASE("The routing of an item is committed with it and never without it") {
     };
     int discarded = 0;
     EvalOptions options;
-    options.takeRouting = [&]() -> std::vector<AnyRow> {
+    options.takeRouting = [&](std::int64_t sequence) -> std::vector<AnyRow> {
         CHECK(pending == 1);
+        CHECK(sequence == itemSequence(1, stub.calls - 1));
         pending = 0;
         if (stub.calls == 5) ++discarded;
-        return {RoutingCountRow{itemSequence(1, stub.calls - 1), "prefill", 0, 0, 1}};
+        return {RoutingCountRow{sequence, "prefill", 0, 0, 1}};
     };
     CHECK_THROWS_AS(run(file.path(), {loadSuite(findSuite("basics"))}, stub, options), Error);
     const RunReader reader(file.path());

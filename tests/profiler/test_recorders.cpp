@@ -199,12 +199,42 @@ TEST_CASE("the routing recorder reports what cannot be right") {
     recorder.onRouting(one, 0, 2, outside, {});
     CHECK_THROWS_AS(recorder.onRouting(one, 1, 2, good, {}), Error);
     CHECK_THROWS_AS(recorder.onRouting({0, StepKind::Decode, 1, 2}, 0, 2, good, {}), Error);
-    const auto rows = recorder.drain();
-    CHECK(rows.size() == 1);
+    CHECK(recorder.drain(7).empty());
+    CHECK(recorder.drain(0).size() == 1);
     CHECK_THROWS_AS(recorder.onRouting(one, 0, 2, good, {}), Error);  // the sequence has ended
     recorder.finish();
     writer.finish(RunStatus::Done);
     CHECK_FALSE(qualityOf(RunReader(path)).at("routing_sum").ok);
+}
+
+TEST_CASE("sequences that are routed at the same time keep their own counts") {
+    const TempDir dir;
+    const auto path = dir / "r.moescope";
+    RunWriter writer(path, RunWriter::Mode::Create);
+    RoutingRecorder recorder(writer, {4, 2, 2, true, false, true});
+    const std::vector<std::int32_t> low{0, 1}, high{2, 3};
+    for (int layer = 0; layer < 2; ++layer) {
+        for (const int position : {0, 1}) {
+            recorder.onRouting({1, StepKind::Prefill, position, 1}, layer, 2, low, {});
+            recorder.onRouting({2, StepKind::Prefill, position, 1}, layer, 2, high, {});
+        }
+    }
+    const auto countsOf = [](const std::vector<AnyRow>& rows) {
+        std::vector<std::int64_t> counts;
+        for (const AnyRow& row : rows) {
+            if (const auto* count = std::get_if<RoutingCountRow>(&row)) {
+                counts.push_back(count->expert);
+                CHECK(count->count == 2);
+            }
+        }
+        return counts;
+    };
+    CHECK(countsOf(recorder.drain(2)) == std::vector<std::int64_t>{2, 3, 2, 3});
+    CHECK(countsOf(recorder.drain(1)) == std::vector<std::int64_t>{0, 1, 0, 1});
+    CHECK_THROWS_AS(recorder.onRouting({1, StepKind::Prefill, 2, 1}, 0, 2, low, {}), Error);
+    recorder.finish();
+    writer.finish(RunStatus::Done);
+    CHECK(qualityOf(RunReader(path)).at("routing_sum").ok);
 }
 
 TEST_CASE("a recorded run holds its facts and its ending") {

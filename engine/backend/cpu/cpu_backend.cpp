@@ -86,6 +86,18 @@ std::uint64_t CpuBackend::stateBytes(int maxContext, int maxBatch) const {
                            static_cast<int>(ropes_.size()));
 }
 
+std::uint64_t CpuBackend::cacheBytes(const CacheShape& shape) const {
+    return CpuCache::bytes(spec_, shape);
+}
+
+std::shared_ptr<KvCache> CpuBackend::newCache(const CacheShape& shape) const {
+    return std::make_shared<CpuCache>(spec_, shape);
+}
+
+void CpuBackend::parallelFor(int n, const std::function<void(int)>& f) const {
+    pool_.parallelFor(n, [&](std::int64_t i, int) { f(static_cast<int>(i)); });
+}
+
 std::unique_ptr<BackendState> CpuBackend::newState(int maxContext, int maxBatch) const {
     assert(maxContext > 0 && maxBatch > 0);
     return std::make_unique<CpuState>(spec_, pool_.size(), maxContext, maxBatch,
@@ -99,29 +111,32 @@ OpWork CpuBackend::finish(OpWork work, std::string_view kernel) const noexcept {
 }
 
 StepShape CpuBackend::stepShape(const CpuState& s) const noexcept {
-    return {s.tokens, s.position, static_cast<int>(sizeof(float))};
+    return {s.tokens, s.places.runs, static_cast<int>(sizeof(float))};
 }
 
-OpWork CpuBackend::embed(BackendState& state, std::span<const TokenId> tokens, int position) const {
+OpWork CpuBackend::embed(BackendState& state, std::span<const TokenId> tokens,
+                         std::span<const StepRun> runs) const {
     CpuState& s = own(state);
-    assert(!tokens.empty() && static_cast<int>(tokens.size()) <= s.shape.maxBatch);
-    assert(position >= 0 && position + static_cast<int>(tokens.size()) <= s.shape.maxContext);
-    s.tokens = static_cast<int>(tokens.size());
-    s.position = position;
+    s.places.assign(runs);
+    s.tokens = s.places.tokens();
+    assert(!tokens.empty() && s.tokens == static_cast<int>(tokens.size()));
+    assert(s.tokens <= s.shape.maxBatch);
+    planAttention(s);
     const auto d = static_cast<std::size_t>(spec_.dModel);
     const auto half = static_cast<std::size_t>(spec_.headDim / 2);
     forTokens(s.tokens, [&](std::int64_t t, int) {
         const std::span<float> x(s.hidden + static_cast<std::size_t>(t) * d, d);
+        const int position = s.places.positions[static_cast<std::size_t>(t)];
         dequantizeRow(weights_.embedding, 0, tokens[static_cast<std::size_t>(t)], x);
         for (float& v : x) v *= spec_.embeddingScale;
         if (spec_.position == PositionKind::Learned) {
             std::vector<float> learned(d);
-            dequantizeRow(weights_.positions, 0, position + t, learned);
+            dequantizeRow(weights_.positions, 0, position, learned);
             for (std::size_t i = 0; i < d; ++i) x[i] += learned[i];
             return;
         }
         for (std::size_t r = 0; r < ropes_.size(); ++r) {
-            ropeAngles(ropes_[r], position + static_cast<int>(t),
+            ropeAngles(ropes_[r], position,
                        {s.cosines[r] + static_cast<std::size_t>(t) * half, half},
                        {s.sines[r] + static_cast<std::size_t>(t) * half, half});
         }
@@ -241,22 +256,24 @@ RoutingView CpuBackend::routing(const BackendState& state) const {
     return {{s.experts, count}, {s.gateWeights, count}};
 }
 
-OpWork CpuBackend::head(BackendState& state, int first, int count, std::span<float> logits) const {
+OpWork CpuBackend::head(BackendState& state, std::span<const std::int32_t> rows,
+                        std::span<float> logits) const {
     CpuState& s = own(state);
-    assert(first >= 0 && count > 0 && first + count <= s.tokens);
+    const auto count = static_cast<int>(rows.size());
+    assert(count > 0 && rows.back() < s.tokens);
     assert(logits.size() >=
            static_cast<std::size_t>(count) * static_cast<std::size_t>(spec_.vocab));
     forTokens(count, [&](std::int64_t t, int) {
-        normalize(packed_.outputNorm, packed_.outputNormBias, s.hidden + (first + t) * spec_.dModel,
+        normalize(packed_.outputNorm, packed_.outputNormBias,
+                  s.hidden + std::int64_t{rows[static_cast<std::size_t>(t)]} * spec_.dModel,
                   s.normed.values(t), spec_.dModel);
         kernels_.finishActivation(s.normed.layout, s.normed.row(t));
     });
     const Product products[] = {{packed_.head.matrix(0)}};
-    multiply(
-        s, products, s.normed, count,
-        [&](std::size_t, std::int64_t firstRow, int rows, std::int64_t t, const float* values) {
-            std::copy_n(values, rows, logits.data() + t * spec_.vocab + firstRow);
-        });
+    multiply(s, products, s.normed, count,
+             [&](std::size_t, std::int64_t firstRow, int n, std::int64_t t, const float* values) {
+                 std::copy_n(values, n, logits.data() + t * spec_.vocab + firstRow);
+             });
     return finish(headWork(weights_, count),
                   kernelName(packed_.head.first.format, count <= kVectorTokens));
 }
@@ -272,7 +289,8 @@ namespace moescope {
 
 std::uint64_t cpuStateBytes(const ModelSpec& spec, int maxContext, int maxBatch, int threads) {
     return cpu::CpuState::bytes(spec, threads > 0 ? threads : availableCores(), maxContext,
-                                maxBatch, static_cast<int>(planRopes(spec).distinct.size()));
+                                maxBatch, static_cast<int>(planRopes(spec).distinct.size())) +
+           cpu::CpuCache::bytes(spec, {maxContext, maxBatch});
 }
 
 std::unique_ptr<Backend> makeCpuBackend(const BoundModel& model, const Checkpoint& checkpoint,

@@ -28,24 +28,28 @@ public:
     Mxfp4Edges mxfp4Edges() const noexcept override { return packed_.mxfp4Edges(); }
     int threads() const noexcept override { return pool_.size(); }
     const ModelSpec& spec() const noexcept override { return spec_; }
+    int maxRuns() const noexcept override { return std::numeric_limits<int>::max(); }
+    int maxLineage() const noexcept override { return CpuCache::kMaxLineage; }
     std::uint64_t stateBytes(int maxContext, int maxBatch) const override;
+    std::uint64_t cacheBytes(const CacheShape& shape) const override;
     std::unique_ptr<BackendState> newState(int maxContext, int maxBatch) const override;
+    std::shared_ptr<KvCache> newCache(const CacheShape& shape) const override;
 
-    OpWork embed(BackendState& s, std::span<const TokenId> tokens, int position) const override;
+    OpWork embed(BackendState& s, std::span<const TokenId> tokens,
+                 std::span<const StepRun> runs) const override;
     OpWork attentionInput(BackendState& s, int layer) const override;
     OpWork attention(BackendState& s, int layer) const override;
     OpWork attentionOutput(BackendState& s, int layer) const override;
     OpWork route(BackendState& s, int layer) const override;
     RoutingView routing(const BackendState& s) const override;
     OpWork feedForward(BackendState& s, int layer) const override;
-    OpWork head(BackendState& s, int first, int count, std::span<float> logits) const override;
+    OpWork head(BackendState& s, std::span<const std::int32_t> rows,
+                std::span<float> logits) const override;
     std::span<const float> hidden(const BackendState& s) const override;
-    std::unique_ptr<KvMark> mark(const BackendState& s, int position) const override;
-    void rewind(BackendState& s, const KvMark& mark) const override;
+    void parallelFor(int n, const std::function<void(int)>& f) const override;
 
 private:
     struct Product;
-    class RingMark;
 
     /// "mxfp4_gemv_avx512_bf16", static storage.
     std::string_view kernelName(PackedFormat format, bool vector) const noexcept {
@@ -66,8 +70,8 @@ private:
                        std::span<const float> bias) const;
     void addResidual(CpuState& s, std::span<const float> postNorm) const;
     void rotateAndStore(CpuState& s, int layer, int token) const;
-    void attendBlock(CpuState& s, int layer, int thread, int token, int nTokens, int head,
-                     int nHeads) const;
+    void planAttention(CpuState& s) const;
+    void attendBlock(CpuState& s, int layer, int thread, const QueryBlock& block) const;
     std::span<const FeedForwardJob> jobsOf(CpuState& s, int layer) const;
     void expandJobs(CpuState& s, int layer, std::span<const FeedForwardJob> jobs) const;
     void contractJobs(CpuState& s, int layer, std::span<const FeedForwardJob> jobs) const;

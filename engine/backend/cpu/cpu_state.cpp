@@ -9,17 +9,6 @@
 namespace moescope::cpu {
 namespace {
 
-constexpr int roundUp16(int n) {
-    return (n + 15) / 16 * 16;
-}
-
-/// A ring that wraps does so at a multiple of 16, so that a position has the same vector lane in
-/// rings of every size, and sums over positions the same order.
-int ringRows(int window, int maxContext, int maxBatch) {
-    const int rows = kvRows(window, maxContext, maxBatch);
-    return rows == maxContext ? rows : std::min(maxContext, roundUp16(rows));
-}
-
 std::uint64_t product(std::int64_t a, std::int64_t b = 1, std::int64_t c = 1) {
     return static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b) *
            static_cast<std::uint64_t>(c);
@@ -58,10 +47,11 @@ StateShape::StateShape(const ModelSpec& spec, int threads_, int maxContext_, int
     std::int32_t longest = 0;
     for (const LayerSpec& layer : spec.layers) {
         maxFfn = std::max(maxFfn, layer.ffn);
-        cacheRows.push_back(ringRows(layer.window, maxContext, maxBatch));
-        longest = std::max(longest, cacheRows.back());
+        // What the queries of one block see together.
+        longest = std::max(longest, kvRows(layer.window, maxContext, kQueryBlock));
     }
-    scoreStride = roundUp16(longest) + 16;  // a ring in two segments touches one group twice
+    // Every stretch but the first may touch a group of 16 that another one touches too.
+    scoreStride = roundUp16(longest) + 16 * CpuCache::kMaxSegments;
 }
 
 CpuState::CpuState(const ModelSpec& spec, int threads, int maxContext, int maxBatch, int ropes)
@@ -103,14 +93,6 @@ std::uint64_t CpuState::place(const ModelSpec& spec, int ropes, Arena* arena) {
         put(s.rows, kCallTokens);
         put(s.scores, product(kQueryBlock, shape.scoreStride));
         put(s.attended, product(kQueryBlock, shape.headWidth));
-    }
-    caches.resize(shape.cacheRows.size());
-    for (std::size_t i = 0; i < caches.size(); ++i) {
-        LayerCache& cache = caches[i];
-        cache.rows = shape.cacheRows[i];
-        cache.paddedRows = roundUp16(cache.rows);
-        put(cache.keys, product(spec.nKvHead, cache.paddedRows, shape.headWidth));
-        put(cache.values, product(spec.nKvHead, cache.paddedRows, shape.headWidth));
     }
     return put.total();
 }

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one session owns: activations of the current step, scratch of each thread, the KV cache.
-// Everything lies in one arena whose size is known beforehand (stateBytes).
-//
-// The cache is float32. Keys of 16 rows are interleaved, (kv_head, rows / 16, head_width, 16), so
-// that scores need no horizontal sums; values are (kv_head, rows, head_width). head_width is
-// head_dim rounded up to 16, rows likewise.
+// Activations of the current step and scratch of each thread, in one arena whose size is known
+// beforehand (stateBytes).
 #pragma once
 
 #include <cstdint>
@@ -12,8 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "engine/backend/backend.h"
+#include "engine/backend/cpu/cpu_cache.h"
 #include "engine/backend/cpu/kernel_table.h"
+#include "engine/backend/step_places.h"
 #include "engine/core/arena.h"
 
 namespace moescope::cpu {
@@ -73,11 +70,13 @@ private:
     std::size_t count_ = 0;
 };
 
-struct LayerCache {
-    std::int32_t rows = 0;        ///< ring size, see kv_layout.h
-    std::int32_t paddedRows = 0;  ///< rows rounded up to 16
-    float* keys = nullptr;
-    float* values = nullptr;
+/// Queries that are attended together: `tokens` tokens of one head, or `heads` heads (of one key
+/// head) of one token. All are of one run and share one pass over the union of their keys.
+struct QueryBlock {
+    std::int32_t token = 0;
+    std::int32_t tokens = 1;
+    std::int32_t head = 0;
+    std::int32_t heads = 1;
 };
 
 /// Sizes that do not depend on the step. Everything else follows from them.
@@ -89,7 +88,6 @@ struct StateShape {
     int maxFfn = 0;
     std::int64_t slots;  ///< maxBatch * max(1, top_k)
     std::int64_t scoreStride = 0;
-    std::vector<std::int32_t> cacheRows;  ///< (n_layer)
 };
 
 class CpuState final : public BackendState {
@@ -100,9 +98,10 @@ public:
                                int ropes);
 
     StateShape shape;
-    int tokens = 0;
-    int position = 0;
-    float* hidden = nullptr;  ///< (max_batch, d_model)
+    int tokens = 0;  ///< of the current step
+    StepPlaces places;
+    std::vector<QueryBlock> queryBlocks;  ///< the attention of every layer, longest first
+    float* hidden = nullptr;              ///< (max_batch, d_model)
     float* branch =
         nullptr;  ///< (max_batch, d_model): output of attention or MLP before the residual
     ActivationRows normed;               ///< (max_batch) rows of d_model
@@ -116,7 +115,6 @@ public:
     float* gateWeights = nullptr;        ///< (max_batch, top_k)
     std::vector<float*> cosines, sines;  ///< per rope table: (max_batch, head_dim / 2)
     std::vector<ThreadScratch> scratch;
-    std::vector<LayerCache> caches;
     FeedForwardJobs jobs;
 
 private:

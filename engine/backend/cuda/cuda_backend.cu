@@ -120,6 +120,12 @@ std::unique_ptr<BackendState> CudaBackend::newState(int maxContext, int maxBatch
     return std::make_unique<CudaState>(StateShape{spec_, *model_, nRopes_, maxContext, maxBatch});
 }
 
+std::shared_ptr<KvCache> CudaBackend::newCache(const CacheShape& shape) const {
+    assert(shape.maxContext > shape.prefixTokens && shape.maxRun > 0);
+    check(cudaSetDevice(options_.device), "choosing the CUDA device");
+    return std::make_shared<CudaCache>(spec_, shape);
+}
+
 DeviceMemory CudaBackend::deviceMemory() const {
     std::size_t free = 0;
     std::size_t total = 0;
@@ -146,20 +152,21 @@ void CudaBackend::setLaunches(BackendState& state, LaunchSink* sink) const noexc
 }
 
 StepShape CudaBackend::stepShape(const CudaState& s) const noexcept {
-    return {s.tokens, s.position, static_cast<int>(sizeof(std::uint16_t))};
+    return {s.tokens, std::span(&s.run, 1), static_cast<int>(sizeof(std::uint16_t))};
 }
 
 void CudaBackend::setTimed(BackendState& state, bool timed) const {
     own(state).timed = timed;
 }
 
-void CudaBackend::sendStep(CudaState& s, std::span<const TokenId> tokens, int position) const {
+void CudaBackend::sendStep(CudaState& s, std::span<const TokenId> tokens,
+                           const StepRun& run) const {
     check(cudaSetDevice(options_.device), "choosing the CUDA device");  // of this thread
     s.tokens = static_cast<int>(tokens.size());
-    s.position = position;
+    s.run = run;
     s.sent.wait();  // the buffer may still be on its way from the step before
     std::copy(tokens.begin(), tokens.end(), s.hostIds);
-    *s.hostPlace = {position, 0};
+    *s.hostPlace = {run.position, 0};
     copyAsync(s.ids, s.hostIds, tokens.size_bytes(), cudaMemcpyHostToDevice, s.stream,
               "copying tokens to the device");
     copyAsync(s.place, s.hostPlace, sizeof(StepPlace), cudaMemcpyHostToDevice, s.stream,
@@ -168,11 +175,11 @@ void CudaBackend::sendStep(CudaState& s, std::span<const TokenId> tokens, int po
 }
 
 OpWork CudaBackend::embed(BackendState& state, std::span<const TokenId> tokens,
-                          int position) const {
+                          std::span<const StepRun> runs) const {
     CudaState& s = own(state);
     assert(!tokens.empty() && static_cast<int>(tokens.size()) <= s.maxBatch);
-    assert(position >= 0 && position + static_cast<int>(tokens.size()) <= s.maxContext);
-    sendStep(s, tokens, position);
+    assert(runs.size() == 1 && runs[0].tokens == static_cast<int>(tokens.size()));
+    sendStep(s, tokens, runs[0]);
     enqueueEmbed(s);
     return finish(s, embedWork(spec_, weights_, stepShape(s)), "embed_tokens");
 }
@@ -244,14 +251,20 @@ OpWork CudaBackend::feedForward(BackendState& state, int layer) const {
     return finish(s, expertsWork(spec_, w, stepShape(s), routing(s).experts), kernel);
 }
 
-OpWork CudaBackend::head(BackendState& state, int first, int count, std::span<float> logits) const {
+OpWork CudaBackend::head(BackendState& state, std::span<const std::int32_t> wanted,
+                         std::span<float> logits) const {
     CudaState& s = own(state);
-    assert(first >= 0 && count > 0 && first + count <= s.tokens);
+    const auto count = static_cast<int>(wanted.size());
+    assert(count > 0 && wanted.back() < s.tokens);
     const std::size_t vocab = index(spec_.vocab);
     for (int done = 0; done < count;) {
-        const int rows = std::min(count - done, s.logitRows);
+        const std::int32_t first = wanted[index(done)];
+        int rows = 1;  // neighbours in one call
+        while (rows < s.logitRows && done + rows < count &&
+               wanted[index(done + rows)] == first + rows)
+            ++rows;
         const std::size_t floats = index(rows) * vocab;
-        enqueueHead(s, first + done, rows);
+        enqueueHead(s, first, rows);
         copyAsync(s.hostLogits, s.logits, floats * sizeof(float), cudaMemcpyDeviceToHost, s.stream,
                   "copying logits from the device");
         s.stream.wait();
@@ -271,10 +284,19 @@ std::span<const float> CudaBackend::hidden(const BackendState& state) const {
     return s.hostHidden;
 }
 
-bool CudaBackend::decodeStep(BackendState& state, TokenId token, int position,
+/// Recorded graphs hold the addresses of the cache that they were recorded with.
+void CudaBackend::takeCache(CudaState& s, KvCache& cache) const {
+    s.run.cache = &cache;
+    if (std::exchange(s.graphsOf, s.cache().serial) == s.cache().serial) return;
+    s.step.reset();
+    s.greedy.reset();
+}
+
+bool CudaBackend::decodeStep(BackendState& state, KvCache& cache, TokenId token, int position,
                              std::span<float> logits) const {
     CudaState& s = own(state);
-    sendStep(s, std::span(&token, 1), position);
+    takeCache(s, cache);
+    sendStep(s, std::span(&token, 1), {&cache, position, 1});
     if (!s.step) s.step.capture(s.stream, [&] { enqueueToken(s); });
     s.step.run(s.stream);
     copyAsync(s.hostLogits, s.logits, index(spec_.vocab) * sizeof(float), cudaMemcpyDeviceToHost,
@@ -285,9 +307,10 @@ bool CudaBackend::decodeStep(BackendState& state, TokenId token, int position,
     return true;
 }
 
-bool CudaBackend::decodeGreedy(BackendState& state, TokenId first, int position,
+bool CudaBackend::decodeGreedy(BackendState& state, KvCache& cache, TokenId first, int position,
                                std::span<TokenId> out) const {
     CudaState& s = own(state);
+    takeCache(s, cache);
     if (!s.greedy) {
         s.tokens = 1;
         s.greedy.capture(s.stream, [&] {
@@ -306,7 +329,7 @@ bool CudaBackend::decodeGreedy(BackendState& state, TokenId first, int position,
     }
     for (std::size_t done = 0; done < out.size();) {
         const std::size_t burst = std::min<std::size_t>(out.size() - done, kGreedyBurst);
-        sendStep(s, std::span(&first, 1), position + static_cast<int>(done));
+        sendStep(s, std::span(&first, 1), {&cache, position + static_cast<int>(done), 1});
         for (std::size_t i = 0; i < burst; ++i) s.greedy.run(s.stream);
         copyAsync(s.hostGenerated, s.generated, burst * sizeof(std::int32_t),
                   cudaMemcpyDeviceToHost, s.stream, "copying tokens from the device");
@@ -315,49 +338,8 @@ bool CudaBackend::decodeGreedy(BackendState& state, TokenId first, int position,
         done += burst;
         first = out[done - 1];
     }
-    s.position = position + static_cast<int>(out.size()) - 1;
+    s.run.position = position + static_cast<int>(out.size()) - 1;
     return true;
-}
-
-std::unique_ptr<KvMark> CudaBackend::mark(const BackendState& state, int) const {
-    const CudaState& s = own(state);
-    const auto bytesOf = [&](std::size_t layer) {
-        return spec_.layers[layer].window == 0
-                   ? std::uint64_t{0}
-                   : index(s.caches[layer].rows) * index(spec_.nKvHead) * index(spec_.headDim) *
-                         sizeof(std::uint16_t);
-    };
-    std::uint64_t total = 0;
-    for (std::size_t i = 0; i < s.caches.size(); ++i) total += 2 * DeviceArena::aligned(bytesOf(i));
-    auto mark = std::make_unique<CudaMark>();
-    mark->arena = DeviceArena(total, "a mark of the key-value cache");
-    for (std::size_t i = 0; i < s.caches.size(); ++i) {
-        CudaMark::Saved& saved = mark->rings.emplace_back();
-        saved.bytes = bytesOf(i);
-        if (saved.bytes == 0) continue;
-        saved.keys = mark->arena.take(saved.bytes);
-        saved.values = mark->arena.take(saved.bytes);
-        copyAsync(saved.keys, s.caches[i].keys, saved.bytes, cudaMemcpyDeviceToDevice, s.stream,
-                  "marking the cache");
-        copyAsync(saved.values, s.caches[i].values, saved.bytes, cudaMemcpyDeviceToDevice, s.stream,
-                  "marking the cache");
-    }
-    s.stream.wait();
-    return mark;
-}
-
-void CudaBackend::rewind(BackendState& state, const KvMark& kept) const {
-    CudaState& s = own(state);
-    const auto& mark = static_cast<const CudaMark&>(kept);
-    for (std::size_t i = 0; i < s.caches.size(); ++i) {
-        const CudaMark::Saved& saved = mark.rings[i];
-        if (saved.bytes == 0) continue;
-        copyAsync(s.caches[i].keys, saved.keys, saved.bytes, cudaMemcpyDeviceToDevice, s.stream,
-                  "rewinding the cache");
-        copyAsync(s.caches[i].values, saved.values, saved.bytes, cudaMemcpyDeviceToDevice, s.stream,
-                  "rewinding the cache");
-    }
-    s.stream.wait();
 }
 
 }  // namespace moescope::cuda

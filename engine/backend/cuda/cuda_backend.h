@@ -26,26 +26,28 @@ public:
     /// A step of 2,048 gives each of 32 experts 256 tokens.
     int preferredBatch() const noexcept override { return 2048; }
     std::uint64_t stateBytes(int maxContext, int maxBatch) const override;
+    std::uint64_t cacheBytes(const CacheShape&) const override { return 0; }
     std::unique_ptr<BackendState> newState(int maxContext, int maxBatch) const override;
+    std::shared_ptr<KvCache> newCache(const CacheShape& shape) const override;
 
-    OpWork embed(BackendState& s, std::span<const TokenId> tokens, int position) const override;
+    OpWork embed(BackendState& s, std::span<const TokenId> tokens,
+                 std::span<const StepRun> runs) const override;
     OpWork attentionInput(BackendState& s, int layer) const override;
     OpWork attention(BackendState& s, int layer) const override;
     OpWork attentionOutput(BackendState& s, int layer) const override;
     OpWork route(BackendState& s, int layer) const override;
     RoutingView routing(const BackendState& s) const override;
     OpWork feedForward(BackendState& s, int layer) const override;
-    OpWork head(BackendState& s, int first, int count, std::span<float> logits) const override;
+    OpWork head(BackendState& s, std::span<const std::int32_t> rows,
+                std::span<float> logits) const override;
     std::span<const float> hidden(const BackendState& s) const override;
-    std::unique_ptr<KvMark> mark(const BackendState& s, int position) const override;
-    void rewind(BackendState& s, const KvMark& mark) const override;
 
     void setTimed(BackendState& s, bool timed) const override;
     void setLaunches(BackendState& s, LaunchSink* sink) const noexcept override;
-    bool decodeStep(BackendState& s, TokenId token, int position,
+    bool decodeStep(BackendState& s, KvCache& cache, TokenId token, int position,
                     std::span<float> logits) const override;
     RoutingView stepRouting(const BackendState& s, int layer) const override;
-    bool decodeGreedy(BackendState& s, TokenId first, int position,
+    bool decodeGreedy(BackendState& s, KvCache& cache, TokenId first, int position,
                       std::span<TokenId> out) const override;
     DeviceMemory deviceMemory() const override;
     double readBandwidth() const override;
@@ -64,7 +66,8 @@ private:
     float* blockOutput(CudaState& s) const noexcept;
     void addBranch(CudaState& s, const float* postNorm) const;
 
-    void sendStep(CudaState& s, std::span<const TokenId> tokens, int position) const;
+    void sendStep(CudaState& s, std::span<const TokenId> tokens, const StepRun& run) const;
+    void takeCache(CudaState& s, KvCache& cache) const;
     void enqueueEmbed(CudaState& s) const;
     void enqueueAttentionInput(CudaState& s, int layer) const;
     void enqueueAttention(CudaState& s, int layer) const;

@@ -97,7 +97,7 @@ bool CudaBackend::rotatesInAttention(const CudaState& s) const noexcept {
 
 RotateAndStore CudaBackend::rotation(const CudaState& s, int layer) const noexcept {
     const DeviceLayer& w = model_->layers[index(layer)];
-    const LayerCache& cache = s.caches[index(layer)];
+    const LayerCache& cache = s.cache().layers[index(layer)];
     RotateAndStore r;
     r.qkv = s.qkv;
     r.place = s.place;
@@ -120,7 +120,7 @@ RotateAndStore CudaBackend::rotation(const CudaState& s, int layer) const noexce
 
 void CudaBackend::enqueueAttention(CudaState& s, int layer) const {
     const DeviceLayer& w = model_->layers[index(layer)];
-    const LayerCache& cache = s.caches[index(layer)];
+    const LayerCache& cache = s.cache().layers[index(layer)];
     const int window = spec_.layers[index(layer)].window;
     if (few(s)) {
         DecodeAttention a;
@@ -160,7 +160,7 @@ void CudaBackend::enqueueAttention(CudaState& s, int layer) const {
     a.cacheRows = cache.rows;
     a.window = window;
     a.tokens = s.tokens;
-    a.position = s.position;
+    a.position = s.run.position;
     a.nHead = spec_.nHead;
     a.nKvHead = spec_.nKvHead;
     a.headDim = spec_.headDim;

@@ -3,6 +3,7 @@
 #include "engine/backend/cuda/cuda_state.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "engine/backend/kv_layout.h"
 
@@ -53,15 +54,7 @@ void placeOnDevice(const StateShape& shape, StateBuffers& b, Placer& put) {
     const DeviceModel& model = shape.model;
     const std::int64_t n = shape.maxBatch;
     const std::int64_t topK = std::max(1, spec.topK);
-    const std::int64_t kvWidth = std::int64_t{spec.nKvHead} * spec.headDim;
     const std::int64_t few = kDecodeTokens;
-    b.caches.resize(spec.layers.size());
-    for (std::size_t i = 0; i < b.caches.size(); ++i) {
-        LayerCache& cache = b.caches[i];
-        cache.rows = kvRows(spec.layers[i].window, shape.maxContext, shape.maxBatch);
-        put(cache.keys, product(cache.rows, kvWidth));
-        put(cache.values, product(cache.rows, kvWidth));
-    }
     put(b.ids, product(n));
     put(b.place, 1);
     put(b.angles, product(shape.ropes, n, std::max(1, spec.headDim / 2)));
@@ -117,7 +110,67 @@ void placeOnHost(const StateShape& shape, StateBuffers& b, Placer& put) {
     put(b.hostGenerated, kGreedyBurst);
 }
 
+std::vector<LayerCache> placeCaches(const ModelSpec& spec, const CacheShape& shape, Placer& put) {
+    const std::int64_t kvWidth = std::int64_t{spec.nKvHead} * spec.headDim;
+    std::vector<LayerCache> layers;
+    for (const LayerSpec& layer : spec.layers) {
+        LayerCache& cache = layers.emplace_back();
+        cache.rows = kvRows(layer.window, shape.maxContext, shape.maxRun);
+        put(cache.keys, product(cache.rows, kvWidth));
+        put(cache.values, product(cache.rows, kvWidth));
+    }
+    return layers;
+}
+
+std::uint64_t cacheBytesOnDevice(const ModelSpec& spec, const CacheShape& shape) {
+    Placer count;
+    placeCaches(spec, shape, count);
+    return count.total();
+}
+
+/// Rows of positions [first, end), in as few copies as the two rings allow.
+void copyRows(const LayerCache& from, const LayerCache& to, int first, int end, std::size_t width,
+              const Stream& stream) {
+    for (int p = first; p < end;) {
+        const int read = kvRow(p, from.rows);
+        const int written = kvRow(p, to.rows);
+        const int count = std::min({end - p, from.rows - read, to.rows - written});
+        const std::size_t bytes = static_cast<std::size_t>(count) * width * sizeof(std::uint16_t);
+        const auto copy = [&](std::uint16_t* target, const std::uint16_t* source) {
+            copyAsync(target + static_cast<std::size_t>(written) * width,
+                      source + static_cast<std::size_t>(read) * width, bytes,
+                      cudaMemcpyDeviceToDevice, stream, "copying the beginning of a sequence");
+        };
+        copy(to.keys, from.keys);
+        copy(to.values, from.values);
+        p += count;
+    }
+}
+
+std::uint64_t nextSerial() {
+    static std::atomic<std::uint64_t> serials{0};
+    return ++serials;
+}
+
 }  // namespace
+
+CudaCache::CudaCache(const ModelSpec& spec, const CacheShape& shape)
+    : serial(nextSerial()), arena_(cacheBytesOnDevice(spec, shape), "the key-value cache") {
+    Placer device(static_cast<std::byte*>(arena_.base()));
+    layers = placeCaches(spec, shape, device);
+    if (!shape.prefix) return;
+    // Steps of the prefix may still be under way, on the stream of whatever state evaluates them.
+    check(cudaDeviceSynchronize(), "waiting for the beginning of a sequence");
+    const auto& prefix = static_cast<const CudaCache&>(*shape.prefix);
+    const std::size_t width =
+        static_cast<std::size_t>(spec.nKvHead) * static_cast<std::size_t>(spec.headDim);
+    const Stream stream;
+    for (std::size_t i = 0; i < layers.size(); ++i)
+        copyRows(prefix.layers[i], layers[i],
+                 firstVisible(shape.prefixTokens, spec.layers[i].window), shape.prefixTokens, width,
+                 stream);
+    stream.wait();
+}
 
 std::uint64_t StateShape::deviceBytes() const {
     StateBuffers nowhere;
@@ -138,7 +191,7 @@ std::uint64_t StateShape::hostBytes() const {
 CudaState::CudaState(const StateShape& shape)
     : maxContext(shape.maxContext),
       maxBatch(shape.maxBatch),
-      arena_(shape.deviceBytes(), "the key-value cache and activations"),
+      arena_(shape.deviceBytes(), "the activations"),
       host_(shape.hostBytes()) {
     Placer device(static_cast<std::byte*>(arena_.base()));
     placeOnDevice(shape, *this, device);

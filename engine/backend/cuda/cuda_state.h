@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Mutable data of one session on the device: caches, activations of a step, recorded graphs.
+// Mutable data on the device: caches of sequences, activations of a step, recorded graphs.
 #pragma once
 
 #include <cstdint>
@@ -24,9 +24,22 @@ struct LayerCache {
     std::uint16_t* values = nullptr;  // the same
 };
 
+/// A prefix is copied: at 49 KB a token of gpt-oss-20b that takes microseconds, where a second
+/// source of keys would cost every attention kernel.
+class CudaCache final : public KvCache {
+public:
+    /// Throws Error when the device has not the memory.
+    CudaCache(const ModelSpec& spec, const CacheShape& shape);
+
+    std::vector<LayerCache> layers;  // (n_layer)
+    const std::uint64_t serial;      ///< no two caches of the process share one
+
+private:
+    DeviceArena arena_;
+};
+
 /// Where everything lies that a session has on the device and in page-locked host memory.
 struct StateBuffers {
-    std::vector<LayerCache> caches;    // (n_layer)
     std::int32_t* ids = nullptr;       // (max_batch)
     StepPlace* place = nullptr;        // (1)
     float2* angles = nullptr;          // (n_ropes, max_batch, head_dim / 2)
@@ -85,31 +98,23 @@ public:
     int maxContext = 0;
     int maxBatch = 0;
     int tokens = 0;      ///< of the current step
-    int position = 0;    ///< of its first token
+    StepRun run;         ///< the same
     int lastRouted = 0;  ///< layer of the latest route()
     bool timed = false;
     LaunchSink* launches = nullptr;  ///< null: nobody counts launches
     mutable std::vector<float> hostHidden;
 
     Stream stream;
-    Event sent;    ///< ids and place have left the host's buffer
-    Graph step;    ///< one token: embedding to logits
-    Graph greedy;  ///< the same, and the choice of the next
+    Event sent;                  ///< ids and place have left the host's buffer
+    Graph step;                  ///< one token: embedding to logits
+    Graph greedy;                ///< the same, and the choice of the next
+    std::uint64_t graphsOf = 0;  ///< serial of the cache that both were recorded with
+
+    const CudaCache& cache() const noexcept { return static_cast<const CudaCache&>(*run.cache); }
 
 private:
     DeviceArena arena_;
     PinnedBuffer host_;
-};
-
-/// The ring caches as they were; full layers are only truncated.
-struct CudaMark final : KvMark {
-    struct Saved {
-        void* keys = nullptr;
-        void* values = nullptr;
-        std::uint64_t bytes = 0;  ///< of each; 0 for full layers
-    };
-    DeviceArena arena;
-    std::vector<Saved> rings;  // (n_layer)
 };
 
 }  // namespace moescope::cuda

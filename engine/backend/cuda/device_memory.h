@@ -107,8 +107,9 @@ private:
 class Graph {
 public:
     Graph() = default;
-    ~Graph() {
-        if (exec_ != nullptr) cudaGraphExecDestroy(exec_);
+    ~Graph() { reset(); }
+    void reset() noexcept {
+        if (exec_ != nullptr) cudaGraphExecDestroy(std::exchange(exec_, nullptr));
     }
     Graph(const Graph&) = delete;
     Graph& operator=(const Graph&) = delete;

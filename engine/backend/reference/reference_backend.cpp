@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <utility>
 
 #include "engine/backend/activation.h"
 #include "engine/backend/kv_layout.h"
@@ -82,28 +83,39 @@ ReferenceBackend::ReferenceBackend(const BoundModel& model)
         rope_.push_back(ropeTable(layer.rope, spec_.headDim));
 }
 
-std::uint64_t ReferenceBackend::stateBytes(int maxContext, int maxBatch) const {
-    std::uint64_t elements = 0;
-    for (const LayerSpec& layer : spec_.layers) {
-        elements += 2 * index(kvRows(layer.window, maxContext, maxBatch)) * kvWidth(spec_);
-    }
+std::uint64_t ReferenceBackend::stateBytes(int, int maxBatch) const {
     const std::uint64_t perToken = 3 * index(spec_.dModel) + 2 * queryWidth(spec_) +
                                    2 * kvWidth(spec_) + index(spec_.nExpert) +
                                    2 * index(spec_.topK);
-    return (elements + perToken * index(maxBatch)) * sizeof(float);
+    return perToken * index(maxBatch) * sizeof(float);
 }
 
-std::unique_ptr<BackendState> ReferenceBackend::newState(int maxContext, int maxBatch) const {
-    assert(maxContext > 0 && maxBatch > 0);
-    auto s = std::make_unique<ReferenceState>();
-    s->maxContext = maxContext;
-    s->maxBatch = maxBatch;
+std::uint64_t ReferenceBackend::cacheBytes(const CacheShape& shape) const {
+    std::uint64_t rows = 0;
+    for (const LayerSpec& layer : spec_.layers)
+        rows += index(kvRows(layer.window, shape.maxContext, shape.maxRun));
+    return 2 * rows * kvWidth(spec_) * sizeof(float);
+}
+
+std::shared_ptr<KvCache> ReferenceBackend::newCache(const CacheShape& shape) const {
+    assert(shape.maxContext > 0 && shape.maxRun > 0);
+    auto cache = std::make_shared<ReferenceCache>();
+    cache->prefix = shape.prefix;
+    cache->prefixTokens = shape.prefixTokens;
     for (const LayerSpec& layer : spec_.layers) {
-        ReferenceCache& cache = s->caches.emplace_back();
-        cache.rows = kvRows(layer.window, maxContext, maxBatch);
-        cache.keys.resize(index(cache.rows) * kvWidth(spec_));
-        cache.values.resize(cache.keys.size());
+        ReferenceCache::Layer& to = cache->layers.emplace_back();
+        to.rows = kvRows(layer.window, shape.maxContext, shape.maxRun);
+        to.hasPrefix = shape.prefix == nullptr;
+        to.keys.resize(index(to.rows) * kvWidth(spec_));
+        to.values.resize(to.keys.size());
     }
+    return cache;
+}
+
+std::unique_ptr<BackendState> ReferenceBackend::newState(int, int maxBatch) const {
+    assert(maxBatch > 0);
+    auto s = std::make_unique<ReferenceState>();
+    s->maxBatch = maxBatch;
     const std::size_t n = index(maxBatch);
     s->hidden.resize(n * index(spec_.dModel));
     s->normed.resize(s->hidden.size());
@@ -119,24 +131,23 @@ std::unique_ptr<BackendState> ReferenceBackend::newState(int maxContext, int max
 }
 
 StepShape ReferenceBackend::shape(const ReferenceState& s) const noexcept {
-    return {s.tokens, s.position, static_cast<int>(sizeof(float))};
+    return {s.places.tokens(), s.places.runs, static_cast<int>(sizeof(float))};
 }
 
 OpWork ReferenceBackend::embed(BackendState& state, std::span<const TokenId> tokens,
-                               int position) const {
+                               std::span<const StepRun> runs) const {
     ReferenceState& s = own(state);
+    s.places.assign(runs);
     assert(!tokens.empty() && tokens.size() <= index(s.maxBatch));
-    assert(position >= 0 && index(position) + tokens.size() <= index(s.maxContext));
-    s.tokens = static_cast<int>(tokens.size());
-    s.position = position;
+    assert(s.places.positions.size() == tokens.size());
     const std::size_t d = index(spec_.dModel);
     std::vector<float> learned(spec_.position == PositionKind::Learned ? d : 0);
-    for (int t = 0; t < s.tokens; ++t) {
+    for (int t = 0; t < s.places.tokens(); ++t) {
         const std::span<float> h = row(s.hidden, t, d);
         dequantizeRow(weights_.embedding, 0, tokens[index(t)], h);
         for (float& x : h) x *= spec_.embeddingScale;
         if (learned.empty()) continue;
-        dequantizeRow(weights_.positions, 0, position + t, learned);
+        dequantizeRow(weights_.positions, 0, s.places.positions[index(t)], learned);
         for (std::size_t i = 0; i < d; ++i) h[i] += learned[i];
     }
     return named(embedWork(spec_, weights_, shape(s)));
@@ -145,7 +156,7 @@ OpWork ReferenceBackend::embed(BackendState& state, std::span<const TokenId> tok
 void ReferenceBackend::normBefore(ReferenceState& s, const TensorView& weight,
                                   const TensorView& bias) const {
     const std::size_t d = index(spec_.dModel);
-    for (int t = 0; t < s.tokens; ++t) {
+    for (int t = 0; t < s.places.tokens(); ++t) {
         const std::span<float> in = row(s.hidden, t, d);
         const std::span<float> out = row(s.normed, t, d);
         if (spec_.normPlace == NormPlace::Post) {
@@ -158,7 +169,7 @@ void ReferenceBackend::normBefore(ReferenceState& s, const TensorView& weight,
 
 void ReferenceBackend::addResidual(ReferenceState& s, const TensorView& postNorm) const {
     const std::size_t d = index(spec_.dModel);
-    for (int t = 0; t < s.tokens; ++t) {
+    for (int t = 0; t < s.places.tokens(); ++t) {
         const std::span<float> change = row(s.update, t, d);
         if (spec_.normPlace != NormPlace::Pre) {
             normalize(spec_.norm, spec_.normEps, floats(postNorm), {}, change, change);
@@ -172,9 +183,9 @@ OpWork ReferenceBackend::attentionInput(BackendState& state, int layer) const {
     ReferenceState& s = own(state);
     const LayerWeights& w = weights_.layers[index(layer)];
     normBefore(s, w.attnNorm, w.attnNormBias);
-    multiply(w.q, 0, floats(w.qBias), s.normed, s.queries, s.tokens);
-    multiply(w.k, 0, floats(w.kBias), s.normed, s.keys, s.tokens);
-    multiply(w.v, 0, floats(w.vBias), s.normed, s.values, s.tokens);
+    multiply(w.q, 0, floats(w.qBias), s.normed, s.queries, s.places.tokens());
+    multiply(w.k, 0, floats(w.kBias), s.normed, s.keys, s.places.tokens());
+    multiply(w.v, 0, floats(w.vBias), s.normed, s.values, s.places.tokens());
     normAndRotate(s, layer);
     writeCache(s, layer);
     return named(attentionInputWork(spec_, w, shape(s)));
@@ -199,18 +210,34 @@ void ReferenceBackend::normAndRotate(ReferenceState& s, int layer) const {
             }
         }
     };
-    for (int t = 0; t < s.tokens; ++t) {
-        ropeAngles(rope_[index(layer)], s.position + t, cosines, sines);
+    for (int t = 0; t < s.places.tokens(); ++t) {
+        ropeAngles(rope_[index(layer)], s.places.positions[index(t)], cosines, sines);
         prepare(row(s.queries, t, queryWidth(spec_)), w.qNorm);
         prepare(row(s.keys, t, kvWidth(spec_)), w.kNorm);
     }
 }
 
-void ReferenceBackend::writeCache(ReferenceState& s, int layer) const {
-    ReferenceCache& cache = s.caches[index(layer)];
+void ReferenceBackend::copyPrefix(ReferenceCache& cache, int layer) const {
+    ReferenceCache::Layer& to = cache.layers[index(layer)];
+    if (std::exchange(to.hasPrefix, true)) return;
+    const auto& from = static_cast<const ReferenceCache&>(*cache.prefix).layers[index(layer)];
     const std::size_t width = kvWidth(spec_);
-    for (int t = 0; t < s.tokens; ++t) {
-        const int to = kvRow(s.position + t, cache.rows);
+    const int first = firstVisible(cache.prefixTokens, spec_.layers[index(layer)].window);
+    for (int p = first; p < cache.prefixTokens; ++p) {
+        const int read = kvRow(p, from.rows);
+        const int written = kvRow(p, to.rows);
+        std::ranges::copy(row(from.keys, read, width), row(to.keys, written, width).begin());
+        std::ranges::copy(row(from.values, read, width), row(to.values, written, width).begin());
+    }
+}
+
+void ReferenceBackend::writeCache(ReferenceState& s, int layer) const {
+    const std::size_t width = kvWidth(spec_);
+    for (int t = 0; t < s.places.tokens(); ++t) {
+        auto& sequence = static_cast<ReferenceCache&>(s.places.cacheOf(t));
+        copyPrefix(sequence, layer);
+        ReferenceCache::Layer& cache = sequence.layers[index(layer)];
+        const int to = kvRow(s.places.positions[index(t)], cache.rows);
         std::ranges::copy(row(s.keys, t, width), row(cache.keys, to, width).begin());
         std::ranges::copy(row(s.values, t, width), row(cache.values, to, width).begin());
     }
@@ -218,12 +245,13 @@ void ReferenceBackend::writeCache(ReferenceState& s, int layer) const {
 
 OpWork ReferenceBackend::attention(BackendState& state, int layer) const {
     ReferenceState& s = own(state);
-    const ReferenceCache& cache = s.caches[index(layer)];
     const LayerSpec& l = spec_.layers[index(layer)];
     const std::span<const float> sinks = floats(weights_.layers[index(layer)].sinks);
     const std::size_t headDim = index(spec_.headDim);
     const int group = spec_.nHead / spec_.nKvHead;
-    for (int t = 0; t < s.tokens; ++t) {
+    for (int t = 0; t < s.places.tokens(); ++t) {
+        const auto& cache =
+            static_cast<const ReferenceCache&>(s.places.cacheOf(t)).layers[index(layer)];
         for (int h = 0; h < spec_.nHead; ++h) {
             const std::size_t offset = index(h / group) * headDim;
             reference::HeadAttention head;
@@ -232,7 +260,7 @@ OpWork ReferenceBackend::attention(BackendState& state, int layer) const {
             head.values = cache.values.data() + offset;
             head.cacheRows = cache.rows;
             head.rowWidth = static_cast<int>(kvWidth(spec_));
-            head.last = s.position + t;
+            head.last = s.places.positions[index(t)];
             head.first = firstVisible(head.last, l.window);
             head.scale = spec_.scale();
             head.sink = spec_.sinks ? &sinks[index(h)] : nullptr;
@@ -246,7 +274,7 @@ OpWork ReferenceBackend::attention(BackendState& state, int layer) const {
 OpWork ReferenceBackend::attentionOutput(BackendState& state, int layer) const {
     ReferenceState& s = own(state);
     const LayerWeights& w = weights_.layers[index(layer)];
-    multiply(w.o, 0, floats(w.oBias), s.attended, s.update, s.tokens);
+    multiply(w.o, 0, floats(w.oBias), s.attended, s.update, s.places.tokens());
     addResidual(s, w.postAttnNorm);
     return named(attentionOutputWork(w, shape(s)));
 }
@@ -256,8 +284,8 @@ OpWork ReferenceBackend::route(BackendState& state, int layer) const {
     const LayerWeights& w = weights_.layers[index(layer)];
     assert(spec_.layers[index(layer)].mlp == MlpKind::Experts);
     normBefore(s, w.ffnNorm, w.ffnNormBias);
-    multiply(w.router, 0, floats(w.routerBias), s.normed, s.routerLogits, s.tokens);
-    for (int t = 0; t < s.tokens; ++t) {
+    multiply(w.router, 0, floats(w.routerBias), s.normed, s.routerLogits, s.places.tokens());
+    for (int t = 0; t < s.places.tokens(); ++t) {
         chooseExperts(spec_.routing, row(s.routerLogits, t, index(spec_.nExpert)),
                       row(s.experts, t, index(spec_.topK)), row(s.weights, t, index(spec_.topK)));
     }
@@ -266,7 +294,7 @@ OpWork ReferenceBackend::route(BackendState& state, int layer) const {
 
 RoutingView ReferenceBackend::routing(const BackendState& state) const {
     const ReferenceState& s = own(state);
-    const std::size_t count = index(s.tokens) * index(spec_.topK);
+    const std::size_t count = index(s.places.tokens()) * index(spec_.topK);
     return {std::span(s.experts).first(count), std::span(s.weights).first(count)};
 }
 
@@ -306,19 +334,19 @@ void ReferenceBackend::feedForwardMany(int layer, std::int64_t stackIndex,
 void ReferenceBackend::denseMlp(ReferenceState& s, int layer) const {
     const LayerWeights& w = weights_.layers[index(layer)];
     normBefore(s, w.ffnNorm, w.ffnNormBias);
-    feedForwardMany(layer, 0, s.normed, s.update, s.tokens);
+    feedForwardMany(layer, 0, s.normed, s.update, s.places.tokens());
 }
 
 void ReferenceBackend::experts(ReferenceState& s, int layer) const {
     const std::size_t d = index(spec_.dModel);
     const std::size_t k = index(spec_.topK);
-    std::vector<double> sums(index(s.tokens) * d, 0.0);
+    std::vector<double> sums(index(s.places.tokens()) * d, 0.0);
     // Expert by expert, so that each is dequantised once a step.
     for (std::int32_t e = 0; e < spec_.nExpert; ++e) {
         std::vector<int> users;
         std::vector<float> gateWeights;
         std::vector<float> in;
-        for (int t = 0; t < s.tokens; ++t) {
+        for (int t = 0; t < s.places.tokens(); ++t) {
             for (std::size_t i = 0; i < k; ++i) {
                 if (s.experts[index(t) * k + i] != e) continue;
                 users.push_back(t);
@@ -341,15 +369,17 @@ void ReferenceBackend::experts(ReferenceState& s, int layer) const {
                    [](double x) { return static_cast<float>(x); });
 }
 
-OpWork ReferenceBackend::head(BackendState& state, int first, int count,
+OpWork ReferenceBackend::head(BackendState& state, std::span<const std::int32_t> rows,
                               std::span<float> logits) const {
     const ReferenceState& s = own(state);
-    assert(first >= 0 && count > 0 && first + count <= s.tokens);
+    assert(!rows.empty() && rows.back() < s.places.tokens());
     const std::size_t d = index(spec_.dModel);
+    const int count = static_cast<int>(rows.size());
     std::vector<float> normed(index(count) * d);
     for (int t = 0; t < count; ++t) {
         normalize(spec_.norm, spec_.normEps, floats(weights_.outputNorm),
-                  floats(weights_.outputNormBias), row(s.hidden, first + t, d), row(normed, t, d));
+                  floats(weights_.outputNormBias), row(s.hidden, rows[index(t)], d),
+                  row(normed, t, d));
     }
     multiply(weights_.head, 0, {}, normed, logits, count);
     return named(headWork(weights_, count));
@@ -357,45 +387,7 @@ OpWork ReferenceBackend::head(BackendState& state, int first, int count,
 
 std::span<const float> ReferenceBackend::hidden(const BackendState& state) const {
     const ReferenceState& s = own(state);
-    return std::span(s.hidden).first(index(s.tokens) * index(spec_.dModel));
-}
-
-std::unique_ptr<KvMark> ReferenceBackend::mark(const BackendState& state, int position) const {
-    const ReferenceState& s = own(state);
-    const std::size_t width = kvWidth(spec_);
-    auto mark = std::make_unique<ReferenceMark>();
-    mark->position = position;
-    for (std::size_t i = 0; i < s.caches.size(); ++i) {
-        ReferenceMark::Saved& saved = mark->rings.emplace_back();
-        if (spec_.layers[i].window == 0) continue;
-        saved.firstPosition = firstVisible(position, spec_.layers[i].window);
-        for (int p = saved.firstPosition; p < position; ++p) {
-            const int from = kvRow(p, s.caches[i].rows);
-            const auto key = row(s.caches[i].keys, from, width);
-            const auto value = row(s.caches[i].values, from, width);
-            saved.keys.insert(saved.keys.end(), key.begin(), key.end());
-            saved.values.insert(saved.values.end(), value.begin(), value.end());
-        }
-    }
-    return mark;
-}
-
-void ReferenceBackend::rewind(BackendState& state, const KvMark& kept) const {
-    ReferenceState& s = own(state);
-    const auto& mark = static_cast<const ReferenceMark&>(kept);
-    const std::size_t width = kvWidth(spec_);
-    for (std::size_t i = 0; i < s.caches.size(); ++i) {
-        const ReferenceMark::Saved& saved = mark.rings[i];
-        ReferenceCache& cache = s.caches[i];
-        for (std::size_t r = 0; r * width < saved.keys.size(); ++r) {
-            const int to = kvRow(saved.firstPosition + static_cast<int>(r), cache.rows);
-            const std::size_t at = r * width;
-            std::copy_n(saved.keys.begin() + static_cast<std::ptrdiff_t>(at), width,
-                        row(cache.keys, to, width).begin());
-            std::copy_n(saved.values.begin() + static_cast<std::ptrdiff_t>(at), width,
-                        row(cache.values, to, width).begin());
-        }
-    }
+    return std::span(s.hidden).first(index(s.places.tokens()) * index(spec_.dModel));
 }
 
 std::unique_ptr<Backend> makeReferenceBackend(const BoundModel& model) {

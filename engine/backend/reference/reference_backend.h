@@ -12,6 +12,7 @@
 
 namespace moescope {
 
+struct ReferenceCache;
 struct ReferenceState;
 
 class ReferenceBackend final : public Backend {
@@ -24,20 +25,23 @@ public:
     const ModelSpec& spec() const noexcept override { return spec_; }
     Mxfp4Edges mxfp4Edges() const noexcept override { return edges_; }
 
+    int maxRuns() const noexcept override { return std::numeric_limits<int>::max(); }
     std::uint64_t stateBytes(int maxContext, int maxBatch) const override;
+    std::uint64_t cacheBytes(const CacheShape& shape) const override;
     std::unique_ptr<BackendState> newState(int maxContext, int maxBatch) const override;
+    std::shared_ptr<KvCache> newCache(const CacheShape& shape) const override;
 
-    OpWork embed(BackendState& s, std::span<const TokenId> tokens, int position) const override;
+    OpWork embed(BackendState& s, std::span<const TokenId> tokens,
+                 std::span<const StepRun> runs) const override;
     OpWork attentionInput(BackendState& s, int layer) const override;
     OpWork attention(BackendState& s, int layer) const override;
     OpWork attentionOutput(BackendState& s, int layer) const override;
     OpWork route(BackendState& s, int layer) const override;
     RoutingView routing(const BackendState& s) const override;
     OpWork feedForward(BackendState& s, int layer) const override;
-    OpWork head(BackendState& s, int first, int count, std::span<float> logits) const override;
+    OpWork head(BackendState& s, std::span<const std::int32_t> rows,
+                std::span<float> logits) const override;
     std::span<const float> hidden(const BackendState& s) const override;
-    std::unique_ptr<KvMark> mark(const BackendState& s, int position) const override;
-    void rewind(BackendState& s, const KvMark& mark) const override;
 
 private:
     StepShape shape(const ReferenceState& s) const noexcept;
@@ -46,6 +50,7 @@ private:
     /// hidden += update, normalised first where the architecture has a norm after the block.
     void addResidual(ReferenceState& s, const TensorView& postNorm) const;
     void normAndRotate(ReferenceState& s, int layer) const;
+    void copyPrefix(ReferenceCache& cache, int layer) const;
     void writeCache(ReferenceState& s, int layer) const;
     void denseMlp(ReferenceState& s, int layer) const;
     void experts(ReferenceState& s, int layer) const;

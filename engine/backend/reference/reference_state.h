@@ -1,27 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-// Mutable data of one session on the reference back end.
+// Mutable data of the reference back end.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
-#include "engine/backend/backend.h"
+#include "engine/backend/step_places.h"
 
 namespace moescope {
 
-/// Keys and values of one layer: (rows, n_kv_head * head_dim) f32 each, position p in row p % rows.
-struct ReferenceCache {
-    int rows = 0;
-    std::vector<float> keys;
-    std::vector<float> values;
+/// Keys and values of one sequence. Those of a prefix are copied, layer by layer, when the first
+/// tokens behind it are written: the prefix may have got its own only in the same step.
+struct ReferenceCache final : KvCache {
+    /// (rows, n_kv_head * head_dim) f32 each, position p in row p % rows.
+    struct Layer {
+        int rows = 0;
+        bool hasPrefix = false;
+        std::vector<float> keys;
+        std::vector<float> values;
+    };
+    std::vector<Layer> layers;  // (n_layer)
+    std::shared_ptr<const KvCache> prefix;
+    int prefixTokens = 0;
 };
 
 struct ReferenceState final : BackendState {
-    int maxContext = 0;
     int maxBatch = 0;
-    int tokens = 0;                      ///< of the current step
-    int position = 0;                    ///< of its first token
-    std::vector<ReferenceCache> caches;  // (n_layer)
+    StepPlaces places;  ///< of the current step
 
     std::vector<float> hidden;          // (max_batch, d_model)
     std::vector<float> normed;          // (max_batch, d_model), input of the current projection
@@ -33,17 +38,6 @@ struct ReferenceState final : BackendState {
     std::vector<float> routerLogits;    // (max_batch, n_expert)
     std::vector<std::int32_t> experts;  // (max_batch, top_k)
     std::vector<float> weights;         // (max_batch, top_k)
-};
-
-/// Rows of the ring caches that later steps overwrite.
-struct ReferenceMark final : KvMark {
-    struct Saved {
-        int firstPosition = 0;
-        std::vector<float> keys;    // (position - first_position, n_kv_head * head_dim)
-        std::vector<float> values;  // the same
-    };
-    int position = 0;
-    std::vector<Saved> rings;  // (n_layer), empty for full layers
 };
 
 }  // namespace moescope

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/run/forward_pass.h"
+
+#include <algorithm>
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "engine/core/error.h"
+#include "engine/run/memory.h"
+
+namespace moescope {
+namespace {
+
+/// Logits of a long chunk are computed this many bytes at a time: 201,088 logits x 512 tokens would
+/// be 412 MB.
+constexpr std::size_t kMaxLogitBytes = std::size_t{32} << 20;
+
+/// Ends the step also when something inside it throws, so that the sink's scopes stay nested.
+class StepScope {
+public:
+    StepScope(TraceSink* sink, const StepInfo& info) : sink_(sink) {
+        if (sink_ != nullptr) sink_->stepBegin(info);
+    }
+    ~StepScope() {
+        try {
+            end();
+        } catch (const std::exception&) {
+            // Another exception is on its way already and says more than this one would.
+        }
+    }
+    StepScope(const StepScope&) = delete;
+    StepScope& operator=(const StepScope&) = delete;
+
+    /// The normal end: a sink that cannot write what it measured may throw here.
+    void end() {
+        if (TraceSink* sink = std::exchange(sink_, nullptr)) sink->stepEnd();
+    }
+
+private:
+    TraceSink* sink_;
+};
+
+/// One operation; its work is known only when it is done.
+class OpScope {
+public:
+    OpScope(TraceSink* sink, Op op, int layer) : sink_(sink) {
+        if (sink_ != nullptr) sink_->opBegin(op, layer);
+    }
+    ~OpScope() {
+        if (sink_ != nullptr) sink_->opEnd(work);
+    }
+    OpScope(const OpScope&) = delete;
+    OpScope& operator=(const OpScope&) = delete;
+
+    OpWork work;
+
+private:
+    TraceSink* sink_;
+};
+
+}  // namespace
+
+ForwardPass::ForwardPass(const Backend& backend, int maxContext, int maxBatch) : backend_(backend) {
+    if (maxContext < 1 || maxContext > spec().contextLength) {
+        throw Error("a context of " + std::to_string(maxContext) +
+                    " tokens is outside the model's 1 to " + std::to_string(spec().contextLength));
+    }
+    if (maxBatch < 0) throw Error("the batch must be at least one token");
+    if (maxBatch == 0) maxBatch = backend.preferredBatch();
+    maxContext_ = maxContext;
+    maxBatch_ = maxBatch;
+    requireMemory(backend.stateBytes(maxContext_, maxBatch_) +
+                      backend.cacheBytes({maxContext_, std::min(maxBatch_, maxContext_)}),
+                  "the key-value cache of " + std::to_string(maxContext_) + " tokens");
+    state_ = backend.newState(maxContext_, maxBatch_);
+}
+
+void ForwardPass::setTrace(TraceSink* sink) {
+    trace_ = sink;
+    backend_.setTimed(*state_, sink != nullptr);
+}
+
+template <typename Operation>
+void ForwardPass::traced(Op op, int layer, const Operation& operation) {
+    OpScope scope(trace_, op, layer);
+    scope.work = operation();
+}
+
+void ForwardPass::step(const StepInfo& info, std::span<const TokenId> tokens,
+                       std::span<const StepRun> runs, const std::function<void()>& then) {
+    StepScope scope(trace_, info);
+    traced(Op::Embed, -1, [&] { return backend_.embed(*state_, tokens, runs); });
+    for (int i = 0; i < spec().nLayer; ++i) layer(i, info);
+    then();
+    scope.end();
+}
+
+void ForwardPass::layer(int i, const StepInfo& info) {
+    BackendState& s = *state_;
+    traced(Op::AttentionInput, i, [&] { return backend_.attentionInput(s, i); });
+    traced(Op::Attention, i, [&] { return backend_.attention(s, i); });
+    traced(Op::AttentionOutput, i, [&] { return backend_.attentionOutput(s, i); });
+    if (spec().layers[static_cast<std::size_t>(i)].mlp != MlpKind::Experts) {
+        traced(Op::Mlp, i, [&] { return backend_.feedForward(s, i); });
+        return;
+    }
+    traced(Op::Router, i, [&] { return backend_.route(s, i); });
+    if (routing_ != nullptr) {
+        const RoutingView chosen = backend_.routing(s);
+        routing_->onRouting(info, i, spec().topK, chosen.experts, chosen.weights);
+    }
+    traced(Op::Experts, i, [&] { return backend_.feedForward(s, i); });
+}
+
+std::span<const float> ForwardPass::head(std::span<const std::int32_t> rows) {
+    logits_.resize(rows.size() * static_cast<std::size_t>(spec().vocab));
+    traced(Op::Head, -1, [&] { return backend_.head(*state_, rows, logits_); });
+    return logits_;
+}
+
+void ForwardPass::head(std::span<const std::int32_t> rows,
+                       const std::function<void(std::size_t, std::span<const float>)>& visit) {
+    const std::size_t most = std::max<std::size_t>(
+        1, kMaxLogitBytes / sizeof(float) / static_cast<std::size_t>(spec().vocab));
+    for (std::size_t first = 0; first < rows.size(); first += most) {
+        const auto logits = head(rows.subspan(first, std::min(most, rows.size() - first)));
+        // What the caller does with the logits is part of the step's time and is shown as such.
+        traced(Op::Sample, -1, [&] {
+            visit(first, logits);
+            return OpWork{};
+        });
+    }
+}
+
+std::span<const float> ForwardPass::wholeStep(const StepInfo& info, KvCache& cache, TokenId token) {
+    if (trace_ != nullptr) return {};
+    logits_.resize(static_cast<std::size_t>(spec().vocab));
+    if (!backend_.decodeStep(*state_, cache, token, info.firstPosition, logits_)) return {};
+    for (int i = 0; routing_ != nullptr && i < spec().nLayer; ++i) {
+        if (spec().layers[static_cast<std::size_t>(i)].mlp != MlpKind::Experts) continue;
+        const RoutingView chosen = backend_.stepRouting(*state_, i);
+        routing_->onRouting(info, i, spec().topK, chosen.experts, chosen.weights);
+    }
+    return logits_;
+}
+
+bool ForwardPass::greedy(KvCache& cache, TokenId first, int position,
+                         std::span<TokenId> out) const {
+    return trace_ == nullptr && routing_ == nullptr &&
+           backend_.decodeGreedy(*state_, cache, first, position, out);
+}
+
+}  // namespace moescope

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one forward pass: the order of operations within a step, and who is told. What belongs into a
+// step is decided by Session (one sequence) and BatchScorer (many).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/backend/backend.h"
+#include "engine/trace.h"
+
+namespace moescope {
+
+/// Not thread-safe; one runs at a time per back end. The back end must outlive it.
+class ForwardPass {
+public:
+    /// Room for steps of maxBatch tokens (0: as many as the back end prefers) of sequences of
+    /// maxContext. Throws Error for a context that the model has not, and when memory for the
+    /// activations and one whole sequence is not there.
+    ForwardPass(const Backend& backend, int maxContext, int maxBatch);
+
+    const Backend& backend() const noexcept { return backend_; }
+    const ModelSpec& spec() const noexcept { return backend_.spec(); }
+    int maxContext() const noexcept { return maxContext_; }
+    int maxBatch() const noexcept { return maxBatch_; }
+    /// Hidden state of the step's tokens after the latest operation: (n_tokens, d_model) float32.
+    std::span<const float> hidden() const { return backend_.hidden(*state_); }
+
+    /// With a sink every operation is evaluated by itself, so that it can be timed.
+    void setTrace(TraceSink* sink);
+    /// Is told of all tokens of a step at once, in their order.
+    void setRouting(RoutingSink* sink) noexcept { routing_ = sink; }
+    void setLaunches(LaunchSink* sink) noexcept { backend_.setLaunches(*state_, sink); }
+    TraceSink* trace() const noexcept { return trace_; }
+    RoutingSink* routing() const noexcept { return routing_; }
+
+    /// All layers of one step (see Backend::embed for tokens and runs), then `then`, which may ask
+    /// for logits; for the sinks all of it is the step `info`.
+    void step(const StepInfo& info, std::span<const TokenId> tokens, std::span<const StepRun> runs,
+              const std::function<void()>& then);
+
+    /// Of tokens of the current step, ascending: (rows, vocab), valid until the next call.
+    std::span<const float> head(std::span<const std::int32_t> rows);
+    /// The same in portions that fit into memory: visit(first, logits) with those of rows[first] to
+    /// rows[first + logits.size() / vocab).
+    void head(std::span<const std::int32_t> rows,
+              const std::function<void(std::size_t, std::span<const float>)>& visit);
+
+    /// A step of one token as a whole, where the back end offers that and nobody times its
+    /// operations; empty: not offered, and nothing was done.
+    std::span<const float> wholeStep(const StepInfo& info, KvCache& cache, TokenId token);
+    /// See Backend::decodeGreedy. false while there are sinks.
+    bool greedy(KvCache& cache, TokenId first, int position, std::span<TokenId> out) const;
+
+private:
+    void layer(int index, const StepInfo& info);
+    template <typename Operation>
+    void traced(Op op, int layer, const Operation& operation);
+
+    const Backend& backend_;
+    int maxContext_;
+    int maxBatch_;
+    std::unique_ptr<BackendState> state_;
+    TraceSink* trace_ = nullptr;
+    RoutingSink* routing_ = nullptr;
+    std::vector<float> logits_;  // (rows of the latest head call, vocab)
+};
+
+}  // namespace moescope

@@ -14,6 +14,7 @@
 #include "cli/model_options.h"
 #include "cli/output.h"
 #include "engine/core/error.h"
+#include "engine/run/generate_many.h"
 #include "profiler/record/machine.h"
 #include "profiler/record/run_recorder.h"
 
@@ -24,10 +25,15 @@ namespace {
 /// plain one in a pass of its own that is not timed.
 class ByteCounter final : public TraceSink {
 public:
-    void stepBegin(const StepInfo&) override {}
+    /// `decode`: of decode steps only.
+    explicit ByteCounter(bool decode = false) : decode_(decode) {}
+    void stepBegin(const StepInfo& step) override {
+        counts_ = !decode_ || step.kind == StepKind::Decode;
+    }
     void stepEnd() override {}
     void opBegin(Op, int) override {}
     void opEnd(const OpWork& work) override {
+        if (!counts_) return;
         bytes_ += work.bytes;
         flops_ += work.flops;
     }
@@ -35,12 +41,14 @@ public:
     std::uint64_t flops() const { return flops_; }
 
 private:
+    bool decode_, counts_ = true;
     std::uint64_t bytes_ = 0, flops_ = 0;
 };
 
 struct Row {
     std::string phase;
-    int tokens = 0;
+    int tokens = 0;                      ///< of each sequence
+    int sequences = 1;                   ///< at a time
     std::vector<double> seconds;         ///< one a repetition
     std::uint64_t bytes = 0, flops = 0;  ///< one repetition
     double bandwidth = 0;                ///< best read bandwidth seen beside it, bytes per second
@@ -99,6 +107,41 @@ public:
             [&] { session_.appendGreedy(prompt.front(), tokens); });
     }
 
+    /// The same for several sequences at a time: the time of the steps behind the prompts.
+    Row decodeMany(int sequences, int tokens, int repeat) {
+        Row row;
+        row.phase = "decode";
+        row.tokens = tokens;
+        row.sequences = sequences;
+        const std::vector<TokenId> ids = someTokens(16 * sequences, model_.spec().vocab);
+        BatchGenerator generator(model_.backend(), {16 + tokens, sequences});
+        generator.setStop(stop_);
+        ByteCounter counter(true);
+        for (int i = -1; i < repeat; ++i) {
+            generator.setTrace(i < 0 ? &counter : nullptr);
+            if (i >= 0) row.bandwidth = std::max(row.bandwidth, readBandwidth());
+            int begun = 0;
+            double seconds = 0;
+            generator.run(
+                [&]() -> std::optional<GenerateRequest> {
+                    if (begun == sequences) return std::nullopt;
+                    const auto prompt = ids.begin() + 16 * begun++;
+                    GenerateRequest request{{prompt, prompt + 16}, {}, begun};
+                    request.options.maxTokens = tokens + 1;  // the first comes with the prompt
+                    return request;
+                },
+                [&](std::size_t, Generation&& one) {
+                    // All are in every step: any of them tells the time.
+                    seconds = 0;
+                    for (const std::int64_t ns : one.tokenNs) seconds += double(ns) / 1e9;
+                });
+            if (i >= 0) row.seconds.push_back(seconds);
+        }
+        row.bytes = counter.bytes();
+        row.flops = counter.flops();
+        return row;
+    }
+
 private:
     Row measure(const char* phase, int tokens, int repeat, const std::function<void()>& before,
                 const std::function<void()>& work) {
@@ -145,6 +188,8 @@ int runBench(const Invocation& invocation) {
                 "prefill lengths");
     options.add("tokens,n", po::value<std::string>()->default_value("64")->value_name("N,.."),
                 "numbers of tokens to decode");
+    options.add("batch,b", po::value<std::string>()->default_value("1")->value_name("N,.."),
+                "sequences decoded at a time");
     options.add("repeat,r", po::value<int>()->default_value(3)->value_name("N"),
                 "repetitions; best and median are shown");
     options.flag("trace",
@@ -156,6 +201,7 @@ int runBench(const Invocation& invocation) {
     if (!options.parse(invocation)) return kDone;
     const std::vector<int> prompts = parseIntList(options.get<std::string>("prompt"), "-p");
     const std::vector<int> decodes = parseIntList(options.get<std::string>("tokens"), "-n");
+    const std::vector<int> batches = parseIntList(options.get<std::string>("batch"), "-b");
     const int repeat = options.get<int>("repeat");
     if (repeat < 1 || repeat > 1000) throw UsageError("--repeat takes 1 to 1000");
     const ProgressStyle style = parseProgressStyle(options.get<std::string>("progress"));
@@ -192,14 +238,17 @@ int runBench(const Invocation& invocation) {
         Bench bench(*model, session, recorder ? recorder->trace() : nullptr,
                     recorder ? recorder->routing() : nullptr, invocation.stop);
         Progress progress(style, "bench", "measurements");
-        const std::uint64_t total = prompts.size() + decodes.size();
+        const std::uint64_t total = prompts.size() + decodes.size() * batches.size();
         for (const int tokens : prompts) {
             rows.push_back(bench.prefill(tokens, repeat));
             progress.update(rows.size(), total);
         }
         for (const int tokens : decodes) {
-            rows.push_back(bench.decode(tokens, repeat));
-            progress.update(rows.size(), total);
+            for (const int batch : batches) {
+                rows.push_back(batch == 1 ? bench.decode(tokens, repeat)
+                                          : bench.decodeMany(batch, tokens, repeat));
+                progress.update(rows.size(), total);
+            }
         }
     }
     if (recorder) {
@@ -210,20 +259,22 @@ int runBench(const Invocation& invocation) {
 
     nlohmann::json results = nlohmann::json::array();
     const bool cached = cacheResident(*model);
-    TextTable table({"phase", "tokens", "best tok/s", "median tok/s", "GB/s", "read bandwidth",
-                     "share", "GFLOP/s"});
+    TextTable table({"phase", "sequences", "tokens", "best tok/s", "median tok/s", "GB/s",
+                     "read bandwidth", "share", "GFLOP/s"});
     for (const Row& row : rows) {
-        const double rate = row.tokens / row.best();
+        const double all = double(row.tokens) * row.sequences;
+        const double rate = all / row.best();
         const double bytesPerSecond = static_cast<double>(row.bytes) / row.best();
         const bool comparable = row.bandwidth > 0 && !cached;
         const double share = comparable ? bytesPerSecond / row.bandwidth : 0;
-        table.row({row.phase, std::to_string(row.tokens), formatFixed(rate, 2),
-                   formatFixed(row.tokens / row.median(), 2), formatFixed(bytesPerSecond / 1e9, 2),
-                   formatFixed(row.bandwidth / 1e9, 2),
+        table.row({row.phase, std::to_string(row.sequences), std::to_string(row.tokens),
+                   formatFixed(rate, 2), formatFixed(all / row.median(), 2),
+                   formatFixed(bytesPerSecond / 1e9, 2), formatFixed(row.bandwidth / 1e9, 2),
                    comparable ? formatFixed(100 * share, 1) + " %" : "in cache",
                    formatFixed(static_cast<double>(row.flops) / row.best() / 1e9, 1)});
         results.push_back(
             {{"phase", row.phase},
+             {"sequences", row.sequences},
              {"tokens", row.tokens},
              {"seconds", row.seconds},
              {"tokens_per_second", rate},

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// moescope generate: continues a text or answers a message, streaming to stdout.
+// moescope generate: continues a text or answers a message, streaming to stdout; or a file of them.
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
 
 #include "cli/command.h"
 #include "cli/console.h"
+#include "cli/generate_file.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
 #include "cli/prompting.h"
+#include "cli/replies.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 
@@ -24,6 +26,7 @@ void addOptions(Options& options) {
         "messages", po::value<std::string>()->value_name("F.json"),
         "go on with this conversation: a list of {\"role\", \"content\"}, or a request with "
         "\"messages\" and \"tools\"");
+    addGenerateFileOptions(options);
     addChatOptions(options);
     options.flag("show-reasoning", "print the analysis channel too, on stderr");
     options.add("context", po::value<int>()->value_name("N"),
@@ -40,11 +43,6 @@ Prompt promptOf(const Options& options, const Tokenizer& tokenizer, const ChatSe
     if (options.has("messages"))
         return conversationPrompt(tokenizer, options.get<std::string>("messages"), chat);
     return plainPrompt(tokenizer, options.get<std::string>("prompt"));
-}
-
-/// An answer is meant for the reader; reasoning, calls of tools and what accompanies them are not.
-bool isAnswer(const std::string& channel) {
-    return channel.empty() || channel == "final";
 }
 
 /// Prints content as it arrives: answers on stdout, other channels on stderr when asked.
@@ -76,9 +74,7 @@ public:
     std::vector<ChatMessage> finish() {
         if (parser_ == nullptr) return {};
         std::vector<ChatMessage> messages = parser_->finish();
-        std::string answer;
-        for (const ChatMessage& m : messages)
-            if (isAnswer(m.channel)) answer += m.content;
+        const std::string answer = answerOf(messages);
         if (answer.starts_with(text_)) write(std::string_view(answer).substr(text_.size()), stdout);
         return messages;
     }
@@ -102,15 +98,6 @@ private:
     std::string text_;
 };
 
-nlohmann::json messagesJson(const std::vector<ChatMessage>& messages) {
-    nlohmann::json list = nlohmann::json::array();
-    for (const ChatMessage& m : messages) {
-        list.push_back(
-            {{"channel", m.channel}, {"recipient", m.recipient}, {"content", m.content}});
-    }
-    return list;
-}
-
 /// Nobody runs the tools here: the caller must know what the model asks for.
 void noteCalls(const std::vector<ChatMessage>& messages) {
     for (const ChatMessage& m : messages)
@@ -123,14 +110,17 @@ int runGenerate(const Invocation& invocation) {
     Options options("generate");
     addOptions(options);
     if (!options.parse(invocation)) return kDone;
-    if (options.has("prompt") + options.has("chat") + options.has("messages") != 1)
-        throw UsageError("'generate' needs one of --prompt, --chat and --messages");
+    if (options.has("prompt") + options.has("chat") + options.has("messages") +
+            options.has("input") !=
+        1)
+        throw UsageError("'generate' needs one of --prompt, --chat, --messages and --input");
+    if (options.get<int>("tokens") <= 0) throw UsageError("-n takes a positive number of tokens");
+    Sampler check(samplingOptions(options));  // refuses nonsense before a model is loaded
+    if (options.has("input")) return runGenerateFile(invocation, options);
     const ChatSettings chat = chatSettings(options);
     GenerateOptions generation;
     generation.sampling = samplingOptions(options);
     generation.maxTokens = options.get<int>("tokens");
-    if (generation.maxTokens <= 0) throw UsageError("-n takes a positive number of tokens");
-    Sampler check(generation.sampling);  // refuses nonsense before a model is loaded
     parseProgressStyle(options.get<std::string>("progress"));
 
     const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);

@@ -8,9 +8,9 @@
 #include "cli/console.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
+#include "cli/result_file.h"
 #include "cli/score_items.h"
 #include "cli/score_logits.h"
-#include "cli/score_results.h"
 #include "cli/score_text.h"
 #include "cli/score_totals.h"
 #include "engine/core/error.h"
@@ -68,17 +68,11 @@ void checkOptions(const Options& options) {
     }
 }
 
-/// Threads are left out: they change no bit.
 nlohmann::json headerOf(const Model& model, const Options& options) {
-    std::string backend = model.backend().description();  // "cpu avx2, 2 threads, exact"
-    const std::string threads = ", " + std::to_string(model.backend().threads()) + " thread";
-    if (const auto at = backend.find(threads); at != std::string::npos)
-        backend.erase(at, backend.find(',', at + 1) - at);
-    if (options.isSet("ggml-yarn")) backend += ", ggml-yarn";
     return {{"schema", "moescope.score.part"},
             {"version", 1},
             {"model", model.checkpoint().identity()},
-            {"backend", backend},
+            {"backend", numericIdentity(model, options)},
             {"input", sha256Hex(readFile(options.get<std::string>("input")))},
             {"prompt_logprobs", options.isSet("prompt-logprobs")},
             {"top", options.get<int>("top")}};
@@ -101,7 +95,7 @@ ScoreTotal totalOf(const ScoreItem& item, const nlohmann::json& result) {
 /// The candidates of all items that have no result yet, as sequences to score.
 class Work {
 public:
-    Work(const std::vector<ScoreItem>& items, const ScoreResults& results)
+    Work(const std::vector<ScoreItem>& items, const ResultFile& results)
         : items_(items), findings_(items.size()) {
         for (std::size_t i = 0; i < items.size(); ++i) {
             if (results.has(i)) continue;
@@ -180,11 +174,11 @@ int runScore(const Invocation& invocation) {
     const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
     const std::vector<ScoreItem> items =
         readScoreItems(*model, input, options.isSet("prompt-logprobs"));
-    using Mode = ScoreResults::Mode;
-    ScoreResults results(options.get<std::string>("output"), headerOf(*model, options),
-                         options.isSet("resume")      ? Mode::Resume
-                         : options.isSet("overwrite") ? Mode::Overwrite
-                                                      : Mode::Fresh);
+    using Mode = ResultFile::Mode;
+    ResultFile results(options.get<std::string>("output"), headerOf(*model, options),
+                       options.isSet("resume")      ? Mode::Resume
+                       : options.isSet("overwrite") ? Mode::Overwrite
+                                                    : Mode::Fresh);
     // Rows of logits are written one sequence behind the other: none shares its tokens then.
     BatchScorer scorer(model->backend(),
                        contextFor(*model, options, static_cast<std::int64_t>(longestOf(items))),

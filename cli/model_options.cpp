@@ -132,6 +132,15 @@ nlohmann::json backendFacts(const Model& model, const Options& options) {
             {"load_ns", model.loadNanoseconds()}};
 }
 
+std::string numericIdentity(const Model& model, const Options& options) {
+    std::string backend = model.backend().description();  // "cpu avx2, 2 threads, exact"
+    const std::string threads = ", " + std::to_string(model.backend().threads()) + " thread";
+    if (const auto at = backend.find(threads); at != std::string::npos)
+        backend.erase(at, backend.find(',', at + 1) - at);
+    if (options.isSet("ggml-yarn")) backend += ", ggml-yarn";
+    return backend;
+}
+
 int contextFor(const Model& model, const Options& options, std::int64_t needed) {
     const std::int64_t limit = model.spec().contextLength > 0 ? model.spec().contextLength : 131072;
     std::int64_t context = options.has("context") ? options.get<int>("context") : needed;

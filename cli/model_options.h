@@ -33,6 +33,9 @@ nlohmann::json backendFacts(const Model& model, const Options& options);
 /// --context N, bounded by what the model was trained for; `needed` is raised to at least.
 int contextFor(const Model& model, const Options& options, std::int64_t needed);
 
+/// What of the back end decides the bits of a result: "cpu avx2, exact". Threads do not.
+std::string numericIdentity(const Model& model, const Options& options);
+
 std::string hashText(std::uint64_t hash);  ///< 16 hex digits
 
 }  // namespace moescope::cli

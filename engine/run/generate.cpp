@@ -32,24 +32,6 @@ TokenId choose(Sampler& sampler, std::span<const float> logits, TraceSink* trace
     }
 }
 
-/// Why the token just generated is the last one; nothing when it is not.
-bool finished(const Session& session, const GenerateOptions& options, Generation& result) {
-    const auto& stops = options.stopTokens;
-    if (std::find(stops.begin(), stops.end(), result.tokens.back()) != stops.end()) {
-        result.reason = FinishReason::StopToken;
-        return true;
-    }
-    if (result.tokens.size() >= static_cast<std::size_t>(options.maxTokens)) {
-        result.reason = FinishReason::Length;
-        return true;
-    }
-    if (session.position() >= session.maxContext()) {
-        result.reason = FinishReason::ContextFull;
-        return true;
-    }
-    return false;
-}
-
 }  // namespace
 
 std::string_view finishReasonName(FinishReason reason) noexcept {
@@ -66,6 +48,17 @@ std::string_view finishReasonName(FinishReason reason) noexcept {
             break;
     }
     return "interrupted";
+}
+
+std::optional<FinishReason> endOf(const Generation& result, const GenerateOptions& options,
+                                  int position, int maxContext) {
+    const auto& stops = options.stopTokens;
+    if (std::find(stops.begin(), stops.end(), result.tokens.back()) != stops.end())
+        return FinishReason::StopToken;
+    if (result.tokens.size() >= static_cast<std::size_t>(options.maxTokens))
+        return FinishReason::Length;
+    if (position >= maxContext) return FinishReason::ContextFull;
+    return std::nullopt;
 }
 
 double Generation::prefillTokensPerSecond() const noexcept {
@@ -87,6 +80,7 @@ Generation generate(Session& session, std::span<const TokenId> prompt,
     result.logitsHash = logitsHash({});
     std::span<const TokenId> next = prompt;
     TokenId last = 0;
+    std::optional<FinishReason> end;
     try {
         do {
             const auto start = Clock::now();
@@ -98,11 +92,12 @@ Generation generate(Session& session, std::span<const TokenId> prompt,
             result.logitsHash = (result.logitsHash ^ logitsHash(logits)) * 0x100000001B3ULL;
             result.tokens.push_back(last);
             next = std::span(&last, 1);
-            if (onToken && !onToken(last)) {
-                result.reason = FinishReason::Caller;
-                break;
-            }
-        } while (!finished(session, options, result));
+            if (onToken && !onToken(last))
+                end = FinishReason::Caller;
+            else
+                end = endOf(result, options, session.position(), session.maxContext());
+        } while (!end);
+        result.reason = *end;
     } catch (const Interrupted&) {
         result.reason = FinishReason::Interrupted;
     }

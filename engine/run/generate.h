@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -41,6 +42,11 @@ struct Generation {
     double prefillTokensPerSecond() const noexcept;  ///< 0 when nothing was evaluated
     double decodeTokensPerSecond() const noexcept;  ///< 0 when fewer than two tokens were generated
 };
+
+/// Why the token generated last is the last one; none when it is not. position: tokens in the
+/// cache.
+std::optional<FinishReason> endOf(const Generation& result, const GenerateOptions& options,
+                                  int position, int maxContext);
 
 /// Called with each token as soon as it is chosen; false ends the generation.
 using TokenCallback = std::function<bool(TokenId)>;

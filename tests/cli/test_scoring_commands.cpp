@@ -378,3 +378,54 @@ TEST_CASE("routing exits with 3 when a threshold is crossed") {
     CHECK(run({"routing", folder / "p.moescope", "--fail-on", "0.01"}).code == 3);
     CHECK(run({"routing", folder / "p.moescope", "--fail-on", "1000"}).code == 0);
 }
+
+TEST_CASE("generate answers a file of prompts as it answers each alone") {
+    const Folder folder;
+    writeText(folder / "in",
+              "{\"id\":\"a\",\"prompt\":\"The cat\"}\n"
+              "{\"id\":\"b\",\"prompt\":\"Once upon a time there was\"}\n"
+              "{\"id\":\"c\",\"prompt\":\"Two and two\"}\n");
+    const Outcome outcome = run({"generate", "demo", "--input", folder / "in", "--output",
+                                 folder / "out", "-n", "12", "--parallel", "2"});
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    const std::vector<json> results = lines(folder / "out");
+    REQUIRE(results.size() == 3);
+    const std::vector<std::string> ids = {"a", "b", "c"};
+    const std::vector<std::string> prompts = {"The cat", "Once upon a time there was",
+                                              "Two and two"};
+    for (std::size_t i = 0; i < 3; ++i) {
+        CHECK(results[i].at("id") == ids[i]);
+        const Outcome alone =
+            run({"generate", "demo", "--prompt", prompts[i], "-n", "12", "--json"});
+        const json one = json::parse(alone.out);
+        CHECK(results[i].at("tokens") == one.at("tokens"));
+        CHECK(results[i].at("logits_hash") == one.at("logits_hash"));
+        CHECK(results[i].at("text") == one.at("text"));
+    }
+}
+
+TEST_CASE("lines that generate cannot use are refused by number") {
+    const Folder folder;
+    writeText(folder / "in", "{\"id\":\"a\",\"prompt\":\"The cat\"}\n{\"id\":\"b\"}\n");
+    const Outcome neither =
+        run({"generate", "demo", "--input", folder / "in", "--output", folder / "out"});
+    CHECK(neither.code == 1);
+    CHECK_THAT(neither.err, Contains("in: line 2: give \"prompt\" or \"chat\""));
+    CHECK(run({"generate", "demo", "--input", folder / "in"}).code == 2);
+    CHECK(run({"generate", "demo", "--input", folder / "in", "--prompt", "x"}).code == 2);
+}
+
+TEST_CASE("bench decodes several sequences at a time") {
+    const Outcome outcome =
+        run({"bench", "demo", "-p", "16", "-n", "4", "-b", "1,3", "-r", "1", "--json"});
+    REQUIRE(outcome.code == 0);
+    const json rows = json::parse(outcome.out).at("results");
+    REQUIRE(rows.size() == 3);
+    CHECK(rows[1].at("sequences") == 1);
+    CHECK(rows[2].at("sequences") == 3);
+    CHECK(rows[2].at("tokens_per_second").get<double>() > 0);
+    // The same weights are read for three tokens; experts that more tokens choose are more.
+    CHECK(rows[2].at("flops").get<double>() > 2.9 * rows[1].at("flops").get<double>());
+    CHECK(rows[2].at("bytes").get<double>() < 2.9 * rows[1].at("bytes").get<double>());
+}

@@ -183,10 +183,14 @@ void CpuBackend::attendBlock(CpuState& s, int layer, int thread, const QueryBloc
 
 OpWork CpuBackend::attention(BackendState& state, int layer) const {
     CpuState& s = own(state);
-    pool_.parallelFor(static_cast<std::int64_t>(s.queryBlocks.size()),
-                      [&](std::int64_t i, int thread) {
-                          attendBlock(s, layer, thread, s.queryBlocks[static_cast<std::size_t>(i)]);
-                      });
+    const auto total = static_cast<std::int64_t>(s.queryBlocks.size());
+    // Several to an item, but few enough that the short ones at the end even out what is left.
+    const std::int64_t run =
+        std::max<std::int64_t>(1, total / (16 * kItemsPerThread * pool_.size()));
+    pool_.parallelFor((total + run - 1) / run, [&](std::int64_t item, int thread) {
+        for (std::int64_t i = item * run; i < std::min(total, (item + 1) * run); ++i)
+            attendBlock(s, layer, thread, s.queryBlocks[static_cast<std::size_t>(i)]);
+    });
     return finish(attentionWork(spec_, spec_.layers[static_cast<std::size_t>(layer)], stepShape(s)),
                   "attention_f32");
 }

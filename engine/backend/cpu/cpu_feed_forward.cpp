@@ -109,7 +109,7 @@ void CpuBackend::expandJobs(CpuState& s, int layer, std::span<const FeedForwardJ
     if (slots <= kVectorTokens * std::max(1, spec_.topK)) {
         for (int slot = 0; slot < slots; ++slot) finishSlot(slot, 0);
     } else {
-        pool_.parallelFor(slots, finishSlot);
+        forTokens(slots, finishSlot);
     }
 }
 

@@ -19,21 +19,25 @@ struct CpuBackend::Product {
     PackedMatrix matrix;
 };
 
-template <typename F>
-void CpuBackend::forTokens(int n, const F& f) const {
-    if (n <= kVectorTokens) {
-        for (int t = 0; t < n; ++t) f(t, 0);
-    } else {
-        pool_.parallelFor(n, f);
-    }
-}
-
 /// Splits [0, total) into runs for the pool: f(begin, end, thread).
 template <typename F>
 void forRuns(ThreadPool& pool, std::int64_t total, const F& f) {
     const std::int64_t run = std::max<std::int64_t>(1, total / (kItemsPerThread * pool.size()));
     pool.parallelFor((total + run - 1) / run, [&](std::int64_t item, int thread) {
         f(item * run, std::min(total, (item + 1) * run), thread);
+    });
+}
+
+/// Tokens in runs too: handing one out costs two contended atomics, as much as normalising a short
+/// one takes.
+template <typename F>
+void CpuBackend::forTokens(int n, const F& f) const {
+    if (n <= kVectorTokens) {
+        for (int t = 0; t < n; ++t) f(t, 0);
+        return;
+    }
+    forRuns(pool_, n, [&](std::int64_t begin, std::int64_t end, int thread) {
+        for (std::int64_t t = begin; t < end; ++t) f(t, thread);
     });
 }
 

@@ -20,6 +20,9 @@ struct SimdAvx2 {
     static constexpr int kTokens =
         2;  ///< 2 x 2 x 2 sums + 4 weights + 1 activation of 16 registers
     static constexpr int kChains = 2;  ///< blocks that the matrix-vector kernel interleaves
+    static constexpr int kKeyGroups = 1;
+    static constexpr int kValueQueries = 4;
+    static constexpr int kValueGroups = 1;
 
     static F zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
     static F set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }

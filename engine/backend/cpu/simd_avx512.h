@@ -13,8 +13,11 @@ namespace {
 struct SimdAvx512 {
     using F = __m512;
     using U = __m512i;
-    static constexpr int kTokens = 12;  ///< 2 x 12 sums + 2 weights of 32 registers
-    static constexpr int kChains = 4;   ///< blocks that the matrix-vector kernel interleaves
+    static constexpr int kTokens = 12;       ///< 2 x 12 sums + 2 weights of 32 registers
+    static constexpr int kChains = 4;        ///< blocks that the matrix-vector kernel interleaves
+    static constexpr int kKeyGroups = 2;     ///< 4 queries x 2 sums x 2 groups + 4 keys
+    static constexpr int kValueQueries = 8;  ///< 8 x 2 sums + 2 values
+    static constexpr int kValueGroups = 2;
 
     static F zero() { return _mm512_setzero_ps(); }
     static F set1(float x) { return _mm512_set1_ps(x); }

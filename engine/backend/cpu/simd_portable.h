@@ -19,6 +19,10 @@ struct SimdPortable {
     };
     static constexpr int kTokens = 4;  ///< tokens per pass of the matrix-matrix kernel
     static constexpr int kChains = 2;  ///< blocks that the matrix-vector kernel interleaves
+    static constexpr int kKeyGroups =
+        1;  ///< of 16 keys that a query's scores are summed for at once
+    static constexpr int kValueQueries = 4;  ///< queries that share a value
+    static constexpr int kValueGroups = 1;   ///< of 16 elements of a value, summed at once
 
     template <typename Op>
     static F each(Op op) {

@@ -109,26 +109,49 @@ void rmsNorm(const float* x, const float* weight, float offset, float eps, int n
     for (int j = 0; j < n; ++j) out[j] = x[j] * inverse * (weight[j] + offset);
 }
 
+/// Scores of `kGroups` groups of 16 keys. A broadcast serves all groups, a key all queries.
+template <typename S, int kQueries, int kGroups>
+MOESCOPE_INLINE void scoreGroups(const float* q, std::int64_t qStride, const float* k, int headDim,
+                                 int headWidth, float scale, float* scores, std::int64_t stride) {
+    using F = typename S::F;
+    F even[kQueries][kGroups];
+    F odd[kQueries][kGroups];
+    unroll<kQueries>(
+        [&](auto i) { unroll<kGroups>([&](auto g) { even[i][g] = odd[i][g] = S::zero(); }); });
+    for (int d = 0; d < headDim; d += 2) {  // rotary heads have an even width
+        F a[kGroups];
+        F b[kGroups];
+        unroll<kGroups>([&](auto g) {
+            a[g] = S::load(k + 16 * (g * headWidth + d));
+            b[g] = S::load(k + 16 * (g * headWidth + d + 1));
+        });
+        unroll<kQueries>([&](auto i) {
+            const F x = S::set1(q[i * qStride + d]);
+            const F y = S::set1(q[i * qStride + d + 1]);
+            unroll<kGroups>([&](auto g) {
+                even[i][g] = S::fma(a[g], x, even[i][g]);
+                odd[i][g] = S::fma(b[g], y, odd[i][g]);
+            });
+        });
+    }
+    unroll<kQueries>([&](auto i) {
+        unroll<kGroups>([&](auto g) {
+            S::store(scores + i * stride + 16 * g,
+                     S::mul(S::add(even[i][g], odd[i][g]), S::set1(scale)));
+        });
+    });
+}
+
 template <typename S, int kQueries>
 void scoresOf(const float* q, std::int64_t qStride, const float* k, std::int64_t groups,
               int headDim, int headWidth, float scale, float* scores, std::int64_t stride) {
-    using F = typename S::F;
-    for (std::int64_t g = 0; g < groups; ++g, k += 16 * headWidth) {
-        F even[kQueries];
-        F odd[kQueries];
-        unroll<kQueries>([&](auto i) { even[i] = odd[i] = S::zero(); });
-        for (int d = 0; d < headDim; d += 2) {  // rotary heads have an even width
-            const F a = S::load(k + 16 * d);
-            const F b = S::load(k + 16 * d + 16);
-            unroll<kQueries>([&](auto i) {
-                even[i] = S::fma(a, S::set1(q[i * qStride + d]), even[i]);
-                odd[i] = S::fma(b, S::set1(q[i * qStride + d + 1]), odd[i]);
-            });
-        }
-        unroll<kQueries>([&](auto i) {
-            S::store(scores + i * stride + 16 * g, S::mul(S::add(even[i], odd[i]), S::set1(scale)));
-        });
-    }
+    std::int64_t g = 0;
+    for (; g + S::kKeyGroups <= groups; g += S::kKeyGroups)
+        scoreGroups<S, kQueries, S::kKeyGroups>(q, qStride, k + 16 * headWidth * g, headDim,
+                                                headWidth, scale, scores + 16 * g, stride);
+    for (; g < groups; ++g)
+        scoreGroups<S, kQueries, 1>(q, qStride, k + 16 * headWidth * g, headDim, headWidth, scale,
+                                    scores + 16 * g, stride);
 }
 
 template <typename S>
@@ -165,29 +188,42 @@ float expSum(float* p, std::int64_t n, float max) {
     return S::sum(total);
 }
 
-template <typename S, int kQueries>
-void weightedSumOf(const float* p, std::int64_t stride, const float* v, std::int64_t rows,
-                   int headDim, float* out, std::int64_t outStride) {
+/// Each sum is one chain over the rows; `kQueries` x `kGroups` of them hide its latency.
+template <typename S, int kQueries, int kGroups>
+MOESCOPE_INLINE void weightedGroups(const float* p, std::int64_t stride, const float* v,
+                                    std::int64_t rows, int headDim, float* out,
+                                    std::int64_t outStride) {
     using F = typename S::F;
-    for (int d = 0; d < headDim; d += 16) {
-        F sum[kQueries];
-        unroll<kQueries>([&](auto i) { sum[i] = S::load(out + i * outStride + d); });
-        for (std::int64_t r = 0; r < rows; ++r) {
-            const F value = S::load(v + r * headDim + d);
-            unroll<kQueries>(
-                [&](auto i) { sum[i] = S::fma(value, S::set1(p[i * stride + r]), sum[i]); });
-        }
-        unroll<kQueries>([&](auto i) { S::store(out + i * outStride + d, sum[i]); });
+    F sum[kQueries][kGroups];
+    unroll<kQueries>([&](auto i) {
+        unroll<kGroups>([&](auto g) { sum[i][g] = S::load(out + i * outStride + 16 * g); });
+    });
+    for (std::int64_t r = 0; r < rows; ++r) {
+        F value[kGroups];
+        unroll<kGroups>([&](auto g) { value[g] = S::load(v + r * headDim + 16 * g); });
+        unroll<kQueries>([&](auto i) {
+            const F weight = S::set1(p[i * stride + r]);
+            unroll<kGroups>([&](auto g) { sum[i][g] = S::fma(value[g], weight, sum[i][g]); });
+        });
     }
+    unroll<kQueries>([&](auto i) {
+        unroll<kGroups>([&](auto g) { S::store(out + i * outStride + 16 * g, sum[i][g]); });
+    });
 }
 
 template <typename S>
 void weightedSum(const float* p, int nq, std::int64_t stride, const float* v, std::int64_t rows,
                  int headDim, float* out, std::int64_t outStride) {
-    for (int i = 0; i < nq; i += 4) {
-        dispatchCount<4>(nq - i, [&](auto n) {
-            weightedSumOf<S, n>(p + i * stride, stride, v, rows, headDim, out + i * outStride,
-                                outStride);
+    for (int i = 0; i < nq; i += S::kValueQueries) {
+        dispatchCount<S::kValueQueries>(nq - i, [&](auto n) {
+            const float* weights = p + i * stride;
+            float* to = out + i * outStride;
+            int d = 0;
+            for (; d + 16 * S::kValueGroups <= headDim; d += 16 * S::kValueGroups)
+                weightedGroups<S, n, S::kValueGroups>(weights, stride, v + d, rows, headDim, to + d,
+                                                      outStride);
+            for (; d < headDim; d += 16)
+                weightedGroups<S, n, 1>(weights, stride, v + d, rows, headDim, to + d, outStride);
         });
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/score_results.h"
+#include "cli/result_file.h"
 
 #include <unistd.h>
 
@@ -22,7 +22,7 @@ std::string difference(const nlohmann::json& a, const nlohmann::json& b) {
 
 }  // namespace
 
-ScoreResults::ScoreResults(std::filesystem::path path, const nlohmann::json& header, Mode mode)
+ResultFile::ResultFile(std::filesystem::path path, const nlohmann::json& header, Mode mode)
     : path_(std::move(path)) {
     std::error_code code;
     const auto status = std::filesystem::status(path_, code);
@@ -42,13 +42,13 @@ ScoreResults::ScoreResults(std::filesystem::path path, const nlohmann::json& hea
     open(header, mode);
 }
 
-ScoreResults::~ScoreResults() {
+ResultFile::~ResultFile() {
     std::error_code ignored;
     if (!finished_ && !direct_ && places_.empty()) std::filesystem::remove(part_, ignored);
     if (!finished_ && !direct_) std::filesystem::remove(sorted_, ignored);
 }
 
-void ScoreResults::open(const nlohmann::json& header, Mode mode) {
+void ResultFile::open(const nlohmann::json& header, Mode mode) {
     const bool exists = std::filesystem::exists(part_);
     if (exists && mode == Mode::Fresh)
         throw Error(part_.string() + ": an unfinished scoring is here",
@@ -62,12 +62,12 @@ void ScoreResults::open(const nlohmann::json& header, Mode mode) {
         append(dumpJson(header) + "\n");
 }
 
-void ScoreResults::fail(const std::filesystem::path& path) const {
+void ResultFile::fail(const std::filesystem::path& path) const {
     throw Error(path.string() + ": cannot write: " + std::strerror(errno));
 }
 
 /// Takes over what is whole; a line that was being written at the kill is cut off.
-void ScoreResults::load(const nlohmann::json& header) {
+void ResultFile::load(const nlohmann::json& header) {
     const std::string text = readFile(part_, 1ULL << 36);
     std::size_t at = text.find('\n');
     if (at == std::string::npos) {
@@ -96,7 +96,7 @@ void ScoreResults::load(const nlohmann::json& header) {
     if (std::fseek(file_.get(), 0, SEEK_END) != 0) fail(part_);
 }
 
-void ScoreResults::append(const std::string& text) {
+void ResultFile::append(const std::string& text) {
     const bool written = std::fwrite(text.data(), 1, text.size(), file_.get()) == text.size() &&
                          std::fflush(file_.get()) == 0;
     if (!written)
@@ -104,7 +104,7 @@ void ScoreResults::append(const std::string& text) {
                     "; " + std::to_string(count()) + " items are complete");
 }
 
-void ScoreResults::add(std::size_t index, const nlohmann::json& result) {
+void ResultFile::add(std::size_t index, const nlohmann::json& result) {
     const std::string label = std::to_string(index) + " ", body = dumpJson(result);
     if (std::fseek(file_.get(), 0, SEEK_END) != 0) fail(part_);
     const long start = std::ftell(file_.get()) + static_cast<long>(label.size());
@@ -112,7 +112,7 @@ void ScoreResults::add(std::size_t index, const nlohmann::json& result) {
     places_[index] = {start, body.size()};
 }
 
-std::string ScoreResults::read(const Place& place) {
+std::string ResultFile::read(const Place& place) {
     std::string line(place.length, '\0');
     if (std::fseek(file_.get(), place.offset, SEEK_SET) != 0 ||
         std::fread(line.data(), 1, line.size(), file_.get()) != line.size())
@@ -120,18 +120,18 @@ std::string ScoreResults::read(const Place& place) {
     return line;
 }
 
-void ScoreResults::begin() {
+void ResultFile::begin() {
     out_.reset(std::fopen((direct_ ? path_ : sorted_).c_str(), direct_ ? "ab" : "wb"));
     if (!out_) fail(path_);
 }
 
-void ScoreResults::put(const std::string& line) {
+void ResultFile::put(const std::string& line) {
     if (std::fwrite(line.data(), 1, line.size(), out_.get()) != line.size() ||
         std::fputc('\n', out_.get()) == EOF)
         fail(path_);
 }
 
-void ScoreResults::end() {
+void ResultFile::end() {
     if (std::fflush(out_.get()) != 0) fail(path_);
     if (!direct_) {
         if (::fsync(::fileno(out_.get())) != 0 || ::rename(sorted_.c_str(), path_.c_str()) != 0)

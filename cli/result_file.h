@@ -15,16 +15,16 @@ namespace moescope::cli {
 
 /// Lines go to PATH.part, each as soon as it is known: a header, then "<index> <result>". `finish`
 /// sorts them into PATH. Devices and pipes (/dev/stdout) are written at the end alone.
-class ScoreResults {
+class ResultFile {
 public:
     enum class Mode : std::uint8_t { Fresh, Resume, Overwrite };
 
     /// `header`: everything a result depends on. Throws Error when PATH.part exists (Fresh), is of
     /// something else (Resume; the difference is named), or cannot be written.
-    ScoreResults(std::filesystem::path path, const nlohmann::json& header, Mode mode);
-    ~ScoreResults();
-    ScoreResults(const ScoreResults&) = delete;
-    ScoreResults& operator=(const ScoreResults&) = delete;
+    ResultFile(std::filesystem::path path, const nlohmann::json& header, Mode mode);
+    ~ResultFile();
+    ResultFile(const ResultFile&) = delete;
+    ResultFile& operator=(const ResultFile&) = delete;
 
     /// Results of an earlier process.
     bool has(std::size_t index) const { return places_.count(index) > 0; }

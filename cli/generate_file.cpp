@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/generate_file.h"
+
+#include <algorithm>
+
+#include "cli/console.h"
+#include "cli/json_lines.h"
+#include "cli/model_options.h"
+#include "cli/output.h"
+#include "cli/prompting.h"
+#include "cli/replies.h"
+#include "cli/result_file.h"
+#include "engine/core/error.h"
+#include "engine/core/file.h"
+#include "engine/core/sha256.h"
+#include "engine/run/generate_many.h"
+
+namespace moescope::cli {
+namespace {
+
+struct Item {
+    std::string id;
+    std::size_t line = 0;
+    Prompt prompt;
+};
+
+std::vector<Item> readItems(const Tokenizer& tokenizer, const std::filesystem::path& path,
+                            const ChatSettings& chat) {
+    std::vector<Item> items;
+    readJsonLines(path, [&](const nlohmann::json& line, std::size_t number) {
+        Item& item = items.emplace_back();
+        item.id = idField(line, number);
+        item.line = number;
+        const bool chatted = line.contains("chat");
+        if (chatted == line.contains("prompt"))
+            throw Error("line " + std::to_string(number) + ": give \"prompt\" or \"chat\"");
+        item.prompt = chatted ? chatPrompt(tokenizer, textField(line, "chat", number), chat)
+                              : plainPrompt(tokenizer, textField(line, "prompt", number));
+    });
+    return items;
+}
+
+/// Everything a result depends on; what is generated beside it is not.
+nlohmann::json headerOf(const Model& model, const Options& options,
+                        const std::vector<Item>& items) {
+    const SamplingOptions s = samplingOptions(options);
+    std::string prompts;  // as the model gets them: whatever options they come from
+    for (const Item& item : items) {
+        prompts += dumpJson({item.id, item.prompt.tokens, item.prompt.stopTokens}) + "\n";
+    }
+    return {{"schema", "moescope.generate.part"},
+            {"version", 1},
+            {"model", model.checkpoint().identity()},
+            {"backend", numericIdentity(model, options)},
+            {"prompts", sha256Hex(prompts)},
+            {"tokens", options.get<int>("tokens")},
+            {"sampling", {s.temperature, s.topK, s.topP, s.minP, s.seed}}};
+}
+
+nlohmann::json resultOf(const Tokenizer& tokenizer, const Item& item, const Generation& result) {
+    nlohmann::json out = {{"id", item.id},
+                          {"prompt_tokens", result.promptTokens},
+                          {"tokens", result.tokens},
+                          {"finish_reason", std::string(finishReasonName(result.reason))},
+                          {"logits_hash", hashText(result.logitsHash)}};
+    if (item.prompt.chat == nullptr) {
+        std::vector<TokenId> text = result.tokens;
+        if (result.reason == FinishReason::StopToken) text.pop_back();
+        out["text"] = toValidUtf8(tokenizer.decode(text));
+        return out;
+    }
+    const auto parser = item.prompt.chat->newParser(item.prompt.chatOptions);
+    for (const TokenId token : result.tokens) parser->feed(token);
+    const std::vector<ChatMessage> messages = parser->finish();
+    out["text"] = toValidUtf8(answerOf(messages));
+    out["messages"] = messagesJson(messages);
+    return out;
+}
+
+}  // namespace
+
+void addGenerateFileOptions(Options& options) {
+    options.add("input", po::value<std::string>()->value_name("F.jsonl"),
+                "one {\"id\", \"prompt\" or \"chat\"} a line, generated many at a time");
+    options.add("output", po::value<std::string>()->value_name("F.jsonl"),
+                "with --input: one result a line, in the same order");
+    options.add("parallel", po::value<int>()->default_value(16)->value_name("N"),
+                "with --input: sequences at a time");
+    options.flag("resume", "with --input: continue what was interrupted");
+    options.flag("overwrite", "with --input: throw what is unfinished away");
+}
+
+int runGenerateFile(const Invocation& invocation, const Options& options) {
+    if (!options.has("output")) throw UsageError("--input needs --output");
+    if (options.isSet("resume") && options.isSet("overwrite"))
+        throw UsageError("--resume and --overwrite exclude each other");
+    if (options.get<int>("parallel") < 1) throw UsageError("--parallel takes 1 or more");
+    const ProgressStyle style = parseProgressStyle(options.get<std::string>("progress"));
+    const std::string input = options.get<std::string>("input");
+    const ChatSettings chat = chatSettings(options);
+    GenerateOptions generation;
+    generation.sampling = samplingOptions(options);
+    generation.maxTokens = options.get<int>("tokens");
+
+    const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
+    const std::vector<Item> items = readItems(model->tokenizer(), input, chat);
+    using Mode = ResultFile::Mode;
+    ResultFile results(options.get<std::string>("output"), headerOf(*model, options, items),
+                       options.isSet("resume")      ? Mode::Resume
+                       : options.isSet("overwrite") ? Mode::Overwrite
+                                                    : Mode::Fresh);
+    std::size_t longest = 1;
+    std::vector<std::size_t> missing;
+    for (std::size_t i = 0; i < items.size(); ++i) {
+        longest = std::max(longest, items[i].prompt.tokens.size());
+        if (!results.has(i)) missing.push_back(i);
+    }
+    const int most = std::max<int>(1, static_cast<int>(missing.size()));
+    BatchGenerator generator(
+        model->backend(),
+        {contextFor(*model, options, static_cast<std::int64_t>(longest) + generation.maxTokens),
+         std::min(options.get<int>("parallel"), most)});
+    generator.setStop(invocation.stop);
+
+    Progress progress(style, "generate", "items");
+    if (results.count() > 0) progress.update(results.count(), items.size());
+    std::size_t begun = 0;
+    try {
+        generator.run(
+            [&]() -> std::optional<GenerateRequest> {
+                if (begun == missing.size()) return std::nullopt;
+                const Item& item = items[missing[begun++]];
+                GenerateRequest request{item.prompt.tokens, generation,
+                                        static_cast<std::int64_t>(item.line)};
+                request.options.stopTokens = item.prompt.stopTokens;
+                return request;
+            },
+            [&](std::size_t index, Generation&& result) {
+                // Half an answer is none: the same command with --resume gives it whole.
+                if (result.reason == FinishReason::Interrupted) return;
+                const std::size_t i = missing[index];
+                results.add(i, resultOf(model->tokenizer(), items[i], result));
+                progress.update(results.count(), items.size());
+            });
+    } catch (const Interrupted&) {
+        throw Interrupted("interrupted", std::to_string(results.count()) + " items are kept in " +
+                                             results.partPath().string() +
+                                             "; the same command with --resume continues");
+    }
+    progress.finish();
+    std::size_t tokens = 0;
+    results.finish([&](const nlohmann::json& result) { tokens += result["tokens"].size(); });
+    if (options.isSet("json"))
+        printJson("generate", {{"model", modelFacts(*model)},
+                               {"settings", backendFacts(*model, options)},
+                               {"items", items.size()},
+                               {"tokens", tokens}});
+    else
+        note(std::to_string(items.size()) + " items, " + std::to_string(tokens) + " tokens");
+    return kDone;
+}
+
+}  // namespace moescope::cli

@@ -64,6 +64,7 @@ std::span<const ViewType> viewTypes();
 View* makeStartView(Selection&, QWidget*);
 View* makeSummaryView(Selection&, QWidget*);
 View* makeKernelsView(Selection&, QWidget*);
+View* makeTimeView(Selection&, QWidget*);
 View* makeTimelineView(Selection&, QWidget*);
 View* makeExpertsView(Selection&, QWidget*);
 View* makeGroupsView(Selection&, QWidget*);

@@ -7,10 +7,11 @@
 namespace moescope::gui {
 namespace {
 
-constexpr std::array<ViewType, 8> kViews = {{
+constexpr std::array<ViewType, 9> kViews = {{
     {"start", QT_TRANSLATE_NOOP("View", "Start"), makeStartView},
     {"summary", QT_TRANSLATE_NOOP("View", "Summary"), makeSummaryView},
     {"kernels", QT_TRANSLATE_NOOP("View", "Kernels"), makeKernelsView},
+    {"time", QT_TRANSLATE_NOOP("View", "Time"), makeTimeView},
     {"timeline", QT_TRANSLATE_NOOP("View", "Timeline"), makeTimelineView},
     {"experts", QT_TRANSLATE_NOOP("View", "Experts"), makeExpertsView},
     {"groups", QT_TRANSLATE_NOOP("View", "Groups"), makeGroupsView},

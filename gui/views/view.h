@@ -67,6 +67,7 @@ View* makeKernelsView(Selection&, QWidget*);
 View* makeTimeView(Selection&, QWidget*);
 View* makeTimelineView(Selection&, QWidget*);
 View* makeExpertsView(Selection&, QWidget*);
+View* makeExpertTimeView(Selection&, QWidget*);
 View* makeGroupsView(Selection&, QWidget*);
 View* makeTokensView(Selection&, QWidget*);
 View* makeEvaluationsView(Selection&, QWidget*);

@@ -2,6 +2,7 @@
 #include "reports/axis_ticks.h"
 
 #include <cmath>
+#include <initializer_list>
 
 namespace moescope {
 
@@ -19,6 +20,19 @@ std::vector<double> axisTicks(double low, double high, int count) {
     for (double n = std::ceil(low / step - 1e-9); n * step <= high + step * 1e-9; ++n)
         ticks.push_back(n * step);
     return ticks;
+}
+
+std::vector<double> decadeTicks(double low, double high) {
+    const auto ticks = [&](std::initializer_list<double> factors) {
+        std::vector<double> out;
+        for (double n = std::floor(std::log10(low)); n <= std::ceil(std::log10(high)); ++n)
+            for (const double factor : factors)
+                if (const double tick = factor * std::pow(10.0, n); tick >= low && tick <= high)
+                    out.push_back(tick);
+        return out;
+    };
+    const std::vector<double> powers = ticks({1});
+    return powers.size() < 3 ? ticks({1, 2, 5}) : powers;
 }
 
 }  // namespace moescope

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gui/models/time_models.h"
 
+#include <algorithm>
 #include <array>
 
 #include "gui/data/colors.h"
@@ -149,6 +150,51 @@ std::vector<StackPart> tokenParts(const TokenLatency& latency) {
             out.push_back({operationTitle(part), categoryColor(categoryOf(part)), text(part)});
     }
     return out;
+}
+
+std::vector<TokenTimeRow> tokenTimes(const TokenLatency& latency) {
+    const std::vector<StackPart> parts = tokenParts(latency);
+    std::vector<TokenTimeRow> rows;
+    for (const TokenTime& token : latency.tokens) {
+        const auto most = std::max_element(token.partsNs.begin(), token.partsNs.end());
+        rows.push_back({token.sequence, token.position, token.first, token.ns(),
+                        parts[static_cast<std::size_t>(most - token.partsNs.begin())],
+                        double(*most)});
+    }
+    return rows;
+}
+
+TokenTimesModel::TokenTimesModel(QObject* parent) : RowModel(parent) {
+    using Row = TokenTimeRow;
+    setColumns({
+        {tr("Sequence"),
+         {},
+         [](const Row& r) -> QVariant { return QString::number(r.sequence); },
+         [](const Row& r) -> QVariant { return qlonglong(r.sequence); }},
+        {tr("Position"),
+         tr("Of the token that was evaluated; of a first token the last of its prompt"),
+         [](const Row& r) -> QVariant { return formatCount(r.position); },
+         [](const Row& r) -> QVariant { return qlonglong(r.position); }},
+        {tr("Time"),
+         {},
+         [](const Row& r) -> QVariant { return formatDuration(double(r.ns)); },
+         [](const Row& r) -> QVariant { return qlonglong(r.ns); }},
+        {tr("Token"),
+         {},
+         [](const Row& r) -> QVariant { return r.first ? tr("first") : tr("output"); },
+         {},
+         false},
+        {tr("Most of it"),
+         {},
+         [](const Row& r) -> QVariant {
+             return tr("%1, %2").arg(r.most.name, formatPercent(r.mostNs / double(r.ns)));
+         },
+         [](const Row& r) -> QVariant { return r.most.name; },
+         false,
+         [](const Row& r, int role) -> QVariant {
+             return role == kColorRole ? QVariant(r.most.color) : QVariant();
+         }},
+    });
 }
 
 StackedBars latencyBars(const TokenLatency& latency) {

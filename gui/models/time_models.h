@@ -48,6 +48,22 @@ public:
     void setLatency(const TokenLatency& latency);
 };
 
+/// The table twin of the chart of tokens.
+struct TokenTimeRow {
+    std::int64_t sequence = 0, position = 0;
+    bool first = false;
+    std::int64_t ns = 0;
+    StackPart most;  ///< what took the most of it
+    double mostNs = 0;
+};
+std::vector<TokenTimeRow> tokenTimes(const TokenLatency& latency);
+
+class TokenTimesModel : public RowModel<TokenTimeRow> {
+    Q_DECLARE_TR_FUNCTIONS(TokenTimesModel)
+public:
+    explicit TokenTimesModel(QObject* parent = nullptr);
+};
+
 /// In the order of TokenLatency::parts.
 std::vector<StackPart> tokenParts(const TokenLatency& latency);
 /// One bar a set of tokens, its mean.

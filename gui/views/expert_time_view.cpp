@@ -70,11 +70,13 @@ public:
         connect(scatter_, &LoadScatterWidget::hovered, this, &View::status);
         connect(scatter_, &LoadScatterWidget::launchActivated, this,
                 [this](const ExpertLaunch& launch) { choose(launch); });
-        connect(launchesTable_->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
-                [this](const QModelIndex& i) {
-                    if (!updating_ && i.isValid())
-                        choose(launchesModel_->row(launchesTable_->sourceRow(i)));
-                });
+        // Not the current row: a table that gets the focus makes its first row current by itself.
+        connect(
+            launchesTable_->selectionModel(), &QItemSelectionModel::selectionChanged, this,
+            [this](const QItemSelection& chosen) {
+                if (updating_ || chosen.isEmpty()) return;
+                choose(launchesModel_->row(launchesTable_->sourceRow(chosen.indexes().front())));
+            });
         connect(&selection, &Selection::changed, this, [this] { follow(); });
     }
 

@@ -33,9 +33,11 @@ public:
           breakdownModel_(new BreakdownModel(this)),
           latencyModel_(new LatencyModel(this)),
           partsModel_(new TokenPartsModel(this)),
+          timesModel_(new TokenTimesModel(this)),
           breakdownTable_(new DataTable(tr("Wall time by cause"), page())),
           latencyTable_(new DataTable(tr("Latency of tokens"), page())),
           partsTable_(new DataTable(tr("What a token's time went to"), page())),
+          timesTable_(new DataTable(tr("Time of each token"), page())),
           breakdownBars_(new StackedBarsWidget(tr("Wall time by cause"), page())),
           latencyBars_(new StackedBarsWidget(tr("What a token's time went to"), page())),
           chart_(new TokenChart(page())),
@@ -48,6 +50,8 @@ public:
         breakdownTable_->setSource(breakdownModel_, false);
         latencyTable_->setSource(latencyModel_, false);
         partsTable_->setSource(partsModel_, false);
+        timesTable_->setSource(timesModel_, true);
+        for (const int share : {2, 4, 6}) partsTable_->setPreferredWidth(share, 140);
         kind_->addItem(tr("output tokens"), false);
         kind_->addItem(tr("first tokens"), true);
         kind_->setAccessibleName(tr("Tokens of the chart"));
@@ -57,9 +61,9 @@ public:
     }
 
     DataTable* table() const override {
-        return latencyTable_->hasFocus() ? latencyTable_
-               : asTable_->isChecked()   ? partsTable_
-                                         : breakdownTable_;
+        for (DataTable* focused : {latencyTable_, partsTable_, timesTable_})
+            if (focused->hasFocus()) return focused;
+        return asTable_->isChecked() ? timesTable_ : breakdownTable_;
     }
 
     void setRun(RunPtr run) override {
@@ -104,7 +108,13 @@ private:
         column->addWidget(latencyBars_);
         column->addWidget(chart_, 1);
         tokens_->addWidget(pictures);
-        tokens_->addWidget(partsTable_);
+        auto* tables = new QWidget(page());
+        auto* twins = new QVBoxLayout(tables);
+        twins->setContentsMargins(0, 0, 0, 0);
+        twins->addWidget(partsTable_);
+        twins->addWidget(timesTable_, 1);
+        timesTable_->setMinimumHeight(120);
+        tokens_->addWidget(tables);
         auto* body = new QWidget(page());
         auto* content = new QVBoxLayout(body);
         content->setContentsMargins(8, 0, 8, 8);
@@ -144,26 +154,36 @@ private:
                     [this](const QString& operation) { choose(operation); });
         }
         connect(chart_, &TokenChart::hovered, this, &View::status);
-        connect(chart_, &TokenChart::tokenActivated, this,
-                [this](std::int64_t sequence, std::int64_t position) {
-                    // One sequence at a time in every view, but not in this one because of a click:
-                    // its columns would change under the pointer.
-                    clicked_ = true;
-                    selection().edit([&](SelectionState& s) {
-                        s.sequence = sequence;
-                        s.position = position;
-                    });
-                    clicked_ = false;
+        connect(chart_, &TokenChart::tokenActivated, this, &TimeView::chooseToken);
+        // Not the current row: a table that gets the focus makes its first row current by itself.
+        connect(timesTable_->selectionModel(), &QItemSelectionModel::selectionChanged, this,
+                [this](const QItemSelection& chosen) {
+                    if (updating_ || chosen.isEmpty()) return;
+                    const TokenTimeRow row =
+                        timesModel_->row(timesTable_->sourceRow(chosen.indexes().front()));
+                    chooseToken(row.sequence, row.position);
                 });
-        connect(partsTable_->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
-                [this](const QModelIndex& i) {
-                    if (!updating_ && i.isValid()) choose(partsModel_->row(i.row()).part.operation);
+        connect(partsTable_->selectionModel(), &QItemSelectionModel::selectionChanged, this,
+                [this](const QItemSelection& chosen) {
+                    if (updating_ || chosen.isEmpty()) return;
+                    choose(partsModel_->row(chosen.indexes().front().row()).part.operation);
                 });
         connect(&selection(), &Selection::changed, this, [this] { follow(); });
     }
 
     void choose(const QString& operation) {
         selection().edit([&](SelectionState& s) { s.operation = operation; });
+    }
+
+    void chooseToken(std::int64_t sequence, std::int64_t position) {
+        // The selected sequence limits every view, but a click must not take away the tokens beside
+        // the clicked one.
+        clicked_ = true;
+        selection().edit([&](SelectionState& s) {
+            s.sequence = sequence;
+            s.position = position;
+        });
+        clicked_ = false;
     }
 
     void refresh() {
@@ -199,12 +219,13 @@ private:
         breakdownModel_->setRows(std::move(times.breakdown));
         latencyModel_->setRows(latencyRows(*latency_));
         partsModel_->setLatency(*latency_);
+        timesModel_->setRows(tokenTimes(*latency_));
         updating_ = false;
-        for (DataTable* table : {breakdownTable_, latencyTable_}) {
-            table->fitColumns(200);
+        for (DataTable* table : {breakdownTable_, latencyTable_, partsTable_}) {
+            table->fitColumns(220);
             table->fitHeight();
         }
-        partsTable_->fitColumns(220);
+        timesTable_->fitColumns(260);
         const bool any = !latency_->tokens.empty();
         latencyTable_->setVisible(any);
         tokens_->setVisible(any);
@@ -242,6 +263,12 @@ private:
             if (partsModel_->row(i).part.operation == state.operation) found = i;
         updating_ = true;
         partsTable_->selectSourceRow(found);
+        int token = -1;
+        for (int i = 0; i < timesModel_->rowCount() && token < 0 && state.position; ++i) {
+            const TokenTimeRow& row = timesModel_->row(i);
+            if (row.sequence == state.sequence && row.position == *state.position) token = i;
+        }
+        timesTable_->selectSourceRow(token);
         updating_ = false;
     }
 
@@ -252,7 +279,8 @@ private:
     BreakdownModel* breakdownModel_;
     LatencyModel* latencyModel_;
     TokenPartsModel* partsModel_;
-    DataTable *breakdownTable_, *latencyTable_, *partsTable_;
+    TokenTimesModel* timesModel_;
+    DataTable *breakdownTable_, *latencyTable_, *partsTable_, *timesTable_;
     StackedBarsWidget *breakdownBars_, *latencyBars_;
     TokenChart* chart_;
     SequenceBox* sequence_;

@@ -211,17 +211,18 @@ std::string styleOf(const RooflinePoint& point) {
 
 void legend(SvgCanvas& svg, const std::vector<Dot>& dots) {
     double x = kLeft + 6;
-    const std::pair<const char*, const char*> kinds[] = {
-        {"measured", "bytes and operations measured"},
-        {"partly", "one of them measured"},
-        {"modelled", "modelled: the engine's count"}};
-    for (const auto& [style, text] : kinds) {
+    struct Kind {
+        std::string style, text;
+    };
+    for (const Kind& kind :
+         {Kind{"measured", "bytes and operations measured"}, Kind{"partly", "one of them measured"},
+          Kind{"modelled", "modelled: the engine's count"}}) {
         if (std::none_of(dots.begin(), dots.end(),
-                         [&](const Dot& dot) { return styleOf(*dot.point) == style; }))
+                         [&](const Dot& dot) { return styleOf(*dot.point) == kind.style; }))
             continue;
-        svg.circle(x, 12, 5, style);
-        svg.text(x + 11, 16, text, "start");
-        x += 30 + kCharacter * static_cast<double>(std::string_view(text).size());
+        svg.circle(x, 12, 5, kind.style);
+        svg.text(x + 11, 16, kind.text, "start");
+        x += 30 + kCharacter * static_cast<double>(kind.text.size());
     }
     svg.text(kWidth - kRight, 16, "area: share of time", "end", "axis");
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The view "Time": its tables, the geometry of its pictures, and what it does with the selection.
 #include <QAbstractItemModelTester>
+#include <QPushButton>
 #include <QSignalSpy>
 #include <QTemporaryDir>
 #include <QTest>
@@ -42,9 +43,10 @@ private slots:
         BreakdownModel breakdown;
         LatencyModel latency;
         TokenPartsModel parts;
+        TokenTimesModel times;
         std::vector<std::unique_ptr<QAbstractItemModelTester>> testers;
         for (QAbstractItemModel* model :
-             std::initializer_list<QAbstractItemModel*>{&breakdown, &latency, &parts})
+             std::initializer_list<QAbstractItemModel*>{&breakdown, &latency, &parts, &times})
             testers.push_back(std::make_unique<QAbstractItemModelTester>(model, Mode::Fatal));
         breakdown.setRows(time_);
         QCOMPARE(breakdown.rowCount(), 3);
@@ -67,6 +69,10 @@ private slots:
         double share = 0;
         for (const TokenPartRow& row : parts.rows()) share += row.share[1];
         QVERIFY(qAbs(share - 1) < 1e-6);
+        times.setRows(tokenTimes(*latency_));
+        QCOMPARE(times.rowCount(), 75);
+        QCOMPARE(times.index(0, 3).data().toString(), QStringLiteral("first"));
+        QCOMPARE(times.row(1).most.operation, QStringLiteral("experts"));
         parts.setLatency(TokenLatency());
         QCOMPARE(parts.rowCount(), 0);
     }
@@ -182,6 +188,17 @@ private slots:
         QCOMPARE(window.selection().state().position, std::optional<std::int64_t>(46));
         QVERIFY(!window.isBusy());
         QCOMPARE(chart->layout().columns, std::size_t{72});
+        // The table twin marks the same token, and a choice there is one in the chart.
+        for (QPushButton* button : view->findChildren<QPushButton*>())
+            if (button->isCheckable()) button->click();
+        QVERIFY(window.selection().state().operation.isEmpty());
+        DataTable* table = nullptr;
+        for (DataTable* each : view->findChildren<DataTable*>())
+            if (each->model()->rowCount() == 75) table = each;
+        QVERIFY(table != nullptr);
+        QCOMPARE(table->currentIndex().siblingAtColumn(1).data(kValueRole).toInt(), 46);
+        table->setCurrentIndex(table->currentIndex().siblingAtRow(0));
+        QCOMPARE(window.selection().state().position, std::optional<std::int64_t>(39));
     }
 };
 

@@ -25,7 +25,8 @@ std::vector<double> axisTicks(double low, double high, int count) {
 std::vector<double> decadeTicks(double low, double high) {
     const auto ticks = [&](std::initializer_list<double> factors) {
         std::vector<double> out;
-        for (double n = std::floor(std::log10(low)); n <= std::ceil(std::log10(high)); ++n)
+        const int last = static_cast<int>(std::ceil(std::log10(high)));
+        for (int n = static_cast<int>(std::floor(std::log10(low))); n <= last; ++n)
             for (const double factor : factors)
                 if (const double tick = factor * std::pow(10.0, n); tick >= low && tick <= high)
                     out.push_back(tick);

@@ -162,7 +162,9 @@ void memoryRoof(SvgCanvas& svg, const LogPlane& plane, const Ceilings& ceilings,
     // Pieces of the turned text, 10 px above the roof.
     const auto pieces = [&](double at) {
         std::vector<Box> boxes;
-        for (double along = -half; along <= half; along += kLineHeight) {
+        const int last = static_cast<int>(2 * half / kLineHeight);
+        for (int piece = 0; piece <= last; ++piece) {
+            const double along = piece * kLineHeight - half;
             const double x = std::lerp(x1, x2, at) + along * std::cos(slope) + 10 * std::sin(slope);
             const double y = std::lerp(y1, y2, at) + along * std::sin(slope) - 10 * std::cos(slope);
             boxes.push_back({x - 6, y - 6, x + 6, y + 6});
@@ -197,9 +199,9 @@ void computeRoofs(SvgCanvas& svg, const LogPlane& plane, const Ceilings& ceiling
     }
     for (const auto& [name, peak] : ceilings.peaks) {
         std::vector<Place> places;
-        for (double x = kWidth - kRight - 2; x > kWidth / 2; x -= 40)
+        for (int shift = 0; shift < 8; ++shift)
             for (const double away : {-8.0, 9.0})
-                places.push_back({x, plane.y(peak) + away, "end"});
+                places.push_back({kWidth - kRight - 2 - 40.0 * shift, plane.y(peak) + away, "end"});
         labels.place(name + " " + formatPerSecond(peak, "OP"), places);
     }
 }

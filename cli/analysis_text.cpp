@@ -142,27 +142,29 @@ std::string latencyText(const TokenLatency& latency) {
 std::string rooflineText(const Roofline& roofline, std::size_t limit) {
     if (roofline.points.empty()) return {};
     const Ceilings& c = roofline.ceilings;
-    std::string out = "Roofline. Ceilings measured before this run: memory " +
+    std::string out = std::string("Roofline. Ceilings ") +
+                      (c.counted ? "by the device's counters" : "measured before this run") +
+                      ": memory " +
                       (std::isfinite(c.bytesPerSecond) ? giga(c.bytesPerSecond) + " GB/s"
                                                        : std::string("not measured"));
     for (const auto& [name, peak] : c.peaks) out += ", " + name + " " + giga(peak) + " GOP/s";
     out += std::isfinite(c.ridge())
                ? "; ridge at " + formatFixed(c.ridge(), 1) + " operations a byte\n"
                : "\n";
-    TextTable table({"op", "kernel", "phase", "op/byte", "GOP/s", "roof", "of roof", "bound by"});
+    TextTable table({"op", "kernel", "phase", "op/byte", "GOP/s", "roof", "of roof", "bound by",
+                     "bytes, operations"});
     for (std::size_t i = 0; i < std::min(limit, roofline.points.size()); ++i) {
         const RooflinePoint& p = roofline.points[i];
         table.row({p.op, p.kernel, p.phase, formatFixed(p.intensity, 2),
                    giga(p.operationsPerSecond), giga(p.roof), percent(p.share),
-                   p.memoryBound ? "memory" : "compute"});
+                   p.memoryBound ? "memory" : "compute", p.origin()});
     }
     out += table.text();
-    if (roofline.modelled)
+    if (roofline.anyModelled())
         out +=
-            "The points are modelled: times are measured, bytes and operations are the engine's "
-            "count of what\nmust be read and done, not what counters saw. Above 100 % the data "
-            "came "
-            "from a cache.\n";
+            "Modelled: times are measured, bytes and operations are the engine's count of what "
+            "must "
+            "be read and\ndone, not what counters saw. Above 100 % the data came from a cache.\n";
     return out;
 }
 

@@ -69,11 +69,14 @@ json rooflineJson(const Roofline& roofline) {
                           {"roof", number(point.roof)},
                           {"share_of_roof", number(point.share)},
                           {"bound", point.memoryBound ? "memory" : "compute"},
-                          {"modelled", roofline.modelled}});
+                          {"modelled", point.modelled()},
+                          {"bytes_measured", point.bytesMeasured},
+                          {"operations_measured", point.operationsMeasured}});
     return {{"bytes_per_second", number(roofline.ceilings.bytesPerSecond)},
             {"operations_per_second", number(roofline.ceilings.operationsPerSecond)},
             {"operation_kind", roofline.ceilings.operationKind},
             {"peaks", std::move(peaks)},
+            {"by_counters", roofline.ceilings.counted},
             {"points", std::move(points)}};
 }
 

@@ -7,23 +7,11 @@
 #include <cmath>
 #include <limits>
 
-#include <nlohmann/json.hpp>
-
+#include "profiler/analysis/roofline.h"
 #include "reports/numbers.h"
 
 namespace moescope {
 namespace {
-
-double streamBandwidth(const RunSummary& run) {
-    const auto meta = run.meta.find("machine");
-    if (meta == run.meta.end()) return std::numeric_limits<double>::quiet_NaN();
-    const nlohmann::json machine = nlohmann::json::parse(meta->second, nullptr, false);
-    if (!machine.is_object()) return std::numeric_limits<double>::quiet_NaN();
-    const auto value = machine.find("read_bandwidth_bytes_per_second");
-    return value != machine.end() && value->is_number() && value->get<double>() > 0
-               ? value->get<double>()
-               : std::numeric_limits<double>::quiet_NaN();
-}
 
 HeadlineFigure figure(std::string id, std::string label, double value, std::string unit,
                       std::string text, std::string note = {}) {
@@ -57,7 +45,7 @@ void addBandwidth(std::vector<HeadlineFigure>& out, const RunSummary& run) {
     if (run.decode.wallNs <= 0 || run.decode.bytes <= 0) return;
     const double rate =
         static_cast<double>(run.decode.bytes) / (static_cast<double>(run.decode.wallNs) * 1e-9);
-    const double ceiling = streamBandwidth(run);
+    const double ceiling = ceilingsOf(run.meta).bytesPerSecond;
     out.push_back(figure("decode_bytes_per_second", "Decode bandwidth", rate, "B/s",
                          formatPerSecond(rate, "B"),
                          "weights and cache that must be read, per second of decode"));

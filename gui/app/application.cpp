@@ -24,7 +24,7 @@ namespace {
 constexpr const char* kUsage =
     "usage: moescope-gui [--view ID] [--theme system|light|dark] [--size WxH]\n"
     "                    [--screenshot FILE.png] [--sequence N] [--layer N] [RUN ...]\n"
-    "views: start summary kernels timeline experts groups tokens evaluations\n";
+    "views: start summary kernels time timeline experts expert-time groups tokens evaluations\n";
 
 QSize parseSize(const QString& value) {
     const QStringList parts = value.split(QChar('x'));

@@ -7,12 +7,14 @@
 namespace moescope::gui {
 namespace {
 
-constexpr std::array<ViewType, 8> kViews = {{
+constexpr std::array<ViewType, 10> kViews = {{
     {"start", QT_TRANSLATE_NOOP("View", "Start"), makeStartView},
     {"summary", QT_TRANSLATE_NOOP("View", "Summary"), makeSummaryView},
     {"kernels", QT_TRANSLATE_NOOP("View", "Kernels"), makeKernelsView},
+    {"time", QT_TRANSLATE_NOOP("View", "Time"), makeTimeView},
     {"timeline", QT_TRANSLATE_NOOP("View", "Timeline"), makeTimelineView},
     {"experts", QT_TRANSLATE_NOOP("View", "Experts"), makeExpertsView},
+    {"expert-time", QT_TRANSLATE_NOOP("View", "Expert time"), makeExpertTimeView},
     {"groups", QT_TRANSLATE_NOOP("View", "Groups"), makeGroupsView},
     {"tokens", QT_TRANSLATE_NOOP("View", "Tokens"), makeTokensView},
     {"evaluations", QT_TRANSLATE_NOOP("View", "Evaluations"), makeEvaluationsView},

@@ -188,6 +188,14 @@ void DataTable::fitColumns(int widest) {
     distribute();
 }
 
+void DataTable::fitHeight() {
+    setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    setVerticalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    const int rows = model() != nullptr ? model()->rowCount() : 0;
+    setFixedHeight(horizontalHeader()->sizeHint().height() +
+                   rows * verticalHeader()->defaultSectionSize() + 2 * frameWidth());
+}
+
 void DataTable::resizeEvent(QResizeEvent* event) {
     QTableView::resizeEvent(event);
     distribute();

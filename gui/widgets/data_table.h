@@ -40,6 +40,8 @@ public:
     /// narrower, texts and bars give way before numbers do; where it is wider, the last of them
     /// takes the rest. Holds through later resizes, until a column is dragged.
     void fitColumns(int widest = 420);
+    /// As high as its rows need, so that a small table never scrolls; after the columns are fitted.
+    void fitHeight();
     /// Width that `column` gets from fitColumns instead of what its texts need (bars).
     void setPreferredWidth(int column, int width) { preferred_[column] = width; }
     /// Names beside values: no header, no stripes, long texts wrap.

@@ -12,6 +12,12 @@
 
 namespace moescope {
 
+/// A part of a run, on its clock.
+struct TimeRange {
+    std::int64_t beginNs = 0, endNs = 0;  ///< half open, begin < end
+    bool operator==(const TimeRange&) const = default;
+};
+
 /// In start order (1 M operations: 50 MB). Columns have equal length.
 struct OperationColumns {
     std::vector<std::int64_t> startNs, endNs, bytes, flops;

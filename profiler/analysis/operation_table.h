@@ -15,11 +15,6 @@ namespace moescope {
 
 enum class GroupBy : std::uint8_t { Kernel, Operation, Phase, Layer, Step };
 
-struct TimeRange {
-    std::int64_t beginNs = 0, endNs = 0;  ///< half open, begin < end
-    bool operator==(const TimeRange&) const = default;
-};
-
 struct OperationGroupRow {
     OperationGroup group;
     std::optional<int> layer = {};  ///< when grouped by layer

@@ -19,6 +19,41 @@ double positive(const nlohmann::json& value) {
     return number > 0 ? number : PhaseSummary::kUnknown;
 }
 
+/// Ceilings of the device instead of those of the host, as far as the counters tell.
+void useCounted(Ceilings& ceilings, const CountedRun& counted) {
+    ceilings = {};
+    ceilings.counted = true;
+    ceilings.bytesPerSecond = counted.bytesPerSecond;
+    ceilings.operationsPerSecond = counted.operationsPerSecond;
+    if (std::isnan(counted.operationsPerSecond)) return;
+    ceilings.operationKind = "bf16 tensor";
+    ceilings.peaks.emplace_back(ceilings.operationKind, counted.operationsPerSecond);
+}
+
+struct Work {
+    double bytes = 0, operations = 0, ns = 0;
+};
+
+/// What counters saw of the group, and what the engine says of the same calls where they saw
+/// nothing; marks in `point` which is which.
+Work workOf(const OperationGroup& group, const CountedRun& counted, RooflinePoint& point) {
+    const auto found =
+        std::find_if(counted.groups.begin(), counted.groups.end(), [&](const CountedWork& work) {
+            return work.op == group.op && work.kernel == group.kernel && work.phase == group.phase;
+        });
+    if (found == counted.groups.end())
+        return {double(group.bytes), double(group.flops), double(group.totalNs)};
+    point.bytesMeasured = found->bytes > 0;
+    point.operationsMeasured = found->operations > 0;
+    Work work;
+    work.bytes = point.bytesMeasured ? found->bytes : double(found->modelledBytes);
+    work.operations = point.operationsMeasured ? found->operations : double(found->modelledFlops);
+    // Counting slows the host's clock of an operation down, not the device's of its kernels.
+    work.ns = found->ns > 0 ? found->ns
+                            : double(group.totalNs) * double(found->calls) / double(group.calls);
+    return work;
+}
+
 }  // namespace
 
 double Ceilings::roof(double operationsPerByte) const noexcept {
@@ -32,12 +67,14 @@ double Ceilings::ridge() const noexcept {
 Ceilings ceilingsOf(const std::map<std::string, std::string>& meta) {
     Ceilings out;
     const nlohmann::json machine = jsonOf(meta, "machine");
+    const nlohmann::json settings = jsonOf(meta, "settings");
     if (!machine.is_object()) return out;
+    if (settings.is_object() && settings.contains("backend") && settings["backend"] == "cuda")
+        return out;
     if (machine.contains("read_bandwidth_bytes_per_second"))
         out.bytesPerSecond = positive(machine["read_bandwidth_bytes_per_second"]);
     const auto peaks = machine.find("peak_operations_per_second");
     if (peaks == machine.end() || !peaks->is_object()) return out;
-    const nlohmann::json settings = jsonOf(meta, "settings");
     const bool fast =
         settings.is_object() && settings.contains("numerics") && settings["numerics"] == "fast";
     for (const auto& [name, value] : peaks->items()) {
@@ -62,16 +99,28 @@ double shareOfPeak(const OperationGroup& group, const Ceilings& ceilings) noexce
     return group.flopsPerSecond() / ceilings.roof(double(group.flops) / double(group.bytes));
 }
 
-Roofline rooflineOf(const RunSummary& summary) {
+const char* RooflinePoint::origin() const noexcept {
+    if (bytesMeasured) return operationsMeasured ? "measured" : "bytes measured";
+    return operationsMeasured ? "operations measured" : "modelled";
+}
+
+bool Roofline::anyModelled() const noexcept {
+    return std::any_of(points.begin(), points.end(),
+                       [](const RooflinePoint& point) { return point.modelled(); });
+}
+
+Roofline rooflineOf(const RunSummary& summary, const CountedRun& counted) {
     Roofline out;
     out.ceilings = ceilingsOf(summary.meta);
+    if (!counted.groups.empty()) useCounted(out.ceilings, counted);
     for (const OperationGroup& group : summary.operations) {
-        if (group.flops <= 0 || group.bytes <= 0 || group.totalNs <= 0) continue;
         RooflinePoint point{group.op, group.kernel, group.phase};
-        point.intensity = double(group.flops) / double(group.bytes);
-        point.operationsPerSecond = group.flopsPerSecond();
+        const Work work = workOf(group, counted, point);
+        if (!(work.operations > 0) || !(work.bytes > 0) || !(work.ns > 0)) continue;
+        point.intensity = work.operations / work.bytes;
+        point.operationsPerSecond = work.operations * 1e9 / work.ns;
         point.roof = out.ceilings.roof(point.intensity);
-        point.share = shareOfPeak(group, out.ceilings);
+        point.share = point.operationsPerSecond / point.roof;
         // Without a compute peak what is left is the bandwidth, and the other way round.
         const double ridge = out.ceilings.ridge();
         point.memoryBound =

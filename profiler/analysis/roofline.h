@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // The roofline model (Williams, Waterman, Patterson 2009) over the ceilings that the run itself
-// measured, and the share of the roof that each kernel reaches.
+// measured, and the share of the roof that each kernel reaches. Where the run has hardware counters
+// they stand in for the engine's own count of bytes and operations.
 #pragma once
 
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "profiler/analysis/counted_work.h"
 #include "profiler/analysis/run_summary.h"
 
 namespace moescope {
 
-/// What the machine can do, measured before the run by its number of threads. NaN: not measured.
+/// What the machine can do, measured before the run by its number of threads, or what counters say
+/// of the device. NaN: not measured.
 struct Ceilings {
     double bytesPerSecond = PhaseSummary::kUnknown;       ///< read bandwidth
     double operationsPerSecond = PhaseSummary::kUnknown;  ///< the greatest that the numerics allow
     std::string operationKind;                            ///< "bf16": of which instruction
     std::vector<std::pair<std::string, double>> peaks;    ///< all that were measured, by name
+    bool counted = false;                                 ///< of a device, by its counters
 
     /// Lowest roof over arithmetic intensity `operationsPerByte`: min(peak, bandwidth x intensity);
     /// the one that is known when the other is not, NaN without both.
@@ -26,7 +30,8 @@ struct Ceilings {
 };
 
 /// From meta "machine": read_bandwidth_bytes_per_second and peak_operations_per_second. With
-/// exact numerics the int8 peak is no ceiling, since those kernels do not run.
+/// exact numerics the int8 peak is no ceiling, since those kernels do not run. Those figures are
+/// the host's: of a run on a device nothing is known.
 Ceilings ceilingsOf(const std::map<std::string, std::string>& meta);
 
 /// How near a group comes to its roof: attained / roof, by operations where it has any, else by
@@ -35,20 +40,26 @@ double shareOfPeak(const OperationGroup& group, const Ceilings& ceilings) noexce
 
 struct RooflinePoint {
     std::string op, kernel, phase;
+    /// Else the engine's own count of what must be read and done. Of operations counters see those
+    /// of the tensor cores; where they saw none the engine's count stands.
+    bool bytesMeasured = false, operationsMeasured = false;
     double intensity = 0;  ///< operations per byte
     double operationsPerSecond = 0;
     double roof = 0, share = 0;  ///< NaN when the ceilings are unknown
     bool memoryBound = false;    ///< left of the ridge
     double timeShare = 0;        ///< of all operation time
+
+    bool modelled() const noexcept { return !bytesMeasured && !operationsMeasured; }
+    /// "measured", "modelled", "bytes measured" or "operations measured".
+    const char* origin() const noexcept;
 };
 
 struct Roofline {
     Ceilings ceilings;
-    /// Bytes and operations are the engine's own count of what must be read and done, not what
-    /// counters saw: the points are modelled, the times measured.
-    bool modelled = true;
     std::vector<RooflinePoint> points;  ///< by time, groups without bytes or operations left out
+    bool anyModelled() const noexcept;  ///< a point that counters know nothing of
 };
-Roofline rooflineOf(const RunSummary& summary);
+/// `counted` are the counters of the same run: empty where it has none.
+Roofline rooflineOf(const RunSummary& summary, const CountedRun& counted = {});
 
 }  // namespace moescope

@@ -12,7 +12,7 @@ RunAnalysis analyseLoaded(const RunReader& run, const RunSummary& summary,
     const auto kind = summary.meta.find("kind");
     out.latency = tokenLatency(steps, operations, summary.sequences,
                                kind == summary.meta.end() ? std::string() : kind->second);
-    out.roofline = rooflineOf(summary);
+    out.roofline = rooflineOf(summary, countedWork(run));
     out.expertLoad = expertLoad(run, steps, operations, summary.experts);
     return out;
 }

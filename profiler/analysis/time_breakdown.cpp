@@ -127,7 +127,8 @@ bool isCopy(std::string_view op, std::string_view kernel) noexcept {
 }
 
 std::vector<PhaseTime> timeBreakdown(std::span<const StepRow> steps,
-                                     const OperationColumns& operations) {
+                                     const OperationColumns& operations,
+                                     const std::optional<TimeRange>& range) {
     const std::vector<Busy> busy = busyIntervals(operations);
     if (busy.empty() && steps.empty()) return {};
     std::int64_t begin = busy.empty() ? steps.front().startNs : busy.front().beginNs;
@@ -140,7 +141,13 @@ std::vector<PhaseTime> timeBreakdown(std::span<const StepRow> steps,
     std::map<std::string, TimeParts> byPhase;
     std::vector<std::string> order;
     std::size_t next = 0;
-    for (const Stretch& stretch : stretchesOf(steps, begin, end)) {
+    for (Stretch stretch : stretchesOf(steps, begin, end)) {
+        if (range) {
+            stretch.beginNs = std::max(stretch.beginNs, range->beginNs);
+            stretch.endNs = std::min(stretch.endNs, range->endNs);
+            if (stretch.beginNs >= stretch.endNs) continue;
+            while (next < busy.size() && busy[next].endNs <= stretch.beginNs) ++next;
+        }
         TimeParts parts;
         parts.wallNs = stretch.endNs - stretch.beginNs;
         std::int64_t now = stretch.beginNs;
@@ -165,6 +172,7 @@ std::vector<PhaseTime> timeBreakdown(std::span<const StepRow> steps,
             sum->otherNs += parts.otherNs;
         }
     }
+    if (range && whole.wallNs == 0) return {};
     std::vector<PhaseTime> out{{"", whole}};
     for (const std::string& phase : order) out.push_back({phase, byPhase[phase]});
     return out;

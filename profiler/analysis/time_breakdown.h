@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -38,9 +39,11 @@ struct PhaseTime {
 
 /// The whole run first, from the begin of its first step or operation to the end of its last, then
 /// each phase in order of time: its steps and the waits before them within a sequence. Time between
-/// sequences is of no phase. Empty when nothing was timed.
+/// sequences is of no phase. With a range only what lies in it, phases without time in it left out;
+/// causes are the same as without. Empty when nothing was timed (in the range).
 std::vector<PhaseTime> timeBreakdown(std::span<const StepRow> steps,
-                                     const OperationColumns& operations);
+                                     const OperationColumns& operations,
+                                     const std::optional<TimeRange>& range = std::nullopt);
 
 /// True of memory copies and fills: operations that start with "memcpy" or "memset", kernels that
 /// start with "[CUDA mem".

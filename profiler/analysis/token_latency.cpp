@@ -43,6 +43,13 @@ StepTimes stepTimes(std::span<const StepRow> steps, const OperationColumns& oper
     return out;
 }
 
+Collected& addToken(std::vector<Collected>& tokens, const StepRow& step) {
+    Collected& token = tokens.emplace_back();
+    token.time.sequence = step.sequence;
+    token.time.startNs = step.startNs;
+    return token;
+}
+
 std::vector<Collected> collectTokens(std::span<const StepRow> steps, const StepTimes& times,
                                      std::span<const SequenceRow> sequences) {
     std::unordered_set<std::int64_t> generating;
@@ -64,14 +71,16 @@ std::vector<Collected> collectTokens(std::span<const StepRow> steps, const StepT
         if (step.kind == "decode") {
             // Without a token before it (its row was lost) only the step itself is known.
             const bool follows = state.lastNs > 0 && state.lastNs <= step.startNs;
-            out.push_back({{step.sequence, step.firstPosition, false,
-                            follows ? state.lastNs : step.startNs, times.tokenNs[i]},
-                           {i}});
+            addToken(out, step).steps.push_back(i);
+            TokenTime& time = out.back().time;
+            time.position = step.firstPosition;
+            time.startNs = follows ? state.lastNs : step.startNs;
+            time.endNs = times.tokenNs[i];
             state.decoded = true;
         } else if (step.kind == "prefill" && !state.decoded) {
             if (state.first == SIZE_MAX) {
                 state.first = out.size();
-                out.push_back({{step.sequence, 0, true, step.startNs, 0}, {}});
+                addToken(out, step).time.first = true;
             }
             Collected& token = out[state.first];
             token.time.position = step.firstPosition + step.tokens - 1;
@@ -83,27 +92,33 @@ std::vector<Collected> collectTokens(std::span<const StepRow> steps, const StepT
     return out;
 }
 
-LatencyStack stackOf(std::string name, const std::vector<const Collected*>& tokens,
-                     std::span<const StepRow> steps, const StepTimes& times,
-                     const std::vector<std::size_t>& order) {
+/// What the time of a token went to, operations in the given order.
+std::vector<std::int64_t> partsOf(const Collected& token, std::span<const StepRow> steps,
+                                  const StepTimes& times, const std::vector<std::size_t>& order) {
+    std::vector<std::int64_t> parts(order.size() + 2, 0);
+    std::int64_t gaps = 0, all = 0;
+    for (const std::size_t step : token.steps) {
+        for (std::size_t p = 0; p < order.size(); ++p) {
+            parts[p] += times.at(step, order[p]);
+            all += times.at(step, order[p]);
+        }
+        gaps += std::max<std::int64_t>(
+            0, steps[step].endNs - steps[step].startNs - times.inStepNs[step]);
+    }
+    parts[order.size()] = gaps;
+    parts[order.size() + 1] = std::max<std::int64_t>(0, token.time.ns() - all - gaps);
+    return parts;
+}
+
+LatencyStack stackOf(std::string name, const std::vector<const TokenTime*>& tokens) {
     LatencyStack stack;
     stack.name = std::move(name);
     stack.tokens = static_cast<std::int64_t>(tokens.size());
-    stack.partsNs.assign(order.size() + 2, 0);
-    for (const Collected* token : tokens) {
-        stack.meanNs += static_cast<double>(token->time.ns());
-        std::int64_t gaps = 0, all = 0;
-        for (const std::size_t step : token->steps) {
-            for (std::size_t p = 0; p < order.size(); ++p) {
-                stack.partsNs[p] += static_cast<double>(times.at(step, order[p]));
-                all += times.at(step, order[p]);
-            }
-            gaps += std::max<std::int64_t>(
-                0, steps[step].endNs - steps[step].startNs - times.inStepNs[step]);
-        }
-        stack.partsNs[order.size()] += static_cast<double>(gaps);
-        stack.partsNs[order.size() + 1] +=
-            static_cast<double>(std::max<std::int64_t>(0, token->time.ns() - all - gaps));
+    stack.partsNs.assign(tokens.front()->partsNs.size(), 0);
+    for (const TokenTime* token : tokens) {
+        stack.meanNs += static_cast<double>(token->ns());
+        for (std::size_t p = 0; p < stack.partsNs.size(); ++p)
+            stack.partsNs[p] += static_cast<double>(token->partsNs[p]);
     }
     const auto n = static_cast<double>(tokens.size());
     stack.meanNs /= n;
@@ -111,24 +126,23 @@ LatencyStack stackOf(std::string name, const std::vector<const Collected*>& toke
     return stack;
 }
 
+bool chosenBy(const TokenTime& token, const TokenFilter& filter) {
+    if (filter.sequence && token.sequence != *filter.sequence) return false;
+    return !filter.range ||
+           (token.endNs >= filter.range->beginNs && token.endNs < filter.range->endNs);
+}
+
 }  // namespace
 
 TokenLatency tokenLatency(std::span<const StepRow> steps, const OperationColumns& operations,
-                          std::span<const SequenceRow> sequences, const std::string& kind) {
+                          std::span<const SequenceRow> sequences, const std::string& kind,
+                          const TokenFilter& filter) {
     TokenLatency out;
     if (kind == "eval") return out;
     const StepTimes times = stepTimes(steps, operations);
-    const std::vector<Collected> collected = collectTokens(steps, times, sequences);
+    std::vector<Collected> collected = collectTokens(steps, times, sequences);
+    std::erase_if(collected, [&](const Collected& token) { return !chosenBy(token.time, filter); });
     if (collected.empty()) return out;
-    std::vector<std::int64_t> first, later;
-    for (const Collected& token : collected) {
-        out.tokens.push_back(token.time);
-        (token.time.first ? first : later).push_back(token.time.ns());
-    }
-    out.ttft = distributionOf(first);
-    out.tpot = distributionOf(later);
-    if (!first.empty()) out.ttftP90 = double(percentileOfSorted(first, 0.9));
-    if (!later.empty()) out.tpotP90 = double(percentileOfSorted(later, 0.9));
 
     std::vector<std::int64_t> totals(times.ops, 0);
     for (std::size_t i = 0; i < times.ns.size(); ++i) totals[i % times.ops] += times.ns[i];
@@ -137,21 +151,30 @@ TokenLatency tokenLatency(std::span<const StepRow> steps, const OperationColumns
     std::stable_sort(order.begin(), order.end(),
                      [&](std::size_t a, std::size_t b) { return totals[a] > totals[b]; });
     for (const std::size_t op : order) out.parts.push_back(operations.opNames[op]);
-    out.parts.emplace_back("between operations");
-    out.parts.emplace_back("between steps");
+    out.parts.emplace_back(kBetweenOperations);
+    out.parts.emplace_back(kBetweenSteps);
 
-    std::vector<const Collected*> firsts, outputs, slowest;
-    for (const Collected& token : collected) {
-        (token.time.first ? firsts : outputs).push_back(&token);
-        // Below a hundred tokens the slowest per cent is less than one.
-        const bool slow = later.size() >= 100 && double(token.time.ns()) >= out.tpot.p99;
-        if (!token.time.first && slow) slowest.push_back(&token);
+    std::vector<std::int64_t> first, later;
+    for (Collected& token : collected) {
+        token.time.partsNs = partsOf(token, steps, times, order);
+        (token.time.first ? first : later).push_back(token.time.ns());
+        out.tokens.push_back(std::move(token.time));
     }
-    if (!firsts.empty()) out.stacks.push_back(stackOf("first tokens", firsts, steps, times, order));
-    if (!outputs.empty())
-        out.stacks.push_back(stackOf("output tokens", outputs, steps, times, order));
-    if (!slowest.empty())
-        out.stacks.push_back(stackOf("slowest 1 % of output tokens", slowest, steps, times, order));
+    out.ttft = distributionOf(first);
+    out.tpot = distributionOf(later);
+    if (!first.empty()) out.ttftP90 = double(percentileOfSorted(first, 0.9));
+    if (!later.empty()) out.tpotP90 = double(percentileOfSorted(later, 0.9));
+
+    std::vector<const TokenTime*> firsts, outputs, slowest;
+    for (const TokenTime& token : out.tokens) {
+        (token.first ? firsts : outputs).push_back(&token);
+        // Below a hundred tokens the slowest per cent is less than one.
+        const bool slow = later.size() >= 100 && double(token.ns()) >= out.tpot.p99;
+        if (!token.first && slow) slowest.push_back(&token);
+    }
+    if (!firsts.empty()) out.stacks.push_back(stackOf("first tokens", firsts));
+    if (!outputs.empty()) out.stacks.push_back(stackOf("output tokens", outputs));
+    if (!slowest.empty()) out.stacks.push_back(stackOf("slowest 1 % of output tokens", slowest));
     return out;
 }
 

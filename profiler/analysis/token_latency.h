@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,6 +13,10 @@
 
 namespace moescope {
 
+/// Names of the parts that are no operation: within a step, and the rest.
+inline constexpr char kBetweenOperations[] = "between operations";
+inline constexpr char kBetweenSteps[] = "between steps";
+
 /// One generated token: from the choice of the one before (the first: from the begin of prefill) to
 /// its own choice, sampling included. Definitions: docs/metrics.md, Times.
 struct TokenTime {
@@ -19,7 +24,14 @@ struct TokenTime {
     std::int64_t position = 0;  ///< of the token that was evaluated; the first: last of the prompt
     bool first = false;         ///< time to first token, else time per output token
     std::int64_t startNs = 0, endNs = 0;
+    std::vector<std::int64_t> partsNs;  ///< (n_parts) as TokenLatency::parts
     std::int64_t ns() const noexcept { return endNs - startNs; }
+};
+
+/// Which tokens: all, those of one sequence, those chosen (endNs) within a range.
+struct TokenFilter {
+    std::optional<std::int64_t> sequence = {};
+    std::optional<TimeRange> range = {};
 };
 
 /// Mean time per token by what it went to, over a set of tokens. The parts add up to meanNs as far
@@ -35,8 +47,8 @@ struct TokenLatency {
     std::vector<TokenTime> tokens;  ///< in order of time
     Distribution ttft, tpot;        ///< ns
     double ttftP90 = Distribution::kUnknown, tpotP90 = Distribution::kUnknown;
-    /// Operations by name in order of their time, then "between operations" (in a step) and
-    /// "between steps".
+    /// Operations by name in order of their time in the whole run, then "between operations" (in a
+    /// step) and "between steps".
     std::vector<std::string> parts;
     std::vector<LatencyStack> stacks;  ///< sets without tokens are left out
 };
@@ -44,6 +56,7 @@ struct TokenLatency {
 /// `kind` is the run's: an evaluation generates nothing, so it has no token latency (empty).
 /// Nor has a sequence that was only prefilled: no token came of it.
 TokenLatency tokenLatency(std::span<const StepRow> steps, const OperationColumns& operations,
-                          std::span<const SequenceRow> sequences, const std::string& kind);
+                          std::span<const SequenceRow> sequences, const std::string& kind,
+                          const TokenFilter& filter = {});
 
 }  // namespace moescope

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "reports/axis_ticks.h"
 #include "reports/html/escape.h"
 #include "reports/html/figures.h"
 #include "reports/html/svg.h"

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "profiler/analysis/roofline.h"
 #include "profiler/analysis/run_summary.h"
 #include "profiler/analysis/specialization.h"
 
@@ -43,6 +44,10 @@ std::string groupMark(std::size_t group);
 
 /// Per layer: observed max/mean (dot) against what chance shows (bar from mean to 95th percentile).
 std::string balanceChart(const FigureText& text, std::span<const LayerRouting> routing);
+
+/// Kernels under the roofs of memory and arithmetic, on logarithmic axes. Filled points are
+/// measured by counters, hollow ones modelled. Needs a point and a finite bandwidth.
+std::string rooflineChart(const FigureText& text, const Roofline& of);
 
 struct Interval {
     std::string label;

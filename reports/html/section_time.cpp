@@ -3,6 +3,7 @@
 // whether a hot expert costs time.
 #include <cmath>
 
+#include "reports/html/figures.h"
 #include "reports/html/sections.h"
 #include "reports/html/table.h"
 #include "reports/numbers.h"
@@ -67,7 +68,13 @@ std::string latency(const TokenLatency& of, const SectionContext& at) {
 }
 
 std::string roofline(const Roofline& of, const SectionContext& at) {
-    if (of.points.empty() || std::isnan(of.ceilings.bytesPerSecond)) return {};
+    if (of.points.empty()) return {};
+    const std::string heading = at.heading(1, "Roofline");
+    if (!(of.ceilings.bytesPerSecond > 0))
+        return heading + paragraph(
+                             "What the memory can deliver was not measured on what this run "
+                             "ran on, so that there is no roof to compare with. On a GPU the "
+                             "counters tell it: moescope profile --counters roofline.");
     HtmlTable table("Roofline", {{"operation"},
                                  {"kernel"},
                                  {"phase"},
@@ -75,20 +82,36 @@ std::string roofline(const Roofline& of, const SectionContext& at) {
                                  {"arithmetic", true},
                                  {"roof", true},
                                  {"of roof", true},
-                                 {"bound by"}});
+                                 {"bound by"},
+                                 {"bytes and operations"}});
     for (const RooflinePoint& p : of.points)
         table.row({p.op, p.kernel, p.phase, formatSignificant(p.intensity),
                    formatPerSecond(p.operationsPerSecond, "FLOP"), formatPerSecond(p.roof, "FLOP"),
-                   formatPercent(p.share), p.memoryBound ? "memory" : "compute"});
-    std::string ceilings = "Ceilings measured before this run: memory " +
-                           formatPerSecond(of.ceilings.bytesPerSecond, "B");
+                   formatPercent(p.share), p.memoryBound ? "memory" : "compute", p.origin()});
+    std::string ceilings =
+        (of.ceilings.counted ? "Ceilings of the device at the clocks of this run, by its counters: "
+                               "memory "
+                             : "Ceilings measured before this run: memory ") +
+        formatPerSecond(of.ceilings.bytesPerSecond, "B");
     for (const auto& [name, peak] : of.ceilings.peaks)
-        ceilings += ", " + name + " " + formatPerSecond(peak, "operations");
-    return at.heading(1, "Roofline") + paragraph(ceilings + ".") +
-           htmlDetails("Table", table.html()) +
-           paragraph(
-               "The points are modelled: times are measured, bytes and operations are the "
-               "engine's count of what must be read and done, not what counters saw.");
+        ceilings += ", " + name + " " + formatPerSecond(peak, "OP");
+    const std::string figure =
+        "<figure>\n" +
+        rooflineChart(
+            {at.id("roofline"), "Roofline",
+             "Operations per second of each kernel against its operations per byte, under "
+             "the roofs of memory and arithmetic. The table after the figure has the same "
+             "numbers."},
+            of) +
+        "<figcaption>The roof is the lower of memory and arithmetic; other kinds of "
+        "arithmetic have dashed roofs. A point above its roof read from a "
+        "cache.</figcaption></figure>\n";
+    return heading + paragraph(ceilings + ".") + figure +
+           htmlDetails("Table: roofline", table.html()) +
+           (of.anyModelled()
+                ? paragraph("Modelled points: times are measured, bytes and operations are the "
+                            "engine's count of what must be read and done, not what counters saw.")
+                : std::string());
 }
 
 std::string hotExperts(const ExpertLoad& load, const SectionContext& at) {

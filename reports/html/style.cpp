@@ -71,6 +71,11 @@ svg .frame{fill:none;stroke:var(--muted)}
 svg .chance{fill:var(--chance)}
 svg .chance-tick{stroke:var(--chance);stroke-width:3;stroke-dasharray:4 2}
 svg .whisker{stroke:var(--ink);stroke-width:1.5}
+svg .roof{stroke:var(--ink);stroke-width:2}
+svg .roof-other{stroke:var(--muted);stroke-width:1.5;stroke-dasharray:6 4}
+svg .measured{fill:var(--mark);stroke:var(--paper)}
+svg .partly{fill:var(--mark);fill-opacity:.4;stroke:var(--mark);stroke-width:2}
+svg .modelled{fill:var(--paper);fill-opacity:.5;stroke:var(--mark);stroke-width:2}
 svg .dead{stroke:#fff;stroke-width:1.4}
 svg .busiest-dark{fill:#000}
 svg .busiest-light{fill:#fff}

@@ -75,20 +75,4 @@ std::string SvgCanvas::html() const {
     return body_ + "</svg>\n";
 }
 
-std::vector<double> axisTicks(double low, double high, int count) {
-    const double rough = (high - low) / count;
-    const double power = std::pow(10.0, std::floor(std::log10(rough)));
-    // The nearest round step by ratio: the next one above can leave an axis with two ticks.
-    double step = power;
-    for (const double factor : {2.0, 5.0, 10.0}) {
-        if (std::abs(std::log(factor * power / rough)) < std::abs(std::log(step / rough)))
-            step = factor * power;
-    }
-    std::vector<double> ticks;
-    // Counted, not accumulated: sums of 0.1 drift.
-    for (double n = std::ceil(low / step - 1e-9); n * step <= high + step * 1e-9; ++n)
-        ticks.push_back(n * step);
-    return ticks;
-}
-
 }  // namespace moescope

@@ -4,7 +4,6 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "reports/html/figures.h"
 
@@ -30,8 +29,5 @@ public:
 private:
     std::string body_;
 };
-
-/// About `count` round values within low..high, which must be finite with low < high.
-std::vector<double> axisTicks(double low, double high, int count);
 
 }  // namespace moescope

@@ -120,7 +120,7 @@ TEST_CASE("the roof is the lower of bandwidth and arithmetic") {
     run.operations[0] = {"experts", "k", "decode", 1, 1000, 0, 0, 0, 0, 1000, 4000, 0.5};
     run.operations[1] = {"sample", "", "decode", 1, 1000, 0, 0, 0, 0, 0, 0, 0.5};
     const Roofline roofline = rooflineOf(run);
-    CHECK(roofline.modelled);
+    CHECK(roofline.anyModelled());
     REQUIRE(roofline.points.size() == 1);
     CHECK(roofline.points[0].intensity == Approx(4));
     CHECK(roofline.points[0].memoryBound);

@@ -56,6 +56,30 @@ TEST_CASE("wall time is computing, copying or idle for a cause, and nothing is l
     CHECK(timeBreakdown({}, OperationColumns{}).empty());
 }
 
+TEST_CASE("a range cuts the wall time and keeps the causes") {
+    const auto in = [](std::int64_t begin, std::int64_t end) {
+        return timeBreakdown(kSteps, columns(), TimeRange{begin, end});
+    };
+    const std::vector<PhaseTime> time = in(130, 230);
+    REQUIRE(time.size() == 3);
+    CHECK(time[0].parts.wallNs == 100);
+    CHECK(time[0].parts.computeNs == 10 + 50 + 10 + 10);
+    CHECK(time[0].parts.launchGapNs == 10);  // 140 to 150
+    CHECK(time[0].parts.hostWaitNs == 10);   // 200 to 205, 215 to 220
+    CHECK(time[1].phase == "prefill");
+    CHECK(time[1].parts.wallNs == 70);
+    CHECK(time[2].parts.wallNs == 30);
+    // Cuts that meet add up to the whole.
+    const TimeParts left = in(0, 255)[0].parts, right = in(255, 1000)[0].parts;
+    CHECK(left.wallNs + right.wallNs == 400);
+    CHECK(left.computeNs + right.computeNs == 240);
+    CHECK(left.copyNs + right.copyNs == 30);
+    CHECK(left.otherNs + right.otherNs == 100);
+    CHECK(in(310, 390)[0].parts.otherNs == 80);
+    CHECK(in(310, 390).size() == 1);
+    CHECK(in(600, 700).empty());
+}
+
 TEST_CASE("an operation that goes on past its step is split between the stretches") {
     const std::vector<StepRow> steps{{0, 0, "decode", 0, 1, 0, 10}, {1, 0, "decode", 1, 1, 20, 30}};
     OperationCollector collector(steps);
@@ -100,6 +124,25 @@ TEST_CASE("a token's time is its operations, the gaps in its steps and the time 
     CHECK(part(output, "memcpy_dtoh") == 40);
     CHECK(part(output, "between operations") == 0);
     CHECK(tokenLatency(kSteps, columns(), sequences, "eval").tokens.empty());
+    // Each token has its own parts; the stacks are their means.
+    CHECK(latency.tokens[0].partsNs == std::vector<std::int64_t>{50, 40, 0, 10, 10, 5});
+}
+
+TEST_CASE("tokens of a sequence or a range are chosen by when they were chosen") {
+    const std::vector<SequenceRow> sequences{{0, "a", "", 4, 2}, {1, "b", "", 4, 1}};
+    const auto with = [&](const TokenFilter& filter) {
+        return tokenLatency(kSteps, columns(), sequences, "profile", filter);
+    };
+    CHECK(with({}).tokens.size() == 3);
+    REQUIRE(with({.sequence = 1}).tokens.size() == 1);
+    CHECK(with({.sequence = 1}).tokens[0].ns() == 100);
+    const TokenLatency range = with({.range = TimeRange{215, 301}});
+    CHECK(range.tokens.size() == 2);
+    CHECK(range.ttft.count == 1);
+    // Parts stay in the order of the whole run, so that colours and rows do.
+    CHECK(range.parts == with({}).parts);
+    CHECK(with({.sequence = 0, .range = TimeRange{400, 501}}).tokens.empty());
+    CHECK(with({.sequence = 7}).parts.empty());
 }
 
 TEST_CASE("the analyses agree with the summary of the same file") {

@@ -173,7 +173,7 @@ double peakGmacs(ThreadPool& pool, const Peak& peak) {
 const Peak& ceilingOf(const Kernels& kernels, PackedFormat format) {
     const std::string_view name = kernels.name;
     const bool vnni = name.find("vnni") != name.npos || name.find("bf16") != name.npos;
-    const bool integers = format <= PackedFormat::Q4_1 && vnni;
+    const bool integers = format <= PackedFormat::Q5_K && vnni;
     if (integers) return kPeakTable[name.ends_with("_int8") ? 3 : 2];
     const bool pairs = format == PackedFormat::Bf16 && name.find("avx512_bf16") != name.npos;
     return kPeakTable[pairs ? 1 : 0];
@@ -253,6 +253,9 @@ struct Bench {
         vector(kernels, PackedFormat::Q8_0, 201088, 1);
         vector(kernels, PackedFormat::Q4_1, 2880, 64);
         vector(kernels, PackedFormat::Q4_0, 2880, 64);
+        vector(kernels, PackedFormat::Q4_K, 2880, 64);
+        vector(kernels, PackedFormat::Q5_K, 2880, 32);
+        vector(kernels, PackedFormat::Q6_K, 2880, 32);
         if (plain) {
             vector(kernels, PackedFormat::Bf16, 2880, 32);
             vector(kernels, PackedFormat::F32, 2880, 16);
@@ -260,6 +263,8 @@ struct Bench {
         for (const int tokens : {16, 64, 256}) matrix(kernels, PackedFormat::Mxfp4, tokens);
         matrix(kernels, PackedFormat::Q8_0, 256);
         matrix(kernels, PackedFormat::Q4_1, 256);
+        matrix(kernels, PackedFormat::Q4_K, 256);
+        matrix(kernels, PackedFormat::Q6_K, 256);
         if (plain) {
             matrix(kernels, PackedFormat::Bf16, 256);
             matrix(kernels, PackedFormat::F32, 256);

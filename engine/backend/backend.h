@@ -188,7 +188,7 @@ std::unique_ptr<Backend> makeReferenceBackend(const BoundModel& model);
 std::unique_ptr<Backend> makeCudaBackend(const BoundModel& model, const Checkpoint& checkpoint,
                                          const CudaOptions& options);
 /// Repacks the weights once into a huge-page arena, releasing the file's pages behind it.
-/// Throws Error for weights that are not finite or that half precision cannot hold.
+/// Throws Error for weights that are not finite.
 std::unique_ptr<Backend> makeCpuBackend(const BoundModel& model, const Checkpoint& checkpoint,
                                         const CpuOptions& options);
 

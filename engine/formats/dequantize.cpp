@@ -6,12 +6,11 @@
 
 #include "engine/formats/dtypes.h"
 #include "engine/formats/half.h"
+#include "engine/formats/k_quants.h"
 #include "engine/formats/tensor.h"
 
 namespace moescope {
 namespace {
-
-constexpr int kSuper = 256;  // weights of a K-quant super-block
 
 std::uint8_t byteAt(const std::byte* p, std::int64_t i) {
     return std::to_integer<std::uint8_t>(p[i]);
@@ -30,9 +29,6 @@ std::uint16_t word(const std::byte* p) {
     std::uint16_t value = 0;
     std::memcpy(&value, p, sizeof value);
     return value;
-}
-float halfAt(const std::byte* p) {
-    return halfToFloat(word(p));
 }
 
 void blockQ8_0(const std::byte* p, float* out) {
@@ -70,36 +66,11 @@ void blockQ5_0(const std::byte* p, float* out) {
     }
 }
 
-/// Six-bit scale and minimum of sub-block j (0..7), packed in 12 bytes by Q4_K and Q5_K.
-struct ScaleMin {
-    float scale, minimum;
-};
-ScaleMin scaleMin(const std::byte* p, int j) {
-    if (j < 4) {
-        return {static_cast<float>(byteAt(p, j) & 63), static_cast<float>(byteAt(p, j + 4) & 63)};
-    }
-    const int scale = low(byteAt(p, j + 4)) | (byteAt(p, j - 4) >> 6) << 4;
-    const int minimum = high(byteAt(p, j + 4)) | (byteAt(p, j) >> 6) << 4;
-    return {static_cast<float>(scale), static_cast<float>(minimum)};
-}
-
-/// Q4_K: d, dmin f16, 12 bytes of scales, 128 bytes of nibbles. Q5_K has 32 bytes of fifth bits
-/// between scales and nibbles.
 void blockQ45K(const std::byte* p, bool fifthBits, float* out) {
-    const float d = halfAt(p);
-    const float dmin = halfAt(p + 2);
-    const std::byte* fifth = p + 16;
-    const std::byte* nibbles = fifthBits ? p + 48 : p + 16;
     for (int j = 0; j < 8; ++j) {
-        const ScaleMin sub = scaleMin(p + 4, j);
-        const float scale = d * sub.scale;
-        const float minimum = dmin * sub.minimum;
-        for (int i = 0; i < 32; ++i) {
-            const std::uint8_t byte = byteAt(nibbles, (j / 2) * 32 + i);
-            int q = j % 2 == 0 ? low(byte) : high(byte);
-            if (fifthBits) q += ((byteAt(fifth, i) >> j) & 1) << 4;
-            out[j * 32 + i] = scale * static_cast<float>(q) - minimum;
-        }
+        const kquants::Affine sub = kquants::affine(p, fifthBits, j);
+        for (int i = 0; i < 32; ++i)
+            out[32 * j + i] = sub.scale * static_cast<float>(sub.codes[i]) - sub.minimum;
     }
 }
 void blockQ4K(const std::byte* p, float* out) {
@@ -109,19 +80,11 @@ void blockQ5K(const std::byte* p, float* out) {
     blockQ45K(p, true, out);
 }
 
-/// Q6_K: 128 bytes of low nibbles, 64 bytes of upper bit pairs, 16 int8 scales, d f16.
 void blockQ6K(const std::byte* p, float* out) {
-    const float d = halfAt(p + 208);
-    for (int i = 0; i < kSuper; ++i) {
-        const int half = i / 128;  // the block is two independent halves of 128
-        const int quarter = i % 128 / 32;
-        const int lane = i % 32;
-        const std::uint8_t lowByte = byteAt(p, half * 64 + (quarter % 2) * 32 + lane);
-        const std::uint8_t pairs = byteAt(p, 128 + half * 32 + lane);
-        const int q =
-            ((quarter < 2 ? low(lowByte) : high(lowByte)) | ((pairs >> (2 * quarter)) & 3) << 4) -
-            32;
-        out[i] = d * static_cast<float>(signedAt(p, 192 + i / 16)) * static_cast<float>(q);
+    for (int j = 0; j < 8; ++j) {
+        const kquants::Scaled sub = kquants::scaled(p, j);
+        for (int i = 0; i < 32; ++i)
+            out[32 * j + i] = sub.scales[i / 16] * static_cast<float>(sub.codes[i]);
     }
 }
 
@@ -162,7 +125,7 @@ void dequantizeRow(const TensorView& t, std::int64_t stackIndex, std::int64_t ro
             std::memcpy(out.data(), p, out.size_bytes());
             return;
         case DType::F16:
-            for (std::size_t i = 0; i < out.size(); ++i) out[i] = halfToFloat(word(p + 2 * i));
+            for (std::size_t i = 0; i < out.size(); ++i) out[i] = halfAt(p + 2 * i);
             return;
         case DType::BF16:
             for (std::size_t i = 0; i < out.size(); ++i) out[i] = bf16ToFloat(word(p + 2 * i));

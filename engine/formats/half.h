@@ -4,7 +4,9 @@
 
 #include <array>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace moescope {
 
@@ -19,6 +21,13 @@ constexpr float halfToFloat(std::uint16_t half) noexcept {
     }
     if (exponent == 31) return std::bit_cast<float>(sign | 0x7F800000U | fraction << 13U);
     return std::bit_cast<float>(sign | (exponent + 112U) << 23U | fraction << 13U);
+}
+
+/// Two stored bytes, little-endian, wherever they lie.
+inline float halfAt(const std::byte* p) noexcept {
+    std::uint16_t half = 0;
+    std::memcpy(&half, p, sizeof half);
+    return halfToFloat(half);
 }
 
 /// float32 -> binary16, round to nearest, ties to even; overflow gives infinity, NaN stays NaN.

@@ -276,14 +276,14 @@ TEST_CASE("the bytes announced for a model are those its packing takes for every
     }
 }
 
-TEST_CASE("a K quant is announced with the half precision it is packed to") {
+TEST_CASE("a K quant is announced with the scales in float32 that it is packed with") {
     RandomTensors random(5);
     BoundModel model;
     model.weights.embedding = random.matrix(DType::Q4_K, 64, 256);
     model.weights.head = model.weights.embedding;
     model.weights.outputNorm = random.vector(256, 1.0F, 0.2F);
-    // Packed 2 bytes a weight, and the file's 144 per 256 for the rows that stay mapped.
-    CHECK(cpuWeightBytes(model) == 64 * 256 * 2 + 64 * 144 + 256 * 4);
+    // Packed 16 + 8 bytes per 32 weights, and the file's 144 per 256 for the rows that stay mapped.
+    CHECK(cpuWeightBytes(model) == 64 * 8 * (16 + 8) + 64 * 144 + 256 * 4);
 }
 
 TEST_CASE("the bytes announced for a state are those of the back end's own sessions") {

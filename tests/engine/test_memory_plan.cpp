@@ -46,11 +46,12 @@ BoundModel small(DType type) {
 }  // namespace
 
 TEST_CASE("the memory plan counts packed weights and not the file's") {
-    // As half precision, beside the rows of the tied embedding, which stay mapped as stored.
-    constexpr std::uint64_t kPacked = 128 * 256 * 2;
-    CHECK(planMemory(small(DType::Q4_K), 8).weights == kPacked + 128 * 144);
-    CHECK(planMemory(small(DType::Q6_K), 8).weights == kPacked + 128 * 210);
-    CHECK(planMemory(small(DType::F16), 8).weights == kPacked + 128 * 512);
+    // Beside the rows of the tied embedding, which stay mapped as stored; scales of K quants are
+    // packed as float32.
+    constexpr std::uint64_t kBlocks = 128 * 8;
+    CHECK(planMemory(small(DType::Q4_K), 8).weights == kBlocks * (16 + 8) + 128 * 144);
+    CHECK(planMemory(small(DType::Q6_K), 8).weights == kBlocks * (32 + 8) + 128 * 210);
+    CHECK(planMemory(small(DType::F16), 8).weights == kBlocks * 64 + 128 * 512);
 }
 
 TEST_CASE("the memory plan counts copies that binding made and has them as available") {

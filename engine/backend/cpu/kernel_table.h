@@ -9,13 +9,16 @@
 //   MXFP4, Q4_0, Q4_1  256 B: dword [c / 8][r]; column j = c % 8 sits at bit 16 (j & 1) + 4 (j >>
 //   1),
 //                      so that one 16-bit shift aligns the columns 2k and 2k + 1 of each row
+//   Q4_K               the same, codes of Q4_1
 //   Q8_0               512 B: bytes [c / 4][r], columns 0, 2, 1, 3 of four, so that one 16-bit
 //   shift
 //                      widens the columns 0 and 1, or 2 and 3, of each row
+//   Q5_K, Q6_K         the same, codes 0 to 31 and -32 to 31
 //   BF16              1024 B: [c / 2][r][c % 2]
 //   F16 1024 B, F32 2048 B:   [c][r]
 // Scales apart, per block: MXFP4 [r] E8M0; Q8_0, Q4_0 [r] f16; Q4_1 [r] f16 scale then [r] f16
-// minimum.
+// minimum; Q4_K, Q5_K the same in f32 (products of the file's f16 and six bits: exact); Q6_K [r]
+// f32 for columns 0 to 15, then [r] f32 for the others.
 #pragma once
 
 #include <cstddef>
@@ -31,8 +34,19 @@ inline constexpr int kGroupRows = 16;
 inline constexpr int kTileRows = 32;  ///< rows of a matrix-matrix tile: two groups
 inline constexpr int kBlockCols = 32;
 
-enum class PackedFormat : std::uint8_t { Mxfp4, Q8_0, Q4_0, Q4_1, Bf16, F16, F32 };
-inline constexpr int kPackedFormats = 7;
+enum class PackedFormat : std::uint8_t {
+    Mxfp4,
+    Q8_0,
+    Q4_0,
+    Q4_1,
+    Q4_K,
+    Q5_K,
+    Q6_K,
+    Bf16,
+    F16,
+    F32
+};
+inline constexpr int kPackedFormats = 10;
 
 struct PackedInfo {
     std::string_view name;

@@ -25,7 +25,8 @@ MOESCOPE_INLINE void unroll(F f) {
 
 /// How one packed format turns into float32. value<c>: column c of a block for 16 rows, before the
 /// block's scale. Formats with kScaled have `scale` (what value is multiplied by); with kMinimum
-/// also `minimum` (what is added after).
+/// also `minimum` (what is added after); with kParts 2 `scale` is that of columns 0 to 15, and
+/// `secondScale` of the others.
 template <typename S, PackedFormat kFormat>
 struct Codec;
 
@@ -33,6 +34,7 @@ template <typename S>
 struct NibbleLayout {
     static constexpr int kBlockBytes = 256;
     static constexpr bool kScaled = true;
+    static constexpr int kParts = 1;
     template <int c>
     static constexpr int shift() {
         return 16 * (c % 8 & 1) + 4 * (c % 8 >> 1);
@@ -83,12 +85,28 @@ struct Codec<S, PackedFormat::Q4_0> : Codec<S, PackedFormat::Q4_1> {
     }
 };
 
+MOESCOPE_INLINE const float* floatsOf(const std::byte* p) {
+    return reinterpret_cast<const float*>(p);
+}
+
+template <typename S>
+struct Codec<S, PackedFormat::Q4_K> : Codec<S, PackedFormat::Q4_1> {
+    static constexpr int kScaleBytes = 128;
+    MOESCOPE_INLINE static typename S::F scale(const std::byte* scales) {
+        return S::load(floatsOf(scales));
+    }
+    MOESCOPE_INLINE static typename S::F minimum(const std::byte* scales) {
+        return S::load(floatsOf(scales + 64));
+    }
+};
+
 template <typename S>
 struct Codec<S, PackedFormat::Q8_0> {
     static constexpr int kBlockBytes = 512;
     static constexpr int kScaleBytes = 32;
     static constexpr bool kScaled = true;
     static constexpr bool kMinimum = false;
+    static constexpr int kParts = 1;
     template <int j>
     static constexpr int place() {  // columns are stored in the order 0, 2, 1, 3
         return j == 1 ? 2 : j == 2 ? 1 : j;
@@ -102,8 +120,33 @@ struct Codec<S, PackedFormat::Q8_0> {
     }
 };
 
+template <typename S>
+struct Codec<S, PackedFormat::Q5_K> : Codec<S, PackedFormat::Q8_0> {
+    static constexpr int kScaleBytes = 128;
+    static constexpr bool kMinimum = true;
+    MOESCOPE_INLINE static typename S::F scale(const std::byte* scales) {
+        return S::mul(S::load(floatsOf(scales)), S::set1(S::kByteScale));
+    }
+    MOESCOPE_INLINE static typename S::F minimum(const std::byte* scales) {
+        return S::load(floatsOf(scales + 64));
+    }
+};
+
+template <typename S>
+struct Codec<S, PackedFormat::Q6_K> : Codec<S, PackedFormat::Q8_0> {
+    static constexpr int kScaleBytes = 128;
+    static constexpr int kParts = 2;
+    MOESCOPE_INLINE static typename S::F scale(const std::byte* scales) {
+        return S::mul(S::load(floatsOf(scales)), S::set1(S::kByteScale));
+    }
+    MOESCOPE_INLINE static typename S::F secondScale(const std::byte* scales) {
+        return scale(scales + 64);
+    }
+};
+
 struct Unscaled {
     static constexpr int kScaleBytes = 0;
+    static constexpr int kParts = 1;
     static constexpr bool kScaled = false;
     static constexpr bool kMinimum = false;
 };
@@ -139,10 +182,6 @@ struct Codec<S, PackedFormat::F32> : Unscaled {
         return S::load(reinterpret_cast<const float*>(block + 64 * c));
     }
 };
-
-MOESCOPE_INLINE const float* floatsOf(const std::byte* p) {
-    return reinterpret_cast<const float*>(p);
-}
 
 /// Bytes ahead of the current block that are asked for: enough to cross into the next 4 KiB page,
 /// where the hardware prefetcher stops.
@@ -187,20 +226,22 @@ template <typename S, PackedFormat kFormat, int kBlocks>
 MOESCOPE_INLINE typename S::F addBlocksF32(const std::byte* codes, const std::byte* scales,
                                            const float* x, const float* sums, typename S::F total) {
     using C = Codec<S, kFormat>;
-    typename S::F sum[kBlocks];
+    typename S::F sum[kBlocks][C::kParts];
     unroll<kBlocks>([&](auto b) {
         prefetchBlock<S, C::kBlockBytes>(codes + b * C::kBlockBytes);
-        sum[b] = S::zero();
+        unroll<C::kParts>([&](auto part) { sum[b][part] = S::zero(); });
     });
     unroll<kBlockCols>([&](auto c) {
+        constexpr int part = c * C::kParts / kBlockCols;
         unroll<kBlocks>([&](auto b) {
             const typename S::F value = C::template value<c>(codes + b * C::kBlockBytes);
-            sum[b] = S::fma(value, S::set1(x[b * kBlockCols + c]), sum[b]);
+            sum[b][part] = S::fma(value, S::set1(x[b * kBlockCols + c]), sum[b][part]);
         });
     });
     unroll<kBlocks>([&](auto b) {
         const std::byte* at = scales + b * C::kScaleBytes;
-        total = addBlock<C, S>(sum[b], scaleOf<C, S>(at), minimumOf<C, S>(at), sums[b], total);
+        total = addBlock<C, S>(sum[b][0], scaleOf<C, S>(at), minimumOf<C, S>(at), sums[b], total);
+        if constexpr (C::kParts == 2) total = S::fma(sum[b][1], C::secondScale(at), total);
     });
     return total;
 }
@@ -238,7 +279,7 @@ inline constexpr int kPanelBlocks = 8;  ///< 256 columns: 32 KiB of float32, for
 struct F32Panel {
     float values[kPanelBlocks][kBlockCols][kTileRows];
     float scales[kPanelBlocks][kTileRows];
-    float minima[kPanelBlocks][kTileRows];
+    float minima[kPanelBlocks][kTileRows];  ///< of formats in two parts: the second scales
 };
 static_assert(sizeof(F32Panel) <= kPanelBytes);
 
@@ -255,6 +296,7 @@ void fillPanelF32(const PackedMatrix& w, std::int64_t tile, std::int32_t first, 
         for (std::int32_t b = 0; b < count; ++b) {
             if constexpr (C::kScaled) S::store(panel.scales[b] + at, C::scale(scales));
             if constexpr (C::kMinimum) S::store(panel.minima[b] + at, C::minimum(scales));
+            if constexpr (C::kParts == 2) S::store(panel.minima[b] + at, C::secondScale(scales));
             unroll<kBlockCols>(
                 [&](auto c) { S::store(panel.values[b][c] + at, C::template value<c>(codes)); });
             codes += C::kBlockBytes;
@@ -268,14 +310,17 @@ template <typename S, typename C, int kTokens>
 void multiplyPanelF32(const F32Panel& panel, std::int32_t first, std::int32_t count,
                       const ActivationLayout& layout, const std::byte* const* rows, float* out) {
     using F = typename S::F;
-    for (std::int32_t b = 0; b < count; ++b) {
+    constexpr int kCols = kBlockCols / C::kParts;
+    for (std::int32_t i = 0; i < count * C::kParts; ++i) {
+        const std::int32_t b = i / C::kParts;
+        const int part = i % C::kParts;
         F sum[kTokens][2];
         const float* x[kTokens];
         unroll<kTokens>([&](auto t) {
             sum[t][0] = sum[t][1] = S::zero();
             x[t] = floatsOf(rows[t]) + std::int64_t{first + b} * kBlockCols;
         });
-        for (int c = 0; c < kBlockCols; ++c) {
+        for (int c = part * kCols; c < (part + 1) * kCols; ++c) {
             const F w0 = S::load(panel.values[b][c]);
             const F w1 = S::load(panel.values[b][c] + kGroupRows);
             unroll<kTokens>([&](auto t) {
@@ -284,13 +329,14 @@ void multiplyPanelF32(const F32Panel& panel, std::int32_t first, std::int32_t co
                 sum[t][1] = S::fma(w1, v, sum[t][1]);
             });
         }
+        const float* scales = part == 0 ? panel.scales[b] : panel.minima[b];
         unroll<kTokens>([&](auto t) {
             const float blockSum = floatsOf(rows[t] + layout.sums)[first + b];
             unroll<2>([&](auto half) {
                 float* to = out + kTileRows * t + kGroupRows * half;
                 F scale = S::zero();
                 F minimum = S::zero();
-                if constexpr (C::kScaled) scale = S::load(panel.scales[b] + kGroupRows * half);
+                if constexpr (C::kScaled) scale = S::load(scales + kGroupRows * half);
                 if constexpr (C::kMinimum) minimum = S::load(panel.minima[b] + kGroupRows * half);
                 S::store(to, addBlock<C, S>(sum[t][half], scale, minimum, blockSum, S::load(to)));
             });
@@ -342,6 +388,9 @@ constexpr void useF32ForAll(Kernels& k) {
     useF32<S, PackedFormat::Q8_0>(k);
     useF32<S, PackedFormat::Q4_0>(k);
     useF32<S, PackedFormat::Q4_1>(k);
+    useF32<S, PackedFormat::Q4_K>(k);
+    useF32<S, PackedFormat::Q5_K>(k);
+    useF32<S, PackedFormat::Q6_K>(k);
     useF32<S, PackedFormat::Bf16>(k);
     useF32<S, PackedFormat::F16>(k);
     useF32<S, PackedFormat::F32>(k);

@@ -40,7 +40,7 @@ MOESCOPE_INLINE __m512i nibbleTable() {
 /// Columns c and c + 1 (c even) of 16 rows as pairs of int16.
 template <PackedFormat kFormat, int c>
 MOESCOPE_INLINE __m512i integerPair(const std::byte* block) {
-    if constexpr (kFormat == PackedFormat::Q8_0) {
+    if constexpr (Codec<Simd, kFormat>::kBlockBytes == 512) {
         const __m512i bytes = _mm512_loadu_si512(block + 64 * (c / 4));  // columns 0, 2, 1, 3
         return _mm512_srai_epi16(c % 4 == 0 ? _mm512_slli_epi16(bytes, 8) : bytes, 8);
     } else {
@@ -55,6 +55,8 @@ template <PackedFormat kFormat>
 MOESCOPE_INLINE __m512 integerScale(const std::byte* scales) {
     if constexpr (kFormat == PackedFormat::Mxfp4) {
         return _mm512_mul_ps(Simd::loadE8m0(scales), _mm512_set1_ps(0.5F));
+    } else if constexpr (Codec<Simd, kFormat>::kScaleBytes == 128) {
+        return Simd::load(floatsOf(scales));
     } else {
         return Simd::loadHalf(scales);
     }
@@ -78,17 +80,23 @@ void matVecInt16(const PackedMatrix& w, std::int64_t begin, std::int64_t end,
         __m512 total = _mm512_setzero_ps();
         for (std::int32_t b = 0; b < w.blocks; ++b) {
             prefetchBlock<Simd, C::kBlockBytes>(codes);
-            __m512i even = _mm512_setzero_si512();
-            __m512i odd = _mm512_setzero_si512();
+            // Two chains: by turns, or of the two parts.
+            __m512i chain[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
             unroll<kBlockCols / 2>([&](auto p) {
-                __m512i& sum = p % 2 == 0 ? even : odd;
+                __m512i& sum = chain[C::kParts == 2 ? p / 8 : p % 2];
                 const __m512i v = broadcastPair(x, std::int64_t{b} * kBlockCols + 2 * p);
                 sum = _mm512_dpwssd_epi32(sum, integerPair<kFormat, 2 * p>(codes), v);
             });
-            const __m512 sum = _mm512_cvtepi32_ps(_mm512_add_epi32(even, odd));
-            const __m512 scale =
-                _mm512_mul_ps(integerScale<kFormat>(scales), _mm512_set1_ps(steps[b]));
-            total = _mm512_fmadd_ps(sum, scale, total);
+            const __m512 step = _mm512_set1_ps(steps[b]);
+            const auto add = [&](__m512i sum, __m512 scale) {
+                total = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(scale, step), total);
+            };
+            if constexpr (C::kParts == 2) {
+                add(chain[0], integerScale<kFormat>(scales));
+                add(chain[1], integerScale<kFormat>(scales + 64));
+            } else {
+                add(_mm512_add_epi32(chain[0], chain[1]), integerScale<kFormat>(scales));
+            }
             if constexpr (C::kMinimum) {
                 total = _mm512_fmadd_ps(C::minimum(scales), _mm512_set1_ps(sums[b]), total);
             }
@@ -104,7 +112,7 @@ void matVecInt16(const PackedMatrix& w, std::int64_t begin, std::int64_t end,
 struct Int16Panel {
     std::byte pairs[kPanelBlocks][kBlockCols / 2][2][64];
     float scales[kPanelBlocks][kTileRows];
-    float minima[kPanelBlocks][kTileRows];
+    float minima[kPanelBlocks][kTileRows];  ///< of formats in two parts: the second scales
 };
 static_assert(sizeof(Int16Panel) <= kPanelBytes);
 
@@ -125,6 +133,10 @@ void fillPanelInt16(const PackedMatrix& w, std::int64_t tile, std::int32_t first
             if constexpr (C::kMinimum) {
                 _mm512_store_ps(panel.minima[b] + kGroupRows * half, C::minimum(scales));
             }
+            if constexpr (C::kParts == 2) {
+                _mm512_store_ps(panel.minima[b] + kGroupRows * half,
+                                integerScale<kFormat>(scales + 64));
+            }
             codes += C::kBlockBytes;
             scales += C::kScaleBytes;
         }
@@ -135,7 +147,7 @@ inline constexpr int kInt16Tokens =
     6;  ///< 2 x 6 block sums + 2 x 6 totals + 2 weights of 32 registers
 
 /// out (kTokens, 32) += panel times activations.
-template <bool kMinimum, int kTokens>
+template <typename C, int kTokens>
 void multiplyPanelInt16(const Int16Panel& panel, std::int32_t first, std::int32_t count,
                         const ActivationLayout& layout, const std::byte* const* rows, float* out) {
     __m512 total[kTokens][2];
@@ -148,10 +160,13 @@ void multiplyPanelInt16(const Int16Panel& panel, std::int32_t first, std::int32_
         total[t][1] = _mm512_loadu_ps(out + kTileRows * t + kGroupRows);
         x[t] = rows[t];
     });
-    for (std::int32_t b = 0; b < count; ++b) {
+    const auto addPart = [&](std::int32_t b, auto part) {
+        constexpr int kPairs = kBlockCols / 2 / C::kParts;
+        const float* scales = part == 0 ? panel.scales[b] : panel.minima[b];
         __m512i sum[kTokens][2];
         unroll<kTokens>([&](auto t) { sum[t][0] = sum[t][1] = _mm512_setzero_si512(); });
-        unroll<kBlockCols / 2>([&](auto p) {
+        unroll<kPairs>([&](auto i) {
+            constexpr int p = part * kPairs + i;
             const __m512i w0 = _mm512_load_si512(panel.pairs[b][p][0]);
             const __m512i w1 = _mm512_load_si512(panel.pairs[b][p][1]);
             unroll<kTokens>([&](auto t) {
@@ -164,16 +179,19 @@ void multiplyPanelInt16(const Int16Panel& panel, std::int32_t first, std::int32_
             const __m512 step = _mm512_set1_ps(*floatsOf(x[t] + steps));
             unroll<2>([&](auto half) {
                 const __m512 scale =
-                    _mm512_mul_ps(_mm512_load_ps(panel.scales[b] + kGroupRows * half), step);
+                    _mm512_mul_ps(_mm512_load_ps(scales + kGroupRows * half), step);
                 total[t][half] =
                     _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[t][half]), scale, total[t][half]);
-                if constexpr (kMinimum) {
+                if constexpr (C::kMinimum) {
                     const __m512 minimum = _mm512_load_ps(panel.minima[b] + kGroupRows * half);
                     const float s = *floatsOf(x[t] + sums);
                     total[t][half] = _mm512_fmadd_ps(minimum, _mm512_set1_ps(s), total[t][half]);
                 }
             });
         });
+    };
+    for (std::int32_t b = 0; b < count; ++b) {
+        unroll<C::kParts>([&](auto part) { addPart(b, part); });
         quants += 2 * kBlockCols;
         steps += 4;
         sums += 4;
@@ -194,8 +212,8 @@ void matMulInt16(const PackedMatrix& w, std::int64_t tile, const ActivationLayou
         fillPanelInt16<kFormat>(w, tile, b, count, panel);
         for (int t = 0; t < n; t += kInt16Tokens) {
             dispatchCount<kInt16Tokens>(n - t, [&](auto k) {
-                multiplyPanelInt16<Codec<Simd, kFormat>::kMinimum, k>(
-                    panel, b, count, layout, rows + t, out + kTileRows * t);
+                multiplyPanelInt16<Codec<Simd, kFormat>, k>(panel, b, count, layout, rows + t,
+                                                            out + kTileRows * t);
             });
         }
     }
@@ -245,6 +263,9 @@ constexpr Kernels int16Kernels(std::string_view name) {
     useInt16<PackedFormat::Q8_0>(k);
     useInt16<PackedFormat::Q4_0>(k);
     useInt16<PackedFormat::Q4_1>(k);
+    useInt16<PackedFormat::Q4_K>(k);
+    useInt16<PackedFormat::Q5_K>(k);
+    useInt16<PackedFormat::Q6_K>(k);
     return k;
 }
 

@@ -17,7 +17,7 @@ namespace moescope::cpu {
 namespace {
 
 template <PackedFormat kFormat>
-inline constexpr bool kNibbles = kFormat != PackedFormat::Q8_0;
+inline constexpr bool kNibbles = kFormat != PackedFormat::Q8_0&& kFormat != PackedFormat::Q5_K;
 
 /// Sixteen weights of four bits as unsigned bytes.
 template <PackedFormat kFormat>
@@ -36,6 +36,7 @@ constexpr int shiftOf() {
         case PackedFormat::Q4_0:
             return 8;
         case PackedFormat::Q8_0:
+        case PackedFormat::Q5_K:
             return S::kByteShift;
         default:
             return 0;
@@ -85,16 +86,19 @@ template <typename S, PackedFormat kFormat>
 MOESCOPE_INLINE typename S::F int8Scale(const std::byte* scales) {
     if constexpr (kFormat == PackedFormat::Mxfp4) {
         return S::mul(S::loadE8m0(scales), S::set1(0.5F));
+    } else if constexpr (Codec<S, kFormat>::kScaleBytes == 128) {
+        return S::load(floatsOf(scales));
     } else {
         return S::loadHalf(scales);
     }
 }
 
-/// Q4_1 alone has a minimum here: Q4_0's is its shift.
+/// Q4_0's minimum is its shift here.
 template <PackedFormat kFormat>
 struct Int8Sum {
     static constexpr bool kScaled = true;
-    static constexpr bool kMinimum = kFormat == PackedFormat::Q4_1;
+    static constexpr bool kMinimum = kFormat == PackedFormat::Q4_1 ||
+                                     kFormat == PackedFormat::Q4_K || kFormat == PackedFormat::Q5_K;
 };
 
 /// Where a format finds what it multiplies with, as offsets into every prepared row: its order of
@@ -294,7 +298,8 @@ constexpr void useInt8(Kernels& k) {
     k.matMul[static_cast<int>(kFormat)] = matMulInt8<S, kFormat>;
 }
 
-/// `k` with 8-bit activations wherever weights are integers.
+/// `k` with 8-bit activations wherever weights are integers with one scale a block: Q6_K has two,
+/// and stays in float32.
 template <typename S>
 constexpr Kernels withInt8(Kernels k) {
     k.finishActivation = quantiseRow<S>;
@@ -302,6 +307,8 @@ constexpr Kernels withInt8(Kernels k) {
     useInt8<S, PackedFormat::Q8_0>(k);
     useInt8<S, PackedFormat::Q4_0>(k);
     useInt8<S, PackedFormat::Q4_1>(k);
+    useInt8<S, PackedFormat::Q4_K>(k);
+    useInt8<S, PackedFormat::Q5_K>(k);
     return k;
 }
 

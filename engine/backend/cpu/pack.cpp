@@ -13,6 +13,7 @@
 #include "engine/core/error.h"
 #include "engine/formats/dtypes.h"
 #include "engine/formats/half.h"
+#include "engine/formats/k_quants.h"
 
 namespace moescope::cpu {
 namespace {
@@ -43,6 +44,10 @@ struct RowTarget {
     }
     void byteScale(std::int64_t block, std::byte scale) const {
         scales[block * info->scaleBytes + row] = scale;
+    }
+    /// `part` 0: scale, 1: minimum or second scale.
+    void floatScale(std::int64_t block, float scale, int part) const {
+        std::memcpy(scales + block * info->scaleBytes + 64 * part + 4 * row, &scale, 4);
     }
     /// `part` 0: scale, 1: minimum.
     void halfScale(std::int64_t block, const std::byte* from, int part = 0) const {
@@ -94,6 +99,37 @@ void packFiveBits(const std::byte* from, std::int64_t block, const RowTarget& to
     packBytes(bytes, block, to);
 }
 
+/// Codes below 16, one a byte.
+void packCodes(const std::uint8_t* codes, std::int64_t block, const RowTarget& to) {
+    for (int v = 0; v < 4; ++v) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, codes + 8 * v, 8);
+        to.dword(block, v, packEight(word));
+    }
+}
+
+/// Q4_K and Q5_K: eight blocks of 32 from one of 256.
+void packAffine(const std::byte* from, bool fifthBits, std::int64_t first, const RowTarget& to) {
+    for (int j = 0; j < 8; ++j) {
+        const kquants::Affine sub = kquants::affine(from, fifthBits, j);
+        to.floatScale(first + j, sub.scale, 0);
+        to.floatScale(first + j, -sub.minimum, 1);
+        if (fifthBits)
+            packBytes(reinterpret_cast<const std::byte*>(sub.codes), first + j, to);
+        else
+            packCodes(sub.codes, first + j, to);
+    }
+}
+
+/// Q6_K: likewise.
+void packScaled(const std::byte* from, std::int64_t first, const RowTarget& to) {
+    for (int j = 0; j < 8; ++j) {
+        const kquants::Scaled sub = kquants::scaled(from, j);
+        for (int part = 0; part < 2; ++part) to.floatScale(first + j, sub.scales[part], part);
+        packBytes(reinterpret_cast<const std::byte*>(sub.codes), first + j, to);
+    }
+}
+
 /// Plain types: element c of the row goes to its place.
 template <typename Put>
 void packElements(std::int64_t cols, Put put) {
@@ -104,21 +140,6 @@ void packHalves(const std::byte* from, std::int64_t cols, const RowTarget& to) {
     packElements(cols, [&](std::int64_t c, std::int64_t block, std::int64_t j) {
         std::memcpy(to.codes + block * to.info->blockBytes + 32 * j + 2 * to.row, from + 2 * c, 2);
     });
-}
-
-void packDequantized(const TensorView& source, std::int64_t row, const RowTarget& to) {
-    const std::int64_t cols = source.cols();
-    std::vector<float> values(static_cast<std::size_t>(cols));
-    dequantizeRow(source, 0, row, values);
-    std::vector<std::uint16_t> halves(values.size());
-    for (std::size_t i = 0; i < values.size(); ++i) {
-        if (!(std::fabs(values[i]) < 65520.0F)) {
-            throw Error("tensor " + source.name + ": a weight is too large for half precision",
-                        "the file is damaged or was written by a faulty quantiser");
-        }
-        halves[i] = floatToHalf(values[i]);
-    }
-    packHalves(reinterpret_cast<const std::byte*>(halves.data()), cols, to);
 }
 
 void packRow(const TensorView& source, std::int64_t row, const RowTarget& to) {
@@ -164,6 +185,15 @@ void packRow(const TensorView& source, std::int64_t row, const RowTarget& to) {
                 packFiveBits(from, b, to);
             }
             return;
+        case DType::Q4_K:
+        case DType::Q5_K:
+            for (std::int64_t b = 0; b < blocks; b += 8, from += dtypeInfo(source.type).blockBytes)
+                packAffine(from, source.type == DType::Q5_K, b, to);
+            return;
+        case DType::Q6_K:
+            for (std::int64_t b = 0; b < blocks; b += 8, from += dtypeInfo(source.type).blockBytes)
+                packScaled(from, b, to);
+            return;
         case DType::BF16:
             packElements(cols, [&](std::int64_t c, std::int64_t block, std::int64_t j) {
                 std::memcpy(to.codes + block * to.info->blockBytes + 64 * (j / 2) + 4 * to.row +
@@ -181,8 +211,7 @@ void packRow(const TensorView& source, std::int64_t row, const RowTarget& to) {
             });
             return;
         default:
-            packDequantized(source, row, to);
-            return;
+            assert(!"no weight format");
     }
 }
 
@@ -200,6 +229,12 @@ PackedFormat packedFormatOf(DType type) noexcept {
             return PackedFormat::Q4_0;
         case DType::Q4_1:
             return PackedFormat::Q4_1;
+        case DType::Q4_K:
+            return PackedFormat::Q4_K;
+        case DType::Q5_K:
+            return PackedFormat::Q5_K;
+        case DType::Q6_K:
+            return PackedFormat::Q6_K;
         case DType::BF16:
             return PackedFormat::Bf16;
         case DType::F32:

@@ -108,7 +108,7 @@ int runInspect(const Invocation& invocation) {
     nlohmann::json facts = describe(*checkpoint, bound, plan);
     if (options.isSet("json")) {
         if (options.isSet("tensors")) facts["tensors"] = tensorList(*checkpoint);
-        printJson("inspect", std::move(facts));
+        printJson("inspect", facts);
         return kDone;
     }
 

@@ -33,7 +33,7 @@ TensorView everySecond(TensorBinder& tensors, const TensorView& stored, std::int
     std::byte* out = nullptr;
     const std::int64_t n = stored.rows();
     const std::int64_t ffn = stored.cols() / 2;
-    const TensorView copy = tensors.own(stored.name, DType::F32, {n, ffn}, &out);
+    TensorView copy = tensors.own(stored.name, DType::F32, {n, ffn}, &out);
     constexpr std::int64_t kSize = sizeof(float);
     for (std::int64_t e = 0; e < n; ++e) {
         for (std::int64_t i = 0; i < ffn; ++i) {

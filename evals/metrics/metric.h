@@ -40,9 +40,9 @@ struct MetricInput {
 struct Metric {
     std::string_view name;
     std::string_view scoring;  ///< prefix of the rules whose items it understands
+    std::vector<MetricRow> (*compute)(const MetricInput& input);
     bool needsFactor = false;
     bool needsReference = false;
-    std::vector<MetricRow> (*compute)(const MetricInput& input);
     bool needsNumbers = false;  ///< the suite's `reference`, a number for each item
 };
 

@@ -10,20 +10,20 @@ namespace moescope {
 namespace {
 
 constexpr Metric kMetrics[] = {
-    {"accuracy", "choice_loglik", false, false, accuracy},
-    {"accuracy_norm", "choice_loglik", false, false, accuracyNorm},
-    {"accuracy_macro", "choice_loglik", true, false, accuracyMacro},
-    {"pct_stereotype", "pair_loglik", false, false, pctStereotype},
-    {"pct_stereotype_per_token", "pair_loglik", false, false, pctStereotypePerToken},
-    {"likelihood_difference", "pair_loglik", false, false, likelihoodDifference},
-    {"reference_correlation", "pair_loglik", false, false, referenceCorrelation, true},
-    {"mean_logit", "yes_no_logit", false, false, meanLogit},
-    {"answer_mass", "yes_no_logit", false, false, answerMass},
-    {"logit_difference", "yes_no_logit", true, true, logitDifference},
-    {"selection_rate", "yes_no_logit", false, false, selectionRate},
-    {"demographic_parity_difference", "yes_no_logit", true, false, demographicParityDifference},
-    {"disparate_impact_ratio", "yes_no_logit", true, false, disparateImpactRatio},
-    {"flip_rate", "yes_no_logit", true, true, flipRate},
+    {"accuracy", "choice_loglik", accuracy},
+    {"accuracy_norm", "choice_loglik", accuracyNorm},
+    {"accuracy_macro", "choice_loglik", accuracyMacro, true},
+    {"pct_stereotype", "pair_loglik", pctStereotype},
+    {"pct_stereotype_per_token", "pair_loglik", pctStereotypePerToken},
+    {"likelihood_difference", "pair_loglik", likelihoodDifference},
+    {"reference_correlation", "pair_loglik", referenceCorrelation, false, false, true},
+    {"mean_logit", "yes_no_logit", meanLogit},
+    {"answer_mass", "yes_no_logit", answerMass},
+    {"logit_difference", "yes_no_logit", logitDifference, true, true},
+    {"selection_rate", "yes_no_logit", selectionRate},
+    {"demographic_parity_difference", "yes_no_logit", demographicParityDifference, true},
+    {"disparate_impact_ratio", "yes_no_logit", disparateImpactRatio, true},
+    {"flip_rate", "yes_no_logit", flipRate, true, true},
 };
 
 const Metric& metricNamed(const SuiteDefinition& suite, const std::string& name) {

@@ -2,6 +2,7 @@
 #include "profiler/cupti/activity_collector.h"
 
 #include <array>
+#include <system_error>
 
 #include "profiler/cupti/buffer_exchange.h"
 
@@ -52,13 +53,15 @@ void ActivityCollector::start() {
     try {
         subscribe();
         enableAll();
+        BufferExchange::instance().open();
+        startDecoder();
     } catch (...) {
+        // CUPTI's callbacks point at this object: none may be left, whatever failed.
         unwind();
+        BufferExchange::instance().close();
         closed_ = true;
         throw;
     }
-    BufferExchange::instance().open();
-    decoder_ = std::thread([this] { decodeLoop(); });
     recording_ = true;
 }
 
@@ -103,6 +106,15 @@ void ActivityCollector::enableAll() {
         check(enable(kGraphTrace), "records of graphs cannot be switched on");
     enable(kOverhead);
     if (options_.sampleEnvironment) enable(kEnvironment);
+}
+
+void ActivityCollector::startDecoder() {
+    try {
+        decoder_ = std::thread([this] { decodeLoop(); });
+    } catch (const std::system_error& error) {
+        throw CollectorError(
+            std::string("no thread can be started for CUPTI's buffers: ") + error.what(), kSuccess);
+    }
 }
 
 /// Switches off whatever is on, in any state.

@@ -94,6 +94,7 @@ private:
     void onState(std::uint32_t id, const StateData& data);
     void subscribe();
     void enableAll();
+    void startDecoder();
     void unwind() noexcept;
     void decodeLoop();
     void countDropped();

@@ -181,7 +181,7 @@ private:
         while (at < end) {
             const char* stop = std::find(at, end, '\0');
             names_.emplace_back(at, stop);
-            at = stop + 1;
+            at = stop != end ? stop + 1 : end;  // a damaged table may lack the last 0
         }
         visitor_.onNames(names_);
     }

@@ -111,7 +111,8 @@ void Decoder::decode(std::span<std::uint8_t> buffer, RecordSink& sink) {
         Record out;
         if (convert(record, out)) {
             if (out.kind == RecordKind::Overhead && out.endNs > out.startNs)
-                statistics_.overheadNs += std::uint64_t(out.endNs - out.startNs);
+                // Unsigned: damaged stamps may lie further apart than a signed difference can say.
+                statistics_.overheadNs += std::uint64_t(out.endNs) - std::uint64_t(out.startNs);
             sink.onRecord(out);
         } else {
             ++statistics_.unknownKinds;

@@ -37,6 +37,10 @@ namespace {
 class Replay final : public CaptureVisitor {
 public:
     Replay(Pipeline& pipeline, CaptureFacts& facts) : pipeline_(pipeline), facts_(facts) {}
+    // The reader's table of names ends with the reading, also when that throws.
+    ~Replay() override { pipeline_.decoder().setNameTable(nullptr); }
+    Replay(const Replay&) = delete;
+    Replay& operator=(const Replay&) = delete;
 
     void onHead(const nlohmann::json& head) override { facts_.head = head; }
     void onSizes(const RecordSizes& sizes) override { pipeline_.decoder().setSizes(sizes); }
@@ -66,10 +70,11 @@ private:
 
 CaptureFacts replayCapture(const std::filesystem::path& path, Pipeline& pipeline) {
     CaptureFacts facts;
-    Replay replay(pipeline, facts);
-    const bool whole = readCapture(path, replay);
-    facts.complete = facts.complete && whole;
-    pipeline.decoder().setNameTable(nullptr);
+    {
+        Replay replay(pipeline, facts);
+        const bool whole = readCapture(path, replay);
+        facts.complete = facts.complete && whole;
+    }
     pipeline.finish();
     return facts;
 }

@@ -14,6 +14,7 @@
 #include <cctype>
 #include <cstdio>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <optional>
 #include <set>
@@ -76,7 +77,9 @@ std::optional<StepRow> stepIn(const Range& range) {
     if (std::sscanf(range.text.c_str(), "step %lld %15s sequence=%lld position=%lld tokens=%lld",
                     &id, kind, &sequence, &position, &tokens) != 5)
         return std::nullopt;
-    if (position < 0 || tokens < 0) return std::nullopt;
+    // Anybody's text: no step of ours is longer, and the sums over all steps must not overflow.
+    constexpr long long kMost = std::numeric_limits<std::int32_t>::max();
+    if (position < 0 || position > kMost || tokens < 0 || tokens > kMost) return std::nullopt;
     return StepRow{id, sequence, kind, position, tokens, range.startNs, range.endNs};
 }
 

@@ -62,6 +62,8 @@ struct LaunchShapeRow {
     std::array<std::int32_t, 3> cluster{};             ///< zeros: none
     std::int32_t registers = 0;                        ///< of one thread
     std::int32_t staticShared = 0, dynamicShared = 0;  ///< bytes
+    // clang-tidy 14 takes the 0 that the compiler makes up here for ours.
+    // NOLINTNEXTLINE(modernize-use-nullptr)
     auto operator<=>(const LaunchShapeRow&) const = default;
 };
 

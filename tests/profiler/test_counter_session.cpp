@@ -97,8 +97,10 @@ CounterApi fakeCounters() {
         return did("rangeCount");
     };
     api.rangeInfo = [](RangeInfoParams* p) {
-        p->name = ::strdup(script.ranges[p->range].c_str());
-        return did("rangeInfo");
+        const std::uint32_t result = did("rangeInfo");
+        // As with CUPTI, there is a name to free only when the call succeeded.
+        if (result == kSuccess) p->name = ::strdup(script.ranges[p->range].c_str());
+        return result;
     };
     return api;
 }

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starting, gathering and ending with a scripted CUPTI: every fault leaves it off and is named.
+#include <sys/resource.h>
+
 #include <catch2/catch.hpp>
+#include <fstream>
+#include <latch>
 #include <stdexcept>
+#include <system_error>
 #include <thread>
 
 #include "profiler/cupti/activity_collector.h"
@@ -106,6 +111,34 @@ TEST_CASE("a start that fails half-way switches everything off again") {
     CHECK(startError(rig).empty());
     rig.stop();
 }
+
+// A sanitizer's own memory does not fit under the limit.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST_CASE("a start that gets no thread switches everything off again") {
+    Rig rig;
+    rlimit before{};
+    REQUIRE(getrlimit(RLIMIT_AS, &before) == 0);
+    std::uint64_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    rlimit narrow = before;
+    narrow.rlim_cur = pages * 4096 + (2U << 20);  // no room for a stack
+    REQUIRE(setrlimit(RLIMIT_AS, &narrow) == 0);
+    std::latch done(1);
+    std::vector<std::thread> others;  // they take the stacks that ended threads have left
+    try {
+        while (others.size() < 100) others.emplace_back([&] { done.wait(); });
+    } catch (const std::system_error&) {
+    }
+    const std::string error = startError(rig);
+    REQUIRE(setrlimit(RLIMIT_AS, &before) == 0);
+    done.count_down();
+    for (std::thread& other : others) other.join();
+    CHECK(contains(error, "no thread can be started"));
+    CHECK(rig.fake.enabled.empty());
+    CHECK_FALSE(rig.fake.subscribed);
+    CHECK_FALSE(rig.collector.recording());
+}
+#endif
 
 TEST_CASE("graphs as a whole bring one record a launch") {
     CollectorOptions options;

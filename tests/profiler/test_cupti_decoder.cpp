@@ -117,6 +117,18 @@ TEST_CASE("damaged and truncated buffers end the walk and are counted") {
     hostile.decode(buffer.bytes(), out);
 }
 
+TEST_CASE("damaged stamps of an overhead are summed without overflow") {
+    OverheadRecord overhead{};
+    overhead.kind = kOverhead;
+    overhead.start = std::uint64_t{1} << 63;  // as a signed number the least
+    overhead.end = ~std::uint64_t{0} >> 1;    // and the greatest
+    BufferBuilder buffer;
+    Decoder decoder;
+    Collected out;
+    decoder.decode(buffer.add(overhead).bytes(), out);
+    CHECK(decoder.statistics().overheadNs == ~std::uint64_t{0});
+}
+
 TEST_CASE("names are interned by text, and addresses are forgotten on request") {
     Decoder decoder;
     Collected out;

@@ -400,6 +400,22 @@ TEST_CASE("a capture replays to the same events on a machine without CUPTI") {
     }
 }
 
+TEST_CASE("a pipeline goes on without the names of a capture that turned out damaged") {
+    const TempDir dir;
+    const auto path = dir / "damaged.cupticap";
+    test::BufferBuilder buffer;
+    buffer.kernel(1, 1, 2);
+    CaptureWriter(path, {}).writeBuffer(buffer.bytes(), defaultRecordSizes());
+    std::ofstream(path, std::ios::binary | std::ios::app) << std::string(16, '\xFF');
+    CollectedEvents sink;
+    Pipeline pipeline(sink, nullptr);
+    CHECK_THROWS_AS(replayCapture(path, pipeline), Error);
+    pipeline.onBuffer(buffer.bytes());
+    pipeline.finish();
+    REQUIRE(sink.events.size() == 2);
+    CHECK(pipeline.decoder().name(sink.events[1].record.name) == "_Z3moePf");
+}
+
 TEST_CASE("a profiler that outlives a failed run does not touch its file") {
     const TempDir dir;
     FakeCupti fake;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Exports against golden files, and against readers that share no code with the writers.
+#include <sqlite3.h>
+
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <cstring>
@@ -13,6 +15,7 @@
 #include "profiler/analysis/run_analysis.h"
 #include "profiler/export/exporters.h"
 #include "profiler/import/importers.h"
+#include "profiler/runfile/sqlite.h"
 #include "tests/profiler/export_runs.h"
 #include "tests/profiler/temp_dir.h"
 
@@ -305,6 +308,28 @@ TEST_CASE("launches of the runtime decide which range a kernel belongs to") {
     CHECK(found.at("memcpy_htod") == std::pair<std::string, int>("memcpy_htod", 0));
     // A graph's nodes were launched in the step, in no operation of it.
     CHECK(found.at("synthetic_node").first == "kernel");
+}
+
+TEST_CASE("ranges that claim more tokens than any step has are not steps") {
+    const TempDir dir;
+    const auto file = dir / "cpu.sqlite";
+    test::writeCpuRun(dir / "cpu.moescope");
+    writeNsysSqlite(RunReader(dir / "cpu.moescope"), file);
+    {
+        sqlite::Database db(sqlite::fileUri(file, {}), SQLITE_OPEN_READWRITE, file);
+        db.exec(
+            "UPDATE NVTX_EVENTS SET text='step 0 decode sequence=0 position=0 "
+            "tokens=9223372036854775807' WHERE text LIKE 'step %'");
+    }
+    ImportRequest request;
+    request.kind = "nsys";
+    request.files = {file};
+    request.out = dir / "back.moescope";
+    importFiles(request);
+    const RunReader back(request.out);
+    const AnalysedRun run = analyse(back);
+    REQUIRE(run.steps.size() == 1);
+    CHECK(run.steps[0].kind == "capture");
 }
 
 TEST_CASE("what is no export of Nsight Systems is refused by name") {

@@ -14,9 +14,17 @@ namespace {
 
 struct Planner {
     std::string reason;
-    std::unique_ptr<CuptiLibrary> library = loadCupti(reason);
-    std::unique_ptr<CounterApi> counters = library ? counterApi(*library, reason) : nullptr;
+    std::unique_ptr<CuptiLibrary> library;
+    std::unique_ptr<CounterApi> counters;
 
+    Planner() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+        reason = "CUPTI opens libnvperf_host.so with RTLD_DEEPBIND, on which a sanitizer exits";
+#else
+        library = loadCupti(reason);
+        if (library) counters = counterApi(*library, reason);
+#endif
+    }
     MetricPlan plan(const char* chip, const std::vector<std::string>& metrics) const {
         const CounterHost host(*counters, library->api, chip, {});
         return planMetrics(library->api, *counters, host, chip, metrics);

@@ -189,7 +189,7 @@ inline constexpr int kPrefetchAhead = 4096;
 
 template <typename S, int kBytes>
 MOESCOPE_INLINE void prefetchBlock(const std::byte* block) {
-    unroll<kBytes / 64>([&](auto i) { S::prefetch(block + kPrefetchAhead + 64 * i); });
+    for (int i = 0; i < kBytes; i += 64) S::prefetch(block + kPrefetchAhead + i);
 }
 
 // One order of summation for every product, so that a token's result does not depend on how many
@@ -273,6 +273,41 @@ void matVecF32(const PackedMatrix& w, std::int64_t begin, std::int64_t end,
     }
 }
 
+/// Asks for the codes of the next panel while this one is multiplied, a little at a time: all at
+/// once they fill the queue of misses, and decoding waits for memory while products do not run.
+/// Into the L2 cache: the L1 cache is full of this panel and its activations.
+class AheadReader {
+public:
+    /// Behind blocks [first, first + count) of `tile`: the blocks after them, or the beginning of
+    /// the next tile. `steps`: how often next() will be called.
+    AheadReader(const PackedMatrix& w, int blockBytes, std::int64_t tile, std::int32_t first,
+                std::int32_t count, int steps) {
+        std::int64_t block = first + count;
+        if (block >= w.blocks) {
+            block = 0;
+            ++tile;
+        }
+        const std::int64_t stride = std::int64_t{w.blocks} * blockBytes;
+        at_ = w.codes + 2 * tile * stride + block * blockBytes;
+        second_ = stride;
+        const int lines = count * blockBytes / 64;
+        lines_ = (lines + steps - 1) / steps;
+    }
+    template <typename S>
+    MOESCOPE_INLINE void next() {
+        for (int i = 0; i < lines_; ++i) {
+            S::prefetchToL2(at_);
+            S::prefetchToL2(at_ + second_);
+            at_ += 64;
+        }
+    }
+
+private:
+    const std::byte* at_;
+    std::int64_t second_;  ///< bytes from a group to the next
+    int lines_;
+};
+
 inline constexpr int kPanelBlocks = 8;  ///< 256 columns: 32 KiB of float32, for the L1 cache
 
 /// Blocks of one tile as float32, scales apart. 32 + 1 + 1 KiB.
@@ -308,12 +343,14 @@ void fillPanelF32(const PackedMatrix& w, std::int64_t tile, std::int32_t first, 
 /// out (kTokens, 32) += panel times blocks [first, first + count) of kTokens activations.
 template <typename S, typename C, int kTokens>
 void multiplyPanelF32(const F32Panel& panel, std::int32_t first, std::int32_t count,
-                      const ActivationLayout& layout, const std::byte* const* rows, float* out) {
+                      const ActivationLayout& layout, const std::byte* const* rows, float* out,
+                      AheadReader& ahead) {
     using F = typename S::F;
     constexpr int kCols = kBlockCols / C::kParts;
     for (std::int32_t i = 0; i < count * C::kParts; ++i) {
         const std::int32_t b = i / C::kParts;
         const int part = i % C::kParts;
+        ahead.next<S>();
         F sum[kTokens][2];
         const float* x[kTokens];
         unroll<kTokens>([&](auto t) {
@@ -367,10 +404,13 @@ void matMulF32(const PackedMatrix& w, std::int64_t tile, const ActivationLayout&
     for (std::int32_t b = 0; b < w.blocks; b += kPanelBlocks) {
         const std::int32_t count = w.blocks - b < kPanelBlocks ? w.blocks - b : kPanelBlocks;
         fillPanelF32<S, kFormat>(w, tile, b, count, panel);
+        using C = Codec<S, kFormat>;
+        const int passes = (n + S::kTokens - 1) / S::kTokens;
+        AheadReader ahead(w, C::kBlockBytes, tile, b, count, passes * count * C::kParts);
         for (int t = 0; t < n; t += S::kTokens) {
             dispatchCount<S::kTokens>(n - t, [&](auto k) {
-                multiplyPanelF32<S, Codec<S, kFormat>, k>(panel, b, count, layout, rows + t,
-                                                          out + kTileRows * t);
+                multiplyPanelF32<S, C, k>(panel, b, count, layout, rows + t, out + kTileRows * t,
+                                          ahead);
             });
         }
     }

@@ -125,7 +125,6 @@ void fillPanelInt16(const PackedMatrix& w, std::int64_t tile, std::int32_t first
         const std::byte* codes = w.codes + block * C::kBlockBytes;
         const std::byte* scales = w.scales + block * C::kScaleBytes;
         for (std::int32_t b = 0; b < count; ++b) {
-            prefetchBlock<Simd, C::kBlockBytes>(codes);
             unroll<kBlockCols / 2>([&](auto p) {
                 _mm512_store_si512(panel.pairs[b][p][half], integerPair<kFormat, 2 * p>(codes));
             });
@@ -149,7 +148,8 @@ inline constexpr int kInt16Tokens =
 /// out (kTokens, 32) += panel times activations.
 template <typename C, int kTokens>
 void multiplyPanelInt16(const Int16Panel& panel, std::int32_t first, std::int32_t count,
-                        const ActivationLayout& layout, const std::byte* const* rows, float* out) {
+                        const ActivationLayout& layout, const std::byte* const* rows, float* out,
+                        AheadReader& ahead) {
     __m512 total[kTokens][2];
     const std::byte* x[kTokens];
     std::size_t quants = layout.quants + 2 * kBlockCols * static_cast<std::size_t>(first);
@@ -191,6 +191,7 @@ void multiplyPanelInt16(const Int16Panel& panel, std::int32_t first, std::int32_
         });
     };
     for (std::int32_t b = 0; b < count; ++b) {
+        ahead.next<Simd>();
         unroll<C::kParts>([&](auto part) { addPart(b, part); });
         quants += 2 * kBlockCols;
         steps += 4;
@@ -210,10 +211,12 @@ void matMulInt16(const PackedMatrix& w, std::int64_t tile, const ActivationLayou
     for (std::int32_t b = 0; b < w.blocks; b += kPanelBlocks) {
         const std::int32_t count = w.blocks - b < kPanelBlocks ? w.blocks - b : kPanelBlocks;
         fillPanelInt16<kFormat>(w, tile, b, count, panel);
+        const int passes = (n + kInt16Tokens - 1) / kInt16Tokens;
+        AheadReader ahead(w, Codec<Simd, kFormat>::kBlockBytes, tile, b, count, passes * count);
         for (int t = 0; t < n; t += kInt16Tokens) {
             dispatchCount<kInt16Tokens>(n - t, [&](auto k) {
                 multiplyPanelInt16<Codec<Simd, kFormat>, k>(panel, b, count, layout, rows + t,
-                                                            out + kTileRows * t);
+                                                            out + kTileRows * t, ahead);
             });
         }
     }

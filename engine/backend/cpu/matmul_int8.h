@@ -181,7 +181,6 @@ void fillPanelInt8(const PackedMatrix& w, std::int64_t tile, std::int32_t first,
         const std::byte* codes = w.codes + block * C::kBlockBytes;
         const std::byte* scales = w.scales + block * C::kScaleBytes;
         for (std::int32_t b = 0; b < count; ++b) {
-            prefetchBlock<S, C::kBlockBytes>(codes);
             typename S::U quads[kQuads];
             loadQuads<S, kFormat>(codes, quads);
             unroll<kQuads>([&](auto q) { S::storeBits(panel.quads[b][q][half], quads[q]); });
@@ -198,7 +197,8 @@ void fillPanelInt8(const PackedMatrix& w, std::int64_t tile, std::int32_t first,
 /// out (kTokens, 32) += panel times activations.
 template <typename S, PackedFormat kFormat, int kTokens>
 void multiplyPanelInt8(const Int8Panel& panel, std::int32_t first, std::int32_t count,
-                       const ActivationLayout& layout, const std::byte* const* rows, float* out) {
+                       const ActivationLayout& layout, const std::byte* const* rows, float* out,
+                       AheadReader& ahead) {
     using F = typename S::F;
     const std::byte* row[kTokens];
     F total[kTokens][2];
@@ -209,6 +209,7 @@ void multiplyPanelInt8(const Int8Panel& panel, std::int32_t first, std::int32_t 
     });
     Int8Offsets<S, kFormat> x(layout, first);
     for (std::int32_t b = 0; b < count; ++b, x.next()) {
+        ahead.next<S>();
         typename S::U sum[kTokens][2];
         unroll<kTokens>([&](auto t) { sum[t][0] = sum[t][1] = x.start(row[t]); });
         unroll<kQuads>([&](auto q) {
@@ -247,10 +248,12 @@ void matMulInt8(const PackedMatrix& w, std::int64_t tile, const ActivationLayout
         const std::int32_t count =
             w.blocks - b < kInt8PanelBlocks ? w.blocks - b : kInt8PanelBlocks;
         fillPanelInt8<S, kFormat>(w, tile, b, count, panel);
+        const int passes = (n + S::kInt8Tokens - 1) / S::kInt8Tokens;
+        AheadReader ahead(w, Codec<S, kFormat>::kBlockBytes, tile, b, count, passes * count);
         for (int t = 0; t < n; t += S::kInt8Tokens) {
             dispatchCount<S::kInt8Tokens>(n - t, [&](auto k) {
                 multiplyPanelInt8<S, kFormat, k>(panel, b, count, layout, rows + t,
-                                                 out + kTileRows * t);
+                                                 out + kTileRows * t, ahead);
             });
         }
     }

@@ -110,7 +110,12 @@ struct SimdAvx2 {
             _mm256_max_epu32(_mm256_slli_epi32(e, 23), _mm256_set1_epi32(0x00400000)));
     }
     static F loadE8m0(const std::byte* p) { return {e8m0Half(p), e8m0Half(p + 8)}; }
-    static void prefetch(const std::byte* p) {
+    /// Inlined early: g++ 12 takes a function that only prefetches for one without effect, and
+    /// drops every call of it.
+    [[gnu::always_inline]] static void prefetchToL2(const std::byte* p) {
+        _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1);
+    }
+    [[gnu::always_inline]] static void prefetch(const std::byte* p) {
         _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
     }
 };

@@ -74,7 +74,12 @@ struct SimdAvx512 {
         return _mm512_castsi512_ps(
             _mm512_max_epu32(_mm512_slli_epi32(e, 23), _mm512_set1_epi32(0x00400000)));
     }
-    static void prefetch(const std::byte* p) {
+    /// Inlined early: g++ 12 takes a function that only prefetches for one without effect, and
+    /// drops every call of it.
+    [[gnu::always_inline]] static void prefetchToL2(const std::byte* p) {
+        _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1);
+    }
+    [[gnu::always_inline]] static void prefetch(const std::byte* p) {
         _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
     }
 };

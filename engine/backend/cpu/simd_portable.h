@@ -140,6 +140,7 @@ struct SimdPortable {
             return fromBits(e == 0 ? 0x00400000U : e << 23);
         });
     }
+    static void prefetchToL2(const std::byte*) {}
     static void prefetch(const std::byte*) {}
 };
 

@@ -6,8 +6,8 @@
     bench/compare_speed.py MODEL.gguf [--threads 2] [-p 128,512] [-n 64] [--rounds 5] [--numerics exact,fast]
                            [--llama-bench "PATH -rtr 1 -thp 1"] [--moescope build/bin/moescope] [--json F]
 
-The peer is llama-cpp-python (context of its own for each length, mmap off so that it may repack its
-weights), or any llama-bench binary with its options, ik_llama.cpp's included. A round runs the peer
+The peer is llama-cpp-python (mmap off, so that it may repack its weights; its context holds the
+longest of the lengths), or any llama-bench binary with its options, ik_llama.cpp's included. A round runs the peer
 and every numerics of moescope once, one behind the other, each in a process of its own; the read
 bandwidth that moescope measured stands beside each pair. Shown: best and median of both, the median
 of the ratios within a round, and their range. On a shared machine only ratios and bests mean much.

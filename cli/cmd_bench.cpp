@@ -6,6 +6,7 @@
 #include <chrono>
 #include <functional>
 #include <iostream>
+#include <numeric>
 #include <optional>
 
 #include "cli/command.h"
@@ -14,7 +15,7 @@
 #include "cli/model_options.h"
 #include "cli/output.h"
 #include "engine/core/error.h"
-#include "engine/run/generate_many.h"
+#include "engine/run/forward_pass.h"
 #include "profiler/record/machine.h"
 #include "profiler/record/run_recorder.h"
 
@@ -25,15 +26,10 @@ namespace {
 /// plain one in a pass of its own that is not timed.
 class ByteCounter final : public TraceSink {
 public:
-    /// `decode`: of decode steps only.
-    explicit ByteCounter(bool decode = false) : decode_(decode) {}
-    void stepBegin(const StepInfo& step) override {
-        counts_ = !decode_ || step.kind == StepKind::Decode;
-    }
+    void stepBegin(const StepInfo&) override {}
     void stepEnd() override {}
     void opBegin(Op, int) override {}
     void opEnd(const OpWork& work) override {
-        if (!counts_) return;
         bytes_ += work.bytes;
         flops_ += work.flops;
     }
@@ -41,7 +37,6 @@ public:
     std::uint64_t flops() const { return flops_; }
 
 private:
-    bool decode_, counts_ = true;
     std::uint64_t bytes_ = 0, flops_ = 0;
 };
 
@@ -101,40 +96,42 @@ public:
 
     /// Decodes greedily after a prompt of 16 tokens.
     Row decode(int tokens, int repeat) {
-        const std::vector<TokenId> prompt = someTokens(16, model_.spec().vocab);
+        const std::vector<TokenId> prompt = someTokens(kPromptTokens, model_.spec().vocab);
         return measure(
             "decode", tokens, repeat, [&] { session_.append(prompt, StepKind::Prefill); },
             [&] { session_.appendGreedy(prompt.front(), tokens); });
     }
 
-    /// The same for several sequences at a time: the time of the steps behind the prompts.
+    /// The same for several sequences at a time, in steps of one token each.
     Row decodeMany(int sequences, int tokens, int repeat) {
         Row row;
         row.phase = "decode";
         row.tokens = tokens;
         row.sequences = sequences;
-        const std::vector<TokenId> ids = someTokens(16 * sequences, model_.spec().vocab);
-        BatchGenerator generator(model_.backend(), {16 + tokens, sequences});
-        generator.setStop(stop_);
-        ByteCounter counter(true);
+        const Backend& backend = model_.backend();
+        const std::vector<TokenId> ids = someTokens(sequences, model_.spec().vocab);
+        ForwardPass pass(backend, kPromptTokens + tokens, std::max(sequences, kPromptTokens));
+        const std::vector<TokenId> prompt = someTokens(kPromptTokens, model_.spec().vocab);
+        ByteCounter counter;
+        std::vector<std::int32_t> rows(ids.size());
+        std::iota(rows.begin(), rows.end(), 0);
         for (int i = -1; i < repeat; ++i) {
-            generator.setTrace(i < 0 ? &counter : nullptr);
+            std::vector<std::shared_ptr<KvCache>> caches;
+            for (int s = 0; s < sequences; ++s) {
+                caches.push_back(backend.newCache({kPromptTokens + tokens, kPromptTokens}));
+                const StepRun whole{caches.back().get(), 0, kPromptTokens};
+                pass.step({s, StepKind::Prefill, 0, kPromptTokens}, prompt, {&whole, 1}, [] {});
+            }
+            pass.setTrace(i < 0 ? &counter : trace_);
             if (i >= 0) row.bandwidth = std::max(row.bandwidth, readBandwidth());
-            int begun = 0;
-            double seconds = 0;
-            generator.run(
-                [&]() -> std::optional<GenerateRequest> {
-                    if (begun == sequences) return std::nullopt;
-                    const auto prompt = ids.begin() + 16 * begun++;
-                    GenerateRequest request{{prompt, prompt + 16}, {}, begun};
-                    request.options.maxTokens = tokens + 1;  // the first comes with the prompt
-                    return request;
-                },
-                [&](std::size_t, Generation&& one) {
-                    // All are in every step: any of them tells the time.
-                    seconds = 0;
-                    for (const std::int64_t ns : one.tokenNs) seconds += double(ns) / 1e9;
-                });
+            const double seconds = secondsOf([&] {
+                std::vector<TokenId> next = ids;
+                for (int position = kPromptTokens; position < kPromptTokens + tokens; ++position) {
+                    throwIfStopped(stop_);
+                    decodeStep(pass, caches, next, rows, position);
+                }
+            });
+            pass.setTrace(nullptr);
             if (i >= 0) row.seconds.push_back(seconds);
         }
         row.bytes = counter.bytes();
@@ -143,6 +140,31 @@ public:
     }
 
 private:
+    static constexpr int kPromptTokens = 16;
+
+    /// One token of every sequence: in one step, or in as few as the back end takes.
+    void decodeStep(ForwardPass& pass, const std::vector<std::shared_ptr<KvCache>>& caches,
+                    std::vector<TokenId>& next, std::span<const std::int32_t> rows,
+                    int position) const {
+        const auto most = static_cast<std::size_t>(model_.backend().maxRuns());
+        for (std::size_t first = 0; first < next.size(); first += most) {
+            const std::size_t count = std::min(most, next.size() - first);
+            std::vector<StepRun> runs;
+            for (std::size_t s = 0; s < count; ++s)
+                runs.push_back({caches[first + s].get(), position, 1});
+            const StepInfo info{static_cast<std::int64_t>(first), StepKind::Decode, position,
+                                static_cast<std::int32_t>(count)};
+            const std::span<TokenId> tokens = std::span(next).subspan(first, count);
+            pass.step(info, tokens, runs, [&] {
+                const auto vocab = static_cast<std::size_t>(model_.spec().vocab);
+                pass.head(rows.first(count), [&](std::size_t at, std::span<const float> logits) {
+                    for (std::size_t i = 0; i * vocab < logits.size(); ++i)
+                        tokens[at + i] = mostLikely(logits.subspan(i * vocab, vocab));
+                });
+            });
+        }
+    }
+
     Row measure(const char* phase, int tokens, int repeat, const std::function<void()>& before,
                 const std::function<void()>& work) {
         Row row;

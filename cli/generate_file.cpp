@@ -41,8 +41,8 @@ std::vector<Item> readItems(const Tokenizer& tokenizer, const std::filesystem::p
 }
 
 /// Everything a result depends on; what is generated beside it is not.
-nlohmann::json headerOf(const Model& model, const Options& options,
-                        const std::vector<Item>& items) {
+nlohmann::json headerOf(const Model& model, const Options& options, const std::vector<Item>& items,
+                        int context) {
     const SamplingOptions s = samplingOptions(options);
     std::string prompts;  // as the model gets them: whatever options they come from
     for (const Item& item : items) {
@@ -54,6 +54,7 @@ nlohmann::json headerOf(const Model& model, const Options& options,
             {"backend", numericIdentity(model, options)},
             {"prompts", sha256Hex(prompts)},
             {"tokens", options.get<int>("tokens")},
+            {"context", context},
             {"sampling", {s.temperature, s.topK, s.topP, s.minP, s.seed}}};
 }
 
@@ -94,6 +95,10 @@ int runGenerateFile(const Invocation& invocation, const Options& options) {
     if (!options.has("output")) throw UsageError("--input needs --output");
     if (options.isSet("resume") && options.isSet("overwrite"))
         throw UsageError("--resume and --overwrite exclude each other");
+    std::error_code absent;
+    if (std::filesystem::equivalent(options.get<std::string>("output"),
+                                    options.get<std::string>("input"), absent))
+        throw UsageError("--output names the --input file, which would be lost");
     if (options.get<int>("parallel") < 1) throw UsageError("--parallel takes 1 or more");
     const ProgressStyle style = parseProgressStyle(options.get<std::string>("progress"));
     const std::string input = options.get<std::string>("input");
@@ -104,22 +109,22 @@ int runGenerateFile(const Invocation& invocation, const Options& options) {
 
     const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
     const std::vector<Item> items = readItems(model->tokenizer(), input, chat);
+    std::size_t longest = 1;
+    for (const Item& item : items) longest = std::max(longest, item.prompt.tokens.size());
+    const int context =
+        contextFor(*model, options, static_cast<std::int64_t>(longest) + generation.maxTokens);
     using Mode = ResultFile::Mode;
-    ResultFile results(options.get<std::string>("output"), headerOf(*model, options, items),
+    ResultFile results(options.get<std::string>("output"),
+                       headerOf(*model, options, items, context),
                        options.isSet("resume")      ? Mode::Resume
                        : options.isSet("overwrite") ? Mode::Overwrite
                                                     : Mode::Fresh);
-    std::size_t longest = 1;
     std::vector<std::size_t> missing;
-    for (std::size_t i = 0; i < items.size(); ++i) {
-        longest = std::max(longest, items[i].prompt.tokens.size());
+    for (std::size_t i = 0; i < items.size(); ++i)
         if (!results.has(i)) missing.push_back(i);
-    }
     const int most = std::max<int>(1, static_cast<int>(missing.size()));
-    BatchGenerator generator(
-        model->backend(),
-        {contextFor(*model, options, static_cast<std::int64_t>(longest) + generation.maxTokens),
-         std::min(options.get<int>("parallel"), most)});
+    BatchGenerator generator(model->backend(),
+                             {context, std::min(options.get<int>("parallel"), most)});
     generator.setStop(invocation.stop);
 
     Progress progress(style, "generate", "items");

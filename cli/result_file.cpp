@@ -51,7 +51,7 @@ ResultFile::~ResultFile() {
 void ResultFile::open(const nlohmann::json& header, Mode mode) {
     const bool exists = std::filesystem::exists(part_);
     if (exists && mode == Mode::Fresh)
-        throw Error(part_.string() + ": an unfinished scoring is here",
+        throw Error(part_.string() + ": unfinished results are here",
                     "--resume continues it, --overwrite throws it away");
     const bool resume = exists && mode == Mode::Resume;
     file_.reset(std::fopen(part_.c_str(), resume ? "r+b" : "w+b"));

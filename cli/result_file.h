@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The result file of moescope score: written in the order of evaluation, kept through a kill, in
-// the order of the input when it is whole.
+// The result file of moescope score and generate: written in the order of evaluation, kept through
+// a kill, in the order of the input when it is whole.
 #pragma once
 
 #include <cstdio>

@@ -195,12 +195,13 @@ void EngineModel::score(const Source& next, const Done& done) {
         // before.
         tokens += static_cast<std::size_t>(pending->result.evaluatedTokens);
         const ScoreSequence& first = pending->sequences.front();
-        if (before != nullptr)
-            tokens -= static_cast<std::size_t>(
-                std::ranges::mismatch(first.tokens, before->tokens).in1 - first.tokens.begin());
+        if (before != nullptr) {
+            const auto same = std::ranges::mismatch(first.tokens, before->tokens).in1;
+            tokens -= std::min(tokens, static_cast<std::size_t>(same - first.tokens.begin()));
+        }
         window.push_back(std::move(pending));
         before = &window.back()->sequences.front();
-        if (tokens < full) continue;
+        if (tokens < full && window.size() < full) continue;
         evaluate(window, done);
         tokens = 0;
         before = nullptr;

@@ -43,7 +43,7 @@ TokenPair encodePair(const Tokenizer& tokenizer, std::string_view prompt,
 
 class EngineModel final : public LanguageModel {
 public:
-    /// `model` must outlive this. Allocates the session's cache: throws Error when it does not fit.
+    /// `model` must outlive this. Throws Error when a whole sequence does not fit into memory.
     EngineModel(const Model& model, const EngineModelOptions& options);
     ~EngineModel() override;
 

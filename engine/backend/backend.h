@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -86,8 +85,9 @@ public:
 
     /// Sequences that one step can serve.
     virtual int maxRuns() const noexcept { return 1; }
-    /// Caches that may each begin with the one before.
-    virtual int maxLineage() const noexcept { return std::numeric_limits<int>::max(); }
+    /// Caches that may each begin with the one before. Bounded also where beginnings are copied:
+    /// each copy takes the memory of its whole length.
+    virtual int maxLineage() const noexcept { return 8; }
 
     /// Bytes of host memory that newState and newCache will allocate; checked against the machine
     /// by the caller first.
@@ -155,7 +155,8 @@ public:
 
 /// Targets: "portable", "avx2" and "avx512" multiply in float32; "avx512_vnni" multiplies quantised
 /// weights with 16-bit integer activations; "avx512_bf16" does the same, and BF16 weights as pairs.
-/// Fast numerics multiply quantised weights with 8-bit activations, all else as exact ones do;
+/// Fast numerics multiply quantised weights (but Q6_K) with 8-bit activations, all else in float32
+/// or as exact ones do;
 /// "portable" has none.
 struct CpuOptions {
     int threads = 0;  ///< 0: all available cores
@@ -171,8 +172,9 @@ struct CudaOptions {
 };
 
 /// Memory the cpu back end takes for a model, bytes: the arena of packed weights (file types of no
-/// packed format grow: Q4_K becomes F16), the float32 vectors beside it, and the embedding, whose
-/// rows stay in the mapped file. Not counted: `model.weights.owned`, which the caller holds.
+/// packed format grow: K quants have their scales in float32), the float32 vectors beside it, and
+/// the embedding, whose rows stay in the mapped file. Not counted: `model.weights.owned`, which the
+/// caller holds.
 std::uint64_t cpuWeightBytes(const BoundModel& model);
 /// What newState(maxContext, maxBatch) of that back end and one cache of as many will allocate.
 /// threads 0: all available.

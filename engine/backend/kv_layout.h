@@ -24,7 +24,7 @@ constexpr int kvRow(int position, int rows) noexcept {
 }
 
 /// First key position that the query at `position` sees; the last one is `position` itself.
-/// Also the oldest position that a mark taken before writing `position` has to keep of a ring.
+/// Also the oldest position that a sequence which goes on at `position` needs of another one.
 constexpr int firstVisible(int position, int window) noexcept {
     return window <= 0 ? 0 : std::max(0, position - window + 1);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one forward pass: the order of operations within a step, and who is told. What belongs into a
-// step is decided by Session (one sequence) and BatchScorer (many).
+// step is decided by Session (one sequence), BatchScorer and BatchGenerator (many).
 #pragma once
 
 #include <cstdint>

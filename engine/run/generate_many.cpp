@@ -28,6 +28,10 @@ public:
     Call(BatchGenerator& owner, const Source& next, const Done& done)
         : owner_(owner), next_(next), done_(done) {}
 
+    ~Call() override { owner_.pass_.setRouting(nullptr); }
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
+
     void run() {
         owner_.pass_.setRouting(owner_.routing_ != nullptr ? this : nullptr);
         for (;;) {
@@ -118,24 +122,27 @@ private:
     }
 
     /// The next token of every sequence that has one, then as much of prompts as there is room for.
-    /// Where that is not for all, whoever waited longest comes first.
+    /// Where there is none for all, each gets its turn, prompts among the others.
     void fillStep() {
         pieces_.clear();
         tokens_.clear();
         runs_.clear();
         const auto most = static_cast<std::size_t>(owner_.pass_.backend().maxRuns());
-        if (most < active_.size()) std::rotate(active_.begin(), active_.begin() + 1, active_.end());
+        const auto batch = static_cast<std::size_t>(owner_.pass_.maxBatch());
+        const bool all = active_.size() <= std::min(most, batch);
+        if (!all) std::rotate(active_.begin(), active_.begin() + 1, active_.end());
         for (const bool decoding : {true, false}) {
             for (std::size_t i = 0; i < active_.size(); ++i) {
                 Active& a = *active_[i];
-                const auto room =
-                    static_cast<std::size_t>(owner_.pass_.maxBatch()) - tokens_.size();
-                if (a.decoding() != decoding || room == 0 || runs_.size() >= most) continue;
+                const std::size_t room = batch - tokens_.size();
+                if (room == 0 || runs_.size() >= most) break;
+                if (all ? a.decoding() != decoding : !decoding) continue;
                 std::span<const TokenId> next(a.request.prompt);
-                next = decoding ? std::span<const TokenId>(a.result.tokens).last(1)
-                                : next.subspan(static_cast<std::size_t>(a.position));
+                next = a.decoding() ? std::span<const TokenId>(a.result.tokens).last(1)
+                                    : next.subspan(static_cast<std::size_t>(a.position));
                 next = next.first(std::min(room, next.size()));
                 const auto count = static_cast<std::int32_t>(next.size());
+                if (a.position == 0) a.start = Clock::now();
                 pieces_.push_back({i, count});
                 runs_.push_back({a.cache.get(), a.position, count});
                 tokens_.insert(tokens_.end(), next.begin(), next.end());

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -101,6 +102,10 @@ public:
                                         owner.heldTokens_, lineage});
         nodes_.resize(plan_.nodes.size());
     }
+
+    ~Call() override { owner_.pass_.setRouting(nullptr); }
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
 
     void run() {
         owner_.pass_.setRouting(owner_.routing_ != nullptr ? this : nullptr);
@@ -237,7 +242,10 @@ private:
             for (std::size_t k = node.first; k < node.last; ++k) {
                 const ScoreSequence& s = sequence(k);
                 if (s.reportFrom > piece.end) continue;
-                findings_[plan_.order[k]].resize(s.tokens.size() - s.reportFrom);
+                // No further than this: what many share must not be held for each of them whole.
+                auto& findings = findings_[plan_.order[k]];
+                const std::size_t known = std::min(s.tokens.size(), piece.end + 1) - s.reportFrom;
+                findings.resize(std::max(findings.size(), known));
                 from = std::min(from, s.reportFrom - 1);
             }
             for (std::size_t p = std::max(from, piece.begin); p < piece.end; ++p) {
@@ -273,16 +281,19 @@ private:
 
     void examineRow(const Row& row, std::span<const float> logits) {
         const Options& options = owner_.options_;
-        LogitsSummary summary;
-        bool summarized = false;
+        std::optional<LogitsSummary> summary;
+        // Of the token before: what several sequences share has the same one for all.
+        std::optional<std::pair<TokenId, TokenFinding>> latest;
         eachReported(row, [&](std::size_t sequence, std::size_t index) {
             const ScoreSequence& s = sequences_[sequence];
             const TokenId token = s.tokens[index];
             try {
-                if (options.brief && !std::exchange(summarized, true)) summary = summarize(logits);
-                findings_[sequence][index - s.reportFrom] =
-                    options.brief ? briefly(summary, logits, token)
-                                  : examine(logits, token, options.top);
+                if (!latest || latest->first != token) {
+                    if (options.brief && !summary) summary = summarize(logits);
+                    latest.emplace(token, options.brief ? briefly(*summary, logits, token)
+                                                        : examine(logits, token, options.top));
+                }
+                findings_[sequence][index - s.reportFrom] = latest->second;
             } catch (const Error& e) {
                 throw SequenceError(sequence, e);
             }

@@ -113,7 +113,7 @@ TEST_CASE("a scoring stopped in the middle resumes to the same lines") {
         std::ofstream(part, std::ios::app) << "77 {\"half a";  // what a kill may leave
         const Outcome again = run(scoring(folder, out));
         CHECK(again.code == 1);
-        CHECK_THAT(again.err, Catch::Matchers::Contains("an unfinished scoring is here"));
+        CHECK_THAT(again.err, Catch::Matchers::Contains("unfinished results are here"));
         REQUIRE(run(with(with(scoring(folder, out), "--resume"), "--threads=1")).code == 0);
         CHECK((contentOf(out) == expected));
         CHECK_FALSE(fs::exists(part));

@@ -414,6 +414,10 @@ TEST_CASE("lines that generate cannot use are refused by number") {
     CHECK_THAT(neither.err, Contains("in: line 2: give \"prompt\" or \"chat\""));
     CHECK(run({"generate", "demo", "--input", folder / "in"}).code == 2);
     CHECK(run({"generate", "demo", "--input", folder / "in", "--prompt", "x"}).code == 2);
+    const Outcome same =
+        run({"generate", "demo", "--input", folder / "in", "--output", folder / "in"});
+    CHECK(same.code == 2);
+    CHECK_THAT(same.err, Contains("would be lost"));
 }
 
 TEST_CASE("bench decodes several sequences at a time") {

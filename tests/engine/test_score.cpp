@@ -227,6 +227,21 @@ TEST_CASE("routing is told of every sequence whole whatever it shares") {
     CHECK(holding.shared() > 80);
 }
 
+TEST_CASE("texts that begin alike and are reported from there have the findings of each alone") {
+    const Scored s;
+    std::vector<ScoreSequence> sequences;
+    for (int i = 0; i < 5; ++i) {  // the head of all is reported, and cut by steps
+        std::vector<TokenId> tokens(s.tokens.begin(), s.tokens.begin() + 17);
+        tokens.insert(tokens.end(), {i, 2 * i, 7});
+        sequences.push_back({std::move(tokens), static_cast<std::size_t>(1 + i)});
+    }
+    BatchScorer plain(*s.backend, 128, {.share = false}), sharing(*s.backend, 128, {.maxBatch = 6});
+    const auto alone = allOf(plain, sequences);
+    const auto found = allOf(sharing, sequences);
+    for (std::size_t i = 0; i < sequences.size(); ++i) requireSame(found[i], alone[i]);
+    CHECK(sharing.evaluated() == 17 + 5 * 2);
+}
+
 TEST_CASE("sequences with nothing to score or ids outside the vocabulary are refused by number") {
     const Scored s;
     BatchScorer scorer(*s.backend, 8, {});

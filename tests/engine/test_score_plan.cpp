@@ -32,7 +32,7 @@ void checkPlan(const std::vector<ScoreSequence>& sequences, const ScorePlanOptio
             CHECK((parent.first <= node.first && node.last <= parent.last));
             CHECK((parent.subtreeEnd > n && parent.subtreeEnd >= node.subtreeEnd));
         } else {
-            CHECK(node.begin == (node.parent == ScorePlan::kFresh ? 0 : node.begin));
+            CHECK((node.begin == 0) == (node.parent == ScorePlan::kFresh));
         }
         const ScoreSequence& one = sequences[plan.order[node.first]];
         std::size_t held = 0;

@@ -190,3 +190,26 @@ TEST_CASE("Items that begin alike have the scores and routing of items on their 
     CHECK(together.bySequence == alone.bySequence);
     CHECK(batched.reusedTokens() >= one.reusedTokens());
 }
+
+TEST_CASE("Items that differ in their last token alone come back window by window") {
+    const auto model = Model::load("demo");
+    EngineModelOptions options;
+    options.maxContext = 64;
+    EngineModel engine(*model, options);
+    // Nothing but the last token differs: as counted, the window never fills with tokens.
+    const std::vector<std::string> one = {" x"}, other = {" y"};
+    std::size_t given = 0, done = 0, greatest = 0;
+    const std::size_t most = 3 * 8 * 512;
+    std::vector<ScoreRequest> requests(most, ScoreRequest{0, "A ship sails over the", one, false});
+    for (std::size_t i = 0; i < most; ++i) {
+        requests[i].sequence = static_cast<std::int64_t>(i);
+        if (i % 2 == 1) requests[i].continuations = other;
+    }
+    engine.score([&] { return given < most ? &requests[given++] : nullptr; },
+                 [&](const ScoreRequest&, ScoreResult&&) {
+                     ++done;
+                     greatest = std::max(greatest, given - done);
+                 });
+    CHECK(done == most);
+    CHECK(greatest < most / 2);
+}

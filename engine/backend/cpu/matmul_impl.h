@@ -288,14 +288,14 @@ public:
             ++tile;
         }
         const std::int64_t stride = std::int64_t{w.blocks} * blockBytes;
-        at_ = w.codes + 2 * tile * stride + block * blockBytes;
         second_ = stride;
-        const int lines = count * blockBytes / 64;
-        lines_ = (lines + steps - 1) / steps;
+        left_ = tile < w.tiles() ? count * blockBytes / 64 : 0;
+        each_ = (left_ + steps - 1) / steps;
+        at_ = left_ > 0 ? w.codes + 2 * tile * stride + block * blockBytes : w.codes;
     }
     template <typename S>
     MOESCOPE_INLINE void next() {
-        for (int i = 0; i < lines_; ++i) {
+        for (int i = 0; i < each_ && left_ > 0; ++i, --left_) {
             S::prefetchToL2(at_);
             S::prefetchToL2(at_ + second_);
             at_ += 64;
@@ -305,7 +305,7 @@ public:
 private:
     const std::byte* at_;
     std::int64_t second_;  ///< bytes from a group to the next
-    int lines_;
+    int left_, each_;      ///< lines: in all, and of each call
 };
 
 inline constexpr int kPanelBlocks = 8;  ///< 256 columns: 32 KiB of float32, for the L1 cache

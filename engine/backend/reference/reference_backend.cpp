@@ -229,6 +229,7 @@ void ReferenceBackend::copyPrefix(ReferenceCache& cache, int layer) const {
         std::ranges::copy(row(from.keys, read, width), row(to.keys, written, width).begin());
         std::ranges::copy(row(from.values, read, width), row(to.values, written, width).begin());
     }
+    if (layer == spec_.nLayer - 1) cache.prefix.reset();  // all of it is here
 }
 
 void ReferenceBackend::writeCache(ReferenceState& s, int layer) const {

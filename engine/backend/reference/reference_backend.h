@@ -2,6 +2,7 @@
 // The oracle: every switch of ModelSpec, one obvious loop each, no fusion, one thread.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>

@@ -15,6 +15,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+/// Caches that a step may begin. The memory of short ones, of up to 32 rows each, is that of one
+/// sequence of 4,096, which is asked for beforehand.
+constexpr std::size_t kMostRuns = 128;
+
 std::vector<TokenId> likeliest(std::span<const float> logits, std::size_t n) {
     std::vector<TokenId> ids(logits.size());
     std::iota(ids.begin(), ids.end(), 0);
@@ -160,7 +164,8 @@ private:
         tokens_.clear();
         runs_.clear();
         const auto room = static_cast<std::size_t>(owner_.pass_.maxBatch());
-        const auto most = static_cast<std::size_t>(owner_.pass_.backend().maxRuns());
+        const auto most =
+            std::min(kMostRuns, static_cast<std::size_t>(owner_.pass_.backend().maxRuns()));
         while (next_ < nodes_.size() && tokens_.size() < room && runs_.size() < most) {
             const ScorePlan::Node& node = plan_.nodes[next_];
             if (nodes_[next_].cache == nullptr) begin(next_);

@@ -57,10 +57,10 @@ private:
             const ScoreSequence& s = sequences_[plan_.order[k]];
             kept = std::min({kept, s.reportFrom - 1, s.tokens.size() - 2});
         }
+        // Room for a node that the group shares, and for the leaves.
+        while (kept > 0 && options_.heldLineage[kept - 1] > options_.maxLineage - 2) --kept;
         if (kept < kWorthSharing) return {};
-        const int lineage = options_.heldLineage[kept - 1];
-        if (lineage >= options_.maxLineage) return {};
-        return {ScorePlan::kHeld, kept, lineage};
+        return {ScorePlan::kHeld, kept, options_.heldLineage[kept - 1]};
     }
 
     Place add(std::size_t first, std::size_t last, std::size_t end, const Place& place) {

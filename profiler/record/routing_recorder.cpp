@@ -59,7 +59,9 @@ void RoutingRecorder::onRouting(const StepInfo& step, int layer, int topK,
     layerTokens_[std::size_t(layer)] += step.tokens;
     countIds(own, step.kind == StepKind::Decode ? 1 : 0, layer, experts);
     if (options_.perToken) keepTokens(own, step, layer, topK, experts, weights);
-    if (++own.callsSinceWrite >= kSnapshot && layer == options_.layers - 1) {
+    // Of several at a time none is in the file before it is drained, with what it belongs to.
+    if (!options_.interleaved && ++own.callsSinceWrite >= kSnapshot &&
+        layer == options_.layers - 1) {
         own.callsSinceWrite = 0;
         std::vector<AnyRow> rows = countRows(step.sequence, own);
         std::move(own.tokenRows.begin(), own.tokenRows.end(), std::back_inserter(rows));

@@ -76,6 +76,14 @@ ForwardPass::ForwardPass(const Backend& backend, int maxContext, int maxBatch) :
     state_ = backend.newState(maxContext_, maxBatch_);
 }
 
+void ForwardPass::checkTokens(std::span<const TokenId> tokens) const {
+    for (const TokenId id : tokens) {
+        if (id < 0 || id >= spec().vocab)
+            throw Error("token id " + std::to_string(id) + " is outside the vocabulary of " +
+                        std::to_string(spec().vocab));
+    }
+}
+
 void ForwardPass::setTrace(TraceSink* sink) {
     trace_ = sink;
     backend_.setTimed(*state_, sink != nullptr);

@@ -37,6 +37,9 @@ public:
     TraceSink* trace() const noexcept { return trace_; }
     RoutingSink* routing() const noexcept { return routing_; }
 
+    /// Throws Error for an id that the model has not.
+    void checkTokens(std::span<const TokenId> tokens) const;
+
     /// All layers of one step (see Backend::embed for tokens and runs), then `then`, which may ask
     /// for logits; for the sinks all of it is the step `info`.
     void step(const StepInfo& info, std::span<const TokenId> tokens, std::span<const StepRun> runs,

@@ -89,7 +89,7 @@ Generation generate(Session& session, std::span<const TokenId> prompt,
             last = choose(sampler, logits, session.trace());
             const std::int64_t elapsed = nanosecondsSince(start);
             (result.tokens.empty() ? result.firstTokenNs : result.tokenNs.emplace_back()) = elapsed;
-            result.logitsHash = (result.logitsHash ^ logitsHash(logits)) * 0x100000001B3ULL;
+            result.logitsHash = addHash(result.logitsHash, logitsHash(logits));
             result.tokens.push_back(last);
             next = std::span(&last, 1);
             if (onToken && !onToken(last))

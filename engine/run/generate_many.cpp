@@ -104,11 +104,7 @@ private:
             throw Error("the context of " + std::to_string(pass.maxContext()) +
                             " tokens is too short for a prompt of " + std::to_string(length),
                         "use a larger --context");
-        for (const TokenId id : request.prompt) {
-            if (id < 0 || id >= pass.spec().vocab)
-                throw Error("token id " + std::to_string(id) + " is outside the vocabulary of " +
-                            std::to_string(pass.spec().vocab));
-        }
+        pass.checkTokens(request.prompt);
         // The last token is chosen and not evaluated.
         const auto needed = static_cast<int>(
             std::min<std::int64_t>(length + request.options.maxTokens - 1, pass.maxContext()));
@@ -176,7 +172,7 @@ private:
                 Active& a = *choosing_[first + row];
                 Generation& result = a.result;
                 result.tokens.push_back(a.sampler.sample(own));
-                result.logitsHash = (result.logitsHash ^ logitsHash(own)) * 0x100000001B3ULL;
+                result.logitsHash = addHash(result.logitsHash, logitsHash(own));
             });
         });
     }

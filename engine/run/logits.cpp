@@ -167,7 +167,7 @@ std::uint64_t logitsHash(std::span<const float> logits) noexcept {
     std::uint64_t hash = 0xCBF29CE484222325ULL;
     for (const float x : logits) {
         // Word by word: a byte at a time would cost a millisecond per token of a 200k vocabulary.
-        hash = (hash ^ std::bit_cast<std::uint32_t>(x)) * 0x100000001B3ULL;
+        hash = addHash(hash, std::bit_cast<std::uint32_t>(x));
     }
     return hash;
 }

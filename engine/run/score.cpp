@@ -48,18 +48,13 @@ TokenFinding briefly(const LogitsSummary& summary, std::span<const float> logits
     return finding;
 }
 
-void checkSequence(const ScoreSequence& s, int maxContext, std::int32_t vocab) {
+void checkSequence(const ScoreSequence& s, int maxContext) {
     if (s.reportFrom < 1 || s.reportFrom >= s.tokens.size())
         throw Error("there are no tokens to score");
     if (s.tokens.size() - 1 > static_cast<std::size_t>(maxContext))
         throw Error("the context of " + std::to_string(maxContext) + " tokens is too short for " +
                         std::to_string(s.tokens.size() - 1),
                     "use a larger --context");
-    for (const TokenId id : s.tokens) {
-        if (id < 0 || id >= vocab)
-            throw Error("token id " + std::to_string(id) + " is outside the vocabulary of " +
-                        std::to_string(vocab));
-    }
 }
 
 }  // namespace
@@ -85,7 +80,7 @@ TokenFinding examine(std::span<const float> logits, TokenId token, int top) {
 
 std::uint64_t combinedHash(std::span<const TokenFinding> findings) noexcept {
     std::uint64_t hash = logitsHash({});
-    for (const TokenFinding& f : findings) hash = (hash ^ f.logitsHash) * 0x100000001B3ULL;
+    for (const TokenFinding& f : findings) hash = addHash(hash, f.logitsHash);
     return hash;
 }
 
@@ -400,7 +395,8 @@ void BatchScorer::score(std::span<const ScoreSequence> sequences, const Done& do
                         const LogitsVisitor& visit) {
     for (std::size_t i = 0; i < sequences.size(); ++i) {
         try {
-            checkSequence(sequences[i], maxContext(), pass_.spec().vocab);
+            checkSequence(sequences[i], maxContext());
+            pass_.checkTokens(sequences[i].tokens);
         } catch (const Error& e) {
             throw SequenceError(i, e);
         }

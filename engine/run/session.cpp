@@ -43,13 +43,7 @@ void Session::checkTokens(std::span<const TokenId> tokens) const {
                         " more do not fit after " + std::to_string(position_),
                     "use a larger --context");
     }
-    const std::int32_t vocab = pass_.spec().vocab;
-    for (const TokenId id : tokens) {
-        if (id < 0 || id >= vocab) {
-            throw Error("token id " + std::to_string(id) + " is outside the vocabulary of " +
-                        std::to_string(vocab));
-        }
-    }
+    pass_.checkTokens(tokens);
 }
 
 void Session::run(std::span<const TokenId> tokens, const Visit* visit, StepKind kind) {

@@ -16,6 +16,7 @@
 #include "cli/output.h"
 #include "engine/core/error.h"
 #include "engine/run/forward_pass.h"
+#include "engine/run/memory.h"
 #include "profiler/record/machine.h"
 #include "profiler/record/run_recorder.h"
 
@@ -112,13 +113,17 @@ public:
         const std::vector<TokenId> ids = someTokens(sequences, model_.spec().vocab);
         ForwardPass pass(backend, kPromptTokens + tokens, std::max(sequences, kPromptTokens));
         const std::vector<TokenId> prompt = someTokens(kPromptTokens, model_.spec().vocab);
+        const CacheShape shape{kPromptTokens + tokens, kPromptTokens};
+        requireMemory(backend.cacheBytes(shape) * static_cast<std::uint64_t>(sequences),
+                      "key-value caches of " + std::to_string(sequences) + " sequences");
         ByteCounter counter;
         std::vector<std::int32_t> rows(ids.size());
         std::iota(rows.begin(), rows.end(), 0);
         for (int i = -1; i < repeat; ++i) {
             std::vector<std::shared_ptr<KvCache>> caches;
             for (int s = 0; s < sequences; ++s) {
-                caches.push_back(backend.newCache({kPromptTokens + tokens, kPromptTokens}));
+                throwIfStopped(stop_);
+                caches.push_back(backend.newCache(shape));
                 const StepRun whole{caches.back().get(), 0, kPromptTokens};
                 pass.step({s, StepKind::Prefill, 0, kPromptTokens}, prompt, {&whole, 1}, [] {});
             }

@@ -58,14 +58,18 @@ void checkOptions(const Options& options) {
         throw UsageError("--logits cannot --resume: its file is written anew each time");
     if (options.isSet("resume") && options.isSet("overwrite"))
         throw UsageError("--resume and --overwrite exclude each other");
-    for (const char* other : {"input", "logits"}) {
-        std::error_code absent;
-        if (options.has(other) &&
-            std::filesystem::equivalent(options.get<std::string>("output"),
-                                        options.get<std::string>(other), absent))
-            throw UsageError("--output names the --" + std::string(other) +
-                             " file, which would be lost");
-    }
+    const std::string input = options.get<std::string>("input");
+    const std::string output = options.get<std::string>("output");
+    const std::string logits = options.has("logits") ? options.get<std::string>("logits") : "";
+    const std::string model = options.get<std::vector<std::string>>("model").front();
+    refuseSameFile("--output", output,
+                   {{"--input", input}, {"--logits", logits}, {"model's", model}});
+    if (logits.empty()) return;
+    refuseSameFile("--logits", logits, {{"--input", input}, {"model's", model}});
+    std::error_code absent;
+    const auto status = std::filesystem::status(logits, absent);
+    if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
+        throw UsageError("--logits takes a regular file, and " + logits + " is none");
 }
 
 nlohmann::json headerOf(const Model& model, const Options& options) {

@@ -95,10 +95,9 @@ int runGenerateFile(const Invocation& invocation, const Options& options) {
     if (!options.has("output")) throw UsageError("--input needs --output");
     if (options.isSet("resume") && options.isSet("overwrite"))
         throw UsageError("--resume and --overwrite exclude each other");
-    std::error_code absent;
-    if (std::filesystem::equivalent(options.get<std::string>("output"),
-                                    options.get<std::string>("input"), absent))
-        throw UsageError("--output names the --input file, which would be lost");
+    refuseSameFile("--output", options.get<std::string>("output"),
+                   {{"--input", options.get<std::string>("input")},
+                    {"model's", options.get<std::vector<std::string>>("model").front()}});
     if (options.get<int>("parallel") < 1) throw UsageError("--parallel takes 1 or more");
     const ProgressStyle style = parseProgressStyle(options.get<std::string>("progress"));
     const std::string input = options.get<std::string>("input");

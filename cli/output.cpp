@@ -20,6 +20,20 @@ void printJson(std::string_view name, const nlohmann::json& body) {
               << '\n';
 }
 
+void refuseSameFile(std::string_view option, const std::filesystem::path& path,
+                    const std::vector<std::pair<std::string, std::string>>& others) {
+    std::error_code absent;
+    const auto whole = [&](const std::filesystem::path& p) {
+        return std::filesystem::weakly_canonical(p, absent);
+    };
+    for (const auto& [what, other] : others) {
+        if (other.empty()) continue;
+        if (std::filesystem::equivalent(path, other, absent) || whole(path) == whole(other))
+            throw UsageError(std::string(option) + " names the " + what +
+                             " file, which would be lost");
+    }
+}
+
 void requireFreshOutput(const std::filesystem::path& out, bool overwrite) {
     if (out.empty()) throw UsageError("--out needs the name of a file");
     std::error_code absent;

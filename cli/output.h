@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -28,6 +29,11 @@ private:
 
 /// Throws Error when `out` may not be written: it is empty, a folder, a device, or exists and
 /// `overwrite` is false. Called before a model is loaded, so that a long run does not end in it.
+/// UsageError when `path` (of `option`) is one of the files that are read or written beside it:
+/// (what it is, its path). Names of no file are none.
+void refuseSameFile(std::string_view option, const std::filesystem::path& path,
+                    const std::vector<std::pair<std::string, std::string>>& others);
+
 void requireFreshOutput(const std::filesystem::path& out, bool overwrite);
 
 /// Display width of UTF-8 text, counting code points.

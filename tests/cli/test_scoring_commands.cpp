@@ -418,6 +418,17 @@ TEST_CASE("lines that generate cannot use are refused by number") {
         run({"generate", "demo", "--input", folder / "in", "--output", folder / "in"});
     CHECK(same.code == 2);
     CHECK_THAT(same.err, Contains("would be lost"));
+    // A file that is read as a model, and two outputs that are one: named before anything is done.
+    const std::vector<std::string> score = {"score", folder / "model", "--input", folder / "in"};
+    const auto refused = [&](std::vector<std::string> more) {
+        more.insert(more.begin(), score.begin(), score.end());
+        const Outcome outcome = run(more);
+        CHECK(outcome.code == 2);
+        CHECK_THAT(outcome.err, Contains("would be lost"));
+    };
+    refused({"--output", folder / "model"});
+    refused({"--output", folder / "x", "--logits", folder / "x"});
+    refused({"--output", folder / "x", "--logits", folder / "in"});
 }
 
 TEST_CASE("bench decodes several sequences at a time") {

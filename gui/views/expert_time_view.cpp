@@ -118,16 +118,9 @@ public:
 private:
     void layOut() {
         auto* bar = new QHBoxLayout;
-        const auto add = [&](const QString& title, QWidget* widget) {
-            auto* label = new QLabel(title, page());
-            label->setBuddy(widget);
-            bar->addWidget(label);
-            bar->addWidget(widget);
-            bar->addSpacing(8);
-        };
-        add(tr("&Phase"), phase_);
-        add(tr("Se&quence"), sequence_);
-        add(tr("T&ime"), axis_);
+        addLabelled(bar, tr("&Phase"), phase_);
+        addLabelled(bar, tr("Se&quence"), sequence_);
+        addLabelled(bar, tr("T&ime"), axis_);
         bar->addStretch();
         bar->addWidget(asTable_);
         stack_->addWidget(scatter_);

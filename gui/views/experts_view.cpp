@@ -92,15 +92,8 @@ public:
 private:
     void layOut() {
         auto* bar = new QHBoxLayout;
-        const auto add = [&](const QString& title, QWidget* widget) {
-            auto* label = new QLabel(title, page());
-            label->setBuddy(widget);
-            bar->addWidget(label);
-            bar->addWidget(widget);
-            bar->addSpacing(8);
-        };
-        add(tr("S&cale"), scale_);
-        add(tr("Se&quence"), sequence_);
+        addLabelled(bar, tr("S&cale"), scale_);
+        addLabelled(bar, tr("Se&quence"), sequence_);
         bar->addStretch();
         bar->addWidget(asTable_);
         caption_->setWordWrap(true);

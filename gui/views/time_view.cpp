@@ -90,15 +90,8 @@ private:
 
     void layOut() {
         auto* bar = new QHBoxLayout;
-        const auto add = [&](const QString& title, QWidget* widget) {
-            auto* label = new QLabel(title, page());
-            label->setBuddy(widget);
-            bar->addWidget(label);
-            bar->addWidget(widget);
-            bar->addSpacing(8);
-        };
-        add(tr("Se&quence"), sequence_);
-        add(tr("&Chart of"), kind_);
+        addLabelled(bar, tr("Se&quence"), sequence_);
+        addLabelled(bar, tr("&Chart of"), kind_);
         bar->addWidget(range_);
         bar->addStretch();
         bar->addWidget(asTable_);

@@ -79,16 +79,9 @@ public:
 private:
     void layOut() {
         auto* bar = new QHBoxLayout;
-        const auto add = [&](const QString& title, QWidget* widget) {
-            auto* label = new QLabel(title, page());
-            label->setBuddy(widget);
-            bar->addWidget(label);
-            bar->addWidget(widget);
-            bar->addSpacing(8);
-        };
-        add(tr("Se&quence"), sequenceBox_);
-        add(tr("&Layer"), layerBox_);
-        add(tr("S&how"), idsBox_);
+        addLabelled(bar, tr("Se&quence"), sequenceBox_);
+        addLabelled(bar, tr("&Layer"), layerBox_);
+        addLabelled(bar, tr("S&how"), idsBox_);
         bar->addWidget(search_);
         bar->addWidget(hits_);
         bar->addStretch();

@@ -2,6 +2,7 @@
 // What a view is. A new view = one file that makes one, and one line in the table of views.cpp.
 #pragma once
 
+#include <QBoxLayout>
 #include <QCoreApplication>
 #include <QLineEdit>
 #include <QStackedLayout>
@@ -41,6 +42,8 @@ protected:
     QWidget* page() const noexcept { return page_; }  ///< parent of what the view shows
     void showPage();
     void showState(const QString& title, const QString& hint);
+    /// A control behind its label, whose mnemonic it takes.
+    void addLabelled(QBoxLayout* bar, const QString& title, QWidget* control) const;
     void jobStarted() { ++busy_; }
     void jobEnded() { --busy_; }
 

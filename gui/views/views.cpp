@@ -4,6 +4,8 @@
 
 #include "gui/views/view.h"
 
+#include <QLabel>
+
 namespace moescope::gui {
 namespace {
 
@@ -34,6 +36,14 @@ View::View(Selection& selection, QWidget* parent)
       page_(new QWidget(this)) {
     stack_->addWidget(page_);
     stack_->addWidget(state_);
+}
+
+void View::addLabelled(QBoxLayout* bar, const QString& title, QWidget* control) const {
+    auto* label = new QLabel(title, page());
+    label->setBuddy(control);
+    bar->addWidget(label);
+    bar->addWidget(control);
+    bar->addSpacing(8);
 }
 
 void View::showPage() {

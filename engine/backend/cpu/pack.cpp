@@ -4,13 +4,9 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cmath>
 #include <cstring>
-#include <string>
-#include <vector>
 
 #include "engine/core/arena.h"
-#include "engine/core/error.h"
 #include "engine/formats/dtypes.h"
 #include "engine/formats/half.h"
 #include "engine/formats/k_quants.h"

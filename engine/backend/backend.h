@@ -178,7 +178,7 @@ struct CudaOptions {
 std::uint64_t cpuWeightBytes(const BoundModel& model);
 /// What newState(maxContext, maxBatch) of that back end and one cache of as many will allocate.
 /// threads 0: all available.
-std::uint64_t cpuStateBytes(const ModelSpec& spec, int maxContext, int maxBatch, int threads);
+std::uint64_t cpuStateBytes(const BoundModel& model, int maxContext, int maxBatch, int threads);
 
 /// Scalar, float32 with double accumulation, obvious: the oracle. Keeps pointing into the
 /// checkpoint. Throws Error for weights that are not finite, which it reads all of first.

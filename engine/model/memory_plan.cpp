@@ -41,7 +41,7 @@ MemoryPlan planMemory(const BoundModel& model, std::int32_t context, int threads
     const int batch = std::min<int>(Session::kDefaultBatch, plan.context);
     const std::uint64_t owned = ownedBytes(model.weights);
     plan.weights = cpuWeightBytes(model) + owned;
-    const std::uint64_t state = cpuStateBytes(model.spec, plan.context, batch, threads);
+    const std::uint64_t state = cpuStateBytes(model, plan.context, batch, threads);
     plan.kvCache = std::min(state, cacheBytes(model.spec, plan.context, batch));
     plan.activations = state - plan.kvCache;
     const std::uint64_t available = availableMemory();

@@ -289,16 +289,17 @@ TEST_CASE("a K quant is announced with the scales in float32 that it is packed w
 TEST_CASE("the bytes announced for a state are those of the back end's own sessions") {
     for (const auto& model : {gptOssLike(), llamaLike(DType::Q8_0, DType::Q8_0)}) {
         const auto cpu = makeCpu(model->bound, "", 3);
-        CHECK(cpuStateBytes(model->bound.spec, 100, 9, 3) ==
+        CHECK(cpuStateBytes(model->bound, 100, 9, 3) ==
               cpu->stateBytes(100, 9) + cpu->cacheBytes({100, 9}));
     }
 }
 
 TEST_CASE("state bytes of a batch whose expert slots exceed 32 bits do not wrap") {
-    ModelSpec spec = gptOssLike()->bound.spec;
-    spec.topK = 4;
+    BoundModel model;
+    model.spec = gptOssLike()->bound.spec;
+    model.spec.topK = 4;
     const int batch = 1 << 30;  // 2^32 slots of 64 floats and more
-    CHECK(cpuStateBytes(spec, 64, batch, 1) > (std::uint64_t{4} << 30) * 64 * 4);
+    CHECK(cpuStateBytes(model, 64, batch, 1) > (std::uint64_t{4} << 30) * 64 * 4);
 }
 
 TEST_CASE("fast numerics stay near the reference on dense models of every integer format") {

@@ -241,6 +241,46 @@ TEST_CASE("activations of any magnitude multiply right") {
     }
 }
 
+TEST_CASE("MXFP4 of any scale times activations of any size has one result, alone or in a batch") {
+    constexpr int kCols = 32 * 20;  // more than one panel
+    constexpr int kTokens = 7;
+    RandomTensors random(11);
+    const TensorView t = random.matrix(DType::MXFP4, 32, kCols);
+    std::vector<std::byte>& bytes = random.lastBytes();
+    // Ordinary, then at both ends of where exponents may be added, past them, and at the format's.
+    for (const int exponent : {127, 68, 67, 188, 189, 1, 250}) {
+        for (std::size_t i = 0; i < bytes.size(); i += 17)
+            bytes[i] = static_cast<std::byte>(exponent - static_cast<int>(i / 17 % 2));
+        const Packed packed(t);
+        for (const Kernels* kernels : everyKernels()) {
+            Rows in(*kernels, random, kCols, kTokens);
+            for (const float size : {1.0F, 1e-17F, 1e-19F, 1e-37F, 1e17F, 1e19F, NAN}) {
+                INFO(kernels->name << ", exponent " << exponent << ", size " << size);
+                auto* row = const_cast<std::byte*>(in.rows[3]);
+                for (std::size_t i = 0; i < 32; ++i)  // one block of one token
+                    reinterpret_cast<float*>(row)[64 + i] = size * in.values[3][64 + i];
+                kernels->finishActivation(in.layout, row);
+                Arena scratch(kPanelBytes);
+                float together[kTokens * kTileRows];
+                kernels->matMul[static_cast<int>(PackedFormat::Mxfp4)](
+                    packed.stack.first, 0, in.layout, in.rows.data(), kTokens,
+                    scratch.take(kPanelBytes), together);
+                for (std::size_t i = 0; i < kTokens; ++i) {
+                    float alone[kTileRows];
+                    kernels->matVec[static_cast<int>(PackedFormat::Mxfp4)](
+                        packed.stack.first, 0, 2, in.layout, in.rows[i], alone);
+                    for (std::size_t r = 0; r < kTileRows; ++r) {
+                        const float one = together[i * kTileRows + r];
+                        const bool same = std::isnan(alone[r]) ? std::isnan(one) : alone[r] == one;
+                        if (!same) FAIL("token " << i << ", row " << r << ": " << one);
+                    }
+                }
+                if (std::isnan(size)) CHECK(std::isnan(together[3 * kTileRows]));
+            }
+        }
+    }
+}
+
 TEST_CASE("a scale that is not a number is an error that names the tensor") {
     RandomTensors random(2);
     const TensorView t = random.matrix(DType::MXFP4, 4, 64, 1, "blk.3.ffn_up_exps.weight");

@@ -82,7 +82,7 @@ std::string CpuBackend::description() const {
 }
 
 std::uint64_t CpuBackend::stateBytes(int maxContext, int maxBatch) const {
-    return CpuState::bytes(spec_, pool_.size(), maxContext, maxBatch,
+    return CpuState::bytes(spec_, SplitRows(weights_), pool_.size(), maxContext, maxBatch,
                            static_cast<int>(ropes_.size()));
 }
 
@@ -100,8 +100,8 @@ void CpuBackend::parallelFor(int n, const std::function<void(int)>& f) const {
 
 std::unique_ptr<BackendState> CpuBackend::newState(int maxContext, int maxBatch) const {
     assert(maxContext > 0 && maxBatch > 0);
-    return std::make_unique<CpuState>(spec_, pool_.size(), maxContext, maxBatch,
-                                      static_cast<int>(ropes_.size()));
+    return std::make_unique<CpuState>(spec_, SplitRows(weights_), pool_.size(), maxContext,
+                                      maxBatch, static_cast<int>(ropes_.size()));
 }
 
 OpWork CpuBackend::finish(OpWork work, std::string_view kernel) const noexcept {
@@ -178,16 +178,6 @@ void CpuBackend::prepareNormed(CpuState& s, std::span<const float> weight,
     });
 }
 
-void CpuBackend::addResidual(CpuState& s, std::span<const float> postNorm) const {
-    const int d = spec_.dModel;
-    forTokens(s.tokens, [&](std::int64_t t, int) {
-        float* change = s.branch + t * d;
-        if (spec_.normPlace != NormPlace::Pre) normalize(postNorm, {}, change, change, d);
-        float* x = s.hidden + t * d;
-        for (int i = 0; i < d; ++i) x[i] += change[i];
-    });
-}
-
 OpWork CpuBackend::attentionInput(BackendState& state, int layer) const {
     CpuState& s = own(state);
     const PackedLayer& w = packed_.layers[static_cast<std::size_t>(layer)];
@@ -220,7 +210,7 @@ OpWork CpuBackend::attentionOutput(BackendState& state, int layer) const {
         [&](std::size_t, std::int64_t firstRow, int rows, std::int64_t t, const float* values) {
             storeRows(s.branch + t * spec_.dModel + firstRow, values, w.oBias, firstRow, rows);
         });
-    addResidual(s, w.postAttnNorm);
+    addResidual(s, w.postAttnNorm, [&](std::int64_t t) { return s.branch + t * spec_.dModel; });
     return finish(
         attentionOutputWork(weights_.layers[static_cast<std::size_t>(layer)], stepShape(s)),
         kernelName(w.o.first.format, s.tokens <= kVectorTokens));
@@ -287,10 +277,11 @@ std::span<const float> CpuBackend::hidden(const BackendState& state) const {
 
 namespace moescope {
 
-std::uint64_t cpuStateBytes(const ModelSpec& spec, int maxContext, int maxBatch, int threads) {
-    return cpu::CpuState::bytes(spec, threads > 0 ? threads : availableCores(), maxContext,
-                                maxBatch, static_cast<int>(planRopes(spec).distinct.size())) +
-           cpu::CpuCache::bytes(spec, {maxContext, maxBatch});
+std::uint64_t cpuStateBytes(const BoundModel& model, int maxContext, int maxBatch, int threads) {
+    return cpu::CpuState::bytes(model.spec, cpu::SplitRows(model.weights),
+                                threads > 0 ? threads : availableCores(), maxContext, maxBatch,
+                                static_cast<int>(planRopes(model.spec).distinct.size())) +
+           cpu::CpuCache::bytes(model.spec, {maxContext, maxBatch});
 }
 
 std::unique_ptr<Backend> makeCpuBackend(const BoundModel& model, const Checkpoint& checkpoint,

@@ -69,15 +69,21 @@ private:
                    float* out, int width) const;
     void prepareNormed(CpuState& s, std::span<const float> weight,
                        std::span<const float> bias) const;
-    void addResidual(CpuState& s, std::span<const float> postNorm) const;
+    /// hidden += change(token), a row of d_model that may be overwritten, for every token.
+    template <typename F>
+    void addResidual(CpuState& s, std::span<const float> postNorm, const F& change) const;
     void rotateAndStore(CpuState& s, int layer, int token) const;
     void planAttention(CpuState& s) const;
     void attendBlock(CpuState& s, int layer, int thread, const QueryBlock& block) const;
     std::span<const FeedForwardJob> jobsOf(CpuState& s, int layer) const;
-    void expandJobs(CpuState& s, int layer, std::span<const FeedForwardJob> jobs) const;
-    void contractJobs(CpuState& s, int layer, std::span<const FeedForwardJob> jobs) const;
+    /// f(job, tile, thread) for every tile of every job, in parallel.
+    template <typename F>
+    void forJobTiles(std::span<const FeedForwardJob> jobs, std::int64_t tiles, const F& f) const;
     void expandTile(CpuState& s, int layer, const FeedForwardJob& job, std::int64_t tile,
                     int thread) const;
+    void contractTile(CpuState& s, int layer, const FeedForwardJob& job, std::int64_t tile,
+                      int thread) const;
+    float* sumOfExperts(CpuState& s, std::int64_t token) const;
     /// Tile times the given rows into out (n, 32) f32; picks matVec or matMul.
     void tileProduct(const PackedMatrix& w, std::int64_t tile, const ActivationLayout& layout,
                      const std::byte* const* rows, int n, std::byte* panel, float* out) const;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Experts and dense MLP by one path: jobs (an expert and its tokens), expanded in one phase (gate,
-// up, activation) and contracted in a second (down, weighted sum). Both share out 32-row tiles;
-// each weight tile is read once for all tokens of its job.
+// up, activation) and contracted in a second (down). Both share out 32-row tiles,
+// job by job: each weight tile is read once for all tokens of its job, whose activations stay in
+// the cache from tile to tile. What the experts of a token give is summed where it is added to the
+// residual.
 #include <algorithm>
 #include <cassert>
 
@@ -36,7 +38,6 @@ std::span<const FeedForwardJob> CpuBackend::jobsOf(CpuState& s, int layer) const
         for (int t = 0; t < s.tokens; ++t) {
             job.tokens.push_back(t);
             job.slots.push_back(t);
-            job.weights.push_back(1.0F);
         }
         return jobs.all();
     }
@@ -50,11 +51,7 @@ std::span<const FeedForwardJob> CpuBackend::jobsOf(CpuState& s, int layer) const
         FeedForwardJob& job = jobs.all()[static_cast<std::size_t>(index)];
         job.tokens.push_back(slot / spec_.topK);
         job.slots.push_back(slot);
-        job.weights.push_back(s.gateWeights[slot]);
     }
-    // By expert, so that a token's sum has the same order in every step it could be part of.
-    std::sort(jobs.all().begin(), jobs.all().end(),
-              [](const auto& a, const auto& b) { return a.expert < b.expert; });
     return jobs.all();
 }
 
@@ -91,63 +88,57 @@ void CpuBackend::expandTile(CpuState& s, int layer, const FeedForwardJob& job, s
     }
 }
 
-void CpuBackend::expandJobs(CpuState& s, int layer, std::span<const FeedForwardJob> jobs) const {
-    const std::int64_t tiles = packed_.layers[static_cast<std::size_t>(layer)].up.first.tiles();
+template <typename F>
+void CpuBackend::forJobTiles(std::span<const FeedForwardJob> jobs, std::int64_t tiles,
+                             const F& f) const {
     forRuns(pool_, tiles * static_cast<std::int64_t>(jobs.size()),
             [&](std::int64_t begin, std::int64_t end, int thread) {
-                for (std::int64_t i = begin; i < end; ++i) {
-                    expandTile(s, layer, jobs[static_cast<std::size_t>(i / tiles)], i % tiles,
-                               thread);
-                }
+                for (std::int64_t i = begin; i < end; ++i)
+                    f(jobs[static_cast<std::size_t>(i / tiles)], i % tiles, thread);
             });
-    const int slots =
-        s.tokens *
-        (spec_.layers[static_cast<std::size_t>(layer)].mlp == MlpKind::Experts ? spec_.topK : 1);
-    const auto finishSlot = [&](std::int64_t slot, int) {
-        kernels_.finishActivation(s.inner.layout, s.inner.row(slot));
-    };
-    if (slots <= kVectorTokens * std::max(1, spec_.topK)) {
-        for (int slot = 0; slot < slots; ++slot) finishSlot(slot, 0);
-    } else {
-        forTokens(slots, finishSlot);
+}
+
+void CpuBackend::contractTile(CpuState& s, int layer, const FeedForwardJob& job, std::int64_t tile,
+                              int thread) const {
+    const PackedLayer& w = packed_.layers[static_cast<std::size_t>(layer)];
+    const std::int64_t d = spec_.dModel;
+    const std::int64_t firstRow = tile * kTileRows;
+    const auto rows = static_cast<int>(std::min<std::int64_t>(kTileRows, d - firstRow));
+    ThreadScratch& scratch = s.scratch[static_cast<std::size_t>(thread)];
+    const float* bias = biasRow(w.downBias, job.expert, d);
+    const auto total = static_cast<int>(job.slots.size());
+    for (int t = 0; t < total; t += kCallTokens) {
+        const int n = std::min(kCallTokens, total - t);
+        const std::int32_t* slots = job.slots.data() + t;
+        for (int j = 0; j < n; ++j) scratch.rows[j] = s.inner.row(slots[j]);
+        tileProduct(w.down.matrix(job.expert), tile, s.inner.layout, scratch.rows, n, scratch.panel,
+                    scratch.tile[0]);
+        addBias(scratch.tile[0], n, bias == nullptr ? nullptr : bias + firstRow, rows);
+        for (int j = 0; j < n; ++j)
+            std::copy_n(scratch.tile[0] + j * kTileRows, rows, s.branch + slots[j] * d + firstRow);
     }
 }
 
-void CpuBackend::contractJobs(CpuState& s, int layer, std::span<const FeedForwardJob> jobs) const {
-    const PackedLayer& w = packed_.layers[static_cast<std::size_t>(layer)];
+/// In the order of the experts' indices, so that a token's sum has the same bits in every step that
+/// it could be part of.
+float* CpuBackend::sumOfExperts(CpuState& s, std::int64_t token) const {
     const std::int64_t d = spec_.dModel;
-    forRuns(pool_, w.down.first.tiles(), [&](std::int64_t begin, std::int64_t end, int thread) {
-        ThreadScratch& scratch = s.scratch[static_cast<std::size_t>(thread)];
-        const std::int64_t firstRow = begin * kTileRows;
-        const std::int64_t endRow = std::min<std::int64_t>(d, end * kTileRows);
-        for (int t = 0; t < s.tokens; ++t)
-            std::fill(s.branch + t * d + firstRow, s.branch + t * d + endRow, 0.0F);
-        for (const FeedForwardJob& job : jobs) {
-            const PackedMatrix down = w.down.matrix(job.expert);
-            const float* bias = biasRow(w.downBias, job.expert, d);
-            const auto total = static_cast<int>(job.tokens.size());
-            for (std::int64_t tile = begin; tile < end; ++tile) {
-                const std::int64_t row = tile * kTileRows;
-                const auto rows = static_cast<int>(std::min<std::int64_t>(kTileRows, d - row));
-                for (int t = 0; t < total; t += kCallTokens) {
-                    const int n = std::min(kCallTokens, total - t);
-                    for (int j = 0; j < n; ++j) {
-                        scratch.rows[j] = s.inner.row(job.slots[static_cast<std::size_t>(t + j)]);
-                    }
-                    tileProduct(down, tile, s.inner.layout, scratch.rows, n, scratch.panel,
-                                scratch.tile[0]);
-                    addBias(scratch.tile[0], n, bias == nullptr ? nullptr : bias + row, rows);
-                    for (int j = 0; j < n; ++j) {
-                        const float weight = job.weights[static_cast<std::size_t>(t + j)];
-                        float* to =
-                            s.branch + job.tokens[static_cast<std::size_t>(t + j)] * d + row;
-                        for (int r = 0; r < rows; ++r)
-                            to[r] += weight * scratch.tile[0][j * kTileRows + r];
-                    }
-                }
-            }
+    const std::int64_t first = token * spec_.topK;
+    float* sum = s.normed.values(token);  // its products are done
+    std::fill_n(sum, d, 0.0F);
+    std::int32_t last = -1;
+    for (int i = 0; i < spec_.topK; ++i) {
+        std::int64_t next = -1;
+        for (std::int64_t slot = first; slot < first + spec_.topK; ++slot) {
+            if (s.experts[slot] > last && (next < 0 || s.experts[slot] < s.experts[next]))
+                next = slot;
         }
-    });
+        last = s.experts[next];
+        const float weight = s.gateWeights[next];
+        const float* from = s.branch + next * d;
+        for (std::int64_t c = 0; c < d; ++c) sum[c] += weight * from[c];
+    }
+    return sum;
 }
 
 OpWork CpuBackend::feedForward(BackendState& state, int layer) const {
@@ -157,11 +148,22 @@ OpWork CpuBackend::feedForward(BackendState& state, int layer) const {
     const LayerWeights& stored = weights_.layers[static_cast<std::size_t>(layer)];
     const bool routed = l.mlp == MlpKind::Experts;
     if (!routed) prepareNormed(s, w.ffnNorm, w.ffnNormBias);
-    s.inner.layout = ActivationLayout(l.ffn);
+    s.inner.layout = ActivationLayout(l.ffn, s.shape.split.inner);
     const std::span<const FeedForwardJob> jobs = jobsOf(s, layer);
-    expandJobs(s, layer, jobs);
-    contractJobs(s, layer, jobs);
-    addResidual(s, w.postFfnNorm);
+    forJobTiles(jobs, w.up.first.tiles(),
+                [&](const FeedForwardJob& job, std::int64_t tile, int thread) {
+                    expandTile(s, layer, job, tile, thread);
+                });
+    forTokens(s.tokens * (routed ? spec_.topK : 1), [&](std::int64_t slot, int) {
+        kernels_.finishActivation(s.inner.layout, s.inner.row(slot));
+    });
+    forJobTiles(jobs, w.down.first.tiles(),
+                [&](const FeedForwardJob& job, std::int64_t tile, int thread) {
+                    contractTile(s, layer, job, tile, thread);
+                });
+    addResidual(s, w.postFfnNorm, [&](std::int64_t t) {
+        return routed ? sumOfExperts(s, t) : s.branch + t * spec_.dModel;
+    });
     const auto largest = std::max_element(
         jobs.begin(), jobs.end(),
         [](const auto& a, const auto& b) { return a.tokens.size() < b.tokens.size(); });

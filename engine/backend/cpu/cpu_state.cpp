@@ -25,8 +25,8 @@ public:
         total_ += Arena::aligned(bytes);
         if (arena_ != nullptr) pointer = reinterpret_cast<T*>(arena_->take(bytes));
     }
-    void operator()(ActivationRows& rows, int cols, std::int64_t count) {
-        rows.layout = ActivationLayout(cols);
+    void operator()(ActivationRows& rows, int cols, bool split, std::int64_t count) {
+        rows.layout = ActivationLayout(cols, split);
         (*this)(rows.base, product(count, static_cast<std::int64_t>(rows.layout.bytes)));
     }
     std::uint64_t total() const { return total_; }
@@ -38,8 +38,21 @@ private:
 
 }  // namespace
 
-StateShape::StateShape(const ModelSpec& spec, int threads_, int maxContext_, int maxBatch_)
-    : maxContext(maxContext_),
+SplitRows::SplitRows(const ModelWeights& weights) noexcept {
+    const auto isBf16 = [](const TensorView& t) { return !t.empty() && t.type == DType::BF16; };
+    normed = isBf16(weights.head);
+    for (const LayerWeights& w : weights.layers) {
+        for (const TensorView* t : {&w.q, &w.k, &w.v, &w.router, &w.gate, &w.up})
+            normed = normed || isBf16(*t);
+        attended = attended || isBf16(w.o);
+        inner = inner || isBf16(w.down);
+    }
+}
+
+StateShape::StateShape(const ModelSpec& spec, SplitRows split_, int threads_, int maxContext_,
+                       int maxBatch_)
+    : split(split_),
+      maxContext(maxContext_),
       maxBatch(maxBatch_),
       threads(threads_),
       headWidth(roundUp16(spec.headDim)),
@@ -54,15 +67,16 @@ StateShape::StateShape(const ModelSpec& spec, int threads_, int maxContext_, int
     scoreStride = roundUp16(longest) + 16 * CpuCache::kMaxSegments;
 }
 
-CpuState::CpuState(const ModelSpec& spec, int threads, int maxContext, int maxBatch, int ropes)
-    : shape(spec, threads, maxContext, maxBatch),
-      arena_(bytes(spec, threads, maxContext, maxBatch, ropes)) {
+CpuState::CpuState(const ModelSpec& spec, SplitRows split, int threads, int maxContext,
+                   int maxBatch, int ropes)
+    : shape(spec, split, threads, maxContext, maxBatch),
+      arena_(bytes(spec, split, threads, maxContext, maxBatch, ropes)) {
     place(spec, ropes, &arena_);
 }
 
-std::uint64_t CpuState::bytes(const ModelSpec& spec, int threads, int maxContext, int maxBatch,
-                              int ropes) {
-    CpuState counter(StateShape(spec, threads, maxContext, maxBatch));
+std::uint64_t CpuState::bytes(const ModelSpec& spec, SplitRows split, int threads, int maxContext,
+                              int maxBatch, int ropes) {
+    CpuState counter(StateShape(spec, split, threads, maxContext, maxBatch));
     return counter.place(spec, ropes, nullptr);
 }
 
@@ -72,13 +86,13 @@ std::uint64_t CpuState::place(const ModelSpec& spec, int ropes, Arena* arena) {
     const std::int64_t queryWidth = std::int64_t{spec.nHead} * spec.headDim;
     const std::int64_t kvWidth = std::int64_t{spec.nKvHead} * spec.headDim;
     put(hidden, product(n, spec.dModel));
-    put(branch, product(n, spec.dModel));
-    put(normed, spec.dModel, n);
+    put(branch, product(shape.slots, spec.dModel));
+    put(normed, spec.dModel, shape.split.normed, n);
     put(queries, product(n, queryWidth) + 16);
     put(keys, product(n, kvWidth));
     put(values, product(n, kvWidth));
-    put(attended, static_cast<int>(queryWidth), n);
-    put(inner, shape.maxFfn, shape.slots);
+    put(attended, static_cast<int>(queryWidth), shape.split.attended, n);
+    put(inner, shape.maxFfn, shape.split.inner, shape.slots);
     put(routerLogits, product(n, spec.nExpert));
     put(experts, product(n, spec.topK));
     put(gateWeights, product(n, spec.topK));

@@ -33,6 +33,12 @@ struct ActivationRows {
     }  ///< (cols) f32
 };
 
+/// Which rows matrices of BF16 multiply, in any layer: those are kept as two bf16 too.
+struct SplitRows {
+    explicit SplitRows(const ModelWeights& weights) noexcept;
+    bool normed = false, attended = false, inner = false;
+};
+
 struct ThreadScratch {
     std::byte* panel = nullptr;           ///< kPanelBytes
     float* tile[2] = {nullptr, nullptr};  ///< (kCallTokens, 32) each
@@ -45,8 +51,7 @@ struct ThreadScratch {
 struct FeedForwardJob {
     std::int32_t expert = 0;
     std::vector<std::int32_t> tokens;  ///< index within the step
-    std::vector<std::int32_t> slots;   ///< row of CpuState::inner
-    std::vector<float> weights;        ///< gate weight of each
+    std::vector<std::int32_t> slots;   ///< row of CpuState::inner and branch
 };
 
 /// Jobs of one layer, kept between steps so that decoding allocates nothing.
@@ -59,7 +64,6 @@ public:
         job.expert = expert;
         job.tokens.clear();
         job.slots.clear();
-        job.weights.clear();
         return job;
     }
     std::span<FeedForwardJob> all() noexcept { return std::span(jobs_).first(count_); }
@@ -81,8 +85,9 @@ struct QueryBlock {
 
 /// Sizes that do not depend on the step. Everything else follows from them.
 struct StateShape {
-    StateShape(const ModelSpec& spec, int threads, int maxContext, int maxBatch);
+    StateShape(const ModelSpec& spec, SplitRows split, int threads, int maxContext, int maxBatch);
 
+    SplitRows split;
     int maxContext, maxBatch, threads;
     int headWidth;  ///< head_dim rounded up to 16
     int maxFfn = 0;
@@ -93,17 +98,18 @@ struct StateShape {
 class CpuState final : public BackendState {
 public:
     /// `ropes`: distinct rope tables of the model.
-    CpuState(const ModelSpec& spec, int threads, int maxContext, int maxBatch, int ropes);
-    static std::uint64_t bytes(const ModelSpec& spec, int threads, int maxContext, int maxBatch,
-                               int ropes);
+    CpuState(const ModelSpec& spec, SplitRows split, int threads, int maxContext, int maxBatch,
+             int ropes);
+    static std::uint64_t bytes(const ModelSpec& spec, SplitRows split, int threads, int maxContext,
+                               int maxBatch, int ropes);
 
     StateShape shape;
     int tokens = 0;  ///< of the current step
     StepPlaces places;
     std::vector<QueryBlock> queryBlocks;  ///< the attention of every layer, longest first
     float* hidden = nullptr;              ///< (max_batch, d_model)
-    float* branch =
-        nullptr;  ///< (max_batch, d_model): output of attention or MLP before the residual
+    /// (slots, d_model): output of attention or of an expert, before it is added to the residual
+    float* branch = nullptr;
     ActivationRows normed;               ///< (max_batch) rows of d_model
     float* queries = nullptr;            ///< (max_batch, n_head * head_dim), then 16 spare
     float* keys = nullptr;               ///< (max_batch, n_kv_head * head_dim)

@@ -65,16 +65,17 @@ std::uint64_t PackedMatrix::readBytes() const noexcept {
            static_cast<std::uint64_t>(info.blockBytes + info.scaleBytes);
 }
 
-ActivationLayout::ActivationLayout(int columns)
-    : cols(columns), blocks((columns + kBlockCols - 1) / kBlockCols) {
+ActivationLayout::ActivationLayout(int columns, bool split_)
+    : cols(columns), blocks((columns + kBlockCols - 1) / kBlockCols), split(split_) {
     const auto padded = static_cast<std::size_t>(blocks) * kBlockCols;
     sums = 4 * padded;
     steps = sums + 4 * static_cast<std::size_t>(blocks);
     starts = steps + 4 * static_cast<std::size_t>(blocks);
-    quants = Arena::aligned(starts + 4 * kActivationShifts * static_cast<std::size_t>(blocks));
+    ordinary = starts + 4 * kActivationShifts * static_cast<std::size_t>(blocks);
+    quants = Arena::aligned(ordinary + 4);
     high = quants + 2 * padded;
     low = high + 2 * padded;
-    bytes = Arena::aligned(low + 2 * padded);
+    bytes = Arena::aligned(split ? low + 2 * padded : high);
 }
 
 std::vector<const Kernels*> availableKernels() {

@@ -80,16 +80,19 @@ inline constexpr int kActivationShifts = 3;
 /// int8 (to 2^-8 of the block's largest) twice over in the place of the int16. Rows
 /// of one buffer are `bytes` apart.
 struct ActivationLayout {
-    explicit ActivationLayout(int cols = 0);
+    /// `split`: values are kept as two bf16 too, for weights of BF16.
+    explicit ActivationLayout(int cols = 0, bool split = true);
     std::int32_t cols = 0;
     std::int32_t blocks = 0;
-    std::size_t sums = 0;    ///< offset of (blocks) f32
-    std::size_t steps = 0;   ///< offset of (blocks) f32
-    std::size_t starts = 0;  ///< offset of (kActivationShifts, blocks) int32, see matmul_int8.h
-    std::size_t quants = 0;  ///< offset of (blocks * 32) int16, or of (2, blocks * 32) int8
-    std::size_t high = 0;    ///< offset of (blocks * 32) bf16
-    std::size_t low = 0;     ///< offset of (blocks * 32) bf16
-    std::size_t bytes = 0;   ///< a multiple of 64
+    bool split = true;
+    std::size_t sums = 0;      ///< offset of (blocks) f32
+    std::size_t steps = 0;     ///< offset of (blocks) f32
+    std::size_t starts = 0;    ///< offset of (kActivationShifts, blocks) int32, see matmul_int8.h
+    std::size_t ordinary = 0;  ///< offset of an int32, see ordinaryRows() in matmul_impl.h
+    std::size_t quants = 0;    ///< offset of (blocks * 32) int16, or of (2, blocks * 32) int8
+    std::size_t high = 0;      ///< if split: offset of (blocks * 32) bf16
+    std::size_t low = 0;       ///< if split: offset of (blocks * 32) bf16
+    std::size_t bytes = 0;     ///< a multiple of 64
 };
 
 struct Kernels {

@@ -120,8 +120,9 @@ MOESCOPE_INLINE __m512i roundToBf16(__m512 x) {
     return _mm512_srli_epi32(rounded, 16);
 }
 
-/// The two bf16 parts of every value.
+/// The two bf16 parts of every value, where the layout has room for them.
 void splitRow(const ActivationLayout& layout, std::byte* row) {
+    if (!layout.split) return;
     const float* x = floatsOf(row);
     for (std::int32_t i = 0; i < layout.blocks * kBlockCols; i += 16) {
         const __m512 v = _mm512_loadu_ps(x + i);

@@ -107,12 +107,14 @@ void matVecInt16(const PackedMatrix& w, std::int64_t begin, std::int64_t end,
     }
 }
 
-/// Eight blocks of one tile, decoded: pairs (block, pair, 32 rows, 2) int16, scales and minima
+inline constexpr int kInt16PanelBlocks = 12;  ///< 24 KiB, for L1 caches of 32 KiB and more
+
+/// Blocks of one tile, decoded: pairs (block, pair, 32 rows, 2) int16, scales and minima
 /// (block, 32) f32. 16 + 1 + 1 KiB.
 struct Int16Panel {
-    std::byte pairs[kPanelBlocks][kBlockCols / 2][2][64];
-    float scales[kPanelBlocks][kTileRows];
-    float minima[kPanelBlocks][kTileRows];  ///< of formats in two parts: the second scales
+    std::byte pairs[kInt16PanelBlocks][kBlockCols / 2][2][64];
+    float scales[kInt16PanelBlocks][kTileRows];
+    float minima[kInt16PanelBlocks][kTileRows];  ///< of formats in two parts: the second scales
 };
 static_assert(sizeof(Int16Panel) <= kPanelBytes);
 
@@ -145,8 +147,8 @@ void fillPanelInt16(const PackedMatrix& w, std::int64_t tile, std::int32_t first
 inline constexpr int kInt16Tokens =
     6;  ///< 2 x 6 block sums + 2 x 6 totals + 2 weights of 32 registers
 
-/// out (kTokens, 32) += panel times activations.
-template <typename C, int kTokens>
+/// out (kTokens, 32) += panel times activations. `kExponents`: the panel's scales are exponents.
+template <typename C, bool kExponents, int kTokens>
 void multiplyPanelInt16(const Int16Panel& panel, std::int32_t first, std::int32_t count,
                         const ActivationLayout& layout, const std::byte* const* rows, float* out,
                         AheadReader& ahead) {
@@ -178,8 +180,11 @@ void multiplyPanelInt16(const Int16Panel& panel, std::int32_t first, std::int32_
         unroll<kTokens>([&](auto t) {
             const __m512 step = _mm512_set1_ps(*floatsOf(x[t] + steps));
             unroll<2>([&](auto half) {
+                const __m512 stored = _mm512_load_ps(scales + kGroupRows * half);
                 const __m512 scale =
-                    _mm512_mul_ps(_mm512_load_ps(scales + kGroupRows * half), step);
+                    kExponents ? _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(stored),
+                                                                      _mm512_castps_si512(step)))
+                               : _mm512_mul_ps(stored, step);
                 total[t][half] =
                     _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[t][half]), scale, total[t][half]);
                 if constexpr (C::kMinimum) {
@@ -206,19 +211,31 @@ void multiplyPanelInt16(const Int16Panel& panel, std::int32_t first, std::int32_
 template <PackedFormat kFormat>
 void matMulInt16(const PackedMatrix& w, std::int64_t tile, const ActivationLayout& layout,
                  const std::byte* const* rows, int n, std::byte* scratch, float* out) {
+    using C = Codec<Simd, kFormat>;
     clearOutput<Simd>(out, n);
     Int16Panel& panel = *reinterpret_cast<Int16Panel*>(scratch);
-    for (std::int32_t b = 0; b < w.blocks; b += kPanelBlocks) {
-        const std::int32_t count = w.blocks - b < kPanelBlocks ? w.blocks - b : kPanelBlocks;
+    const bool ordinary = kFormat == PackedFormat::Mxfp4 && ordinaryRows(layout, rows, n);
+    for (std::int32_t b = 0; b < w.blocks; b += kInt16PanelBlocks) {
+        const std::int32_t count =
+            w.blocks - b < kInt16PanelBlocks ? w.blocks - b : kInt16PanelBlocks;
         fillPanelInt16<kFormat>(w, tile, b, count, panel);
         const int passes = (n + kInt16Tokens - 1) / kInt16Tokens;
-        AheadReader ahead(w, Codec<Simd, kFormat>::kBlockBytes, tile, b, count, passes * count);
-        for (int t = 0; t < n; t += kInt16Tokens) {
-            dispatchCount<kInt16Tokens>(n - t, [&](auto k) {
-                multiplyPanelInt16<Codec<Simd, kFormat>, k>(panel, b, count, layout, rows + t,
-                                                            out + kTileRows * t, ahead);
-            });
+        AheadReader ahead(w, C::kBlockBytes, C::kScaleBytes, tile, b, count, passes * count);
+        const auto multiply = [&](auto exponents) {
+            for (int t = 0; t < n; t += kInt16Tokens) {
+                dispatchCount<kInt16Tokens>(n - t, [&](auto k) {
+                    multiplyPanelInt16<C, exponents, k>(panel, b, count, layout, rows + t,
+                                                        out + kTileRows * t, ahead);
+                });
+            }
+        };
+        if constexpr (kFormat == PackedFormat::Mxfp4) {
+            if (ordinary && toExponents(panel.scales, count)) {
+                multiply(std::true_type{});
+                continue;
+            }
         }
+        multiply(std::false_type{});
     }
 }
 
@@ -251,6 +268,7 @@ inline void finishInt16(const ActivationLayout& layout, std::byte* row) {
         store(to, low);
         store(to + 32, high);
     }
+    noteOrdinary(layout, row);
 }
 
 template <PackedFormat kFormat>

@@ -194,8 +194,8 @@ void fillPanelInt8(const PackedMatrix& w, std::int64_t tile, std::int32_t first,
     }
 }
 
-/// out (kTokens, 32) += panel times activations.
-template <typename S, PackedFormat kFormat, int kTokens>
+/// out (kTokens, 32) += panel times activations. `kExponents`: the panel's scales are exponents.
+template <typename S, PackedFormat kFormat, bool kExponents, int kTokens>
 void multiplyPanelInt8(const Int8Panel& panel, std::int32_t first, std::int32_t count,
                        const ActivationLayout& layout, const std::byte* const* rows, float* out,
                        AheadReader& ahead) {
@@ -224,7 +224,13 @@ void multiplyPanelInt8(const Int8Panel& panel, std::int32_t first, std::int32_t 
         unroll<kTokens>([&](auto t) {
             const F step = S::set1(x.step(row[t]));
             unroll<2>([&](auto half) {
-                const F scale = S::mul(S::load(panel.scales[b] + kGroupRows * half), step);
+                const float* scales = panel.scales[b] + kGroupRows * half;
+                F scale;
+                if constexpr (kExponents) {
+                    scale = S::addExponents(scales, step);
+                } else {
+                    scale = S::mul(S::load(scales), step);
+                }
                 F minimum = S::zero();
                 if constexpr (Int8Sum<kFormat>::kMinimum)
                     minimum = S::load(panel.minima[b] + kGroupRows * half);
@@ -242,20 +248,31 @@ void multiplyPanelInt8(const Int8Panel& panel, std::int32_t first, std::int32_t 
 template <typename S, PackedFormat kFormat>
 void matMulInt8(const PackedMatrix& w, std::int64_t tile, const ActivationLayout& layout,
                 const std::byte* const* rows, int n, std::byte* scratch, float* out) {
+    using C = Codec<S, kFormat>;
     clearOutput<S>(out, n);
     Int8Panel& panel = *reinterpret_cast<Int8Panel*>(scratch);
+    const bool ordinary = kFormat == PackedFormat::Mxfp4 && ordinaryRows(layout, rows, n);
     for (std::int32_t b = 0; b < w.blocks; b += kInt8PanelBlocks) {
         const std::int32_t count =
             w.blocks - b < kInt8PanelBlocks ? w.blocks - b : kInt8PanelBlocks;
         fillPanelInt8<S, kFormat>(w, tile, b, count, panel);
         const int passes = (n + S::kInt8Tokens - 1) / S::kInt8Tokens;
-        AheadReader ahead(w, Codec<S, kFormat>::kBlockBytes, tile, b, count, passes * count);
-        for (int t = 0; t < n; t += S::kInt8Tokens) {
-            dispatchCount<S::kInt8Tokens>(n - t, [&](auto k) {
-                multiplyPanelInt8<S, kFormat, k>(panel, b, count, layout, rows + t,
-                                                 out + kTileRows * t, ahead);
-            });
+        AheadReader ahead(w, C::kBlockBytes, C::kScaleBytes, tile, b, count, passes * count);
+        const auto multiply = [&](auto exponents) {
+            for (int t = 0; t < n; t += S::kInt8Tokens) {
+                dispatchCount<S::kInt8Tokens>(n - t, [&](auto k) {
+                    multiplyPanelInt8<S, kFormat, exponents, k>(panel, b, count, layout, rows + t,
+                                                                out + kTileRows * t, ahead);
+                });
+            }
+        };
+        if constexpr (kFormat == PackedFormat::Mxfp4) {
+            if (ordinary && toExponents(panel.scales, count)) {
+                multiply(std::true_type{});
+                continue;
+            }
         }
+        multiply(std::false_type{});
     }
 }
 
@@ -293,6 +310,7 @@ void quantiseRow(const ActivationLayout& layout, std::byte* row) {
             starts[i * layout.blocks + b] = -kShifts[i] * sum;
         sums[b] = steps[b] * static_cast<float>(sum);
     }
+    noteOrdinary(layout, row);
 }
 
 template <typename S, PackedFormat kFormat>

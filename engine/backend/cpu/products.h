@@ -55,6 +55,17 @@ inline void CpuBackend::tileProduct(const PackedMatrix& w, std::int64_t tile,
     }
 }
 
+template <typename F>
+void CpuBackend::addResidual(CpuState& s, std::span<const float> postNorm, const F& change) const {
+    const int d = spec_.dModel;
+    forTokens(s.tokens, [&](std::int64_t t, int) {
+        float* row = change(t);
+        if (spec_.normPlace != NormPlace::Pre) normalize(postNorm, {}, row, row, d);
+        float* x = s.hidden + t * d;
+        for (int i = 0; i < d; ++i) x[i] += row[i];
+    });
+}
+
 template <typename Epilogue>
 void CpuBackend::multiply(CpuState& s, std::span<const Product> products, const ActivationRows& in,
                           int n, const Epilogue& epilogue) const {

@@ -26,6 +26,13 @@ struct Int8Avx2 : SimdAvx2 {
 
     static U broadcastInt(int x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
     static U addInts(U x, U y) { return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)}; }
+    static F addExponents(const float* exponents, F x) {
+        const auto half = [](const float* e, __m256 y) {
+            return _mm256_castsi256_ps(_mm256_add_epi32(
+                _mm256_castps_si256(y), _mm256_loadu_si256(reinterpret_cast<const __m256i*>(e))));
+        };
+        return {half(exponents, x.a), half(exponents + 8, x.b)};
+    }
     static F toFloat(U x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
     static void storeBits(std::byte* p, U x) {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x.a);

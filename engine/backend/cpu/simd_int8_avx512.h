@@ -15,6 +15,10 @@ struct Int8Avx512 : SimdAvx512 {
 
     static U broadcastInt(int x) { return _mm512_set1_epi32(x); }
     static U addInts(U x, U y) { return _mm512_add_epi32(x, y); }
+    static F addExponents(const float* exponents, F x) {
+        return _mm512_castsi512_ps(
+            _mm512_add_epi32(_mm512_castps_si512(x), _mm512_loadu_si512(exponents)));
+    }
     static F toFloat(U x) { return _mm512_cvtepi32_ps(x); }
     static void storeBits(std::byte* p, U x) { _mm512_storeu_si512(p, x); }
     static U lowNibbles(U x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }

@@ -167,8 +167,11 @@ private:
     }
 
     void readMerges() {
-        const auto merges = checkpoint_.stringArray("tokenizer.ggml.merges");
-        if (merges.empty()) fail("the merges (tokenizer.ggml.merges) are missing");
+        constexpr const char* kKey = "tokenizer.ggml.merges";
+        const auto merges = checkpoint_.stringArray(kKey);
+        // There may be none: a vocabulary of bytes alone.
+        if (merges.empty() && !checkpoint_.config().contains(kKey))
+            fail("the merges (tokenizer.ggml.merges) are missing");
         const auto find = [&](const std::string& letters) -> std::optional<TokenId> {
             const auto found = byLetters_.find(letters);
             if (found == byLetters_.end()) return std::nullopt;

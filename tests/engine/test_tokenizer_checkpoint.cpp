@@ -46,6 +46,13 @@ TEST_CASE("GGUF keys make a tokenizer") {
     CHECK(t->chatTemplate() == "T");
 }
 
+TEST_CASE("GGUF with an empty list of merges has a tokenizer of single tokens") {
+    FakeGguf gguf;
+    gguf.merges.clear();
+    gguf.values["tokenizer.ggml.merges"] = json::array();
+    CHECK(tokenizerFromCheckpoint(gguf)->encode("ab", SpecialTokens::AsText) == Ids{'a', 'b'});
+}
+
 TEST_CASE("ids between the tokens and the rows of the embedding are padding") {
     FakeGguf gguf;  // 261 tokens
     gguf.embedding.rank = 2;

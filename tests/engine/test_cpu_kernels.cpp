@@ -135,7 +135,7 @@ void checkProducts(const Kernels& kernels, DType type, int rows, int cols, int t
         kernels.matVec[format](w, 0, w.groups(), in.layout, in.rows[static_cast<std::size_t>(i)],
                                matVec.data());
         const std::vector<float>& x = in.values[static_cast<std::size_t>(i)];
-        const bool integers = isFast(kernels) && w.format <= PackedFormat::Q5_K;
+        const bool integers = isFast(kernels) && w.format <= PackedFormat::Q6_K;
         const Expected e = multiply(t, 1, integers ? quantised(x) : x);
         for (std::size_t r = 0; r < e.value.size(); ++r) {
             // Written so that NaN fails.

@@ -71,7 +71,7 @@ ActivationLayout::ActivationLayout(int columns, bool split_)
     sums = 4 * padded;
     steps = sums + 4 * static_cast<std::size_t>(blocks);
     starts = steps + 4 * static_cast<std::size_t>(blocks);
-    ordinary = starts + 4 * kActivationShifts * static_cast<std::size_t>(blocks);
+    ordinary = starts + 4 * kActivationStarts * static_cast<std::size_t>(blocks);
     quants = Arena::aligned(ordinary + 4);
     high = quants + 2 * padded;
     low = high + 2 * padded;

@@ -71,8 +71,9 @@ struct PackedMatrix {
     std::uint64_t readBytes() const noexcept;  ///< what one pass over all rows reads
 };
 
-/// Constants that `fast` kernels add to weights; each has its own starts of block sums.
-inline constexpr int kActivationShifts = 3;
+/// Where block sums of `fast` kernels start: for each of three constants that they add to weights,
+/// and for the largest of them over each half of a block.
+inline constexpr int kActivationStarts = 5;
 
 /// One row of activations, prepared for products: float32 values padded with zeros to whole blocks,
 /// block sums, and what the target multiplies with: int16 with a step per block (x = quant * step,
@@ -87,7 +88,7 @@ struct ActivationLayout {
     bool split = true;
     std::size_t sums = 0;      ///< offset of (blocks) f32
     std::size_t steps = 0;     ///< offset of (blocks) f32
-    std::size_t starts = 0;    ///< offset of (kActivationShifts, blocks) int32, see matmul_int8.h
+    std::size_t starts = 0;    ///< offset of (kActivationStarts, blocks) int32, see matmul_int8.h
     std::size_t ordinary = 0;  ///< offset of an int32, see ordinaryRows() in matmul_impl.h
     std::size_t quants = 0;    ///< offset of (blocks * 32) int16, or of (2, blocks * 32) int8
     std::size_t high = 0;      ///< if split: offset of (blocks * 32) bf16

@@ -17,7 +17,8 @@ namespace moescope::cpu {
 namespace {
 
 template <PackedFormat kFormat>
-inline constexpr bool kNibbles = kFormat != PackedFormat::Q8_0&& kFormat != PackedFormat::Q5_K;
+inline constexpr bool kNibbles =
+    kFormat != PackedFormat::Q8_0&& kFormat != PackedFormat::Q5_K&& kFormat != PackedFormat::Q6_K;
 
 /// Sixteen weights of four bits as unsigned bytes.
 template <PackedFormat kFormat>
@@ -37,17 +38,21 @@ constexpr int shiftOf() {
             return 8;
         case PackedFormat::Q8_0:
         case PackedFormat::Q5_K:
+        case PackedFormat::Q6_K:
             return S::kByteShift;
         default:
             return 0;
     }
 }
 
-/// Prepared rows hold the starts of block sums for these shifts.
-inline constexpr int kShifts[kActivationShifts] = {12, 8, 128};
+/// Prepared rows hold the starts of block sums for these shifts, and then, for the last of them, of
+/// sums over the first and the second half of a block.
+inline constexpr int kHalfStarts = kActivationStarts - 2;
+inline constexpr int kShifts[kHalfStarts] = {12, 8, 128};
 template <typename S, PackedFormat kFormat>
 constexpr int startsOf() {
-    for (int i = 0; i < kActivationShifts; ++i) {
+    if (Codec<S, kFormat>::kParts == 2) return kHalfStarts;
+    for (int i = 0; i < kHalfStarts; ++i) {
         if (kShifts[i] == shiftOf<S, kFormat>()) return i;
     }
     return 0;
@@ -106,10 +111,10 @@ struct Int8Sum {
 template <typename S, PackedFormat kFormat>
 struct Int8Offsets {
     Int8Offsets(const ActivationLayout& layout, std::int32_t block)
-        : quants(layout.quants + kBlockCols * index(block) +
+        : startsStride(4 * index(layout.blocks)),
+          quants(layout.quants + kBlockCols * index(block) +
                  (kNibbles<kFormat> ? 0 : kBlockCols * index(layout.blocks))),
-          starts(layout.starts + 4 * index(block) +
-                 4 * index(layout.blocks) * index(startsOf<S, kFormat>())),
+          starts(layout.starts + 4 * index(block) + startsStride * index(startsOf<S, kFormat>())),
           steps(layout.steps + 4 * index(block)),
           sums(layout.sums + 4 * index(block)) {}
     static std::size_t index(int n) { return static_cast<std::size_t>(n); }
@@ -123,13 +128,16 @@ struct Int8Offsets {
     MOESCOPE_INLINE typename S::U quad(const std::byte* row, int q) const {
         return S::broadcastInt(*reinterpret_cast<const int*>(row + quants + 4 * index(q)));
     }
+    template <int part>
     MOESCOPE_INLINE typename S::U start(const std::byte* row) const {
         if constexpr (shiftOf<S, kFormat>() == 0) return S::broadcastInt(0);
-        return S::broadcastInt(*reinterpret_cast<const int*>(row + starts));
+        const std::size_t at = part == 0 ? starts : starts + startsStride;
+        return S::broadcastInt(*reinterpret_cast<const int*>(row + at));
     }
     MOESCOPE_INLINE float step(const std::byte* row) const { return *floatsOf(row + steps); }
     MOESCOPE_INLINE float sum(const std::byte* row) const { return *floatsOf(row + sums); }
 
+    std::size_t startsStride;  ///< from the first part's to the second's
     std::size_t quants, starts, steps, sums;
 };
 
@@ -147,15 +155,25 @@ void matVecInt8(const PackedMatrix& w, std::int64_t begin, std::int64_t end,
             prefetchBlock<S, C::kBlockBytes>(codes);
             typename S::U quads[kQuads];
             loadQuads<S, kFormat>(codes, quads);
-            typename S::U sum[2] = {x.start(row), S::broadcastInt(0)};
+            // Two chains: by turns, or of the two parts.
+            typename S::U sum[2] = {x.template start<0>(row), S::broadcastInt(0)};
+            if constexpr (C::kParts == 2) sum[1] = x.template start<1>(row);
             unroll<kQuads>([&](auto q) {
-                sum[q % 2] = dot<S, kFormat>(sum[q % 2], quads[q], x.quad(row, q));
+                constexpr int chain = C::kParts == 2 ? q / (kQuads / 2) : q % 2;
+                sum[chain] = dot<S, kFormat>(sum[chain], quads[q], x.quad(row, q));
             });
-            const F scale = S::mul(int8Scale<S, kFormat>(scales), S::set1(x.step(row)));
-            F minimum = S::zero();
-            if constexpr (Int8Sum<kFormat>::kMinimum) minimum = C::minimum(scales);
-            total = addBlock<Int8Sum<kFormat>, S>(S::toFloat(S::addInts(sum[0], sum[1])), scale,
-                                                  minimum, x.sum(row), total);
+            const F step = S::set1(x.step(row));
+            const F scale = S::mul(int8Scale<S, kFormat>(scales), step);
+            if constexpr (C::kParts == 2) {
+                const F second = S::mul(int8Scale<S, kFormat>(scales + C::kScaleBytes / 2), step);
+                total = S::fma(S::toFloat(sum[0]), scale, total);
+                total = S::fma(S::toFloat(sum[1]), second, total);
+            } else {
+                F minimum = S::zero();
+                if constexpr (Int8Sum<kFormat>::kMinimum) minimum = C::minimum(scales);
+                total = addBlock<Int8Sum<kFormat>, S>(S::toFloat(S::addInts(sum[0], sum[1])), scale,
+                                                      minimum, x.sum(row), total);
+            }
             codes += C::kBlockBytes;
             scales += C::kScaleBytes;
         }
@@ -168,7 +186,7 @@ inline constexpr int kInt8PanelBlocks = 16;  ///< 512 columns of 32 rows: 16 KiB
 struct Int8Panel {
     std::byte quads[kInt8PanelBlocks][kQuads][2][64];
     float scales[kInt8PanelBlocks][kTileRows];
-    float minima[kInt8PanelBlocks][kTileRows];
+    float minima[kInt8PanelBlocks][kTileRows];  ///< of formats in two parts: the second scales
 };
 static_assert(sizeof(Int8Panel) <= kPanelBytes);
 
@@ -187,6 +205,10 @@ void fillPanelInt8(const PackedMatrix& w, std::int64_t tile, std::int32_t first,
             S::store(panel.scales[b] + kGroupRows * half, int8Scale<S, kFormat>(scales));
             if constexpr (Int8Sum<kFormat>::kMinimum) {
                 S::store(panel.minima[b] + kGroupRows * half, C::minimum(scales));
+            }
+            if constexpr (C::kParts == 2) {
+                S::store(panel.minima[b] + kGroupRows * half,
+                         int8Scale<S, kFormat>(scales + C::kScaleBytes / 2));
             }
             codes += C::kBlockBytes;
             scales += C::kScaleBytes;
@@ -208,11 +230,12 @@ void multiplyPanelInt8(const Int8Panel& panel, std::int32_t first, std::int32_t 
         total[t][1] = S::load(out + kTileRows * t + kGroupRows);
     });
     Int8Offsets<S, kFormat> x(layout, first);
-    for (std::int32_t b = 0; b < count; ++b, x.next()) {
-        ahead.next<S>();
+    constexpr int kParts = Codec<S, kFormat>::kParts;
+    const auto addPart = [&](std::int32_t b, auto part) {
         typename S::U sum[kTokens][2];
-        unroll<kTokens>([&](auto t) { sum[t][0] = sum[t][1] = x.start(row[t]); });
-        unroll<kQuads>([&](auto q) {
+        unroll<kTokens>([&](auto t) { sum[t][0] = sum[t][1] = x.template start<part>(row[t]); });
+        unroll<kQuads / kParts>([&](auto i) {
+            constexpr int q = part * (kQuads / kParts) + i;
             const typename S::U w0 = S::loadBits(panel.quads[b][q][0]);
             const typename S::U w1 = S::loadBits(panel.quads[b][q][1]);
             unroll<kTokens>([&](auto t) {
@@ -224,7 +247,8 @@ void multiplyPanelInt8(const Int8Panel& panel, std::int32_t first, std::int32_t 
         unroll<kTokens>([&](auto t) {
             const F step = S::set1(x.step(row[t]));
             unroll<2>([&](auto half) {
-                const float* scales = panel.scales[b] + kGroupRows * half;
+                const float* scales =
+                    (part == 0 ? panel.scales[b] : panel.minima[b]) + kGroupRows * half;
                 F scale;
                 if constexpr (kExponents) {
                     scale = S::addExponents(scales, step);
@@ -238,6 +262,10 @@ void multiplyPanelInt8(const Int8Panel& panel, std::int32_t first, std::int32_t 
                     S::toFloat(sum[t][half]), scale, minimum, x.sum(row[t]), total[t][half]);
             });
         });
+    };
+    for (std::int32_t b = 0; b < count; ++b, x.next()) {
+        ahead.next<S>();
+        unroll<kParts>([&](auto part) { addPart(b, part); });
     }
     unroll<kTokens>([&](auto t) {
         S::store(out + kTileRows * t, total[t][0]);
@@ -303,11 +331,14 @@ void quantiseRow(const ActivationLayout& layout, std::byte* row) {
         // Maxima may drop what is not a number, the sum does not: 0 * sum carries it on.
         steps[b] = largest * (1.0F / 127.0F) + 0.0F * sums[b];
         const F inverse = S::set1(127.0F / largest);
-        const int sum = S::storeQuants(S::mul(low, inverse), S::mul(high, inverse),
-                                       nibbleOrder + std::int64_t{kBlockCols} * b,
-                                       byteOrder + std::int64_t{kBlockCols} * b);
-        for (int i = 0; i < kActivationShifts; ++i)
-            starts[i * layout.blocks + b] = -kShifts[i] * sum;
+        std::byte* nibbles = nibbleOrder + std::int64_t{kBlockCols} * b;
+        std::byte* bytes = byteOrder + std::int64_t{kBlockCols} * b;
+        const int first = S::storeQuants(S::mul(low, inverse), nibbles, bytes);
+        const int second = S::storeQuants(S::mul(high, inverse), nibbles + 16, bytes + 16);
+        const int sum = first + second;
+        for (int i = 0; i < kHalfStarts; ++i) starts[i * layout.blocks + b] = -kShifts[i] * sum;
+        starts[kHalfStarts * layout.blocks + b] = -kShifts[kHalfStarts - 1] * first;
+        starts[(kHalfStarts + 1) * layout.blocks + b] = -kShifts[kHalfStarts - 1] * second;
         sums[b] = steps[b] * static_cast<float>(sum);
     }
     noteOrdinary(layout, row);
@@ -319,8 +350,7 @@ constexpr void useInt8(Kernels& k) {
     k.matMul[static_cast<int>(kFormat)] = matMulInt8<S, kFormat>;
 }
 
-/// `k` with 8-bit activations wherever weights are integers with one scale a block: Q6_K has two,
-/// and stays in float32.
+/// `k` with 8-bit activations wherever weights are integers.
 template <typename S>
 constexpr Kernels withInt8(Kernels k) {
     k.finishActivation = quantiseRow<S>;
@@ -330,6 +360,7 @@ constexpr Kernels withInt8(Kernels k) {
     useInt8<S, PackedFormat::Q4_1>(k);
     useInt8<S, PackedFormat::Q4_K>(k);
     useInt8<S, PackedFormat::Q5_K>(k);
+    useInt8<S, PackedFormat::Q6_K>(k);
     return k;
 }
 

@@ -9,10 +9,9 @@
 
 namespace moescope::cpu {
 
-/// The packed format of a stored type. MXFP4 (both orders), Q8_0, Q5_0 (as Q8_0), Q4_0, Q4_1,
-/// BF16, F16 and F32 keep their values exactly. Q4_K, Q5_K and Q6_K become F16: their values are
-/// products of two scales and a small integer, rounded here to 11 bits (relative error at most
-/// 2^-11 = 4.9e-4).
+/// The packed format of a stored type; every one keeps its values exactly (Q5_0 as Q8_0; of K
+/// quants the integers stay, and each sub-block's scale is the product of the file's two, in
+/// float32).
 PackedFormat packedFormatOf(DType type) noexcept;
 
 /// Matrices of one stack, packed one behind the other.

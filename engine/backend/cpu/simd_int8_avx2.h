@@ -79,10 +79,9 @@ struct Int8Avx2 : SimdAvx2 {
         };
         return _mm_packs_epi16(half(a), half(b));
     }
-    /// Rounds 32 values; returns the sum of the integers.
-    static int storeQuants(F low, F high, std::byte* nibbleOrder, std::byte* byteOrder) {
-        return storeSixteen(toBytes(low), nibbleOrder, byteOrder) +
-               storeSixteen(toBytes(high), nibbleOrder + 16, byteOrder + 16);
+    /// Rounds 16 values; returns the sum of the integers.
+    static int storeQuants(F x, std::byte* nibbleOrder, std::byte* byteOrder) {
+        return storeSixteen(toBytes(x), nibbleOrder, byteOrder);
     }
 };
 

@@ -43,9 +43,8 @@ struct Int8Avx512 : SimdAvx512 {
     }
     static float largest(F x) { return _mm512_reduce_max_ps(x); }
     static __m128i toBytes(F x) { return _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x)); }
-    static int storeQuants(F low, F high, std::byte* nibbleOrder, std::byte* byteOrder) {
-        return storeSixteen(toBytes(low), nibbleOrder, byteOrder) +
-               storeSixteen(toBytes(high), nibbleOrder + 16, byteOrder + 16);
+    static int storeQuants(F x, std::byte* nibbleOrder, std::byte* byteOrder) {
+        return storeSixteen(toBytes(x), nibbleOrder, byteOrder);
     }
 };
 

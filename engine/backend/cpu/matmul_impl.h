@@ -322,6 +322,13 @@ private:
     Lines codes_, scales_;
 };
 
+/// Panels of at most `most` blocks, as equal as can be: a short last one costs as much to begin as
+/// a long one.
+MOESCOPE_INLINE std::int32_t evenPanels(std::int32_t blocks, std::int32_t most) {
+    const std::int32_t panels = (blocks + most - 1) / most;
+    return (blocks + panels - 1) / panels;
+}
+
 inline constexpr int kPanelBlocks = 8;  ///< 256 columns: 32 KiB of float32, for the L1 cache
 
 /// Blocks of one tile as float32, scales apart. 32 + 1 + 1 KiB.
@@ -460,8 +467,9 @@ void matMulF32(const PackedMatrix& w, std::int64_t tile, const ActivationLayout&
                const std::byte* const* rows, int n, std::byte* scratch, float* out) {
     clearOutput<S>(out, n);
     F32Panel& panel = *reinterpret_cast<F32Panel*>(scratch);
-    for (std::int32_t b = 0; b < w.blocks; b += kPanelBlocks) {
-        const std::int32_t count = w.blocks - b < kPanelBlocks ? w.blocks - b : kPanelBlocks;
+    const std::int32_t most = evenPanels(w.blocks, kPanelBlocks);
+    for (std::int32_t b = 0; b < w.blocks; b += most) {
+        const std::int32_t count = w.blocks - b < most ? w.blocks - b : most;
         fillPanelF32<S, kFormat>(w, tile, b, count, panel);
         using C = Codec<S, kFormat>;
         const int passes = (n + S::kTokens - 1) / S::kTokens;

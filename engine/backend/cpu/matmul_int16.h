@@ -215,9 +215,9 @@ void matMulInt16(const PackedMatrix& w, std::int64_t tile, const ActivationLayou
     clearOutput<Simd>(out, n);
     Int16Panel& panel = *reinterpret_cast<Int16Panel*>(scratch);
     const bool ordinary = kFormat == PackedFormat::Mxfp4 && ordinaryRows(layout, rows, n);
-    for (std::int32_t b = 0; b < w.blocks; b += kInt16PanelBlocks) {
-        const std::int32_t count =
-            w.blocks - b < kInt16PanelBlocks ? w.blocks - b : kInt16PanelBlocks;
+    const std::int32_t most = evenPanels(w.blocks, kInt16PanelBlocks);
+    for (std::int32_t b = 0; b < w.blocks; b += most) {
+        const std::int32_t count = w.blocks - b < most ? w.blocks - b : most;
         fillPanelInt16<kFormat>(w, tile, b, count, panel);
         const int passes = (n + kInt16Tokens - 1) / kInt16Tokens;
         AheadReader ahead(w, C::kBlockBytes, C::kScaleBytes, tile, b, count, passes * count);

@@ -280,9 +280,9 @@ void matMulInt8(const PackedMatrix& w, std::int64_t tile, const ActivationLayout
     clearOutput<S>(out, n);
     Int8Panel& panel = *reinterpret_cast<Int8Panel*>(scratch);
     const bool ordinary = kFormat == PackedFormat::Mxfp4 && ordinaryRows(layout, rows, n);
-    for (std::int32_t b = 0; b < w.blocks; b += kInt8PanelBlocks) {
-        const std::int32_t count =
-            w.blocks - b < kInt8PanelBlocks ? w.blocks - b : kInt8PanelBlocks;
+    const std::int32_t most = evenPanels(w.blocks, kInt8PanelBlocks);
+    for (std::int32_t b = 0; b < w.blocks; b += most) {
+        const std::int32_t count = w.blocks - b < most ? w.blocks - b : most;
         fillPanelInt8<S, kFormat>(w, tile, b, count, panel);
         const int passes = (n + S::kInt8Tokens - 1) / S::kInt8Tokens;
         AheadReader ahead(w, C::kBlockBytes, C::kScaleBytes, tile, b, count, passes * count);

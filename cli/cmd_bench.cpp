@@ -19,6 +19,7 @@
 #include "engine/run/memory.h"
 #include "profiler/record/machine.h"
 #include "profiler/record/run_recorder.h"
+#include "profiler/runfile/run_reader.h"
 
 namespace moescope::cli {
 namespace {
@@ -83,6 +84,8 @@ double secondsOf(const std::function<void()>& work) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+constexpr int kPromptTokens = 16;  ///< before what is decoded
+
 class Bench {
 public:
     Bench(const Model& model, Session& session, TraceSink* trace, RoutingSink* routing,
@@ -95,7 +98,7 @@ public:
             "prefill", tokens, repeat, [] {}, [&] { session_.append(ids, StepKind::Prefill); });
     }
 
-    /// Decodes greedily after a prompt of 16 tokens.
+    /// Decodes greedily after a prompt of kPromptTokens.
     Row decode(int tokens, int repeat) {
         const std::vector<TokenId> prompt = someTokens(kPromptTokens, model_.spec().vocab);
         return measure(
@@ -110,12 +113,12 @@ public:
         row.tokens = tokens;
         row.sequences = sequences;
         const Backend& backend = model_.backend();
-        const std::vector<TokenId> ids = someTokens(sequences, model_.spec().vocab);
-        ForwardPass pass(backend, kPromptTokens + tokens, std::max(sequences, kPromptTokens));
-        const std::vector<TokenId> prompt = someTokens(kPromptTokens, model_.spec().vocab);
         const CacheShape shape{kPromptTokens + tokens, kPromptTokens};
         requireMemory(backend.cacheBytes(shape) * static_cast<std::uint64_t>(sequences),
                       "key-value caches of " + std::to_string(sequences) + " sequences");
+        const std::vector<TokenId> ids = someTokens(sequences, model_.spec().vocab);
+        ForwardPass pass(backend, kPromptTokens + tokens, std::max(sequences, kPromptTokens));
+        const std::vector<TokenId> prompt = someTokens(kPromptTokens, model_.spec().vocab);
         ByteCounter counter;
         std::vector<std::int32_t> rows(ids.size());
         std::iota(rows.begin(), rows.end(), 0);
@@ -128,6 +131,7 @@ public:
                 pass.step({s, StepKind::Prefill, 0, kPromptTokens}, prompt, {&whole, 1}, [] {});
             }
             pass.setTrace(i < 0 ? &counter : trace_);
+            pass.setRouting(i < 0 ? nullptr : routing_);
             if (i >= 0) row.bandwidth = std::max(row.bandwidth, readBandwidth());
             const double seconds = secondsOf([&] {
                 std::vector<TokenId> next = ids;
@@ -137,6 +141,7 @@ public:
                 }
             });
             pass.setTrace(nullptr);
+            pass.setRouting(nullptr);
             if (i >= 0) row.seconds.push_back(seconds);
         }
         row.bytes = counter.bytes();
@@ -145,8 +150,6 @@ public:
     }
 
 private:
-    static constexpr int kPromptTokens = 16;
-
     /// One token of every sequence: in one step, or in as few as the back end takes.
     void decodeStep(ForwardPass& pass, const std::vector<std::shared_ptr<KvCache>>& caches,
                     std::vector<TokenId>& next, std::span<const std::int32_t> rows,
@@ -206,6 +209,31 @@ private:
     std::int64_t nextSequence_ = 0;
 };
 
+/// A temporary run file, removed however the command ends.
+struct Scratch {
+    std::filesystem::path path = std::filesystem::temp_directory_path() /
+                                 ("moescope-bench-" + std::to_string(::getpid()) + ".moescope");
+    Scratch() = default;
+    ~Scratch() {
+        std::error_code ignored;
+        std::filesystem::remove(path, ignored);
+    }
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+};
+
+/// How much --trace recorded: that nothing was left out is part of the answer.
+struct Recorded {
+    std::int64_t operations = 0, routed = 0;  ///< routed: choices of an expert
+};
+
+Recorded recordedIn(const std::filesystem::path& path) {
+    const RunReader run(path);
+    Recorded recorded{run.operationCount(), 0};
+    for (const RoutingCountRow& row : run.routingCounts()) recorded.routed += row.count;
+    return recorded;
+}
+
 }  // namespace
 
 int runBench(const Invocation& invocation) {
@@ -219,23 +247,29 @@ int runBench(const Invocation& invocation) {
                 "sequences decoded at a time");
     options.add("repeat,r", po::value<int>()->default_value(3)->value_name("N"),
                 "repetitions; best and median are shown");
-    options.flag("trace",
-                 "record into a temporary run file while measuring: what does tracing cost?");
+    options.flag(
+        "trace",
+        "record operations and routing into a temporary run file while measuring: what does "
+        "tracing cost?");
     options.flag("json", "print one JSON document");
     options.add("progress", po::value<std::string>()->default_value("auto")->value_name("STYLE"),
                 "auto, json, off");
     addModelOptions(options);
     if (!options.parse(invocation)) return kDone;
-    const std::vector<int> prompts = parseIntList(options.get<std::string>("prompt"), "-p");
-    const std::vector<int> decodes = parseIntList(options.get<std::string>("tokens"), "-n");
-    const std::vector<int> batches = parseIntList(options.get<std::string>("batch"), "-b");
+    constexpr int kMostTokens = 1 << 24, kMostSequences = 1 << 16;
+    const auto list = [&](const char* name, const char* shown, int most) {
+        return parseIntList(options.get<std::string>(name), shown, most);
+    };
+    const std::vector<int> prompts = list("prompt", "-p", kMostTokens);
+    const std::vector<int> decodes = list("tokens", "-n", kMostTokens);
+    const std::vector<int> batches = list("batch", "-b", kMostSequences);
     const int repeat = options.get<int>("repeat");
     if (repeat < 1 || repeat > 1000) throw UsageError("--repeat takes 1 to 1000");
     const ProgressStyle style = parseProgressStyle(options.get<std::string>("progress"));
 
     const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
     const int longest = std::max(*std::max_element(prompts.begin(), prompts.end()),
-                                 16 + *std::max_element(decodes.begin(), decodes.end()));
+                                 kPromptTokens + *std::max_element(decodes.begin(), decodes.end()));
     Session session(*model, contextFor(*model, options, longest));
     session.setStop(invocation.stop);
     {
@@ -244,10 +278,8 @@ int runBench(const Invocation& invocation) {
         logProbability(session.append(std::span(&first, 1)), first);
     }
 
+    const Scratch scratch;
     std::optional<RunRecorder> recorder;
-    const std::filesystem::path scratch =
-        std::filesystem::temp_directory_path() /
-        ("moescope-bench-" + std::to_string(::getpid()) + ".moescope");
     if (options.isSet("trace")) {
         RunFacts facts;
         facts.kind = "bench";
@@ -258,7 +290,7 @@ int runBench(const Invocation& invocation) {
         if (model->spec().nExpert > 0)
             facts.routing = RoutingOptions{model->spec().nExpert, model->spec().topK,
                                            model->spec().nLayer, false, false};
-        recorder.emplace(scratch, facts, RunWriter::Mode::Create, true);
+        recorder.emplace(scratch.path, facts, RunWriter::Mode::Create, true);
     }
     std::vector<Row> rows;
     {
@@ -278,10 +310,11 @@ int runBench(const Invocation& invocation) {
             }
         }
     }
+    std::optional<Recorded> recorded;
     if (recorder) {
         recorder->finish(RunStatus::Done);
         recorder.reset();
-        std::filesystem::remove(scratch);
+        recorded = recordedIn(scratch.path);
     }
 
     nlohmann::json results = nlohmann::json::array();
@@ -312,17 +345,24 @@ int runBench(const Invocation& invocation) {
              {"bandwidth_share", comparable ? nlohmann::json(share) : nlohmann::json(nullptr)}});
     }
     if (options.isSet("json")) {
-        printJson("bench", {{"model", modelFacts(*model)},
+        nlohmann::json body{{"model", modelFacts(*model)},
                             {"settings", backendFacts(*model, options)},
                             {"machine", machineFacts()},
                             {"traced", options.isSet("trace")},
                             {"device_memory_used", model->backend().deviceMemory().used},
-                            {"results", std::move(results)}});
+                            {"results", std::move(results)}};
+        if (recorded)
+            body["recorded"] = {{"operations", recorded->operations},
+                                {"routing_choices", recorded->routed}};
+        printJson("bench", body);
     } else {
         std::cout << table.text()
                   << "bytes: what must be read (weights once a step, each chosen expert once, "
                      "cache); share: of the\n"
                      "best read bandwidth measured between the repetitions\n";
+        if (recorded)
+            std::cout << "recorded meanwhile: " << recorded->operations << " operations, "
+                      << recorded->routed << " choices of an expert\n";
     }
     return kDone;
 }

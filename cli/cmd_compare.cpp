@@ -65,10 +65,7 @@ const std::vector<Figure>& figures() {
         {"TPOT p95", "ms", 3,
          [](const RunSummary& r) { return orNan(r.decode.steps > 0, r.decode.p95StepNs / 1e6); }},
         {"decode bandwidth", "GB/s", 2,
-         [](const RunSummary& r) {
-             return orNan(r.decode.wallNs > 0, static_cast<double>(r.decode.bytes) /
-                                                   static_cast<double>(r.decode.wallNs));
-         }},
+         [](const RunSummary& r) { return r.decode.bytesPerSecond() / 1e9; }},
         {"peak memory", "GB", 2, [](const RunSummary& r) { return memoryOf(r, "peak_rss"); }},
         {"routing excess, mean of layers", "x chance", 3,
          [](const RunSummary& r) { return meanOverLayers(r, &LayerRouting::excess); }},

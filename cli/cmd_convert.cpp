@@ -59,17 +59,6 @@ ConvertOptions convertOptions(const Options& options) {
     return convert;
 }
 
-void requireFreshResult(const std::filesystem::path& out, bool force) {
-    std::error_code absent;
-    const auto status = std::filesystem::status(out, absent);
-    if (!std::filesystem::exists(status)) return;
-    if (!std::filesystem::is_regular_file(status))
-        throw Error(out.string() + ": cannot write: not a regular file");
-    if (!force)
-        throw Error(out.string() + ": exists already",
-                    "--force replaces it; or choose another name");
-}
-
 void printResult(const std::filesystem::path& out, const ConvertResult& result, bool json) {
     if (json) {
         printJson("convert", {{"file", out.string()},
@@ -119,7 +108,7 @@ int runConvert(const Invocation& invocation) {
     if (!options.has("to")) throw UsageError("'convert' needs --to TYPE");
     ConvertOptions convert = convertOptions(options);
     const auto out = std::filesystem::path(options.get<std::vector<std::string>>("out").front());
-    requireFreshResult(out, convert.startOver);
+    requireFreshOutput(out, convert.startOver, "OUT", "--force");
     const auto in = resolveModel(options.get<std::vector<std::string>>("model").front());
     Progress progress(parseProgressStyle(options.get<std::string>("progress")), "convert", "MB");
     convert.progress = [&](std::uint64_t done, std::uint64_t total) {

@@ -128,6 +128,7 @@ int runEval(const Invocation& invocation) {
     if (!options.has("out")) throw UsageError("'eval' needs --out RUN");
     const ReasoningEffort reasoning = parseReasoning(options.get<std::string>("reasoning"));
     if (options.get<std::int64_t>("limit") < 0) throw UsageError("--limit takes 0 or more");
+    if (options.get<int>("shots") < -1) throw UsageError("--shots takes 0 or more, or -1");
     const ProgressStyle style = parseProgressStyle(options.get<std::string>("progress"));
     if (options.get<int>("context") < 1)
         throw UsageError("--context takes a positive number of tokens");

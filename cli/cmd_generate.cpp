@@ -114,6 +114,11 @@ int runGenerate(const Invocation& invocation) {
             options.has("input") !=
         1)
         throw UsageError("'generate' needs one of --prompt, --chat, --messages and --input");
+    if (!options.has("input"))
+        options.refuse({"output", "parallel", "resume", "overwrite"},
+                       "goes with --input; one answer goes to standard output");
+    if (options.has("prompt"))
+        options.refuse({"show-reasoning"}, "goes with chats, and --prompt is plain text");
     if (options.get<int>("tokens") <= 0) throw UsageError("-n takes a positive number of tokens");
     Sampler check(samplingOptions(options));  // refuses nonsense before a model is loaded
     if (options.has("input")) return runGenerateFile(invocation, options);

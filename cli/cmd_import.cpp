@@ -64,6 +64,7 @@ int runExport(const Invocation& invocation) {
     options.add("out,o", po::value<std::string>()->value_name("FILE"), "file to write");
     options.add("format", po::value<std::string>()->value_name("NAME"),
                 "one of those below; default: what the extension of --out says, else chrome");
+    options.flag("overwrite", "replace an existing file");
     std::string formats = "Formats:\n";
     for (const Exporter& exporter : exporters())
         formats += "  " + std::string(exporter.format) + " (" + std::string(exporter.extension) +
@@ -74,7 +75,10 @@ int runExport(const Invocation& invocation) {
     const std::filesystem::path out = options.get<std::string>("out");
     const Exporter& exporter =
         exporterFor(options.has("format") ? options.get<std::string>("format") : "", out);
-    const RunReader run(options.get<std::vector<std::string>>("run").front());
+    const std::string from = options.get<std::vector<std::string>>("run").front();
+    refuseSameFile("--out", out, {{"run", from}});
+    requireFreshOutput(out, options.isSet("overwrite"));
+    const RunReader run(from);
     if (run.operationCount() == 0)
         throw Error(run.path().string() + ": holds no timed operations",
                     "'moescope profile' records them");

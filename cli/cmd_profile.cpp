@@ -23,6 +23,7 @@ namespace moescope::cli {
 namespace {
 
 struct Job {
+    std::string place;  ///< "F.jsonl: line 3: ", before an error; empty for an option
     std::string label, group;
     Prompt prompt;
 };
@@ -32,8 +33,10 @@ void addOptions(Options& options) {
     options.add("prompt,p", po::value<std::string>()->value_name("TEXT"), "continue this text");
     options.add("chat", po::value<std::string>()->value_name("TEXT"),
                 "answer this message, through the model's chat template");
-    options.add("workload,w", po::value<std::string>()->value_name("F.jsonl"),
-                "one {\"id\", \"text\" or \"chat\" or \"tokens\", optional \"group\"} a line");
+    options.add(
+        "workload,w", po::value<std::string>()->value_name("F.jsonl"),
+        "one {\"id\", \"text\" or \"chat\" or \"tokens\", optional \"group\"} a line; \"chat\" is "
+        "a message or a list of {\"role\", \"content\"}");
     options.flag("routing-tokens",
                  "keep the experts and gate weights of every token, not only counts");
     options.add("context", po::value<int>()->value_name("N"),
@@ -54,38 +57,50 @@ void addOptions(Options& options) {
         "the workload\n'moescope routing' tells whether the groups use different experts.");
 }
 
-std::vector<Job> readJobs(const Options& options, const Tokenizer* tokenizer) {
-    const ChatSettings settings = chatSettings(options);
+struct Jobs {
+    std::vector<Job> list;
+    int context = 1;  ///< that the longest needs, what it generates included
+};
+
+Jobs readJobs(const Model& model, const Options& options, const ChatSettings& settings) {
     const auto needed = [&]() -> const Tokenizer& {
-        if (tokenizer == nullptr)
+        if (!model.hasTokenizer())
             throw Error("the checkpoint carries no tokenizer",
                         "give \"tokens\" in a workload file");
-        return *tokenizer;
+        return model.tokenizer();
     };
-    std::vector<Job> jobs;
+    Jobs jobs;
+    const auto add = [&](Job&& job) {
+        const auto length = static_cast<std::int64_t>(job.prompt.tokens.size());
+        jobs.context =
+            std::max(jobs.context, contextFor(model, options, length + options.get<int>("tokens")));
+        jobs.list.push_back(std::move(job));
+    };
     if (options.has("prompt"))
-        jobs.push_back({"prompt", "", plainPrompt(needed(), options.get<std::string>("prompt"))});
+        add({"", "prompt", "", plainPrompt(needed(), options.get<std::string>("prompt"))});
     if (options.has("chat"))
-        jobs.push_back(
-            {"chat", "", chatPrompt(needed(), options.get<std::string>("chat"), settings)});
+        add({"", "chat", "", chatPrompt(needed(), options.get<std::string>("chat"), settings)});
     if (options.has("workload")) {
-        readJsonLines(options.get<std::string>("workload"), [&](const nlohmann::json& line,
-                                                                std::size_t number) {
+        const std::string workload = options.get<std::string>("workload");
+        const auto read = [&](const JsonLine& line, std::size_t number) {
             Job job;
+            job.place = lineName(workload, number) + ": ";
             job.label = idField(line, number);
-            if (line.contains("group")) job.group = textField(line, "group", number);
+            if (line.contains("group")) job.group = textField(line, "group");
+            if (line.contains("chat") + line.contains("tokens") + line.contains("text") != 1)
+                throw Error("give \"text\", \"chat\" or \"tokens\"");
             if (line.contains("chat"))
-                job.prompt = chatPrompt(needed(), textField(line, "chat", number), settings);
+                job.prompt = chatPrompt(needed(), line.at("chat"), settings);
             else if (line.contains("tokens"))
-                job.prompt.tokens = tokensField(line, "tokens", number);
+                job.prompt.tokens = tokensField(line, "tokens");
             else
-                job.prompt = plainPrompt(needed(), textField(line, "text", number));
-            if (job.prompt.tokens.empty())
-                throw Error("line " + std::to_string(number) + ": the prompt is empty");
-            jobs.push_back(std::move(job));
-        });
+                job.prompt = plainPrompt(needed(), textField(line, "text"));
+            if (job.prompt.tokens.empty()) throw Error("the prompt is empty");
+            add(std::move(job));
+        };
+        readJsonLines(workload, {"id", "group", "text", "chat", "tokens"}, read);
     }
-    if (jobs.empty()) throw UsageError("'profile' has nothing to run: the workload is empty");
+    if (jobs.list.empty()) throw Error(options.get<std::string>("workload") + ": holds no lines");
     return jobs;
 }
 
@@ -99,6 +114,19 @@ Generation evaluate(Session& session, const std::vector<TokenId>& prompt) {
         result.reason = FinishReason::Interrupted;
     }
     return result;
+}
+
+/// Errors of a workload's line name it.
+Generation evaluate(Session& session, const Job& job, const GenerateOptions& options,
+                    const TokenCallback& onToken) {
+    try {
+        return options.maxTokens > 0 ? generate(session, job.prompt.tokens, options, onToken)
+                                     : evaluate(session, job.prompt.tokens);
+    } catch (const Interrupted&) {
+        throw;
+    } catch (const Error& e) {
+        throw Error(job.place + e.what(), e.hint());
+    }
 }
 
 /// Rows of one finished sequence: its label and the text of its tokens.
@@ -151,6 +179,7 @@ int runProfile(const Invocation& invocation) {
     generation.maxTokens = options.get<int>("tokens");
     if (generation.maxTokens < 0) throw UsageError("-n takes a number of tokens, 0 or more");
     Sampler check(generation.sampling);  // refuses nonsense before a model is loaded
+    const ChatSettings chat = chatSettings(options);
     const std::filesystem::path out = options.get<std::string>("out");
     requireFreshOutput(out, options.isSet("overwrite"));
 
@@ -159,12 +188,9 @@ int runProfile(const Invocation& invocation) {
     const auto counters = startCounters(options);
     const ModelSpec& spec = model->spec();
     const Tokenizer* tokenizer = model->hasTokenizer() ? &model->tokenizer() : nullptr;
-    const std::vector<Job> jobs = readJobs(options, tokenizer);
-    std::int64_t longest = 0;
-    for (const Job& job : jobs)
-        longest = std::max(
-            longest, static_cast<std::int64_t>(job.prompt.tokens.size()) + generation.maxTokens);
-    const int context = contextFor(*model, options, longest);
+    const Jobs read = readJobs(*model, options, chat);
+    const std::vector<Job>& jobs = read.list;
+    const int context = read.context;
 
     RunFacts facts;
     facts.kind = "profile";
@@ -184,7 +210,9 @@ int runProfile(const Invocation& invocation) {
         const bool perToken = options.isSet("routing-tokens");
         facts.routing = RoutingOptions{spec.nExpert, spec.topK, spec.nLayer, perToken, perToken};
     }
-    facts.bandwidthThreads = model->backend().threads();
+    // What the host can do is no ceiling of a device.
+    if (model->backend().deviceMemory().total == 0)
+        facts.bandwidthThreads = model->backend().threads();
     RunRecorder recorder(out, facts, RunWriter::Mode::Create, options.isSet("overwrite"));
     if (device) recorder.setDevice(*device);
     if (counters) recorder.setCounters(*counters->session);
@@ -212,9 +240,7 @@ int runProfile(const Invocation& invocation) {
                 progress.update(++done, total, jobs[i].label);
                 return true;
             };
-            const std::vector<TokenId>& prompt = jobs[i].prompt.tokens;
-            const Generation result = generates ? generate(session, prompt, generation, onToken)
-                                                : evaluate(session, prompt);
+            const Generation result = evaluate(session, jobs[i], generation, onToken);
             done = before + share;
             progress.update(done, total, jobs[i].label);
             hash = hash * 0x100000001b3ULL ^ result.logitsHash;

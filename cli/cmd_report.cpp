@@ -20,7 +20,7 @@ int runReport(const Invocation& invocation) {
         "format", po::value<std::string>()->default_value("html")->value_name("LIST"),
         ("separated by commas: " + names + "or summary (ten lines a run on stdout)").c_str());
     options.add("out,o", po::value<std::string>()->value_name("DIR"),
-                "folder (or file, for one format)");
+                "folder (or file, for one format); reports that are there are replaced");
     options.flag("json", "print the paths written as one JSON document");
     if (!options.parse(invocation)) return kDone;
 
@@ -30,6 +30,7 @@ int runReport(const Invocation& invocation) {
     std::vector<std::string> formats = splitList(options.get<std::string>("format"));
     if (formats.empty()) throw UsageError("--format names no format");
     if (formats == std::vector<std::string>{"summary"}) {
+        options.refuse({"out", "json"}, "goes with reports: a summary goes to standard output");
         for (const auto& path : runs) {
             for (const std::string& line : summaryLines(summarize(RunReader(path))))
                 std::cout << line << '\n';
@@ -37,7 +38,8 @@ int runReport(const Invocation& invocation) {
         }
         return kDone;
     }
-    if (!options.has("out")) throw UsageError("'report' needs --out DIR");
+    if (!options.has("out") || options.get<std::string>("out").empty())
+        throw UsageError("'report' needs --out DIR");
     for (const std::string& format : formats)
         reportFormat(format);  // all names, before anything is written
 

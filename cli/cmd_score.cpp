@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/console.h"
+#include "cli/json_lines.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
 #include "cli/result_file.h"
@@ -34,7 +35,7 @@ void addOptions(Options& options) {
                 "also the logits behind every scored token");
     options.flag("no-share-prefix", "evaluate every line whole");
     options.flag("resume", "continue the scoring that was interrupted");
-    options.flag("overwrite", "throw an unfinished scoring away");
+    options.flag("overwrite", "replace existing files; throw an unfinished scoring away");
     addTextOptions(options);
     options.add("context", po::value<int>()->value_name("N"),
                 "tokens of context; default: what is needed");
@@ -50,36 +51,50 @@ void addOptions(Options& options) {
         "Bits per byte = nats / ln 2 / bytes of the scored text in UTF-8. docs/scoring.md");
 }
 
-void checkOptions(const Options& options) {
+ResultFile::Mode checkOptions(const Options& options) {
     if (!options.has("input") || !options.has("output"))
         throw UsageError("'score' needs --input and --output, or --perplexity");
+    options.refuse({"convention", "window", "stride"}, "goes with --perplexity");
     if (options.get<int>("top") < 0) throw UsageError("--top takes 0 or more tokens");
     if (options.has("logits") && options.isSet("resume"))
-        throw UsageError("--logits cannot --resume: its file is written anew each time");
-    if (options.isSet("resume") && options.isSet("overwrite"))
-        throw UsageError("--resume and --overwrite exclude each other");
+        throw UsageError("--logits cannot --resume: the rows of an interrupted scoring are gone",
+                         "--overwrite starts again; without --logits, --resume continues");
     const std::string input = options.get<std::string>("input");
     const std::string output = options.get<std::string>("output");
     const std::string logits = options.has("logits") ? options.get<std::string>("logits") : "";
     const std::string model = options.get<std::vector<std::string>>("model").front();
     refuseSameFile("--output", output,
                    {{"--input", input}, {"--logits", logits}, {"model's", model}});
-    if (logits.empty()) return;
-    refuseSameFile("--logits", logits, {{"--input", input}, {"model's", model}});
-    std::error_code absent;
-    const auto status = std::filesystem::status(logits, absent);
-    if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
-        throw UsageError("--logits takes a regular file, and " + logits + " is none");
+    if (options.has("logits")) {
+        refuseSameFile("--logits", logits, {{"--input", input}, {"model's", model}});
+        requireFreshOutput(logits, options.isSet("overwrite"), "--logits");
+    }
+    return ResultFile::modeOf(options);
 }
 
-nlohmann::json headerOf(const Model& model, const Options& options) {
+nlohmann::ordered_json headerOf(const Model& model, const Options& options) {
     return {{"schema", "moescope.score.part"},
-            {"version", 1},
+            {"version", 2},
             {"model", model.checkpoint().identity()},
-            {"backend", numericIdentity(model, options)},
-            {"input", sha256Hex(readFile(options.get<std::string>("input")))},
-            {"prompt_logprobs", options.isSet("prompt-logprobs")},
-            {"top", options.get<int>("top")}};
+            {"back end", numericIdentity(model, options)},
+            {"--input", sha256Hex(readFile(options.get<std::string>("input")))},
+            {"--prompt-logprobs", options.isSet("prompt-logprobs")},
+            {"--top", options.get<int>("top")}};
+}
+
+/// Whether a line of a finished file is what `item` would get: its tokens, candidate by candidate.
+bool isResultOf(const ScoreItem& item, const nlohmann::json& result) {
+    if (!result.is_object() || result.value("id", nlohmann::json()) != item.id) return false;
+    const auto fits = [](const nlohmann::json& one, const ScoreCandidate& candidate) {
+        return one.is_object() && one.contains("sum") &&
+               one.value("tokens", nlohmann::json()) == candidate.sequence.tokens &&
+               one.value("scored_tokens", nlohmann::json()) ==
+                   candidate.sequence.tokens.size() - candidate.scoredFrom;
+    };
+    if (!item.listed) return fits(result, item.candidates.front());
+    const nlohmann::json list = result.value("continuations", nlohmann::json());
+    return list.is_array() && std::equal(list.begin(), list.end(), item.candidates.begin(),
+                                         item.candidates.end(), fits);
 }
 
 ScoreTotal totalOf(const ScoreItem& item, const nlohmann::json& result) {
@@ -167,22 +182,27 @@ int runScore(const Invocation& invocation) {
     addOptions(options);
     if (!options.parse(invocation)) return kDone;
     if (options.has("perplexity")) {
-        if (options.has("input") || options.has("output"))
-            throw UsageError("give --perplexity or --input with --output, not both");
+        options.refuse({"input", "output", "prompt-logprobs", "top", "logits", "no-share-prefix",
+                        "resume", "overwrite"},
+                       "goes with lines to score, not with --perplexity");
         return runTextPerplexity(invocation, options);
     }
-    checkOptions(options);
+    const ResultFile::Mode mode = checkOptions(options);
     const ProgressStyle style = parseProgressStyle(options.get<std::string>("progress"));
     const std::string input = options.get<std::string>("input");
 
     const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
     const std::vector<ScoreItem> items =
         readScoreItems(*model, input, options.isSet("prompt-logprobs"));
-    using Mode = ResultFile::Mode;
-    ResultFile results(options.get<std::string>("output"), headerOf(*model, options),
-                       options.isSet("resume")      ? Mode::Resume
-                       : options.isSet("overwrite") ? Mode::Overwrite
-                                                    : Mode::Fresh);
+    const std::string output = options.get<std::string>("output");
+    ResultFile results(output, headerOf(*model, options), mode);
+    if (results.whole()) {
+        results.requireFits(items.size(), [&](std::size_t i, const nlohmann::json& result) {
+            return isResultOf(items[i], result);
+        });
+        note(output + ": all " + std::to_string(items.size()) +
+             " results are there already; nothing is evaluated");
+    }
     // Rows of logits are written one sequence behind the other: none shares its tokens then.
     BatchScorer scorer(model->backend(),
                        contextFor(*model, options, static_cast<std::int64_t>(longestOf(items))),
@@ -193,7 +213,7 @@ int runScore(const Invocation& invocation) {
     std::optional<LogitsFile> logits;
     BatchScorer::LogitsVisitor visit;
     if (options.has("logits")) {
-        logits.emplace(options.get<std::string>("logits"), items, work.owners(),
+        logits.emplace(options.get<std::string>("logits"), input, items, work.owners(),
                        static_cast<std::size_t>(model->spec().vocab),
                        model->checkpoint().identity());
         visit = [&](std::size_t sequence, std::size_t index, std::span<const float> row) {
@@ -203,7 +223,7 @@ int runScore(const Invocation& invocation) {
     }
 
     Progress progress(style, "score", "items");
-    if (results.count() > 0) progress.update(results.count(), items.size());
+    if (results.count() > 0 && !results.whole()) progress.update(results.count(), items.size());
     try {
         scorer.score(
             work.sequences(),
@@ -215,13 +235,12 @@ int runScore(const Invocation& invocation) {
             },
             visit);
     } catch (const Interrupted&) {
-        throw Interrupted("interrupted", std::to_string(results.count()) + " items are kept in " +
-                                             results.partPath().string() +
-                                             "; the same command with --resume continues");
+        if (!logits) throw Interrupted("interrupted", results.kept());
+        throw Interrupted("interrupted", results.kept(false) +
+                                             "; with --logits --overwrite starts again, without "
+                                             "it --resume continues");
     } catch (const SequenceError& e) {
-        throw Error(
-            input + ": line " + std::to_string(work.itemOf(e.sequence()).line) + ": " + e.what(),
-            e.hint());
+        throw Error(lineName(input, work.itemOf(e.sequence()).line) + ": " + e.what(), e.hint());
     }
     progress.finish();
     ScoreTotals totals;

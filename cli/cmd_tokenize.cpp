@@ -82,7 +82,7 @@ int runTokenize(const Invocation& invocation) {
                 "for .tiktoken files: o200k_harmony, o200k_base, gpt2");
     options.add("text", po::value<std::string>()->value_name("TEXT"), "the text");
     options.add("input", po::value<std::string>()->value_name("F.jsonl"),
-                "one {\"id\", \"text\" or \"tokens\"} a line");
+                "one {\"id\", \"text\" or (--decode) \"tokens\", optional \"group\"} a line");
     options.flag("special", "recognise special tokens in the text (never for text from users)");
     options.flag("decode", "the text is a list of token ids: print what they spell");
     options.flag("json", "print one JSON document");
@@ -95,17 +95,18 @@ int runTokenize(const Invocation& invocation) {
     const SpecialTokens specials =
         options.isSet("special") ? SpecialTokens::Parse : SpecialTokens::AsText;
     if (options.has("input")) {
-        readJsonLines(options.get<std::string>("input"), [&](const nlohmann::json& line,
-                                                             std::size_t number) {
-            nlohmann::json out;
-            if (line.contains("id")) out["id"] = line["id"];
-            if (options.isSet("decode")) {
-                out["text"] = toValidUtf8(tokenizer.decode(tokensField(line, "tokens", number)));
-            } else {
-                out["tokens"] = tokenizer.encode(textField(line, "text", number), specials);
-            }
-            std::cout << dumpJson(out) << '\n';
-        });
+        readJsonLines(options.get<std::string>("input"), {"id", "group", "text", "tokens"},
+                      [&](const JsonLine& line, std::size_t) {
+                          nlohmann::json out;
+                          for (const char* key : {"id", "group"})
+                              if (line.contains(key)) out[key] = line.at(key);
+                          if (options.isSet("decode"))
+                              out["text"] =
+                                  toValidUtf8(tokenizer.decode(tokensField(line, "tokens")));
+                          else
+                              out["tokens"] = tokenizer.encode(textField(line, "text"), specials);
+                          std::cout << dumpJson(out) << '\n';
+                      });
         return kDone;
     }
     const auto text = options.get<std::string>("text");

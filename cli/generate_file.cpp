@@ -14,6 +14,7 @@
 #include "engine/core/file.h"
 #include "engine/core/sha256.h"
 #include "engine/run/generate_many.h"
+#include "engine/run/sequence_error.h"
 
 namespace moescope::cli {
 namespace {
@@ -24,38 +25,50 @@ struct Item {
     Prompt prompt;
 };
 
-std::vector<Item> readItems(const Tokenizer& tokenizer, const std::filesystem::path& path,
-                            const ChatSettings& chat) {
-    std::vector<Item> items;
-    readJsonLines(path, [&](const nlohmann::json& line, std::size_t number) {
-        Item& item = items.emplace_back();
+struct Items {
+    std::vector<Item> list;
+    int context = 1;  ///< that the longest needs, its answer included
+};
+
+Items readItems(const Model& model, const Options& options, const ChatSettings& chat) {
+    const std::string input = options.get<std::string>("input");
+    const Tokenizer& tokenizer = model.tokenizer();
+    Items items;
+    readJsonLines(input, {"id", "prompt", "chat"}, [&](const JsonLine& line, std::size_t number) {
+        Item& item = items.list.emplace_back();
         item.id = idField(line, number);
         item.line = number;
         const bool chatted = line.contains("chat");
-        if (chatted == line.contains("prompt"))
-            throw Error("line " + std::to_string(number) + ": give \"prompt\" or \"chat\"");
-        item.prompt = chatted ? chatPrompt(tokenizer, textField(line, "chat", number), chat)
-                              : plainPrompt(tokenizer, textField(line, "prompt", number));
+        if (chatted == line.contains("prompt")) throw Error("give \"prompt\" or \"chat\"");
+        item.prompt = chatted ? chatPrompt(tokenizer, line.at("chat"), chat)
+                              : plainPrompt(tokenizer, textField(line, "prompt"));
+        const auto length = static_cast<std::int64_t>(item.prompt.tokens.size());
+        items.context = std::max(items.context,
+                                 contextFor(model, options, length + options.get<int>("tokens")));
     });
+    if (items.list.empty()) throw Error(input + ": holds no lines");
     return items;
 }
 
 /// Everything a result depends on; what is generated beside it is not.
-nlohmann::json headerOf(const Model& model, const Options& options, const std::vector<Item>& items,
-                        int context) {
+nlohmann::ordered_json headerOf(const Model& model, const Options& options,
+                                const std::vector<Item>& items) {
     const SamplingOptions s = samplingOptions(options);
     std::string prompts;  // as the model gets them: whatever options they come from
     for (const Item& item : items) {
         prompts += dumpJson({item.id, item.prompt.tokens, item.prompt.stopTokens}) + "\n";
     }
     return {{"schema", "moescope.generate.part"},
-            {"version", 1},
+            {"version", 2},
             {"model", model.checkpoint().identity()},
-            {"backend", numericIdentity(model, options)},
-            {"prompts", sha256Hex(prompts)},
-            {"tokens", options.get<int>("tokens")},
-            {"context", context},
-            {"sampling", {s.temperature, s.topK, s.topP, s.minP, s.seed}}};
+            {"back end", numericIdentity(model, options)},
+            {"-n", options.get<int>("tokens")},
+            {"--temperature", s.temperature},
+            {"--top-k", s.topK},
+            {"--top-p", s.topP},
+            {"--min-p", s.minP},
+            {"--seed", s.seed},
+            {"--input or options of chats", sha256Hex(prompts)}};
 }
 
 nlohmann::json resultOf(const Tokenizer& tokenizer, const Item& item, const Generation& result) {
@@ -78,56 +91,66 @@ nlohmann::json resultOf(const Tokenizer& tokenizer, const Item& item, const Gene
     return out;
 }
 
+/// Whether a line of a finished file is what `item` would get, as far as the line tells.
+bool isResultOf(const Item& item, const nlohmann::json& result) {
+    return result.is_object() && result.value("id", nlohmann::json()) == item.id &&
+           result.value("tokens", nlohmann::json()).is_array() &&
+           result.value("prompt_tokens", nlohmann::json()) == item.prompt.tokens.size();
+}
+
 }  // namespace
 
 void addGenerateFileOptions(Options& options) {
-    options.add("input", po::value<std::string>()->value_name("F.jsonl"),
-                "one {\"id\", \"prompt\" or \"chat\"} a line, generated many at a time");
+    options.add(
+        "input", po::value<std::string>()->value_name("F.jsonl"),
+        "one {\"id\", \"prompt\" or \"chat\"} a line, generated many at a time; \"chat\" is "
+        "a message or a list of {\"role\", \"content\"}");
     options.add("output", po::value<std::string>()->value_name("F.jsonl"),
                 "with --input: one result a line, in the same order");
     options.add("parallel", po::value<int>()->default_value(16)->value_name("N"),
                 "with --input: sequences at a time");
     options.flag("resume", "with --input: continue what was interrupted");
-    options.flag("overwrite", "with --input: throw what is unfinished away");
+    options.flag("overwrite",
+                 "with --input: replace an existing file; throw what is unfinished away");
 }
 
 int runGenerateFile(const Invocation& invocation, const Options& options) {
     if (!options.has("output")) throw UsageError("--input needs --output");
-    if (options.isSet("resume") && options.isSet("overwrite"))
-        throw UsageError("--resume and --overwrite exclude each other");
+    options.refuse({"show-reasoning"}, "goes with one answer: --input keeps all messages");
     refuseSameFile("--output", options.get<std::string>("output"),
                    {{"--input", options.get<std::string>("input")},
                     {"model's", options.get<std::vector<std::string>>("model").front()}});
     if (options.get<int>("parallel") < 1) throw UsageError("--parallel takes 1 or more");
+    const ResultFile::Mode mode = ResultFile::modeOf(options);
     const ProgressStyle style = parseProgressStyle(options.get<std::string>("progress"));
     const std::string input = options.get<std::string>("input");
+    const std::string output = options.get<std::string>("output");
     const ChatSettings chat = chatSettings(options);
     GenerateOptions generation;
     generation.sampling = samplingOptions(options);
     generation.maxTokens = options.get<int>("tokens");
 
     const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
-    const std::vector<Item> items = readItems(model->tokenizer(), input, chat);
-    std::size_t longest = 1;
-    for (const Item& item : items) longest = std::max(longest, item.prompt.tokens.size());
-    const int context =
-        contextFor(*model, options, static_cast<std::int64_t>(longest) + generation.maxTokens);
-    using Mode = ResultFile::Mode;
-    ResultFile results(options.get<std::string>("output"),
-                       headerOf(*model, options, items, context),
-                       options.isSet("resume")      ? Mode::Resume
-                       : options.isSet("overwrite") ? Mode::Overwrite
-                                                    : Mode::Fresh);
+    const Items read = readItems(*model, options, chat);
+    const std::vector<Item>& items = read.list;
+    ResultFile results(output, headerOf(*model, options, items), mode);
+    if (results.whole()) {
+        results.requireFits(items.size(), [&](std::size_t i, const nlohmann::json& result) {
+            return isResultOf(items[i], result);
+        });
+        note(output + ": all " + std::to_string(items.size()) +
+             " results are there already; nothing is generated");
+    }
     std::vector<std::size_t> missing;
     for (std::size_t i = 0; i < items.size(); ++i)
         if (!results.has(i)) missing.push_back(i);
     const int most = std::max<int>(1, static_cast<int>(missing.size()));
     BatchGenerator generator(model->backend(),
-                             {context, std::min(options.get<int>("parallel"), most)});
+                             {read.context, std::min(options.get<int>("parallel"), most)});
     generator.setStop(invocation.stop);
 
     Progress progress(style, "generate", "items");
-    if (results.count() > 0) progress.update(results.count(), items.size());
+    if (results.count() > 0 && !results.whole()) progress.update(results.count(), items.size());
     std::size_t begun = 0;
     try {
         generator.run(
@@ -147,9 +170,9 @@ int runGenerateFile(const Invocation& invocation, const Options& options) {
                 progress.update(results.count(), items.size());
             });
     } catch (const Interrupted&) {
-        throw Interrupted("interrupted", std::to_string(results.count()) + " items are kept in " +
-                                             results.partPath().string() +
-                                             "; the same command with --resume continues");
+        throw Interrupted("interrupted", results.kept());
+    } catch (const SequenceError& e) {
+        throw Error(lineName(input, items[missing[e.sequence()]].line) + ": " + e.what(), e.hint());
     }
     progress.finish();
     std::size_t tokens = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON-lines input of score, tokenize and profile: fields checked, errors with file and line.
+// JSON-lines input of score, generate, tokenize and profile: fields checked, errors with file and
+// line.
 #pragma once
 
 #include <filesystem>
@@ -13,16 +14,23 @@
 
 namespace moescope::cli {
 
-/// Calls `visit(object, line number from 1)`. Blank lines are skipped. Throws Error naming file and
-/// line for malformed JSON, lines that are no object, and whatever Error `visit` throws.
-void readJsonLines(const std::filesystem::path& path,
-                   const std::function<void(const nlohmann::json&, std::size_t)>& visit);
+/// Members in the order of the text: arguments of tool calls are shown to a model as they stand.
+using JsonLine = nlohmann::ordered_json;
 
-/// A string, or an array of token ids; Error says what was found instead.
-std::string textField(const nlohmann::json& line, const char* field, std::size_t number);
-std::vector<TokenId> tokensField(const nlohmann::json& line, const char* field, std::size_t number);
+/// Calls `visit(object, line number from 1)`. Blank lines are skipped. Throws Error naming file and
+/// line for malformed JSON, lines that are no object, keys that are not among `known`, and whatever
+/// Error `visit` throws.
+void readJsonLines(const std::filesystem::path& path, const std::vector<std::string>& known,
+                   const std::function<void(const JsonLine&, std::size_t)>& visit);
+
+/// "F.jsonl: line 3": how an error about a line begins.
+std::string lineName(const std::filesystem::path& path, std::size_t number);
+
+/// A string, or an array of token ids; Error says what was wanted.
+std::string textField(const JsonLine& line, const char* field);
+std::vector<TokenId> tokensField(const JsonLine& line, const char* field);
 
 /// The line's "id" as text (a number is printed), or its number when it has none.
-std::string idField(const nlohmann::json& line, std::size_t number);
+std::string idField(const JsonLine& line, std::size_t number);
 
 }  // namespace moescope::cli

@@ -2,6 +2,7 @@
 // Comma-separated lists on the command line.
 #pragma once
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -10,7 +11,8 @@ namespace moescope::cli {
 /// "a,b" -> {"a", "b"}; empty parts are dropped.
 std::vector<std::string> splitList(const std::string& text);
 
-/// "1,2,4": positive integers; UsageError names the option.
-std::vector<int> parseIntList(const std::string& text, const std::string& option);
+/// "1,2,4": integers from 1 to `most`; UsageError names the option.
+std::vector<int> parseIntList(const std::string& text, const std::string& option,
+                              int most = std::numeric_limits<int>::max());
 
 }  // namespace moescope::cli

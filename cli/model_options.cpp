@@ -44,6 +44,9 @@ ModelOptions modelOptions(const Options& options) {
     out.cuda.device = options.get<int>("device");
     out.cuda.numerics = out.cpu.numerics;
     out.cuda.expertsOnHost = options.get<int>("experts-on-host");
+    if (out.backend != "cuda")
+        options.refuse({"device", "experts-on-host"}, "goes with --backend cuda");
+    if (out.cuda.device < 0) throw UsageError("--device takes 0 or more");
     if (out.cuda.expertsOnHost < 0) throw UsageError("--experts-on-host takes 0 or more");
     out.architecture.ggmlCompatibleYarn = options.isSet("ggml-yarn");
     return out;

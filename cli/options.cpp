@@ -23,6 +23,13 @@ const Command* findCommand(std::string_view name) {
     return nullptr;
 }
 
+/// "model" -> "MODEL"
+std::string shownName(std::string name) {
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    return name;
+}
+
 }  // namespace
 
 Options::Options(std::string_view command)
@@ -33,7 +40,15 @@ Options::Options(std::string_view command)
 void Options::add(const char* name, const po::value_semantic* value, const char* help) {
     description_.add_options()(name, value, help);
     const std::string_view whole = name;
-    names_.push_back("--" + std::string(whole.substr(0, whole.find(','))));
+    const std::size_t comma = whole.find(',');
+    names_.push_back("--" + std::string(whole.substr(0, comma)));
+    if (comma != std::string_view::npos)
+        letters_[whole[comma + 1]] = std::string(whole.substr(0, comma));
+}
+
+void Options::refuse(std::initializer_list<const char*> names, const char* why) const {
+    for (const char* name : names)
+        if (has(name)) throw UsageError("--" + std::string(name) + " " + why);
 }
 
 void Options::flag(const char* name, const char* help) {
@@ -52,11 +67,22 @@ bool Options::parse(const Invocation& invocation) {
     using Style = po::command_line_style::style_t;
     const int style = po::command_line_style::unix_style & ~Style::allow_guessing;
     const std::string see = "see 'moescope " + command_ + " --help'";
+    // "-n=5": Boost would take "=5" for the value.
+    const auto shortWithSign = [&](const std::string& word) -> std::pair<std::string, std::string> {
+        if (word.size() < 3 || word[0] != '-' || word[2] != '=') return {};
+        const auto letter = letters_.find(word[1]);
+        if (letter == letters_.end()) return {};
+        if (word.size() == 3)
+            throw UsageError(
+                "the required argument for option '" + word.substr(0, 2) + "' is missing", see);
+        return {letter->second, word.substr(3)};
+    };
     try {
         po::store(po::command_line_parser(invocation.arguments)
                       .options(all)
                       .positional(positions_)
                       .style(style)
+                      .extra_parser(shortWithSign)
                       .run(),
                   values_);
     } catch (const po::unknown_option& e) {
@@ -79,11 +105,15 @@ bool Options::parse(const Invocation& invocation) {
             throw UsageError("--" + name + " takes 0 to " + std::to_string(kMaxWhole), see);
     }
     for (const Positional& p : positionals_) {
-        if (!p.optional && values_.count(p.name) == 0) {
-            std::string shown = p.name;
-            std::transform(shown.begin(), shown.end(), shown.begin(),
-                           [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-            throw UsageError("'" + command_ + "' needs " + shown + " (" + p.help + ")", see);
+        const bool given = values_.count(p.name) > 0;
+        for (const std::string& value :
+             given ? get<std::vector<std::string>>(p.name) : std::vector<std::string>{}) {
+            if (value.empty())
+                throw UsageError("'" + command_ + "' was given an empty " + shownName(p.name));
+        }
+        if (!p.optional && !given) {
+            throw UsageError("'" + command_ + "' needs " + shownName(p.name) + " (" + p.help + ")",
+                             see);
         }
     }
     return true;
@@ -96,9 +126,7 @@ void Options::printHelp() const {
     if (command != nullptr) out << ' ' << command->synopsis << "\n\n" << command->summary;
     out << "\n\n";
     for (const Positional& p : positionals_) {
-        std::string shown = p.name;
-        std::transform(shown.begin(), shown.end(), shown.begin(),
-                       [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+        const std::string shown = shownName(p.name);
         out << "  " << shown << std::string(shown.size() < 24 ? 24 - shown.size() : 1, ' ')
             << p.help << '\n';
     }

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <boost/program_options.hpp>
+#include <initializer_list>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,6 +50,10 @@ public:
         return values_.count(name) > 0 && values_[name].as<bool>();
     }
 
+    /// UsageError "--<name> <why>" for the first of `names` that is given: an option that would be
+    /// ignored is refused.
+    void refuse(std::initializer_list<const char*> names, const char* why) const;
+
 private:
     void printHelp() const;
 
@@ -62,6 +68,7 @@ private:
     po::positional_options_description positions_;
     std::vector<Positional> positionals_;
     std::vector<std::string> names_;
+    std::map<char, std::string> letters_;  ///< short name -> long name
     po::variables_map values_;
     std::string epilog_;
 };

@@ -34,16 +34,18 @@ void refuseSameFile(std::string_view option, const std::filesystem::path& path,
     }
 }
 
-void requireFreshOutput(const std::filesystem::path& out, bool overwrite) {
-    if (out.empty()) throw UsageError("--out needs the name of a file");
+void requireFreshOutput(const std::filesystem::path& out, bool overwrite, std::string_view option,
+                        std::string_view consent) {
+    if (out.empty()) throw UsageError(std::string(option) + " needs the name of a file");
     std::error_code absent;
     const std::filesystem::file_status status = std::filesystem::status(out, absent);
     if (!std::filesystem::exists(status)) return;
     if (!std::filesystem::is_regular_file(status))
         throw Error(out.string() + ": cannot write: not a regular file");
     if (!overwrite)
-        throw Error(out.string() + ": exists already",
-                    "--overwrite replaces it; or choose another --out");
+        throw Error(
+            out.string() + ": exists already",
+            std::string(consent) + " replaces it; or choose another " + std::string(option));
 }
 
 std::size_t displayWidth(std::string_view utf8) {

@@ -27,14 +27,17 @@ private:
     std::vector<std::vector<std::string>> rows_;
 };
 
-/// Throws Error when `out` may not be written: it is empty, a folder, a device, or exists and
-/// `overwrite` is false. Called before a model is loaded, so that a long run does not end in it.
 /// UsageError when `path` (of `option`) is one of the files that are read or written beside it:
 /// (what it is, its path). Names of no file are none.
 void refuseSameFile(std::string_view option, const std::filesystem::path& path,
                     const std::vector<std::pair<std::string, std::string>>& others);
 
-void requireFreshOutput(const std::filesystem::path& out, bool overwrite);
+/// Throws Error when `out`, the value of `option`, may not be written: it is empty, a folder, a
+/// device, or exists and `overwrite` (the option `consent`) is false. Called before a model is
+/// loaded, so that a long run does not end in it.
+void requireFreshOutput(const std::filesystem::path& out, bool overwrite,
+                        std::string_view option = "--out",
+                        std::string_view consent = "--overwrite");
 
 /// Display width of UTF-8 text, counting code points.
 std::size_t displayWidth(std::string_view utf8);

@@ -22,6 +22,14 @@ Prompt rendered(const Tokenizer& tokenizer, const std::vector<ChatMessage>& mess
     return prompt;
 }
 
+/// A list of messages, checked and rendered.
+Prompt conversation(const Tokenizer& tokenizer, const nlohmann::ordered_json& list,
+                    const std::string& format, const ChatOptions& options) {
+    const std::vector<ChatMessage> messages = chatMessagesFromJson(list);
+    if (messages.empty()) throw Error("the conversation is empty");
+    return rendered(tokenizer, messages, format, options);
+}
+
 }  // namespace
 
 void addSamplingOptions(Options& options, int defaultTokens) {
@@ -72,6 +80,10 @@ void addChatOptions(Options& options) {
 }
 
 ChatSettings chatSettings(const Options& options) {
+    if (options.has("prompt"))
+        options.refuse(
+            {"system", "reasoning", "thinking", "tools", "builtin-tools", "date", "chat-format"},
+            "goes with chats, and --prompt is plain text");
     ChatSettings settings;
     settings.system = options.get<std::string>("system");
     settings.format = options.get<std::string>("chat-format");
@@ -132,26 +144,33 @@ Prompt chatPrompt(const Tokenizer& tokenizer, const std::string& message,
     return rendered(tokenizer, messages, settings.format, settings.options);
 }
 
+Prompt chatPrompt(const Tokenizer& tokenizer, const nlohmann::ordered_json& chat,
+                  const ChatSettings& settings) {
+    if (chat.is_string()) return chatPrompt(tokenizer, chat.get<std::string>(), settings);
+    if (!chat.is_array()) throw Error("\"chat\" must be a text or a list of messages");
+    if (!settings.system.empty())
+        throw Error("--system goes with a \"chat\" that is a text",
+                    "write the instructions into the list");
+    return conversation(tokenizer, chat, settings.format, settings.options);
+}
+
 Prompt conversationPrompt(const Tokenizer& tokenizer, const std::filesystem::path& file,
                           const ChatSettings& settings) {
     if (!settings.system.empty())
         throw UsageError("--system goes with --chat: write the instructions into --messages");
     const nlohmann::ordered_json document = parseOrderedJson(readFile(file), file.string());
     ChatOptions options = settings.options;
-    const auto origin = [&](const Error& e) {
-        return Error(file.string() + ": " + e.what(), e.hint());
-    };
-    std::vector<ChatMessage> messages;
     try {
         const bool request = document.is_object() && document.contains("messages");
-        messages = chatMessagesFromJson(request ? document["messages"] : document);
         if (request && document.contains("tools"))
             options.functions = toolFunctionsFromJson(document["tools"]);
+        return conversation(tokenizer, request ? document["messages"] : document, settings.format,
+                            options);
+    } catch (const UsageError&) {
+        throw;  // of the options
     } catch (const Error& e) {
-        throw origin(e);
+        throw Error(file.string() + ": " + e.what(), e.hint());
     }
-    if (messages.empty()) throw Error(file.string() + ": the conversation is empty");
-    return rendered(tokenizer, messages, settings.format, options);
 }
 
 }  // namespace moescope::cli

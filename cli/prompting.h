@@ -41,11 +41,17 @@ struct ChatSettings {
     std::string format;  ///< name of a chat format; empty: the model's own
     ChatOptions options;
 };
-/// UsageError for values that are not known, Error for a file that cannot be read.
+/// UsageError for values that are not known, and for any of them beside --prompt, which has no use
+/// for it; Error for a file that cannot be read.
 ChatSettings chatSettings(const Options& options);
 
 /// One user message. Error when the model has no chat template.
 Prompt chatPrompt(const Tokenizer& tokenizer, const std::string& message,
+                  const ChatSettings& settings);
+
+/// "chat" of an input line: a text as above, or the messages of a conversation, with the system's
+/// among them. Error naming the message and the field.
+Prompt chatPrompt(const Tokenizer& tokenizer, const nlohmann::ordered_json& chat,
                   const ChatSettings& settings);
 
 /// A conversation as OpenAI's chat completions write it: a JSON list of messages, or an object with

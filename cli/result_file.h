@@ -5,11 +5,14 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 
 #include <nlohmann/json.hpp>
+
+#include "cli/options.h"
 
 namespace moescope::cli {
 
@@ -19,13 +22,23 @@ class ResultFile {
 public:
     enum class Mode : std::uint8_t { Fresh, Resume, Overwrite };
 
-    /// `header`: everything a result depends on. Throws Error when PATH.part exists (Fresh), is of
-    /// something else (Resume; the difference is named), or cannot be written.
-    ResultFile(std::filesystem::path path, const nlohmann::json& header, Mode mode);
+    /// From --output, --resume and --overwrite, before a model is loaded: UsageError when both are
+    /// given, Error when PATH or PATH.part exists and neither is.
+    static Mode modeOf(const Options& options);
+
+    /// `header`: everything a result depends on, each part under the name of its option. Throws
+    /// Error when PATH.part exists (Fresh), is of something else (Resume; the differences are
+    /// named), or cannot be written. Resume with PATH alone: it is whole, and read only.
+    ResultFile(std::filesystem::path path, const nlohmann::ordered_json& header, Mode mode);
     ~ResultFile();
     ResultFile(const ResultFile&) = delete;
     ResultFile& operator=(const ResultFile&) = delete;
 
+    /// PATH was finished by an earlier process: there is nothing to do, and `finish` only visits.
+    bool whole() const noexcept { return whole_; }
+    /// Of one that is whole: Error unless it has `count` results and `fits(index, result)` each.
+    void requireFits(std::size_t count,
+                     const std::function<bool(std::size_t, const nlohmann::json&)>& fits);
     /// Results of an earlier process.
     bool has(std::size_t index) const { return places_.count(index) > 0; }
     std::size_t count() const noexcept { return places_.size(); }
@@ -33,23 +46,25 @@ public:
     /// Calls `visit(result)` for each in the order of the input, writes PATH, removes PATH.part.
     template <typename Visit>
     void finish(const Visit& visit) {
-        begin();
+        if (!whole_) begin();
         for (const auto& [index, place] : places_) {
             const std::string line = read(place);
             visit(nlohmann::json::parse(line));
-            put(line);
+            if (!whole_) put(line);
         }
-        end();
+        if (!whole_) end();
     }
-    const std::filesystem::path& partPath() const noexcept { return part_; }
+    /// What an interruption leaves, and how to go on. resumable: the same command may --resume.
+    std::string kept(bool resumable = true) const;
 
 private:
     struct Place {
         long offset = 0;  ///< of the JSON text in PATH.part
         std::size_t length = 0;
     };
-    void open(const nlohmann::json& header, Mode mode);
-    void load(const nlohmann::json& header);
+    void open(const nlohmann::ordered_json& header, Mode mode);
+    void load(const nlohmann::ordered_json& header);
+    void loadWhole();
     void append(const std::string& text);
     std::string read(const Place& place);
     void begin();
@@ -65,6 +80,7 @@ private:
     std::unique_ptr<std::FILE, Close> file_, out_;
     std::map<std::size_t, Place> places_;
     bool finished_ = false;
+    bool whole_ = false;
 };
 
 }  // namespace moescope::cli

@@ -15,10 +15,6 @@
 namespace moescope::cli {
 namespace {
 
-std::string at(std::size_t line) {
-    return "line " + std::to_string(line) + ": ";
-}
-
 /// Control tokens and the padding of a vocabulary are no text: their nats count, bytes they have
 /// none.
 std::optional<std::size_t> spelledBytes(const Model& model, const ScoreCandidate& candidate) {
@@ -43,74 +39,72 @@ class LineReader {
 public:
     LineReader(const Model& model, bool prompts) : model_(model), prompts_(prompts) {}
 
-    ScoreItem read(const nlohmann::json& line, std::size_t number) const {
+    ScoreItem read(const JsonLine& line, std::size_t number) const {
         ScoreItem item;
         item.line = number;
         item.id = idField(line, number);
-        if (line.contains("group")) item.group = textField(line, "group", number);
+        if (line.contains("group")) item.group = textField(line, "group");
         if (line.contains("tokens") && line.contains("text"))
-            throw Error(at(number) + "give \"text\" or \"tokens\", not both");
+            throw Error("give \"text\" or \"tokens\", not both");
         if (line.contains("continuation") && line.contains("continuations"))
-            throw Error(at(number) + "give \"continuation\" or \"continuations\", not both");
+            throw Error("give \"continuation\" or \"continuations\", not both");
         item.listed = line.contains("continuations");
         if (item.listed) {
-            const nlohmann::json& list = line["continuations"];
+            const JsonLine& list = line.at("continuations");
             if (!list.is_array() || list.empty())
-                throw Error(at(number) + "\"continuations\" must be a list of strings");
-            for (const nlohmann::json& entry : list) {
-                if (!entry.is_string())
-                    throw Error(at(number) + "\"continuations\" must be a list of strings");
-                item.candidates.push_back(candidate(line, entry.get<std::string>(), number));
+                throw Error("\"continuations\" must be a list of strings");
+            for (const JsonLine& entry : list) {
+                if (!entry.is_string()) throw Error("\"continuations\" must be a list of strings");
+                item.candidates.push_back(candidate(line, entry.get<std::string>()));
             }
         } else if (line.contains("continuation")) {
-            item.candidates.push_back(
-                candidate(line, textField(line, "continuation", number), number));
+            item.candidates.push_back(candidate(line, textField(line, "continuation")));
         } else {
-            item.candidates.push_back(candidate(line, std::nullopt, number));
+            item.candidates.push_back(candidate(line, std::nullopt));
         }
         return item;
     }
 
 private:
-    ScoreCandidate candidate(const nlohmann::json& line, const std::optional<std::string>& rest,
-                             std::size_t number) const {
+    ScoreCandidate candidate(const JsonLine& line, const std::optional<std::string>& rest) const {
+        if (rest && rest->empty()) throw Error("the continuation is empty");
         ScoreCandidate out;
         std::vector<TokenId>& tokens = out.sequence.tokens;
         if (line.contains("tokens")) {
-            tokens = tokensField(line, "tokens", number);
+            tokens = tokensField(line, "tokens");
             if (rest) {
                 out.scoredFrom = tokens.size();
                 const auto more = model_.tokenizer().encode(*rest, SpecialTokens::AsText);
                 tokens.insert(tokens.end(), more.begin(), more.end());
             }
         } else if (rest) {
-            TokenPair pair = encodePair(model_.tokenizer(), textField(line, "text", number), *rest);
+            TokenPair pair = encodePair(model_.tokenizer(), textField(line, "text"), *rest);
             tokens = std::move(pair.tokens);
             out.scoredFrom = pair.split;
         } else {
-            tokens = plainPrompt(model_.tokenizer(), textField(line, "text", number)).tokens;
+            tokens = plainPrompt(model_.tokenizer(), textField(line, "text")).tokens;
         }
-        check(out, number);
+        check(out);
         out.sequence.reportFrom = prompts_ ? 1 : out.scoredFrom;
         out.spelled = spelledBytes(model_, out);
         if (rest) measure(*rest, out);
         return out;
     }
 
-    void check(const ScoreCandidate& candidate, std::size_t number) const {
+    void check(const ScoreCandidate& candidate) const {
         const std::vector<TokenId>& tokens = candidate.sequence.tokens;
-        if (tokens.empty()) throw Error(at(number) + "there is nothing to score");
+        if (tokens.empty()) throw Error("there is nothing to score");
         for (const TokenId token : tokens)
             if (token < 0 || token >= model_.spec().vocab)
-                throw Error(at(number) + "token id " + std::to_string(token) +
-                            " is outside the vocabulary of " + std::to_string(model_.spec().vocab));
+                throw Error("token id " + std::to_string(token) + " is outside the vocabulary of " +
+                            std::to_string(model_.spec().vocab));
         if (candidate.scoredFrom == 0 || candidate.scoredFrom >= tokens.size())
-            throw Error(at(number) +
-                        "there is nothing to score: a token needs another before it to be "
-                        "predicted from, and a continuation needs tokens of its own");
+            throw Error(
+                "there is nothing to score: a token needs another before it to be "
+                "predicted from, and a continuation needs tokens of its own");
         const auto context = static_cast<std::size_t>(model_.spec().contextLength);
         if (tokens.size() > context)
-            throw Error(at(number) + std::to_string(tokens.size()) +
+            throw Error(std::to_string(tokens.size()) +
                         " tokens are more than the model's context of " + std::to_string(context));
     }
 
@@ -199,9 +193,11 @@ std::vector<ScoreItem> readScoreItems(const Model& model, const std::filesystem:
                                       bool prompts) {
     const LineReader reader(model, prompts);
     std::vector<ScoreItem> items;
-    readJsonLines(path, [&](const nlohmann::json& line, std::size_t number) {
-        items.push_back(reader.read(line, number));
-    });
+    readJsonLines(path, {"id", "group", "text", "tokens", "continuation", "continuations"},
+                  [&](const JsonLine& line, std::size_t number) {
+                      items.push_back(reader.read(line, number));
+                  });
+    if (items.empty()) throw Error(path.string() + ": holds no lines");
     return items;
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 
+#include "cli/json_lines.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 
@@ -18,7 +19,8 @@ std::string tensorName(const ScoreItem& item, std::size_t candidate) {
 
 }  // namespace
 
-LogitsFile::LogitsFile(const std::filesystem::path& path, const std::vector<ScoreItem>& items,
+LogitsFile::LogitsFile(const std::filesystem::path& path, const std::filesystem::path& input,
+                       const std::vector<ScoreItem>& items,
                        const std::vector<std::pair<std::size_t, std::size_t>>& order,
                        std::size_t vocab, const std::string& model)
     : part_(path.string() + ".part") {
@@ -31,7 +33,7 @@ LogitsFile::LogitsFile(const std::filesystem::path& path, const std::vector<Scor
         const ScoreCandidate& c = items[index].candidates[candidate];
         const std::string name = toValidUtf8(tensorName(items[index], candidate));
         if (header.contains(name))
-            throw Error("line " + std::to_string(items[index].line) + ": the id '" + name +
+            throw Error(lineName(input, items[index].line) + ": the id '" + name +
                         "' is there twice, and --logits names tensors by it");
         const std::uint64_t rows = c.sequence.tokens.size() - c.scoredFrom;
         const std::uint64_t bytes = rows * vocab * sizeof(float);

@@ -18,9 +18,10 @@ namespace moescope::cli {
 /// appears when it is whole, and nothing is left of it otherwise.
 class LogitsFile {
 public:
-    /// `order`: (item, candidate) in the order in which rows will come. Throws Error for ids that
-    /// are not unique, and when the disk has no room.
-    LogitsFile(const std::filesystem::path& path, const std::vector<ScoreItem>& items,
+    /// `order`: (item, candidate) in the order in which rows will come. `input`: the file of the
+    /// items. Throws Error for ids that are not unique, and when the disk has no room.
+    LogitsFile(const std::filesystem::path& path, const std::filesystem::path& input,
+               const std::vector<ScoreItem>& items,
                const std::vector<std::pair<std::size_t, std::size_t>>& order, std::size_t vocab,
                const std::string& model);
     ~LogitsFile();

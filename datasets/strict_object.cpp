@@ -9,6 +9,15 @@
 
 namespace moescope {
 
+void refuseKey(const std::string& place, const std::string& key,
+               const std::vector<std::string>& known) {
+    std::string all;
+    for (const std::string& name : known) all += (all.empty() ? "known keys: " : ", ") + name;
+    const std::string guess = didYouMean(key, known);
+    const bool lists = guess.starts_with("; known");
+    throw Error(place + ": unknown key" + guess, lists ? std::string() : all);
+}
+
 StrictObject::StrictObject(const nlohmann::json& value, std::string origin, std::string path)
     : value_(value), origin_(std::move(origin)), path_(std::move(path)) {
     if (!value_.is_object())
@@ -78,7 +87,7 @@ std::vector<std::string> StrictObject::texts(const std::string& key) {
 void StrictObject::finish() const {
     for (const auto& [key, value] : value_.items())
         if (std::find(asked_.begin(), asked_.end(), key) == asked_.end())
-            throw Error(place(key) + ": unknown key" + didYouMean(key, asked_));
+            refuseKey(place(key), key, asked_);
 }
 
 }  // namespace moescope

@@ -9,6 +9,11 @@
 
 namespace moescope {
 
+/// Throws Error "<place>: unknown key; did you mean 'x'?"; all of `known` are in the message or,
+/// when it has a guess, in the hint. place: "<origin>: <path>.<key>".
+[[noreturn]] void refuseKey(const std::string& place, const std::string& key,
+                            const std::vector<std::string>& known);
+
 /// Ask for each key, then call finish(). All methods throw Error "<origin>: <path>: <cause>".
 class StrictObject {
 public:

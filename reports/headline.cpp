@@ -42,9 +42,8 @@ void addLatency(std::vector<HeadlineFigure>& out, const RunSummary& run) {
 }
 
 void addBandwidth(std::vector<HeadlineFigure>& out, const RunSummary& run) {
-    if (run.decode.wallNs <= 0 || run.decode.bytes <= 0) return;
-    const double rate =
-        static_cast<double>(run.decode.bytes) / (static_cast<double>(run.decode.wallNs) * 1e-9);
+    const double rate = run.decode.bytesPerSecond();
+    if (!std::isfinite(rate)) return;
     const double ceiling = ceilingsOf(run.meta).bytesPerSecond;
     out.push_back(figure("decode_bytes_per_second", "Decode bandwidth", rate, "B/s",
                          formatPerSecond(rate, "B"),

@@ -71,12 +71,14 @@ std::string reasonOf(const nlohmann::json::exception& e) {
 }  // namespace
 
 std::string readFile(const std::filesystem::path& path, std::uint64_t maxBytes) {
+    if (path.empty()) throw Error("a file is asked for, and its name is empty");
     // Non-blocking, so that opening a pipe without a writer does not hang here.
     const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (file.get() < 0) throw Error(path.string() + ": cannot open: " + cause());
     struct stat info {};
     if (::fstat(file.get(), &info) != 0) throw Error(path.string() + ": cannot stat: " + cause());
     const bool pipe = S_ISFIFO(info.st_mode);
+    if (S_ISDIR(info.st_mode)) throw Error(path.string() + ": is a folder, not a file");
     if (!S_ISREG(info.st_mode) && !pipe) throw Error(path.string() + ": not a file or a pipe");
     const auto tooLarge = [&](std::uint64_t size) {
         throw Error(path.string() + ": " + std::to_string(size) +

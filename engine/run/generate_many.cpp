@@ -10,6 +10,7 @@
 #include "engine/core/error.h"
 #include "engine/run/logits.h"
 #include "engine/run/memory.h"
+#include "engine/run/sequence_error.h"
 
 namespace moescope {
 namespace {
@@ -86,10 +87,18 @@ private:
     bool admit() {
         while (!exhausted_ && active_.size() < static_cast<std::size_t>(owner_.options_.parallel)) {
             std::optional<GenerateRequest> request = next_();
-            if (request)
-                active_.push_back(begin(std::move(*request)));
-            else
+            if (!request) {
                 exhausted_ = true;
+                break;
+            }
+            try {
+                active_.push_back(begin(std::move(*request)));
+            } catch (const UsageError&) {
+                throw;  // of the options, which all have in common
+            } catch (const Error& e) {
+                throw SequenceError(index_, e);
+            }
+            ++index_;
         }
         return !active_.empty();
     }
@@ -111,7 +120,7 @@ private:
         auto cache = pass.backend().newCache({needed, std::min(pass.maxBatch(), needed)});
         Sampler sampler(request.options.sampling);
         auto active = std::make_unique<Active>(
-            Active{index_++, std::move(request), std::move(sampler), std::move(cache)});
+            Active{index_, std::move(request), std::move(sampler), std::move(cache)});
         active->result.promptTokens = static_cast<int>(length);
         active->result.logitsHash = logitsHash({});
         return active;
@@ -171,7 +180,11 @@ private:
                 const auto own = logits.subspan(row * vocab, vocab);
                 Active& a = *choosing_[first + row];
                 Generation& result = a.result;
-                result.tokens.push_back(a.sampler.sample(own));
+                try {
+                    result.tokens.push_back(a.sampler.sample(own));
+                } catch (const Error& e) {
+                    throw SequenceError(a.index, e);
+                }
                 result.logitsHash = addHash(result.logitsHash, logitsHash(own));
             });
         });

@@ -50,9 +50,10 @@ public:
     void setRouting(RoutingSink* sink) noexcept { routing_ = sink; }
 
     /// Generates for all that `next` gives. Calls `done` for each as it ends; when stopped, with
-    /// FinishReason::Interrupted for those under way, and then throws Interrupted. Throws Error for
-    /// an empty prompt, one that does not fit the context and ids out of range, UsageError for
-    /// options out of range, and what the callbacks throw.
+    /// FinishReason::Interrupted for those under way, and then throws Interrupted. Throws
+    /// SequenceError, with that index, for an empty prompt, one that does not fit the context, ids
+    /// out of range and logits that are not finite; UsageError for options out of range, and what
+    /// the callbacks throw.
     void run(const Source& next, const Done& done);
 
 private:

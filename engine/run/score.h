@@ -8,11 +8,11 @@
 #include <span>
 #include <vector>
 
-#include "engine/core/error.h"
 #include "engine/core/interrupt.h"
 #include "engine/core/types.h"
 #include "engine/run/forward_pass.h"
 #include "engine/run/score_plan.h"
+#include "engine/run/sequence_error.h"
 
 namespace moescope {
 
@@ -35,17 +35,6 @@ TokenFinding examine(std::span<const float> logits, TokenId token, int top = 0);
 
 /// One hash over the logits behind all of `findings`, in order.
 std::uint64_t combinedHash(std::span<const TokenFinding> findings) noexcept;
-
-/// What is wrong with one of several sequences.
-class SequenceError : public Error {
-public:
-    SequenceError(std::size_t sequence, const Error& cause)
-        : Error(cause.what(), cause.hint()), sequence_(sequence) {}
-    std::size_t sequence() const noexcept { return sequence_; }
-
-private:
-    std::size_t sequence_;
-};
 
 /// A token's logits have the same bits in every batch (docs/cpu.md), so a result is the same with
 /// and without sharing, whatever else is scored beside it.

@@ -67,11 +67,11 @@ void phaseFacts(const PhaseSummary& phase, const QString& title, bool decode,
          tr("%1, %2").arg(formatDuration(phase.medianStepNs), formatDuration(phase.p95StepNs)),
          {},
          false});
-    if (phase.operationNs > 0 && phase.bytes > 0) {
-        const double rate =
-            static_cast<double>(phase.bytes) / (static_cast<double>(phase.operationNs) / 1e9);
-        rows.push_back({tr("Read bandwidth"), formatRate(rate, QStringLiteral("B/s")),
-                        tr("Weights and cache that must be read, over the time of the operations"),
+    if (const double rate = phase.bytesPerSecond(); std::isfinite(rate)) {
+        rows.push_back({decode ? tr("Decode bandwidth") : tr("Prefill bandwidth"),
+                        formatRate(rate, QStringLiteral("B/s")),
+                        tr("Weights and cache that must be read, over the time that the speed is "
+                           "of"),
                         false});
     }
     rows.push_back({tr("Tokens, steps"),

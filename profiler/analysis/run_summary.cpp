@@ -249,6 +249,10 @@ double OperationGroup::flopsPerSecond() const noexcept {
     return totalNs > 0 ? double(flops) * 1e9 / double(totalNs) : 0;
 }
 
+double PhaseSummary::bytesPerSecond() const noexcept {
+    return wallNs > 0 && bytes > 0 ? double(bytes) * 1e9 / double(wallNs) : kUnknown;
+}
+
 void OperationGroup::setTimes(std::vector<std::int64_t>& durations) {
     const Distribution times = distributionOf(durations);
     calls = times.count;

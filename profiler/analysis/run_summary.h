@@ -48,6 +48,8 @@ struct PhaseSummary {
     std::int64_t operationNs = 0;                                ///< of operations inside steps
     double operationShare = 0;  ///< operationNs / forwardNs: >= 0.95 or the profile is suspect
     std::int64_t bytes = 0;     ///< that had to be read, sampling included
+    /// bytes / wallNs, "decode bandwidth": what of the machine's a user gets. NaN without either.
+    double bytesPerSecond() const noexcept;
 };
 
 struct LayerRouting {

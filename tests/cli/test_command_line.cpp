@@ -46,6 +46,10 @@ TEST_CASE("wrong usage exits with 2 and one sentence") {
                                                           {"--cpu-target", "nonsense"},
                                                           {"--backend", "nonsense"},
                                                           {"--seed", "-1"},
+                                                          {"--device", "1"},
+                                                          {"--experts-on-host", "2"},
+                                                          {"--system", "S"},
+                                                          {"--show-reasoning", "--json"},
                                                           {"--seed", "99999999999999999999999"},
                                                           {"--temperature", "nan"},
                                                           {"--top-p", "7"}}) {
@@ -59,6 +63,12 @@ TEST_CASE("files that are not what a command wants are named in one sentence") {
     const std::string empty = folder / "empty", run1 = folder / "run.moescope";
     writeText(empty, "");
     requireFailure(run({"inspect", folder / "absent"}), 1, "no such file");
+    requireFailure(run({"inspect", ""}), 2, "empty MODEL");
+    requireFailure(run({"generate", "demo", "--messages", ""}), 1, "its name is empty");
+    requireFailure(run({"generate", "demo", "--messages", folder / ""}), 1, "is a folder");
+    requireFailure(run({"report", run1, "--out", ""}), 2, "needs --out DIR");
+    requireFailure(run({"eval", "demo", "--suite", "basics", "--shots", "-2", "--out", run1}), 2,
+                   "--shots takes 0 or more");
     requireFailure(run({"inspect", folder / ""}), 1, "config.json");
     requireFailure(run({"inspect", empty}), 1, "not a GGUF file");
     requireFailure(run({"routing", empty}), 1, "not a run file");
@@ -106,6 +116,12 @@ TEST_CASE("outputs are replaced only when asked and never when they are devices"
     requireFailure(to(folder / "", true), 1, "not a regular file");
     requireFailure(to(pipe, true), 1, "not a regular file");
     requireFailure(run({"export", out, "--out", pipe}), 1, "not a regular file");
+    requireFailure(run({"export", out, "--out", out, "--overwrite"}), 2, "would be lost");
+    const std::string exported = folder / "e.json";
+    CHECK(run({"export", out, "--out", exported}).code == 0);
+    requireFailure(run({"export", out, "--out", exported}), 1, "--overwrite replaces it");
+    CHECK(run({"export", out, "--out", exported, "--overwrite"}).code == 0);
+    requireFailure(run({"convert", "demo", exported, "--to", "q8_0"}), 1, "--force replaces it");
     requireFailure(run({"synth", "demo-synthetic", "--out", pipe, "--overwrite"}), 1,
                    "not a regular file");
     CHECK(fs::is_fifo(pipe));

@@ -132,15 +132,15 @@ TEST_CASE("a scoring is not resumed with another model or input or setting") {
     const auto refused = [&](std::vector<std::string> words, const std::string& what) {
         const Outcome outcome = run(with(std::move(words), "--resume"));
         CHECK(outcome.code == 1);
-        CHECK_THAT(outcome.err, Catch::Matchers::Contains("begun with another " + what));
+        CHECK_THAT(outcome.err, Catch::Matchers::Contains("begun with another " + what + " ("));
         CHECK((contentOf(folder / "out.part") == kept));
     };
     std::vector<std::string> words = scoring(folder, folder / "out");
     words[1] = "demo-wide";
     refused(words, "model");
-    refused(with(scoring(folder, folder / "out"), "--prompt-logprobs"), "prompt_logprobs");
+    refused(with(scoring(folder, folder / "out"), "--prompt-logprobs"), "--prompt-logprobs");
     std::ofstream(folder / "in", std::ios::app) << "{\"text\": \"one more line\"}\n";
-    refused(scoring(folder, folder / "out"), "input");
+    refused(scoring(folder, folder / "out"), "--input");
     CHECK(run(with(scoring(folder, folder / "out"), "--overwrite")).code == 0);
 }
 

@@ -47,12 +47,29 @@ TEST_CASE("options are never guessed from a prefix") {
     CHECK_THROWS_AS(parsed({"a", "b"}), UsageError);
 }
 
+TEST_CASE("a short option takes its value after an equals sign too") {
+    CHECK(parsed({"-n=3", "m"}).get<int>("tokens") == 3);
+    CHECK(parsed({"-n=-3", "m"}).get<int>("tokens") == -3);
+    CHECK(parsed({"-n", "-3", "m"}).get<int>("tokens") == -3);
+    CHECK_THROWS_WITH(parsed({"-n=x", "m"}), Catch::Contains("'x'"));
+    CHECK_THROWS_AS(parsed({"-n=", "m"}), UsageError);
+}
+
+TEST_CASE("an option that would be ignored is refused by its name") {
+    const Options given = parsed({"--json", "m"});
+    given.refuse({"tokens"}, "goes with something else");  // a default is not given
+    CHECK_THROWS_WITH(given.refuse({"tokens", "json"}, "goes with --out"),
+                      "--json goes with --out");
+}
+
 TEST_CASE("lists of integers are strict") {
     CHECK(parseIntList("1,20,300", "-p") == std::vector<int>{1, 20, 300});
     for (const char* wrong : {"", "0", "-1", "1,", ",1", "1,,2", "1 2", "x", "99999999999"}) {
         CAPTURE(wrong);
         CHECK_THROWS_AS(parseIntList(wrong, "-p"), UsageError);
     }
+    CHECK_THROWS_WITH(parseIntList("1,9", "-b", 8),
+                      "-b takes whole numbers from 1 to 8 separated by commas, not '1,9'");
     CHECK(splitList("a,,b,") == std::vector<std::string>{"a", "b"});
 }
 

@@ -94,8 +94,8 @@ TEST_CASE("score counts the bytes that given tokens spell") {
     const Folder folder;
     const auto totals = [&](const json& line) {
         writeText(folder / "in", line.dump() + "\n");
-        const Outcome outcome =
-            run({"score", "demo", "--input", folder / "in", "--output", folder / "out", "--json"});
+        const Outcome outcome = run({"score", "demo", "--input", folder / "in", "--output",
+                                     folder / "out", "--json", "--overwrite"});
         INFO(outcome.err);
         REQUIRE(outcome.code == 0);
         return json::parse(outcome.out);
@@ -109,8 +109,8 @@ TEST_CASE("score counts the bytes that given tokens spell") {
 
 TEST_CASE("score prints a table when lines name groups and only then") {
     const Folder folder;
-    const std::vector<std::string> words{"score",       "demo",     "--input",
-                                         folder / "in", "--output", folder / "out"};
+    const std::vector<std::string> words{"score",    "demo",         "--input",    folder / "in",
+                                         "--output", folder / "out", "--overwrite"};
     writeText(folder / "in", R"({"text":"one two three"})");
     const Outcome plain = run(words);
     CHECK(plain.out.empty());
@@ -227,7 +227,7 @@ TEST_CASE("score writes the logits behind every scored token") {
     const Outcome twice = run({"score", "demo", "--input", folder / "in", "--output", folder / "o2",
                                "--logits", folder / "m.safetensors"});
     CHECK(twice.code == 1);
-    CHECK_THAT(twice.err, Contains("line 2: the id 'x' is there twice"));
+    CHECK_THAT(twice.err, Contains("in: line 2: the id 'x' is there twice"));
     CHECK_FALSE(fs::exists(folder / "m.safetensors.part"));
 }
 
@@ -443,4 +443,48 @@ TEST_CASE("bench decodes several sequences at a time") {
     // The same weights are read for three tokens; experts that more tokens choose are more.
     CHECK(rows[2].at("flops").get<double>() > 2.9 * rows[1].at("flops").get<double>());
     CHECK(rows[2].at("bytes").get<double>() < 2.9 * rows[1].at("bytes").get<double>());
+}
+
+TEST_CASE("bench --trace records operations and routing of several sequences at a time") {
+    const auto recorded = [](const std::string& batch) {
+        const Outcome outcome = run(
+            {"bench", "demo", "-p", "16", "-n", "4", "-b", batch, "-r", "1", "--trace", "--json"});
+        INFO(outcome.err);
+        REQUIRE(outcome.code == 0);
+        return json::parse(outcome.out).at("recorded");
+    };
+    const json one = recorded("1"), three = recorded("3");
+    const auto routed = [](const json& r) { return r.at("routing_choices").get<int>(); };
+    CHECK(three.at("operations").get<int>() > 0);
+    REQUIRE(routed(one) % (16 + 4) == 0);
+    const int perToken = routed(one) / (16 + 4);
+    CHECK(perToken > 0);
+    CHECK(routed(three) == (16 + 3 * 4) * perToken);
+}
+
+TEST_CASE("bench names the option whose number is none it takes") {
+    for (const auto& [option, value] :
+         std::vector<std::pair<std::string, std::string>>{{"-b", "0"},
+                                                          {"-b", "-1"},
+                                                          {"-b", "99999999999"},
+                                                          {"-b", "2000000000"},
+                                                          {"-b", "x"},
+                                                          {"-p", "-1"},
+                                                          {"-p", "2147483647"},
+                                                          {"-n", "2147483647"},
+                                                          {"-n", "0"},
+                                                          {"-n", "x"}}) {
+        CAPTURE(option, value);
+        for (const std::vector<std::string>& words :
+             {std::vector<std::string>{"bench", "demo", option, value},
+              std::vector<std::string>{"bench", "demo", option + "=" + value}}) {
+            const Outcome outcome = run(words);
+            CHECK(outcome.code == 2);
+            CHECK_THAT(outcome.err, Contains(option + " takes whole numbers from 1 to ") &&
+                                        Contains("not '" + value + "'"));
+        }
+    }
+    for (const char* value : {"0", "-1", "1001"})
+        CHECK_THAT(run({"bench", "demo", "-r", value}).err, Contains("--repeat takes 1 to 1000"));
+    CHECK(run({"bench", "demo", "-r", "x"}).code == 2);
 }

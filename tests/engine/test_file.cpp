@@ -27,7 +27,7 @@ TEST_CASE("file errors name the file and the cause") {
     const std::string place = folder.path().string();
     CHECK(errorOf([&] { readFile(folder / "absent"); }) ==
           place + "/absent: cannot open: No such file or directory");
-    CHECK(errorOf([&] { readFile(folder.path()); }) == place + ": not a file or a pipe");
+    CHECK(errorOf([&] { readFile(folder.path()); }) == place + ": is a folder, not a file");
     writeQuickly(folder / "big", "12345");
     CHECK(errorOf([&] { readFile(folder / "big", 4); }) ==
           place + "/big: 5 bytes, more than the limit of 4");

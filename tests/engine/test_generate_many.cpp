@@ -2,11 +2,14 @@
 // Generations side by side against the same ones alone.
 #include <catch2/catch.hpp>
 
+#include <cmath>
 #include <map>
 
 #include "engine/core/error.h"
 #include "engine/run/generate_many.h"
+#include "engine/run/sequence_error.h"
 #include "tests/engine/golden.h"
+#include "tests/engine/memory_checkpoint.h"
 
 using namespace moescope;
 using namespace moescope::testing;
@@ -136,4 +139,50 @@ TEST_CASE("requests that cannot be served are refused with the reason") {
     none.options.maxTokens = 0;
     refuse(none, "at least 1");
     CHECK_THROWS_AS(BatchGenerator(*requests.cpu, {16, 0, 16}), UsageError);
+}
+
+TEST_CASE("a request that cannot be served is named by its number") {
+    const Requests requests;
+    BatchGenerator generator(*requests.cpu, {16, 2, 16});
+    std::size_t given = 0;
+    try {
+        generator.run(
+            [&]() -> std::optional<GenerateRequest> {
+                GenerateRequest request{{given == 2 ? TokenId{96} : TokenId{1}}, {}, 0};
+                request.options.maxTokens = 2;
+                return given++ < 4 ? std::optional(request) : std::nullopt;
+            },
+            [](std::size_t, Generation&&) {});
+        FAIL("not refused");
+    } catch (const SequenceError& e) {
+        CHECK(e.sequence() == 2);
+    }
+}
+
+TEST_CASE("logits that are not finite name the generation whose next token they were for") {
+    // An embedding row, which loading does not read: only a prompt with token 7 meets it.
+    MemoryCheckpoint checkpoint = tinyGptOssGguf();
+    std::vector<float> rows(10 * 8, 0.25F);
+    std::fill_n(rows.begin() + 7 * 8, 8, NAN);
+    checkpoint.add("token_embd.weight", {10, 8}, rows);
+    const BoundModel model = bindModel(checkpoint);
+    const auto backend = makeReferenceBackend(model);
+    for (const double temperature : {0.0, 1.0}) {
+        BatchGenerator generator(*backend, {8, 3, 0});
+        std::size_t given = 0;
+        try {
+            generator.run(
+                [&]() -> std::optional<GenerateRequest> {
+                    GenerateRequest request{{1, given == 1 ? TokenId{7} : TokenId{2}}, {}, 0};
+                    request.options.maxTokens = 2;
+                    request.options.sampling.temperature = temperature;
+                    return given++ < 3 ? std::optional(request) : std::nullopt;
+                },
+                [](std::size_t, Generation&&) {});
+            FAIL("not refused");
+        } catch (const SequenceError& e) {
+            CHECK(e.sequence() == 1);
+            CHECK_THAT(e.what(), Catch::Contains("not finite"));
+        }
+    }
 }

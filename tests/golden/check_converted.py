@@ -68,7 +68,7 @@ def rounded_yarn(moescope, folder, tokens, vocab):
     """What moescope computes with llama.cpp's bounds."""
     (folder / "in").write_text(json.dumps({"tokens": tokens + [0]}) + "\n")
     subprocess.run([moescope, "score", folder, "--input", folder / "in", "--output", folder / "out", "--logits",
-                    folder / "logits", "--ggml-yarn", "--progress", "off"], check=True, stdout=subprocess.DEVNULL)
+                    folder / "logits", "--overwrite", "--ggml-yarn", "--progress", "off"], check=True, stdout=subprocess.DEVNULL)
     raw = (folder / "logits").read_bytes()
     header = struct.unpack("<Q", raw[:8])[0]
     return log_softmax(np.frombuffer(raw[8 + header:], "<f4").reshape(-1, vocab)[-1])

@@ -3,6 +3,7 @@
 #include <QAbstractItemModelTester>
 #include <QTemporaryDir>
 #include <QTest>
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 
@@ -15,6 +16,7 @@
 #include "gui/models/routing_models.h"
 #include "gui/models/specialization_models.h"
 #include "gui/models/token_models.h"
+#include "reports/headline.h"
 #include "tests/gui/make_sample_run.h"
 
 using namespace moescope::gui;
@@ -196,6 +198,18 @@ private slots:
         QVERIFY(lines.contains(QStringLiteral("Parameters=11.8 M total, 3.73 M active a token")));
         QVERIFY(lines.contains(QStringLiteral("File size=8.68 MB")));
         QVERIFY(lines.contains(QStringLiteral("Odd=1.50 µs")));
+    }
+
+    void bandwidthIsThatOfTheReports() {
+        QString shown;
+        for (const FactRow& row : headlineFacts(*run_))
+            if (row.name == QStringLiteral("Decode bandwidth")) shown = row.value;
+        const auto figures = moescope::headline(run_->summary);
+        const auto found = std::find_if(figures.begin(), figures.end(), [](const auto& figure) {
+            return figure.label == "Decode bandwidth";
+        });
+        QVERIFY(found != figures.end());
+        QCOMPARE(shown, formatRate(found->value, QStringLiteral("B/s")));
     }
 
     void itemsFilterFindsWrongAnswers() {

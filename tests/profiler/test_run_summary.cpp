@@ -46,6 +46,8 @@ TEST_CASE("a summary adds up operations by kernel and phase") {
     // The tokens are known at 1100, 1700 and 2100 (sampled), so the user waits 600 and 400.
     CHECK(s.decode.wallNs == 1000);
     CHECK(s.decode.tokensPerSecond == Approx(2e6));
+    CHECK(s.decode.bytesPerSecond() == Approx(0.8e9));  // over the time of the tokens
+    CHECK(std::isnan(PhaseSummary().bytesPerSecond()));
     CHECK(s.decode.medianStepNs == 500);
     CHECK(s.decode.p95StepNs == 600);
     CHECK(s.ttftNs == 1000);

@@ -28,7 +28,8 @@ public:
         caption_->setTextInteractionFlags(Qt::TextSelectableByMouse);
         table_->setSource(model_, true);
         table_->setTextElideMode(Qt::ElideMiddle);
-        table_->setLeastWidth(1, 130);
+        table_->setLeastWidth(1, 110);
+        table_->setLeastWidth(9, 75);
         auto* splitter = new QSplitter(Qt::Vertical, page());
         splitter->addWidget(chart_);
         splitter->addWidget(table_);

@@ -203,13 +203,7 @@ std::string differenceText(const RunDifference& difference) {
     std::string out =
         "Time per token by operation, with a noise test (q < 0.05: more than the "
         "noise within the runs)\n";
-    for (const DifferencePhase& phase : difference.phases)
-        out += phase.phase + ": " +
-               (phase.paired ? std::to_string(phase.pairs) + " steps compared pair by pair"
-                             : std::to_string(phase.baseSteps) + " steps against " +
-                                   std::to_string(phase.otherSteps) + " other ones") +
-               ", " + std::to_string(phase.blocks) + " blocks" +
-               (phase.blocks < RunDifference::kFewestBlocks ? ": too few to test" : "") + '\n';
+    for (const DifferencePhase& phase : difference.phases) out += phaseSentence(phase) + '\n';
     TextTable table({"phase", "op", "baseline", "other", "difference", "change", "95 % low", "high",
                      "p", "q", ""});
     const auto plain = [](double value) {
@@ -219,14 +213,8 @@ std::string differenceText(const RunDifference& difference) {
         table.row({row.phase, row.op.empty() ? "(step)" : row.op, duration(row.baseNs),
                    duration(row.otherNs), duration(row.difference),
                    percent(row.difference / row.baseNs), duration(row.low), duration(row.high),
-                   plain(row.p), plain(row.q),
-                   !std::isfinite(row.q) ? "not tested"
-                   : !row.real()         ? "noise"
-                   : row.difference < 0  ? "faster"
-                                         : "slower"});
-    return out + table.text() +
-           "A machine that changed between the runs is not noise within them: compare a repetition "
-           "of the\nbaseline as well.\n";
+                   plain(row.p), plain(row.q), differenceVerdict(row)});
+    return out + table.text() + kBetweenRunsNote + '\n';
 }
 
 }  // namespace moescope::cli

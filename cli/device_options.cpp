@@ -14,6 +14,9 @@ void addDeviceOptions(Options& options) {
                 "off");
     options.add("counters", po::value<std::string>()->value_name("SET"),
                 "GPU: count instead of trace, in a run of its own: basic, roofline, hierarchy");
+    options.flag(
+        "graphs",
+        "GPU: decode by replayed graphs, as without a profiler, instead of single launches");
     options.flag("sample-power", "GPU: sample clocks, power and temperature");
     options.add("capture", po::value<std::string>()->value_name("F.cupticap"),
                 "GPU: also keep CUPTI's raw records");
@@ -26,21 +29,26 @@ std::unique_ptr<cupti::DeviceProfiler> startDevice(const Options& options) {
         throw UsageError("--trace takes node, graph or off, not '" + level + "'");
     const bool counts = options.has("counters");
     if (counts) cupti::metricSet(options.get<std::string>("counters"));  // refuses unknown names
-    const bool traces =
-        options.has("trace") || options.has("capture") || options.isSet("sample-power");
+    const bool traces = options.has("trace") || options.has("capture") ||
+                        options.isSet("sample-power") || options.isSet("graphs");
     if (counts && traces && level != "off")
         throw UsageError("--counters needs a run of its own, without --trace",
                          "counting slows kernels down: times come from another run");
     const bool asked = counts || traces;
     if (options.get<std::string>("backend") != "cuda") {
         if (asked)
-            throw UsageError("--trace, --counters, --sample-power and --capture watch a GPU",
-                             "they need --backend cuda; operations on the CPU are always timed");
+            throw UsageError(
+                "--trace, --counters, --graphs, --sample-power and --capture watch a GPU",
+                "they need --backend cuda; operations on the CPU are always timed");
         return nullptr;
     }
+    if (options.isSet("graphs") && (level == "off" || counts))
+        throw UsageError("--graphs needs --trace node or --trace graph",
+                         "the host alone cannot tell the operations of a replayed graph apart");
     if (level == "off" || counts) return nullptr;
     cupti::DeviceProfilerOptions chosen;
     chosen.collector.level = level == "graph" ? cupti::TraceLevel::Graph : cupti::TraceLevel::Node;
+    chosen.wholeSteps = options.isSet("graphs");
     chosen.collector.sampleEnvironment = options.isSet("sample-power");
     if (options.has("capture")) chosen.capture = options.get<std::string>("capture");
     auto device = cupti::DeviceProfiler::start(chosen);

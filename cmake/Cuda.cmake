@@ -1,4 +1,7 @@
-# Whether the CUDA back end is built, and for which GPUs. Sets MOESCOPE_WITH_CUDA.
+# Whether the CUDA back end is built, and for which GPUs. Sets MOESCOPE_WITH_CUDA; and, where a
+# toolkit is (no driver is needed), MOESCOPE_NVTX_INCLUDE_DIR.
+find_path(MOESCOPE_NVTX_INCLUDE_DIR nvtx3/nvToolsExt.h HINTS $ENV{CUDA_HOME} /usr/local/cuda
+          PATH_SUFFIXES include)
 set(MOESCOPE_CUDA_ARCHITECTURES "80-real;89-real;90a-real;100-real;120" CACHE STRING
     "CUDA targets; 90a is Hopper with its matrix instructions")
 

@@ -28,7 +28,8 @@ struct LaunchCounts {
 /// Capture:  captureBegin(g); {captureOp(op, layer); the launches; launched(counts)}...;
 ///           captureEnd(). Between the two, `launched` counts nodes of g and not executions.
 ///           cudaGraphInstantiate is called after captureEnd, any number of times.
-/// Replay:   replay(g), then the cudaGraphLaunch, inside the step it belongs to.
+/// Replay:   replay(g), then the cudaGraphLaunch, inside the step it belongs to; then, when the
+///           router's choice is known, replayed(op, layer, work)...
 class LaunchSink {
 public:
     virtual ~LaunchSink() = default;
@@ -43,6 +44,8 @@ public:
 
     /// The next cudaGraphLaunch replays this graph: all its nodes run once more, for the open step.
     virtual void replay(std::uint64_t graph) noexcept = 0;
+    /// After a replay, still in its step: what one of its operations read and did.
+    virtual void replayed(Op op, int layer, const OpWork& work) noexcept = 0;
 };
 
 }  // namespace moescope

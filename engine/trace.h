@@ -57,6 +57,9 @@ public:
     virtual void stepEnd() = 0;
     virtual void opBegin(Op op, int layer) = 0;  ///< layer is -1 outside the layers
     virtual void opEnd(const OpWork& work) = 0;
+    /// True: a step of one token may go to a device as one submission, which announces only its
+    /// first and last operation here; a LaunchSink hears of the others.
+    virtual bool takesWholeSteps() const noexcept { return false; }
 };
 
 /// One call per MoE layer and step.

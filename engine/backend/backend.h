@@ -126,13 +126,17 @@ public:
     /// True: whoever calls takes time stamps around operations, so each returns only when its work
     /// is done. False (at first): operations may return early, and head, routing and hidden wait.
     virtual void setTimed(BackendState&, bool) const {}
-    /// The whole step of one token as one submission, with its logits: what embed, the layers and
-    /// head do, faster. false: not offered, and nothing was done.
-    virtual bool decodeStep(BackendState&, KvCache&, TokenId, int /*position*/,
-                            std::span<float>) const {
-        return false;
+    /// Whether the three below are offered: the step of one token as one submission, which is what
+    /// embed, the layers and head do, faster.
+    virtual bool wholeSteps() const noexcept { return false; }
+    /// First: the token to the device. Returns the work of embed.
+    virtual OpWork sendToken(BackendState&, KvCache&, TokenId, int /*position*/) const {
+        return {};
     }
-    /// After decodeStep: what the router of each layer chose; valid until the next step.
+    virtual void runToken(BackendState&) const {}  ///< then; returns early
+    /// Last: waits, and brings the logits. Returns the work of head.
+    virtual OpWork fetchLogits(BackendState&, std::span<float>) const { return {}; }
+    /// After fetchLogits: what the router of each layer chose; valid until the next step.
     virtual RoutingView stepRouting(const BackendState&, int /*layer*/) const { return {}; }
     /// Evaluates `first` at `position` and then, out.size() times in all, the token of the largest
     /// logit, without a round trip to the caller. out: the tokens chosen. false: not offered.

@@ -2,12 +2,11 @@
 #include "engine/run/forward_pass.h"
 
 #include <algorithm>
-#include <exception>
 #include <string>
-#include <utility>
 
 #include "engine/core/error.h"
 #include "engine/run/memory.h"
+#include "engine/run/trace_scopes.h"
 
 namespace moescope {
 namespace {
@@ -15,49 +14,6 @@ namespace {
 /// Logits of a long chunk are computed this many bytes at a time: 201,088 logits x 512 tokens would
 /// be 412 MB.
 constexpr std::size_t kMaxLogitBytes = std::size_t{32} << 20;
-
-/// Ends the step also when something inside it throws, so that the sink's scopes stay nested.
-class StepScope {
-public:
-    StepScope(TraceSink* sink, const StepInfo& info) : sink_(sink) {
-        if (sink_ != nullptr) sink_->stepBegin(info);
-    }
-    ~StepScope() {
-        try {
-            end();
-        } catch (const std::exception&) {
-            // Another exception is on its way already and says more than this one would.
-        }
-    }
-    StepScope(const StepScope&) = delete;
-    StepScope& operator=(const StepScope&) = delete;
-
-    /// The normal end: a sink that cannot write what it measured may throw here.
-    void end() {
-        if (TraceSink* sink = std::exchange(sink_, nullptr)) sink->stepEnd();
-    }
-
-private:
-    TraceSink* sink_;
-};
-
-/// One operation; its work is known only when it is done.
-class OpScope {
-public:
-    OpScope(TraceSink* sink, Op op, int layer) : sink_(sink) {
-        if (sink_ != nullptr) sink_->opBegin(op, layer);
-    }
-    ~OpScope() {
-        if (sink_ != nullptr) sink_->opEnd(work);
-    }
-    OpScope(const OpScope&) = delete;
-    OpScope& operator=(const OpScope&) = delete;
-
-    OpWork work;
-
-private:
-    TraceSink* sink_;
-};
 
 }  // namespace
 
@@ -105,6 +61,7 @@ void ForwardPass::step(const StepInfo& info, std::span<const TokenId> tokens,
 }
 
 void ForwardPass::layer(int i, const StepInfo& info) {
+    const NvtxRange range(i);
     BackendState& s = *state_;
     traced(Op::AttentionInput, i, [&] { return backend_.attentionInput(s, i); });
     traced(Op::Attention, i, [&] { return backend_.attention(s, i); });
@@ -141,15 +98,22 @@ void ForwardPass::head(std::span<const std::int32_t> rows,
     }
 }
 
-std::span<const float> ForwardPass::wholeStep(const StepInfo& info, KvCache& cache, TokenId token) {
-    if (trace_ != nullptr) return {};
+std::span<const float> ForwardPass::wholeStep(const StepInfo& info, KvCache& cache, TokenId token,
+                                              const std::function<void()>& then) {
+    if (!backend_.wholeSteps() || (trace_ != nullptr && !trace_->takesWholeSteps())) return {};
     logits_.resize(static_cast<std::size_t>(spec().vocab));
-    if (!backend_.decodeStep(*state_, cache, token, info.firstPosition, logits_)) return {};
+    StepScope scope(trace_, info);
+    traced(Op::Embed, -1,
+           [&] { return backend_.sendToken(*state_, cache, token, info.firstPosition); });
+    backend_.runToken(*state_);
+    traced(Op::Head, -1, [&] { return backend_.fetchLogits(*state_, logits_); });
+    then();
     for (int i = 0; routing_ != nullptr && i < spec().nLayer; ++i) {
         if (spec().layers[static_cast<std::size_t>(i)].mlp != MlpKind::Experts) continue;
         const RoutingView chosen = backend_.stepRouting(*state_, i);
         routing_->onRouting(info, i, spec().topK, chosen.experts, chosen.weights);
     }
+    scope.end();
     return logits_;
 }
 

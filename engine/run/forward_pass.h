@@ -53,8 +53,10 @@ public:
               const std::function<void(std::size_t, std::span<const float>)>& visit);
 
     /// A step of one token as a whole, where the back end offers that and nobody times its
-    /// operations; empty: not offered, and nothing was done.
-    std::span<const float> wholeStep(const StepInfo& info, KvCache& cache, TokenId token);
+    /// operations on the host; empty: not so, and nothing was done. `then` is called when the cache
+    /// holds the token, still inside the step.
+    std::span<const float> wholeStep(const StepInfo& info, KvCache& cache, TokenId token,
+                                     const std::function<void()>& then);
     /// See Backend::decodeGreedy. false while there are sinks.
     bool greedy(KvCache& cache, TokenId first, int position, std::span<TokenId> out) const;
 

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "engine/core/error.h"
+#include "engine/run/trace_scopes.h"
 
 namespace moescope {
 namespace {
@@ -17,19 +18,10 @@ std::int64_t nanosecondsSince(Clock::time_point start) {
 }
 
 TokenId choose(Sampler& sampler, std::span<const float> logits, TraceSink* trace) {
-    if (trace == nullptr) return sampler.sample(logits);
-    trace->opBegin(Op::Sample, -1);
-    OpWork work;
-    work.bytes = logits.size_bytes();
-    work.kernel = "sampler";
-    try {
-        const TokenId token = sampler.sample(logits);
-        trace->opEnd(work);
-        return token;
-    } catch (...) {
-        trace->opEnd(work);
-        throw;
-    }
+    OpScope scope(trace, Op::Sample, -1);
+    scope.work.bytes = logits.size_bytes();
+    scope.work.kernel = "sampler";
+    return sampler.sample(logits);
 }
 
 }  // namespace

@@ -56,8 +56,7 @@ void Session::run(std::span<const TokenId> tokens, const Visit* visit, StepKind 
         const StepInfo info{sequence_, kind, position_, count};
         const bool last = offset + chunk.size() == tokens.size();
         if (visit == nullptr && last && count == 1) {
-            logits_ = pass_.wholeStep(info, *cache_, chunk.front());
-            position_ += logits_.empty() ? 0 : 1;
+            logits_ = pass_.wholeStep(info, *cache_, chunk.front(), [&] { ++position_; });
             if (!logits_.empty()) continue;
         }
         const StepRun whole{cache_.get(), position_, count};

@@ -23,8 +23,10 @@ namespace {
 
 constexpr const char* kUsage =
     "usage: moescope-gui [--view ID] [--theme system|light|dark] [--size WxH]\n"
-    "                    [--screenshot FILE.png] [--sequence N] [--layer N] [RUN ...]\n"
-    "views: start summary kernels time timeline experts expert-time groups tokens evaluations\n";
+    "                    [--screenshot FILE.png] [--sequence N] [--layer N]\n"
+    "                    [--baseline RUN] [RUN ...]\n"
+    "views: start summary kernels roofline time timeline experts expert-time groups tokens\n"
+    "       compare evaluations\n";
 
 QSize parseSize(const QString& value) {
     const QStringList parts = value.split(QChar('x'));
@@ -64,6 +66,8 @@ void setOption(Options& options, const QString& name, const QString& value) {
         options.size = parseSize(value);
     } else if (name == QLatin1String("--screenshot")) {
         options.screenshot = value;
+    } else if (name == QLatin1String("--baseline")) {
+        options.baseline = value;
     } else if (name == QLatin1String("--sequence")) {
         options.sequence = parseInteger(name, value);
     } else if (name == QLatin1String("--layer")) {
@@ -194,6 +198,7 @@ int runApplication(int argc, char** argv) {
         if (options.screenshot.isEmpty()) window.restoreSettings();
         if (options.size.isValid()) window.resize(options.size);
         for (const QString& run : options.runs) window.openRun(run);
+        if (!options.baseline.isEmpty()) window.setBaseline(options.baseline);
         if (!options.view.isEmpty()) window.showView(options.view);
         if (!options.screenshot.isEmpty()) return takeScreenshot(window, options);
         window.show();

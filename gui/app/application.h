@@ -12,7 +12,7 @@ namespace moescope::gui {
 
 struct Options {
     QStringList runs;
-    QString view, screenshot;
+    QString view, screenshot, baseline;
     std::optional<Theme> theme;
     QSize size;  ///< invalid: as last time
     std::optional<qint64> sequence;

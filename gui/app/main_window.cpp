@@ -146,9 +146,11 @@ void MainWindow::makeViewMenu() {
     int number = 1;
     for (const ViewType& type : viewTypes()) {
         const QString id = QLatin1String(type.id);
-        add(menu, QCoreApplication::translate("View", type.title),
-            QKeySequence(QStringLiteral("Ctrl+%1").arg(number)), [this, id] { showView(id); });
-        tabs_->setTabToolTip(number - 1, tr("Ctrl+%1").arg(number));
+        // The keyboard has a key for nine of them; Ctrl+0 shows all of a view.
+        const QString key = number <= 9 ? QStringLiteral("Ctrl+%1").arg(number) : QString();
+        add(menu, QCoreApplication::translate("View", type.title), QKeySequence(key),
+            [this, id] { showView(id); });
+        tabs_->setTabToolTip(number - 1, key);
         ++number;
     }
     menu->addSeparator();
@@ -256,6 +258,10 @@ void MainWindow::openRun(const QString& path) {
     fillCurrent();
     inspect();
     loader_.load(path_.toStdString());
+}
+
+void MainWindow::setBaseline(const QString& path) {
+    for (View* view : views_) view->setBaseline(QFileInfo(path).absoluteFilePath());
 }
 
 void MainWindow::addRunItem(int at, const QString& path, const QString& details) {

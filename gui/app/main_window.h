@@ -20,6 +20,8 @@ public:
     ~MainWindow() override;
 
     void openRun(const QString& path);
+    /// For views that compare runs.
+    void setBaseline(const QString& path);
     void showView(const QString& id);
     QString currentView() const;
     View* view(const QString& id) const;  ///< nullptr when there is none of that name

@@ -4,8 +4,6 @@
 #include <QComboBox>
 #include <QHBoxLayout>
 #include <QLabel>
-#include <QPushButton>
-#include <QStackedWidget>
 #include <QVBoxLayout>
 
 #include "gui/data/format.h"
@@ -39,9 +37,9 @@ public:
           phase_(new QComboBox(page())),
           axis_(new QComboBox(page())),
           sequence_(new SequenceBox(page())),
-          asTable_(new QPushButton(tr("Show as &table"), page())),
-          verdict_(new QLabel(page())),
-          stack_(new QStackedWidget(page())) {
+          stack_(new QStackedWidget(page())),
+          asTable_(tableSwitch(stack_)),
+          verdict_(new QLabel(page())) {
         phase_->setAccessibleName(tr("Phase"));
         axis_->addItem(tr("at equal tokens and active experts"), true);
         axis_->addItem(tr("as measured"), false);
@@ -49,7 +47,6 @@ public:
         axis_->setToolTip(
             tr("At equal tokens and active experts: what the fit says of tokens, active experts "
                "and layer is taken out of each time, so that the line can be seen in the points"));
-        asTable_->setCheckable(true);
         verdict_->setWordWrap(true);
         verdict_->setTextFormat(Qt::PlainText);
         verdict_->setTextInteractionFlags(Qt::TextSelectableByMouse);
@@ -57,16 +54,9 @@ public:
         fitTable_->setSource(fitModel_, false);
         quartersTable_->setSource(quartersModel_, false);
         layOut();
-        connect(asTable_, &QPushButton::toggled, this,
-                [this](bool on) { stack_->setCurrentIndex(on ? 1 : 0); });
         connect(phase_, &QComboBox::activated, this, [this] { refresh(); });
         connect(axis_, &QComboBox::activated, this, [this] { showPoints(); });
-        connect(sequence_, &QComboBox::activated, this, [this] {
-            this->selection().edit([&](SelectionState& s) {
-                s.sequence = sequence_->chosen();
-                s.position.reset();
-            });
-        });
+        sequence_->selectIn(selection);
         connect(scatter_, &LoadScatterWidget::hovered, this, &View::status);
         connect(scatter_, &LoadScatterWidget::launchActivated, this,
                 [this](const ExpertLaunch& launch) { choose(launch); });
@@ -230,9 +220,9 @@ private:
     DataTable *launchesTable_, *fitTable_, *quartersTable_;
     QComboBox *phase_, *axis_;
     SequenceBox* sequence_;
+    QStackedWidget* stack_;
     QPushButton* asTable_;
     QLabel* verdict_;
-    QStackedWidget* stack_;
     std::optional<std::int64_t> shownSequence_;
     std::optional<TimeRange> shownRange_;
     int generation_ = 0;

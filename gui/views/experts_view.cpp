@@ -2,11 +2,8 @@
 // Layer x expert load: heat map or the same as a table, beside it the balance of each layer.
 #include <QComboBox>
 #include <QHBoxLayout>
-#include <QHeaderView>
 #include <QLabel>
-#include <QPushButton>
 #include <QSplitter>
-#include <QStackedWidget>
 #include <QTimer>
 #include <QVBoxLayout>
 
@@ -33,25 +30,19 @@ public:
           caption_(new QLabel(page())),
           scale_(new QComboBox(page())),
           sequence_(new SequenceBox(page())),
-          asTable_(new QPushButton(tr("Show as &table"), page())),
-          stack_(new QStackedWidget(page())) {
+          stack_(new QStackedWidget(page())),
+          asTable_(tableSwitch(stack_)) {
         scale_->addItem(tr("× uniform"), int(LoadScale::Uniform));
         scale_->addItem(tr("Share"), int(LoadScale::Share));
         scale_->addItem(tr("Log₂ of × uniform"), int(LoadScale::Log));
         scale_->setAccessibleName(tr("Scale"));
-        asTable_->setCheckable(true);
         matrixTable_->setSource(matrixModel_, false);
-        matrixTable_->verticalHeader()->show();
-        matrixTable_->horizontalHeader()->setStretchLastSection(false);
-        matrixTable_->horizontalHeader()->setDefaultSectionSize(64);
-        matrixTable_->setSelectionBehavior(QAbstractItemView::SelectItems);
+        matrixTable_->showAsMatrix();
         balanceTable_->setSource(balanceModel_, true);
         stack_->addWidget(heatmap_);
         stack_->addWidget(matrixTable_);
         layOut();
         connect(scale_, &QComboBox::currentIndexChanged, this, [this] { showMatrix(); });
-        connect(asTable_, &QPushButton::toggled, this,
-                [this](bool on) { stack_->setCurrentIndex(on ? 1 : 0); });
         connect(heatmap_, &HeatmapWidget::hovered, this, &View::status);
         connect(heatmap_, &HeatmapWidget::currentChanged, this,
                 [this](HeatmapCell cell) { choose(cell.row, cell.column); });
@@ -63,12 +54,7 @@ public:
                 [this](const QModelIndex& i) {
                     if (!updating_ && i.isValid()) choose(balanceTable_->sourceRow(i), -1);
                 });
-        connect(sequence_, &QComboBox::activated, this, [this] {
-            this->selection().edit([&](SelectionState& s) {
-                s.sequence = sequence_->chosen();
-                s.position.reset();
-            });
-        });
+        sequence_->selectIn(selection);
         connect(&selection, &Selection::changed, this, [this] { follow(); });
     }
 
@@ -214,8 +200,8 @@ private:
     QLabel* caption_;
     QComboBox* scale_;
     SequenceBox* sequence_;
-    QPushButton* asTable_;
     QStackedWidget* stack_;
+    QPushButton* asTable_;
     QSplitter* splitter_ = nullptr;
     bool divided_ = false;  ///< by hand
     std::optional<std::int64_t> shown_;

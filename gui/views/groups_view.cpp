@@ -3,11 +3,8 @@
 // their leading experts and the layers' divergence against chance.
 #include <QComboBox>
 #include <QHBoxLayout>
-#include <QHeaderView>
 #include <QLabel>
-#include <QPushButton>
 #include <QSplitter>
-#include <QStackedWidget>
 #include <QVBoxLayout>
 #include <algorithm>
 #include <utility>
@@ -36,16 +33,12 @@ public:
           layersTable_(new DataTable(tr("Divergence of the layers"), page())),
           caption_(new QLabel(page())),
           group_(new QComboBox(page())),
-          asTable_(new QPushButton(tr("Show as &table"), page())),
-          stack_(new QStackedWidget(page())) {
+          stack_(new QStackedWidget(page())),
+          asTable_(tableSwitch(stack_)) {
         group_->setAccessibleName(tr("Group"));
         group_->setSizeAdjustPolicy(QComboBox::AdjustToContents);
-        asTable_->setCheckable(true);
         matrixTable_->setSource(matrixModel_, false);
-        matrixTable_->verticalHeader()->show();
-        matrixTable_->horizontalHeader()->setStretchLastSection(false);
-        matrixTable_->horizontalHeader()->setDefaultSectionSize(64);
-        matrixTable_->setSelectionBehavior(QAbstractItemView::SelectItems);
+        matrixTable_->showAsMatrix();
         groupsTable_->setSource(groupsModel_, true);
         layersTable_->setSource(layersModel_, true);
         stack_->addWidget(heatmap_);
@@ -87,10 +80,7 @@ public:
 private:
     void layOut() {
         auto* bar = new QHBoxLayout;
-        auto* label = new QLabel(tr("&Lift of"), page());
-        label->setBuddy(group_);
-        bar->addWidget(label);
-        bar->addWidget(group_);
+        addLabelled(bar, tr("&Lift of"), group_);
         bar->addStretch();
         bar->addWidget(asTable_);
         caption_->setWordWrap(true);
@@ -111,8 +101,6 @@ private:
 
     void connectAll() {
         connect(group_, &QComboBox::currentIndexChanged, this, [this] { showLift(); });
-        connect(asTable_, &QPushButton::toggled, this,
-                [this](bool on) { stack_->setCurrentIndex(on ? 1 : 0); });
         connect(heatmap_, &HeatmapWidget::hovered, this, &View::status);
         connect(heatmap_, &HeatmapWidget::currentChanged, this,
                 [this](HeatmapCell cell) { choose(cell.row, cell.column); });
@@ -200,8 +188,8 @@ private:
     DataTable *matrixTable_, *groupsTable_, *layersTable_;
     QLabel* caption_;
     QComboBox* group_;
-    QPushButton* asTable_;
     QStackedWidget* stack_;
+    QPushButton* asTable_;
     int generation_ = 0;
     bool updating_ = false;
 };

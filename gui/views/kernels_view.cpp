@@ -35,11 +35,12 @@ public:
         search_->setMaximumWidth(260);
         table_->setSource(model_, true);
         table_->setPreferredWidth(5, 150);
+        // Names of kernels begin and end with what tells them apart.
+        table_->setTextElideMode(Qt::ElideMiddle);
+        table_->setLeastWidth(0, 170);
+        table_->setLeastWidth(1, 190);
         auto* bar = new QHBoxLayout;
-        auto* label = new QLabel(tr("&Group by"), page());
-        label->setBuddy(groupBy_);
-        bar->addWidget(label);
-        bar->addWidget(groupBy_);
+        addLabelled(bar, tr("&Group by"), groupBy_);
         bar->addWidget(search_);
         bar->addStretch();
         bar->addWidget(range_);
@@ -76,10 +77,7 @@ private:
         if (!run_) return;
         const auto by = static_cast<GroupBy>(groupBy_->currentData().toInt());
         shownRange_ = selection().state().range;
-        range_->setText(shownRange_ ? tr("in the selected %1 (Esc: all)")
-                                          .arg(formatDuration(static_cast<double>(
-                                              shownRange_->endNs - shownRange_->beginNs)))
-                                    : tr("whole run"));
+        range_->setText(extentText(shownRange_));
         jobStarted();
         const int generation = ++generation_;
         runInBackground(

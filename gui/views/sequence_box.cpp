@@ -32,6 +32,15 @@ std::optional<std::int64_t> SequenceBox::chosen() const {
     return id.isValid() ? std::optional<std::int64_t>(id.toLongLong()) : std::nullopt;
 }
 
+void SequenceBox::selectIn(Selection& selection) {
+    connect(this, &QComboBox::activated, &selection, [this, &selection] {
+        selection.edit([&](SelectionState& s) {
+            s.sequence = chosen();
+            s.position.reset();
+        });
+    });
+}
+
 void SequenceBox::choose(std::optional<std::int64_t> sequence) {
     const QSignalBlocker block(this);
     const int index = sequence ? findData(qlonglong(*sequence)) : 0;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gui/data/run_data.h"
+#include "gui/data/selection.h"
 
 namespace moescope::gui {
 
@@ -17,6 +18,8 @@ public:
     explicit SequenceBox(QWidget* parent);
     void setSequences(const std::vector<SequenceRow>& sequences, bool withAll);
     std::optional<std::int64_t> chosen() const;  ///< empty: all
+    /// From now on what the user chooses is the selected sequence.
+    void selectIn(Selection& selection);
     void choose(std::optional<std::int64_t> sequence);
 };
 

@@ -4,9 +4,7 @@
 #include <QComboBox>
 #include <QHBoxLayout>
 #include <QLabel>
-#include <QPushButton>
 #include <QScrollArea>
-#include <QStackedWidget>
 #include <QVBoxLayout>
 
 #include "gui/data/format.h"
@@ -43,10 +41,10 @@ public:
           chart_(new TokenChart(page())),
           sequence_(new SequenceBox(page())),
           kind_(new QComboBox(page())),
-          asTable_(new QPushButton(tr("Show as &table"), page())),
+          tokens_(new QStackedWidget(page())),
+          asTable_(tableSwitch(tokens_)),
           range_(new QLabel(page())),
-          tokensTitle_(new QLabel(page())),
-          tokens_(new QStackedWidget(page())) {
+          tokensTitle_(new QLabel(page())) {
         breakdownTable_->setSource(breakdownModel_, false);
         latencyTable_->setSource(latencyModel_, false);
         partsTable_->setSource(partsModel_, false);
@@ -55,7 +53,6 @@ public:
         kind_->addItem(tr("output tokens"), false);
         kind_->addItem(tr("first tokens"), true);
         kind_->setAccessibleName(tr("Tokens of the chart"));
-        asTable_->setCheckable(true);
         layOut();
         connectAll();
     }
@@ -132,15 +129,8 @@ private:
     }
 
     void connectAll() {
-        connect(asTable_, &QPushButton::toggled, this,
-                [this](bool on) { tokens_->setCurrentIndex(on ? 1 : 0); });
         connect(kind_, &QComboBox::currentIndexChanged, this, [this] { showChart(); });
-        connect(sequence_, &QComboBox::activated, this, [this] {
-            selection().edit([&](SelectionState& s) {
-                s.sequence = sequence_->chosen();
-                s.position.reset();
-            });
-        });
+        sequence_->selectIn(selection());
         for (StackedBarsWidget* bars : {breakdownBars_, latencyBars_}) {
             connect(bars, &StackedBarsWidget::hovered, this, &View::status);
             connect(bars, &StackedBarsWidget::operationActivated, this,
@@ -183,10 +173,7 @@ private:
         seen_ = selection().state().sequence;
         shown_ = {seen_, selection().state().range};
         sequence_->choose(shown_.sequence);
-        range_->setText(shown_.range ? tr("in the selected %1 (Esc: all)")
-                                           .arg(formatDuration(static_cast<double>(
-                                               shown_.range->endNs - shown_.range->beginNs)))
-                                     : QString());
+        range_->setText(extentText(shown_.range));
         jobStarted();
         const int generation = ++generation_;
         runInBackground(
@@ -278,9 +265,9 @@ private:
     TokenChart* chart_;
     SequenceBox* sequence_;
     QComboBox* kind_;
+    QStackedWidget* tokens_;
     QPushButton* asTable_;
     QLabel *range_, *tokensTitle_;
-    QStackedWidget* tokens_;
     int generation_ = 0;
     bool updating_ = false, clicked_ = false;
 };

@@ -3,9 +3,7 @@
 #include <QComboBox>
 #include <QHBoxLayout>
 #include <QLabel>
-#include <QPushButton>
 #include <QSplitter>
-#include <QStackedWidget>
 #include <QVBoxLayout>
 
 #include "gui/data/format.h"
@@ -34,8 +32,8 @@ public:
           search_(new QLineEdit(page())),
           hits_(new QLabel(page())),
           caption_(new QLabel(page())),
-          asTable_(new QPushButton(tr("Show as &table"), page())),
-          stack_(new QStackedWidget(page())) {
+          stack_(new QStackedWidget(page())),
+          asTable_(tableSwitch(stack_)) {
         layerBox_->setAccessibleName(tr("Layer"));
         idsBox_->setAccessibleName(tr("Expert ids"));
         idsBox_->addItem(tr("top expert"), int(TokenText::Ids::Top));
@@ -44,7 +42,6 @@ public:
         search_->setPlaceholderText(tr("Search (Ctrl+F)"));
         search_->setClearButtonEnabled(true);
         search_->setMaximumWidth(200);
-        asTable_->setCheckable(true);
         caption_->setWordWrap(true);
         caption_->setTextFormat(Qt::PlainText);
         expertsTable_->setSource(expertsModel_, true);
@@ -121,8 +118,6 @@ private:
         connect(search_, &QLineEdit::textChanged, this,
                 [this](const QString& needle) { search(needle); });
         connect(search_, &QLineEdit::returnPressed, this, [this] { text_->findNext(1); });
-        connect(asTable_, &QPushButton::toggled, this,
-                [this](bool on) { stack_->setCurrentIndex(on ? 1 : 0); });
         connect(text_, &TokenText::hovered, this, &View::status);
         connect(text_, &TokenText::currentChanged, this, [this](int token) { choose(token); });
         connect(tokensTable_->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
@@ -267,8 +262,8 @@ private:
     QComboBox *layerBox_, *idsBox_;
     QLineEdit* search_;
     QLabel *hits_, *caption_;
-    QPushButton* asTable_;
     QStackedWidget* stack_;
+    QPushButton* asTable_;
     bool updating_ = false;
 };
 

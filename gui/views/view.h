@@ -5,7 +5,9 @@
 #include <QBoxLayout>
 #include <QCoreApplication>
 #include <QLineEdit>
+#include <QPushButton>
 #include <QStackedLayout>
+#include <QStackedWidget>
 #include <QWidget>
 #include <span>
 
@@ -24,6 +26,8 @@ public:
 
     /// Null: no run is open.
     virtual void setRun(RunPtr run) = 0;
+    /// Run file that the open run is compared with.
+    virtual void setBaseline(const QString&) {}
     virtual bool needsRun() const { return true; }
     virtual DataTable* table() const { return nullptr; }        ///< for copying and CSV
     virtual QLineEdit* searchField() const { return nullptr; }  ///< for Ctrl+F
@@ -44,6 +48,10 @@ protected:
     void showState(const QString& title, const QString& hint);
     /// A control behind its label, whose mnemonic it takes.
     void addLabelled(QBoxLayout* bar, const QString& title, QWidget* control) const;
+    /// A button that shows the second page of `stack`, the table twin of the picture on its first.
+    QPushButton* tableSwitch(QStackedWidget* stack) const;
+    /// What the range of the selection leaves: "in the selected 1.2 ms (Esc: all)", "whole run".
+    static QString extentText(const std::optional<TimeRange>& range);
     void jobStarted() { ++busy_; }
     void jobEnded() { --busy_; }
 
@@ -67,12 +75,14 @@ std::span<const ViewType> viewTypes();
 View* makeStartView(Selection&, QWidget*);
 View* makeSummaryView(Selection&, QWidget*);
 View* makeKernelsView(Selection&, QWidget*);
+View* makeRooflineView(Selection&, QWidget*);
 View* makeTimeView(Selection&, QWidget*);
 View* makeTimelineView(Selection&, QWidget*);
 View* makeExpertsView(Selection&, QWidget*);
 View* makeExpertTimeView(Selection&, QWidget*);
 View* makeGroupsView(Selection&, QWidget*);
 View* makeTokensView(Selection&, QWidget*);
+View* makeCompareView(Selection&, QWidget*);
 View* makeEvaluationsView(Selection&, QWidget*);
 
 }  // namespace moescope::gui

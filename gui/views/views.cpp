@@ -2,6 +2,7 @@
 // The table of views, and what all of them share.
 #include <array>
 
+#include "gui/data/format.h"
 #include "gui/views/view.h"
 
 #include <QLabel>
@@ -9,16 +10,18 @@
 namespace moescope::gui {
 namespace {
 
-constexpr std::array<ViewType, 10> kViews = {{
+constexpr std::array<ViewType, 12> kViews = {{
     {"start", QT_TRANSLATE_NOOP("View", "Start"), makeStartView},
     {"summary", QT_TRANSLATE_NOOP("View", "Summary"), makeSummaryView},
     {"kernels", QT_TRANSLATE_NOOP("View", "Kernels"), makeKernelsView},
+    {"roofline", QT_TRANSLATE_NOOP("View", "Roofline"), makeRooflineView},
     {"time", QT_TRANSLATE_NOOP("View", "Time"), makeTimeView},
     {"timeline", QT_TRANSLATE_NOOP("View", "Timeline"), makeTimelineView},
     {"experts", QT_TRANSLATE_NOOP("View", "Experts"), makeExpertsView},
     {"expert-time", QT_TRANSLATE_NOOP("View", "Expert time"), makeExpertTimeView},
     {"groups", QT_TRANSLATE_NOOP("View", "Groups"), makeGroupsView},
     {"tokens", QT_TRANSLATE_NOOP("View", "Tokens"), makeTokensView},
+    {"compare", QT_TRANSLATE_NOOP("View", "Compare"), makeCompareView},
     {"evaluations", QT_TRANSLATE_NOOP("View", "Evaluations"), makeEvaluationsView},
 }};
 
@@ -44,6 +47,20 @@ void View::addLabelled(QBoxLayout* bar, const QString& title, QWidget* control) 
     bar->addWidget(label);
     bar->addWidget(control);
     bar->addSpacing(8);
+}
+
+QPushButton* View::tableSwitch(QStackedWidget* stack) const {
+    auto* button = new QPushButton(tr("Show as &table"), page());
+    button->setCheckable(true);
+    connect(button, &QPushButton::toggled, stack,
+            [stack](bool on) { stack->setCurrentIndex(on ? 1 : 0); });
+    return button;
+}
+
+QString View::extentText(const std::optional<TimeRange>& range) {
+    return range ? tr("in the selected %1 (Esc: all)")
+                       .arg(formatDuration(static_cast<double>(range->endNs - range->beginNs)))
+                 : tr("whole run");
 }
 
 void View::showPage() {

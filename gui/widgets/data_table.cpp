@@ -3,10 +3,12 @@
 
 #include <QApplication>
 #include <QHeaderView>
+#include <QHelpEvent>
 #include <QPainter>
 #include <QRegularExpression>
 #include <QScrollBar>
 #include <QSortFilterProxyModel>
+#include <QToolTip>
 #include <algorithm>
 #include <cmath>
 
@@ -89,7 +91,7 @@ void CellDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option,
     const bool selected = item.state.testFlag(QStyle::State_Selected);
     painter->setPen(item.palette.color(selected ? QPalette::HighlightedText : QPalette::Text));
     painter->setFont(item.font);
-    const QString shown = item.fontMetrics.elidedText(label, Qt::ElideRight, rect.width());
+    const QString shown = item.fontMetrics.elidedText(label, item.textElideMode, rect.width());
     painter->drawText(rect, static_cast<int>(item.displayAlignment | Qt::AlignVCenter), shown);
     painter->restore();
 }
@@ -111,6 +113,24 @@ QSize CellDelegate::sizeHint(const QStyleOptionViewItem& option, const QModelInd
     QSize size = QStyledItemDelegate::sizeHint(option, index);
     const bool swatch = index.data(kColorRole).isValid() && !index.data(kBarRole).isValid();
     return swatch ? size + QSize(kSwatch, 0) : size;
+}
+
+QString CellDelegate::tip(const QStyleOptionViewItem& option, const QModelIndex& index) const {
+    QStyleOptionViewItem item = option;
+    initStyleOption(&item, index);
+    const bool wraps = item.features.testFlag(QStyleOptionViewItem::WrapText);
+    const QString about = index.data(Qt::ToolTipRole).toString();
+    if (wraps || sizeHint(option, index).width() <= option.rect.width()) return about;
+    const QString whole = index.data().toString();
+    return about.isEmpty() ? whole : whole + QChar('\n') + about;
+}
+
+bool CellDelegate::helpEvent(QHelpEvent* event, QAbstractItemView* view,
+                             const QStyleOptionViewItem& option, const QModelIndex& index) {
+    if (event->type() != QEvent::ToolTip)
+        return QStyledItemDelegate::helpEvent(event, view, option, index);
+    QToolTip::showText(event->globalPos(), tip(option, index), view, view->visualRect(index));
+    return true;
 }
 
 DataTable::DataTable(const QString& accessibleName, QWidget* parent) : QTableView(parent) {
@@ -182,6 +202,13 @@ void DataTable::showAsFacts() {
     setVerticalScrollMode(ScrollPerPixel);
 }
 
+void DataTable::showAsMatrix() {
+    verticalHeader()->show();
+    horizontalHeader()->setStretchLastSection(false);
+    horizontalHeader()->setDefaultSectionSize(64);
+    setSelectionBehavior(SelectItems);
+}
+
 void DataTable::fitColumns(int widest) {
     horizontalHeader()->setStretchLastSection(false);
     widest_ = widest;
@@ -222,7 +249,7 @@ std::vector<DataTable::Column> DataTable::measure() const {
             column.compact = std::min(widest_, std::max(content + 4, header + kMargin));
             column.wide = std::min(widest_, std::max(content + 16, header + kMargin + kSortMark));
         }
-        const int least = std::max(bar ? kLeastBar : kLeastText, header + kMargin);
+        const int least = std::max(least_.value(c, bar ? kLeastBar : kLeastText), header + kMargin);
         column.least = column.elastic ? std::min(column.compact, least) : column.compact;
         columns.push_back(column);
     }

@@ -19,6 +19,11 @@ public:
     void paint(QPainter* painter, const QStyleOptionViewItem& option,
                const QModelIndex& index) const override;
     QSize sizeHint(const QStyleOptionViewItem& option, const QModelIndex& index) const override;
+    /// The whole text of a cell that shows a part of it, before the cell's own tip.
+    bool helpEvent(QHelpEvent* event, QAbstractItemView* view, const QStyleOptionViewItem& option,
+                   const QModelIndex& index) override;
+    /// What helpEvent shows in a cell of that width; "": nothing.
+    QString tip(const QStyleOptionViewItem& option, const QModelIndex& index) const;
 
 protected:
     void initStyleOption(QStyleOptionViewItem* option, const QModelIndex& index) const override;
@@ -44,8 +49,12 @@ public:
     void fitHeight();
     /// Width that `column` gets from fitColumns instead of what its texts need (bars).
     void setPreferredWidth(int column, int width) { preferred_[column] = width; }
+    /// What a column of texts keeps where the view is too narrow for all columns: it scrolls then.
+    void setLeastWidth(int column, int width) { least_[column] = width; }
     /// Names beside values: no header, no stripes, long texts wrap.
     void showAsFacts();
+    /// Cells that are chosen one by one, with names of rows too.
+    void showAsMatrix();
     int compactWidth() const;  ///< that shows every column whole; for dividing a splitter
 
     /// Selected rows, or all when none is: header line, then one line a row.
@@ -66,7 +75,7 @@ private:
     bool isFacts() const { return wordWrap(); }
 
     QSortFilterProxyModel* proxy_ = nullptr;
-    QHash<int, int> preferred_;
+    QHash<int, int> preferred_, least_;
     int widest_ = 0;  ///< 0: not fitted
     bool distributing_ = false;
 };

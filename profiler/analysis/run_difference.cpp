@@ -232,4 +232,19 @@ RunDifference runDifference(const TimedRun& base, const TimedRun& other) {
     return out;
 }
 
+const char* differenceVerdict(const DifferenceRow& row) noexcept {
+    if (!std::isfinite(row.q)) return "not tested";
+    if (!row.real()) return "noise";
+    return row.difference < 0 ? "faster" : "slower";
+}
+
+std::string phaseSentence(const DifferencePhase& phase) {
+    return phase.phase + ": " +
+           (phase.paired ? std::to_string(phase.pairs) + " steps compared pair by pair"
+                         : std::to_string(phase.baseSteps) + " steps against " +
+                               std::to_string(phase.otherSteps) + " other ones") +
+           ", " + std::to_string(phase.blocks) + " blocks" +
+           (phase.blocks < RunDifference::kFewestBlocks ? ": too few to test" : "");
+}
+
 }  // namespace moescope

@@ -52,4 +52,13 @@ struct TimedRun {
 /// run: only a repetition of the baseline shows it.
 RunDifference runDifference(const TimedRun& base, const TimedRun& other);
 
+/// "not tested", "noise", "faster" or "slower".
+const char* differenceVerdict(const DifferenceRow& row) noexcept;
+/// "decode: 63 steps compared pair by pair, 20 blocks".
+std::string phaseSentence(const DifferencePhase& phase);
+/// Belongs below every such table.
+inline constexpr char kBetweenRunsNote[] =
+    "A machine that changed between the runs is not noise within them: compare a repetition of the "
+    "baseline as well.";
+
 }  // namespace moescope

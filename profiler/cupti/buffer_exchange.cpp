@@ -14,17 +14,22 @@ BufferExchange& BufferExchange::instance() {
 std::uint8_t* BufferExchange::takeEmpty() noexcept {
     {
         const std::lock_guard guard(mutex_);
-        ++counts_.handedOut;
-        ++counts_.outstanding;
         if (!empty_.empty()) {
             std::uint8_t* data = empty_.back();
             empty_.pop_back();
+            ++counts_.handedOut;
+            ++counts_.outstanding;
             return data;
         }
-        // The decoder is behind. A buffer over the limit costs memory; none would lose records.
-        if (++allocated_ > std::int64_t(kPoolBuffers)) ++counts_.overPool;
     }
-    return static_cast<std::uint8_t*>(std::calloc(1, kBufferBytes));
+    // The decoder is behind. A buffer over the limit costs memory; none would lose records.
+    auto* data = static_cast<std::uint8_t*>(std::calloc(1, kBufferBytes));
+    if (data == nullptr) return nullptr;  // no memory: nothing went out that could come back
+    const std::lock_guard guard(mutex_);
+    ++counts_.handedOut;
+    ++counts_.outstanding;
+    if (++allocated_ > std::int64_t(kPoolBuffers)) ++counts_.overPool;
+    return data;
 }
 
 void BufferExchange::giveFull(std::uint8_t* data, std::size_t validBytes) noexcept {

@@ -32,8 +32,10 @@ public:
 
     static BufferExchange& instance();
 
-    // CUPTI's side; never throw, never refuse (a refusal crashes CUPTI before 12.9).
-    std::uint8_t* takeEmpty() noexcept;  ///< kBufferBytes zeroed bytes, 8-byte aligned
+    // CUPTI's side; never throw, never refuse while there is memory (a refusal crashes CUPTI before
+    // 12.9).
+    /// kBufferBytes zeroed bytes, 8-byte aligned. Null, and not counted, when memory is used up.
+    std::uint8_t* takeEmpty() noexcept;
     void giveFull(std::uint8_t* data, std::size_t validBytes) noexcept;
 
     // The decoding thread's side.

@@ -150,31 +150,34 @@ void CounterSession::readRanges() {
     count.data = data_.data();
     count.bytes = data_.size();
     if (!ok(counters_.rangeCount(&count), "the ranges cannot be counted")) return;
-    std::vector<double> values(names_.size());
     std::vector<AnyRow> rows;
-    for (std::size_t range = 0; range < count.ranges; ++range) {
-        RangeInfoParams info;
-        info.data = data_.data();
-        info.bytes = data_.size();
-        info.range = range;
-        if (!ok(counters_.rangeInfo(&info), "a range cannot be read")) return;
-        std::int64_t operation = -1;
-        std::from_chars(info.name, info.name + std::strlen(info.name), operation);
-        std::free(const_cast<char*>(info.name));
-        HostEvaluateParams evaluate;
-        evaluate.host = host_->get();
-        evaluate.data = data_.data();
-        evaluate.bytes = data_.size();
-        evaluate.range = range;
-        evaluate.names = names_.data();
-        evaluate.count = names_.size();
-        evaluate.values = values.data();
-        if (!ok(counters_.hostEvaluate(&evaluate), "the counters cannot be evaluated")) return;
-        for (std::size_t i = 0; i < values.size(); ++i)
-            rows.emplace_back(CounterRow{operation, set_.metrics[i], values[i]});
-        ++read_;
-    }
+    // What was read before a failure is kept, and only what is kept counts as read.
+    for (std::size_t range = 0; range < count.ranges && readRange(range, rows); ++range) ++read_;
     writer_->add(std::move(rows));
+}
+
+bool CounterSession::readRange(std::size_t range, std::vector<AnyRow>& rows) {
+    RangeInfoParams info;
+    info.data = data_.data();
+    info.bytes = data_.size();
+    info.range = range;
+    if (!ok(counters_.rangeInfo(&info), "a range cannot be read")) return false;
+    std::int64_t operation = -1;
+    std::from_chars(info.name, info.name + std::strlen(info.name), operation);
+    std::free(const_cast<char*>(info.name));
+    values_.resize(names_.size());
+    HostEvaluateParams evaluate;
+    evaluate.host = host_->get();
+    evaluate.data = data_.data();
+    evaluate.bytes = data_.size();
+    evaluate.range = range;
+    evaluate.names = names_.data();
+    evaluate.count = names_.size();
+    evaluate.values = values_.data();
+    if (!ok(counters_.hostEvaluate(&evaluate), "the counters cannot be evaluated")) return false;
+    for (std::size_t i = 0; i < values_.size(); ++i)
+        rows.emplace_back(CounterRow{operation, set_.metrics[i], values_[i]});
+    return true;
 }
 
 void CounterSession::finish() {

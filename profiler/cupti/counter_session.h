@@ -51,6 +51,8 @@ private:
     bool ok(std::uint32_t result, const char* what);
     bool configure();
     void readRanges();
+    /// False when it failed: then nothing of the range is in `rows`.
+    bool readRange(std::size_t range, std::vector<AnyRow>& rows);
 
     const CuptiApi& api_;
     const CounterApi& counters_;
@@ -61,6 +63,7 @@ private:
     MetricPlan plan_;  ///< CUPTI points into it until Disable
     std::vector<const char*> names_;
     std::vector<std::uint8_t> data_;
+    std::vector<double> values_;  ///< (n_metrics) of the range that is being read
     RangeObject* object_ = nullptr;
 
     RunWriter* writer_ = nullptr;

@@ -71,6 +71,7 @@ DeviceProfiler::DeviceProfiler(std::unique_ptr<CuptiLibrary> library,
       reason_(std::move(reason)),
       attachedNs_(std::numeric_limits<std::int64_t>::max()) {
     level_ = options.collector.level;
+    wholeSteps_ = options.wholeSteps;
     if (!reason_.empty()) return;
     synchronize_ = [this] {
         // On the engine's thread, where the context is current. An error of the device is the
@@ -86,6 +87,7 @@ DeviceProfiler::DeviceProfiler(const CuptiApi& api, std::function<void()> synchr
       device_(std::move(device)),
       attachedNs_(std::numeric_limits<std::int64_t>::max()) {
     level_ = options.collector.level;
+    wholeSteps_ = options.wholeSteps;
     startCollector(api, options);
 }
 
@@ -211,6 +213,12 @@ void DeviceProfiler::replay(std::uint64_t graph) noexcept {
     ledger_.replay(graph);
 }
 
+void DeviceProfiler::replayed(Op op, int layer, const OpWork& work) noexcept {
+    if (!recording()) return;
+    const std::lock_guard guard(workMutex_);
+    replayedWork_[{tracer_->openStep(), layer, op}] = work;
+}
+
 void DeviceProfiler::finish() {
     if (finished_ || writer_ == nullptr) return;
     finished_ = true;
@@ -229,10 +237,19 @@ void DeviceProfiler::finish() {
                             level_ == TraceLevel::Node
                                 ? "Every kernel was recorded, those of graphs too."
                                 : "Graphs were recorded as a whole: their kernels are not known."});
-    if (counts_.speedSamples > 0) {
-        device_["sm_mhz"] = {{"slowest", slowestMhz_}, {"fastest", fastestMhz_}};
+    describeSamples();
+}
+
+void DeviceProfiler::describeSamples() {
+    if (mhz_.samples > 0) device_["sm_mhz"] = {{"slowest", mhz_.least}, {"fastest", mhz_.most}};
+    if (celsius_.samples > 0)
+        device_["celsius"] = {{"least", celsius_.least}, {"most", celsius_.most}};
+    if (milliwatts_.samples > 0)
+        device_["watts"] = {{"least", milliwatts_.least / 1000.0},
+                            {"most", milliwatts_.most / 1000.0},
+                            {"limit", powerLimitMilliwatts_ / 1000.0}};
+    if (mhz_.samples + celsius_.samples + milliwatts_.samples > 0)
         writer_->setMeta("device", device_);
-    }
 }
 
 void DeviceProfiler::abandon() noexcept {

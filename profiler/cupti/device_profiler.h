@@ -11,8 +11,10 @@
 #include <deque>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -30,6 +32,8 @@ struct DeviceProfilerOptions {
     CollectorOptions collector;
     std::filesystem::path capture;  ///< also write a raw capture; empty: none
     bool syntheticCapture = false;  ///< said in its head: not recorded on a device
+    /// Steps of one token are replayed graphs, as without a profiler, instead of single launches.
+    bool wholeSteps = false;
 };
 
 class DeviceProfiler final : public TraceSink, public LaunchSink, private DeviceEventSink {
@@ -60,6 +64,8 @@ public:
     void captureOp(Op op, int layer) noexcept override;
     void captureEnd() noexcept override;
     void replay(std::uint64_t graph) noexcept override;
+    void replayed(Op op, int layer, const OpWork& work) noexcept override;
+    bool takesWholeSteps() const noexcept override { return wholeSteps_ && recording(); }
 
     /// After SpanTracer::finish: waits for the device, fetches the last records, writes the last
     /// rows, the quality rows and `degradation`. Throws Error (disk full and the like). Once.
@@ -74,6 +80,13 @@ private:
         std::int64_t startNs = 0, endNs = 0;
         std::int32_t layer = -1;
         Op op = Op::Embed;
+        bool graph = false;  ///< a graph as a whole: `op` says nothing
+    };
+    /// What a sampled quantity did during the run.
+    struct Sampled {
+        std::uint32_t least = 0, most = 0;
+        std::int64_t samples = 0;
+        void add(std::uint32_t value) noexcept;
     };
     DeviceProfiler(std::unique_ptr<CuptiLibrary> library, std::unique_ptr<DriverApi> driver,
                    const DeviceProfilerOptions& options, std::string reason, nlohmann::json device);
@@ -87,9 +100,11 @@ private:
     void addRow(const DeviceEvent& event);
     void extendOperation(const DeviceEvent& event);
     void writeRows(bool last);
+    OperationRow replayedRow(std::int64_t id, const Interval& interval);
     const std::string& kernelName(std::uint32_t id);
 
     void popScopes(int depth);
+    void describeSamples();
     nlohmann::json tail() const;
     DeviceQualityFacts qualityFacts() const;
 
@@ -99,6 +114,7 @@ private:
     nlohmann::json device_;
     std::string reason_;
     TraceLevel level_ = TraceLevel::Node;
+    bool wholeSteps_ = false;
     std::unique_ptr<Pipeline> pipeline_;
 
     RunWriter* writer_ = nullptr;
@@ -116,13 +132,19 @@ private:
     mutable std::mutex stepsMutex_;
     std::deque<std::pair<std::int64_t, std::int64_t>> steps_;  ///< CLOCK_REALTIME begin, end
 
+    /// Work of operations that graphs ran, by step, layer and operation, until their rows are
+    /// written.
+    std::mutex workMutex_;
+    std::map<std::tuple<std::int64_t, std::int32_t, Op>, OpWork> replayedWork_;
+
     // The decoding thread; the engine's after finish has joined it.
     DeviceCounts counts_;
     std::vector<AnyRow> rows_;
     std::unordered_map<std::int64_t, Interval> intervals_;  ///< by operation, not yet written
     std::int64_t newestStep_ = -1, timesWrittenThrough_ = -1;
     std::vector<std::string> kernelNames_;
-    std::uint32_t slowestMhz_ = 0, fastestMhz_ = 0;
+    Sampled mhz_, celsius_, milliwatts_;
+    std::uint32_t powerLimitMilliwatts_ = 0;
     bool finished_ = false;
 
     // Last, so that its thread ends before what it uses.

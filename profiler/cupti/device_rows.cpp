@@ -14,6 +14,8 @@ constexpr std::size_t kRowsAtOnce = 2048;
 constexpr std::int64_t kLateSteps = 64;
 constexpr std::int64_t kClockSlackNs = 5000;  // how exactly CUPTI's clocks are joined
 constexpr std::uint32_t kThrottleIdle = 1;    // not a slowdown: nothing to do
+// CUpti_ActivityEnvironmentKind
+constexpr std::uint8_t kSampledSpeed = 1, kSampledTemperature = 2, kSampledPower = 3;
 
 const char* kindName(RecordKind kind) {
     switch (kind) {
@@ -53,12 +55,24 @@ LaunchShapeRow shapeRow(const LaunchShape& shape) {
 }  // namespace
 
 void DeviceProfiler::onOther(const Record& record) {
-    if (record.kind != RecordKind::Environment || record.detail != 1) return;
-    ++counts_.speedSamples;
-    const std::uint32_t mhz = record.environment[0];
-    slowestMhz_ = slowestMhz_ == 0 ? mhz : std::min(slowestMhz_, mhz);
-    fastestMhz_ = std::max(fastestMhz_, mhz);
-    if ((record.environment[4] & ~kThrottleIdle) != 0) ++counts_.throttledSamples;
+    if (record.kind != RecordKind::Environment) return;
+    const auto& values = record.environment;
+    if (record.detail == kSampledSpeed) {
+        mhz_.add(values[0]);
+        ++counts_.speedSamples;
+        if ((values[4] & ~kThrottleIdle) != 0) ++counts_.throttledSamples;
+    } else if (record.detail == kSampledTemperature) {
+        celsius_.add(values[0]);
+    } else if (record.detail == kSampledPower) {
+        milliwatts_.add(values[0]);
+        powerLimitMilliwatts_ = values[1];
+    }
+}
+
+void DeviceProfiler::Sampled::add(std::uint32_t value) noexcept {
+    least = samples == 0 ? value : std::min(least, value);
+    most = std::max(most, value);
+    ++samples;
 }
 
 /// Whether the host was in a step then.
@@ -90,9 +104,7 @@ void DeviceProfiler::onEvent(const DeviceEvent& event) {
         count(event);
     }
     addRow(event);
-    if (event.attributed && event.fault == StampFault::None &&
-        event.record.kind != RecordKind::GraphLaunch)
-        extendOperation(event);
+    if (event.attributed && event.fault == StampFault::None) extendOperation(event);
     newestStep_ = std::max(newestStep_, event.scope.step);
     if (rows_.size() >= kRowsAtOnce) writeRows(false);
 }
@@ -161,11 +173,41 @@ void DeviceProfiler::addRow(const DeviceEvent& event) {
 void DeviceProfiler::extendOperation(const DeviceEvent& event) {
     const std::int64_t start = event.record.startNs - offsetNs_;
     const std::int64_t end = event.record.endNs - offsetNs_;
+    // A graph as a whole is all that is known of what it ran: an operation of its own.
+    const bool graph = event.record.kind == RecordKind::GraphLaunch;
+    const std::int64_t id = graph ? event.scope.step * kOperationsPerStep + kFirstGraphOperation
+                                  : event.scope.operation();
     const auto [entry, added] = intervals_.try_emplace(
-        event.scope.operation(), Interval{start, end, event.scope.layer, event.scope.op});
+        id, Interval{start, end, graph ? -1 : event.scope.layer, event.scope.op, graph});
     if (added) return;
     entry->second.startNs = std::min(entry->second.startNs, start);
     entry->second.endNs = std::max(entry->second.endNs, end);
+}
+
+/// An operation that the host never announced, because a graph ran it.
+OperationRow DeviceProfiler::replayedRow(std::int64_t id, const Interval& interval) {
+    OperationRow row;
+    row.id = id;
+    row.step = id / kOperationsPerStep;
+    row.layer = interval.layer;
+    row.op = interval.graph ? "graph" : std::string(opName(interval.op));
+    row.startNs = interval.startNs;
+    row.endNs = interval.endNs;
+    const std::lock_guard guard(workMutex_);
+    const auto first = replayedWork_.lower_bound({row.step, std::numeric_limits<int>::min(), Op{}});
+    for (auto at = first;
+         interval.graph && at != replayedWork_.end() && std::get<0>(at->first) == row.step; ++at) {
+        row.bytes += static_cast<std::int64_t>(at->second.bytes);
+        row.flops += static_cast<std::int64_t>(at->second.flops);
+    }
+    if (interval.graph) return row;
+    if (const auto work = replayedWork_.extract({row.step, interval.layer, interval.op})) {
+        row.kernel = std::string(work.mapped().kernel);
+        row.bytes = static_cast<std::int64_t>(work.mapped().bytes);
+        row.flops = static_cast<std::int64_t>(work.mapped().flops);
+        row.threads = work.mapped().threads;
+    }
+    return row;
 }
 
 /// Rows of events, and the times of those operations whose kernels should all have come. Rows with
@@ -182,18 +224,17 @@ void DeviceProfiler::writeRows(bool last) {
         }
         const bool more = id <= timesWrittenThrough_;
         if (id % kOperationsPerStep >= kFirstGraphOperation && !more) {
-            OperationRow row;
-            row.id = id;
-            row.step = id / kOperationsPerStep;
-            row.layer = interval.layer;
-            row.op = std::string(opName(interval.op));
-            row.startNs = interval.startNs;
-            row.endNs = interval.endNs;
-            rows_.emplace_back(std::move(row));
+            rows_.emplace_back(replayedRow(id, interval));
         } else {
             rows_.emplace_back(OperationTimeRow{id, interval.startNs, interval.endNs, more});
         }
         entry = intervals_.erase(entry);
+    }
+    {
+        // Of steps whose rows are written: what no event asked for.
+        const std::lock_guard guard(workMutex_);
+        replayedWork_.erase(replayedWork_.begin(),
+                            replayedWork_.lower_bound({through / kOperationsPerStep, -1, Op{}}));
     }
     timesWrittenThrough_ = std::max(timesWrittenThrough_, last ? timesWrittenThrough_ : through);
     writer_->add(std::exchange(rows_, {}));

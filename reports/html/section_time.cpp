@@ -7,6 +7,7 @@
 #include "reports/html/sections.h"
 #include "reports/html/table.h"
 #include "reports/numbers.h"
+#include "reports/roofline_plane.h"
 
 namespace moescope {
 namespace {
@@ -71,10 +72,7 @@ std::string roofline(const Roofline& of, const SectionContext& at) {
     if (of.points.empty()) return {};
     const std::string heading = at.heading(1, "Roofline");
     if (!(of.ceilings.bytesPerSecond > 0))
-        return heading + paragraph(
-                             "What the memory can deliver was not measured on what this run "
-                             "ran on, so that there is no roof to compare with. On a GPU the "
-                             "counters tell it: moescope profile --counters roofline.");
+        return heading + paragraph(ceilingsSentence(of.ceilings));
     HtmlTable table("Roofline", {{"operation"},
                                  {"kernel"},
                                  {"phase"},
@@ -88,13 +86,6 @@ std::string roofline(const Roofline& of, const SectionContext& at) {
         table.row({p.op, p.kernel, p.phase, formatSignificant(p.intensity),
                    formatPerSecond(p.operationsPerSecond, "FLOP"), formatPerSecond(p.roof, "FLOP"),
                    formatPercent(p.share), p.memoryBound ? "memory" : "compute", p.origin()});
-    std::string ceilings =
-        (of.ceilings.counted ? "Ceilings of the device at the clocks of this run, by its counters: "
-                               "memory "
-                             : "Ceilings measured before this run: memory ") +
-        formatPerSecond(of.ceilings.bytesPerSecond, "B");
-    for (const auto& [name, peak] : of.ceilings.peaks)
-        ceilings += ", " + name + " " + formatPerSecond(peak, "OP");
     const std::string figure =
         "<figure>\n" +
         rooflineChart(
@@ -106,12 +97,9 @@ std::string roofline(const Roofline& of, const SectionContext& at) {
         "<figcaption>The roof is the lower of memory and arithmetic; other kinds of "
         "arithmetic have dashed roofs. A point above its roof read from a "
         "cache.</figcaption></figure>\n";
-    return heading + paragraph(ceilings + ".") + figure +
+    return heading + paragraph(ceilingsSentence(of.ceilings)) + figure +
            htmlDetails("Table: roofline", table.html()) +
-           (of.anyModelled()
-                ? paragraph("Modelled points: times are measured, bytes and operations are the "
-                            "engine's count of what must be read and done, not what counters saw.")
-                : std::string());
+           (of.anyModelled() ? paragraph(kModelledNote) : std::string());
 }
 
 std::string hotExperts(const ExpertLoad& load, const SectionContext& at) {

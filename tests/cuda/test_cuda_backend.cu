@@ -5,11 +5,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/backend/backend.h"
 #include "engine/core/error.h"
+#include "engine/run/session.h"
 #include "tests/cuda/device_data.h"
 #include "tests/engine/tiny_models.h"
 
@@ -41,6 +45,15 @@ std::unique_ptr<Backend> makeCuda(const BoundModel& model, Numerics numerics = N
     CudaOptions options;
     options.numerics = numerics;
     return makeCudaBackend(model, NoCheckpoint(), options);
+}
+
+/// Logits of one token as one submission.
+void wholeStep(const Backend& cuda, BackendState& state, KvCache& cache, TokenId token,
+               int position, std::span<float> logits) {
+    REQUIRE(cuda.wholeSteps());
+    cuda.sendToken(state, cache, token, position);
+    cuda.runToken(state);
+    cuda.fetchLogits(state, logits);
 }
 
 /// Every operation of one step after another, hidden states compared after each.
@@ -144,7 +157,7 @@ TEST_CASE("a recorded step gives the logits and the routing of its operations on
     std::vector<float> logits(vocab);
     for (std::size_t i = 0; i < tokens.size(); ++i) {
         INFO("position " << i);
-        REQUIRE(cuda->decodeStep(*state, *cache, tokens[i], static_cast<int>(i), logits));
+        wholeStep(*cuda, *state, *cache, tokens[i], static_cast<int>(i), logits);
         CHECK(std::equal(logits.begin(), logits.end(),
                          expected.begin() + static_cast<std::ptrdiff_t>(i * vocab)));
         const RoutingView last = cuda->stepRouting(*state, model->bound.spec.nLayer - 1);
@@ -152,6 +165,108 @@ TEST_CASE("a recorded step gives the logits and the routing of its operations on
         CHECK(last.experts[0] != last.experts[1]);
         CHECK(last.weights[0] + last.weights[1] == Approx(1.0));
     }
+}
+
+TEST_CASE(
+    "a recorded step tells its listener the nodes, the replays and the work of each operation") {
+    struct Listener final : LaunchSink {
+        std::vector<std::string> said;
+        std::map<std::pair<Op, int>, OpWork> work;
+        LaunchCounts nodes, eager;
+        bool capturing = false;
+        void launched(const LaunchCounts& counts) noexcept override {
+            LaunchCounts& sum = capturing ? nodes : eager;
+            sum.kernels += counts.kernels;
+            sum.copies += counts.copies;
+        }
+        void captureBegin(std::uint64_t graph) noexcept override {
+            capturing = true;
+            said.push_back("begin " + std::to_string(graph));
+        }
+        void captureOp(Op op, int layer) noexcept override {
+            said.push_back(std::string(opName(op)) + " " + std::to_string(layer));
+        }
+        void captureEnd() noexcept override {
+            capturing = false;
+            said.push_back("end");
+        }
+        void replay(std::uint64_t graph) noexcept override {
+            said.push_back("replay " + std::to_string(graph));
+        }
+        void replayed(Op op, int layer, const OpWork& done) noexcept override {
+            work[{op, layer}] = done;
+        }
+    } listener;
+    const auto model = gptOssLike();
+    const int layers = model->bound.spec.nLayer;
+    const auto cuda = makeCuda(model->bound);
+    const auto state = cuda->newState(64, 4);
+    const auto cache = cuda->newCache({64, 4});
+    std::vector<float> logits(static_cast<std::size_t>(model->bound.spec.vocab));
+    wholeStep(*cuda, *state, *cache, 3, 0, logits);  // recorded while nobody listens
+    cuda->setLaunches(*state, &listener);
+    for (int i = 1; i < 4; ++i) wholeStep(*cuda, *state, *cache, 3 + i, i, logits);
+    cuda->setLaunches(*state, nullptr);
+
+    REQUIRE(listener.said.size() == 1 + 2 + 5 * static_cast<std::size_t>(layers) + 1 + 3);
+    const std::string graph = listener.said.front().substr(6);
+    CHECK(listener.said[1] == "embed -1");
+    CHECK(listener.said[2] == "attention_input 0");
+    CHECK(listener.said[6] == "experts 0");
+    CHECK(listener.said[1 + 5 * static_cast<std::size_t>(layers) + 1] == "head -1");
+    CHECK(listener.said[listener.said.size() - 4] == "end");
+    for (std::size_t i = 1; i <= 3; ++i)
+        CHECK(listener.said[listener.said.size() - i] == "replay " + graph);
+    CHECK(listener.nodes.kernels >= 5 * layers);
+    CHECK(listener.nodes.copies == 0);
+    CHECK(listener.eager.kernels == 0);
+    CHECK(listener.eager.copies == 3 * (2 + 3));  // ids and place; logits, experts, weights
+
+    // The same token launched operation by operation does the same work.
+    const StepRun whole{cache.get(), 3, 1};
+    const TokenId token = 6;
+    cuda->setTimed(*state, true);
+    cuda->embed(*state, {&token, 1}, {&whole, 1});
+    REQUIRE(listener.work.size() == 5 * static_cast<std::size_t>(layers));
+    for (int layer = 0; layer < layers; ++layer) {
+        const auto same = [&](Op op, const OpWork& eager) {
+            const OpWork& replayed = listener.work.at({op, layer});
+            INFO(opName(op) << " of layer " << layer);
+            CHECK(replayed.bytes == eager.bytes);
+            CHECK(replayed.flops == eager.flops);
+            CHECK(replayed.kernel == eager.kernel);
+        };
+        same(Op::AttentionInput, cuda->attentionInput(*state, layer));
+        same(Op::Attention, cuda->attention(*state, layer));
+        same(Op::AttentionOutput, cuda->attentionOutput(*state, layer));
+        same(Op::Router, cuda->route(*state, layer));
+        same(Op::Experts, cuda->feedForward(*state, layer));
+    }
+}
+
+TEST_CASE("a sink that takes whole steps hears of their two ends and gets the same logits") {
+    struct Sink final : TraceSink {
+        std::string said;
+        void stepBegin(const StepInfo&) override { said += "("; }
+        void stepEnd() override { said += ")"; }
+        void opBegin(Op op, int) override { said += std::string(opName(op)) + " "; }
+        void opEnd(const OpWork& work) override { said += work.bytes > 0 ? "" : "without bytes "; }
+        bool takesWholeSteps() const noexcept override { return true; }
+    } sink;
+    const auto model = gptOssLike();
+    const auto cuda = makeCuda(model->bound);
+    const std::vector<TokenId> tokens = someTokens(5, model->bound.spec.vocab);
+    Session watched(*cuda, 16), alone(*cuda, 16);
+    watched.setTrace(&sink);
+    for (const TokenId& token : tokens) {
+        const auto logits = watched.append({&token, 1});
+        const auto expected = alone.append({&token, 1});
+        CHECK(std::equal(logits.begin(), logits.end(), expected.begin(), expected.end()));
+    }
+    CHECK(watched.position() == 5);
+    std::string wanted;
+    for (int i = 0; i < 5; ++i) wanted += "(embed head )";
+    CHECK(sink.said == wanted);
 }
 
 TEST_CASE("greedy decoding on the device chooses what the logits on the host say") {
@@ -163,7 +278,7 @@ TEST_CASE("greedy decoding on the device chooses what the logits on the host say
     std::vector<float> logits(static_cast<std::size_t>(model->bound.spec.vocab));
     TokenId next = 7;
     for (int i = 0; i < 30; ++i) {
-        REQUIRE(cuda->decodeStep(*state, *cache, next, i, logits));
+        wholeStep(*cuda, *state, *cache, next, i, logits);
         next =
             static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
         expected.push_back(next);

@@ -70,9 +70,13 @@ private:
                                                 {"layers", shape_.layers},
                                                 {"experts", shape_.experts},
                                                 {"top_k", shape_.topK}});
-        writer_.setMeta(
-            "machine",
-            nlohmann::json{{"cpu", "Example CPU"}, {"cores", 2}, {"memory_bytes", 25769803776}});
+        writer_.setMeta("machine",
+                        nlohmann::json{{"cpu", "Example CPU"},
+                                       {"cores", 2},
+                                       {"memory_bytes", 25769803776},
+                                       {"read_bandwidth_bytes_per_second", 4.5e10},
+                                       {"peak_operations_per_second",
+                                        {{"fp32", 2.4e11}, {"bf16", 9e11}, {"int8", 1.8e12}}}});
         writer_.setMeta("settings",
                         nlohmann::json{{"numerics", "exact"}, {"threads", 2}, {"seed", 1}});
         writer_.setMeta("degradation", std::string("CPU spans"));

@@ -2,6 +2,7 @@
 // The whole window over the sample run, and the program's command line.
 #include <QAction>
 #include <QProcess>
+#include <QSet>
 #include <QSettings>
 #include <QStandardPaths>
 #include <QSvgRenderer>
@@ -140,6 +141,42 @@ private slots:
         QVERIFY(map != nullptr && map->isVisible());
         QCOMPARE(map->layout().rows, 12);
         QCOMPARE(map->layout().columns, 32);
+    }
+
+    void onlyTheFirstNineViewsHaveKeys() {
+        // A tenth would be Ctrl+1 followed by 0, and Ctrl+0 shows all of a view.
+        const MainWindow window;
+        QStringList keys;
+        for (const QAction* action : window.findChildren<QAction*>())
+            if (!action->shortcut().isEmpty()) keys << action->shortcut().toString();
+        QVERIFY(keys.contains(QStringLiteral("Ctrl+9")));
+        for (const QString& key : keys)
+            QVERIFY2(!key.startsWith(QStringLiteral("Ctrl+1")) || key == QStringLiteral("Ctrl+1"),
+                     qPrintable(key));
+        QCOMPARE(QSet<QString>(keys.begin(), keys.end()).size(), keys.size());
+    }
+
+    void namesOfKernelsKeepTheirRoomAndTellAllOfThemselves() {
+        MainWindow window;
+        window.resize(1400, 900);
+        window.show();
+        window.openRun(sample_);
+        window.showView(QStringLiteral("kernels"));
+        QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr && !window.isBusy(), 20000);
+        DataTable* table = window.view(QStringLiteral("kernels"))->table();
+        const QFontMetrics metrics(table->font());
+        for (int row = 0; row < table->model()->rowCount(); ++row)
+            QVERIFY(table->columnWidth(1) >
+                    metrics.horizontalAdvance(table->model()->index(row, 1).data().toString()));
+        table->setColumnWidth(1, 40);
+        const QModelIndex name = table->model()->index(0, 1);
+        QStyleOptionViewItem option;
+        option.font = table->font();
+        option.rect = table->visualRect(name);
+        const auto* delegate = qobject_cast<CellDelegate*>(table->itemDelegate());
+        QCOMPARE(delegate->tip(option, name), name.data().toString());
+        option.rect.setWidth(1000);
+        QCOMPARE(delegate->tip(option, name), QString());
     }
 
     void paletteFindsActionsByWords() {

@@ -105,6 +105,15 @@ public:
         }
         for (const std::uint64_t node : nodes) kernel(correlation, "_Z6gatherPf", node, graph);
     }
+    /// What CUPTI samples on a thread of its own: 1 speed, 2 temperature, 3 power.
+    void sample(std::uint32_t what, std::uint32_t first, std::uint32_t second = 0) {
+        abi::EnvironmentRecord record{};
+        record.kind = abi::kEnvironment;
+        record.environmentKind = what;
+        record.data[0] = first;
+        record.data[1] = second;
+        append(record);
+    }
     void announceError(const char* message) {
         const abi::StateData data{abi::kUnknown, message};
         if (callback_ != nullptr) callback_(user_, abi::kDomainState, abi::kStateError, &data);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starting, gathering and ending with a scripted CUPTI: every fault leaves it off and is named.
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <fstream>
@@ -212,6 +214,28 @@ TEST_CASE("a buffer that comes after the end is taken and thrown away") {
     CHECK(other[0] == 0);
     exchange.giveFull(other, 0);
 }
+
+// The sanitizers' allocators take more address space than any limit leaves.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST_CASE("a buffer for which there is no memory does not count as handed out") {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        auto& exchange = BufferExchange::instance();
+        const auto before = exchange.counts().outstanding;
+        std::int64_t got = 0;
+        const rlimit limit{std::size_t(1) << 30, std::size_t(1) << 30};
+        ::setrlimit(RLIMIT_AS, &limit);
+        while (got < 1024 && exchange.takeEmpty() != nullptr) ++got;
+        const bool right = got < 1024 && exchange.counts().outstanding == before + got &&
+                           exchange.takeEmpty() == nullptr &&
+                           exchange.counts().outstanding == before + got;
+        ::_exit(right ? 0 : 1);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+}
+#endif
 
 TEST_CASE("what the sink throws ends CUPTI all the same and arrives at stop") {
     struct Failing final : BufferSink {

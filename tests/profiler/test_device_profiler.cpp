@@ -215,6 +215,94 @@ TEST_CASE("graph replays inside one operation: nodes go to the operations they w
     CHECK(announced == kSteps / 2 * kLayers * 2);
 }
 
+TEST_CASE("operations of a whole step by a graph have the device's times and the work they did") {
+    const TempDir dir;
+    FakeCupti fake;
+    fake.bufferRecords = 16;
+    DeviceProfilerOptions options;
+    options.wholeSteps = true;
+    constexpr int kSteps = 200;  // more than are kept back for late kernels
+    const auto path = record(
+        dir, fake,
+        [&](DeviceProfiler& profiler) {
+            CHECK(profiler.takesWholeSteps());
+            std::vector<std::uint64_t> nodes;
+            for (int i = 0; i < kSteps; ++i) {
+                profiler.stepBegin({0, StepKind::Decode, i, 1});
+                profiler.opBegin(Op::Embed, -1);
+                fake.copy(8);
+                profiler.launched({0, 1, 0});
+                profiler.opEnd({10, 0, 1, "embed"});
+                if (i == 0) nodes = fake.instantiate(captureGraph(profiler, fake));
+                profiler.replay(1);
+                fake.replay(nodes);
+                profiler.opBegin(Op::Head, -1);
+                fake.copy(4096);
+                profiler.launched({0, 1, 0});
+                for (int layer = 0; layer < kLayers; ++layer) {
+                    profiler.replayed(Op::Attention, layer, {100, 200, 1, "attend"});
+                    profiler.replayed(Op::Experts, layer,
+                                      {1000 + std::uint64_t(i), 2000, 1, "moe"});
+                }
+                profiler.opEnd({500, 0, 1, "head"});
+                profiler.stepEnd();
+            }
+        },
+        options);
+    const auto quality = qualityOf(path);
+    for (const char* name :
+         {"missing_device_records", "unattributed_kernels", "captured_graph_nodes"}) {
+        INFO(name << ": " << quality.at(name).note);
+        CHECK(quality.at(name).ok);
+    }
+    std::map<std::string, int> perKernel;
+    RunReader(path).operations([&](const OperationRow& row) {
+        ++perKernel[row.kernel];
+        CHECK(row.endNs > row.startNs);
+        if (row.op == "experts") CHECK(row.bytes == 1000 + row.step);
+        return true;
+    });
+    CHECK(perKernel == std::map<std::string, int>{{"embed", kSteps},
+                                                  {"head", kSteps},
+                                                  {"attend", kSteps * kLayers},
+                                                  {"moe", kSteps * kLayers}});
+}
+
+TEST_CASE("a graph recorded as a whole is one operation with the work of all that it ran") {
+    const TempDir dir;
+    FakeCupti fake;
+    DeviceProfilerOptions options;
+    options.collector.level = TraceLevel::Graph;
+    options.wholeSteps = true;
+    const auto path = record(
+        dir, fake,
+        [&](DeviceProfiler& profiler) {
+            const auto nodes = fake.instantiate(captureGraph(profiler, fake));
+            for (int i = 0; i < 10; ++i) {
+                profiler.stepBegin({0, StepKind::Decode, i, 1});
+                profiler.replay(1);
+                fake.replay(nodes);
+                profiler.opBegin(Op::Head, -1);
+                profiler.replayed(Op::Attention, 0, {100, 200, 1, "attend"});
+                profiler.replayed(Op::Experts, 1, {1000, 2000, 1, "moe"});
+                profiler.opEnd({500, 0, 1, "head"});
+                profiler.stepEnd();
+            }
+        },
+        options);
+    int graphs = 0;
+    RunReader(path).operations([&](const OperationRow& row) {
+        if (row.op != "graph") return true;
+        ++graphs;
+        CHECK(row.bytes == 1100);
+        CHECK(row.flops == 2200);
+        CHECK(row.layer == -1);
+        CHECK(row.endNs > row.startNs);
+        return true;
+    });
+    CHECK(graphs == 10);
+}
+
 TEST_CASE("whole graphs: replays are counted and the ladder says so") {
     const TempDir dir;
     FakeCupti fake;
@@ -239,6 +327,29 @@ TEST_CASE("whole graphs: replays are counted and the ladder says so") {
     REQUIRE(events.size() == 10);
     CHECK(events[3].kind == "graph");
     CHECK(events[3].step == 3);
+}
+
+TEST_CASE("sampled clocks, temperature and power are kept with the device") {
+    const TempDir dir;
+    FakeCupti fake;
+    DeviceProfilerOptions options;
+    options.collector.sampleEnvironment = true;
+    const auto path = record(
+        dir, fake,
+        [&](DeviceProfiler& profiler) {
+            for (const std::uint32_t step : {0U, 1U, 2U}) {
+                fake.sample(1, 1980 - 300 * step);
+                fake.sample(2, 41 + step);
+                fake.sample(3, 120'000 + 1000 * step, 700'000);
+                eagerStep(profiler, fake, int(step));
+            }
+        },
+        options);
+    const auto device = RunReader(path).metaJson("device");
+    CHECK(device.at("sm_mhz") == nlohmann::json{{"slowest", 1380}, {"fastest", 1980}});
+    CHECK(device.at("celsius") == nlohmann::json{{"least", 41}, {"most", 43}});
+    CHECK(device.at("watts") ==
+          nlohmann::json{{"least", 120.0}, {"most", 122.0}, {"limit", 700.0}});
 }
 
 TEST_CASE("what is wrong is reported and not repaired") {

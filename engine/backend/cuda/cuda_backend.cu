@@ -4,12 +4,14 @@
 #include "engine/backend/cuda/cuda_backend.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cassert>
 #include <numeric>
 #include <utility>
 
 #include "engine/backend/rope_plan.h"
 #include "engine/core/error.h"
+#include "engine/nvtx_ranges.h"
 #include "engine/run/memory.h"
 
 namespace moescope::cuda {
@@ -147,7 +149,12 @@ void CudaBackend::report(CudaState& s) const noexcept {
 }
 
 void CudaBackend::setLaunches(BackendState& state, LaunchSink* sink) const noexcept {
-    own(state).launches = sink;
+    CudaState& s = own(state);
+    if (std::exchange(s.launches, sink) != sink) {
+        // Recorded without it, or for another: nothing was said of their nodes.
+        s.step.reset();
+        s.greedy.reset();
+    }
     tally() = {};
 }
 
@@ -292,45 +299,99 @@ void CudaBackend::takeCache(CudaState& s, KvCache& cache) const {
     s.greedy.reset();
 }
 
-bool CudaBackend::decodeStep(BackendState& state, KvCache& cache, TokenId token, int position,
-                             std::span<float> logits) const {
+OpWork CudaBackend::sendToken(BackendState& state, KvCache& cache, TokenId token,
+                              int position) const {
     CudaState& s = own(state);
     takeCache(s, cache);
     sendStep(s, std::span(&token, 1), {&cache, position, 1});
-    if (!s.step) s.step.capture(s.stream, [&] { enqueueToken(s); });
+    return finish(s, embedWork(spec_, weights_, stepShape(s)), "embed_tokens");
+}
+
+/// Nodes of the graph are announced to the sink while they are recorded.
+void CudaBackend::captureToken(CudaState& s) const {
+    static std::atomic<std::uint64_t> recorded{0};  // no number twice in a process
+    s.stepNumber = ++recorded;
+    if (s.launches != nullptr) s.launches->captureBegin(s.stepNumber);
+    s.step.capture(
+        s.stream, [&] { enqueueToken(s); },
+        [&] {
+            if (s.launches != nullptr) s.launches->captureEnd();
+        });
+}
+
+void CudaBackend::runToken(BackendState& state) const {
+    CudaState& s = own(state);
+    if (!s.step) captureToken(s);
+    if (s.launches != nullptr) s.launches->replay(s.stepNumber);
     s.step.run(s.stream);
+}
+
+/// What the operations between embed and head did: as when they are launched one by one.
+void CudaBackend::reportReplay(const CudaState& s) const noexcept {
+    const auto tell = [&](Op op, int layer, OpWork work, std::string_view kernel) {
+        work.kernel = kernel;
+        s.launches->replayed(op, layer, work);
+    };
+    const StepShape step = stepShape(s);
+    for (int layer = 0; layer < spec_.nLayer; ++layer) {
+        const LayerWeights& w = weights_.layers[index(layer)];
+        const LayerSpec& of = spec_.layers[index(layer)];
+        tell(Op::AttentionInput, layer, attentionInputWork(spec_, w, step), "decode_project");
+        tell(Op::Attention, layer, attentionWork(spec_, of, step), "decode_attention");
+        tell(Op::AttentionOutput, layer, attentionOutputWork(w, step), "decode_project");
+        if (of.mlp != MlpKind::Experts) {
+            tell(Op::Mlp, layer, mlpWork(w, step), "decode_experts");
+            continue;
+        }
+        tell(Op::Router, layer, routeWork(w, step), "decode_project");
+        tell(Op::Experts, layer, expertsWork(spec_, w, step, stepRouting(s, layer).experts),
+             "decode_experts");
+    }
+}
+
+OpWork CudaBackend::fetchLogits(BackendState& state, std::span<float> logits) const {
+    CudaState& s = own(state);
     copyAsync(s.hostLogits, s.logits, index(spec_.vocab) * sizeof(float), cudaMemcpyDeviceToHost,
               s.stream, "copying logits from the device");
     if (spec_.nExpert > 0) fetchRouting(s, 0, index(spec_.nLayer) * index(spec_.topK));
     s.stream.wait();
     std::copy_n(s.hostLogits, index(spec_.vocab), logits.data());
-    return true;
+    if (s.launches != nullptr) reportReplay(s);
+    return finish(s, headWork(weights_, 1), "decode_project");
 }
 
 bool CudaBackend::decodeGreedy(BackendState& state, KvCache& cache, TokenId first, int position,
                                std::span<TokenId> out) const {
     CudaState& s = own(state);
+    if (s.launches != nullptr) return false;  // its graph is not announced
     takeCache(s, cache);
     if (!s.greedy) {
         s.tokens = 1;
-        s.greedy.capture(s.stream, [&] {
-            enqueueToken(s);
-            SampleToken sample;
-            sample.logits = s.logits;
-            sample.vocab = spec_.vocab;
-            sample.ids = s.ids;
-            sample.place = s.place;
-            sample.tokens = s.generated;
-            sample.maxGenerated = kGreedyBurst;
-            sample.partial = s.sampleParts;
-            sample.counter = s.counters + s.nCounters - 1;
-            sampleToken(sample, s.stream);
-        });
+        s.greedy.capture(
+            s.stream,
+            [&] {
+                enqueueToken(s);
+                SampleToken sample;
+                sample.logits = s.logits;
+                sample.vocab = spec_.vocab;
+                sample.ids = s.ids;
+                sample.place = s.place;
+                sample.tokens = s.generated;
+                sample.maxGenerated = kGreedyBurst;
+                sample.partial = s.sampleParts;
+                sample.counter = s.counters + s.nCounters - 1;
+                sampleToken(sample, s.stream);
+            },
+            [] {});
     }
     for (std::size_t done = 0; done < out.size();) {
         const std::size_t burst = std::min<std::size_t>(out.size() - done, kGreedyBurst);
         sendStep(s, std::span(&first, 1), {&cache, position + static_cast<int>(done), 1});
-        for (std::size_t i = 0; i < burst; ++i) s.greedy.run(s.stream);
+        for (std::size_t i = 0; i < burst; ++i) {
+            const NvtxRange range(
+                StepInfo{0, StepKind::Decode, position + static_cast<int>(done + i), 1});
+            s.greedy.run(s.stream);
+        }
         copyAsync(s.hostGenerated, s.generated, burst * sizeof(std::int32_t),
                   cudaMemcpyDeviceToHost, s.stream, "copying tokens from the device");
         s.stream.wait();

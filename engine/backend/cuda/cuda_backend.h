@@ -44,8 +44,10 @@ public:
 
     void setTimed(BackendState& s, bool timed) const override;
     void setLaunches(BackendState& s, LaunchSink* sink) const noexcept override;
-    bool decodeStep(BackendState& s, KvCache& cache, TokenId token, int position,
-                    std::span<float> logits) const override;
+    bool wholeSteps() const noexcept override { return true; }
+    OpWork sendToken(BackendState& s, KvCache& cache, TokenId token, int position) const override;
+    void runToken(BackendState& s) const override;
+    OpWork fetchLogits(BackendState& s, std::span<float> logits) const override;
     RoutingView stepRouting(const BackendState& s, int layer) const override;
     bool decodeGreedy(BackendState& s, KvCache& cache, TokenId first, int position,
                       std::span<TokenId> out) const override;
@@ -56,6 +58,8 @@ private:
     OpWork finish(CudaState& s, OpWork work, std::string_view kernel) const;
     void fetchRouting(CudaState& s, std::size_t first, std::size_t count) const;
     void report(CudaState& s) const noexcept;
+    void captureToken(CudaState& s) const;
+    void reportReplay(const CudaState& s) const noexcept;
     StepShape stepShape(const CudaState& s) const noexcept;
     bool few(const CudaState& s) const noexcept { return s.tokens <= fewTokens_; }
     NormWeights norm(const float* weight, const float* bias, bool before = true) const noexcept;

@@ -347,15 +347,21 @@ void CudaBackend::enqueueHead(CudaState& s, int first, int count) const {
 
 void CudaBackend::enqueueToken(CudaState& s) const {
     s.tokens = 1;
-    enqueueEmbed(s);
+    const auto part = [&](Op op, int layer, const auto& enqueue) {
+        if (s.launches != nullptr) s.launches->captureOp(op, layer);
+        enqueue();
+        report(s);
+    };
+    part(Op::Embed, -1, [&] { enqueueEmbed(s); });
     for (int layer = 0; layer < spec_.nLayer; ++layer) {
-        enqueueAttentionInput(s, layer);
-        enqueueAttention(s, layer);
-        enqueueAttentionOutput(s, layer);
-        if (spec_.layers[index(layer)].mlp == MlpKind::Experts) enqueueRoute(s, layer);
-        enqueueFeedForward(s, layer);
+        const bool experts = spec_.layers[index(layer)].mlp == MlpKind::Experts;
+        part(Op::AttentionInput, layer, [&] { enqueueAttentionInput(s, layer); });
+        part(Op::Attention, layer, [&] { enqueueAttention(s, layer); });
+        part(Op::AttentionOutput, layer, [&] { enqueueAttentionOutput(s, layer); });
+        if (experts) part(Op::Router, layer, [&] { enqueueRoute(s, layer); });
+        part(experts ? Op::Experts : Op::Mlp, layer, [&] { enqueueFeedForward(s, layer); });
     }
-    enqueueHead(s, 0, 1);
+    part(Op::Head, -1, [&] { enqueueHead(s, 0, 1); });
 }
 
 }  // namespace moescope::cuda

@@ -105,10 +105,11 @@ public:
     mutable std::vector<float> hostHidden;
 
     Stream stream;
-    Event sent;                  ///< ids and place have left the host's buffer
-    Graph step;                  ///< one token: embedding to logits
-    Graph greedy;                ///< the same, and the choice of the next
-    std::uint64_t graphsOf = 0;  ///< serial of the cache that both were recorded with
+    Event sent;                    ///< ids and place have left the host's buffer
+    Graph step;                    ///< one token: embedding to logits
+    Graph greedy;                  ///< the same, and the choice of the next
+    std::uint64_t graphsOf = 0;    ///< serial of the cache that both were recorded with
+    std::uint64_t stepNumber = 0;  ///< of `step`, for the LaunchSink
 
     const CudaCache& cache() const noexcept { return static_cast<const CudaCache&>(*run.cache); }
 

@@ -115,9 +115,10 @@ public:
     Graph& operator=(const Graph&) = delete;
 
     explicit operator bool() const noexcept { return exec_ != nullptr; }
-    /// Records what `enqueue` launches on `stream`, without running it.
-    template <typename Enqueue>
-    void capture(cudaStream_t stream, const Enqueue& enqueue) {
+    /// Records what `enqueue` launches on `stream`, without running it. `ended` is called when the
+    /// recording has ended, well or not, and before the graph is instantiated.
+    template <typename Enqueue, typename Ended>
+    void capture(cudaStream_t stream, const Enqueue& enqueue, const Ended& ended) {
         check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal),
               "recording a graph");
         cudaGraph_t graph = nullptr;
@@ -125,10 +126,13 @@ public:
             enqueue();
         } catch (...) {
             cudaStreamEndCapture(stream, &graph);
+            ended();
             if (graph != nullptr) cudaGraphDestroy(graph);
             throw;
         }
-        check(cudaStreamEndCapture(stream, &graph), "recording a graph");
+        const cudaError_t recorded = cudaStreamEndCapture(stream, &graph);
+        ended();
+        check(recorded, "recording a graph");
         const cudaError_t status = cudaGraphInstantiate(&exec_, graph, 0);
         cudaGraphDestroy(graph);
         check(status, "instantiating a graph");

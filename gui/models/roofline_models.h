@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// The roofline as a table and as pixels.
+#pragma once
+
+#include <QCoreApplication>
+#include <QRect>
+#include <optional>
+
+#include "gui/models/row_model.h"
+#include "profiler/analysis/roofline.h"
+#include "reports/roofline_plane.h"
+
+namespace moescope::gui {
+
+class RooflineModel : public RowModel<RooflinePoint> {
+    Q_DECLARE_TR_FUNCTIONS(RooflineModel)
+public:
+    explicit RooflineModel(QObject* parent = nullptr);
+};
+
+/// How a point is drawn: filled where counters saw bytes and operations, half where they saw one of
+/// them, hollow where both are the engine's count.
+enum class PointStyle { Measured, Partly, Modelled };
+PointStyle pointStyle(const RooflinePoint& point);
+
+struct RooflineLayout {
+    QRect area;
+    RooflinePlane plane;
+
+    QPointF at(double intensity, double operationsPerSecond) const noexcept;
+    QPointF at(const RooflinePoint& point) const noexcept {
+        return at(point.intensity, point.operationsPerSecond);
+    }
+    /// Pixels: the area of a point is its share of the time.
+    static double radius(const RooflinePoint& point) noexcept;
+    /// Index of the point under the pointer or within `reach` pixels of it; of several the nearest.
+    std::optional<std::size_t> hit(const std::vector<RooflinePoint>& points, QPointF to,
+                                   double reach) const noexcept;
+};
+
+}  // namespace moescope::gui

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which operations got faster or slower against another run, and whether that is more than noise:
+// the numbers of `moescope compare`.
+#include <QComboBox>
+#include <QFileDialog>
+#include <QFileInfo>
+#include <QHBoxLayout>
+#include <QLabel>
+#include <QVBoxLayout>
+
+#include "gui/app/recent_runs.h"
+#include "gui/data/format.h"
+#include "gui/data/loader.h"
+#include "gui/models/difference_models.h"
+#include "gui/views/view.h"
+
+namespace moescope::gui {
+namespace {
+
+class CompareView : public View {
+    Q_DECLARE_TR_FUNCTIONS(CompareView)
+public:
+    CompareView(Selection& selection, QWidget* parent)
+        : View(selection, parent),
+          model_(new DifferenceModel(this)),
+          table_(new DataTable(tr("Time per token, beside the baseline"), page())),
+          baselines_(new QComboBox(page())),
+          caption_(new QLabel(page())) {
+        baselines_->setAccessibleName(tr("Baseline"));
+        baselines_->setMinimumContentsLength(28);
+        auto* choose = new QPushButton(tr("&Other file…"), page());
+        caption_->setWordWrap(true);
+        caption_->setTextFormat(Qt::PlainText);
+        caption_->setTextInteractionFlags(Qt::TextSelectableByMouse);
+        table_->setSource(model_, true);
+        auto* bar = new QHBoxLayout;
+        addLabelled(bar, tr("&Baseline"), baselines_);
+        bar->addWidget(choose);
+        bar->addStretch();
+        auto* layout = new QVBoxLayout(page());
+        layout->setContentsMargins(8, 8, 8, 8);
+        layout->addLayout(bar);
+        layout->addWidget(caption_);
+        layout->addWidget(table_, 1);
+        connect(baselines_, &QComboBox::activated, this,
+                [this] { setBaseline(baselines_->currentData().toString()); });
+        connect(choose, &QPushButton::clicked, this, [this] {
+            const QString path = QFileDialog::getOpenFileName(
+                this, tr("Baseline"), QString(), tr("Runs (*.moescope);;All files (*)"));
+            if (!path.isEmpty()) setBaseline(path);
+        });
+        connect(table_->selectionModel(), &QItemSelectionModel::selectionChanged, this,
+                [this](const QItemSelection& chosen) {
+                    if (chosen.isEmpty()) return;
+                    const int row = table_->sourceRow(chosen.indexes().front());
+                    this->selection().edit(
+                        [&](SelectionState& s) { s.operation = text(model_->row(row).op); });
+                });
+    }
+
+    DataTable* table() const override { return table_; }
+
+    void setRun(RunPtr run) override {
+        run_ = std::move(run);
+        if (run_->steps.empty()) {
+            showState(
+                tr("This run has no times"),
+                tr("Only profiles record them: moescope profile MODEL --prompt TEXT --out RUN"));
+            return;
+        }
+        showPage();
+        compare();
+    }
+
+    void setBaseline(const QString& path) override {
+        baseline_ = path;
+        if (run_) compare();
+    }
+
+private:
+    void listBaselines() {
+        baselines_->clear();
+        baselines_->addItem(tr("choose a run"), QString());
+        QStringList paths = recentRuns();
+        if (!baseline_.isEmpty() && !paths.contains(baseline_)) paths.prepend(baseline_);
+        for (const QString& path : paths) {
+            if (path.toStdString() == run_->path.string()) continue;
+            baselines_->addItem(QFileInfo(path).fileName(), path);
+            baselines_->setItemData(baselines_->count() - 1, path, Qt::ToolTipRole);
+        }
+        baselines_->setCurrentIndex(std::max(0, baselines_->findData(baseline_)));
+    }
+
+    void compare() {
+        listBaselines();
+        model_->setRows({});
+        const int generation = ++generation_;
+        if (baseline_.isEmpty()) {
+            caption_->setText(tr("Choose the run that this one is compared with."));
+            return;
+        }
+        caption_->setText(tr("Comparing…"));
+        jobStarted();
+        runInBackground(
+            this,
+            [run = run_, path = baseline_.toStdString()] {
+                const RunPtr base = loadRun(path);
+                return runDifference({base->steps, base->operations},
+                                     {run->steps, run->operations});
+            },
+            [this, generation](auto outcome) {
+                jobEnded();
+                if (generation != generation_) return;
+                if (!outcome.value) {
+                    caption_->setText(outcome.failure.what);
+                } else {
+                    show(*outcome.value);
+                }
+            });
+    }
+
+    void show(const RunDifference& difference) {
+        QString says =
+            difference.rows.empty() ? tr("The two runs have no phase in common.") : QString();
+        for (const DifferencePhase& phase : difference.phases)
+            says += text(phaseSentence(phase)) + QStringLiteral(". ");
+        if (!difference.rows.empty()) says += text(kBetweenRunsNote);
+        caption_->setText(says);
+        model_->setRows(difference.rows);
+        table_->fitColumns(260);
+    }
+
+    RunPtr run_;
+    QString baseline_;  ///< "": none chosen
+    DifferenceModel* model_;
+    DataTable* table_;
+    QComboBox* baselines_;
+    QLabel* caption_;
+    int generation_ = 0;
+};
+
+}  // namespace
+
+View* makeCompareView(Selection& selection, QWidget* parent) {
+    return new CompareView(selection, parent);
+}
+
+}  // namespace moescope::gui

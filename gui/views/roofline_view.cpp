@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// How near to what the machine can do each kernel comes. The same points and roofs as in the
+// report; the selected operation stands out.
+#include <QLabel>
+#include <QSplitter>
+#include <QVBoxLayout>
+
+#include "gui/data/format.h"
+#include "gui/data/loader.h"
+#include "gui/models/roofline_models.h"
+#include "gui/views/view.h"
+#include "gui/widgets/roofline_widget.h"
+
+namespace moescope::gui {
+namespace {
+
+class RooflineView : public View {
+    Q_DECLARE_TR_FUNCTIONS(RooflineView)
+public:
+    RooflineView(Selection& selection, QWidget* parent)
+        : View(selection, parent),
+          chart_(new RooflineWidget(page())),
+          model_(new RooflineModel(this)),
+          table_(new DataTable(tr("Roofline"), page())),
+          caption_(new QLabel(page())) {
+        caption_->setWordWrap(true);
+        caption_->setTextFormat(Qt::PlainText);
+        caption_->setTextInteractionFlags(Qt::TextSelectableByMouse);
+        table_->setSource(model_, true);
+        table_->setTextElideMode(Qt::ElideMiddle);
+        table_->setLeastWidth(1, 110);
+        table_->setLeastWidth(9, 75);
+        auto* splitter = new QSplitter(Qt::Vertical, page());
+        splitter->addWidget(chart_);
+        splitter->addWidget(table_);
+        splitter->setStretchFactor(0, 3);
+        splitter->setStretchFactor(1, 2);
+        auto* layout = new QVBoxLayout(page());
+        layout->setContentsMargins(8, 8, 8, 8);
+        layout->addWidget(caption_);
+        layout->addWidget(splitter, 1);
+        connect(chart_, &RooflineWidget::hovered, this, &View::status);
+        connect(chart_, &RooflineWidget::pointActivated, this, [this](int row) { choose(row); });
+        connect(table_->selectionModel(), &QItemSelectionModel::selectionChanged, this,
+                [this](const QItemSelection& chosen) {
+                    if (!updating_ && !chosen.isEmpty())
+                        choose(table_->sourceRow(chosen.indexes().front()));
+                });
+        connect(&selection, &Selection::changed, this, [this] { highlight(); });
+    }
+
+    DataTable* table() const override { return table_; }
+
+    void setRun(RunPtr run) override {
+        model_->setRows({});
+        showState(tr("Reading what counters saw…"), {});
+        jobStarted();
+        const int generation = ++generation_;
+        runInBackground(
+            this, [run] { return rooflineOf(run->summary, countedWork(RunReader(run->path))); },
+            [this, generation](auto outcome) {
+                jobEnded();
+                if (generation != generation_) return;
+                if (!outcome.value) {
+                    showState(tr("The roofline cannot be shown"), outcome.failure.what);
+                } else if (outcome.value->points.empty()) {
+                    showState(tr("This run has no operations with bytes and arithmetic"),
+                              tr("Only profiles record them: moescope profile MODEL --prompt TEXT "
+                                 "--out RUN"));
+                } else {
+                    show(std::move(*outcome.value));
+                }
+            });
+    }
+
+private:
+    void show(Roofline roofline) {
+        QString says = text(ceilingsSentence(roofline.ceilings));
+        if (roofline.anyModelled()) says += QChar(' ') + text(kModelledNote);
+        caption_->setText(says);
+        updating_ = true;
+        model_->setRows(roofline.points);
+        updating_ = false;
+        table_->fitColumns(320);
+        chart_->setRoofline(std::move(roofline));
+        showPage();
+        highlight();
+    }
+
+    void choose(int row) {
+        selection().edit([&](SelectionState& s) { s.operation = text(model_->row(row).op); });
+        table_->selectSourceRow(row);
+    }
+
+    void highlight() {
+        const QString& operation = selection().state().operation;
+        chart_->setHighlight(operation);
+        const QModelIndex current = table_->currentIndex();
+        // Two rows of one operation (prefill, decode): stay on the one that was clicked.
+        if (current.isValid() && text(model_->row(table_->sourceRow(current)).op) == operation)
+            return;
+        int found = -1;
+        for (int i = 0; i < model_->rowCount() && found < 0; ++i)
+            if (text(model_->row(i).op) == operation) found = i;
+        updating_ = true;
+        table_->selectSourceRow(found);
+        updating_ = false;
+    }
+
+    RooflineWidget* chart_;
+    RooflineModel* model_;
+    DataTable* table_;
+    QLabel* caption_;
+    int generation_ = 0;
+    bool updating_ = false;
+};
+
+}  // namespace
+
+View* makeRooflineView(Selection& selection, QWidget* parent) {
+    return new RooflineView(selection, parent);
+}
+
+}  // namespace moescope::gui

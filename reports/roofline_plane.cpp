@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "reports/roofline_plane.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "reports/numbers.h"
+
+namespace moescope {
+namespace {
+
+struct Range {
+    double low = INFINITY, high = 0;
+    void cover(double value) {
+        if (!(value > 0) || !std::isfinite(value)) return;
+        low = std::min(low, value);
+        high = std::max(high, value);
+    }
+};
+
+}  // namespace
+
+RooflinePlane RooflinePlane::of(const Roofline& roofline) {
+    Range x, y;
+    for (const RooflinePoint& point : roofline.points) {
+        x.cover(point.intensity);
+        y.cover(point.operationsPerSecond);
+        y.cover(point.roof);
+    }
+    x.cover(roofline.ceilings.ridge());
+    for (const auto& [name, peak] : roofline.ceilings.peaks) y.cover(peak);
+    if (x.high == 0 || y.high == 0) return {};
+    return {x.low / 2.5, x.high * 4, y.low / 2.5, y.high * 2};
+}
+
+double RooflinePlane::right(double intensity) const noexcept {
+    return std::log10(intensity / lowX) / std::log10(highX / lowX);
+}
+
+double RooflinePlane::up(double operationsPerSecond) const noexcept {
+    return std::log10(operationsPerSecond / lowY) / std::log10(highY / lowY);
+}
+
+std::optional<RoofLine> memoryRoof(const RooflinePlane& plane, const Ceilings& ceilings) {
+    const double bandwidth = ceilings.bytesPerSecond;
+    if (!(bandwidth > 0)) return std::nullopt;
+    const double top =
+        std::isnan(ceilings.operationsPerSecond) ? plane.highY : ceilings.operationsPerSecond;
+    const double left = std::max(plane.lowX, plane.lowY / bandwidth);
+    const double right = std::min(plane.highX, top / bandwidth);
+    if (left >= right) return std::nullopt;
+    return RoofLine{left, left * bandwidth, right, right * bandwidth};
+}
+
+RoofLine computeRoof(const RooflinePlane& plane, const Ceilings& ceilings, double peak) {
+    const double feed = peak / ceilings.bytesPerSecond;
+    const double left = std::isnan(feed) ? plane.lowX : std::clamp(feed, plane.lowX, plane.highX);
+    return {left, peak, plane.highX, peak};
+}
+
+std::string ceilingsSentence(const Ceilings& ceilings) {
+    if (!(ceilings.bytesPerSecond > 0))
+        return "What the memory can deliver was not measured on what this run ran on, so that "
+               "there is no roof to compare with. On a GPU the counters tell it: moescope profile "
+               "--counters roofline.";
+    std::string out =
+        (ceilings.counted ? "Ceilings of the device at the clocks of this run, by its counters: "
+                            "memory "
+                          : "Ceilings measured before this run: memory ") +
+        formatPerSecond(ceilings.bytesPerSecond, "B");
+    for (const auto& [name, peak] : ceilings.peaks)
+        out += ", " + name + " " + formatPerSecond(peak, "OP");
+    return out + ".";
+}
+
+std::string pointSentence(const RooflinePoint& point) {
+    return point.op + (point.kernel.empty() ? "" : " (" + point.kernel + ")") + ", " + point.phase +
+           ": " + formatSignificant(point.intensity) + " operations per byte, " +
+           formatPerSecond(point.operationsPerSecond, "FLOP") + ", " + formatPercent(point.share) +
+           " of the roof, " + formatPercent(point.timeShare) + " of the time, " + point.origin();
+}
+
+}  // namespace moescope

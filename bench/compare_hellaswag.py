@@ -30,11 +30,11 @@ from compare_lm_eval import Ours, hellaswag
 class Theirs:
     def __init__(self, args, folder):
         lines = bz2.open(args.data / "hellaswag" / "hellaswag_val_full.txt.bz2", "rt", encoding="utf-8").read()
+        self.items = args.items
         file = folder / "hellaswag.txt"
         file.write_text("\n".join(lines.split("\n")[:6 * args.items]))
         self.command = [args.llama_perplexity, "-m", args.model, "-f", str(file), "--hellaswag", "-t",
                         str(args.threads), "-c", "2048", "-b", "2048", "--hellaswag-tasks"]
-        self.accuracy = ""
 
     def run(self, items):
         start = time.perf_counter()
@@ -44,8 +44,11 @@ class Theirs:
         scores = [row for row in scores if row[0].strip().isdigit()]
         if not scores or int(scores[-1][0]) != items:
             sys.exit(f"{self.command[0]} scored {scores[-1][0] if scores else 'no'} of {items} items:\n{done.stderr[-2000:]}")
-        self.accuracy = scores[-1][1].strip()
-        return seconds
+        return seconds, scores[-1][1].strip()
+
+    def seconds(self):
+        whole, self.accuracy = self.run(self.items)
+        return whole - self.run(1)[0]
 
 
 def main():
@@ -63,7 +66,7 @@ def main():
         folder = pathlib.Path(name)
         ours = Ours(args, folder, list(hellaswag(args.data, args.items)))
         theirs = Theirs(args, folder)
-        pairs = [(ours.seconds(), theirs.run(args.items) - theirs.run(1)) for _ in range(args.rounds)]
+        pairs = [(ours.seconds(), theirs.seconds()) for _ in range(args.rounds)]
     # What is left after subtraction is of all items but one.
     rates = [[(args.items - 1) / seconds for seconds in side] for side in zip(*pairs)]
     ratios = [t / o for o, t in pairs]

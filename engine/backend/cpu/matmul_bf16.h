@@ -24,7 +24,7 @@ MOESCOPE_INLINE __m512 addBlocksBf16(const std::byte* codes, const std::byte* hi
                                      const std::byte* low, __m512 total) {
     __m512 sum[kBlocks];
     unroll<kBlocks>([&](auto b) {
-        prefetchBlock<Simd, kBf16BlockBytes>(codes + b * kBf16BlockBytes);
+        prefetchBlock<Simd, Codec<Simd, PackedFormat::Bf16>>(codes + b * kBf16BlockBytes, nullptr);
         sum[b] = _mm512_setzero_ps();
     });
     unroll<kBlockCols / 2>([&](auto p) {

@@ -187,9 +187,12 @@ struct Codec<S, PackedFormat::F32> : Unscaled {
 /// where the hardware prefetcher stops.
 inline constexpr int kPrefetchAhead = 4096;
 
-template <typename S, int kBytes>
-MOESCOPE_INLINE void prefetchBlock(const std::byte* block) {
-    for (int i = 0; i < kBytes; i += 64) S::prefetch(block + kPrefetchAhead + i);
+/// As many blocks ahead, of the scales.
+template <typename S, typename C>
+MOESCOPE_INLINE void prefetchBlock(const std::byte* codes, const std::byte* scales) {
+    for (int i = 0; i < C::kBlockBytes; i += 64) S::prefetch(codes + kPrefetchAhead + i);
+    constexpr int kScalesAhead = kPrefetchAhead / C::kBlockBytes * C::kScaleBytes;
+    if constexpr (C::kScaled) S::prefetch(scales + kScalesAhead + 64);
 }
 
 // One order of summation for every product, so that a token's result does not depend on how many
@@ -228,7 +231,7 @@ MOESCOPE_INLINE typename S::F addBlocksF32(const std::byte* codes, const std::by
     using C = Codec<S, kFormat>;
     typename S::F sum[kBlocks][C::kParts];
     unroll<kBlocks>([&](auto b) {
-        prefetchBlock<S, C::kBlockBytes>(codes + b * C::kBlockBytes);
+        prefetchBlock<S, C>(codes + b * C::kBlockBytes, scales + b * C::kScaleBytes);
         unroll<C::kParts>([&](auto part) { sum[b][part] = S::zero(); });
     });
     unroll<kBlockCols>([&](auto c) {

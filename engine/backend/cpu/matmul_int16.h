@@ -79,7 +79,7 @@ void matVecInt16(const PackedMatrix& w, std::int64_t begin, std::int64_t end,
     for (std::int64_t g = begin; g < end; ++g) {
         __m512 total = _mm512_setzero_ps();
         for (std::int32_t b = 0; b < w.blocks; ++b) {
-            prefetchBlock<Simd, C::kBlockBytes>(codes);
+            prefetchBlock<Simd, C>(codes, scales);
             // Two chains: by turns, or of the two parts.
             __m512i chain[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
             unroll<kBlockCols / 2>([&](auto p) {

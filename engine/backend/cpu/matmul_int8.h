@@ -152,7 +152,7 @@ void matVecInt8(const PackedMatrix& w, std::int64_t begin, std::int64_t end,
         F total = S::zero();
         Int8Offsets<S, kFormat> x(layout, 0);
         for (std::int32_t b = 0; b < w.blocks; ++b, x.next()) {
-            prefetchBlock<S, C::kBlockBytes>(codes);
+            prefetchBlock<S, C>(codes, scales);
             typename S::U quads[kQuads];
             loadQuads<S, kFormat>(codes, quads);
             // Two chains: by turns, or of the two parts.

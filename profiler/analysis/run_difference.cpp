@@ -101,29 +101,48 @@ bool reaches(double drawn, double observed) {
     return std::abs(drawn) >= std::abs(observed) * (1 - 1e-12);
 }
 
-double signFlipP(const std::vector<double>& differences) {
+struct SignFlips {
+    double p, low, high;
+};
+
+/// The test of flipped signs, and all shifts that it does not reject. Flipping the signs of a
+/// subset brings the mean to its own size or beyond just where the subset's mean is at or beyond
+/// zero, so the means of subsets are where a shift begins to be rejected (Hartigan 1969, typical
+/// values).
+SignFlips signFlips(const std::vector<double>& differences) {
     const std::size_t n = differences.size();
-    const double observed = mean(differences);
-    if (n <= kExactBlocks) {
-        std::size_t reached = 0;
-        for (std::size_t signs = 0; signs < (std::size_t{1} << n); ++signs) {
-            double sum = 0;
-            for (std::size_t i = 0; i < n; ++i)
-                sum += ((signs >> i) & 1U) != 0 ? -differences[i] : differences[i];
-            reached += reaches(sum / double(n), observed) ? 1 : 0;
-        }
-        return double(reached) / double(std::size_t{1} << n);
-    }
-    std::mt19937_64 random(1);
-    int reached = 0;
-    for (int draw = 0; draw < kRandomDraws; ++draw) {
-        std::uint64_t signs = random();
+    std::vector<double> means;
+    std::size_t drawn = 0, empty = 0;
+    const auto draw = [&](std::uint64_t subset) {
         double sum = 0;
-        for (std::size_t i = 0; i < n; ++i, signs >>= 1U)
-            sum += (signs & 1U) != 0 ? -differences[i] : differences[i];
-        reached += reaches(sum / double(n), observed) ? 1 : 0;
+        int count = 0;
+        for (std::size_t i = 0; i < n; ++i, subset >>= 1U) {
+            if ((subset & 1U) == 0) continue;
+            sum += differences[i];
+            ++count;
+        }
+        ++drawn;
+        if (count == 0)
+            ++empty;
+        else
+            means.push_back(sum / count);
+    };
+    if (n <= kExactBlocks) {
+        for (std::uint64_t subset = 0; subset < std::uint64_t{1} << n; ++subset) draw(subset);
+    } else {
+        std::mt19937_64 random(1);
+        for (int i = 0; i < kRandomDraws; ++i) draw(random());
+        ++drawn;  // the signs as they are
+        ++empty;
     }
-    return double(reached + 1) / double(kRandomDraws + 1);
+    std::sort(means.begin(), means.end());
+    const auto below = std::upper_bound(means.begin(), means.end(), 0.0) - means.begin();
+    const auto above = means.end() - std::lower_bound(means.begin(), means.end(), 0.0);
+    const double tail = double(empty) + double(std::min(below, above));
+    // The first mean at which more than 2.5 % are reached on its side.
+    const auto first =
+        static_cast<std::size_t>(std::max(0.0, std::floor(0.025 * double(drawn) - double(empty))));
+    return {std::min(1.0, 2 * tail / double(drawn)), means[first], means[means.size() - 1 - first]};
 }
 
 double permutationP(const std::vector<double>& base, const std::vector<double>& other) {
@@ -148,11 +167,10 @@ void testPaired(DifferenceRow& row, const std::vector<double>& base,
                 const std::vector<double>& other) {
     std::vector<double> differences;
     for (std::size_t b = 0; b < base.size(); ++b) differences.push_back(other[b] - base[b]);
-    const double half =
-        studentT975(double(differences.size() - 1)) * std::sqrt(squaredError(differences));
-    row.low = row.difference - half;
-    row.high = row.difference + half;
-    row.p = signFlipP(differences);
+    const SignFlips test = signFlips(differences);
+    row.low = test.low;
+    row.high = test.high;
+    row.p = test.p;
 }
 
 void testUnpaired(DifferenceRow& row, const std::vector<double>& base,

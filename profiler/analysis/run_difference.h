@@ -45,11 +45,11 @@ struct TimedRun {
 /// Steps of a phase in order of time are cut into up to 20 blocks of neighbours, because the speed
 /// of successive steps is alike (a neighbour on the machine slows all of them): the block, not the
 /// step, is the unit. Where at least 80 % of the steps of the shorter run have their like in the
-/// other (sequence, position, tokens), those are compared pair by pair: interval by Student's t
-/// over the block differences, p by flipping their signs (exact up to 12 blocks, else 9999 seeded
-/// flips). Otherwise Welch's interval and p by permuting blocks between the runs.
-/// What changed between the runs as a whole (another clock, a busy machine) is not noise within a
-/// run: only a repetition of the baseline shows it.
+/// other (sequence, position, tokens), those are compared pair by pair: p by flipping the signs of
+/// the block differences (exact up to 12 blocks, else 9999 seeded flips), the interval all shifts
+/// which that test does not reject: the two never contradict each other. Otherwise Welch's interval
+/// and p by permuting blocks between the runs. What changed between the runs as a whole (another
+/// clock, a busy machine) is not noise within a run: only a repetition of the baseline shows it.
 RunDifference runDifference(const TimedRun& base, const TimedRun& other);
 
 /// "not tested", "noise", "faster" or "slower".

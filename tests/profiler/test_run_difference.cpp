@@ -60,6 +60,32 @@ TEST_CASE("the same steps are compared pair by pair and the p value is exact") {
     CHECK(d.rows[1].real());
 }
 
+TEST_CASE("one slow block does not hide that every block is slower") {
+    const Run base = runOf(
+        6, 0, [](int) { return std::int64_t{100}; }, [](int) { return 900; });
+    const Run other = runOf(
+        6, 0, [](int i) { return std::int64_t{i == 5 ? 200 : 101 + i}; }, [](int) { return 900; });
+    const RunDifference d = differenceOf(base, other);  // 1, 2, 3, 4, 5 and 100 slower
+    REQUIRE(d.rows.size() == 2);
+    CHECK(d.rows[1].difference == Approx(115.0 / 6));
+    CHECK(d.rows[1].p == Approx(2.0 / 64));
+    // Of 64 subsets 1.6 make 2.5 %: the empty one and the smallest mean, that of the 1 alone.
+    CHECK(d.rows[1].low == 1);
+    CHECK(d.rows[1].high == 100);
+
+    // 20 blocks, subsets drawn: the interval agrees with the p value.
+    const Run many = runOf(
+        40, 0, [](int i) { return std::int64_t{i == 39 ? 5000 : 110 + i % 7}; },
+        [](int) { return 900; });
+    const Run steady = runOf(
+        40, 0, [](int) { return std::int64_t{100}; }, [](int) { return 900; });
+    const DifferenceRow row = differenceOf(steady, many).rows[1];
+    CHECK(row.p == Approx(2e-4));
+    CHECK(row.low > 10);
+    CHECK(row.low < row.difference);
+    CHECK(row.high > row.difference);
+}
+
 TEST_CASE("other steps are compared as two samples") {
     const Run base = runOf(
         10, 0, [](int i) { return std::int64_t{100 + i % 3}; }, [](int) { return 300; });

@@ -178,7 +178,7 @@ double peakGmacs(ThreadPool& pool, const Peak& peak) {
 const Peak& ceilingOf(const Kernels& kernels, PackedFormat format) {
     const std::string_view name = kernels.name;
     const bool vnni = name.find("vnni") != name.npos || name.find("bf16") != name.npos;
-    const bool integers = format <= PackedFormat::Q5_K && vnni;
+    const bool integers = format <= PackedFormat::Q6_K && vnni;
     if (integers) return kPeakTable[name.ends_with("_int8") ? 3 : 2];
     const bool pairs = format == PackedFormat::Bf16 && name.find("avx512_bf16") != name.npos;
     return kPeakTable[pairs ? 1 : 0];

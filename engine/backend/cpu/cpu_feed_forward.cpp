@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Experts and dense MLP by one path: jobs (an expert and its tokens), expanded in one phase (gate,
-// up, activation) and contracted in a second (down). Both share out 32-row tiles,
-// job by job: each weight tile is read once for all tokens of its job, whose activations stay in
-// the cache from tile to tile. What the experts of a token give is summed where it is added to the
-// residual.
+// up, activation) and contracted in a second (down). Both share out 32-row tiles, job by job: each
+// weight tile is read once for all tokens of its job, whose activations stay in the cache from tile
+// to tile. What the experts of a token give is summed where it is added to the residual.
 #include <algorithm>
 #include <cassert>
 
@@ -154,9 +153,15 @@ OpWork CpuBackend::feedForward(BackendState& state, int layer) const {
                 [&](const FeedForwardJob& job, std::int64_t tile, int thread) {
                     expandTile(s, layer, job, tile, thread);
                 });
-    forTokens(s.tokens * (routed ? spec_.topK : 1), [&](std::int64_t slot, int) {
+    const auto finishSlot = [&](std::int64_t slot, int) {
         kernels_.finishActivation(s.inner.layout, s.inner.row(slot));
-    });
+    };
+    const int slots = s.tokens * (routed ? spec_.topK : 1);
+    if (s.tokens <= kVectorTokens) {  // a phase for a handful of rows costs more than the rows
+        for (int slot = 0; slot < slots; ++slot) finishSlot(slot, 0);
+    } else {
+        forTokens(slots, finishSlot);
+    }
     forJobTiles(jobs, w.down.first.tiles(),
                 [&](const FeedForwardJob& job, std::int64_t tile, int thread) {
                     contractTile(s, layer, job, tile, thread);

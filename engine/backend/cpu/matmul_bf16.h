@@ -41,6 +41,7 @@ MOESCOPE_INLINE __m512 addBlocksBf16(const std::byte* codes, const std::byte* hi
 
 void matVecBf16(const PackedMatrix& w, std::int64_t begin, std::int64_t end,
                 const ActivationLayout& layout, const std::byte* row, float* out) {
+    assert(layout.split);
     constexpr int kChains = 4;
     const std::byte* codes = w.codes + begin * w.blocks * kBf16BlockBytes;
     for (std::int64_t g = begin; g < end; ++g) {
@@ -98,6 +99,7 @@ void multiplyTileBf16(const std::byte* lower, const std::byte* upper, std::int32
 /// The packed layout is what the instruction wants: no panel.
 void matMulBf16(const PackedMatrix& w, std::int64_t tile, const ActivationLayout& layout,
                 const std::byte* const* rows, int n, std::byte*, float* out) {
+    assert(layout.split);
     clearOutput<Simd>(out, n);
     for (std::int32_t b = 0; b < w.blocks; b += kPanelBlocks) {
         const std::int32_t count = w.blocks - b < kPanelBlocks ? w.blocks - b : kPanelBlocks;

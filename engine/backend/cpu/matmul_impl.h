@@ -4,6 +4,7 @@
 // that the linker could share between targets (so no calls into std:: either).
 #pragma once
 
+#include <cassert>
 #include <cstdint>
 #include <utility>
 
@@ -192,7 +193,7 @@ template <typename S, typename C>
 MOESCOPE_INLINE void prefetchBlock(const std::byte* codes, const std::byte* scales) {
     for (int i = 0; i < C::kBlockBytes; i += 64) S::prefetch(codes + kPrefetchAhead + i);
     constexpr int kScalesAhead = kPrefetchAhead / C::kBlockBytes * C::kScaleBytes;
-    if constexpr (C::kScaled) S::prefetch(scales + kScalesAhead + 64);
+    for (int i = 0; i < C::kScaleBytes; i += 64) S::prefetch(scales + kScalesAhead + i);
 }
 
 // One order of summation for every product, so that a token's result does not depend on how many
@@ -328,6 +329,7 @@ private:
 /// Panels of at most `most` blocks, as equal as can be: a short last one costs as much to begin as
 /// a long one.
 MOESCOPE_INLINE std::int32_t evenPanels(std::int32_t blocks, std::int32_t most) {
+    assert(blocks > 0);
     const std::int32_t panels = (blocks + most - 1) / most;
     return (blocks + panels - 1) / panels;
 }
@@ -416,7 +418,8 @@ MOESCOPE_INLINE void dispatchCount(int n, F f) {
 
 // MXFP4's scales are powers of two. Their products with the steps of activations are sums of
 // exponents, then, which integer addition makes in a unit that the products of integers leave idle:
-// the same bits, a tenth sooner. It holds where nothing comes near the ends of float32's range.
+// the same bits, a tenth sooner. It holds where nothing comes near the ends of float32's range; one
+// step or scale that does sends a whole call, or panel, to the multiplying kernel: they are rare.
 
 /// 2^-60 to 2^60: scales and steps whose product may be made by adding exponents. Compared as bits,
 /// which vectorises, and leaves out what is no number.

@@ -119,6 +119,7 @@ int runTextPerplexity(const Invocation& invocation, const Options& options) {
         WindowScore& score = scores[scored.sequence];
         for (const TokenFinding& f : scored.findings) score.sum += f.logProbability;
         score.tokens = scored.findings.size();
+        score.labels = pageLabels(windows, scored.sequence);
         progress.update(++done, windows.size());
     });
     progress.finish();

@@ -84,6 +84,11 @@ std::vector<TextWindow> textWindows(WindowConvention convention, std::size_t tok
     return windows;
 }
 
+std::size_t pageLabels(std::span<const TextWindow> windows, std::size_t i) noexcept {
+    const bool overlaps = i > 0 && windows[i - 1].end > windows[i].begin;
+    return windows[i].end - windows[i].scored + (overlaps ? 0 : 1);
+}
+
 TextPerplexity textPerplexity(std::span<const WindowScore> windows) {
     TextPerplexity out;
     std::vector<WindowScore> blocks;
@@ -92,8 +97,9 @@ TextPerplexity textPerplexity(std::span<const WindowScore> windows) {
         out.tokens += w.tokens;
         out.sum += w.sum;
         if (w.tokens > 0) {
-            labels += static_cast<double>(w.tokens - 1);
-            weighted += w.sum / static_cast<double>(w.tokens) * static_cast<double>(w.tokens - 1);
+            const auto weight = static_cast<double>(w.labels - 1);
+            labels += weight;
+            weighted += w.sum / static_cast<double>(w.tokens) * weight;
         }
         if (blocks.empty() || blocks.back().tokens >= kBlockTokens) blocks.emplace_back();
         blocks.back().tokens += w.tokens;

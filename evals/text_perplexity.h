@@ -41,9 +41,14 @@ struct TextWindow {
 std::vector<TextWindow> textWindows(WindowConvention convention, std::size_t tokens,
                                     std::size_t window, std::size_t stride, bool lead);
 
+/// Labels of window `i` as the page of Hugging Face counts them: the scored tokens, and the first
+/// token of a window that overlaps no other, which is a label though nothing precedes it.
+std::size_t pageLabels(std::span<const TextWindow> windows, std::size_t i) noexcept;
+
 struct WindowScore {
     std::size_t tokens = 0;  ///< scored
     double sum = 0.0;        ///< of their log-probabilities, nats
+    std::size_t labels = 0;  ///< pageLabels()
 };
 
 struct TextPerplexity {

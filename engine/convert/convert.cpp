@@ -238,7 +238,11 @@ ConvertResult convertCheckpoint(const std::filesystem::path& in, const std::file
     result.resumedAt = file.written();
     Stream stream(*checkpoint, options, result.fileBytes, file);
     stream.bytes(std::as_bytes(std::span(tables)));
-    for (const PlannedTensor& t : tensors) stream.tensor(t);
+    try {
+        for (const PlannedTensor& t : tensors) stream.tensor(t);
+    } catch (const WeightError& e) {
+        throw Error(in.string() + ": " + e.what(), e.hint());
+    }
     assert(file.written() == result.fileBytes);
     file.finish();
     return result;

@@ -48,7 +48,7 @@ std::string difference(const ModelSpec& a, const ModelSpec& b) {
     if (a.tiedHead != b.tiedHead || !close(a.embeddingScale, b.embeddingScale)) return "head";
     if (a.activation != b.activation || !close(a.swigluAlpha, b.swigluAlpha) ||
         !close(a.swigluLimit, b.swigluLimit))
-        return "activation";
+        return "activation (its kind, SwiGLU limit or factor)";
     if (a.nExpert != b.nExpert || a.topK != b.topK || (a.nExpert > 0 && a.routing != b.routing))
         return "routing";
     for (std::size_t i = 0; i < a.layers.size(); ++i) {
@@ -66,6 +66,8 @@ struct Removed {
     }
 };
 
+constexpr const char* kNoKey = "GGUF has no key for it: use the model as it is";
+
 }  // namespace
 
 void requireSameModel(const BoundModel& model, const std::string& tables, std::uint64_t fileBytes,
@@ -82,10 +84,11 @@ void requireSameModel(const BoundModel& model, const std::string& tables, std::u
     } catch (const Error& e) {
         const std::string_view what = e.what();
         const std::string prefix = scratch.string() + ": ";
-        throw Error(failure +
-                    std::string(what.substr(what.starts_with(prefix) ? prefix.size() : 0)));
+        throw Error(failure + "read back, " +
+                        std::string(what.substr(what.starts_with(prefix) ? prefix.size() : 0)),
+                    kNoKey);
     }
-    if (!found.empty()) throw Error(failure + "its " + found + " would differ");
+    if (!found.empty()) throw Error(failure + "its " + found + " would differ", kNoKey);
 }
 
 }  // namespace moescope

@@ -123,10 +123,10 @@ bool rowIsFinite(const TensorView& t, std::int64_t stackIndex, std::int64_t row)
 void refuseNotFinite(const TensorView& t, std::int64_t stackIndex, std::int64_t row) {
     if (rowIsFinite(t, stackIndex, row)) return;
     const bool scaled = t.type == DType::MXFP4 || t.type == DType::MXFP4Split;
-    throw Error("tensor '" + t.name + "': row " + std::to_string(row) +
-                    " holds a number that is not finite" +
-                    (scaled ? " (an MXFP4 scale of 255, NaN, or too large for float32)" : ""),
-                "The file is damaged: compare its checksum with the publisher's.");
+    throw WeightError("tensor '" + t.name + "': row " + std::to_string(row) +
+                          " holds a number that is not finite" +
+                          (scaled ? " (an MXFP4 scale of 255, NaN, or too large for float32)" : ""),
+                      "The file is damaged: compare its checksum with the publisher's.");
 }
 
 Mxfp4Edges& Mxfp4Edges::operator+=(const Mxfp4Edges& other) noexcept {

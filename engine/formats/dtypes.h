@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 
+#include "engine/core/error.h"
 #include "engine/formats/tensor.h"
 
 namespace moescope {
@@ -32,8 +33,14 @@ void quantizeRow(DType type, std::span<const float> in, std::span<std::byte> out
 /// type. Weight types only.
 bool rowIsFinite(const TensorView& t, std::int64_t stackIndex, std::int64_t row) noexcept;
 
-/// Throws Error "tensor 'NAME': row R holds a number that is not finite" unless rowIsFinite. A
-/// single such weight can hide behind a clamp or a router and yield plausible, wrong text.
+/// Of one tensor: whoever knows the file puts its name before it.
+class WeightError : public Error {
+public:
+    using Error::Error;
+};
+
+/// Throws WeightError "tensor 'NAME': row R holds a number that is not finite" unless rowIsFinite.
+/// A single such weight can hide behind a clamp or a router and yield plausible, wrong text.
 void refuseNotFinite(const TensorView& t, std::int64_t stackIndex, std::int64_t row);
 /// The same for all rows of all matrices; nothing for an empty view.
 void refuseNotFinite(const TensorView& t);

@@ -2,6 +2,8 @@
 #include "engine/formats/hf_checkpoint.h"
 
 #include <set>
+#include <string_view>
+#include <utility>
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
@@ -79,13 +81,15 @@ void HfCheckpoint::openIndex(const std::filesystem::path& index) {
         }
         files_.emplace_back(path_ / shard);
     }
-    std::set<std::string_view> present;
-    for (const SafetensorsFile& file : files_) {
-        for (const TensorView& t : file.tensors()) present.insert(t.name);
+    std::set<std::pair<std::string_view, std::string_view>> present;  // shard, tensor
+    auto file = files_.begin();
+    for (const std::string& shard : shards) {
+        for (const TensorView& t : (file++)->tensors()) present.emplace(shard, t.name);
     }
     for (const auto& [tensor, shard] : map->items()) {
-        if (!present.contains(tensor)) {
-            throw Error((path_ / shard.get<std::string>()).string() + ": tensor '" + tensor +
+        const auto& name = shard.get_ref<const std::string&>();
+        if (!present.contains({name, tensor})) {
+            throw Error((path_ / name).string() + ": tensor '" + tensor +
                         "' is missing (model.safetensors.index.json names it)");
         }
     }

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "engine/core/error.h"
+#include "engine/formats/dtypes.h"
 #include "engine/model/memory_plan.h"
 #include "engine/run/model_names.h"
 #include "engine/run/session.h"
@@ -60,7 +61,11 @@ std::unique_ptr<Model> Model::load(const std::string& name, const ModelOptions& 
         refuseIfTooLarge(planMemory(model->bound_, Session::kDefaultBatch, options.cpu.threads),
                          model->checkpoint_->path().string());
     }
-    model->backend_ = entry.make(model->bound_, *model->checkpoint_, options);
+    try {
+        model->backend_ = entry.make(model->bound_, *model->checkpoint_, options);
+    } catch (const WeightError& e) {
+        throw Error(model->checkpoint_->path().string() + ": " + e.what(), e.hint());
+    }
     model->loadNs_ =
         static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
                                        std::chrono::steady_clock::now() - start)

@@ -15,6 +15,7 @@
 #include "engine/formats/dtypes.h"
 #include "engine/formats/gguf.h"
 #include "engine/formats/gguf_writer.h"
+#include "engine/run/session.h"
 #include "tests/engine/golden.h"
 
 using namespace moescope;
@@ -251,8 +252,10 @@ TEST_CASE("a weight that is not finite ends a conversion by name") {
         .put('\xFF');
     CHECK_THROWS_WITH(
         convertCheckpoint(in, folder.path / "out.gguf", to(DType::F32, ConvertPart::Experts)),
-        Catch::Contains("tensor 'blk.1.ffn_up_exps.weight': row 1"));
+        Catch::Contains(in.string() + ": tensor 'blk.1.ffn_up_exps.weight': row 1"));
     CHECK_FALSE(fs::exists(folder.path / "out.gguf"));
+    CHECK_THROWS_WITH(Model::load(in.string(), {}),
+                      Catch::Contains(in.string() + ": tensor 'blk.1.ffn_up_exps.weight': row 1"));
 }
 
 TEST_CASE("converting a file onto itself or experts that are not there is refused") {

@@ -100,6 +100,13 @@ TEST_CASE("a Hugging Face folder takes its shards from the index") {
     CHECK(checkpoint->identity().size() == 64);
     checkpoint->release(*checkpoint->find("b"));
 
+    writeQuickly(folder / "model.safetensors.index.json",
+                 R"({"weight_map":{"a":"model-00001-of-00002.safetensors",
+                                   "b":"model-00001-of-00002.safetensors"}})");
+    CHECK(errorOf([&] { openCheckpoint(folder.path()); })
+              .ends_with("model-00001-of-00002.safetensors: tensor 'a' is missing "
+                         "(model.safetensors.index.json names it)"));
+    writeQuickly(folder / "model.safetensors.index.json", index);
     std::filesystem::remove(folder / "model-00001-of-00002.safetensors");
     CHECK(errorOf([&] { openCheckpoint(folder.path()); })
               .ends_with("model-00001-of-00002.safetensors: missing (model.safetensors.index.json "

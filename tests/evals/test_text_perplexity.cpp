@@ -60,10 +60,22 @@ TEST_CASE("windows that make no sense are refused") {
     CHECK_THROWS_AS(parseConvention("wiki"), UsageError);
 }
 
+TEST_CASE("the page counts the first token of a window as a label where windows do not overlap") {
+    const auto labels = [](std::size_t stride) {
+        const auto windows = textWindows(WindowConvention::HuggingFace, 10, 4, stride, false);
+        std::vector<std::size_t> out;
+        for (std::size_t i = 0; i < windows.size(); ++i) out.push_back(pageLabels(windows, i));
+        return out;
+    };
+    CHECK(labels(4) == std::vector<std::size_t>{4, 4, 2});
+    CHECK(labels(3) == std::vector<std::size_t>{4, 3, 3});  // one token of overlap
+    CHECK(labels(2) == std::vector<std::size_t>{4, 2, 2, 2});
+}
+
 TEST_CASE("perplexity and its interval by hand") {
     // Two blocks: 130 tokens at 1 nat, 130 at 3 nats; a rest of 40 tokens joins the second.
     const std::vector<WindowScore> windows = {
-        {100, -100.0}, {30, -30.0}, {130, -390.0}, {40, -120.0}};
+        {100, -100.0, 101}, {30, -30.0, 30}, {130, -390.0, 130}, {40, -120.0, 40}};
     const TextPerplexity p = textPerplexity(windows);
     CHECK(p.tokens == 300);
     CHECK(p.natsPerToken == Approx(640.0 / 300));
@@ -73,8 +85,9 @@ TEST_CASE("perplexity and its interval by hand") {
     CHECK(p.standardError == Approx(std::sqrt(2.0 * 2 * off * off) / 300));
     CHECK(p.low == Approx(std::exp(640.0 / 300 - 12.706205 * p.standardError)).epsilon(1e-6));
     CHECK(p.high == Approx(std::exp(640.0 / 300 + 12.706205 * p.standardError)).epsilon(1e-6));
-    CHECK(p.huggingFace == Approx(std::exp((99 + 29 + 3 * 129 + 3 * 39.0) / (99 + 29 + 129 + 39))));
-    const TextPerplexity one = textPerplexity(std::vector<WindowScore>{{5, -5.0}});
+    CHECK(p.huggingFace ==
+          Approx(std::exp((100 + 29 + 3 * 129 + 3 * 39.0) / (100 + 29 + 129 + 39))));
+    const TextPerplexity one = textPerplexity(std::vector<WindowScore>{{5, -5.0, 6}});
     CHECK(std::isnan(one.standardError));
     CHECK(std::isnan(one.high));
 }

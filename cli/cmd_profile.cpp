@@ -116,7 +116,7 @@ Generation evaluate(Session& session, const std::vector<TokenId>& prompt) {
     return result;
 }
 
-/// Errors of a workload's line name it.
+/// Errors of a workload's line name it; those of the options do not.
 Generation evaluate(Session& session, const Job& job, const GenerateOptions& options,
                     const TokenCallback& onToken) {
     try {
@@ -124,6 +124,8 @@ Generation evaluate(Session& session, const Job& job, const GenerateOptions& opt
                                      : evaluate(session, job.prompt.tokens);
     } catch (const Interrupted&) {
         throw;
+    } catch (const UsageError&) {
+        throw;  // of the options, whatever the line
     } catch (const Error& e) {
         throw Error(job.place + e.what(), e.hint());
     }

@@ -82,21 +82,6 @@ nlohmann::ordered_json headerOf(const Model& model, const Options& options) {
             {"--top", options.get<int>("top")}};
 }
 
-/// Whether a line of a finished file is what `item` would get: its tokens, candidate by candidate.
-bool isResultOf(const ScoreItem& item, const nlohmann::json& result) {
-    if (!result.is_object() || result.value("id", nlohmann::json()) != item.id) return false;
-    const auto fits = [](const nlohmann::json& one, const ScoreCandidate& candidate) {
-        return one.is_object() && one.contains("sum") &&
-               one.value("tokens", nlohmann::json()) == candidate.sequence.tokens &&
-               one.value("scored_tokens", nlohmann::json()) ==
-                   candidate.sequence.tokens.size() - candidate.scoredFrom;
-    };
-    if (!item.listed) return fits(result, item.candidates.front());
-    const nlohmann::json list = result.value("continuations", nlohmann::json());
-    return list.is_array() && std::equal(list.begin(), list.end(), item.candidates.begin(),
-                                         item.candidates.end(), fits);
-}
-
 ScoreTotal totalOf(const ScoreItem& item, const nlohmann::json& result) {
     ScoreTotal total{1, 0, 0.0, 0};
     for (std::size_t i = 0; i < item.candidates.size(); ++i) {
@@ -196,13 +181,6 @@ int runScore(const Invocation& invocation) {
         readScoreItems(*model, input, options.isSet("prompt-logprobs"));
     const std::string output = options.get<std::string>("output");
     ResultFile results(output, headerOf(*model, options), mode);
-    if (results.whole()) {
-        results.requireFits(items.size(), [&](std::size_t i, const nlohmann::json& result) {
-            return isResultOf(items[i], result);
-        });
-        note(output + ": all " + std::to_string(items.size()) +
-             " results are there already; nothing is evaluated");
-    }
     // Rows of logits are written one sequence behind the other: none shares its tokens then.
     BatchScorer scorer(model->backend(),
                        contextFor(*model, options, static_cast<std::int64_t>(longestOf(items))),
@@ -236,9 +214,9 @@ int runScore(const Invocation& invocation) {
             visit);
     } catch (const Interrupted&) {
         if (!logits) throw Interrupted("interrupted", results.kept());
-        throw Interrupted("interrupted", results.kept(false) +
-                                             "; with --logits --overwrite starts again, without "
-                                             "it --resume continues");
+        throw Interrupted("interrupted",
+                          results.kept("with --logits --overwrite starts again, without it "
+                                       "--resume continues"));
     } catch (const SequenceError& e) {
         throw Error(lineName(input, work.itemOf(e.sequence()).line) + ": " + e.what(), e.hint());
     }

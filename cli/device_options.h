@@ -10,7 +10,7 @@
 
 namespace moescope::cli {
 
-/// --trace, --counters, --sample-power, --capture.
+/// --trace, --counters, --graphs, --sample-power, --capture.
 void addDeviceOptions(Options& options);
 
 /// Starts watching when the back end is one of a device and --trace is not off; else null. Call

@@ -91,13 +91,6 @@ nlohmann::json resultOf(const Tokenizer& tokenizer, const Item& item, const Gene
     return out;
 }
 
-/// Whether a line of a finished file is what `item` would get, as far as the line tells.
-bool isResultOf(const Item& item, const nlohmann::json& result) {
-    return result.is_object() && result.value("id", nlohmann::json()) == item.id &&
-           result.value("tokens", nlohmann::json()).is_array() &&
-           result.value("prompt_tokens", nlohmann::json()) == item.prompt.tokens.size();
-}
-
 }  // namespace
 
 void addGenerateFileOptions(Options& options) {
@@ -134,13 +127,6 @@ int runGenerateFile(const Invocation& invocation, const Options& options) {
     const Items read = readItems(*model, options, chat);
     const std::vector<Item>& items = read.list;
     ResultFile results(output, headerOf(*model, options, items), mode);
-    if (results.whole()) {
-        results.requireFits(items.size(), [&](std::size_t i, const nlohmann::json& result) {
-            return isResultOf(items[i], result);
-        });
-        note(output + ": all " + std::to_string(items.size()) +
-             " results are there already; nothing is generated");
-    }
     std::vector<std::size_t> missing;
     for (std::size_t i = 0; i < items.size(); ++i)
         if (!results.has(i)) missing.push_back(i);

@@ -42,6 +42,8 @@ void readJsonLines(const std::filesystem::path& path, const std::vector<std::str
             visit(value, number);
         } catch (const Interrupted&) {
             throw;
+        } catch (const UsageError&) {
+            throw;  // of the options, whatever the line
         } catch (const Error& e) {
             throw Error(name + ": " + e.what(), e.hint());
         }

@@ -19,7 +19,7 @@ using JsonLine = nlohmann::ordered_json;
 
 /// Calls `visit(object, line number from 1)`. Blank lines are skipped. Throws Error naming file and
 /// line for malformed JSON, lines that are no object, keys that are not among `known`, and whatever
-/// Error `visit` throws.
+/// Error `visit` throws; UsageError, which is of the options, passes unchanged.
 void readJsonLines(const std::filesystem::path& path, const std::vector<std::string>& known,
                    const std::function<void(const JsonLine&, std::size_t)>& visit);
 

@@ -149,12 +149,15 @@ int contextFor(const Model& model, const Options& options, std::int64_t needed) 
     std::int64_t context = options.has("context") ? options.get<int>("context") : needed;
     if (context <= 0) throw UsageError("--context takes a positive number of tokens");
     if (options.has("context") && context < needed) {
-        throw UsageError("--context " + std::to_string(context) +
-                         " is too small: " + std::to_string(needed) + " tokens are asked for");
+        throw Error("--context " + std::to_string(context) +
+                    " is too small: " + std::to_string(needed) + " tokens are asked for");
     }
     if (context > limit) {
-        throw UsageError(std::to_string(context) + " tokens of context are more than the " +
-                         std::to_string(limit) + " that '" + model.spec().name + "' was made for");
+        const std::string why = std::to_string(context) + " tokens of context are more than the " +
+                                std::to_string(limit) + " that '" + model.spec().name +
+                                "' was made for";
+        if (options.has("context")) throw UsageError(why);
+        throw Error(why);
     }
     return static_cast<int>(context);
 }

@@ -30,7 +30,9 @@ nlohmann::json modelFacts(const Checkpoint& checkpoint, const ModelSpec& spec,
 /// {"backend", "numerics", "threads", ...}: part of "settings".
 nlohmann::json backendFacts(const Model& model, const Options& options);
 
-/// --context N, bounded by what the model was trained for; `needed` is raised to at least.
+/// --context N, bounded by what the model was trained for; by default `needed`. UsageError when
+/// the option is wrong whatever is needed; Error, which a line's number is put before, when
+/// `needed` tokens do not fit.
 int contextFor(const Model& model, const Options& options, std::int64_t needed);
 
 /// What of the back end decides the bits of a result: "cpu avx2, exact". Threads do not.

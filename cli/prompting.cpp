@@ -121,8 +121,7 @@ Prompt plainPrompt(const Tokenizer& tokenizer, const std::string& text) {
     prompt.tokens.insert(prompt.tokens.end(), tokens.begin(), tokens.end());
     if (prompt.tokens.empty()) {
         if (!tokenizer.bos())
-            throw UsageError(
-                "the prompt is empty and this model has no beginning-of-sequence token");
+            throw Error("the prompt is empty and this model has no beginning-of-sequence token");
         prompt.tokens.push_back(*tokenizer.bos());
     }
     prompt.stopTokens = tokenizer.endOfText();

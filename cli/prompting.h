@@ -29,7 +29,7 @@ struct Prompt {
 };
 
 /// Plain text with the model's beginning-of-sequence token where it wants one. An empty prompt
-/// starts from that token; UsageError when the model has none.
+/// starts from that token; Error when the model has none.
 Prompt plainPrompt(const Tokenizer& tokenizer, const std::string& text);
 
 /// --system, --reasoning, --thinking, --tools, --builtin-tools, --date, --chat-format.

@@ -7,15 +7,22 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <fstream>
 
+#include "cli/console.h"
 #include "cli/output.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
+#include "engine/core/sha256.h"
 
 namespace moescope::cli {
 namespace {
 
 using Header = nlohmann::ordered_json;
+
+constexpr std::uint64_t kMaxBytes = 1ULL << 36;
+/// In the header of PATH.part: the user agreed that PATH is replaced.
+constexpr const char* kReplaces = "--overwrite";
 
 /// Of a SHA-256 its beginning, which is enough to see that two differ.
 std::string shown(const Header& value) {
@@ -39,19 +46,58 @@ std::string differences(const Header& here, const Header& there) {
     return text.empty() ? "another version of this program" : text;
 }
 
+bool sameHeader(const Header& a, const Header& b) {
+    return nlohmann::json(a) == nlohmann::json(b);  // whatever the order of the keys
+}
+
 /// What is written as it comes: a device, a pipe. /dev/stdout may be a regular file, but its name
-/// must not be renamed over.
+/// must not be renamed over. Files in /dev/shm are files.
 bool isStream(const std::filesystem::path& path) {
     std::error_code absent;
     const auto status = std::filesystem::status(path, absent);
     if (std::filesystem::is_directory(status)) throw Error(path.string() + ": is a folder");
-    const std::string name = path.string();
-    return name.starts_with("/dev/") || name.starts_with("/proc/") ||
+    const std::string name = path.lexically_normal().string();
+    return name == "/dev/stdout" || name == "/dev/stderr" || name.starts_with("/dev/fd/") ||
+           name.starts_with("/proc/self/fd/") ||
            (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status));
 }
 
 std::filesystem::path partOf(const std::filesystem::path& path) {
     return path.string() + ".part";
+}
+
+std::filesystem::path metaOf(const std::filesystem::path& path) {
+    return path.string() + ".meta";
+}
+
+/// {"header", "sha256" of PATH} of a finished PATH, or null when there is none. Error when the file
+/// of that name is another, which must not be lost.
+Header metaBeside(const std::filesystem::path& path) {
+    const std::filesystem::path meta = metaOf(path);
+    std::error_code absent;
+    if (!std::filesystem::exists(meta, absent)) return nullptr;
+    Header out = Header::parse(readFile(meta, kMaxBytes), nullptr, false);
+    const auto member = [&](const char* key) { return out.is_object() ? out[key] : Header(); };
+    if (!member("header").is_object() || !member("sha256").is_string())
+        throw Error(meta.string() + ": is no file of this command, which would write one there",
+                    "move it away; or choose another --output");
+    return out;
+}
+
+/// A PATH that was not there when PATH.part was begun is of somebody else.
+void refuseToReplace(const std::filesystem::path& path) {
+    const std::filesystem::path part = partOf(path);
+    std::error_code absent;
+    if (!std::filesystem::exists(part, absent) || !std::filesystem::exists(path, absent)) return;
+    std::string line;
+    std::getline(std::ifstream(part), line);
+    const Header header = Header::parse(line, nullptr, false);
+    if (!header.is_object() || !header.contains(kReplaces))
+        throw Error(path.string() + ": exists beside " + part.string() +
+                        ", which was not begun to replace it",
+                    "move " + path.string() +
+                        " away and --resume continues; --overwrite starts "
+                        "again and replaces both");
 }
 
 void refuseUnfinished(const std::filesystem::path& part) {
@@ -67,7 +113,10 @@ ResultFile::Mode ResultFile::modeOf(const Options& options) {
     const std::filesystem::path path = options.get<std::string>("output");
     const bool resume = options.isSet("resume"), overwrite = options.isSet("overwrite");
     if (resume && overwrite) throw UsageError("--resume and --overwrite exclude each other");
-    if (resume) return Mode::Resume;
+    if (resume) {
+        if (!isStream(path)) refuseToReplace(path);
+        return Mode::Resume;
+    }
     if (!isStream(path)) {
         requireFreshOutput(path, overwrite, "--output");
         if (!overwrite) refuseUnfinished(partOf(path));
@@ -76,7 +125,7 @@ ResultFile::Mode ResultFile::modeOf(const Options& options) {
 }
 
 ResultFile::ResultFile(std::filesystem::path path, const Header& header, Mode mode)
-    : path_(std::move(path)), direct_(isStream(path_)) {
+    : path_(std::move(path)), header_(header), direct_(isStream(path_)) {
     if (direct_) {
         file_.reset(std::tmpfile());
         out_.reset(std::fopen(path_.c_str(), "ab"));  // a long run must not end in its refusal
@@ -85,14 +134,15 @@ ResultFile::ResultFile(std::filesystem::path path, const Header& header, Mode mo
     }
     part_ = partOf(path_);
     sorted_ = path_.string() + ".sorted";
+    const Header meta = metaBeside(path_);
     std::error_code code;
     if (mode == Mode::Resume && !std::filesystem::exists(part_, code) &&
         std::filesystem::exists(path_, code)) {
-        loadWhole();
+        loadWhole(meta);
         return;
     }
     if (path_.has_parent_path()) std::filesystem::create_directories(path_.parent_path(), code);
-    open(header, mode);
+    open(mode);
 }
 
 ResultFile::~ResultFile() {
@@ -101,15 +151,15 @@ ResultFile::~ResultFile() {
     if (!finished_ && !direct_) std::filesystem::remove(sorted_, ignored);
 }
 
-void ResultFile::open(const Header& header, Mode mode) {
+void ResultFile::open(Mode mode) {
     if (mode == Mode::Fresh) refuseUnfinished(part_);
     const bool resume = mode == Mode::Resume && std::filesystem::exists(part_);
     file_.reset(std::fopen(part_.c_str(), resume ? "r+b" : "w+b"));
     if (!file_) fail(part_);
-    if (resume)
-        load(header);
-    else
-        append(dumpJson(header) + "\n");
+    if (resume) return load();
+    Header begun = header_;
+    if (mode == Mode::Overwrite) begun[kReplaces] = true;
+    append(dumpJson(begun) + "\n");
 }
 
 void ResultFile::fail(const std::filesystem::path& path) const {
@@ -117,17 +167,18 @@ void ResultFile::fail(const std::filesystem::path& path) const {
 }
 
 /// Takes over what is whole; a line that was being written at the kill is cut off.
-void ResultFile::load(const Header& header) {
-    const std::string text = readFile(part_, 1ULL << 36);
+void ResultFile::load() {
+    const std::string text = readFile(part_, kMaxBytes);
     std::size_t at = text.find('\n');
     if (at == std::string::npos) {
         if (::ftruncate(::fileno(file_.get()), 0) != 0) fail(part_);
-        return append(dumpJson(header) + "\n");
+        return append(dumpJson(header_) + "\n");
     }
-    const auto theirs = Header::parse(text.substr(0, at), nullptr, false);
-    if (nlohmann::json(theirs) != nlohmann::json(header))  // whatever the order of the keys
+    Header theirs = Header::parse(text.substr(0, at), nullptr, false);
+    if (theirs.is_object()) theirs.erase(kReplaces);
+    if (!sameHeader(theirs, header_))
         throw Error(part_.string() + ": was begun with " +
-                        (theirs.is_object() ? differences(header, theirs) : "another program"),
+                        (theirs.is_object() ? differences(header_, theirs) : "another program"),
                     "--overwrite throws it away");
     for (++at; at < text.size();) {
         const std::size_t end = text.find('\n', at);
@@ -146,43 +197,35 @@ void ResultFile::load(const Header& header) {
     if (std::fseek(file_.get(), 0, SEEK_END) != 0) fail(part_);
 }
 
-/// Its lines are the results in order: what `finish` of an earlier process wrote.
-void ResultFile::loadWhole() {
-    const std::string text = readFile(path_, 1ULL << 36);
+/// PATH.meta is believed only for the very bytes that it was written for.
+void ResultFile::loadWhole(const Header& meta) {
+    const std::string restart = "--overwrite starts again; or choose another --output";
+    if (meta.is_null())
+        throw Error(path_.string() + ": it cannot be told which model and settings it is of: " +
+                        metaOf(path_).string() + " is not there",
+                    restart);
+    if (!sameHeader(meta["header"], header_))
+        throw Error(path_.string() + ": is finished and of " + differences(header_, meta["header"]),
+                    restart);
+    const std::string text = readFile(path_, kMaxBytes);
+    if (meta["sha256"] != sha256Hex(text))
+        throw Error(path_.string() + ": was changed after it was finished", restart);
     for (std::size_t at = 0; at < text.size();) {
         const std::size_t end = std::min(text.find('\n', at), text.size());
-        if (!nlohmann::json::accept(text.begin() + static_cast<std::ptrdiff_t>(at),
-                                    text.begin() + static_cast<std::ptrdiff_t>(end)))
-            throw Error(path_.string() + ": line " + std::to_string(count() + 1) +
-                            " is no result: this is no output of the command",
-                        "--overwrite replaces it; or choose another --output");
         places_[count()] = {static_cast<long>(at), end - at};
         at = end + 1;
     }
     file_.reset(std::fopen(path_.c_str(), "rb"));
     if (!file_) throw Error(path_.string() + ": cannot be read back");
     whole_ = finished_ = true;
+    note(path_.string() + ": all " + std::to_string(count()) +
+         " results are there already; nothing is evaluated");
 }
 
-void ResultFile::requireFits(std::size_t count,
-                             const std::function<bool(std::size_t, const nlohmann::json&)>& fits) {
-    const std::string other = "--overwrite replaces it; or choose another --output";
-    if (places_.size() != count)
-        throw Error(path_.string() + ": is finished with " + std::to_string(places_.size()) +
-                        " results, and the input has " + std::to_string(count) + " lines",
-                    other);
-    for (const auto& [index, place] : places_)
-        if (!fits(index, nlohmann::json::parse(read(place))))
-            throw Error(path_.string() + ": is finished, but line " + std::to_string(index + 1) +
-                            " is no result of this input",
-                        other);
-}
-
-std::string ResultFile::kept(bool resumable) const {
+std::string ResultFile::kept(const std::string& advice) const {
     if (direct_) return "nothing is kept: the output is no regular file";
-    if (places_.empty()) return "nothing was complete yet";
-    return std::to_string(count()) + " items are kept in " + part_.string() +
-           (resumable ? "; the same command with --resume continues" : "");
+    if (places_.empty()) return "nothing is kept: no item was complete yet";
+    return std::to_string(count()) + " items are kept in " + part_.string() + "; " + advice;
 }
 
 void ResultFile::append(const std::string& text) {
@@ -223,6 +266,8 @@ void ResultFile::put(const std::string& line) {
 void ResultFile::end() {
     if (std::fflush(out_.get()) != 0) fail(path_);
     if (!direct_) {
+        const Header meta{{"header", header_}, {"sha256", sha256Hex(readFile(sorted_, kMaxBytes))}};
+        writeFile(metaOf(path_), dumpJson(meta) + "\n");
         if (::fsync(::fileno(out_.get())) != 0 || ::rename(sorted_.c_str(), path_.c_str()) != 0)
             fail(path_);
         std::error_code ignored;

@@ -5,7 +5,6 @@
 
 #include <cstdio>
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -17,18 +16,21 @@
 namespace moescope::cli {
 
 /// Lines go to PATH.part, each as soon as it is known: a header, then "<index> <result>". `finish`
-/// sorts them into PATH. Devices and pipes (/dev/stdout) are written at the end alone.
+/// sorts them into PATH and writes PATH.meta, which says of what and of which bytes. Devices and
+/// pipes (/dev/stdout) are written at the end alone.
 class ResultFile {
 public:
     enum class Mode : std::uint8_t { Fresh, Resume, Overwrite };
 
     /// From --output, --resume and --overwrite, before a model is loaded: UsageError when both are
-    /// given, Error when PATH or PATH.part exists and neither is.
+    /// given, Error when PATH or PATH.part exists and neither is, or when --resume would replace a
+    /// PATH that the unfinished command did not agree to replace.
     static Mode modeOf(const Options& options);
 
     /// `header`: everything a result depends on, each part under the name of its option. Throws
     /// Error when PATH.part exists (Fresh), is of something else (Resume; the differences are
-    /// named), or cannot be written. Resume with PATH alone: it is whole, and read only.
+    /// named), or cannot be written, and when PATH.meta is another's file. Resume with PATH alone:
+    /// it is whole, and read only; Error unless PATH.meta is of `header` and of the bytes of PATH.
     ResultFile(std::filesystem::path path, const nlohmann::ordered_json& header, Mode mode);
     ~ResultFile();
     ResultFile(const ResultFile&) = delete;
@@ -36,9 +38,6 @@ public:
 
     /// PATH was finished by an earlier process: there is nothing to do, and `finish` only visits.
     bool whole() const noexcept { return whole_; }
-    /// Of one that is whole: Error unless it has `count` results and `fits(index, result)` each.
-    void requireFits(std::size_t count,
-                     const std::function<bool(std::size_t, const nlohmann::json&)>& fits);
     /// Results of an earlier process.
     bool has(std::size_t index) const { return places_.count(index) > 0; }
     std::size_t count() const noexcept { return places_.size(); }
@@ -54,17 +53,17 @@ public:
         }
         if (!whole_) end();
     }
-    /// What an interruption leaves, and how to go on. resumable: the same command may --resume.
-    std::string kept(bool resumable = true) const;
+    /// What an interruption leaves; where that is something, `advice` says how to go on.
+    std::string kept(const std::string& advice = "the same command with --resume continues") const;
 
 private:
     struct Place {
         long offset = 0;  ///< of the JSON text in PATH.part
         std::size_t length = 0;
     };
-    void open(const nlohmann::ordered_json& header, Mode mode);
-    void load(const nlohmann::ordered_json& header);
-    void loadWhole();
+    void open(Mode mode);
+    void load();
+    void loadWhole(const nlohmann::ordered_json& meta);
     void append(const std::string& text);
     std::string read(const Place& place);
     void begin();
@@ -76,6 +75,7 @@ private:
         void operator()(std::FILE* file) const noexcept { std::fclose(file); }
     };
     std::filesystem::path path_, part_, sorted_;
+    nlohmann::ordered_json header_;
     bool direct_ = false;  ///< no regular file: part_ and sorted_ are temporary
     std::unique_ptr<std::FILE, Close> file_, out_;
     std::map<std::size_t, Place> places_;

@@ -85,6 +85,26 @@ TEST_CASE("texts that are too long, empty or out of the vocabulary are named by 
     kProfile.refuses(R"({"text":"a","tokens":[1]})", "give");
 }
 
+TEST_CASE("a wrong option is no error of a line") {
+    const auto refuses = [](Reading reading, std::vector<std::string> options, int code,
+                            const std::string& why, bool ofLine) {
+        const Folder folder;
+        reading.words.insert(reading.words.end(), options.begin(), options.end());
+        const Outcome outcome = reading.of(folder, reading.good);
+        INFO(outcome.err);
+        CHECK(outcome.code == code);
+        CHECK_THAT(outcome.err, Contains(why));
+        CHECK((outcome.err.find("line ") != std::string::npos) == ofLine);
+    };
+    const Reading generation{R"({"chat":"hi"})", kGenerate.words};
+    const Reading profile{R"({"chat":"hi"})", kProfile.words};
+    for (const Reading& chats : {generation, profile})
+        refuses(chats, {"--chat-format", "nonsense"}, 2, "no chat format is named", false);
+    refuses(kProfile, {"--temperature", "-1"}, 2, "temperature", false);
+    refuses(kGenerate, {"--context", "0"}, 2, "--context takes", false);
+    refuses(kGenerate, {"--context", "5"}, 1, "line 1: --context 5 is too small", true);
+}
+
 TEST_CASE("a file without lines is refused by name") {
     const Folder folder;
     std::ofstream(folder / "none") << "\n";

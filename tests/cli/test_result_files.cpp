@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Outputs of score and generate --input: replaced only when asked, finished once, resumed with the
 // options they were begun with.
+#include <algorithm>
+#include <cstdio>
+
 #include <nlohmann/json.hpp>
 
 #include "cli/result_file.h"
@@ -24,12 +27,15 @@ struct Inputs {
         std::ofstream(folder / "g") << "{\"id\":\"a\",\"prompt\":\"one two\"}\n"
                                     << "{\"id\":\"b\",\"prompt\":\"three\"}\n";
     }
-    Outcome operator()(const std::string& command, std::vector<std::string> more = {}) const {
+    Outcome operator()(const std::string& command, std::vector<std::string> more = {},
+                       const std::string& model = "demo") const {
         std::vector<std::string> words =
             command == "score"
-                ? std::vector<std::string>{"score", "demo", "--input", folder / "s"}
-                : std::vector<std::string>{"generate", "demo", "--input", folder / "g", "-n", "3"};
+                ? std::vector<std::string>{"score", model, "--input", folder / "s"}
+                : std::vector<std::string>{"generate", model, "--input", folder / "g"};
         words.insert(words.end(), {"--output", folder / (command + ".out")});
+        if (command == "generate" && std::find(more.begin(), more.end(), "-n") == more.end())
+            words.insert(words.end(), {"-n", "3"});
         words.insert(words.end(), more.begin(), more.end());
         return run(words);
     }
@@ -87,17 +93,97 @@ TEST_CASE("a finished output is left alone by --resume and said to be whole") {
             CHECK(totals.at("groups") == made.at("groups"));
             CHECK(totals.at("evaluated_tokens") == 0);
         }
-        // What is there must be of this input.
-        std::ofstream(out, std::ios::trunc) << first.substr(0, first.find('\n') + 1);
-        const Outcome fewer = inputs(command, {"--resume"});
-        CHECK(fewer.code == 1);
-        CHECK_THAT(fewer.err, Contains("finished with 1 results, and the input has 2 lines"));
-        std::ofstream(out, std::ios::trunc) << "{\"id\":\"a\"}\n{\"id\":\"b\"}\n";
-        CHECK_THAT(inputs(command, {"--resume"}).err, Contains("line 1 is no result of this"));
-        std::ofstream(out, std::ios::trunc) << "notes\n";
-        CHECK_THAT(inputs(command, {"--resume"}).err, Contains("line 1 is no result"));
-        CHECK(contentOf(out) == "notes\n");
+        std::ofstream(out, std::ios::app) << "\n";
+        const Outcome changed = inputs(command, {"--resume"});
+        CHECK(changed.code == 1);
+        CHECK_THAT(changed.err, Contains("was changed after it was finished"));
+        CHECK((contentOf(out) == first + "\n"));
     }
+}
+
+TEST_CASE("a finished output of another model or setting is not taken for this one's") {
+    const Inputs inputs;
+    for (const std::string command : {"score", "generate"}) {
+        CAPTURE(command);
+        REQUIRE(inputs(command).code == 0);
+        const std::string out = inputs.folder / (command + ".out"), first = contentOf(out);
+        const auto refused = [&](const std::string& model, std::vector<std::string> more,
+                                 const std::string& why) {
+            more.emplace_back("--resume");
+            const Outcome outcome = inputs(command, more, model);
+            INFO(outcome.err);
+            CHECK(outcome.code == 1);
+            CHECK(outcome.out.empty());
+            CHECK_THAT(outcome.err, Contains(why));
+            CHECK((contentOf(out) == first));
+        };
+        refused("demo-wide", {}, "is finished and of another model (");
+        if (command == "score")
+            refused("demo", {"--top", "2"}, "is finished and of another --top (0 there, 2 here)");
+        else
+            refused("demo", {"-n", "4"}, "is finished and of another -n (3 there, 4 here)");
+        fs::remove(out + ".meta");
+        refused("demo", {}, "it cannot be told which model and settings it is of");
+        std::ofstream(out + ".meta") << "notes\n";
+        refused("demo", {}, "out.meta: is no file of this command");
+        CHECK(inputs(command, {"--overwrite"}).code == 1);
+        CHECK(contentOf(out + ".meta") == "notes\n");
+    }
+}
+
+TEST_CASE("an unfinished output does not replace a file that came beside it") {
+    using moescope::cli::ResultFile;
+    const Inputs inputs;
+    const std::string out = inputs.folder / "score.out";
+    const nlohmann::ordered_json header{{"version", 2}};
+    { ResultFile(out, header, ResultFile::Mode::Fresh).add(0, {{"id", "a"}}); }
+    std::ofstream(out) << "notes\n";
+    const Outcome refused = inputs("score", {"--resume"});
+    CHECK(refused.code == 1);
+    CHECK_THAT(refused.err, Contains("which was not begun to replace it") && !Contains("loaded"));
+    CHECK(contentOf(out) == "notes\n");
+    CHECK(fs::exists(out + ".part"));
+    // With --overwrite both were the user's to lose: a kill does not take that back.
+    { ResultFile(out, header, ResultFile::Mode::Overwrite).add(0, {{"id", "a"}}); }
+    CHECK_THAT(inputs("score", {"--resume"}).err, Contains("was begun with another"));
+    ResultFile again(out, header, ResultFile::Mode::Resume);
+    CHECK(again.count() == 1);
+    again.finish([](const json&) {});
+    CHECK(contentOf(out) == "{\"id\":\"a\"}\n");
+    CHECK_FALSE(fs::exists(out + ".part"));
+}
+
+TEST_CASE("a file in shared memory is a file, the names of open ones are streams") {
+    using moescope::cli::ResultFile;
+    const nlohmann::ordered_json header{{"version", 2}};
+    const Folder folder;
+    CHECK_THAT(ResultFile("/dev/stdout", header, ResultFile::Mode::Fresh).kept(),
+               Contains("no regular file"));
+    CHECK_THAT(ResultFile("/dev/null", header, ResultFile::Mode::Fresh).kept(),
+               Contains("no regular file"));
+    std::FILE* open = std::fopen((folder / "open").c_str(), "w");
+    REQUIRE(open != nullptr);
+    for (const std::string fds : {"/dev/fd/", "/proc/self/fd/"})
+        CHECK_THAT(ResultFile(fds + std::to_string(::fileno(open)), header, ResultFile::Mode::Fresh)
+                       .kept(),
+                   Contains("no regular file"));
+    std::fclose(open);
+    std::string shared = "/dev/shm/moescope-cli-XXXXXX";
+    if (::mkdtemp(shared.data()) == nullptr) return;  // no such folder here
+    { ResultFile(shared + "/out", header, ResultFile::Mode::Fresh).add(0, {{"id", "a"}}); }
+    CHECK(fs::exists(shared + "/out.part"));
+    CHECK(ResultFile(shared + "/out", header, ResultFile::Mode::Resume).count() == 1);
+    fs::remove_all(shared);
+}
+
+TEST_CASE("an interruption before anything was complete gives no advice") {
+    using moescope::cli::ResultFile;
+    const Folder folder;
+    ResultFile results(folder / "out", {{"version", 2}}, ResultFile::Mode::Fresh);
+    CHECK(results.kept("start again") == "nothing is kept: no item was complete yet");
+    results.add(0, {{"id", "a"}});
+    CHECK_THAT(results.kept("start again"),
+               Contains("1 items are kept in") && Contains("out.part; start again"));
 }
 
 TEST_CASE("a resumed output names the options that differ and both values") {

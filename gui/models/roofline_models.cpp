@@ -88,8 +88,8 @@ std::optional<std::size_t> RooflineLayout::hit(const std::vector<RooflinePoint>&
     double best = reach;
     for (std::size_t i = 0; i < points.size(); ++i) {
         const QPointF away = at(points[i]) - to;
-        const double outside = std::hypot(away.x(), away.y()) - radius(points[i]);
-        // The later ones are drawn on top.
+        // Nothing is nearer than inside, so that of several circles the one drawn last wins.
+        const double outside = std::max(0.0, std::hypot(away.x(), away.y()) - radius(points[i]));
         if (outside <= best) {
             best = outside;
             found = i;

@@ -33,7 +33,8 @@ struct RooflineLayout {
     }
     /// Pixels: the area of a point is its share of the time.
     static double radius(const RooflinePoint& point) noexcept;
-    /// Index of the point under the pointer or within `reach` pixels of it; of several the nearest.
+    /// Index of the point whose circle holds `to`, of several the last, which is drawn on top;
+    /// else of the nearest circle within `reach` pixels.
     std::optional<std::size_t> hit(const std::vector<RooflinePoint>& points, QPointF to,
                                    double reach) const noexcept;
 };

@@ -96,7 +96,9 @@ private slots:
         // A small point upon a large one is the one that is meant.
         const std::vector<RooflinePoint> same{point("experts", 4, 3e10, 1),
                                               point("router", 4, 3e10, 0)};
-        QCOMPARE(layout.hit(same, layout.at(same[1]), 5), std::optional(std::size_t{0}));
+        QCOMPARE(layout.hit(same, layout.at(same[1]), 5), std::optional(std::size_t{1}));
+        const QPointF beside(RooflineLayout::radius(same[1]) + 2, 0);
+        QCOMPARE(layout.hit(same, layout.at(same[1]) + beside, 5), std::optional(std::size_t{0}));
         QVERIFY(RooflineLayout::radius(same[0]) > RooflineLayout::radius(same[1]));
     }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Names the engine's work for other tools: Nsight Systems, Nsight Compute and whatever else listens
 // to NVTX see the ranges step > layer > operation of the domain "moescope", in every command,
-// traced by us or not. Without a tool a range is one branch; in a build without NVTX3 (the headers
-// of the CUDA toolkit) it is nothing.
+// traced by us or not. A range is two calls, of which each is one branch when no tool listens; in a
+// build without NVTX3 (the headers of the CUDA toolkit) both are empty.
 #pragma once
 
 #include "engine/trace.h"

@@ -61,6 +61,17 @@ std::optional<LabelPlace> LabelPlacer::place(double width, double x, double y, d
                                                    {x, y + up, LabelAnchor::Middle}}});
 }
 
+std::optional<LabelPlace> LabelPlacer::placeAtEnd(double width, double x, double y, double above,
+                                                  double below) {
+    constexpr int kShifts = 8;
+    constexpr double kShift = 40;
+    std::vector<LabelPlace> places;
+    for (int shift = 0; shift < kShifts; ++shift)
+        for (const double away : {-above, below})
+            places.push_back({x - kShift * shift, y + away, LabelAnchor::End});
+    return place(width, places);
+}
+
 std::optional<double> LabelPlacer::placeAlong(double width, double x1, double y1, double x2,
                                               double y2, double above) {
     const double slope = std::atan2(y2 - y1, x2 - x1);

@@ -38,6 +38,10 @@ public:
     /// Takes the first place that touches nothing, else the first that touches lines only. Empty:
     /// there is none, and the text is better left out.
     std::optional<LabelPlace> place(double width, std::span<const LabelPlace> places);
+    /// Over or under the right end (x, y) of a level line or further left along it, its middle
+    /// `above` or `below` pixels away.
+    std::optional<LabelPlace> placeAtEnd(double width, double x, double y, double above,
+                                         double below);
     /// Beside, above or below a point of that radius.
     std::optional<LabelPlace> place(double width, double x, double y, double radius);
 

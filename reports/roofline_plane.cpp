@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "reports/numbers.h"
 
@@ -17,6 +18,10 @@ struct Range {
         high = std::max(high, value);
     }
 };
+
+std::string nameOf(std::string op, const std::string& kernel, const std::string& phase) {
+    return std::move(op) + (kernel.empty() ? "" : " (" + kernel + ")") + ", " + phase;
+}
 
 }  // namespace
 
@@ -58,6 +63,43 @@ RoofLine computeRoof(const RooflinePlane& plane, const Ceilings& ceilings, doubl
     return {left, peak, plane.highX, peak};
 }
 
+PointStyle pointStyle(const RooflinePoint& point) noexcept {
+    if (point.bytesMeasured && point.operationsMeasured) return PointStyle::Measured;
+    return point.modelled() ? PointStyle::Modelled : PointStyle::Partly;
+}
+
+double pointRadius(const RooflinePoint& point) noexcept {
+    constexpr double kLeast = 4, kWhole = 14;
+    const double share = point.timeShare > 0 ? std::min(point.timeShare, 1.0) : 0;  // NaN: 0
+    return kLeast + (kWhole - kLeast) * std::sqrt(share);
+}
+
+std::vector<std::pair<PointStyle, const char*>> pointLegend(
+    const std::vector<RooflinePoint>& points) {
+    std::vector<std::pair<PointStyle, const char*>> legend{
+        {PointStyle::Measured, "bytes and operations measured"},
+        {PointStyle::Partly, "one of them measured"},
+        {PointStyle::Modelled, "modelled: the engine's count"}};
+    std::erase_if(legend, [&](const auto& entry) {
+        return std::none_of(points.begin(), points.end(), [&](const RooflinePoint& point) {
+            return pointStyle(point) == entry.first;
+        });
+    });
+    return legend;
+}
+
+std::vector<std::string> pointNames(const std::vector<RooflinePoint>& points,
+                                    const std::function<std::string(std::string_view)>& title) {
+    std::map<std::pair<std::string_view, std::string_view>, int> count;
+    for (const RooflinePoint& point : points) ++count[{point.op, point.phase}];
+    std::vector<std::string> names;
+    for (const RooflinePoint& point : points) {
+        const bool unique = count[{point.op, point.phase}] == 1;
+        names.push_back(nameOf(title(point.op), unique ? "" : point.kernel, point.phase));
+    }
+    return names;
+}
+
 std::string ceilingsSentence(const Ceilings& ceilings) {
     if (!(ceilings.bytesPerSecond > 0))
         return "What the memory can deliver was not measured on what this run ran on, so that "
@@ -74,10 +116,10 @@ std::string ceilingsSentence(const Ceilings& ceilings) {
 }
 
 std::string pointSentence(const RooflinePoint& point) {
-    return point.op + (point.kernel.empty() ? "" : " (" + point.kernel + ")") + ", " + point.phase +
-           ": " + formatSignificant(point.intensity) + " operations per byte, " +
-           formatPerSecond(point.operationsPerSecond, "FLOP") + ", " + formatPercent(point.share) +
-           " of the roof, " + formatPercent(point.timeShare) + " of the time, " + point.origin();
+    return nameOf(point.op, point.kernel, point.phase) + ": " + formatSignificant(point.intensity) +
+           " operations per byte, " + formatPerSecond(point.operationsPerSecond, "FLOP") + ", " +
+           formatPercent(point.share) + " of the roof, " + formatPercent(point.timeShare) +
+           " of the time, " + point.origin();
 }
 
 }  // namespace moescope

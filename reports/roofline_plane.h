@@ -3,8 +3,12 @@
 // the roofs run in it, and the words for roofs and points.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "profiler/analysis/roofline.h"
 
@@ -29,6 +33,25 @@ struct RoofLine {
 std::optional<RoofLine> memoryRoof(const RooflinePlane& plane, const Ceilings& ceilings);
 /// The level of one of `ceilings.peaks`, from where memory could feed it.
 RoofLine computeRoof(const RooflinePlane& plane, const Ceilings& ceilings, double peak);
+
+/// How a point is drawn: filled where counters saw bytes and operations, half where they saw one of
+/// them, hollow where both are the engine's count.
+enum class PointStyle { Measured, Partly, Modelled };
+PointStyle pointStyle(const RooflinePoint& point) noexcept;
+/// Pixels: the area of a point grows with its share of the time, from a least that can be seen.
+double pointRadius(const RooflinePoint& point) noexcept;
+inline constexpr char kPointAreaNote[] = "area: share of time";
+/// The styles that `points` have, each with its text, in the order of the legend.
+std::vector<std::pair<PointStyle, const char*>> pointLegend(
+    const std::vector<RooflinePoint>& points);
+/// "experts, decode" for each of `points`, in their order; "experts (matvec), decode" where several
+/// kernels share operation and phase. `title` names the operations; by default they name
+/// themselves.
+std::vector<std::string> pointNames(
+    const std::vector<RooflinePoint>& points,
+    const std::function<std::string(std::string_view)>& title = [](std::string_view op) {
+        return std::string(op);
+    });
 
 /// "Ceilings measured before this run: memory 37.1 GB/s, bf16 1.2 TOP/s"; without a bandwidth what
 /// is missing and what would tell it.

@@ -67,19 +67,9 @@ RooflineModel::RooflineModel(QObject* parent) : RowModel(parent) {
     });
 }
 
-PointStyle pointStyle(const RooflinePoint& point) {
-    if (point.bytesMeasured && point.operationsMeasured) return PointStyle::Measured;
-    return point.modelled() ? PointStyle::Modelled : PointStyle::Partly;
-}
-
 QPointF RooflineLayout::at(double intensity, double operationsPerSecond) const noexcept {
     return {area.left() + plane.right(intensity) * area.width(),
             area.bottom() - plane.up(operationsPerSecond) * area.height()};
-}
-
-double RooflineLayout::radius(const RooflinePoint& point) noexcept {
-    constexpr double kLeast = 4, kWhole = 14;
-    return kLeast + (kWhole - kLeast) * std::sqrt(std::clamp(point.timeShare, 0.0, 1.0));
 }
 
 std::optional<std::size_t> RooflineLayout::hit(const std::vector<RooflinePoint>& points, QPointF to,
@@ -88,8 +78,9 @@ std::optional<std::size_t> RooflineLayout::hit(const std::vector<RooflinePoint>&
     double best = reach;
     for (std::size_t i = 0; i < points.size(); ++i) {
         const QPointF away = at(points[i]) - to;
-        const double outside = std::hypot(away.x(), away.y()) - radius(points[i]);
-        // The later ones are drawn on top.
+        // Nothing is nearer than inside, so that of several circles the one drawn last wins.
+        const double outside =
+            std::max(0.0, std::hypot(away.x(), away.y()) - pointRadius(points[i]));
         if (outside <= best) {
             best = outside;
             found = i;

@@ -18,11 +18,6 @@ public:
     explicit RooflineModel(QObject* parent = nullptr);
 };
 
-/// How a point is drawn: filled where counters saw bytes and operations, half where they saw one of
-/// them, hollow where both are the engine's count.
-enum class PointStyle { Measured, Partly, Modelled };
-PointStyle pointStyle(const RooflinePoint& point);
-
 struct RooflineLayout {
     QRect area;
     RooflinePlane plane;
@@ -31,9 +26,8 @@ struct RooflineLayout {
     QPointF at(const RooflinePoint& point) const noexcept {
         return at(point.intensity, point.operationsPerSecond);
     }
-    /// Pixels: the area of a point is its share of the time.
-    static double radius(const RooflinePoint& point) noexcept;
-    /// Index of the point under the pointer or within `reach` pixels of it; of several the nearest.
+    /// Index of the point whose circle holds `to`, of several the last, which is drawn on top;
+    /// else of the nearest circle within `reach` pixels.
     std::optional<std::size_t> hit(const std::vector<RooflinePoint>& points, QPointF to,
                                    double reach) const noexcept;
 };

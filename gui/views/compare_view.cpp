@@ -7,6 +7,8 @@
 #include <QHBoxLayout>
 #include <QLabel>
 #include <QVBoxLayout>
+#include <filesystem>
+#include <system_error>
 
 #include "gui/app/recent_runs.h"
 #include "gui/data/format.h"
@@ -62,13 +64,6 @@ public:
 
     void setRun(RunPtr run) override {
         run_ = std::move(run);
-        if (run_->steps.empty()) {
-            showState(
-                tr("This run has no times"),
-                tr("Only profiles record them: moescope profile MODEL --prompt TEXT --out RUN"));
-            return;
-        }
-        showPage();
         compare();
     }
 
@@ -78,25 +73,44 @@ public:
     }
 
 private:
+    bool isOpenRun(const QString& path) const {
+        const std::filesystem::path file = path.toStdString();
+        std::error_code missing;
+        return file == run_->path || std::filesystem::equivalent(file, run_->path, missing);
+    }
+
     void listBaselines() {
         baselines_->clear();
         baselines_->addItem(tr("choose a run"), QString());
         QStringList paths = recentRuns();
         if (!baseline_.isEmpty() && !paths.contains(baseline_)) paths.prepend(baseline_);
         for (const QString& path : paths) {
-            if (path.toStdString() == run_->path.string()) continue;
-            baselines_->addItem(QFileInfo(path).fileName(), path);
+            const bool open = isOpenRun(path);
+            if (open && path != baseline_) continue;
+            baselines_->addItem(open ? tr("this run") : QFileInfo(path).fileName(), path);
             baselines_->setItemData(baselines_->count() - 1, path, Qt::ToolTipRole);
         }
         baselines_->setCurrentIndex(std::max(0, baselines_->findData(baseline_)));
     }
 
     void compare() {
-        listBaselines();
+        // First of all, so that nothing of the run before stays or still arrives.
         model_->setRows({});
         const int generation = ++generation_;
+        if (run_->steps.empty()) {
+            showState(
+                tr("This run has no times"),
+                tr("Only profiles record them: moescope profile MODEL --prompt TEXT --out RUN"));
+            return;
+        }
+        showPage();
+        listBaselines();
         if (baseline_.isEmpty()) {
             caption_->setText(tr("Choose the run that this one is compared with."));
+            return;
+        }
+        if (isOpenRun(baseline_)) {
+            caption_->setText(tr("This run is the baseline: choose another to compare it with."));
             return;
         }
         caption_->setText(tr("Comparing…"));
@@ -112,7 +126,8 @@ private:
                 jobEnded();
                 if (generation != generation_) return;
                 if (!outcome.value) {
-                    caption_->setText(outcome.failure.what);
+                    const QString &what = outcome.failure.what, &hint = outcome.failure.hint;
+                    caption_->setText(hint.isEmpty() ? what : what + QChar('\n') + hint);
                 } else {
                     show(*outcome.value);
                 }

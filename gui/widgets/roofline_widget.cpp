@@ -3,7 +3,6 @@
 
 #include <QMouseEvent>
 #include <QPainter>
-#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -15,18 +14,6 @@ namespace moescope::gui {
 namespace {
 
 constexpr double kReach = 5;  ///< pixels from a point that still mean it
-
-QString styleText(PointStyle style) {
-    switch (style) {
-        case PointStyle::Measured:
-            return RooflineWidget::tr("bytes and operations measured");
-        case PointStyle::Partly:
-            return RooflineWidget::tr("one of them measured");
-        case PointStyle::Modelled:
-            break;
-    }
-    return RooflineWidget::tr("modelled: the engine's count");
-}
 
 }  // namespace
 
@@ -125,16 +112,12 @@ void RooflineWidget::nameRoofs(QPainter& painter, LabelPlacer& labels) const {
             painter.restore();
         }
     }
-    const double edge = layout_.area.right() - 2;
+    const double edge = layout_.area.right() - 2, away = metrics.height() / 2.0 + 2;
     for (const auto& [kind, peak] : ceilings.peaks) {
         const double y = layout_.at(layout_.plane.highX, peak).y();
-        std::vector<LabelPlace> places;
-        for (int shift = 0; shift < 8; ++shift)
-            for (const double away : {-1.0, 1.0})
-                places.push_back({edge - 40.0 * shift, y + away * (metrics.height() / 2.0 + 2),
-                                  LabelAnchor::End});
         const QString name = text(kind) + QChar(' ') + formatRate(peak, QStringLiteral("OP/s"));
-        draw(painter, name, labels.place(metrics.horizontalAdvance(name), places));
+        draw(painter, name,
+             labels.placeAtEnd(metrics.horizontalAdvance(name), edge, y, away, away));
     }
 }
 
@@ -155,7 +138,7 @@ void RooflineWidget::paintPoints(QPainter& painter, LabelPlacer& labels) const {
         if (!highlight_.isEmpty() && text(point.op) != highlight_)
             color = palette().color(QPalette::Mid);
         const QPointF at = layout_.at(point);
-        const double r = RooflineLayout::radius(point);
+        const double r = pointRadius(point);
         paintPoint(painter, at, r, pointStyle(point), color);
         labels.avoid({at.x() - r, at.y() - r, at.x() + r, at.y() + r});
     }
@@ -163,12 +146,14 @@ void RooflineWidget::paintPoints(QPainter& painter, LabelPlacer& labels) const {
 
 void RooflineWidget::namePoints(QPainter& painter, LabelPlacer& labels) const {
     const QFontMetrics metrics(font());
-    for (const RooflinePoint& point : roofline_.points) {
-        const QString name = operationTitle(point.op) + QStringLiteral(", ") + text(point.phase);
+    const std::vector<std::string> names = pointNames(
+        roofline_.points, [](std::string_view op) { return operationTitle(op).toStdString(); });
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        const RooflinePoint& point = roofline_.points[i];
+        const QString name = text(names[i]);
         const QPointF at = layout_.at(point);
         draw(painter, name,
-             labels.place(metrics.horizontalAdvance(name), at.x(), at.y(),
-                          RooflineLayout::radius(point)));
+             labels.place(metrics.horizontalAdvance(name), at.x(), at.y(), pointRadius(point)));
     }
 }
 
@@ -186,18 +171,14 @@ void RooflineWidget::paintLegend(QPainter& painter) const {
     const QColor color = palette().color(QPalette::Link);
     double x = layout_.area.left() + 6;
     const double y = metrics.height() / 2.0 + 4;
-    for (const PointStyle style :
-         {PointStyle::Measured, PointStyle::Partly, PointStyle::Modelled}) {
-        if (std::none_of(roofline_.points.begin(), roofline_.points.end(),
-                         [&](const RooflinePoint& p) { return pointStyle(p) == style; }))
-            continue;
+    for (const auto& [style, words] : pointLegend(roofline_.points)) {
         paintPoint(painter, {x, y}, 5, style, color);
         painter.setPen(palette().color(QPalette::Text));
-        const QString title = styleText(style);
+        const QString title = text(words);
         painter.drawText(QPointF(x + 11, y + metrics.ascent() / 2.0 - 1), title);
         x += 30 + metrics.horizontalAdvance(title);
     }
-    const QString area = tr("area: share of time");
+    const QString area = text(kPointAreaNote);
     const int width = metrics.horizontalAdvance(area);
     if (x + width < layout_.area.right())
         painter.drawText(QPointF(layout_.area.right() - width, y + metrics.ascent() / 2.0 - 1),

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The roofline: arithmetic intensity to the right, operations per second upwards, both by decades.
-#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <optional>
@@ -91,37 +90,33 @@ void drawComputeRoofs(SvgCanvas& svg, const LogPlane& plane, const Ceilings& cei
         labels.avoidLine(left, y, kWidth - kRight, y);
     }
     for (const auto& [name, peak] : ceilings.peaks) {
-        std::vector<LabelPlace> places;
-        for (int shift = 0; shift < 8; ++shift)
-            for (const double away : {-8.0, 9.0})
-                places.push_back(
-                    {kWidth - kRight - 2 - 40.0 * shift, plane.y(peak) + away, LabelAnchor::End});
         const std::string text = name + " " + formatPerSecond(peak, "OP");
-        write(svg, text, labels.place(widthOf(text), places));
+        write(svg, text,
+              labels.placeAtEnd(widthOf(text), kWidth - kRight - 2, plane.y(peak), 8, 9));
     }
 }
 
-std::string styleOf(const RooflinePoint& point) {
-    if (point.bytesMeasured && point.operationsMeasured) return "measured";
-    return point.modelled() ? "modelled" : "partly";
+/// Class of the page's style sheet.
+const char* classOf(PointStyle style) {
+    switch (style) {
+        case PointStyle::Measured:
+            return "measured";
+        case PointStyle::Partly:
+            return "partly";
+        case PointStyle::Modelled:
+            break;
+    }
+    return "modelled";
 }
 
-void legend(SvgCanvas& svg, const std::vector<Dot>& dots) {
+void legend(SvgCanvas& svg, const std::vector<RooflinePoint>& points) {
     double x = kLeft + 6;
-    struct Kind {
-        std::string style, text;
-    };
-    for (const Kind& kind :
-         {Kind{"measured", "bytes and operations measured"}, Kind{"partly", "one of them measured"},
-          Kind{"modelled", "modelled: the engine's count"}}) {
-        if (std::none_of(dots.begin(), dots.end(),
-                         [&](const Dot& dot) { return styleOf(*dot.point) == kind.style; }))
-            continue;
-        svg.circle(x, 12, 5, kind.style);
-        svg.text(x + 11, 16, kind.text, "start");
-        x += 30 + kCharacter * static_cast<double>(kind.text.size());
+    for (const auto& [style, text] : pointLegend(points)) {
+        svg.circle(x, 12, 5, classOf(style));
+        svg.text(x + 11, 16, text, "start");
+        x += 30 + widthOf(text);
     }
-    svg.text(kWidth - kRight, 16, "area: share of time", "end", "axis");
+    svg.text(kWidth - kRight, 16, kPointAreaNote, "end", "axis");
 }
 
 }  // namespace
@@ -133,21 +128,20 @@ std::string rooflineChart(const FigureText& text, const Roofline& of) {
     std::vector<Dot> dots;
     LabelPlacer labels({kLeft, kTop, kWidth - kRight, kHeight - kBottom}, kLineHeight);
     for (const RooflinePoint& point : of.points) {
-        dots.push_back(
-            {&point, plane.x(point.intensity), plane.y(point.operationsPerSecond),
-             4 + 10 * std::sqrt(point.timeShare > 0 ? std::min(point.timeShare, 1.0) : 0)});
+        dots.push_back({&point, plane.x(point.intensity), plane.y(point.operationsPerSecond),
+                        pointRadius(point)});
         labels.avoid(dots.back().box());
     }
     drawMemoryRoof(svg, plane, of.ceilings, labels);
     drawComputeRoofs(svg, plane, of.ceilings, labels);
     // By time, so that the small ones lie on top of the large and the large get their names first.
     for (const Dot& dot : dots)
-        svg.circle(dot.x, dot.y, dot.radius, styleOf(*dot.point), pointSentence(*dot.point));
-    for (const Dot& dot : dots) {
-        const std::string name = dot.point->op + ", " + dot.point->phase;
-        write(svg, name, labels.place(widthOf(name), dot.x, dot.y, dot.radius));
-    }
-    legend(svg, dots);
+        svg.circle(dot.x, dot.y, dot.radius, classOf(pointStyle(*dot.point)),
+                   pointSentence(*dot.point));
+    const std::vector<std::string> names = pointNames(of.points);
+    for (std::size_t i = 0; i < dots.size(); ++i)
+        write(svg, names[i], labels.place(widthOf(names[i]), dots[i].x, dots[i].y, dots[i].radius));
+    legend(svg, of.points);
     return svg.html();
 }
 

@@ -2,24 +2,37 @@
 // The view "Compare": the difference of two runs with its noise test.
 #include <QAbstractItemModelTester>
 #include <QComboBox>
+#include <QFile>
 #include <QLabel>
 #include <QSettings>
 #include <QTemporaryDir>
 #include <QTest>
+#include <algorithm>
 #include <limits>
+#include <memory>
 
 #include "gui/app/main_window.h"
+#include "gui/data/loader.h"
 #include "gui/models/difference_models.h"
+#include "profiler/runfile/run_writer.h"
 #include "tests/gui/make_sample_run.h"
 
 using namespace moescope::gui;
 using moescope::DifferenceRow;
+using moescope::RunStatus;
+using moescope::RunWriter;
 using Mode = QAbstractItemModelTester::FailureReportingMode;
 
 class TestCompare : public QObject {
     Q_OBJECT
     QTemporaryDir folder_;
-    QString sample_, baseline_;
+    QString sample_, baseline_, untimed_;
+
+    static bool says(const View& view, const QString& what) {
+        const auto labels = view.findChildren<QLabel*>();
+        return std::any_of(labels.begin(), labels.end(),
+                           [&](const QLabel* label) { return label->text().contains(what); });
+    }
 
 private slots:
     void initTestCase() {
@@ -32,6 +45,10 @@ private slots:
         test::SampleShape shape;
         shape.generatedTokens = 30;
         test::makeSampleRun(baseline_.toStdString(), shape);
+        untimed_ = folder_.filePath(QStringLiteral("untimed.moescope"));
+        RunWriter evaluation(untimed_.toStdString(), RunWriter::Mode::Create);
+        evaluation.setMeta("kind", "eval");
+        evaluation.finish(RunStatus::Done);
     }
 
     void tableTellsNoiseFromDifferences() {
@@ -74,10 +91,55 @@ private slots:
         window.setBaseline(QStringLiteral("/nowhere/at/all.moescope"));
         QTRY_VERIFY_WITH_TIMEOUT(!view->isBusy(), 20000);
         QCOMPARE(view->table()->model()->rowCount(), 0);
-        const auto labels = view->findChildren<QLabel*>();
-        QVERIFY(std::any_of(labels.begin(), labels.end(), [](const QLabel* label) {
-            return label->text().contains(QStringLiteral("/nowhere/at/all.moescope"));
-        }));
+        QVERIFY(says(*view, QStringLiteral("/nowhere/at/all.moescope")));
+        // With what to do about it, where that is known: a file of a later schema.
+        const QString other = folder_.filePath(QStringLiteral("newer.moescope"));
+        QVERIFY(QFile::copy(untimed_, other));
+        QFile file(other);
+        constexpr qint64 kUserVersionInHeader = 60;
+        QVERIFY(file.open(QIODevice::ReadWrite) && file.seek(kUserVersionInHeader));
+        QCOMPARE(file.write(QByteArray(4, 1)), qint64{4});
+        file.close();
+        const auto reading = attempt([&] { return loadRun(other.toStdString()); });
+        QVERIFY(!reading.failure.hint.isEmpty());
+        window.setBaseline(other);
+        QTRY_VERIFY_WITH_TIMEOUT(!view->isBusy(), 20000);
+        QVERIFY(says(*view, reading.failure.what));
+        QVERIFY(says(*view, reading.failure.hint));
+    }
+
+    void aRunIsNotComparedWithItself() {
+        Selection selection;
+        const std::unique_ptr<View> view(makeCompareView(selection, nullptr));
+        view->setRun(loadRun(sample_.toStdString()));
+        const QString link = folder_.filePath(QStringLiteral("link.moescope"));
+        QVERIFY(QFile::link(sample_, link));
+        for (const QString& same : {sample_, link}) {
+            view->setBaseline(same);
+            QVERIFY(!view->isBusy());
+            QCOMPARE(view->table()->model()->rowCount(), 0);
+            QVERIFY(says(*view, QStringLiteral("This run is the baseline")));
+            QCOMPARE(view->findChild<QComboBox*>()->currentText(), QStringLiteral("this run"));
+        }
+    }
+
+    void aRunWithoutTimesLeavesNothingOfTheOneBefore() {
+        Selection selection;
+        const std::unique_ptr<View> view(makeCompareView(selection, nullptr));
+        view->setRun(loadRun(sample_.toStdString()));
+        view->setBaseline(baseline_);
+        QTRY_VERIFY_WITH_TIMEOUT(!view->isBusy(), 20000);
+        QVERIFY(view->table()->model()->rowCount() > 10);
+        view->setRun(loadRun(untimed_.toStdString()));
+        QCOMPARE(view->table()->model()->rowCount(), 0);
+        // A comparison under way does not arrive either, and none is begun.
+        view->setRun(loadRun(sample_.toStdString()));
+        QVERIFY(view->isBusy());
+        view->setRun(loadRun(untimed_.toStdString()));
+        QTRY_VERIFY_WITH_TIMEOUT(!view->isBusy(), 20000);
+        QCOMPARE(view->table()->model()->rowCount(), 0);
+        view->setBaseline(baseline_);
+        QVERIFY(!view->isBusy());
     }
 };
 

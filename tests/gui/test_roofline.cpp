@@ -73,13 +73,6 @@ private slots:
         QCOMPARE(model.index(0, bound).data().toString(), QString());
     }
 
-    void stylesTellCountersFromTheEnginesCount() {
-        const Roofline of = roofline();
-        QVERIFY(pointStyle(of.points[0]) == PointStyle::Modelled);
-        QVERIFY(pointStyle(of.points[1]) == PointStyle::Measured);
-        QVERIFY(pointStyle(of.points[2]) == PointStyle::Partly);
-    }
-
     void bothAxesAreLogarithmicAndPointsAreFound() {
         const Roofline of = roofline();
         const RooflineLayout layout{QRect(100, 20, 500, 300), RooflinePlane::of(of)};
@@ -96,8 +89,10 @@ private slots:
         // A small point upon a large one is the one that is meant.
         const std::vector<RooflinePoint> same{point("experts", 4, 3e10, 1),
                                               point("router", 4, 3e10, 0)};
-        QCOMPARE(layout.hit(same, layout.at(same[1]), 5), std::optional(std::size_t{0}));
-        QVERIFY(RooflineLayout::radius(same[0]) > RooflineLayout::radius(same[1]));
+        QCOMPARE(layout.hit(same, layout.at(same[1]), 5), std::optional(std::size_t{1}));
+        const QPointF beside(moescope::pointRadius(same[1]) + 2, 0);
+        QCOMPARE(layout.hit(same, layout.at(same[1]) + beside, 5), std::optional(std::size_t{0}));
+        QVERIFY(moescope::pointRadius(same[0]) > moescope::pointRadius(same[1]));
     }
 
     void pointerAndClickTellThePoint() {

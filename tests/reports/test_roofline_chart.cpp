@@ -7,6 +7,7 @@
 #include "reports/axis_ticks.h"
 #include "reports/html/figures.h"
 #include "reports/html/sections.h"
+#include "reports/roofline_plane.h"
 #include "tests/reports/sample_run.h"
 
 using namespace moescope;
@@ -77,6 +78,30 @@ TEST_CASE("points say whether they are measured or modelled, by shape and in wor
     Roofline modelled = sample();
     for (RooflinePoint& p : modelled.points) p.bytesMeasured = p.operationsMeasured = false;
     CHECK_FALSE(has(rooflineChart({"r", "t", "d"}, modelled), "class=\"measured\""));
+}
+
+TEST_CASE("a style tells counters from the engine's count, a radius the share of the time") {
+    const Roofline of = sample();
+    CHECK(pointStyle(of.points[0]) == PointStyle::Modelled);
+    CHECK(pointStyle(of.points[1]) == PointStyle::Measured);
+    CHECK(pointStyle(of.points[2]) == PointStyle::Partly);
+    CHECK(pointRadius(point("experts", 4, 3e10, 1)) == Approx(14));
+    CHECK(pointRadius(point("experts", 4, 3e10, 0.25)) == Approx(9));
+    CHECK(pointRadius(point("experts", 4, 3e10, std::nan(""))) == Approx(4));
+}
+
+TEST_CASE("the kernel is named where several share operation and phase") {
+    Roofline of = sample();
+    of.points[1] = point("experts", 40, 5e10, 0.3);
+    of.points[1].kernel = "gemm";
+    of.points.push_back(point("experts", 2, 1e10, 0.1));
+    of.points.back().phase = "prefill";
+    CHECK(pointNames(of.points) == std::vector<std::string>{"experts (k), decode",
+                                                            "experts (gemm), decode",
+                                                            "router, decode", "experts, prefill"});
+    const auto title = [](std::string_view op) { return "the " + std::string(op); };
+    CHECK(pointNames(of.points, title)[1] == "the experts (gemm), decode");
+    CHECK(has(rooflineChart({"r", "t", "d"}, of), ">experts (gemm), decode<"));
 }
 
 TEST_CASE("the roof that bounds the run is solid, the others are dashed") {

@@ -4,44 +4,17 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <vector>
 
 #include "engine/backend/backend.h"
 #include "engine/core/error.h"
-#include "tests/cuda/device_data.h"
-#include "tests/engine/tiny_models.h"
+#include "tests/cuda/cuda_models.h"
 
 using namespace moescope;
 using namespace moescope::test;
 
 namespace {
-
-/// |a - b| / |b| in the Euclidean norm; not a number counts as infinite.
-double errorNorm(std::span<const float> a, std::span<const float> b) {
-    double difference = 0;
-    double size = 0;
-    for (std::size_t i = 0; i < b.size(); ++i) {
-        difference += (double{a[i]} - b[i]) * (double{a[i]} - b[i]);
-        size += double{b[i]} * b[i];
-    }
-    const double error = std::sqrt(difference / size);
-    return std::isnan(error) ? INFINITY : error;
-}
-
-/// Keys and values are half precision: 2e-4 a layer was measured on these models, and the layers
-/// pass it on, 1.0e-3 at worst. Everything else keeps 16 bits of mantissa (1e-5).
-constexpr double kExact = 2e-3;
-/// Activations rounded to bf16 in steps of many tokens: under 1e-2 for each product
-/// (test_prefill_gemm), 1.1e-2 behind three layers of them.
-constexpr double kFast = 2e-2;
-
-std::unique_ptr<Backend> makeCuda(const BoundModel& model, Numerics numerics = Numerics::Exact) {
-    CudaOptions options;
-    options.numerics = numerics;
-    return makeCudaBackend(model, NoCheckpoint(), options);
-}
 
 /// Every operation of one step after another, hidden states compared after each.
 void compareOperations(const BoundModel& model, int count, double bound,

@@ -124,6 +124,7 @@ std::uint64_t CudaBackend::stateBytes(int maxContext, int maxBatch) const {
 
 std::unique_ptr<BackendState> CudaBackend::newState(int maxContext, int maxBatch) const {
     assert(maxContext > 0 && maxBatch > 0);
+    caches_->clear();  // a session begins, whose caches will have other sizes
     check(cudaSetDevice(options_.device), "choosing the CUDA device");
     return std::make_unique<CudaState>(StateShape{spec_, *model_, nRopes_, maxContext, maxBatch});
 }
@@ -135,7 +136,7 @@ std::uint64_t CudaBackend::deviceCacheBytes(const CacheShape& shape) const {
 std::shared_ptr<KvCache> CudaBackend::newCache(const CacheShape& shape) const {
     assert(shape.maxContext > shape.prefixTokens && shape.maxRun > 0);
     check(cudaSetDevice(options_.device), "choosing the CUDA device");
-    return std::make_shared<CudaCache>(spec_, shape);
+    return std::make_shared<CudaCache>(spec_, shape, caches_);
 }
 
 void CudaBackend::parallelFor(int n, const std::function<void(int)>& f) const {
@@ -146,7 +147,7 @@ DeviceMemory CudaBackend::deviceMemory() const {
     std::size_t free = 0;
     std::size_t total = 0;
     check(cudaMemGetInfo(&free, &total), "asking for the device's memory");
-    return {total - free, total};
+    return {total - free - caches_->kept(), total};
 }
 
 OpWork CudaBackend::finish(CudaState& s, OpWork work, std::string_view kernel) const {
@@ -194,8 +195,7 @@ void CudaBackend::planCopies(CudaState& s) const {
         addCopies(s.copies, *cache.prefix, cache, cache.prefixTokens);
     }
     // Steps of a prefix may still be under way, on the stream of whatever state evaluates them.
-    if (!s.copies.empty())
-        check(cudaDeviceSynchronize(), "waiting for the beginning of a sequence");
+    if (!s.copies.empty()) waitForDevice();
 }
 
 /// Ids, places and, of several sequences, where their caches are.

@@ -105,6 +105,7 @@ private:
     DeviceArena ropeArena_;
     double* ropes_ = nullptr;          // (n_ropes, head_dim / 2 + 1)
     std::vector<std::size_t> ropeOf_;  // (n_layer)
+    std::shared_ptr<ArenaPool> caches_ = std::make_shared<ArenaPool>();
     int nRopes_ = 0;
     int fewTokens_ = 1;  ///< steps of up to so many go through the kernels of decode.h
 };

@@ -140,7 +140,7 @@ void CudaBackend::enqueueCopies(CudaState& s, int layer) const {
         }
     }
     if (layer + 1 < spec_.nLayer) return;
-    // All of them is here; freeing one waits for the device.
+    // All of them is here.
     for (const PrefixCopy& c : s.copies) c.to->prefix.reset();
     s.copies.clear();
 }

@@ -136,14 +136,16 @@ std::uint64_t nextSerial() {
 std::uint64_t CudaCache::bytes(const ModelSpec& spec, const CacheShape& shape) {
     Placer count;
     placeCaches(spec, shape, count);
-    return count.total();
+    return ArenaPool::sizeOf(count.total());
 }
 
-CudaCache::CudaCache(const ModelSpec& spec, const CacheShape& shape)
+CudaCache::CudaCache(const ModelSpec& spec, const CacheShape& shape,
+                     std::shared_ptr<ArenaPool> pool)
     : serial(nextSerial()),
       prefix(std::static_pointer_cast<const CudaCache>(shape.prefix)),
       prefixTokens(shape.prefixTokens),
-      arena_(bytes(spec, shape), "the key-value cache") {
+      pool_(std::move(pool)),
+      arena_(pool_->take(bytes(spec, shape), "the key-value cache")) {
     Placer device(static_cast<std::byte*>(arena_.base()));
     layers = placeCaches(spec, shape, device);
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "engine/backend/backend.h"
@@ -27,8 +28,11 @@ inline constexpr int kGreedyBurst = 256;
 /// every attention kernel look up every key's source in every step.
 class CudaCache final : public KvCache {
 public:
-    /// Throws Error when the device has not the memory.
-    CudaCache(const ModelSpec& spec, const CacheShape& shape);
+    /// Has its memory from `pool` and gives it back. Throws Error when the device has not as much.
+    CudaCache(const ModelSpec& spec, const CacheShape& shape, std::shared_ptr<ArenaPool> pool);
+    ~CudaCache() override { pool_->give(std::move(arena_)); }
+    CudaCache(const CudaCache&) = delete;
+    CudaCache& operator=(const CudaCache&) = delete;
     static std::uint64_t bytes(const ModelSpec& spec, const CacheShape& shape);
 
     std::vector<LayerCache> layers;           // (n_layer)
@@ -37,6 +41,7 @@ public:
     int prefixTokens = 0;
 
 private:
+    std::shared_ptr<ArenaPool> pool_;
     DeviceArena arena_;
 };
 

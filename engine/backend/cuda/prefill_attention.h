@@ -40,9 +40,13 @@ __device__ __forceinline__ void splitHalves(float x, float y, std::uint32_t& hig
     low = packHalf(x - rounded.x, y - rounded.y);
 }
 
+/// The block's run, read from the parameters wherever it is needed: registers are all in use.
+__device__ __forceinline__ const PrefillRun& runOf(const PrefillAttention& a) {
+    return a.runs[blockIdx.z];
+}
+
 /// What a block attends: its tokens, its key head, the keys that any of its rows sees.
 struct FlashBlock {
-    PrefillRun run;
     int firstToken, tokens;  ///< within the run
     int group, kvHead;
     int firstKey, lastKey;
@@ -61,9 +65,9 @@ __device__ __forceinline__ FlashRow flashRow(const PrefillAttention& a, const Fl
     if (index >= block.tokens * block.group) return row;
     row.valid = true;
     const int token = block.firstToken + index / block.group;
-    row.token = block.run.first + token;
+    row.token = runOf(a).first + token;
     row.head = block.kvHead * block.group + index % block.group;
-    row.lastKey = block.run.position + token;
+    row.lastKey = runOf(a).position + token;
     row.firstKey = firstVisibleKey(a, row.lastKey);
     return row;
 }
@@ -106,10 +110,10 @@ __device__ __forceinline__ void copyKeys(const PrefillAttention& a, const FlashB
         const int part = i % kParts;
         const bool valid = position <= block.lastKey;
         const std::int64_t from =
-            (valid ? position % block.run.rows : 0) * width + block.kvHead * kHeadDim + part * 8;
+            (valid ? position % runOf(a).rows : 0) * width + block.kvHead * kHeadDim + part * 8;
         std::byte* const to = keys + i / kParts * Shape::kRowBytes + part * 16;
-        copyAsync16OrZero(to, block.run.keys + from, valid);
-        copyAsync16OrZero(to + Shape::kTileBytes, block.run.values + from, valid);
+        copyAsync16OrZero(to, runOf(a).keys + from, valid);
+        copyAsync16OrZero(to + Shape::kTileBytes, runOf(a).values + from, valid);
     }
 }
 
@@ -284,17 +288,16 @@ __global__ void __launch_bounds__(FlashShape<kHeadDim, kExact>::kThreads,
     letNextKernelBegin();
     waitForPreviousKernel();
     FlashBlock block;
-    block.run = a.runs[blockIdx.z];
     block.group = a.nHead / a.nKvHead;
     block.kvHead = static_cast<int>(blockIdx.y);
     const int tokensOfBlock = Shape::kRows / block.group;
     // The last tokens see most keys: they begin first.
-    const int blocks = (block.run.tokens + tokensOfBlock - 1) / tokensOfBlock;
+    const int blocks = (runOf(a).tokens + tokensOfBlock - 1) / tokensOfBlock;
     block.firstToken = (blocks - 1 - static_cast<int>(blockIdx.x)) * tokensOfBlock;
     if (block.firstToken < 0) return;  // another run is longer
-    block.tokens = min(tokensOfBlock, block.run.tokens - block.firstToken);
-    block.firstKey = firstVisibleKey(a, block.run.position + block.firstToken);
-    block.lastKey = block.run.position + block.firstToken + block.tokens - 1;
+    block.tokens = min(tokensOfBlock, runOf(a).tokens - block.firstToken);
+    block.firstKey = firstVisibleKey(a, runOf(a).position + block.firstToken);
+    block.lastKey = runOf(a).position + block.firstToken + block.tokens - 1;
     std::byte* const shared = dynamicShared<std::byte>();
     const auto stage = [&](int tile) { return shared + tile % 2 * 2 * Shape::kTileBytes; };
 
@@ -357,7 +360,7 @@ __global__ void __launch_bounds__(FlashShape<kHeadDim, kExact>::kThreads,
     storeRow(a, rows[1], 1, state);
     if (block.kvHead + 1 == a.nKvHead) {
         for (int i = warp; i < block.tokens; i += Shape::kWarps) {
-            padOperand(a.out, block.run.first + block.firstToken + i, a.nHead * kHeadDim, lane,
+            padOperand(a.out, runOf(a).first + block.firstToken + i, a.nHead * kHeadDim, lane,
                        kWarp);
         }
     }

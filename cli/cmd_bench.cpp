@@ -15,8 +15,8 @@
 #include "cli/model_options.h"
 #include "cli/output.h"
 #include "engine/core/error.h"
+#include "engine/run/cache_memory.h"
 #include "engine/run/forward_pass.h"
-#include "engine/run/memory.h"
 #include "profiler/record/machine.h"
 #include "profiler/record/run_recorder.h"
 #include "profiler/runfile/run_reader.h"
@@ -114,8 +114,7 @@ public:
         row.sequences = sequences;
         const Backend& backend = model_.backend();
         const CacheShape shape{kPromptTokens + tokens, kPromptTokens};
-        requireMemory(backend.cacheBytes(shape) * static_cast<std::uint64_t>(sequences),
-                      "key-value caches of " + std::to_string(sequences) + " sequences");
+        requireCacheMemory(backend, shape, sequences);
         const std::vector<TokenId> ids = someTokens(sequences, model_.spec().vocab);
         ForwardPass pass(backend, kPromptTokens + tokens, std::max(sequences, kPromptTokens));
         const std::vector<TokenId> prompt = someTokens(kPromptTokens, model_.spec().vocab);
@@ -166,8 +165,11 @@ private:
             pass.step(info, tokens, runs, [&] {
                 const auto vocab = static_cast<std::size_t>(model_.spec().vocab);
                 pass.head(rows.first(count), [&](std::size_t at, std::span<const float> logits) {
-                    for (std::size_t i = 0; i * vocab < logits.size(); ++i)
-                        tokens[at + i] = mostLikely(logits.subspan(i * vocab, vocab));
+                    const auto found = static_cast<int>(logits.size() / vocab);
+                    model_.backend().parallelFor(found, [&](int i) {
+                        const auto row = static_cast<std::size_t>(i);
+                        tokens[at + row] = mostLikely(logits.subspan(row * vocab, vocab));
+                    });
                 });
             });
         }

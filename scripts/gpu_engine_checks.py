@@ -49,15 +49,20 @@ def same_tokens(args: argparse.Namespace, checks: list[dict]) -> None:
     add(checks, "256 greedy tokens equal the cpu back end's", texts["cpu"] == texts["cuda"] and texts["cpu"], None, args.model)
 
 
+def work(row: dict) -> str:
+    """What a row of bench measured: "decode 256", or of several sequences at a time "decode 64 x 8"."""
+    return f"{row['phase']} {row['tokens']}" + (f" x {row['sequences']}" if row["sequences"] > 1 else "")
+
+
 def bench(args: argparse.Namespace, model: str, *more: str) -> dict:
     start = time.monotonic()
     done = run([str(args.bin / "moescope"), "bench", model, "--backend", "cuda", "--json", "--progress", "off", *more], 150)
     if done.returncode != 0:
         return {"error": done.stderr.strip()[-400:]}
     facts = json.loads(done.stdout)
-    rows = {f"{r['phase']} {r['tokens']}": {"tokens_per_second": r["tokens_per_second"], "bytes_per_second": r["bytes_per_second"],
-                                            "read_bandwidth": r["read_bandwidth"],
-                                            "flops_per_second": r["flops"] / min(r["seconds"])} for r in facts["results"]}
+    rows = {work(r): {"tokens_per_second": r["tokens_per_second"], "bytes_per_second": r["bytes_per_second"],
+                      "read_bandwidth": r["read_bandwidth"],
+                      "flops_per_second": r["flops"] / min(r["seconds"])} for r in facts["results"]}
     return {"rows": rows, "device_memory_used": facts["device_memory_used"], "seconds": round(time.monotonic() - start, 1)}
 
 
@@ -67,6 +72,7 @@ def speed(args: argparse.Namespace, checks: list[dict]) -> dict:
     base = bench(args, "synth:gpt-oss-20b:bf16", "-p", "2048,8192", "-n", "256", "-r", "2")
     results["gpt-oss-20b bf16, exact"] = base
     results["gpt-oss-20b bf16, fast"] = bench(args, "synth:gpt-oss-20b:bf16", "--numerics", "fast", "-p", "2048", "-n", "16", "-r", "2")
+    results["gpt-oss-20b bf16, many sequences"] = bench(args, "synth:gpt-oss-20b:bf16", "-p", "8", "-n", "64", "-b", "1,8,64", "-r", "2")
     results["gpt-oss-20b q8_0"] = bench(args, "synth:gpt-oss-20b", "-p", "8", "-n", "256", "-r", "2")
     results["gpt-oss-120b bf16"] = bench(args, "synth:gpt-oss-120b:bf16", "-p", "8", "-n", "64", "-r", "2")
     results["qwen3-30b-a3b bf16"] = bench(args, "synth:qwen3-30b-a3b:bf16", "-p", "8", "-n", "64", "-r", "2")
@@ -79,6 +85,13 @@ def speed(args: argparse.Namespace, checks: list[dict]) -> dict:
         share = decode["bytes_per_second"] / decode["read_bandwidth"]
         add(checks, "20b: decode, share of the read bandwidth", share >= DECODE_MILESTONE, share,
             f"milestone {DECODE_MILESTONE}, goal {DECODE_GOAL}")
+    many = results["gpt-oss-20b bf16, many sequences"]
+    if "rows" in many:
+        one = many["rows"]["decode 64"]["tokens_per_second"]
+        for sequences in (8, 64):
+            row = many["rows"][f"decode 64 x {sequences}"]
+            add(checks, f"20b: {sequences} sequences at a time decode faster than one", row["tokens_per_second"] > one,
+                row["tokens_per_second"] / one, f"times one; {row['bytes_per_second'] / row['read_bandwidth']:.2f} of the read bandwidth")
     fast = results["gpt-oss-20b bf16, fast"]
     if rate and "rows" in fast:
         share = fast["rows"]["prefill 2048"]["flops_per_second"] / rate

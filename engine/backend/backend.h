@@ -93,6 +93,8 @@ public:
     /// by the caller first.
     virtual std::uint64_t stateBytes(int maxContext, int maxBatch) const = 0;
     virtual std::uint64_t cacheBytes(const CacheShape& shape) const = 0;
+    /// Bytes of device memory that newCache will allocate; 0 for a back end on the host.
+    virtual std::uint64_t deviceCacheBytes(const CacheShape&) const { return 0; }
     /// maxContext: tokens of the longest sequence; maxBatch: tokens per step.
     virtual std::unique_ptr<BackendState> newState(int maxContext, int maxBatch) const = 0;
     virtual std::shared_ptr<KvCache> newCache(const CacheShape& shape) const = 0;

@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "engine/core/error.h"
+#include "engine/run/cache_memory.h"
 #include "engine/run/logits.h"
-#include "engine/run/memory.h"
 #include "engine/run/sequence_error.h"
 
 namespace moescope {
@@ -232,10 +232,7 @@ BatchGenerator::BatchGenerator(const Backend& backend, const Options& options)
     : pass_(backend, options.maxContext, options.maxBatch), options_(options) {
     if (options.parallel < 1) throw UsageError("at least one sequence is generated at a time");
     const int batch = std::min(pass_.maxBatch(), pass_.maxContext());
-    requireMemory(backend.cacheBytes({pass_.maxContext(), batch}) *
-                      static_cast<std::uint64_t>(options.parallel),
-                  "key-value caches of " + std::to_string(options.parallel) + " sequences of " +
-                      std::to_string(pass_.maxContext()) + " tokens");
+    requireCacheMemory(backend, {pass_.maxContext(), batch}, options.parallel);
 }
 
 BatchGenerator::~BatchGenerator() = default;

@@ -38,7 +38,7 @@ public:
     using Done = std::function<void(std::size_t index, Generation&&)>;
 
     /// The back end must outlive it. Throws Error as ForwardPass does, and when there is no memory
-    /// for the caches of all sequences at a time.
+    /// for the caches of all sequences at a time, on the host or on a device.
     BatchGenerator(const Backend& backend, const Options& options);
     ~BatchGenerator();
 

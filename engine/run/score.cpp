@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "engine/run/cache_memory.h"
 #include "engine/run/logits.h"
 
 namespace moescope {
@@ -15,8 +16,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Caches that a step may begin. The memory of short ones, of up to 32 rows each, is that of one
-/// sequence of 4,096, which is asked for beforehand.
+/// Caches that a step may begin. On the host the memory of short ones, of up to 32 rows each, is
+/// that of one sequence of 4,096, which is asked for beforehand; a device's is asked for each step.
 constexpr std::size_t kMostRuns = 128;
 
 std::vector<TokenId> likeliest(std::span<const float> logits, std::size_t n) {
@@ -161,9 +162,17 @@ private:
         const auto room = static_cast<std::size_t>(owner_.pass_.maxBatch());
         const auto most =
             std::min(kMostRuns, static_cast<std::size_t>(owner_.pass_.backend().maxRuns()));
+        std::uint64_t memory = deviceRoomForCaches(owner_.pass_.backend());
         while (next_ < nodes_.size() && tokens_.size() < room && runs_.size() < most) {
             const ScorePlan::Node& node = plan_.nodes[next_];
-            if (nodes_[next_].cache == nullptr) begin(next_);
+            if (nodes_[next_].cache == nullptr) {
+                const CacheShape shape = shapeOf(next_);
+                const std::uint64_t bytes = owner_.pass_.backend().deviceCacheBytes(shape);
+                // The caches of this step are freed first.
+                if (bytes > memory && !runs_.empty()) break;
+                memory -= std::min(memory, bytes);
+                begin(next_, shape);
+            }
             Evaluated& own = nodes_[next_];
             const std::size_t count = std::min(room - tokens_.size(), node.end - own.end);
             const auto source = std::span(sequence(node.first).tokens).subspan(own.end, count);
@@ -175,23 +184,29 @@ private:
         }
     }
 
-    /// The node's cache, behind its parent's.
-    void begin(std::size_t index) {
+    const Evaluated* parentOf(const ScorePlan::Node& node) const {
+        if (node.parent >= 0) return &nodes_[static_cast<std::size_t>(node.parent)];
+        if (node.parent != ScorePlan::kHeld) return nullptr;
+        return &*std::find_if(owner_.held_.begin(), owner_.held_.end(),
+                              [&](const Evaluated& e) { return e.end >= node.begin; });
+    }
+
+    /// Of the node's cache, behind its parent's. Whole: another call may go on from anywhere in it.
+    CacheShape shapeOf(std::size_t index) const {
         const ScorePlan::Node& node = plan_.nodes[index];
-        Evaluated& own = nodes_[index];
-        const Evaluated* parent = nullptr;
-        if (node.parent >= 0) parent = &nodes_[static_cast<std::size_t>(node.parent)];
-        if (node.parent == ScorePlan::kHeld) {
-            parent = &*std::find_if(owner_.held_.begin(), owner_.held_.end(),
-                                    [&](const Evaluated& e) { return e.end >= node.begin; });
-            tellHeld(index);
-        }
-        // Whole: another call may go on from anywhere in it.
         CacheShape shape{static_cast<int>(node.end), static_cast<int>(node.end), {}, 0};
-        if (parent != nullptr) {
+        if (const Evaluated* parent = parentOf(node)) {
             shape.prefix = parent->cache;
             shape.prefixTokens = static_cast<int>(node.begin);
         }
+        return shape;
+    }
+
+    void begin(std::size_t index, const CacheShape& shape) {
+        const ScorePlan::Node& node = plan_.nodes[index];
+        Evaluated& own = nodes_[index];
+        const Evaluated* parent = parentOf(node);
+        if (node.parent == ScorePlan::kHeld) tellHeld(index);
         own.cache = owner_.pass_.backend().newCache(shape);
         own.begin = own.end = node.begin;
         own.lineage = parent == nullptr ? 1 : parent->lineage + 1;

@@ -43,18 +43,15 @@ double attentionError(const Case& c) {
     PrefillAttention a;
     a.queries = deviceQueries.get();
     a.queryStride = stride;
-    a.keys = deviceKeys.get();
-    a.values = deviceValues.get();
     a.sinks = c.sinks ? deviceSinks.get() : nullptr;
-    a.cacheRows = c.cacheRows;
     a.window = c.window;
-    a.tokens = c.tokens;
-    a.position = c.position;
     a.nHead = c.nHead;
     a.nKvHead = c.nKvHead;
     a.headDim = c.headDim;
     a.scale = 1.0F / std::sqrt(static_cast<float>(c.headDim));
     a.out = out.rows();
+    a.runCount = 1;
+    a.runs[0] = {deviceKeys.get(), deviceValues.get(), c.cacheRows, 0, c.tokens, c.position};
     prefillAttention(a, nullptr);
 
     std::vector<double> expected;

@@ -19,7 +19,8 @@ std::vector<std::int32_t> choose(const std::vector<float>& values, float tempera
     const Buffer<float> logits(values);
     const Buffer<std::int32_t> ids(std::vector<std::int32_t>{0});
     const Buffer<std::int32_t> tokens(static_cast<std::size_t>(count));
-    const Buffer<StepPlace> place(std::vector<StepPlace>{{5, 0}});
+    const Buffer<TokenPlace> place(std::vector<TokenPlace>{{5, 0}});
+    const Buffer<std::int32_t> generated(std::vector<std::int32_t>{0});
     const Buffer<float2> partial(kSampleBlocks);
     const Buffer<unsigned> counter(std::vector<unsigned>{0});
     SampleToken s;
@@ -29,13 +30,14 @@ std::vector<std::int32_t> choose(const std::vector<float>& values, float tempera
     s.seed = seed;
     s.ids = ids.get();
     s.place = place.get();
+    s.generated = generated.get();
     s.tokens = tokens.get();
     s.maxGenerated = count;
     s.partial = partial.get();
     s.counter = counter.get();
     for (int i = 0; i < count; ++i) sampleToken(s, nullptr);
     CHECK(place.read()[0].position == 5 + count);
-    CHECK(place.read()[0].generated == count);
+    CHECK(generated.read()[0] == count);
     CHECK(counter.read()[0] == 0);
     return tokens.read();
 }

@@ -9,6 +9,7 @@
 #include <numeric>
 #include <utility>
 
+#include "engine/backend/cuda/prefill_rows.h"
 #include "engine/backend/rope_plan.h"
 #include "engine/core/error.h"
 #include "engine/nvtx_ranges.h"
@@ -67,6 +68,14 @@ void refuseIfTooLarge(const BoundModel& model, const CudaOptions& options) {
                 "--experts-on-host N keeps the experts of the first N layers in host memory");
 }
 
+/// Positions [0, end). What `from` is itself still to get from another cache is taken from there,
+/// so that no copy of a step waits for another.
+void addCopies(std::vector<PrefixCopy>& copies, const CudaCache& from, CudaCache& to, int end) {
+    const int own = from.prefix == nullptr ? 0 : from.prefixTokens;
+    if (own > 0) addCopies(copies, *from.prefix, to, std::min(own, end));
+    if (own < end) copies.push_back({&from, &to, own, end});
+}
+
 }  // namespace
 
 CudaBackend::CudaBackend(const BoundModel& model, const Checkpoint& checkpoint,
@@ -87,8 +96,7 @@ CudaBackend::CudaBackend(const BoundModel& model, const Checkpoint& checkpoint,
     }
     fewTokens_ = decodeTokensThatFit(spec_.dModel);
     refuseIfTooLarge(model, options);
-    ThreadPool pool;
-    model_ = std::make_unique<DeviceModel>(model, checkpoint, pool, options.expertsOnHost);
+    model_ = std::make_unique<DeviceModel>(model, checkpoint, pool_, options.expertsOnHost);
 
     RopePlan plan = planRopes(spec_);
     ropeOf_ = std::move(plan.ofLayer);
@@ -118,21 +126,30 @@ std::uint64_t CudaBackend::stateBytes(int maxContext, int maxBatch) const {
 
 std::unique_ptr<BackendState> CudaBackend::newState(int maxContext, int maxBatch) const {
     assert(maxContext > 0 && maxBatch > 0);
+    caches_->clear();  // a session begins, whose caches will have other sizes
     check(cudaSetDevice(options_.device), "choosing the CUDA device");
     return std::make_unique<CudaState>(StateShape{spec_, *model_, nRopes_, maxContext, maxBatch});
+}
+
+std::uint64_t CudaBackend::deviceCacheBytes(const CacheShape& shape) const {
+    return CudaCache::bytes(spec_, shape);
 }
 
 std::shared_ptr<KvCache> CudaBackend::newCache(const CacheShape& shape) const {
     assert(shape.maxContext > shape.prefixTokens && shape.maxRun > 0);
     check(cudaSetDevice(options_.device), "choosing the CUDA device");
-    return std::make_shared<CudaCache>(spec_, shape);
+    return std::make_shared<CudaCache>(spec_, shape, caches_);
+}
+
+void CudaBackend::parallelFor(int n, const std::function<void(int)>& f) const {
+    pool_.parallelFor(n, [&](std::int64_t i, int) { f(static_cast<int>(i)); });
 }
 
 DeviceMemory CudaBackend::deviceMemory() const {
     std::size_t free = 0;
     std::size_t total = 0;
     check(cudaMemGetInfo(&free, &total), "asking for the device's memory");
-    return {total - free, total};
+    return {total - free - caches_->kept(), total};
 }
 
 OpWork CudaBackend::finish(CudaState& s, OpWork work, std::string_view kernel) const {
@@ -159,25 +176,58 @@ void CudaBackend::setLaunches(BackendState& state, LaunchSink* sink) const noexc
 }
 
 StepShape CudaBackend::stepShape(const CudaState& s) const noexcept {
-    return {s.tokens, std::span(&s.run, 1), static_cast<int>(sizeof(std::uint16_t))};
+    return {s.tokens(), s.places.runs, static_cast<int>(sizeof(std::uint16_t))};
 }
 
 void CudaBackend::setTimed(BackendState& state, bool timed) const {
     own(state).timed = timed;
 }
 
+/// The kernel of few tokens spreads one query over the GPU, that of many shares a tile of keys
+/// among a run's queries: single tokens in front, where a BatchGenerator has those it decodes, go
+/// through the first, and all that comes behind them through the second.
+void CudaBackend::planAttention(CudaState& s) const {
+    const int most = few(s) ? kDecodeTokens : 1;
+    const auto isLong = [&](const StepRun& run) { return run.tokens > most; };
+    const auto firstLong = std::ranges::find_if(s.places.runs, isLong);
+    s.shortRuns = static_cast<int>(firstLong - s.places.runs.begin());
+}
+
+void CudaBackend::planCopies(CudaState& s) const {
+    s.copies.clear();
+    for (int r = 0; r < s.runs(); ++r) {
+        CudaCache& cache = s.cache(r);
+        const auto isThis = [&](const PrefixCopy& c) { return c.to == &cache; };
+        if (cache.prefix == nullptr || std::ranges::any_of(s.copies, isThis)) continue;
+        addCopies(s.copies, *cache.prefix, cache, cache.prefixTokens);
+    }
+    // Steps of a prefix may still be under way, on the stream of whatever state evaluates them.
+    if (!s.copies.empty()) waitForDevice();
+}
+
+/// Ids, places and, of several sequences, where their caches are.
 void CudaBackend::sendStep(CudaState& s, std::span<const TokenId> tokens,
-                           const StepRun& run) const {
+                           std::span<const StepRun> runs) const {
     check(cudaSetDevice(options_.device), "choosing the CUDA device");  // of this thread
-    s.tokens = static_cast<int>(tokens.size());
-    s.run = run;
-    s.sent.wait();  // the buffer may still be on its way from the step before
+    s.places.assign(runs);
+    planAttention(s);
+    planCopies(s);
+    s.sent.wait();  // the buffers may still be on their way from the step before
+    const auto send = [&](auto* to, const auto* from, std::size_t count) {
+        copyAsync(to, from, count * sizeof *from, cudaMemcpyHostToDevice, s.stream,
+                  "copying tokens to the device");
+    };
     std::copy(tokens.begin(), tokens.end(), s.hostIds);
-    *s.hostPlace = {run.position, 0};
-    copyAsync(s.ids, s.hostIds, tokens.size_bytes(), cudaMemcpyHostToDevice, s.stream,
-              "copying tokens to the device");
-    copyAsync(s.place, s.hostPlace, sizeof(StepPlace), cudaMemcpyHostToDevice, s.stream,
-              "copying tokens to the device");
+    for (std::size_t t = 0; t < tokens.size(); ++t)
+        s.hostPlaces[t] = {s.places.positions[t], s.places.runOf[t]};
+    send(s.ids, s.hostIds, tokens.size());
+    send(s.devicePlaces, s.hostPlaces, tokens.size());
+    if (runs.size() > 1) {
+        LayerCache* to = s.hostCaches;
+        for (std::size_t layer = 0; layer < spec_.layers.size(); ++layer)
+            for (int r = 0; r < s.runs(); ++r) *to++ = s.cache(r).layers[layer];
+        send(s.caches, s.hostCaches, spec_.layers.size() * runs.size());
+    }
     s.sent.record(s.stream);
 }
 
@@ -185,8 +235,9 @@ OpWork CudaBackend::embed(BackendState& state, std::span<const TokenId> tokens,
                           std::span<const StepRun> runs) const {
     CudaState& s = own(state);
     assert(!tokens.empty() && static_cast<int>(tokens.size()) <= s.maxBatch);
-    assert(runs.size() == 1 && runs[0].tokens == static_cast<int>(tokens.size()));
-    sendStep(s, tokens, runs[0]);
+    assert(!runs.empty() && static_cast<int>(runs.size()) <= kMaxRuns);
+    sendStep(s, tokens, runs);
+    assert(s.tokens() == static_cast<int>(tokens.size()));
     enqueueEmbed(s);
     return finish(s, embedWork(spec_, weights_, stepShape(s)), "embed_tokens");
 }
@@ -219,7 +270,7 @@ OpWork CudaBackend::route(BackendState& state, int layer) const {
     enqueueRoute(s, layer);
     if (few(s)) enqueueChoice(s, layer);  // the experts would choose later; the caller may ask now
     // Copied here, so that a profile sees the copies within the operation that they belong to.
-    const std::size_t count = index(s.tokens) * index(spec_.topK);
+    const std::size_t count = index(s.tokens()) * index(spec_.topK);
     fetchRouting(s, index(layer) * count, count);
     return finish(s, routeWork(weights_.layers[index(layer)], stepShape(s)),
                   few(s) ? "decode_project" : "prefill_project");
@@ -228,7 +279,7 @@ OpWork CudaBackend::route(BackendState& state, int layer) const {
 /// Choices of a step lie layer by layer: (n_layer, n_tokens, top_k), on the device and on the host.
 RoutingView CudaBackend::stepRouting(const BackendState& state, int layer) const {
     const CudaState& s = own(state);
-    const std::size_t count = index(s.tokens) * index(spec_.topK);
+    const std::size_t count = index(s.tokens()) * index(spec_.topK);
     return {{s.hostExperts + index(layer) * count, count},
             {s.hostWeights + index(layer) * count, count}};
 }
@@ -262,21 +313,26 @@ OpWork CudaBackend::head(BackendState& state, std::span<const std::int32_t> want
                          std::span<float> logits) const {
     CudaState& s = own(state);
     const auto count = static_cast<int>(wanted.size());
-    assert(count > 0 && wanted.back() < s.tokens);
+    assert(count > 0 && wanted.back() < s.tokens());
     const std::size_t vocab = index(spec_.vocab);
-    for (int done = 0; done < count;) {
-        const std::int32_t first = wanted[index(done)];
-        int rows = 1;  // neighbours in one call
-        while (rows < s.logitRows && done + rows < count &&
-               wanted[index(done + rows)] == first + rows)
-            ++rows;
-        const std::size_t floats = index(rows) * vocab;
-        enqueueHead(s, first, rows);
+    for (int done = 0; done < count; done += s.logitRows) {
+        const auto rows = wanted.subspan(index(done), index(std::min(count - done, s.logitRows)));
+        const auto found = static_cast<int>(rows.size());
+        const float* hidden = s.hidden + index(rows.front()) * index(spec_.dModel);
+        if (rows.back() - rows.front() + 1 != found) {
+            // The last tokens of several sequences, say: the head's weights are read once for all.
+            std::copy(rows.begin(), rows.end(), s.hostRows);
+            copyAsync(s.rows, s.hostRows, rows.size_bytes(), cudaMemcpyHostToDevice, s.stream,
+                      "copying tokens to the device");
+            gatherRows({s.hidden, s.rows, found, spec_.dModel, s.branch}, s.stream);
+            hidden = s.branch;
+        }
+        enqueueHead(s, hidden, found);
+        const std::size_t floats = rows.size() * vocab;
         copyAsync(s.hostLogits, s.logits, floats * sizeof(float), cudaMemcpyDeviceToHost, s.stream,
                   "copying logits from the device");
         s.stream.wait();
         std::copy_n(s.hostLogits, floats, logits.data() + index(done) * vocab);
-        done += rows;
     }
     return finish(s, headWork(weights_, count),
                   count <= fewTokens_ ? "decode_project" : "prefill_project");
@@ -284,17 +340,20 @@ OpWork CudaBackend::head(BackendState& state, std::span<const std::int32_t> want
 
 std::span<const float> CudaBackend::hidden(const BackendState& state) const {
     const CudaState& s = own(state);
-    s.hostHidden.resize(index(s.tokens) * index(spec_.dModel));
+    s.hostHidden.resize(index(s.tokens()) * index(spec_.dModel));
     copyAsync(s.hostHidden.data(), s.hidden, s.hostHidden.size() * sizeof(float),
               cudaMemcpyDeviceToHost, s.stream, "copying hidden states from the device");
     s.stream.wait();
     return s.hostHidden;
 }
 
-/// Recorded graphs hold the addresses of the cache that they were recorded with.
-void CudaBackend::takeCache(CudaState& s, KvCache& cache) const {
-    s.run.cache = &cache;
-    if (std::exchange(s.graphsOf, s.cache().serial) == s.cache().serial) return;
+/// Begins a step of one token that is recorded as a whole. Recorded graphs hold the addresses of
+/// the cache that they were recorded with.
+void CudaBackend::beginToken(CudaState& s, KvCache& cache, TokenId token, int position) const {
+    const StepRun run{&cache, position, 1};
+    sendStep(s, {&token, 1}, {&run, 1});
+    for (int layer = 0; layer < spec_.nLayer; ++layer) enqueueCopies(s, layer);
+    if (std::exchange(s.graphsOf, s.cache(0).serial) == s.cache(0).serial) return;
     s.step.reset();
     s.greedy.reset();
 }
@@ -302,8 +361,7 @@ void CudaBackend::takeCache(CudaState& s, KvCache& cache) const {
 OpWork CudaBackend::sendToken(BackendState& state, KvCache& cache, TokenId token,
                               int position) const {
     CudaState& s = own(state);
-    takeCache(s, cache);
-    sendStep(s, std::span(&token, 1), {&cache, position, 1});
+    beginToken(s, cache, token, position);
     return finish(s, embedWork(spec_, weights_, stepShape(s)), "embed_tokens");
 }
 
@@ -311,9 +369,12 @@ OpWork CudaBackend::sendToken(BackendState& state, KvCache& cache, TokenId token
 void CudaBackend::captureToken(CudaState& s) const {
     static std::atomic<std::uint64_t> recorded{0};  // no number twice in a process
     s.stepNumber = ++recorded;
-    if (s.launches != nullptr) s.launches->captureBegin(s.stepNumber);
     s.step.capture(
-        s.stream, [&] { enqueueToken(s); },
+        s.stream,
+        [&] {
+            if (s.launches != nullptr) s.launches->captureBegin(s.stepNumber);
+            enqueueToken(s);
+        },
         [&] {
             if (s.launches != nullptr) s.launches->captureEnd();
         });
@@ -360,33 +421,37 @@ OpWork CudaBackend::fetchLogits(BackendState& state, std::span<float> logits) co
     return finish(s, headWork(weights_, 1), "decode_project");
 }
 
+void CudaBackend::recordGreedy(CudaState& s) const {
+    s.greedy.capture(
+        s.stream,
+        [&] {
+            enqueueToken(s);
+            SampleToken sample;
+            sample.logits = s.logits;
+            sample.vocab = spec_.vocab;
+            sample.ids = s.ids;
+            sample.place = s.devicePlaces;
+            sample.generated = s.generatedCount;
+            sample.tokens = s.generated;
+            sample.maxGenerated = kGreedyBurst;
+            sample.partial = s.sampleParts;
+            sample.counter = s.counters + s.nCounters - 1;
+            sampleToken(sample, s.stream);
+        },
+        [] {});
+}
+
 bool CudaBackend::decodeGreedy(BackendState& state, KvCache& cache, TokenId first, int position,
                                std::span<TokenId> out) const {
     CudaState& s = own(state);
     if (s.launches != nullptr) return false;  // its graph is not announced
-    takeCache(s, cache);
-    if (!s.greedy) {
-        s.tokens = 1;
-        s.greedy.capture(
-            s.stream,
-            [&] {
-                enqueueToken(s);
-                SampleToken sample;
-                sample.logits = s.logits;
-                sample.vocab = spec_.vocab;
-                sample.ids = s.ids;
-                sample.place = s.place;
-                sample.tokens = s.generated;
-                sample.maxGenerated = kGreedyBurst;
-                sample.partial = s.sampleParts;
-                sample.counter = s.counters + s.nCounters - 1;
-                sampleToken(sample, s.stream);
-            },
-            [] {});
-    }
     for (std::size_t done = 0; done < out.size();) {
         const std::size_t burst = std::min<std::size_t>(out.size() - done, kGreedyBurst);
-        sendStep(s, std::span(&first, 1), {&cache, position + static_cast<int>(done), 1});
+        beginToken(s, cache, first, position + static_cast<int>(done));
+        *s.hostGenerated = 0;  // which nothing is copied to at this time
+        copyAsync(s.generatedCount, s.hostGenerated, sizeof(std::int32_t), cudaMemcpyHostToDevice,
+                  s.stream, "copying tokens to the device");
+        if (!s.greedy) recordGreedy(s);
         for (std::size_t i = 0; i < burst; ++i) {
             const NvtxRange range(
                 StepInfo{0, StepKind::Decode, position + static_cast<int>(done + i), 1});
@@ -399,7 +464,8 @@ bool CudaBackend::decodeGreedy(BackendState& state, KvCache& cache, TokenId firs
         done += burst;
         first = out[done - 1];
     }
-    s.run.position = position + static_cast<int>(out.size()) - 1;
+    const StepRun last{&cache, position + static_cast<int>(out.size()) - 1, 1};
+    s.places.assign({&last, 1});
     return true;
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The CUDA back end. A step of up to kDecodeTokens tokens goes through the kernels of decode.h, a
-// longer one through those of prefill.h. Operations only enqueue; what the host asks for waits.
+// The CUDA back end. A step of up to kDecodeTokens tokens, of however many sequences, goes through
+// the kernels of decode.h, a longer one through those of prefill.h; attention is by run, as
+// planAttention says. Operations only enqueue; what the host asks for waits.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -11,6 +13,7 @@
 #include "engine/backend/backend.h"
 #include "engine/backend/cuda/cuda_state.h"
 #include "engine/backend/work.h"
+#include "engine/core/thread_pool.h"
 
 namespace moescope::cuda {
 
@@ -27,6 +30,8 @@ public:
     int preferredBatch() const noexcept override { return 2048; }
     std::uint64_t stateBytes(int maxContext, int maxBatch) const override;
     std::uint64_t cacheBytes(const CacheShape&) const override { return 0; }
+    std::uint64_t deviceCacheBytes(const CacheShape& shape) const override;
+    int maxRuns() const noexcept override { return kMaxRuns; }
     std::unique_ptr<BackendState> newState(int maxContext, int maxBatch) const override;
     std::shared_ptr<KvCache> newCache(const CacheShape& shape) const override;
 
@@ -53,6 +58,7 @@ public:
                       std::span<TokenId> out) const override;
     DeviceMemory deviceMemory() const override;
     double readBandwidth() const override;
+    void parallelFor(int n, const std::function<void(int)>& f) const override;
 
 private:
     OpWork finish(CudaState& s, OpWork work, std::string_view kernel) const;
@@ -61,7 +67,7 @@ private:
     void captureToken(CudaState& s) const;
     void reportReplay(const CudaState& s) const noexcept;
     StepShape stepShape(const CudaState& s) const noexcept;
-    bool few(const CudaState& s) const noexcept { return s.tokens <= fewTokens_; }
+    bool few(const CudaState& s) const noexcept { return s.tokens() <= fewTokens_; }
     NormWeights norm(const float* weight, const float* bias, bool before = true) const noexcept;
     RouterChoice choiceOf(const CudaState& s, int layer) const noexcept;
     OperandRows rowsFor(const CudaState& s, WeightFormat format) const noexcept;
@@ -70,11 +76,19 @@ private:
     float* blockOutput(CudaState& s) const noexcept;
     void addBranch(CudaState& s, const float* postNorm) const;
 
-    void sendStep(CudaState& s, std::span<const TokenId> tokens, const StepRun& run) const;
-    void takeCache(CudaState& s, KvCache& cache) const;
+    void sendStep(CudaState& s, std::span<const TokenId> tokens,
+                  std::span<const StepRun> runs) const;
+    void beginToken(CudaState& s, KvCache& cache, TokenId token, int position) const;
+    void recordGreedy(CudaState& s) const;
+    void planAttention(CudaState& s) const;
+    void planCopies(CudaState& s) const;
+    void enqueueCopies(CudaState& s, int layer) const;
+    StepCaches cachesOf(const CudaState& s, int layer) const noexcept;
     void enqueueEmbed(CudaState& s) const;
     void enqueueAttentionInput(CudaState& s, int layer) const;
     void enqueueAttention(CudaState& s, int layer) const;
+    void attendShort(CudaState& s, int layer, int tokens) const;
+    void attendLong(CudaState& s, int layer, int firstRun) const;
     void enqueueAttentionOutput(CudaState& s, int layer) const;
     void enqueueRoute(CudaState& s, int layer) const;
     void enqueueChoice(CudaState& s, int layer) const;
@@ -82,7 +96,7 @@ private:
     void decodeFeedForward(CudaState& s, int layer) const;
     void prefillFeedForward(CudaState& s, int layer) const;
     void prefillPlainMlp(CudaState& s, int layer) const;
-    void enqueueHead(CudaState& s, int first, int count) const;
+    void enqueueHead(CudaState& s, const float* hidden, int count) const;
     void enqueueToken(CudaState& s) const;
 
     ModelSpec spec_;
@@ -90,10 +104,12 @@ private:
     CudaOptions options_;
     std::string device_;
     int multiprocessors_ = 1;
+    mutable ThreadPool pool_;  ///< for packing, and for whoever examines many logits
     std::unique_ptr<DeviceModel> model_;
     DeviceArena ropeArena_;
     double* ropes_ = nullptr;          // (n_ropes, head_dim / 2 + 1)
     std::vector<std::size_t> ropeOf_;  // (n_layer)
+    std::shared_ptr<ArenaPool> caches_ = std::make_shared<ArenaPool>();
     int nRopes_ = 0;
     int fewTokens_ = 1;  ///< steps of up to so many go through the kernels of decode.h
 };

@@ -4,6 +4,7 @@
 
 #include "engine/backend/cuda/cuda_backend.h"
 #include "engine/backend/cuda/prefill_rows.h"
+#include "engine/backend/kv_layout.h"
 
 namespace moescope::cuda {
 namespace {
@@ -26,7 +27,7 @@ NormWeights CudaBackend::norm(const float* weight, const float* bias, bool befor
 
 RouterChoice CudaBackend::choiceOf(const CudaState& s, int layer) const noexcept {
     if (spec_.layers[index(layer)].mlp != MlpKind::Experts) return s.everyToken;
-    const std::size_t at = index(layer) * index(s.tokens) * index(spec_.topK);
+    const std::size_t at = index(layer) * index(s.tokens()) * index(spec_.topK);
     return {s.experts + at, s.gateWeights + at, s.distinct};
 }
 
@@ -45,7 +46,7 @@ void CudaBackend::addBranch(CudaState& s, const float* postNorm) const {
     AddNormed a;
     a.branch = s.branch;
     a.norm = norm(postNorm, nullptr, false);
-    a.tokens = s.tokens;
+    a.tokens = s.tokens();
     a.width = spec_.dModel;
     a.hidden = s.hidden;
     addNormed(a, s.stream);
@@ -56,9 +57,9 @@ void CudaBackend::enqueueEmbed(CudaState& s) const {
     e.embedding = model_->embedding;
     e.positions = model_->positions;
     e.ids = s.ids;
-    e.place = s.place;
+    e.places = s.devicePlaces;
     e.scale = spec_.embeddingScale;
-    e.tokens = s.tokens;
+    e.tokens = s.tokens();
     e.dModel = spec_.dModel;
     e.hidden = s.hidden;
     e.ropes = ropes_;
@@ -77,31 +78,31 @@ void CudaBackend::enqueueAttentionInput(CudaState& s, int layer) const {
         p.hidden = s.hidden;
         p.norm = norm(w.attnNorm, w.attnNormBias);
         p.bias = w.qkvBias;
-        p.tokens = s.tokens;
+        p.tokens = s.tokens();
         p.out = s.qkv;
         p.outStride = w.qkv.rows;
         decodeProject(p, multiprocessors_, s.stream);
     } else {
         const OperandRows x = rowsFor(s, w.qkv.format);
-        normToOperand({s.hidden, norm(w.attnNorm, w.attnNormBias), s.tokens, spec_.dModel, x},
+        normToOperand({s.hidden, norm(w.attnNorm, w.attnNormBias), s.tokens(), spec_.dModel, x},
                       s.stream);
-        project({w.qkv, x, w.qkvBias, s.tokens, s.qkv, w.qkv.rows, false}, s.stream);
+        project({w.qkv, x, w.qkvBias, s.tokens(), s.qkv, w.qkv.rows, false}, s.stream);
     }
     if (!rotatesInAttention(s)) rotateAndStore(rotation(s, layer), s.stream);
+    enqueueCopies(s, layer);
 }
 
 /// A single token is rotated by the kernel that uses it: one launch less.
 bool CudaBackend::rotatesInAttention(const CudaState& s) const noexcept {
-    return s.tokens == 1 && spec_.qkNorm == QkNorm::None && spec_.position == PositionKind::Rope;
+    return s.tokens() == 1 && spec_.qkNorm == QkNorm::None && spec_.position == PositionKind::Rope;
 }
 
 RotateAndStore CudaBackend::rotation(const CudaState& s, int layer) const noexcept {
     const DeviceLayer& w = model_->layers[index(layer)];
-    const LayerCache& cache = s.cache().layers[index(layer)];
     RotateAndStore r;
     r.qkv = s.qkv;
-    r.place = s.place;
-    r.tokens = s.tokens;
+    r.places = s.devicePlaces;
+    r.tokens = s.tokens();
     r.nHead = spec_.nHead;
     r.nKvHead = spec_.nKvHead;
     r.headDim = spec_.headDim;
@@ -112,60 +113,99 @@ RotateAndStore CudaBackend::rotation(const CudaState& s, int layer) const noexce
     r.pairing = spec_.layers[index(layer)].rope.pairing;
     r.angles =
         s.angles + index(ropeOf_[index(layer)]) * index(s.maxBatch) * index(spec_.headDim / 2);
-    r.keys = cache.keys;
-    r.values = cache.values;
-    r.cacheRows = cache.rows;
+    r.caches = cachesOf(s, layer);
     return r;
 }
 
-void CudaBackend::enqueueAttention(CudaState& s, int layer) const {
-    const DeviceLayer& w = model_->layers[index(layer)];
-    const LayerCache& cache = s.cache().layers[index(layer)];
+StepCaches CudaBackend::cachesOf(const CudaState& s, int layer) const noexcept {
+    if (s.runs() == 1) return {s.cache(0).layers[index(layer)], nullptr};
+    return {{}, s.caches + index(layer) * index(s.runs())};
+}
+
+/// Copies have to follow what the step's tokens have stored, and to precede what reads it.
+void CudaBackend::enqueueCopies(CudaState& s, int layer) const {
+    CopyRows rows;
+    rows.width = spec_.nKvHead * spec_.headDim;
     const int window = spec_.layers[index(layer)].window;
+    for (std::size_t i = 0; i < s.copies.size(); ++i) {
+        const PrefixCopy& c = s.copies[i];
+        const int first = std::max(c.first, firstVisible(c.to->prefixTokens, window));
+        if (first < c.end)
+            rows.copies[rows.count++] = {c.from->layers[index(layer)], c.to->layers[index(layer)],
+                                         first, c.end};
+        const bool full = rows.count == kCopiesOfLaunch;
+        if (full || (rows.count > 0 && i + 1 == s.copies.size())) {
+            copyRows(rows, s.stream);
+            rows.count = 0;
+        }
+    }
+    if (layer + 1 < spec_.nLayer) return;
+    // All of them is here.
+    for (const PrefixCopy& c : s.copies) c.to->prefix.reset();
+    s.copies.clear();
+}
+
+void CudaBackend::enqueueAttention(CudaState& s, int layer) const {
+    const auto firstLong = index(s.shortRuns);
+    const bool all = s.shortRuns == s.runs();
+    const int shortTokens = all ? s.tokens() : s.places.firsts[firstLong];
+    if (shortTokens > 0) attendShort(s, layer, shortTokens);
+    for (int run = s.shortRuns; run < s.runs(); run += kRunsOfLaunch) attendLong(s, layer, run);
+}
+
+/// The step's first `tokens` tokens, of runs of few.
+void CudaBackend::attendShort(CudaState& s, int layer, int tokens) const {
+    const DeviceLayer& w = model_->layers[index(layer)];
+    DecodeAttention a;
+    a.qkv = s.qkv;
+    a.qkvStride = w.qkv.rows;
+    a.caches = cachesOf(s, layer);
+    a.sinks = w.sinks;
+    a.places = s.devicePlaces;
+    a.window = spec_.layers[index(layer)].window;
+    a.tokens = tokens;
+    a.nHead = spec_.nHead;
+    a.nKvHead = spec_.nKvHead;
+    a.headDim = spec_.headDim;
+    a.scale = spec_.scale();
     if (few(s)) {
-        DecodeAttention a;
-        a.qkv = s.qkv;
-        a.qkvStride = w.qkv.rows;
-        a.keys = cache.keys;
-        a.values = cache.values;
-        a.sinks = w.sinks;
-        a.place = s.place;
-        a.cacheRows = cache.rows;
-        a.window = window;
-        a.tokens = s.tokens;
-        a.nHead = spec_.nHead;
-        a.nKvHead = spec_.nKvHead;
-        a.headDim = spec_.headDim;
-        a.scale = spec_.scale();
         a.out = s.attended;
         a.out.format = w.o.format;
-        // A window of 128 keys is one block's work.
-        a.splits = window > 0 && window <= 256 ? 1 : kAttentionSplits;
-        a.partial = s.attentionParts;
-        a.counters = s.counters;
-        if (rotatesInAttention(s)) {
-            const RotateAndStore r = rotation(s, layer);
-            a.angles = r.angles;
-            a.pairing = r.pairing;
-        }
-        decodeAttention(a, s.stream);
-        return;
+    } else {
+        a.operand = rowsFor(s, w.o.format);
     }
+    // A window of 128 keys is one block's work.
+    a.splits = a.window > 0 && a.window <= 256 ? 1 : attentionSplits(tokens);
+    a.partial = s.attentionParts;
+    a.counters = s.counters;
+    if (rotatesInAttention(s)) {
+        const RotateAndStore r = rotation(s, layer);
+        a.angles = r.angles;
+        a.pairing = r.pairing;
+    }
+    decodeAttention(a, s.stream);
+}
+
+/// Runs from `firstRun` on, as many as a launch takes.
+void CudaBackend::attendLong(CudaState& s, int layer, int firstRun) const {
+    const DeviceLayer& w = model_->layers[index(layer)];
     PrefillAttention a;
     a.queries = s.qkv;
     a.queryStride = w.qkv.rows;
-    a.keys = cache.keys;
-    a.values = cache.values;
     a.sinks = w.sinks;
-    a.cacheRows = cache.rows;
-    a.window = window;
-    a.tokens = s.tokens;
-    a.position = s.run.position;
+    a.window = spec_.layers[index(layer)].window;
     a.nHead = spec_.nHead;
     a.nKvHead = spec_.nKvHead;
     a.headDim = spec_.headDim;
     a.scale = spec_.scale();
     a.out = rowsFor(s, w.o.format);
+    a.runCount = std::min(s.runs() - firstRun, kRunsOfLaunch);
+    for (int i = 0; i < a.runCount; ++i) {
+        const StepRun& run = s.places.runs[index(firstRun + i)];
+        const LayerCache& cache = s.cache(firstRun + i).layers[index(layer)];
+        a.runs[i] = {cache.keys, cache.values, cache.rows, s.places.firsts[index(firstRun + i)],
+                     run.tokens, run.position};
+    }
     prefillAttention(a, s.stream);
 }
 
@@ -178,14 +218,15 @@ void CudaBackend::enqueueAttentionOutput(CudaState& s, int layer) const {
         p.x = s.attended;
         p.x.format = w.o.format;
         p.bias = w.oBias;
-        p.tokens = s.tokens;
+        p.tokens = s.tokens();
         p.out = blockOutput(s);
         p.outStride = spec_.dModel;
         p.add = add;
         decodeProject(p, multiprocessors_, s.stream);
     } else {
-        project({w.o, rowsFor(s, w.o.format), w.oBias, s.tokens, blockOutput(s), spec_.dModel, add},
-                s.stream);
+        project(
+            {w.o, rowsFor(s, w.o.format), w.oBias, s.tokens(), blockOutput(s), spec_.dModel, add},
+            s.stream);
     }
     addBranch(s, w.postAttnNorm);
 }
@@ -200,15 +241,17 @@ void CudaBackend::enqueueRoute(CudaState& s, int layer) const {
         p.keepNormed = s.normed;
         p.keepNormed.format = w.gateUp.format;
         p.bias = w.routerBias;
-        p.tokens = s.tokens;
+        p.tokens = s.tokens();
         p.out = s.routerLogits;
         p.outStride = spec_.nExpert;
         decodeProject(p, multiprocessors_, s.stream);
         return;
     }
     const OperandRows x = rowsFor(s, w.router.format);
-    normToOperand({s.hidden, norm(w.ffnNorm, w.ffnNormBias), s.tokens, spec_.dModel, x}, s.stream);
-    project({w.router, x, w.routerBias, s.tokens, s.routerLogits, spec_.nExpert, false}, s.stream);
+    normToOperand({s.hidden, norm(w.ffnNorm, w.ffnNormBias), s.tokens(), spec_.dModel, x},
+                  s.stream);
+    project({w.router, x, w.routerBias, s.tokens(), s.routerLogits, spec_.nExpert, false},
+            s.stream);
     enqueueChoice(s, layer);
 }
 
@@ -216,7 +259,7 @@ void CudaBackend::enqueueChoice(CudaState& s, int layer) const {
     const RouterChoice choice = choiceOf(s, layer);
     chooseExperts({s.routerLogits,
                    {spec_.routing, spec_.nExpert, spec_.topK},
-                   s.tokens,
+                   s.tokens(),
                    choice.experts,
                    choice.weights},
                   s.stream);
@@ -241,7 +284,7 @@ void CudaBackend::decodeFeedForward(CudaState& s, int layer) const {
     PairRows normed = s.normed;
     normed.format = w.gateUp.format;
     if (!routed) {
-        normRows({s.hidden, norm(w.ffnNorm, w.ffnNormBias), s.tokens, spec_.dModel, normed},
+        normRows({s.hidden, norm(w.ffnNorm, w.ffnNormBias), s.tokens(), spec_.dModel, normed},
                  s.stream);
     }
     DecodeExpertsUp up;
@@ -251,7 +294,7 @@ void CudaBackend::decodeFeedForward(CudaState& s, int layer) const {
     up.choice = choiceOf(s, layer);
     if (routed) up.routerLogits = s.routerLogits;
     up.rule = {spec_.routing, spec_.nExpert, spec_.topK};
-    up.tokens = s.tokens;
+    up.tokens = s.tokens();
     up.topK = topK;
     up.nExpert = routed ? spec_.nExpert : 1;
     up.gated = kind != MlpKind::Plain;
@@ -266,7 +309,7 @@ void CudaBackend::decodeFeedForward(CudaState& s, int layer) const {
     down.bias = w.downBias;
     down.hidden = up.hidden;
     down.choice = up.choice;
-    down.tokens = s.tokens;
+    down.tokens = s.tokens();
     down.topK = topK;
     down.out = blockOutput(s);
     down.add = spec_.normPlace == NormPlace::Pre;
@@ -280,14 +323,15 @@ void CudaBackend::prefillFeedForward(CudaState& s, int layer) const {
     const int nExpert = routed ? spec_.nExpert : 1;
     const RouterChoice choice = choiceOf(s, layer);
     const OperandRows x = rowsFor(s, w.gateUp.format);
-    normToOperand({s.hidden, norm(w.ffnNorm, w.ffnNormBias), s.tokens, spec_.dModel, x}, s.stream);
-    groupByExpert(choice.experts, s.tokens, topK, nExpert, s.groups, s.stream);
+    normToOperand({s.hidden, norm(w.ffnNorm, w.ffnNormBias), s.tokens(), spec_.dModel, x},
+                  s.stream);
+    groupByExpert(choice.experts, s.tokens(), topK, nExpert, s.groups, s.stream);
     ExpertsUp up;
     up.gateUp = w.gateUp;
     up.bias = w.gateUpBias;
     up.x = x;
     up.groups = s.groups;
-    up.tokens = s.tokens;
+    up.tokens = s.tokens();
     up.topK = topK;
     up.nExpert = nExpert;
     up.activation = spec_.activation;
@@ -301,12 +345,12 @@ void CudaBackend::prefillFeedForward(CudaState& s, int layer) const {
     down.bias = w.downBias;
     down.hidden = up.hidden;
     down.groups = s.groups;
-    down.tokens = s.tokens;
+    down.tokens = s.tokens();
     down.topK = topK;
     down.nExpert = nExpert;
     down.products = s.products;
     expertsDown(down, s.stream);
-    combineExperts({s.products, choice.weights, s.tokens, topK, spec_.dModel, blockOutput(s),
+    combineExperts({s.products, choice.weights, s.tokens(), topK, spec_.dModel, blockOutput(s),
                     spec_.normPlace == NormPlace::Pre},
                    s.stream);
 }
@@ -315,19 +359,19 @@ void CudaBackend::prefillPlainMlp(CudaState& s, int layer) const {
     const DeviceLayer& w = model_->layers[index(layer)];
     const int ffn = w.gateUp.rows;
     const OperandRows x = rowsFor(s, w.gateUp.format);
-    normToOperand({s.hidden, norm(w.ffnNorm, w.ffnNormBias), s.tokens, spec_.dModel, x}, s.stream);
-    project({w.gateUp, x, w.gateUpBias, s.tokens, s.products, ffn, false}, s.stream);
+    normToOperand({s.hidden, norm(w.ffnNorm, w.ffnNormBias), s.tokens(), spec_.dModel, x},
+                  s.stream);
+    project({w.gateUp, x, w.gateUpBias, s.tokens(), s.products, ffn, false}, s.stream);
     const OperandRows inner{s.innerHigh,
                             options_.numerics == Numerics::Exact ? s.innerLow : nullptr,
                             w.down.paddedCols(), w.down.format};
-    activateRows({s.products, spec_.activation, s.tokens, ffn, inner}, s.stream);
-    project({w.down, inner, w.downBias, s.tokens, blockOutput(s), spec_.dModel,
+    activateRows({s.products, spec_.activation, s.tokens(), ffn, inner}, s.stream);
+    project({w.down, inner, w.downBias, s.tokens(), blockOutput(s), spec_.dModel,
              spec_.normPlace == NormPlace::Pre},
             s.stream);
 }
 
-void CudaBackend::enqueueHead(CudaState& s, int first, int count) const {
-    const float* hidden = s.hidden + index(first) * index(spec_.dModel);
+void CudaBackend::enqueueHead(CudaState& s, const float* hidden, int count) const {
     NormWeights n = norm(model_->outputNorm, model_->outputNormBias, false);
     if (count > fewTokens_) {
         const OperandRows x = rowsFor(s, model_->head.format);
@@ -346,7 +390,6 @@ void CudaBackend::enqueueHead(CudaState& s, int first, int count) const {
 }
 
 void CudaBackend::enqueueToken(CudaState& s) const {
-    s.tokens = 1;
     const auto part = [&](Op op, int layer, const auto& enqueue) {
         if (s.launches != nullptr) s.launches->captureOp(op, layer);
         enqueue();
@@ -361,7 +404,7 @@ void CudaBackend::enqueueToken(CudaState& s) const {
         if (experts) part(Op::Router, layer, [&] { enqueueRoute(s, layer); });
         part(experts ? Op::Experts : Op::Mlp, layer, [&] { enqueueFeedForward(s, layer); });
     }
-    part(Op::Head, -1, [&] { enqueueHead(s, 0, 1); });
+    part(Op::Head, -1, [&] { enqueueHead(s, s.hidden, 1); });
 }
 
 }  // namespace moescope::cuda

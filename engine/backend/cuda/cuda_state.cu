@@ -56,7 +56,8 @@ void placeOnDevice(const StateShape& shape, StateBuffers& b, Placer& put) {
     const std::int64_t topK = std::max(1, spec.topK);
     const std::int64_t few = kDecodeTokens;
     put(b.ids, product(n));
-    put(b.place, 1);
+    put(b.devicePlaces, product(n));
+    put(b.caches, product(spec.nLayer, std::min<std::int64_t>(n, kMaxRuns)));
     put(b.angles, product(shape.ropes, n, std::max(1, spec.headDim / 2)));
     put(b.hidden, product(n, spec.dModel));
     put(b.branch, product(n, spec.dModel));
@@ -71,17 +72,18 @@ void placeOnDevice(const StateShape& shape, StateBuffers& b, Placer& put) {
     b.logitRows = static_cast<std::int32_t>(std::clamp<std::uint64_t>(
         kLogitBytes / sizeof(float) / product(spec.vocab), 1, product(n)));
     put(b.logits, product(b.logitRows, spec.vocab));
+    put(b.rows, product(n));
 
     put(b.normed, few, widest(model, &DeviceLayer::gateUp));
     put(b.normed.scale, few);
     put(b.attended, few, widest(model, &DeviceLayer::o));
     put(b.inner, few * topK, widest(model, &DeviceLayer::down));
-    put(b.attentionParts,
-        decodeAttentionScratch(spec.nHead, spec.nKvHead, spec.headDim, kAttentionSplits));
+    put(b.attentionParts, decodeAttentionScratch(spec.nHead, spec.nKvHead, spec.headDim));
     b.nCounters = decodeAttentionCounters(spec.nHead, spec.nKvHead) + 1;
     put(b.counters, b.nCounters);
     put(b.sampleParts, kSampleBlocks);
     put(b.generated, kGreedyBurst);
+    put(b.generatedCount, 1);
 
     b.rowStride = std::max({widest(model, &DeviceLayer::qkv), widest(model, &DeviceLayer::o),
                             widest(model, &DeviceLayer::gateUp),
@@ -103,7 +105,9 @@ void placeOnHost(const StateShape& shape, StateBuffers& b, Placer& put) {
     const ModelSpec& spec = shape.spec;
     const std::int64_t choices = std::int64_t{shape.maxBatch} * std::max(1, spec.topK);
     put(b.hostIds, product(shape.maxBatch));
-    put(b.hostPlace, 1);
+    put(b.hostPlaces, product(shape.maxBatch));
+    put(b.hostCaches, product(spec.nLayer, std::min(shape.maxBatch, kMaxRuns)));
+    put(b.hostRows, product(shape.maxBatch));
     put(b.hostExperts, product(spec.nLayer, choices));
     put(b.hostWeights, product(spec.nLayer, choices));
     put(b.hostLogits, product(b.logitRows, spec.vocab));
@@ -122,31 +126,6 @@ std::vector<LayerCache> placeCaches(const ModelSpec& spec, const CacheShape& sha
     return layers;
 }
 
-std::uint64_t cacheBytesOnDevice(const ModelSpec& spec, const CacheShape& shape) {
-    Placer count;
-    placeCaches(spec, shape, count);
-    return count.total();
-}
-
-/// Rows of positions [first, end), in as few copies as the two rings allow.
-void copyRows(const LayerCache& from, const LayerCache& to, int first, int end, std::size_t width,
-              const Stream& stream) {
-    for (int p = first; p < end;) {
-        const int read = kvRow(p, from.rows);
-        const int written = kvRow(p, to.rows);
-        const int count = std::min({end - p, from.rows - read, to.rows - written});
-        const std::size_t bytes = static_cast<std::size_t>(count) * width * sizeof(std::uint16_t);
-        const auto copy = [&](std::uint16_t* target, const std::uint16_t* source) {
-            copyAsync(target + static_cast<std::size_t>(written) * width,
-                      source + static_cast<std::size_t>(read) * width, bytes,
-                      cudaMemcpyDeviceToDevice, stream, "copying the beginning of a sequence");
-        };
-        copy(to.keys, from.keys);
-        copy(to.values, from.values);
-        p += count;
-    }
-}
-
 std::uint64_t nextSerial() {
     static std::atomic<std::uint64_t> serials{0};
     return ++serials;
@@ -154,22 +133,21 @@ std::uint64_t nextSerial() {
 
 }  // namespace
 
-CudaCache::CudaCache(const ModelSpec& spec, const CacheShape& shape)
-    : serial(nextSerial()), arena_(cacheBytesOnDevice(spec, shape), "the key-value cache") {
+std::uint64_t CudaCache::bytes(const ModelSpec& spec, const CacheShape& shape) {
+    Placer count;
+    placeCaches(spec, shape, count);
+    return ArenaPool::sizeOf(count.total());
+}
+
+CudaCache::CudaCache(const ModelSpec& spec, const CacheShape& shape,
+                     std::shared_ptr<ArenaPool> pool)
+    : serial(nextSerial()),
+      prefix(std::static_pointer_cast<const CudaCache>(shape.prefix)),
+      prefixTokens(shape.prefixTokens),
+      pool_(std::move(pool)),
+      arena_(pool_->take(bytes(spec, shape), "the key-value cache")) {
     Placer device(static_cast<std::byte*>(arena_.base()));
     layers = placeCaches(spec, shape, device);
-    if (!shape.prefix) return;
-    // Steps of the prefix may still be under way, on the stream of whatever state evaluates them.
-    check(cudaDeviceSynchronize(), "waiting for the beginning of a sequence");
-    const auto& prefix = static_cast<const CudaCache&>(*shape.prefix);
-    const std::size_t width =
-        static_cast<std::size_t>(spec.nKvHead) * static_cast<std::size_t>(spec.headDim);
-    const Stream stream;
-    for (std::size_t i = 0; i < layers.size(); ++i)
-        copyRows(prefix.layers[i], layers[i],
-                 firstVisible(shape.prefixTokens, spec.layers[i].window), shape.prefixTokens, width,
-                 stream);
-    stream.wait();
 }
 
 std::uint64_t StateShape::deviceBytes() const {

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "engine/backend/backend.h"
@@ -10,57 +12,73 @@
 #include "engine/backend/cuda/device_memory.h"
 #include "engine/backend/cuda/device_model.h"
 #include "engine/backend/cuda/prefill.h"
+#include "engine/backend/step_places.h"
 
 namespace moescope::cuda {
 
-/// Blocks that share out a long context, of each head group and token.
-inline constexpr int kAttentionSplits = 16;
+/// Sequences that one step can serve: each takes its part of a table that is sent with every step.
+inline constexpr int kMaxRuns = 256;
 /// Tokens that decodeGreedy chooses between two looks of the host.
 inline constexpr int kGreedyBurst = 256;
 
-struct LayerCache {
-    std::int32_t rows = 0;
-    std::uint16_t* keys = nullptr;  // (rows, n_kv_head * head_dim) half, position p in row p % rows
-    std::uint16_t* values = nullptr;  // the same
-};
-
-/// A prefix is copied: at 49 KB a token of gpt-oss-20b that takes microseconds, where a second
-/// source of keys would cost every attention kernel.
+/// A prefix is copied, layer by layer, in the first step of the sequence that begins with it, when
+/// the keys of that step are stored: the prefix may be in the same step. Of gpt-oss-20b, of whose
+/// layers half have windows, 1,000 tokens are 25 MB to read and to write, 16 us of an H100's memory
+/// bandwidth, once; and 49 MB of its room. Reading them where they are would save both, and have
+/// every attention kernel look up every key's source in every step.
 class CudaCache final : public KvCache {
 public:
-    /// Throws Error when the device has not the memory.
-    CudaCache(const ModelSpec& spec, const CacheShape& shape);
+    /// Has its memory from `pool` and gives it back. Throws Error when the device has not as much.
+    CudaCache(const ModelSpec& spec, const CacheShape& shape, std::shared_ptr<ArenaPool> pool);
+    ~CudaCache() override { pool_->give(std::move(arena_)); }
+    CudaCache(const CudaCache&) = delete;
+    CudaCache& operator=(const CudaCache&) = delete;
+    static std::uint64_t bytes(const ModelSpec& spec, const CacheShape& shape);
 
-    std::vector<LayerCache> layers;  // (n_layer)
-    const std::uint64_t serial;      ///< no two caches of the process share one
+    std::vector<LayerCache> layers;           // (n_layer)
+    const std::uint64_t serial;               ///< no two caches of the process share one
+    std::shared_ptr<const CudaCache> prefix;  ///< null: there is none, or all of it is here
+    int prefixTokens = 0;
 
 private:
+    std::shared_ptr<ArenaPool> pool_;
     DeviceArena arena_;
+};
+
+/// Positions [first, end) that `to` has in common with `from`; end is where its own tokens begin or
+/// those of a cache between the two.
+struct PrefixCopy {
+    const CudaCache* from = nullptr;
+    CudaCache* to = nullptr;
+    int first = 0, end = 0;
 };
 
 /// Where everything lies that a session has on the device and in page-locked host memory.
 struct StateBuffers {
-    std::int32_t* ids = nullptr;       // (max_batch)
-    StepPlace* place = nullptr;        // (1)
-    float2* angles = nullptr;          // (n_ropes, max_batch, head_dim / 2)
-    float* hidden = nullptr;           // (max_batch, d_model)
-    float* branch = nullptr;           // (max_batch, d_model)
-    float* qkv = nullptr;              // (max_batch, (n_head + 2 n_kv_head) * head_dim)
-    float* routerLogits = nullptr;     // (max_batch, n_expert)
-    std::int32_t* experts = nullptr;   // (n_layer, max_batch, top_k)
-    float* gateWeights = nullptr;      // (n_layer, max_batch, top_k)
-    std::int32_t* distinct = nullptr;  // see RouterChoice
-    RouterChoice everyToken;           ///< of a dense MLP: expert 0 with weight 1, max_batch times
-    float* logits = nullptr;           // (logit_rows, vocab)
+    std::int32_t* ids = nullptr;         // (max_batch)
+    TokenPlace* devicePlaces = nullptr;  // (max_batch)
+    LayerCache* caches = nullptr;        // (n_layer, n_runs) of the step, unless there is one run
+    float2* angles = nullptr;            // (n_ropes, max_batch, head_dim / 2)
+    float* hidden = nullptr;             // (max_batch, d_model)
+    float* branch = nullptr;             // (max_batch, d_model)
+    float* qkv = nullptr;                // (max_batch, (n_head + 2 n_kv_head) * head_dim)
+    float* routerLogits = nullptr;       // (max_batch, n_expert)
+    std::int32_t* experts = nullptr;     // (n_layer, max_batch, top_k)
+    float* gateWeights = nullptr;        // (n_layer, max_batch, top_k)
+    std::int32_t* distinct = nullptr;    // see RouterChoice
+    RouterChoice everyToken;  ///< of a dense MLP: expert 0 with weight 1, max_batch times
+    float* logits = nullptr;  // (logit_rows, vocab)
     std::int32_t logitRows = 0;
+    std::int32_t* rows = nullptr;  // (max_batch): those whose logits are asked for
 
     // Few tokens
     PairRows normed, attended, inner;
     float* attentionParts = nullptr;
     unsigned* counters = nullptr;  // (n_counters): attention's and the sampler's
     std::uint64_t nCounters = 0;
-    float2* sampleParts = nullptr;      // (kSampleBlocks)
-    std::int32_t* generated = nullptr;  // (kGreedyBurst)
+    float2* sampleParts = nullptr;           // (kSampleBlocks)
+    std::int32_t* generated = nullptr;       // (kGreedyBurst)
+    std::int32_t* generatedCount = nullptr;  // (1)
 
     // Many tokens
     std::uint16_t* rowsHigh = nullptr;  // (max_batch, row_stride): what is multiplied next
@@ -73,7 +91,9 @@ struct StateBuffers {
 
     // Host
     std::int32_t* hostIds = nullptr;        // (max_batch)
-    StepPlace* hostPlace = nullptr;         // (1)
+    std::int32_t* hostRows = nullptr;       // (max_batch)
+    TokenPlace* hostPlaces = nullptr;       // (max_batch)
+    LayerCache* hostCaches = nullptr;       // (n_layer, n_runs)
     std::int32_t* hostExperts = nullptr;    // (n_layer, max_batch, top_k)
     float* hostWeights = nullptr;           // the same
     float* hostLogits = nullptr;            // (logit_rows, vocab)
@@ -97,21 +117,26 @@ public:
 
     int maxContext = 0;
     int maxBatch = 0;
-    int tokens = 0;      ///< of the current step
-    StepRun run;         ///< the same
-    int lastRouted = 0;  ///< layer of the latest route()
+    StepPlaces places;               ///< of the current step
+    int shortRuns = 0;               ///< runs of few tokens that it begins with
+    std::vector<PrefixCopy> copies;  ///< that its layers have to make
+    int lastRouted = 0;              ///< layer of the latest route()
     bool timed = false;
     LaunchSink* launches = nullptr;  ///< null: nobody counts launches
     mutable std::vector<float> hostHidden;
 
     Stream stream;
-    Event sent;                    ///< ids and place have left the host's buffer
+    Event sent;                    ///< ids, places and caches have left the host's buffers
     Graph step;                    ///< one token: embedding to logits
     Graph greedy;                  ///< the same, and the choice of the next
     std::uint64_t graphsOf = 0;    ///< serial of the cache that both were recorded with
     std::uint64_t stepNumber = 0;  ///< of `step`, for the LaunchSink
 
-    const CudaCache& cache() const noexcept { return static_cast<const CudaCache&>(*run.cache); }
+    int tokens() const noexcept { return places.tokens(); }
+    int runs() const noexcept { return static_cast<int>(places.runs.size()); }
+    CudaCache& cache(int run) const noexcept {
+        return static_cast<CudaCache&>(*places.runs[static_cast<std::size_t>(run)].cache);
+    }
 
 private:
     DeviceArena arena_;

@@ -12,6 +12,7 @@
 
 #include "engine/backend/cuda/launch.h"
 #include "engine/backend/cuda/layout.h"
+#include "engine/backend/cuda/operand_rows.h"
 #include "engine/model/spec.h"
 
 namespace moescope::cuda {
@@ -32,10 +33,28 @@ struct PairRows {
     WeightFormat format = WeightFormat::Bf16;
 };
 
-/// Where a step stands; in device memory, so that a recorded graph can go on from it.
-struct StepPlace {
-    std::int32_t position;   ///< of the step's first token
-    std::int32_t generated;  ///< tokens that sampleToken has chosen since it was set to 0
+/// Where a token of a step stands; in device memory, so that a recorded graph can go on from it.
+struct TokenPlace {
+    std::int32_t position;
+    std::int32_t run;  ///< index of its sequence among those of the step
+};
+
+/// Keys and values of one sequence in one layer; position p lies in row p % rows.
+struct LayerCache {
+    std::int32_t rows = 0;
+    std::uint16_t* keys = nullptr;  // (rows, n_kv_head * head_dim) half
+    std::uint16_t* values = nullptr;
+};
+
+/// Where the tokens of a step keep their keys and values in one layer. A step of one sequence has
+/// the addresses in the launch itself: one load less that a single token waits for.
+struct StepCaches {
+    LayerCache only;
+    const LayerCache* of = nullptr;  // (n_runs), or null: there is one run
+
+    __host__ __device__ LayerCache at(std::int32_t run) const {
+        return of == nullptr ? only : of[run];
+    }
 };
 
 struct NormWeights {
@@ -48,9 +67,9 @@ struct NormWeights {
 
 /// hidden = embedding row (times scale, plus learned position); angles for every distinct RoPE.
 struct EmbedTokens {
-    DeviceMatrix embedding, positions;  ///< positions: codes null when there are none
-    const std::int32_t* ids = nullptr;  // (n_tokens)
-    const StepPlace* place = nullptr;
+    DeviceMatrix embedding, positions;   ///< positions: codes null when there are none
+    const std::int32_t* ids = nullptr;   // (n_tokens)
+    const TokenPlace* places = nullptr;  // (n_tokens)
     float scale = 1;
     std::int32_t tokens = 0, dModel = 0;
     float* hidden = nullptr;            // (n_tokens, d_model)
@@ -107,10 +126,10 @@ struct AddNormed {
 };
 void addNormed(const AddNormed& a, cudaStream_t stream);
 
-/// Norms of q and k, rotation, and keys and values into the cache. Any number of tokens.
+/// Norms of q and k, rotation, and keys and values into each token's cache. Any number of tokens.
 struct RotateAndStore {
     float* qkv = nullptr;  // (n_tokens, (n_head + 2 n_kv_head) * head_dim), q in place
-    const StepPlace* place = nullptr;
+    const TokenPlace* places = nullptr;  // (n_tokens)
     std::int32_t tokens = 0;
     std::int32_t nHead = 0, nKvHead = 0, headDim = 0;
     QkNorm qkNorm = QkNorm::None;
@@ -118,36 +137,60 @@ struct RotateAndStore {
     bool rotate = true;
     RopePairing pairing = RopePairing::HalfSplit;
     const float2* angles = nullptr;  // (n_tokens, head_dim / 2) of this layer's RoPE
-    std::uint16_t* keys = nullptr;   // (cache_rows, n_kv_head * head_dim) half
-    std::uint16_t* values = nullptr;
-    std::int32_t cacheRows = 0;
+    StepCaches caches;
 };
 void rotateAndStore(const RotateAndStore& r, cudaStream_t stream);
 
-/// Attention of few tokens; a long context is shared out among `splits` blocks of each head group.
+/// Rows [first, end) of positions that a sequence has in common with another one, from that one's
+/// cache; no other copy of the same call writes what it reads.
+struct CopiedRows {
+    LayerCache from, to;
+    std::int32_t first = 0, end = 0;
+};
+inline constexpr int kCopiesOfLaunch = 48;
+struct CopyRows {
+    std::int32_t width = 0;  ///< n_kv_head * head_dim
+    std::int32_t count = 0;  ///< up to kCopiesOfLaunch
+    CopiedRows copies[kCopiesOfLaunch];
+};
+void copyRows(const CopyRows& c, cudaStream_t stream);
+
+/// Blocks that share out a long context, of each head group and token: as many as fill a GPU. The
+/// more tokens there are, the fewer a token has, so that what they exchange is bounded.
+inline constexpr int kAttentionSplits = 16;
+constexpr int attentionSplits(int tokens) noexcept {
+    const int each = kDecodeTokens * kAttentionSplits / tokens;
+    return each < 1 ? 1 : each < kAttentionSplits ? each : kAttentionSplits;
+}
+
+/// Attention of tokens whose sequences have few each; a long context is shared out among `splits`
+/// blocks of each head group.
 struct DecodeAttention {
     const float* qkv = nullptr;  // (n_tokens, qkv_stride), rotated q first
     std::int32_t qkvStride = 0;
-    std::uint16_t* keys = nullptr;  // (cache_rows, n_kv_head * head_dim) half
-    std::uint16_t* values = nullptr;
+    StepCaches caches;
     /// Not null: one token, whose q and k are not yet rotated and whose k and v are not yet in the
     /// cache.
     const float2* angles = nullptr;  // (head_dim / 2)
     RopePairing pairing = RopePairing::HalfSplit;
-    const float* sinks = nullptr;  // (n_head), or null
-    const StepPlace* place = nullptr;
-    std::int32_t cacheRows = 0, window = 0;
+    const float* sinks = nullptr;        // (n_head), or null
+    const TokenPlace* places = nullptr;  // (n_tokens)
+    std::int32_t window = 0;
     std::int32_t tokens = 0;
     std::int32_t nHead = 0, nKvHead = 0, headDim = 0;
     float scale = 0;
-    PairRows out;  // (n_tokens, n_head * head_dim)
-    std::int32_t splits = 1;
-    float* partial = nullptr;      // decodeAttentionScratch() floats when splits > 1
-    unsigned* counters = nullptr;  // (n_tokens, n_kv_head * head groups), zero before and after
+    /// Where results go, (n_tokens, n_head * head_dim): as the products of few tokens take them, or
+    /// (high not null) as those of many do.
+    PairRows out;
+    OperandRows operand;
+    std::int32_t splits = 1;   ///< at most attentionSplits(tokens)
+    float* partial = nullptr;  // decodeAttentionScratch() floats when splits > 1
+    unsigned* counters =
+        nullptr;  // decodeAttentionCounters() when splits > 1, zero before and after
 };
 void decodeAttention(const DecodeAttention& a, cudaStream_t stream);
-/// Floats of `partial` and number of `counters` for up to kDecodeTokens tokens.
-std::uint64_t decodeAttentionScratch(int nHead, int nKvHead, int headDim, int splits) noexcept;
+/// Floats of `partial` and number of `counters` for any number of tokens.
+std::uint64_t decodeAttentionScratch(int nHead, int nKvHead, int headDim) noexcept;
 std::uint64_t decodeAttentionCounters(int nHead, int nKvHead) noexcept;
 
 /// First half of the chosen experts, or of a dense MLP (`gated` false: no gate).
@@ -181,15 +224,16 @@ void decodeExpertsDown(const DecodeExpertsDown& e, cudaStream_t stream);
 
 /// Chooses the next token: the largest logit, or with temperature > 0 a draw from softmax(logits /
 /// temperature) by the Gumbel-max trick (Gumbel 1954; exact, no sort, no sum). Writes it to ids[0]
-/// and `tokens`, and moves `place` on by one.
+/// and `tokens`, and moves `place` and `generated` on by one.
 struct SampleToken {
     const float* logits = nullptr;  // (vocab)
     std::int32_t vocab = 0;
     float temperature = 0;
     std::uint64_t seed = 0;
-    std::int32_t* ids = nullptr;  // (1)
-    StepPlace* place = nullptr;
-    std::int32_t* tokens = nullptr;  // (max_generated)
+    std::int32_t* ids = nullptr;        // (1)
+    TokenPlace* place = nullptr;        // (1)
+    std::int32_t* generated = nullptr;  // (1): tokens chosen since it was set to 0
+    std::int32_t* tokens = nullptr;     // (max_generated)
     std::int32_t maxGenerated = 0;
     float2* partial = nullptr;    // (kSampleBlocks): value, index as bits
     unsigned* counter = nullptr;  ///< zero before and after

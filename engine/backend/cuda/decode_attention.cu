@@ -2,7 +2,7 @@
 // Attention of few tokens. A block serves two query heads of one key-value head: a short context
 // leaves most of a GPU idle, so time is what one block takes and not how often keys are read. With
 // a long context several blocks share out the keys, and the last of them merges their results in a
-// fixed order.
+// fixed order. Tokens may be of as many sequences: each has its place and its cache.
 #include "engine/backend/cuda/norm.h"
 #include "engine/backend/kv_layout.h"
 
@@ -127,7 +127,9 @@ __global__ void __launch_bounds__(kKeys) decodeAttentionKernel(const DecodeAtten
         }
         queries[i] = value * a.scale;
     }
-    const int position = a.place->position + token;
+    const TokenPlace place = a.places[token];
+    const LayerCache cache = a.caches.at(place.run);
+    const int position = place.position;
     const int first = firstVisible(position, a.window);
     const int visible = position + 1 - first;
     const int each = keysOfSplit(visible, static_cast<int>(gridDim.y));
@@ -141,10 +143,10 @@ __global__ void __launch_bounds__(kKeys) decodeAttentionKernel(const DecodeAtten
         const float* k = a.qkv + (a.nHead + kvHead) * headDim;
         const float* v = k + a.nKvHead * headDim;
         const std::int64_t at =
-            (std::int64_t{kvRow(position, a.cacheRows)} * a.nKvHead + kvHead) * headDim;
+            (std::int64_t{kvRow(position, cache.rows)} * a.nKvHead + kvHead) * headDim;
         for (int i = thread; i < headDim; i += kKeys) {
-            a.keys[at + i] = toHalf(rotated(a.pairing, k, a.angles, headDim, i));
-            a.values[at + i] = toHalf(v[i]);
+            cache.keys[at + i] = toHalf(rotated(a.pairing, k, a.angles, headDim, i));
+            cache.values[at + i] = toHalf(v[i]);
         }
     }
     if (thread < kHeads) {
@@ -162,9 +164,9 @@ __global__ void __launch_bounds__(kKeys) decodeAttentionKernel(const DecodeAtten
         const int key = tile + thread;
         float s[kHeads];
         if (key < end) {
-            prefetchLine(a.values + kvRow(key, a.cacheRows) * rowWidth + column);
-            scoresOf<8 * kPairs>(s, a.keys + kvRow(key, a.cacheRows) * rowWidth + column, queries,
-                                 headDim);
+            prefetchLine(cache.values + kvRow(key, cache.rows) * rowWidth + column);
+            scoresOf<8 * kPairs>(s, cache.keys + kvRow(key, cache.rows) * rowWidth + column,
+                                 queries, headDim);
         } else {
             MOESCOPE_UNROLL
             for (int h = 0; h < kHeads; ++h) s[h] = -INFINITY;
@@ -208,7 +210,7 @@ __global__ void __launch_bounds__(kKeys) decodeAttentionKernel(const DecodeAtten
             for (int j = 0; j < kBatch; ++j) {
                 const int key = k + kWarps * j;
                 const std::uint16_t* value =
-                    a.values + kvRow(tile + min(key, keys - 1), a.cacheRows) * rowWidth + column;
+                    cache.values + kvRow(tile + min(key, keys - 1), cache.rows) * rowWidth + column;
                 MOESCOPE_UNROLL
                 for (int i = 0; i < kPairs; ++i) {
                     const int d = 2 * (lane + kWarp * i);
@@ -255,7 +257,17 @@ __global__ void __launch_bounds__(kKeys) decodeAttentionKernel(const DecodeAtten
         for (int w = 0; w < kWarps; ++w) value += merged[w][h][d / 2][d % 2];
         return value;
     };
-    const std::int64_t outColumn = std::int64_t{kvHead * perKv + firstHead} * headDim;
+    const int outColumn = (kvHead * perKv + firstHead) * headDim;
+    const bool many = a.operand.high != nullptr;
+    const auto store = [&](int i, float value) {
+        if (many) {
+            storeOperand(a.operand, token, operandPosition(a.operand.format, outColumn + i), value);
+        } else {
+            storePair(a.out, token, outColumn + i, value);
+        }
+    };
+    if (many && split == 0 && blockIdx.x + 1 == gridDim.x)
+        padOperand(a.operand, token, a.nHead * headDim, thread, kKeys);
     const auto sinkOf = [&](int h) {
         return a.sinks != nullptr ? a.sinks[kvHead * perKv + firstHead + h] : -INFINITY;
     };
@@ -266,8 +278,7 @@ __global__ void __launch_bounds__(kKeys) decodeAttentionKernel(const DecodeAtten
             const float largest = fmaxf(maximum[h], sink);
             const float factor = expf(maximum[h] - largest);
             const float denominator = sum[h] * factor + expf(sink - largest);
-            storePair(a.out, token, static_cast<int>(outColumn) + i,
-                      total(h, i % headDim) * factor / denominator);
+            store(i, total(h, i % headDim) * factor / denominator);
         }
         return;
     }
@@ -305,20 +316,22 @@ __global__ void __launch_bounds__(kKeys) decodeAttentionKernel(const DecodeAtten
             denominator += factor * loadShared(from + kHeads * (headDim + 1) + h);
             value += factor * loadShared(from + i);
         }
-        storePair(a.out, token, static_cast<int>(outColumn) + i, value / denominator);
+        store(i, value / denominator);
     }
 }
 
 }  // namespace
 
 std::uint64_t decodeAttentionCounters(int nHead, int nKvHead) noexcept {
-    return static_cast<std::uint64_t>(kDecodeTokens) * static_cast<std::uint64_t>(nKvHead) *
+    // As many tokens as are shared out among two blocks at least.
+    constexpr int kTokens = kDecodeTokens * kAttentionSplits / 2;
+    static_assert(attentionSplits(kTokens) == 2 && attentionSplits(kTokens + 1) == 1);
+    return static_cast<std::uint64_t>(kTokens) * static_cast<std::uint64_t>(nKvHead) *
            static_cast<std::uint64_t>(shapeOf(nHead, nKvHead).groups);
 }
 
-std::uint64_t decodeAttentionScratch(int nHead, int nKvHead, int headDim, int splits) noexcept {
-    if (splits <= 1) return 0;
-    return decodeAttentionCounters(nHead, nKvHead) * static_cast<std::uint64_t>(splits) * kHeads *
+std::uint64_t decodeAttentionScratch(int nHead, int nKvHead, int headDim) noexcept {
+    return decodeAttentionCounters(nHead, nKvHead) * 2 * kHeads *
            static_cast<std::uint64_t>(headDim + 2);
 }
 

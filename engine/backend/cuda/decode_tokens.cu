@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The ends of a step: token ids to hidden states, rotation and the cache, logits to the next token.
+#include <algorithm>
+#include <cassert>
+
 #include "engine/backend/cuda/norm.h"
 #include "engine/backend/kv_layout.h"
 
@@ -55,7 +58,7 @@ __global__ void __launch_bounds__(kBlockThreads) embedTokensKernel(const EmbedTo
     letNextKernelBegin();
     waitForPreviousKernel();
     const int token = static_cast<int>(blockIdx.x);
-    const int position = e.place->position + token;
+    const int position = e.places[token].position;
     const std::int32_t id = e.ids[token];
     const auto thread = static_cast<int>(threadIdx.x);
     for (int i = thread; i < e.dModel; i += kBlockThreads) {
@@ -135,9 +138,11 @@ __global__ void __launch_bounds__(kHeadsPerBlock* kWarp)
         return;
     }
     const int kvHead = (head - r.nHead) % r.nKvHead;
-    const int row = kvRow(r.place->position + token, r.cacheRows);
-    std::uint16_t* to =
-        (isValue ? r.values : r.keys) + (std::int64_t{row} * r.nKvHead + kvHead) * r.headDim;
+    const TokenPlace place = r.places[token];
+    const LayerCache cache = r.caches.at(place.run);
+    const int row = kvRow(place.position, cache.rows);
+    std::uint16_t* to = (isValue ? cache.values : cache.keys) +
+                        (std::int64_t{row} * r.nKvHead + kvHead) * r.headDim;
     for (int i = lane; i < r.headDim; i += kWarp) to[i] = toHalf(mine[i]);
 }
 
@@ -153,6 +158,36 @@ __global__ void __launch_bounds__(kBlockThreads) normFullWidthKernel(const Rotat
     const NormOfRow of = normOfRow(norm, vector, width);
     for (int i = static_cast<int>(threadIdx.x); i < width; i += kBlockThreads)
         vector[i] = of.of(norm, vector[i], i);
+}
+
+/// Block y: copy; its rows' keys and values, a word a time.
+template <typename Word>
+__device__ void copyWords(const CopyRows& c) {
+    const CopiedRows copy = c.copies[blockIdx.y];
+    const auto words = static_cast<int>(c.width * sizeof(std::uint16_t) / sizeof(Word));
+    const std::int64_t total = std::int64_t{copy.end - copy.first} * words;
+    for (std::int64_t i = std::int64_t{blockIdx.x} * kBlockThreads + threadIdx.x; i < total;
+         i += std::int64_t{gridDim.x} * kBlockThreads) {
+        const auto position = static_cast<int>(copy.first + i / words);
+        const std::int64_t read = std::int64_t{kvRow(position, copy.from.rows)} * words + i % words;
+        const std::int64_t written =
+            std::int64_t{kvRow(position, copy.to.rows)} * words + i % words;
+        reinterpret_cast<Word*>(copy.to.keys)[written] =
+            reinterpret_cast<const Word*>(copy.from.keys)[read];
+        reinterpret_cast<Word*>(copy.to.values)[written] =
+            reinterpret_cast<const Word*>(copy.from.values)[read];
+    }
+}
+
+__global__ void __launch_bounds__(kBlockThreads)
+    copyRowsKernel(const __grid_constant__ CopyRows c) {
+    letNextKernelBegin();
+    waitForPreviousKernel();
+    if (c.width % 8 == 0) {
+        copyWords<uint4>(c);
+    } else {
+        copyWords<std::uint16_t>(c);
+    }
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014) as a counter-based generator: uniform in (0, 1).
@@ -194,7 +229,7 @@ __global__ void __launch_bounds__(kBlockThreads) sampleTokenKernel(const SampleT
     __shared__ bool last;
     letNextKernelBegin();
     waitForPreviousKernel();
-    const int generated = s.place->generated;
+    const int generated = *s.generated;
     float value = 0;
     int index = -1;
     for (int i = static_cast<int>(blockIdx.x * kBlockThreads + threadIdx.x); i < s.vocab;
@@ -232,7 +267,7 @@ __global__ void __launch_bounds__(kBlockThreads) sampleTokenKernel(const SampleT
         const int id = max(index, 0);  // all logits are no numbers: any token
         s.ids[0] = id;
         if (generated < s.maxGenerated) s.tokens[generated] = id;
-        s.place->generated = generated + 1;
+        *s.generated = generated + 1;
         s.place->position += 1;
     }
 }
@@ -253,6 +288,18 @@ void rotateAndStore(const RotateAndStore& r, cudaStream_t stream) {
     launch({dim3(static_cast<unsigned>((heads + kHeadsPerBlock - 1) / kHeadsPerBlock), tokens),
             dim3(kHeadsPerBlock * kWarp), 0, stream, true},
            rotateAndStoreKernel, r);
+}
+
+void copyRows(const CopyRows& c, cudaStream_t stream) {
+    assert(c.count >= 1 && c.count <= kCopiesOfLaunch);
+    int longest = 1;
+    for (int i = 0; i < c.count; ++i)
+        longest = std::max(longest, c.copies[i].end - c.copies[i].first);
+    constexpr int kRowsOfBlock = 16;
+    launch({dim3(static_cast<unsigned>((longest + kRowsOfBlock - 1) / kRowsOfBlock),
+                 static_cast<unsigned>(c.count)),
+            dim3(kBlockThreads), 0, stream, true},
+           copyRowsKernel, c);
 }
 
 void sampleToken(const SampleToken& s, cudaStream_t stream) {

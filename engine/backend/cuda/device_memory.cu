@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/backend/cuda/device_memory.h"
 
+#include <algorithm>
+#include <bit>
+#include <new>
 #include <stdexcept>
 #include <string>
 
@@ -49,6 +52,55 @@ void* DeviceArena::take(std::uint64_t bytes) {
     void* at = base_ + used_;
     used_ += wanted;
     return at;
+}
+
+std::uint64_t ArenaPool::sizeOf(std::uint64_t bytes) noexcept {
+    const std::uint64_t step = std::max<std::uint64_t>(256, std::bit_floor(bytes) / 8);
+    return (bytes + step - 1) / step * step;
+}
+
+DeviceArena ArenaPool::take(std::uint64_t bytes, const char* what) {
+    const std::uint64_t size = sizeOf(bytes);
+    const std::lock_guard lock(mutex_);
+    const auto found =
+        std::ranges::find_if(free_, [&](const DeviceArena& a) { return a.size() == size; });
+    if (found == free_.end()) {
+        try {
+            return {size, what};
+        } catch (const Error&) {
+            if (free_.empty()) throw;
+        }
+        free_.clear();
+        return {size, what};
+    }
+    DeviceArena arena = std::move(*found);
+    free_.erase(found);
+    waitForDevice();
+#ifdef MOESCOPE_SIMT_EMULATED
+    check(cudaMemsetAsync(arena.base(), 0xFF, size, nullptr), "poisoning");  // as if it were new
+#endif
+    return arena;
+}
+
+void ArenaPool::give(DeviceArena&& arena) noexcept {
+    const std::lock_guard lock(mutex_);
+    try {
+        free_.push_back(std::move(arena));
+    } catch (const std::bad_alloc&) {
+        // It is freed instead.
+    }
+}
+
+void ArenaPool::clear() {
+    const std::lock_guard lock(mutex_);
+    free_.clear();
+}
+
+std::uint64_t ArenaPool::kept() const {
+    const std::lock_guard lock(mutex_);
+    std::uint64_t bytes = 0;
+    for (const DeviceArena& a : free_) bytes += a.size();
+    return bytes;
 }
 
 PinnedBuffer::PinnedBuffer(std::uint64_t bytes) : size_(bytes) {

@@ -4,11 +4,25 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <utility>
+#include <vector>
 
 #include "engine/backend/cuda/launch.h"
 
 namespace moescope::cuda {
+
+/// Held while a graph is recorded, when no thread may wait for the whole device.
+inline std::mutex& recording() {
+    static std::mutex mutex;
+    return mutex;
+}
+
+/// Until all is done that any stream was given. Throws Error when some of it failed.
+inline void waitForDevice() {
+    const std::lock_guard lock(recording());
+    check(cudaDeviceSynchronize(), "the device");
+}
 
 /// One allocation, handed out in pieces aligned to 256 bytes; freed as a whole.
 class DeviceArena {
@@ -48,6 +62,28 @@ private:
     std::uint64_t size_ = 0;
     std::uint64_t used_ = 0;
     Place place_ = Place::Device;
+};
+
+/// Device memory of caches that have ended, for those that begin: the driver takes and frees memory
+/// in hundreds of microseconds and waits for the device to do so, which a step that begins a
+/// hundred short sequences would pay as often. Thread-safe.
+class ArenaPool {
+public:
+    /// At least `bytes`, whose content is that of whoever had it before. Waits for the device,
+    /// whose kernels may still use it. Throws Error as DeviceArena does, when nothing that is kept
+    /// can be freed instead.
+    DeviceArena take(std::uint64_t bytes, const char* what);
+    void give(DeviceArena&& arena) noexcept;
+    void clear();                ///< frees what is kept
+    std::uint64_t kept() const;  ///< bytes
+
+    /// Bytes that take(bytes) takes of the device: steps of an eighth, so that sequences of about
+    /// the same length have the same.
+    static std::uint64_t sizeOf(std::uint64_t bytes) noexcept;
+
+private:
+    mutable std::mutex mutex_;
+    std::vector<DeviceArena> free_;
 };
 
 /// Page-locked host memory, which the device copies from and to without a stop-over.
@@ -119,6 +155,7 @@ public:
     /// recording has ended, well or not, and before the graph is instantiated.
     template <typename Enqueue, typename Ended>
     void capture(cudaStream_t stream, const Enqueue& enqueue, const Ended& ended) {
+        const std::lock_guard lock(recording());
         check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal),
               "recording a graph");
         cudaGraph_t graph = nullptr;

@@ -7,18 +7,10 @@
 
 #include "engine/backend/cuda/launch.h"
 #include "engine/backend/cuda/layout.h"
+#include "engine/backend/cuda/operand_rows.h"
 #include "engine/model/spec.h"
 
 namespace moescope::cuda {
-
-/// Row vectors as bf16 in operand order (layout.h) of the format they are multiplied with. Exact
-/// numerics carry what bf16 rounds away in `low`; without it activations are bf16.
-struct OperandRows {
-    std::uint16_t* high = nullptr;  // (n_rows, stride)
-    std::uint16_t* low = nullptr;   // (n_rows, stride), or null
-    std::int32_t stride = 0;        ///< padded columns; those past the end hold zeros
-    WeightFormat format = WeightFormat::Bf16;
-};
 
 /// out = w x + bias, or out += the same. One matrix, every token.
 struct Projection {
@@ -67,19 +59,28 @@ struct ExpertsDown {
 };
 void expertsDown(const ExpertsDown& e, cudaStream_t stream);
 
-/// Causal attention of a step's tokens over a layer's cache, which already holds their keys and
-/// values. Row of position p: p % cache_rows. Sees [max(0, p - window + 1), p]; window 0: all.
+/// Tokens [first, first + tokens) of a step, of one sequence from `position` on. Its cache holds
+/// their keys and values already; position p lies in row p % rows.
+struct PrefillRun {
+    const std::uint16_t* keys = nullptr;    // (rows, n_kv_head * head_dim), half
+    const std::uint16_t* values = nullptr;  // the same
+    std::int32_t rows = 0;
+    std::int32_t first = 0, tokens = 0, position = 0;
+};
+inline constexpr int kRunsOfLaunch = 64;
+
+/// Causal attention of a step's tokens over the caches of their sequences in one layer. Sees
+/// [max(0, p - window + 1), p]; window 0: all.
 struct PrefillAttention {
     const float* queries = nullptr;  // (n_tokens, query_stride), heads of head_dim, rotated
     std::int32_t queryStride = 0;
-    const std::uint16_t* keys = nullptr;    // (cache_rows, n_kv_head * head_dim), half
-    const std::uint16_t* values = nullptr;  // the same
-    const float* sinks = nullptr;           // (n_head), or null
-    std::int32_t cacheRows = 0, window = 0;
-    std::int32_t tokens = 0, position = 0;  ///< of the first token
+    const float* sinks = nullptr;  // (n_head), or null
+    std::int32_t window = 0;
     std::int32_t nHead = 0, nKvHead = 0, headDim = 0;
     float scale = 0;
-    OperandRows out;  // (n_tokens, n_head * head_dim)
+    OperandRows out;            // (n_tokens, n_head * head_dim)
+    std::int32_t runCount = 0;  ///< 1 to kRunsOfLaunch
+    PrefillRun runs[kRunsOfLaunch];
 };
 void prefillAttention(const PrefillAttention& a, cudaStream_t stream);
 

@@ -13,13 +13,19 @@
 namespace moescope::cuda {
 namespace {
 
+int longestRun(const PrefillAttention& a) {
+    int longest = 0;
+    for (int i = 0; i < a.runCount; ++i) longest = std::max(longest, a.runs[i].tokens);
+    return longest;
+}
+
 template <int kHeadDim, bool kExact>
 void launchFlash(const PrefillAttention& a, cudaStream_t stream) {
     using Shape = FlashShape<kHeadDim, kExact>;
     const int tokens = Shape::kRows / (a.nHead / a.nKvHead);
     Launch l;
-    l.grid = dim3(static_cast<unsigned>((a.tokens + tokens - 1) / tokens),
-                  static_cast<unsigned>(a.nKvHead));
+    l.grid = dim3(static_cast<unsigned>((longestRun(a) + tokens - 1) / tokens),
+                  static_cast<unsigned>(a.nKvHead), static_cast<unsigned>(a.runCount));
     l.block = dim3(Shape::kThreads);
     l.sharedBytes = Shape::kSharedBytes;
     l.stream = stream;
@@ -47,15 +53,16 @@ __global__ void __launch_bounds__(kPlainWarps* kWarp)
     const int lane = static_cast<int>(threadIdx.x) % kWarp;
     const int head =
         static_cast<int>(blockIdx.y) * kPlainWarps + static_cast<int>(threadIdx.x) / kWarp;
-    const int token = static_cast<int>(blockIdx.x);
-    if (head >= a.nHead) return;
-    const int last = a.position + token;
+    const PrefillRun run = a.runs[blockIdx.z];
+    if (head >= a.nHead || static_cast<int>(blockIdx.x) >= run.tokens) return;
+    const int token = run.first + static_cast<int>(blockIdx.x);
+    const int last = run.position + static_cast<int>(blockIdx.x);
     const int first = firstVisibleKey(a, last);
     const int kvHead = head / (a.nHead / a.nKvHead);
     const float* const query = a.queries + std::int64_t{token} * a.queryStride + head * a.headDim;
     const std::int64_t width = std::int64_t{a.nKvHead} * a.headDim;
-    const std::uint16_t* const keys = a.keys + kvHead * a.headDim;
-    const std::uint16_t* const values = a.values + kvHead * a.headDim;
+    const std::uint16_t* const keys = run.keys + kvHead * a.headDim;
+    const std::uint16_t* const values = run.values + kvHead * a.headDim;
 
     float largest = a.sinks != nullptr ? a.sinks[head] : -INFINITY;
     float sum = a.sinks != nullptr ? 1.0F : 0.0F;
@@ -65,7 +72,7 @@ __global__ void __launch_bounds__(kPlainWarps* kWarp)
         const int key = base + lane;
         float score = -INFINITY;
         if (key <= last) {
-            const std::uint16_t* const row = keys + key % a.cacheRows * width;
+            const std::uint16_t* const row = keys + key % run.rows * width;
             score = 0.0F;
             for (int i = 0; i < a.headDim; ++i) score += query[i] * fromHalf(row[i]);
             score *= a.scale;
@@ -79,7 +86,7 @@ __global__ void __launch_bounds__(kPlainWarps* kWarp)
         for (int i = 0; i < kParts; ++i) total[i] *= shrink;
         for (int k = 0; k < kWarp && base + k <= last; ++k) {
             const float w = __shfl_sync(kAllLanes, weight, k);
-            const std::uint16_t* const row = values + (base + k) % a.cacheRows * width;
+            const std::uint16_t* const row = values + (base + k) % run.rows * width;
             MOESCOPE_UNROLL
             for (int i = 0; i < kParts; ++i) {
                 const int at = i * kWarp + lane;
@@ -91,21 +98,18 @@ __global__ void __launch_bounds__(kPlainWarps* kWarp)
     for (int i = 0; i < kParts; ++i) {
         const int at = i * kWarp + lane;
         if (at >= a.headDim) continue;
-        const float value = total[i] / sum;
-        const std::int64_t to = std::int64_t{token} * a.out.stride +
-                                operandPosition(a.out.format, head * a.headDim + at);
-        const std::uint16_t high = toBf16(value);
-        a.out.high[to] = high;
-        if (a.out.low != nullptr) a.out.low[to] = toBf16(value - fromBf16(high));
+        storeOperand(a.out, token, operandPosition(a.out.format, head * a.headDim + at),
+                     total[i] / sum);
     }
-    if (head + 1 == a.nHead) padToken(a, token, lane);
+    if (head + 1 == a.nHead) padOperand(a.out, token, a.nHead * a.headDim, lane, kWarp);
 }
 
 void plain(const PrefillAttention& a, cudaStream_t stream) {
     assert(a.headDim <= kMaxHeadDim);
     Launch l;
-    l.grid = dim3(static_cast<unsigned>(a.tokens),
-                  static_cast<unsigned>((a.nHead + kPlainWarps - 1) / kPlainWarps));
+    l.grid = dim3(static_cast<unsigned>(longestRun(a)),
+                  static_cast<unsigned>((a.nHead + kPlainWarps - 1) / kPlainWarps),
+                  static_cast<unsigned>(a.runCount));
     l.block = dim3(kPlainWarps * kWarp);
     l.stream = stream;
     l.overlap = true;
@@ -115,7 +119,7 @@ void plain(const PrefillAttention& a, cudaStream_t stream) {
 }  // namespace
 
 void prefillAttention(const PrefillAttention& a, cudaStream_t stream) {
-    if (a.tokens <= 0) return;
+    assert(a.runCount >= 1 && a.runCount <= kRunsOfLaunch);
     if (a.nHead / a.nKvHead > kFlashMaxGroup) return plain(a, stream);
     switch (a.headDim) {
         case 16:

@@ -32,16 +32,6 @@ __device__ __forceinline__ int firstVisibleKey(const PrefillAttention& a, int po
     return a.window <= 0 ? 0 : max(0, position - a.window + 1);
 }
 
-/// Zeros behind a token's heads; lane of kWarp.
-__device__ __forceinline__ void padToken(const PrefillAttention& a, int token, int lane) {
-    for (int column = a.nHead * a.headDim + lane; column < a.out.stride; column += kWarp) {
-        const std::int64_t to =
-            std::int64_t{token} * a.out.stride + operandPosition(a.out.format, column);
-        a.out.high[to] = 0;
-        if (a.out.low != nullptr) a.out.low[to] = 0;
-    }
-}
-
 /// Two numbers as halves, and what rounding took from them as halves.
 __device__ __forceinline__ void splitHalves(float x, float y, std::uint32_t& high,
                                             std::uint32_t& low) {
@@ -50,16 +40,22 @@ __device__ __forceinline__ void splitHalves(float x, float y, std::uint32_t& hig
     low = packHalf(x - rounded.x, y - rounded.y);
 }
 
+/// The block's run, read from the parameters wherever it is needed: registers are all in use.
+__device__ __forceinline__ const PrefillRun& runOf(const PrefillAttention& a) {
+    return a.runs[blockIdx.z];
+}
+
 /// What a block attends: its tokens, its key head, the keys that any of its rows sees.
 struct FlashBlock {
-    int firstToken, tokens, group, kvHead;
+    int firstToken, tokens;  ///< within the run
+    int group, kvHead;
     int firstKey, lastKey;
 };
 
 /// A row of a warp: the query of one token and head.
 struct FlashRow {
     bool valid = false;
-    int token = 0, head = 0;
+    int token = 0, head = 0;  ///< within the step
     int firstKey = 0, lastKey = -1;
 };
 
@@ -68,9 +64,10 @@ __device__ __forceinline__ FlashRow flashRow(const PrefillAttention& a, const Fl
     FlashRow row;
     if (index >= block.tokens * block.group) return row;
     row.valid = true;
-    row.token = block.firstToken + index / block.group;
+    const int token = block.firstToken + index / block.group;
+    row.token = runOf(a).first + token;
     row.head = block.kvHead * block.group + index % block.group;
-    row.lastKey = a.position + row.token;
+    row.lastKey = runOf(a).position + token;
     row.firstKey = firstVisibleKey(a, row.lastKey);
     return row;
 }
@@ -113,10 +110,10 @@ __device__ __forceinline__ void copyKeys(const PrefillAttention& a, const FlashB
         const int part = i % kParts;
         const bool valid = position <= block.lastKey;
         const std::int64_t from =
-            (valid ? position % a.cacheRows : 0) * width + block.kvHead * kHeadDim + part * 8;
+            (valid ? position % runOf(a).rows : 0) * width + block.kvHead * kHeadDim + part * 8;
         std::byte* const to = keys + i / kParts * Shape::kRowBytes + part * 16;
-        copyAsync16OrZero(to, a.keys + from, valid);
-        copyAsync16OrZero(to + Shape::kTileBytes, a.values + from, valid);
+        copyAsync16OrZero(to, runOf(a).keys + from, valid);
+        copyAsync16OrZero(to + Shape::kTileBytes, runOf(a).values + from, valid);
     }
 }
 
@@ -295,10 +292,12 @@ __global__ void __launch_bounds__(FlashShape<kHeadDim, kExact>::kThreads,
     block.kvHead = static_cast<int>(blockIdx.y);
     const int tokensOfBlock = Shape::kRows / block.group;
     // The last tokens see most keys: they begin first.
-    block.firstToken = static_cast<int>(gridDim.x - 1 - blockIdx.x) * tokensOfBlock;
-    block.tokens = min(tokensOfBlock, a.tokens - block.firstToken);
-    block.firstKey = firstVisibleKey(a, a.position + block.firstToken);
-    block.lastKey = a.position + block.firstToken + block.tokens - 1;
+    const int blocks = (runOf(a).tokens + tokensOfBlock - 1) / tokensOfBlock;
+    block.firstToken = (blocks - 1 - static_cast<int>(blockIdx.x)) * tokensOfBlock;
+    if (block.firstToken < 0) return;  // another run is longer
+    block.tokens = min(tokensOfBlock, runOf(a).tokens - block.firstToken);
+    block.firstKey = firstVisibleKey(a, runOf(a).position + block.firstToken);
+    block.lastKey = runOf(a).position + block.firstToken + block.tokens - 1;
     std::byte* const shared = dynamicShared<std::byte>();
     const auto stage = [&](int tile) { return shared + tile % 2 * 2 * Shape::kTileBytes; };
 
@@ -361,7 +360,8 @@ __global__ void __launch_bounds__(FlashShape<kHeadDim, kExact>::kThreads,
     storeRow(a, rows[1], 1, state);
     if (block.kvHead + 1 == a.nKvHead) {
         for (int i = warp; i < block.tokens; i += Shape::kWarps) {
-            padToken(a, block.firstToken + i, lane);
+            padOperand(a.out, runOf(a).first + block.firstToken + i, a.nHead * kHeadDim, lane,
+                       kWarp);
         }
     }
 }

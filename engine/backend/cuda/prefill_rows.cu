@@ -10,16 +10,13 @@ namespace {
 
 /// Rows of `width` columns as operands, element by element from `valueOf(column)`.
 template <typename ValueOf>
-__device__ void storeOperand(const OperandRows& out, std::int64_t row, int width,
-                             const ValueOf& valueOf) {
+__device__ void storeRow(const OperandRows& out, std::int64_t row, int width,
+                         const ValueOf& valueOf) {
     const int chunk = chunkColumns(out.format);
     const int padded = (width + chunk - 1) / chunk * chunk;
     for (int p = static_cast<int>(threadIdx.x); p < padded; p += kBlockThreads) {
         const int column = operandColumn(out.format, p);
-        const float value = column < width ? valueOf(column) : 0.0F;
-        const std::uint16_t high = toBf16(value);
-        out.high[row * out.stride + p] = high;
-        if (out.low != nullptr) out.low[row * out.stride + p] = toBf16(value - fromBf16(high));
+        storeOperand(out, row, p, column < width ? valueOf(column) : 0.0F);
     }
 }
 
@@ -29,7 +26,7 @@ __global__ void __launch_bounds__(kBlockThreads) normToOperandKernel(const NormT
     const auto row = static_cast<std::int64_t>(blockIdx.x);
     const float* in = n.in + row * n.width;
     const NormOfRow norm = normOfRow(n.norm, in, n.width);
-    storeOperand(n.out, row, n.width, [&](int c) { return norm.of(n.norm, in[c], c); });
+    storeRow(n.out, row, n.width, [&](int c) { return norm.of(n.norm, in[c], c); });
 }
 
 __global__ void __launch_bounds__(kBlockThreads) activateRowsKernel(const ActivateRows a) {
@@ -37,7 +34,7 @@ __global__ void __launch_bounds__(kBlockThreads) activateRowsKernel(const Activa
     waitForPreviousKernel();
     const auto row = static_cast<std::int64_t>(blockIdx.x);
     const float* in = a.in + row * a.width;
-    storeOperand(a.out, row, a.width, [&](int c) { return activated(a.activation, in[c]); });
+    storeRow(a.out, row, a.width, [&](int c) { return activated(a.activation, in[c]); });
 }
 
 __global__ void __launch_bounds__(kBlockThreads) chooseExpertsKernel(const ChooseExperts c) {
@@ -66,6 +63,15 @@ __global__ void __launch_bounds__(kBlockThreads) combineExpertsKernel(const Comb
     }
 }
 
+__global__ void __launch_bounds__(kBlockThreads) gatherRowsKernel(const GatherRows g) {
+    letNextKernelBegin();
+    waitForPreviousKernel();
+    const auto row = static_cast<std::int64_t>(blockIdx.x);
+    const std::int64_t from = g.rows[row];
+    for (int i = static_cast<int>(threadIdx.x); i < g.width; i += kBlockThreads)
+        g.out[row * g.width + i] = g.in[from * g.width + i];
+}
+
 template <typename Kernel, typename Args>
 void launchRows(Kernel kernel, const Args& args, int blocks, cudaStream_t stream) {
     launch({dim3(static_cast<unsigned>(blocks)), dim3(kBlockThreads), 0, stream, true}, kernel,
@@ -88,6 +94,10 @@ void chooseExperts(const ChooseExperts& c, cudaStream_t stream) {
 
 void combineExperts(const CombineExperts& c, cudaStream_t stream) {
     launchRows(combineExpertsKernel, c, c.tokens, stream);
+}
+
+void gatherRows(const GatherRows& g, cudaStream_t stream) {
+    launchRows(gatherRowsKernel, g, g.count, stream);
 }
 
 }  // namespace moescope::cuda

@@ -45,4 +45,13 @@ struct CombineExperts {
 };
 void combineExperts(const CombineExperts& c, cudaStream_t stream);
 
+/// out row i = in row rows[i].
+struct GatherRows {
+    const float* in = nullptr;           // (any, width)
+    const std::int32_t* rows = nullptr;  // (count)
+    std::int32_t count = 0, width = 0;
+    float* out = nullptr;  // (count, width)
+};
+void gatherRows(const GatherRows& g, cudaStream_t stream);
+
 }  // namespace moescope::cuda

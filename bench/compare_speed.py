@@ -34,7 +34,10 @@ def moescope(args, numerics):
 def llama_bench(args):
     command = shlex.split(args.llama_bench) + ["-m", args.model, "-t", str(args.threads), "-p", args.prompts, "-n", args.tokens,
                                                "-r", "2", "-ngl", "0", "-o", "json"]
-    rows = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{shlex.join(command)}: exit status {done.returncode}\n{(done.stderr + done.stdout)[-1000:]}")
+    rows = json.loads(done.stdout)
     best = {}
     for row in rows:
         key = ("prefill", row["n_prompt"]) if row["n_prompt"] else ("decode", row["n_gen"])

@@ -67,9 +67,9 @@ void CpuBackend::expandTile(CpuState& s, int layer, const FeedForwardJob& job, s
     const auto total = static_cast<int>(job.tokens.size());
     for (int t = 0; t < total; t += kCallTokens) {
         const int n = std::min(kCallTokens, total - t);
-        for (int j = 0; j < n; ++j) {
-            scratch.rows[j] = s.normed.row(job.tokens[static_cast<std::size_t>(t + j)]);
-        }
+        const std::int32_t* tokens = job.tokens.data() + t;
+        const std::int32_t* slots = job.slots.data() + t;
+        for (int j = 0; j < n; ++j) scratch.rows[j] = s.normed.row(tokens[j]);
         tileProduct(up, tile, s.normed.layout, scratch.rows, n, scratch.panel, scratch.tile[0]);
         addBias(scratch.tile[0], n, upBias == nullptr ? nullptr : upBias + firstRow, rows);
         if (gated) {
@@ -79,10 +79,9 @@ void CpuBackend::expandTile(CpuState& s, int layer, const FeedForwardJob& job, s
         }
         for (int j = 0; j < n; ++j) {
             const float* linear = scratch.tile[0] + j * kTileRows;
-            kernels_.activate(
-                spec_.activation, spec_.swigluAlpha, spec_.swigluLimit,
-                gated ? scratch.tile[1] + j * kTileRows : linear, gated ? linear : nullptr, rows,
-                s.inner.values(job.slots[static_cast<std::size_t>(t + j)]) + firstRow);
+            kernels_.activate(spec_.activation, spec_.swigluAlpha, spec_.swigluLimit,
+                              gated ? scratch.tile[1] + j * kTileRows : linear,
+                              gated ? linear : nullptr, rows, s.inner.values(slots[j]) + firstRow);
         }
     }
 }

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "engine/backend/cpu/cpu_cache.h"
@@ -124,7 +123,7 @@ public:
     FeedForwardJobs jobs;
 
 private:
-    explicit CpuState(StateShape s) : shape(std::move(s)) {}  ///< without memory, for counting
+    explicit CpuState(const StateShape& s) : shape(s) {}  ///< without memory, for counting
     /// Runs over every buffer: counts when the arena is empty, hands out memory otherwise.
     std::uint64_t place(const ModelSpec& spec, int ropes, Arena* arena);
     Arena arena_;

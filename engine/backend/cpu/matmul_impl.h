@@ -462,6 +462,17 @@ MOESCOPE_INLINE bool toExponents(float (*scales)[kTileRows], std::int32_t count)
     return true;
 }
 
+/// Calls multiply(true) once the panel's scales are exponents, or multiply(false) where they cannot
+/// be; `ordinary`: the steps of all rows allow it.
+template <PackedFormat kFormat, typename F>
+MOESCOPE_INLINE void withScales(bool ordinary, float (*scales)[kTileRows], std::int32_t count,
+                                const F& multiply) {
+    if constexpr (kFormat == PackedFormat::Mxfp4) {
+        if (ordinary && toExponents(scales, count)) return multiply(std::true_type{});
+    }
+    multiply(std::false_type{});
+}
+
 template <typename S>
 MOESCOPE_INLINE void clearOutput(float* out, int n) {
     for (int i = 0; i < 2 * n; ++i) S::store(out + kGroupRows * i, S::zero());

@@ -294,13 +294,7 @@ void matMulInt8(const PackedMatrix& w, std::int64_t tile, const ActivationLayout
                 });
             }
         };
-        if constexpr (kFormat == PackedFormat::Mxfp4) {
-            if (ordinary && toExponents(panel.scales, count)) {
-                multiply(std::true_type{});
-                continue;
-            }
-        }
-        multiply(std::false_type{});
+        withScales<kFormat>(ordinary, panel.scales, count, multiply);
     }
 }
 

@@ -21,6 +21,16 @@ struct CopyBarrier {
     std::uint64_t state;
 };
 
+/// Whether this lane is one that calls expectCopies and beginCopy: the first one where the copy
+/// engine does the rest, every one elsewhere.
+__device__ __forceinline__ bool laneCopies([[maybe_unused]] int lane) {
+#if MOESCOPE_BULK_COPY
+    return lane == 0;
+#else
+    return true;
+#endif
+}
+
 /// By one warp, for barriers of its own.
 __device__ __forceinline__ void prepareBarriers([[maybe_unused]] CopyBarrier* barriers,
                                                 [[maybe_unused]] int count) {
@@ -37,22 +47,21 @@ __device__ __forceinline__ void prepareBarriers([[maybe_unused]] CopyBarrier* ba
 #endif
 }
 
-/// By a warp: the copies that follow, until waitForCopies, are of `bytes` bytes in all.
+/// By the lanes that copy (laneCopies): the copies that follow, until waitForCopies, are of `bytes`
+/// bytes in all.
 __device__ __forceinline__ void expectCopies([[maybe_unused]] CopyBarrier* barrier,
                                              [[maybe_unused]] std::uint32_t bytes) {
 #if MOESCOPE_BULK_COPY
-    if (threadIdx.x % kWarp != 0) return;
     const auto at = static_cast<std::uint32_t>(__cvta_generic_to_shared(barrier));
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(at), "r"(bytes)
                  : "memory");
 #endif
 }
 
-/// By a warp. Both ends are aligned to 16 bytes, and so is their number.
+/// By the lanes that copy. Both ends are aligned to 16 bytes, and so is their number.
 __device__ __forceinline__ void beginCopy([[maybe_unused]] CopyBarrier* barrier, void* to,
                                           const void* from, std::uint32_t bytes) {
 #if MOESCOPE_BULK_COPY
-    if (threadIdx.x % kWarp != 0) return;
     const auto target = static_cast<std::uint32_t>(__cvta_generic_to_shared(to));
     const auto at = static_cast<std::uint32_t>(__cvta_generic_to_shared(barrier));
     asm volatile(

@@ -28,7 +28,7 @@ NormWeights CudaBackend::norm(const float* weight, const float* bias, bool befor
 RouterChoice CudaBackend::choiceOf(const CudaState& s, int layer) const noexcept {
     if (spec_.layers[index(layer)].mlp != MlpKind::Experts) return s.everyToken;
     const std::size_t at = index(layer) * index(s.tokens()) * index(spec_.topK);
-    return {s.experts + at, s.gateWeights + at, s.distinct};
+    return {s.experts + at, s.gateWeights + at};
 }
 
 OperandRows CudaBackend::rowsFor(const CudaState& s, WeightFormat format) const noexcept {
@@ -222,6 +222,7 @@ void CudaBackend::enqueueAttentionOutput(CudaState& s, int layer) const {
         p.out = blockOutput(s);
         p.outStride = spec_.dModel;
         p.add = add;
+        p.prefetch = experiment(1);
         decodeProject(p, multiprocessors_, s.stream);
     } else {
         project(
@@ -308,9 +309,12 @@ void CudaBackend::decodeFeedForward(CudaState& s, int layer) const {
     down.down = w.down;
     down.bias = w.downBias;
     down.hidden = up.hidden;
+    down.routerLogits = up.routerLogits;
+    down.rule = up.rule;
     down.choice = up.choice;
     down.tokens = s.tokens();
     down.topK = topK;
+    down.nExpert = up.nExpert;
     down.out = blockOutput(s);
     down.add = spec_.normPlace == NormPlace::Pre;
     decodeExpertsDown(down, s.stream);

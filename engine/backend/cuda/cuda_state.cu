@@ -65,10 +65,8 @@ void placeOnDevice(const StateShape& shape, StateBuffers& b, Placer& put) {
     put(b.routerLogits, product(n, spec.nExpert));
     put(b.experts, product(spec.nLayer, n, topK));
     put(b.gateWeights, product(spec.nLayer, n, topK));
-    put(b.distinct, product(1 + few * topK));
     put(b.everyToken.experts, product(n));
     put(b.everyToken.weights, product(n));
-    put(b.everyToken.distinct, 2);
     b.logitRows = static_cast<std::int32_t>(std::clamp<std::uint64_t>(
         kLogitBytes / sizeof(float) / product(spec.vocab), 1, product(n)));
     put(b.logits, product(b.logitRows, spec.vocab));
@@ -189,14 +187,12 @@ CudaState::CudaState(const StateShape& shape)
     zero(counters, nCounters * sizeof(unsigned));
     const std::vector<std::int32_t> ids(static_cast<std::size_t>(maxBatch), 0);
     const std::vector<float> ones(static_cast<std::size_t>(maxBatch), 1.0F);
-    const std::int32_t distinctOnes[2] = {1, 0};
     const auto copy = [this](void* to, const void* from, std::size_t bytes) {
         check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream),
               "copying to the device");
     };
     copy(everyToken.experts, ids.data(), ids.size() * sizeof(std::int32_t));
     copy(everyToken.weights, ones.data(), ones.size() * sizeof(float));
-    copy(everyToken.distinct, distinctOnes, sizeof distinctOnes);
     stream.wait();
 }
 

@@ -65,7 +65,6 @@ struct StateBuffers {
     float* routerLogits = nullptr;       // (max_batch, n_expert)
     std::int32_t* experts = nullptr;     // (n_layer, max_batch, top_k)
     float* gateWeights = nullptr;        // (n_layer, max_batch, top_k)
-    std::int32_t* distinct = nullptr;    // see RouterChoice
     RouterChoice everyToken;  ///< of a dense MLP: expert 0 with weight 1, max_batch times
     float* logits = nullptr;  // (logit_rows, vocab)
     std::int32_t logitRows = 0;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Kernels of a step of few tokens, up to kDecodeTokens: the weights are read once, at memory speed.
 //
-// Products go through the tensor cores with the weights as operand B and the tokens as rows of
-// operand A: row i holds token i as bf16, row i + 8 what bf16 rounded away. Their sum has 16 bits
-// of mantissa in every activation, at no cost, since the rows are there anyway. A token's result
-// has the same bits however many others are in the step (experts excepted: their sum follows the
-// experts' order).
+// Products go through the tensor cores with the weights as operand A and the tokens as columns of
+// operand B: column 2 i holds token i as bf16, column 2 i + 1 what bf16 rounded away. Their sum has
+// 16 bits of mantissa in every activation, at no cost, since the columns are there anyway. A
+// token's result has the same bits however many others are in the step (experts excepted: their sum
+// follows the experts' order).
 #pragma once
 
 #include <cstdint>
@@ -22,10 +22,9 @@ inline constexpr int kMaxExperts = 512;
 inline constexpr int kMaxTopK = 16;
 inline constexpr int kMaxDecodeHeadDim = 256;
 
-/// Row vectors as pairs of bf16, in the order in which a lane's operand A wants them: for each
-/// octet of columns the words (high 0 1, low 0 1, high 2 3, low 2 3) and the same of columns 4 to
-/// 7; octets lie as octetSlot has them for the format they are multiplied with. Columns past the
-/// last hold zeros up to the stride.
+/// Row vectors as pairs of bf16, in the order in which a lane's operand B wants them: for each
+/// octet of columns its 8 high parts, then its 8 low ones; octets lie as octetSlot has them for the
+/// format they are multiplied with. Columns past the last hold zeros up to the stride.
 struct PairRows {
     std::uint32_t* words = nullptr;  // (n_rows, stride), one word a column
     std::int32_t stride = 0;
@@ -80,11 +79,10 @@ struct EmbedTokens {
 };
 void embedTokens(const EmbedTokens& e, cudaStream_t stream);
 
-/// Chosen by the router for the tokens of a step, and the distinct experts among them.
+/// Chosen by the router for the tokens of a step.
 struct RouterChoice {
-    std::int32_t* experts = nullptr;   // (n_tokens, top_k), largest weight first
-    float* weights = nullptr;          // (n_tokens, top_k)
-    std::int32_t* distinct = nullptr;  // (1 + kDecodeTokens * top_k): count, then ids ascending
+    std::int32_t* experts = nullptr;  // (n_tokens, top_k), largest weight first
+    float* weights = nullptr;         // (n_tokens, top_k)
 };
 struct RouterRule {
     RoutingRule rule = RoutingRule::TopKThenSoftmax;
@@ -103,6 +101,8 @@ struct DecodeProjection {
     float* out = nullptr;         // (n_tokens, out_stride)
     std::int32_t outStride = 0;
     bool add = false;
+    /// The kernel before leaves memory idle: all weights of a block may come meanwhile.
+    bool prefetch = false;
 };
 void decodeProject(const DecodeProjection& p, int multiprocessors, cudaStream_t stream);
 /// Tokens of `width` columns that decodeProject takes together: kDecodeTokens but for wide models.
@@ -212,11 +212,13 @@ void decodeExpertsUp(const DecodeExpertsUp& e, int multiprocessors, cudaStream_t
 
 /// Second half, weighted, summed over a token's experts, and added to (or stored in) `out`.
 struct DecodeExpertsDown {
-    DeviceMatrix down;            // stack of (d_model, ffn)
-    const float* bias = nullptr;  // (stack, d_model)
-    PairRows hidden;              // (n_tokens * top_k, ffn)
-    RouterChoice choice;
-    std::int32_t tokens = 0, topK = 0;
+    DeviceMatrix down;                    // stack of (d_model, ffn)
+    const float* bias = nullptr;          // (stack, d_model)
+    PairRows hidden;                      // (n_tokens * top_k, ffn)
+    const float* routerLogits = nullptr;  // as DecodeExpertsUp has them
+    RouterRule rule;
+    RouterChoice choice;  // read when there are no logits
+    std::int32_t tokens = 0, topK = 0, nExpert = 0;
     float* out = nullptr;  // (n_tokens, d_model)
     bool add = true;
 };

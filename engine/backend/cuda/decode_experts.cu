@@ -3,25 +3,28 @@
 #include <algorithm>
 
 #include "engine/backend/cuda/choose.h"
+#include "engine/backend/cuda/decode_registers.h"
 #include "engine/backend/cuda/device_activation.h"
 #include "engine/backend/cuda/norm.h"
 
 namespace moescope::cuda {
 namespace {
 
-/// Activations that are copied to shared memory, bytes, at most.
-constexpr int kMaxStaged = 64 << 10;
+/// Activations that are copied to shared memory, bytes, at most: two blocks fit on a
+/// multiprocessor.
+constexpr int kMaxStaged = 96 << 10;
+/// Blocks of a multiprocessor that share out the first half.
+constexpr int kResidentBlocks = 2;
 
 struct UpArgs {
     DecodeExpertsUp e;
     WeightStream m;
-    std::int32_t split;   // warps that share a tile
     std::int32_t stride;  // of staged rows, elements; 0: rows are read from global memory
 };
 struct DownArgs {
     DecodeExpertsDown e;
     WeightStream m;
-    std::int32_t split;
+    std::int32_t groupsOfRound;  // whose columns of all rows are staged together; 0: none are
 };
 
 /// The place that `expert` has among a token's choices, or -1. experts: (n_tokens, top_k).
@@ -40,215 +43,362 @@ struct Choice {
     std::int32_t distinct[1 + kDecodeTokens * kMaxTopK];
 };
 
-/// Every block chooses for itself, which is faster than waiting for one that chooses for all; the
-/// first one also tells the others that come later.
-__device__ void choose(const DecodeExpertsUp& e, Choice& choice) {
-    const int n = e.tokens * e.topK;
+/// Every block chooses for itself, which is faster than waiting for one that chooses for all.
+/// meanwhile(): called by the first warp, when it has chosen.
+template <typename Meanwhile>
+__device__ void choose(const RouterRule& rule, const float* routerLogits, const RouterChoice& known,
+                       int tokens, int topK, int nExpert, Choice& choice,
+                       const Meanwhile& meanwhile) {
+    const int n = tokens * topK;
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
-    if (e.routerLogits != nullptr) {
-        for (int t = warp; t < e.tokens; t += kBlockWarps) {
-            chooseForToken(e.rule, e.routerLogits + std::int64_t{t} * e.nExpert,
-                           choice.experts + t * e.topK, choice.weights + t * e.topK);
-        }
+    if (routerLogits != nullptr) {
+        for (int t = warp; t < tokens; t += kBlockWarps)
+            chooseForToken(rule, routerLogits + std::int64_t{t} * nExpert,
+                           choice.experts + t * topK, choice.weights + t * topK);
     } else {
-        for (int i = static_cast<int>(threadIdx.x); i < n; i += kBlockThreads)
-            choice.experts[i] = e.choice.experts[i];
+        for (int i = static_cast<int>(threadIdx.x); i < n; i += kBlockThreads) {
+            choice.experts[i] = known.experts[i];
+            choice.weights[i] = known.weights[i];
+        }
     }
     __syncthreads();
-    if (warp == 0) collectDistinct(choice.experts, n, e.nExpert, choice.distinct);
+    if (warp == 0) {
+        collectDistinct(choice.experts, n, nExpert, choice.distinct);
+        meanwhile();
+    }
     __syncthreads();
-    if (e.routerLogits == nullptr || blockIdx.x != 0 || blockIdx.y != 0) return;
-    for (int i = static_cast<int>(threadIdx.x); i <= n; i += kBlockThreads) {
-        if (i <= choice.distinct[0]) e.choice.distinct[i] = choice.distinct[i];
-        if (i == n) continue;
-        e.choice.experts[i] = choice.experts[i];
-        e.choice.weights[i] = choice.weights[i];
+}
+
+/// By the first block: for those who read routing.
+__device__ void tellChoice(const Choice& choice, int n, const RouterChoice& to) {
+    for (int i = static_cast<int>(threadIdx.x); i < n; i += kBlockThreads) {
+        to.experts[i] = choice.experts[i];
+        to.weights[i] = choice.weights[i];
     }
 }
 
-template <WeightFormat F, bool kStaged>
-__global__ void __launch_bounds__(kBlockThreads, 3) decodeExpertsUpKernel(const UpArgs a) {
-    __shared__ CopyBarrier barriers[kBlockWarps * kRingGroups];
-    __shared__ float partial[kBlockWarps][kDecodeTokens * kTileRows];
+/// One number of the hidden vectors of a round.
+struct UpResult {
+    int token, place;  // place: of the expert among the token's, -1: it did not choose it
+    int expert, row;   // first stored row
+    int band, rowOfBand;
+};
+
+/// Where a warp's weights are.
+struct BandOfExpert {
+    const std::byte* codes;
+    const std::byte* scales;
+    bool both;  // tiles are there
+};
+__device__ __forceinline__ BandOfExpert bandOf(const WeightStream& m, int expert, int band) {
+    const std::int64_t tile = std::int64_t{kBandTiles} * band;
+    return {m.codes + expert * m.matrixCodes + tile * m.tileCodes,
+            m.scales + expert * m.matrixScales + tile * m.tileScales,
+            kBandTiles * band + 1 < m.tiles};
+}
+
+template <WeightFormat F, bool kStaged, bool kWide>
+__global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
+    decodeExpertsUpKernel(const UpArgs a) {
+    __shared__ CopyBarrier staged;
     __shared__ Choice choice;
     const DecodeExpertsUp& e = a.e;
     auto* memory = dynamicShared<std::byte>();
+    auto* partial = reinterpret_cast<float*>(memory + 4 * a.stride * e.tokens);
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
-    const int tilesPerBlock = kBlockWarps / a.split;
-    const int first = static_cast<int>(blockIdx.x) * tilesPerBlock;
-    const int tile = first + warp / a.split;
-    const int part = warp % a.split;
-    const int begin = part * a.m.groups / a.split;
-    const int end = tile < a.m.tiles ? (part + 1) * a.m.groups / a.split : begin;
+    const int groups = a.m.groups;
 
-    WeightRing<F> ring(a.m, memory, barriers);
-    letNextKernelBegin();
+    // In this order: what the kernel before the one before wrote is then there for the next one
+    // even before it waits, see decodeExpertsDownKernel.
     waitForPreviousKernel();
-    choose(e, choice);
-    if (static_cast<int>(blockIdx.y) >= choice.distinct[0]) return;
-    const int expert = choice.distinct[1 + blockIdx.y];
-    const std::byte* codes =
-        a.m.codes + expert * a.m.matrixCodes + std::int64_t{tile} * a.m.tileCodes;
-    const std::byte* scales =
-        a.m.scales + expert * a.m.matrixScales + std::int64_t{tile} * a.m.tileScales;
-    for (int group = begin; group < min(begin + kRingGroups, end); ++group)
-        ring.fetch(codes, scales, group);
+    letNextKernelBegin();
     PairRows x = e.x;
     if (kStaged) {
-        x.words = reinterpret_cast<std::uint32_t*>(memory + ringBytes(F));
+        x.words = reinterpret_cast<std::uint32_t*>(memory);
         x.stride = a.stride;
-        for (int t = 0; t < e.tokens; ++t) {
-            const std::uint32_t* from = e.x.words + std::int64_t{t} * e.x.stride;
-            for (int i = 4 * static_cast<int>(threadIdx.x); i < a.m.paddedCols;
-                 i += 4 * kBlockThreads) {
-                *reinterpret_cast<uint4*>(x.words + t * x.stride + i) =
-                    *reinterpret_cast<const uint4*>(from + i);
-            }
+        if (warp == 0) stageRows(&staged, e.x, e.tokens, a.m.paddedCols, x.words, x.stride);
+    }
+    choose(e.rule, e.routerLogits, e.choice, e.tokens, e.topK, e.nExpert, choice, [&] {
+        if (kStaged) waitForCopies(&staged, 0);
+    });
+    const BlockBands mine = bandsOfBlock(choice.distinct[0] * a.m.bands);
+    BandWalk ahead(mine.first, mine.end, groups);
+    BandOfExpert from{};
+    const auto place = [&] {
+        const int nth = fewTimes(ahead.band(), a.m.bands);
+        from = bandOf(a.m, choice.distinct[1 + nth], ahead.band() - nth * a.m.bands);
+    };
+    if (!ahead.done()) place();
+    const auto load = [&](WeightRegisters<F>& weights) {
+        if (ahead.done()) return;
+        weights.load(a.m, from.codes, from.scales, from.both, ahead.group());
+        if (ahead.next() && !ahead.done()) place();
+    };
+    WeightRegisters<F> weights;
+    load(weights);
+    if (e.routerLogits != nullptr && blockIdx.x == 0)
+        tellChoice(choice, e.tokens * e.topK, e.choice);
+    const TokenRows rows = rowsOfLane(x, e.tokens);
+    const int perRow = e.gated ? 2 : 1;  // stored rows for one number of the hidden vector
+    const int perBand = kBandRows / perRow;
+    bool odd = false;
+    for (int first = mine.first; first < mine.end; first += kBlockWarps) {
+        const int bands = min(kBlockWarps, mine.end - first);
+        const RoundSums round(partial + (odd ? RoundSums::kFloatsOfToken * e.tokens : 0), e.tokens);
+        odd = !odd;
+        const int results = bands * perBand * e.tokens;
+        const auto thread = static_cast<int>(threadIdx.x);
+        const auto resultAt = [&](int i) {
+            UpResult r;
+            r.token = fewTimes(i, bands * perBand);
+            const int local = i - r.token * bands * perBand;
+            r.band = e.gated ? local / (kBandRows / 2) : local / kBandRows;
+            r.rowOfBand = (local - r.band * perBand) * perRow;
+            const int nth = fewTimes(first + r.band, a.m.bands);
+            r.expert = choice.distinct[1 + nth];
+            r.row = (first + r.band - nth * a.m.bands) * kBandRows + r.rowOfBand;
+            r.place = r.row < a.m.rows ? placeOf(choice.experts, r.token, e.topK, r.expert) : -1;
+            return r;
+        };
+        // Bias and scale of a thread's first result are on their way while the product is taken.
+        const auto biasOf = [&](const UpResult& r, int nth) {
+            return e.bias == nullptr || r.place < 0 || nth >= perRow
+                       ? 0.0F
+                       : e.bias[std::int64_t{r.expert} * a.m.rows + r.row + nth];
+        };
+        float early[2] = {0, 0};
+        float earlyScale = 0;
+        if (thread < results) {
+            const UpResult r = resultAt(thread);
+            early[0] = biasOf(r, 0);
+            early[1] = biasOf(r, 1);
+            earlyScale = e.x.scale[r.token];
+        }
+        const Share share = shareOf(warp, bands, groups);
+        Accumulators<kWide> acc;
+        int group = share.group;
+        int part = 0;
+        for (int i = share.begin; i < share.end; ++i) {
+            WeightRegisters<F> next;
+            load(next);
+            const int column = group * WeightRegisters<F>::kColumns;
+            weights.template multiply<kStaged>(acc, a.m, group,
+                                               {rows.first + column, rows.second + column});
+            weights = next;
+            if (++group < groups && i + 1 < share.end) continue;
+            round.store(part++, acc);
+            acc = {};
+            group = 0;
         }
         __syncthreads();
-    }
-    const TokenRow row = rowOfLane(x, e.tokens);
-    Accumulators acc;
-    for (int group = begin; group < end; ++group) {
-        ring.template multiply<kStaged>(acc, group, row);
-        if (group + kRingGroups < end) ring.fetch(codes, scales, group + kRingGroups);
-    }
-    storePartial(partial[warp], resultOf(acc), e.tokens);
-    __syncthreads();
-    const int perRow = e.gated ? 2 : 1;  // stored rows for one number of the hidden vector
-    const int rows = tilesPerBlock * kTileRows / perRow;
-    for (int i = static_cast<int>(threadIdx.x); i < rows * e.tokens; i += kBlockThreads) {
-        const int local = i % rows * perRow;
-        const int t = i / rows;
-        const int place = placeOf(choice.experts, t, e.topK, expert);
-        const int row = first * kTileRows + local;
-        if (place < 0 || row >= a.m.rows) continue;
-        float values[2] = {0, 0};
-        for (int r = 0; r < perRow; ++r) {
-            const int warpOfTile = (local + r) / kTileRows * a.split;
-            const int at = t * kTileRows + (local + r) % kTileRows;
-            float sum = 0;
-            for (int w = 0; w < a.split; ++w) sum += partial[warpOfTile + w][at];
-            sum *= e.x.scale[t];
-            if (e.bias != nullptr) sum += e.bias[std::int64_t{expert} * a.m.rows + row + r];
-            values[r] = sum;
+        for (int i = thread; i < results; i += kBlockThreads) {
+            const UpResult r = resultAt(i);
+            if (r.place < 0) continue;
+            const float scale = i == thread ? earlyScale : e.x.scale[r.token];
+            float values[2] = {0, 0};
+            for (int nth = 0; nth < perRow; ++nth) {
+                values[nth] = round.of(bands, groups, r.band, r.token, r.rowOfBand + nth) * scale +
+                              (i == thread ? early[nth] : biasOf(r, nth));
+            }
+            storePair(e.hidden, std::int64_t{r.token} * e.topK + r.place, r.row / perRow,
+                      e.gated ? gatedActivated(e.activation, e.swigluAlpha, e.swigluLimit,
+                                               values[0], values[1])
+                              : activated(e.activation, values[0]));
         }
-        storePair(e.hidden, std::int64_t{t} * e.topK + place, row / perRow,
-                  e.gated ? gatedActivated(e.activation, e.swigluAlpha, e.swigluLimit, values[0],
-                                           values[1])
-                          : activated(e.activation, values[0]));
     }
 }
 
-template <WeightFormat F>
-__global__ void __launch_bounds__(kBlockThreads, 3) decodeExpertsDownKernel(const DownArgs a) {
-    __shared__ CopyBarrier barriers[kBlockWarps * kRingGroups];
-    __shared__ float partial[kBlockWarps][kDecodeTokens * kTileRows];
+/// Groups [first, end) of one band of each distinct expert, of which a warp has a share: where it
+/// is on its way.
+class ExpertWalk {
+public:
+    __device__ ExpertWalk(int experts, int first, int end) : first_(first), end_(end) {
+        const int warp = static_cast<int>(threadIdx.x) / kWarp;
+        const Share share = shareOf(warp, experts, end - first);
+        nth_ = share.band;
+        group_ = first + share.group;
+        left_ = share.end - share.begin;
+    }
+    __device__ bool done() const { return left_ == 0; }
+    __device__ int nth() const { return nth_; }
+    __device__ int group() const { return group_; }
+    /// Returns whether the next group is another expert's, or there is none.
+    __device__ bool next() {
+        --left_;
+        if (++group_ < end_) return left_ == 0;
+        group_ = first_;
+        ++nth_;
+        return true;
+    }
+
+private:
+    int first_, end_, nth_, group_, left_;
+};
+
+/// A block has one band of all experts; its warps share out their groups, expert after expert.
+template <WeightFormat F, bool kStaged, bool kWide>
+__global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
+    decodeExpertsDownKernel(const DownArgs a) {
+    __shared__ float partial[kBlockWarps][kDecodeTokens * kBandRows];
+    __shared__ CopyBarrier staged;
+    __shared__ Choice choice;
+    constexpr int kColumns = WeightRegisters<F>::kColumns;
     const DecodeExpertsDown& e = a.e;
-    const int warp = static_cast<int>(threadIdx.x) / kWarp;
-    const int lane = static_cast<int>(threadIdx.x) % kWarp;
-    const int tile = static_cast<int>(blockIdx.x);
-    const int token = lane / 4;
-    // The split divides the warps: a warp has the same part of every expert that it takes.
-    const int part = warp % a.split;
-    const int begin = part * a.m.groups / a.split;
-    const int end = (part + 1) * a.m.groups / a.split;
-    const int step = kBlockWarps / a.split;  // experts that the block has at a time
+    const auto thread = static_cast<int>(threadIdx.x);
+    const int warp = thread / kWarp;
+    const int band = static_cast<int>(blockIdx.x);
+    const int groups = a.m.groups;
+    const int chosen = e.tokens * e.topK;
+    const int perRound = kStaged ? a.groupsOfRound : groups;
 
-    WeightRing<F> ring(a.m, dynamicShared<std::byte>(), barriers);
     letNextKernelBegin();
-    waitForPreviousKernel();
-    const int experts = begin < end ? e.choice.distinct[0] : 0;
-    int fetchExpert = warp / a.split;
-    int fetchGroup = begin;
-    const auto fetch = [&] {
-        if (fetchExpert >= experts) return;
-        const std::int64_t expert = e.choice.distinct[1 + fetchExpert];
-        ring.fetch(a.m.codes + expert * a.m.matrixCodes + std::int64_t{tile} * a.m.tileCodes,
-                   a.m.scales + expert * a.m.matrixScales + std::int64_t{tile} * a.m.tileScales,
-                   fetchGroup);
-        if (++fetchGroup == end) {
-            fetchGroup = begin;
-            fetchExpert += step;
-        }
+    // The router's logits are older than the kernel before: it let this one begin after its own
+    // wait for them. So weights are under way while it ends.
+    choose(e.rule, e.routerLogits, e.choice, e.tokens, e.topK, e.nExpert, choice, [] {});
+    const int experts = choice.distinct[0];
+    const auto load = [&](WeightRegisters<F>& weights, const ExpertWalk& at) {
+        const BandOfExpert from = bandOf(a.m, choice.distinct[1 + at.nth()], band);
+        weights.load(a.m, from.codes, from.scales, from.both, at.group());
     };
-    for (int i = 0; i < kRingGroups; ++i) fetch();
-    // The rows that this warp will read, on their way to the first-level cache.
-    for (int nth = warp / a.split; nth < experts; nth += step) {
-        for (int t = 0; t < e.tokens; ++t) {
-            const int place = placeOf(e.choice.experts, t, e.topK, e.choice.distinct[1 + nth]);
-            if (place < 0) continue;
-            const std::uint32_t* row =
-                e.hidden.words + (std::int64_t{t} * e.topK + place) * e.hidden.stride;
-            constexpr int kColumns = kGroupChunks * chunkColumns(F);
-            for (int i = begin * kColumns + 32 * lane; i < min(end * kColumns, a.m.paddedCols);
-                 i += 32 * kWarp)
-                prefetchLine(row + i);
-        }
-    }
-
-    float2 total = make_float2(0, 0);
-    for (int nth = warp / a.split; nth < experts; nth += step) {
-        const int expert = e.choice.distinct[1 + nth];
-        const int place = token < e.tokens ? placeOf(e.choice.experts, token, e.topK, expert) : -1;
-        const std::int64_t slot = place >= 0 ? std::int64_t{token} * e.topK + place : 0;
-        const float weight = place >= 0 ? e.choice.weights[slot] : 0.0F;
-        const TokenRow row{e.hidden.words + slot * e.hidden.stride, place >= 0};
-        Accumulators acc;
-        for (int group = begin; group < end; ++group) {
-            ring.template multiply<false>(acc, group, row);
-            fetch();
-        }
-        const float2 y = resultOf(acc);
-        if (place < 0) continue;
-        total.x += weight * y.x;
-        total.y += weight * y.y;
-    }
-    storePartial(partial[warp], total, e.tokens);
-    __syncthreads();
-    for (int i = static_cast<int>(threadIdx.x); i < kTileRows * e.tokens; i += kBlockThreads) {
-        const int t = i / kTileRows;
-        const int row = tile * kTileRows + i % kTileRows;
-        if (row >= a.m.rows) continue;
+    WeightRegisters<F> weights;
+    ExpertWalk walk(experts, 0, min(perRound, groups));
+    if (!walk.done()) load(weights, walk);
+    // What the sums of a thread's first row are added to.
+    const auto biasOf = [&](int i) {
         float sum = 0;
-        for (int w = 0; w < kBlockWarps; ++w) sum += partial[w][i];
-        if (e.bias != nullptr) {
-            for (int k = 0; k < e.topK; ++k) {
-                sum += e.choice.weights[t * e.topK + k] *
-                       e.bias[std::int64_t{e.choice.experts[t * e.topK + k]} * a.m.rows + row];
-            }
+        const int row = band * kBandRows + i % kBandRows;
+        if (e.bias == nullptr || row >= a.m.rows) return sum;
+        const int token = i / kBandRows;
+        for (int k = 0; k < e.topK; ++k) {
+            const int nth = token * e.topK + k;
+            sum += choice.weights[nth] * e.bias[std::int64_t{choice.experts[nth]} * a.m.rows + row];
         }
-        float& out = e.out[std::int64_t{t} * a.m.rows + row];
+        return sum;
+    };
+    const int results = kBandRows * e.tokens;
+    const float early = thread < results ? biasOf(thread) : 0;
+    waitForPreviousKernel();
+
+    constexpr int kSets = Accumulators<kWide>::kSets;
+    float2 total[kSets];
+    MOESCOPE_UNROLL
+    for (float2& sum : total) sum = make_float2(0, 0);
+    PairRows x = e.hidden;
+    if (kStaged) {
+        x.words = dynamicShared<std::uint32_t>();
+        x.stride = perRound * kColumns;
+        if (warp == 0) prepareBarriers(&staged, 1);
+    }
+    std::uint32_t phase = 0;
+    for (int first = 0; first < groups; first += perRound) {
+        const int end = min(first + perRound, groups);
+        if (kStaged) {
+            if (first > 0) __syncthreads();  // nobody reads what was there
+            if (warp == 0) {
+                PairRows from = e.hidden;
+                from.words += first * kColumns;
+                copyRowsToShared(&staged, from, chosen,
+                                 min(end * kColumns, a.m.paddedCols) - first * kColumns, x.words,
+                                 x.stride);
+                waitForCopies(&staged, phase);
+                phase ^= 1U;
+            }
+            __syncthreads();
+        }
+        Accumulators<kWide> acc;
+        while (!walk.done()) {
+            const int nth = walk.nth();
+            const int expert = choice.distinct[1 + nth];
+            const int group = walk.group();
+            const bool last = walk.next();
+            WeightRegisters<F> next;
+            if (!walk.done()) {
+                load(next, walk);
+            } else if (end < groups) {
+                const ExpertWalk later(experts, end, min(end + perRound, groups));
+                if (!later.done()) load(next, later);
+            }
+            const int column = (group - (kStaged ? first : 0)) * kColumns;
+            const auto read = [&](int token) {
+                const int known = min(token, e.tokens - 1);
+                const int place = max(placeOf(choice.experts, known, e.topK, expert), 0);
+                return ofLane(x.words + std::int64_t{known * e.topK + place} * x.stride + column);
+            };
+            const std::uint32_t* row = read(tokenRead());
+            weights.template multiply<kStaged>(
+                acc, a.m, group, {row, kWide ? read(kOperandTokens + tokenRead()) : row});
+            weights = next;
+            if (!last) continue;
+            MOESCOPE_UNROLL
+            for (int set = 0; set < kSets; ++set) {
+                const int token = tokenOfResult() + kOperandTokens * set;
+                const int place =
+                    token < e.tokens ? placeOf(choice.experts, token, e.topK, expert) : -1;
+                if (place < 0) continue;
+                const float2 y = resultOf(acc, set);
+                const float weight = choice.weights[token * e.topK + place];
+                total[set].x += weight * y.x;
+                total[set].y += weight * y.y;
+            }
+            acc = {};
+        }
+        if (end < groups) walk = ExpertWalk(experts, end, min(end + perRound, groups));
+    }
+    MOESCOPE_UNROLL
+    for (int set = 0; set < kSets; ++set) storePartial(partial[warp], total[set], set, e.tokens);
+    __syncthreads();
+    for (int i = thread; i < results; i += kBlockThreads) {
+        const int row = band * kBandRows + i % kBandRows;
+        if (row >= a.m.rows) continue;
+        float sum = i == thread ? early : biasOf(i);
+        for (int w = 0; w < kBlockWarps; ++w) sum += partial[w][i];
+        float& out = e.out[std::int64_t{i / kBandRows} * a.m.rows + row];
         out = e.add ? out + sum : sum;
     }
 }
 
 template <WeightFormat F>
 void launchUp(const DecodeExpertsUp& e, int multiprocessors, cudaStream_t stream) {
-    UpArgs a{e, streamOf(e.gateUp), 1, e.gateUp.paddedCols() + 8};
-    const int tiles = e.gateUp.tiles();
+    UpArgs a{e, streamOf(e.gateUp, loadChunks(F)), e.gateUp.paddedCols() + 8};
     const int experts = std::min(e.tokens * e.topK, e.nExpert);
-    const auto blocksOf = [&](int split) {
-        const int tilesPerBlock = kBlockWarps / split;
-        return (tiles + tilesPerBlock - 1) / tilesPerBlock;
-    };
-    while (a.split < kBlockWarps && 2 * a.split <= a.m.groups &&
-           blocksOf(a.split) * experts < 2 * multiprocessors)
-        a.split *= 2;
-    int staged = 4 * a.stride * e.tokens;
-    if (staged > kMaxStaged) staged = a.stride = 0;
-    launch({dim3(static_cast<unsigned>(blocksOf(a.split)), static_cast<unsigned>(experts)),
-            dim3(kBlockThreads), static_cast<std::size_t>(ringBytes(F) + staged), stream, true},
-           staged > 0 ? decodeExpertsUpKernel<F, true> : decodeExpertsUpKernel<F, false>, a);
+    if (4 * a.stride * e.tokens > kMaxStaged) a.stride = 0;
+    const std::size_t partial =
+        sizeof(float) * 2 * RoundSums::kFloatsOfToken * static_cast<std::size_t>(e.tokens);
+    const int blocks = std::min(experts * a.m.bands, kResidentBlocks * multiprocessors);
+    const Launch l{dim3(static_cast<unsigned>(blocks)), dim3(kBlockThreads),
+                   static_cast<std::size_t>(4 * a.stride * e.tokens) + partial, stream, true};
+    const bool wide = e.tokens > kOperandTokens;
+    if (a.stride > 0) {
+        launch(l,
+               wide ? decodeExpertsUpKernel<F, true, true> : decodeExpertsUpKernel<F, true, false>,
+               a);
+    } else {
+        launch(
+            l,
+            wide ? decodeExpertsUpKernel<F, false, true> : decodeExpertsUpKernel<F, false, false>,
+            a);
+    }
 }
 
 template <WeightFormat F>
 void launchDown(const DecodeExpertsDown& e, cudaStream_t stream) {
-    DownArgs a{e, streamOf(e.down), 1};
-    while (2 * a.split * e.topK <= kBlockWarps && 2 * a.split <= a.m.groups) a.split *= 2;
-    launch({dim3(static_cast<unsigned>(e.down.tiles())), dim3(kBlockThreads),
-            static_cast<std::size_t>(ringBytes(F)), stream, true},
-           decodeExpertsDownKernel<F>, a);
+    DownArgs a{e, streamOf(e.down, loadChunks(F)), 0};
+    const int bytesOfGroup = 4 * WeightRegisters<F>::kColumns * e.tokens * e.topK;
+    a.groupsOfRound = std::min(kMaxStaged / bytesOfGroup, a.m.groups);
+    const Launch l{dim3(static_cast<unsigned>(a.m.bands)), dim3(kBlockThreads),
+                   static_cast<std::size_t>(a.groupsOfRound * bytesOfGroup), stream, true};
+    const bool wide = e.tokens > kOperandTokens;
+    if (a.groupsOfRound > 0) {
+        launch(
+            l,
+            wide ? decodeExpertsDownKernel<F, true, true> : decodeExpertsDownKernel<F, true, false>,
+            a);
+    } else {
+        launch(l,
+               wide ? decodeExpertsDownKernel<F, false, true>
+                    : decodeExpertsDownKernel<F, false, false>,
+               a);
+    }
 }
 
 }  // namespace

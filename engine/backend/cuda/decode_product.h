@@ -1,40 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The inner loops of decoding. Each warp of a block streams its own share of the weights through a
-// ring of buffers in shared memory, copied by the bulk copy engine while it multiplies; warps do
-// not wait for each other before their sums are added up. Device code, shared by the kernels of
-// decode_project.cu and decode_experts.cu.
+// What one warp multiplies in decoding: a chunk of columns of a band of weights, times tokens.
+// Device code, shared by the kernels of decode_project.cu and decode_experts.cu.
 #pragma once
 
-#include <type_traits>
-#include <utility>
-
-#include "engine/backend/cuda/bulk_copy.h"
-#include "engine/backend/cuda/decode.h"
+#include "engine/backend/cuda/decode_bands.h"
+#include "engine/backend/cuda/weight_codes.h"
 
 namespace moescope::cuda {
-
-inline constexpr int kBlockWarps = 8;
-inline constexpr int kBlockThreads = kBlockWarps * kWarp;
-/// Chunks that are copied and multiplied together.
-inline constexpr int kGroupChunks = 4;
-/// Groups of a warp that may be under way.
-inline constexpr int kRingGroups = 3;
-
-/// Bytes of a group in a ring: codes, then scales (128 bytes in either format that has them).
-__host__ __device__ constexpr int groupCodeBytes(WeightFormat format) {
-    return kGroupChunks * 16 * chunkUnits(format);
-}
-__host__ __device__ constexpr int groupBytes(WeightFormat format) {
-    const bool scaled = format == WeightFormat::Q8_0 || format == WeightFormat::Mxfp4;
-    return groupCodeBytes(format) + (scaled ? 128 : 0);
-}
-/// Bytes of the rings of a block.
-__host__ __device__ constexpr int ringBytes(WeightFormat format) {
-    return kBlockWarps * kRingGroups * groupBytes(format);
-}
-inline int groupsOf(const DeviceMatrix& m) {
-    return (m.chunks() + kGroupChunks - 1) / kGroupChunks;
-}
 
 /// A matrix as the kernels walk it: what DeviceMatrix computes, computed once. An integer division
 /// costs a warp as much as multiplying two chunks.
@@ -43,11 +15,12 @@ struct WeightStream {
     const std::byte* scales;                 // (stack, tiles, tileScales), or null
     std::int64_t matrixCodes, matrixScales;  ///< bytes of a matrix of the stack
     std::int32_t tileCodes, tileScales;      ///< bytes of a tile
-    std::int32_t tiles, chunks, groups;      ///< chunks and groups: of a tile
-    std::int32_t lastBlocks;                 ///< DeviceMatrix::lastChunkBlocks
+    std::int32_t tiles, bands;
+    std::int32_t chunks, groups;  ///< of a tile; groups: of chunks that are multiplied together
+    std::int32_t lastBlocks;      ///< DeviceMatrix::lastChunkBlocks
     std::int32_t rows, cols, paddedCols;
 };
-inline WeightStream streamOf(const DeviceMatrix& m) {
+inline WeightStream streamOf(const DeviceMatrix& m, int groupChunks) {
     WeightStream s{};
     s.codes = reinterpret_cast<const std::byte*>(m.codes);
     s.scales = reinterpret_cast<const std::byte*>(m.scales);
@@ -56,8 +29,9 @@ inline WeightStream streamOf(const DeviceMatrix& m) {
     s.tileCodes = static_cast<std::int32_t>(16 * m.tileUnits());
     s.tileScales = static_cast<std::int32_t>(4 * m.tileScales());
     s.tiles = m.tiles();
+    s.bands = (s.tiles + kBandTiles - 1) / kBandTiles;
     s.chunks = m.chunks();
-    s.groups = groupsOf(m);
+    s.groups = (s.chunks + groupChunks - 1) / groupChunks;
     s.lastBlocks = m.lastChunkBlocks();
     s.rows = m.rows;
     s.cols = m.cols;
@@ -65,231 +39,146 @@ inline WeightStream streamOf(const DeviceMatrix& m) {
     return s;
 }
 
-/// The row that a lane reads as operand A; lanes without a token have zeros, and load nothing.
-struct TokenRow {
-    const std::uint32_t* words;
-    bool there;
+/// A lane's weights of a chunk of a band, as they lie in memory.
+template <WeightFormat F>
+struct ChunkWeights {
+    static constexpr int kPlanes = chunkUnits(F) / 32;
+    uint4 codes[kBandTiles][kPlanes];
+    /// Mxfp4: the E8M0 scale of the lane's block; Q8_0: the halves of both blocks, the second one
+    /// in the upper half of the word.
+    std::uint32_t scales[kBandTiles];
 };
-__device__ __forceinline__ TokenRow rowOfLane(const PairRows& rows, int tokens) {
-    const int token = static_cast<int>(threadIdx.x % kWarp) / 4;
-    return {rows.words + std::int64_t{min(token, tokens - 1)} * rows.stride, token < tokens};
+
+/// Of the words of a Q8_0 tile's scales of a chunk (rows 2 t, 2 t + 1 of either block): the halves
+/// of this lane's row.
+__device__ __forceinline__ std::uint32_t q8ScalesOfLane(const uint2& words, int lane) {
+    const int shift = lane / 4 % 2 * 16;
+    return (words.x >> shift & 0xFFFFU) | (words.y >> shift) << 16U;
 }
 
-/// Operands from an address space that is known (a generic load has to find out), at offsets that
-/// are constants of the instruction.
+/// From a group's first column on.
 template <bool kShared>
-class OperandBase {
-public:
-    __device__ __forceinline__ OperandBase(const std::uint32_t* at, bool there) : there_(there) {
-#ifdef __CUDA_ARCH__
-        if constexpr (kShared) {
-            address_ = static_cast<std::uint32_t>(__cvta_generic_to_shared(at));
-        } else {
-            address_ = at;
-        }
-#else
-        address_ = at;
-#endif
-    }
-    /// The 4 words from `kWord` on; zeros where there is no row.
-    template <int kWord>
-    __device__ __forceinline__ void load(std::uint32_t (&to)[4]) const {
-        MOESCOPE_UNROLL
-        for (std::uint32_t& word : to) word = 0;
-        if (!there_) return;
-#ifdef __CUDA_ARCH__
-        if constexpr (kShared) {
-            asm("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4 + %5];"
-                : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-                : "r"(address_), "n"(4 * kWord)
-                : "memory");
-        } else {
-            asm("ld.global.v4.u32 {%0, %1, %2, %3}, [%4 + %5];"
-                : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-                : "l"(address_), "n"(4 * kWord)
-                : "memory");
-        }
-#else
-        __builtin_memcpy(to, address_ + kWord, sizeof to);
-#endif
-    }
-
-private:
-#ifdef __CUDA_ARCH__
-    std::conditional_t<kShared, std::uint32_t, const std::uint32_t*> address_;
-#else
-    const std::uint32_t* address_;
-#endif
-    bool there_;
+struct Operand {
+    OperandBase<kShared> first, second;
+    __device__ __forceinline__ explicit Operand(const TokenRows& rows, int column = 0)
+        : first(rows.first + column), second(rows.second + column) {}
 };
 
-/// Four sums, so that a product need not wait for the one before.
-struct Accumulators {
-    float sum[4][4] = {};
-};
-
-/// One warp's ring. All lanes call everything, in the same order; groups are multiplied in the
-/// order in which they were fetched, and at most kRingGroups are fetched ahead.
+/// Sums of a band += chunk kChunk of a group times tokens.
 template <WeightFormat F>
-class WeightRing {
+class ChunkProduct {
 public:
-    /// memory: the block's rings; barriers: (kBlockWarps, kRingGroups).
-    __device__ WeightRing(const WeightStream& m, std::byte* memory, CopyBarrier* barriers)
-        : m_(m),
-          barriers_(barriers + threadIdx.x / kWarp * kRingGroups),
-          buffers_(memory + static_cast<int>(threadIdx.x / kWarp) * kRingGroups * groupBytes(F)),
-          lane_(static_cast<int>(threadIdx.x % kWarp)) {
-        prepareBarriers(barriers_, kRingGroups);
-    }
-
-    /// Begins to copy a group of a tile. codes and scales: of the tile's first chunk.
-    __device__ __forceinline__ void fetch(const std::byte* codes, const std::byte* scales,
-                                          int group) {
-        std::byte* to = buffers_ + fetchSlot_ * groupBytes(F);
-        CopyBarrier* barrier = barriers_ + fetchSlot_;
-        fetchSlot_ = fetchSlot_ + 1 == kRingGroups ? 0 : fetchSlot_ + 1;
-        const int from = group * groupCodeBytes(F);
-        // The tile ends with its last chunk, which may be a short one.
-        const auto codeBytes =
-            static_cast<std::uint32_t>(min(groupCodeBytes(F), m_.tileCodes - from));
-        std::uint32_t scaleBytes = 0;
-        if constexpr (F == WeightFormat::Mxfp4 || F == WeightFormat::Q8_0)
-            scaleBytes = static_cast<std::uint32_t>(min(128, m_.tileScales - group * 128));
-        expectCopies(barrier, codeBytes + scaleBytes);
-        beginCopy(barrier, to, codes + from, codeBytes);
-        if (scaleBytes > 0)
-            beginCopy(barrier, to + groupCodeBytes(F), scales + group * 128, scaleBytes);
-    }
-
-    /// Waits for the next group and adds tokens times its weights. row: the lane's token from
-    /// column 0 on (see rowOfLane), in shared memory or in global memory.
-    template <bool kShared>
-    __device__ __forceinline__ void multiply(Accumulators& acc, int group, const TokenRow& row) {
-        const std::byte* buffer = buffers_ + slot_ * groupBytes(F);
-        waitForCopies(barriers_ + slot_, phase_);
-        if (++slot_ == kRingGroups) {
-            slot_ = 0;
-            phase_ ^= 1U;
-        }
-        const int first = group * kGroupChunks;
-        const OperandBase<kShared> x(row.words + first * chunkColumns(F) + 8 * (lane_ % 4),
-                                     row.there);
-        [&]<int... kChunk>(std::integer_sequence<int, kChunk...>) {
-            (multiplyIfThere<kChunk>(acc, buffer, first, x), ...);
-        }
-        (std::make_integer_sequence<int, kGroupChunks>());
-        __syncwarp();  // all lanes are done with the buffer
-    }
-
-private:
-    /// Operand A of an octet's two products.
-    struct Octet {
-        std::uint32_t first[4], second[4];
-    };
-    /// Of chunk kChunk of the group.
-    template <int kChunk, int kOctet, bool kShared>
-    __device__ __forceinline__ static Octet tokens(const OperandBase<kShared>& x) {
-        constexpr int kApart = F == WeightFormat::Mxfp4 ? 32 : chunkColumns(F) / chunkOctets(F);
-        constexpr int kWord = kChunk * chunkColumns(F) + kOctet * kApart;
-        Octet octet;
-        x.template load<kWord>(octet.first);
-        x.template load<kWord + 4>(octet.second);
-        return octet;
-    }
-
-    template <int kChunk, bool kShared>
-    __device__ __forceinline__ void multiplyIfThere(Accumulators& acc, const std::byte* buffer,
-                                                    int first,
-                                                    const OperandBase<kShared>& x) const {
-        if (first + kChunk >= m_.chunks) return;
-        const auto* codes = reinterpret_cast<const uint4*>(buffer) + kChunk * chunkUnits(F);
-        const std::byte* scales = buffer + groupCodeBytes(F);
+    template <int kChunk, bool kShared, bool kWide>
+    __device__ __forceinline__ static void add(Accumulators<kWide>& acc, const ChunkWeights<F>& w,
+                                               const Operand<kShared>& x) {
         if constexpr (F == WeightFormat::Mxfp4) {
-            const int blocks = first + kChunk + 1 < m_.chunks ? 4 : m_.lastBlocks;
-            const int t = lane_ % 4;
-            const uint4 w = t < blocks ? codes[lane_ / 4 * blocks + t] : make_uint4(0, 0, 0, 0);
-            const std::uint32_t scale =
-                mxfp4Scale(static_cast<std::uint32_t>(scales[lane_ * 4 + kChunk]));
-            multiplyMxfp4(acc.sum[0], acc.sum[1], tokens<kChunk, 0>(x), w.x, scale);
-            multiplyMxfp4(acc.sum[2], acc.sum[3], tokens<kChunk, 1>(x), w.y, scale);
-            multiplyMxfp4(acc.sum[0], acc.sum[1], tokens<kChunk, 2>(x), w.z, scale);
-            multiplyMxfp4(acc.sum[2], acc.sum[3], tokens<kChunk, 3>(x), w.w, scale);
+            const std::uint32_t scale[kBandTiles] = {mxfp4Scale(w.scales[0]),
+                                                     mxfp4Scale(w.scales[1])};
+            const uint4& a = w.codes[0][0];
+            const uint4& b = w.codes[1][0];
+            multiplyOctet(acc, decoded(a.x, b.x, scale), tokensOf<kWide, kChunk, 0>(x));
+            multiplyOctet(acc, decoded(a.y, b.y, scale), tokensOf<kWide, kChunk, 1>(x));
+            multiplyOctet(acc, decoded(a.z, b.z, scale), tokensOf<kWide, kChunk, 2>(x));
+            multiplyOctet(acc, decoded(a.w, b.w, scale), tokensOf<kWide, kChunk, 3>(x));
         } else if constexpr (F == WeightFormat::Q8_0) {
-            const uint4 w = codes[lane_];
-            const auto* words = reinterpret_cast<const uint2*>(scales) + kChunk * 4 + lane_ % 4;
-            multiplyQ8(acc.sum[0], tokens<kChunk, 0>(x), w.x, w.y, words->x);
-            multiplyQ8(acc.sum[1], tokens<kChunk, 1>(x), w.z, w.w, words->y);
+            const uint4& a = w.codes[0][0];
+            const uint4& b = w.codes[1][0];
+            const auto scale = [&](int tile, int block) {
+                return fromHalf(
+                    static_cast<std::uint16_t>(w.scales[tile] >> (16 * block) & 0xFFFFU));
+            };
+            multiplyQ8(acc, 0, quantised(a.x, a.y, b.x, b.y), scale(0, 0), scale(1, 0),
+                       tokensOf<kWide, kChunk, 0>(x));
+            multiplyQ8(acc, 1, quantised(a.z, a.w, b.z, b.w), scale(0, 1), scale(1, 1),
+                       tokensOf<kWide, kChunk, 1>(x));
         } else {
-            const Octet octet = tokens<kChunk, 0>(x);
+            const Tokens<kWide> tokens = tokensOf<kWide, kChunk, 0>(x);
             MOESCOPE_UNROLL
-            for (int plane = 0; plane < chunkUnits(F) / 32; ++plane) {
-                const uint4 w = codes[32 * plane + lane_];
-                multiplyAccumulate(acc.sum[2 * (kChunk % 2)], octet.first, w.x, w.y);
-                multiplyAccumulate(acc.sum[2 * (kChunk % 2) + 1], octet.second, w.z, w.w);
+            for (int plane = 0; plane < ChunkWeights<F>::kPlanes; ++plane) {
+                const uint4& a = w.codes[0][plane];
+                const uint4& b = w.codes[1][plane];
+                multiplyOctet(acc, joined({a.x, a.y, a.z, a.w}, {b.x, b.y, b.z, b.w}), tokens);
             }
         }
     }
 
-    __device__ __forceinline__ static void multiplyMxfp4(float (&first)[4], float (&second)[4],
-                                                         const Octet& x, std::uint32_t word,
-                                                         std::uint32_t scale) {
-        multiplyAccumulate(first, x.first, multiplyBf16(mxfp4Pair<0>(word), scale),
-                           multiplyBf16(mxfp4Pair<1>(word), scale));
-        multiplyAccumulate(second, x.second, multiplyBf16(mxfp4Pair<2>(word), scale),
-                           multiplyBf16(mxfp4Pair<3>(word), scale));
+private:
+    /// Operand A of two products: eight columns of this lane, of both tiles.
+    struct Weights {
+        std::uint32_t a[2][4];
+    };
+    template <bool kWide>
+    struct Tokens {
+        std::uint32_t words[Accumulators<kWide>::kSets][4];
+    };
+    /// Octet kOctet of chunk kChunk of the group.
+    template <bool kWide, int kChunk, int kOctet, bool kShared>
+    __device__ __forceinline__ static Tokens<kWide> tokensOf(const Operand<kShared>& x) {
+        constexpr int kApart = F == WeightFormat::Mxfp4 ? 32 : chunkColumns(F) / chunkOctets(F);
+        constexpr int kWord = kChunk * chunkColumns(F) + kOctet * kApart;
+        Tokens<kWide> tokens;
+        x.first.template load<kWord>(tokens.words[0]);
+        if constexpr (kWide) x.second.template load<kWord>(tokens.words[1]);
+        return tokens;
+    }
+
+    /// first, second += weights times tokens: columns 0 to 3 and 4 to 7 of an octet.
+    __device__ __forceinline__ static void multiplyOctet(float (&first)[4], float (&second)[4],
+                                                         const Weights& w,
+                                                         const std::uint32_t (&x)[4]) {
+        multiplyAccumulate(first, w.a[0], x[0], x[1]);
+        multiplyAccumulate(second, w.a[1], x[2], x[3]);
+    }
+    template <bool kWide>
+    __device__ __forceinline__ static void multiplyOctet(Accumulators<kWide>& acc, const Weights& w,
+                                                         const Tokens<kWide>& tokens) {
+        MOESCOPE_UNROLL
+        for (int set = 0; set < Accumulators<kWide>::kSets; ++set)
+            multiplyOctet(acc.sum[set][0], acc.sum[set][1], w, tokens.words[set]);
+    }
+
+    __device__ __forceinline__ static Weights joined(const std::uint32_t (&first)[4],
+                                                     const std::uint32_t (&second)[4]) {
+        Weights w;
+        joinRows(first, second, w.a);
+        return w;
+    }
+    /// Eight codes of either tile, scaled.
+    __device__ __forceinline__ static Weights decoded(std::uint32_t first, std::uint32_t second,
+                                                      const std::uint32_t (&scale)[kBandTiles]) {
+        std::uint32_t pairs[kBandTiles][4];
+        decodeMxfp4(first, scale[0], pairs[0]);
+        decodeMxfp4(second, scale[1], pairs[1]);
+        return joined(pairs[0], pairs[1]);
     }
 
     /// A block of 32: its sum is scaled in float32, so that codes stay exact.
-    __device__ __forceinline__ static void multiplyQ8(float (&acc)[4], const Octet& x,
-                                                      std::uint32_t low4, std::uint32_t high4,
-                                                      std::uint32_t scales) {
-        float sum[4] = {0, 0, 0, 0};
-        multiplyAccumulate(sum, x.first, q8Pair(low4, 0), q8Pair(low4, 1));
-        multiplyAccumulate(sum, x.second, q8Pair(high4, 0), q8Pair(high4, 1));
-        const float even = fromHalf(static_cast<std::uint16_t>(scales & 0xFFFFU));
-        const float odd = fromHalf(static_cast<std::uint16_t>(scales >> 16U));
-        acc[0] += sum[0] * even;
-        acc[1] += sum[1] * odd;
-        acc[2] += sum[2] * even;
-        acc[3] += sum[3] * odd;
+    template <bool kWide>
+    __device__ __forceinline__ static void multiplyQ8(Accumulators<kWide>& acc, int block,
+                                                      const Weights& w, float first, float second,
+                                                      const Tokens<kWide>& tokens) {
+        MOESCOPE_UNROLL
+        for (int set = 0; set < Accumulators<kWide>::kSets; ++set) {
+            float one[4] = {0, 0, 0, 0};
+            float two[4] = {0, 0, 0, 0};
+            multiplyOctet(one, two, w, tokens.words[set]);
+            float(&to)[4] = acc.sum[set][block];
+            to[0] += (one[0] + two[0]) * first;
+            to[1] += (one[1] + two[1]) * first;
+            to[2] += (one[2] + two[2]) * second;
+            to[3] += (one[3] + two[3]) * second;
+        }
     }
-    /// Bytes 2 half and 2 half + 1 as bf16, which holds every int8.
-    __device__ __forceinline__ static std::uint32_t q8Pair(std::uint32_t bytes, int half) {
-        const std::uint32_t unsignedBytes = (bytes ^ 0x80808080U) >> (16 * half);
-        // 2^23 + u as float bits: no conversion from integers.
-        const float first = bitsToFloat(0x4B000000U | (unsignedBytes & 0xFFU)) - 8388736.0F;
-        const float second = bitsToFloat(0x4B000000U | (unsignedBytes >> 8U & 0xFFU)) - 8388736.0F;
-        return packBf16(first, second);
+    /// Eight int8 codes of either tile as bf16, which holds every one of them.
+    __device__ __forceinline__ static Weights quantised(std::uint32_t firstLow,
+                                                        std::uint32_t firstHigh,
+                                                        std::uint32_t secondLow,
+                                                        std::uint32_t secondHigh) {
+        std::uint32_t pairs[kBandTiles][4];
+        decodeInt8(firstLow, firstHigh, pairs[0]);
+        decodeInt8(secondLow, secondHigh, pairs[1]);
+        return joined(pairs[0], pairs[1]);
     }
-
-    const WeightStream& m_;
-    CopyBarrier* barriers_;
-    std::byte* buffers_;
-    int lane_;
-    int fetchSlot_ = 0;
-    int slot_ = 0;
-    std::uint32_t phase_ = 0;
 };
-
-/// A lane's results of a tile for token lane / 4, rows 2 (lane % 4) and the next: all sums, and
-/// both parts of the token, added.
-__device__ __forceinline__ float2 resultOf(const Accumulators& acc) {
-    float2 y = make_float2(0, 0);
-    MOESCOPE_UNROLL
-    for (int i = 0; i < 4; ++i) {
-        y.x += acc.sum[i][0] + acc.sum[i][2];
-        y.y += acc.sum[i][1] + acc.sum[i][3];
-    }
-    return y;
-}
-
-/// to: (n_tokens, kTileRows), one warp's part of a tile.
-__device__ __forceinline__ void storePartial(float* to, float2 y, int tokens) {
-    const int lane = static_cast<int>(threadIdx.x % kWarp);
-    if (lane / 4 >= tokens) return;
-    float* row = to + lane / 4 * kTileRows + 2 * (lane % 4);
-    row[0] = y.x;
-    row[1] = y.y;
-}
 
 }  // namespace moescope::cuda

@@ -6,6 +6,7 @@
 // end.
 #include <algorithm>
 
+#include "engine/backend/cuda/decode_ring.h"
 #include "engine/backend/cuda/norm.h"
 
 namespace moescope::cuda {
@@ -17,7 +18,6 @@ constexpr int kMaxStaged = 100 << 10;
 struct Args {
     DecodeProjection p;
     WeightStream m;
-    std::int32_t split;   // warps that share a tile
     std::int32_t stride;  // of staged rows, elements
     std::int32_t staged;  // bytes of them; 0: read from global memory
 };
@@ -27,43 +27,55 @@ __device__ __forceinline__ void storeFour(const PairRows& rows, int row, int col
                                           const float (&x)[4]) {
     const std::uint32_t first = packBf16(x[0], x[1]);
     const std::uint32_t second = packBf16(x[2], x[3]);
-    const uint4 words = make_uint4(
-        first, packBf16(x[0] - fromBf16(first & 0xFFFFU), x[1] - fromBf16(first >> 16U)), second,
-        packBf16(x[2] - fromBf16(second & 0xFFFFU), x[3] - fromBf16(second >> 16U)));
-    const int at = 8 * octetSlot(rows.format, column) + column % 8;
-    *reinterpret_cast<uint4*>(rows.words + std::int64_t{row} * rows.stride + at) = words;
+    auto* to = reinterpret_cast<uint2*>(rows.words + std::int64_t{row} * rows.stride +
+                                        8 * octetSlot(rows.format, column) + column % 8 / 2);
+    to[0] = make_uint2(first, second);
+    to[2] = make_uint2(packBf16(x[0] - fromBf16(first & 0xFFFFU), x[1] - fromBf16(first >> 16U)),
+                       packBf16(x[2] - fromBf16(second & 0xFFFFU), x[3] - fromBf16(second >> 16U)));
+}
+
+/// Columns that a thread stages at a time: all loads are under way before the first is used.
+constexpr int kStageBatch = 3;
+constexpr int kStageStep = 4 * kBlockThreads;
+
+/// Norm weights of this thread's columns from `first` on.
+__device__ __forceinline__ void loadNormWeights(const Args& a, int first,
+                                                float4 (&weights)[kStageBatch]) {
+    MOESCOPE_UNROLL
+    for (int j = 0; j < kStageBatch; ++j) {
+        const int i = first + j * kStageStep;
+        weights[j] = i < a.m.cols ? *reinterpret_cast<const float4*>(a.p.norm.weight + i)
+                                  : make_float4(0, 0, 0, 0);
+    }
 }
 
 /// Weighted hidden rows into `rows` and, for the first block where asked for, into keepNormed.
-/// sums: (kBlockWarps, kDecodeTokens), receives each warp's part of the sum of squares of each
-/// token.
+/// early: loadNormWeights of the thread's first columns. sums: (kBlockWarps, kDecodeTokens),
+/// receives each warp's part of the sum of squares of each token.
 __device__ void stageWeighted(const Args& a, const PairRows& rows, bool keep,
-                              float (*sums)[kDecodeTokens]) {
+                              const float4 (&early)[kStageBatch], float (*sums)[kDecodeTokens]) {
     const DecodeProjection& p = a.p;
     const int width = a.m.cols;
     const int padded = a.m.paddedCols;
     const float offset = p.norm.kind == NormKind::RmsPlusOne ? 1.0F : 0.0F;
-    // All loads of a token are under way before the first is used.
-    constexpr int kBatch = 3;
-    constexpr int kStep = 4 * kBlockThreads;
+    const int begin = 4 * static_cast<int>(threadIdx.x);
     for (int t = 0; t < p.tokens; ++t) {
         float squares = 0;
         const float* row = p.hidden + std::int64_t{t} * width;
-        for (int first = 4 * static_cast<int>(threadIdx.x); first < padded;
-             first += kBatch * kStep) {
-            float4 hidden[kBatch];
-            float4 weight[kBatch];
+        for (int first = begin; first < padded; first += kStageBatch * kStageStep) {
+            float4 hidden[kStageBatch];
+            float4 weight[kStageBatch];
             MOESCOPE_UNROLL
-            for (int j = 0; j < kBatch; ++j) {
-                const int i = first + j * kStep;
+            for (int j = 0; j < kStageBatch; ++j) {
+                const int i = first + j * kStageStep;
                 hidden[j] =
                     i < width ? *reinterpret_cast<const float4*>(row + i) : make_float4(0, 0, 0, 0);
-                weight[j] = i < width ? *reinterpret_cast<const float4*>(p.norm.weight + i)
-                                      : make_float4(0, 0, 0, 0);
+                weight[j] = early[j];
             }
+            if (first != begin) loadNormWeights(a, first, weight);
             MOESCOPE_UNROLL
-            for (int j = 0; j < kBatch; ++j) {
-                const int i = first + j * kStep;
+            for (int j = 0; j < kStageBatch; ++j) {
+                const int i = first + j * kStageStep;
                 if (i >= padded) break;
                 const float4 h = hidden[j];
                 const float4 w = weight[j];
@@ -96,48 +108,46 @@ __device__ void stageNormed(const Args& a, const PairRows& rows, bool keep) {
     }
 }
 
-__device__ void stageCopies(const Args& a, const PairRows& rows) {
-    for (int t = 0; t < a.p.tokens; ++t) {
-        const std::uint32_t* from = a.p.x.words + std::int64_t{t} * a.p.x.stride;
-        for (int i = 4 * static_cast<int>(threadIdx.x); i < a.m.paddedCols;
-             i += 4 * kBlockThreads) {
-            *reinterpret_cast<uint4*>(rows.words + t * rows.stride + i) =
-                *reinterpret_cast<const uint4*>(from + i);
-        }
-    }
+/// One number of a round's results: of token `token`, row `row` of the matrix.
+struct Result {
+    int token, row;
+    int band, rowOfBand;  // of the round
+};
+__device__ __forceinline__ Result resultAt(int i, int firstBand, int bands) {
+    const int rows = bands * kBandRows;
+    const int token = fewTimes(i, rows);
+    const int local = i - token * rows;
+    return {token, firstBand * kBandRows + local, local / kBandRows, local % kBandRows};
 }
 
-template <WeightFormat F, bool kStaged>
-__global__ void __launch_bounds__(kBlockThreads, 3) decodeProjectKernel(const Args a) {
+template <WeightFormat F, bool kStaged, bool kWide>
+__global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : kResidentBlocks)
+    decodeProjectKernel(const Args a) {
     __shared__ CopyBarrier barriers[kBlockWarps * kRingGroups];
+    __shared__ CopyBarrier staged;
     __shared__ float sums[kBlockWarps][kDecodeTokens];
     const DecodeProjection& p = a.p;
     auto* memory = dynamicShared<std::byte>();
     auto* partial = reinterpret_cast<float*>(memory + ringBytes(F) + a.staged);
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
-    const int tilesPerBlock = kBlockWarps / a.split;
-    const int part = warp % a.split;
-    const int begin = part * a.m.groups / a.split;
-    const int end = (part + 1) * a.m.groups / a.split;  // groups of a tile for this warp
-    const int tiles = a.m.tiles;
-    const int step = static_cast<int>(gridDim.x) * tilesPerBlock;
-    const int myTile = static_cast<int>(blockIdx.x) * tilesPerBlock + warp / a.split;
+    const int groups = a.m.groups;
+    const BlockBands mine = bandsOfBlock(a.m.bands);
 
     // Weights do not depend on the kernel before: they are under way while it ends.
     WeightRing<F> ring(a.m, memory, barriers);
-    int fetchTile = begin < end ? myTile : tiles;
-    int fetchGroup = begin;
+    BandWalk ahead(mine.first, mine.end, groups);
     const auto fetch = [&] {
-        if (fetchTile >= tiles) return;
-        ring.fetch(a.m.codes + std::int64_t{fetchTile} * a.m.tileCodes,
-                   a.m.scales + std::int64_t{fetchTile} * a.m.tileScales, fetchGroup);
-        if (++fetchGroup == end) {
-            fetchGroup = begin;
-            fetchTile += step;
-        }
+        if (ahead.done()) return;
+        ring.fetch(ahead.band(), ahead.group());
+        ahead.next();
     };
     for (int i = 0; i < kRingGroups; ++i) fetch();
     letNextKernelBegin();
+    if (p.prefetch && !ahead.done()) ring.prefetch(ahead.band(), ahead.group(), ahead.lastGroup());
+    const bool weighted = p.x.words == nullptr && !p.norm.none &&
+                          p.norm.kind != NormKind::LayerNorm && a.m.cols % 4 == 0;
+    float4 normWeights[kStageBatch] = {};
+    if (weighted) loadNormWeights(a, 4 * static_cast<int>(threadIdx.x), normWeights);
     waitForPreviousKernel();
 
     PairRows x = p.x;
@@ -147,14 +157,13 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeProjectKernel(const Ar
         x.format = F;
     }
     const bool keep = p.keepNormed.words != nullptr && blockIdx.x == 0;
-    const bool weighted = p.x.words == nullptr && !p.norm.none &&
-                          p.norm.kind != NormKind::LayerNorm && a.m.cols % 4 == 0;
     if (weighted) {
-        stageWeighted(a, x, keep, sums);
+        stageWeighted(a, x, keep, normWeights, sums);
     } else if (p.x.words == nullptr) {
         stageNormed(a, x, keep);
-    } else if (kStaged) {
-        stageCopies(a, x);
+    } else if (kStaged && warp == 0) {
+        stageRows(&staged, p.x, p.tokens, a.m.paddedCols, x.words, x.stride);
+        waitForCopies(&staged, 0);
     }
     __syncthreads();
     const auto scaleOf = [&](int t) {
@@ -166,36 +175,43 @@ __global__ void __launch_bounds__(kBlockThreads, 3) decodeProjectKernel(const Ar
     if (keep && static_cast<int>(threadIdx.x) < p.tokens)
         p.keepNormed.scale[threadIdx.x] = scaleOf(static_cast<int>(threadIdx.x));
 
-    const TokenRow row = rowOfLane(x, p.tokens);
-    const int slice = p.tokens * kTileRows;
-    const int results = tilesPerBlock * slice;
+    const auto added = [&](const Result& r) {
+        float sum = 0;
+        if (r.row >= a.m.rows) return sum;
+        if (p.bias != nullptr) sum = p.bias[r.row];
+        if (p.add) sum += p.out[std::int64_t{r.token} * p.outStride + r.row];
+        return sum;
+    };
+    const TokenRows rows = rowsOfLane(x, p.tokens);
     bool odd = false;
-    for (int first = static_cast<int>(blockIdx.x) * tilesPerBlock, tile = myTile; first < tiles;
-         first += step, tile += step) {
+    for (int first = mine.first; first < mine.end; first += kBlockWarps) {
+        const int bands = min(kBlockWarps, mine.end - first);
+        const int results = bands * kBandRows * p.tokens;
+        // What a thread's first result is added to is on its way while the product is taken.
+        const auto thread = static_cast<int>(threadIdx.x);
+        const float early = thread < results ? added(resultAt(thread, first, bands)) : 0;
         // Two sets of sums take turns: one barrier a round is enough.
-        float* sumsOfRound = partial + (odd ? kBlockWarps * slice : 0);
+        const RoundSums round(partial + (odd ? RoundSums::kFloatsOfToken * p.tokens : 0), p.tokens);
         odd = !odd;
-        Accumulators acc;
-        if (tile < tiles) {
-            for (int group = begin; group < end; ++group) {
-                ring.template multiply<kStaged>(acc, group, row);
-                fetch();
-            }
+        const Share share = shareOf(warp, bands, groups);
+        Accumulators<kWide> acc;
+        int group = share.group;
+        int part = 0;
+        for (int i = share.begin; i < share.end; ++i) {
+            ring.template multiply<kStaged>(acc, group, rows);
+            fetch();
+            if (++group < groups && i + 1 < share.end) continue;
+            round.store(part++, acc);
+            acc = {};
+            group = 0;
         }
-        storePartial(sumsOfRound + warp * slice, resultOf(acc), p.tokens);
         __syncthreads();
-        for (int i = static_cast<int>(threadIdx.x); i < results; i += kBlockThreads) {
-            const int local = i / slice;
-            const int t = i % slice / kTileRows;
-            const int row = (first + local) * kTileRows + i % kTileRows;
-            if (row >= a.m.rows) continue;
-            float sum = 0;
-            for (int w = 0; w < a.split; ++w)
-                sum += sumsOfRound[(local * a.split + w) * slice + i % slice];
-            sum *= scaleOf(t);
-            if (p.bias != nullptr) sum += p.bias[row];
-            float& out = p.out[std::int64_t{t} * p.outStride + row];
-            out = p.add ? out + sum : sum;
+        for (int i = thread; i < results; i += kBlockThreads) {
+            const Result r = resultAt(i, first, bands);
+            if (r.row >= a.m.rows) continue;
+            const float sum = round.of(bands, groups, r.band, r.token, r.rowOfBand);
+            p.out[std::int64_t{r.token} * p.outStride + r.row] =
+                sum * scaleOf(r.token) + (i == thread ? early : added(r));
         }
     }
 }
@@ -221,32 +237,28 @@ __global__ void __launch_bounds__(kBlockThreads) addNormedKernel(const AddNormed
         a.hidden[row * a.width + i] += norm.of(a.norm, branch[i], i);
 }
 
-/// Warps that share a tile: all of a block, but for matrices of so many tiles that each warp has
-/// some to itself.
-int splitFor(const DeviceMatrix& m, int resident) {
-    int split = kBlockWarps;
-    while (split > 1 && (split > groupsOf(m) || m.tiles() > 4 * resident * kBlockWarps / split))
-        split /= 2;
-    return split;
-}
-
 template <WeightFormat F>
 void launchProject(const DecodeProjection& p, int multiprocessors, cudaStream_t stream) {
-    const int resident = 3 * multiprocessors;
-    Args a{p, streamOf(p.weights), splitFor(p.weights, resident), 0, 0};
+    Args a{p, streamOf(p.weights, groupChunks(F)), 0, 0};
     // 32 bytes more than a row, so that the rows of several tokens lie in different banks.
     a.stride = p.weights.paddedCols() + 8;
     a.staged = (4 * a.stride * p.tokens + 127) / 128 * 128;
     if (p.x.words != nullptr && a.staged > kMaxStaged) a.staged = 0;
-    const int partial = 4 * 2 * kBlockWarps * p.tokens * kTileRows;
-    const int tilesPerBlock = kBlockWarps / a.split;
-    const int blocks = (p.weights.tiles() + tilesPerBlock - 1) / tilesPerBlock;
-    // As many as are resident together: one that goes on to another tile has its activations
+    // As many blocks as are resident together: one that goes on to other bands has its activations
     // already.
-    const auto grid = static_cast<unsigned>(std::min(blocks, resident));
-    launch({dim3(grid), dim3(kBlockThreads),
-            static_cast<std::size_t>(ringBytes(F) + a.staged + partial), stream, true},
-           a.staged > 0 ? decodeProjectKernel<F, true> : decodeProjectKernel<F, false>, a);
+    const int blocks = std::min(a.m.bands, kResidentBlocks * multiprocessors);
+    const std::size_t partial =
+        sizeof(float) * 2 * RoundSums::kFloatsOfToken * static_cast<std::size_t>(p.tokens);
+    const Launch l{dim3(static_cast<unsigned>(blocks)), dim3(kBlockThreads),
+                   static_cast<std::size_t>(ringBytes(F) + a.staged) + partial, stream, true};
+    const bool wide = p.tokens > kOperandTokens;
+    if (a.staged > 0) {
+        launch(l, wide ? decodeProjectKernel<F, true, true> : decodeProjectKernel<F, true, false>,
+               a);
+    } else {
+        launch(l, wide ? decodeProjectKernel<F, false, true> : decodeProjectKernel<F, false, false>,
+               a);
+    }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <string>
@@ -31,6 +32,11 @@ inline void copyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyK
                       cudaStream_t stream, const char* what) {
     ++tally().copies;
     check(cudaMemcpyAsync(to, from, bytes, kind, stream), what);
+}
+
+inline bool experiment(int bit) {
+    static const int bits = std::getenv("MOESCOPE_EXPERIMENT") == nullptr ? 0 : std::atoi(std::getenv("MOESCOPE_EXPERIMENT"));
+    return (bits >> bit & 1) != 0;
 }
 
 struct Launch {

@@ -2,7 +2,7 @@
 // Norms by one block of kBlockThreads threads. Device code.
 #pragma once
 
-#include "engine/backend/cuda/decode_product.h"
+#include "engine/backend/cuda/decode_bands.h"
 
 namespace moescope::cuda {
 
@@ -54,10 +54,10 @@ __device__ __forceinline__ void storePair(const PairRows& rows, std::int64_t row
                                           float value) {
     auto* halves = reinterpret_cast<std::uint16_t*>(rows.words + row * rows.stride +
                                                     8 * octetSlot(rows.format, column));
-    halves += column % 8 / 2 * 4 + column % 2;
+    halves += column % 8;
     const std::uint16_t high = toBf16(value);
     halves[0] = high;
-    halves[2] = toBf16(value - fromBf16(high));
+    halves[8] = toBf16(value - fromBf16(high));
 }
 
 }  // namespace moescope::cuda

@@ -118,10 +118,30 @@ __device__ __forceinline__ uint4 loadStreaming(const uint4* at) {
 #endif
 }
 
+/// The same of 4 bytes.
+__device__ __forceinline__ std::uint32_t loadOnce(const std::uint32_t* at) {
+#ifdef __CUDA_ARCH__
+    std::uint32_t v;
+    asm volatile("ld.global.nc.L1::no_allocate.u32 %0, [%1];" : "=r"(v) : "l"(at));
+    return v;
+#else
+    return *at;
+#endif
+}
+
 /// Begins to bring a line to the first-level cache.
 __device__ __forceinline__ void prefetchLine([[maybe_unused]] const void* at) {
 #ifdef __CUDA_ARCH__
     asm volatile("prefetch.global.L1 [%0];" ::"l"(at));
+#endif
+}
+
+/// Begins to bring `bytes` bytes, a multiple of 16 from such an address on, to the second-level
+/// cache. By one thread.
+__device__ __forceinline__ void prefetchToL2([[maybe_unused]] const void* at,
+                                             [[maybe_unused]] std::uint32_t bytes) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(at), "r"(bytes) : "memory");
 #endif
 }
 

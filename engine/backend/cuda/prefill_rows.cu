@@ -3,30 +3,20 @@
 
 #include "engine/backend/cuda/choose.h"
 #include "engine/backend/cuda/device_activation.h"
-#include "engine/backend/cuda/norm.h"
+#include "engine/backend/cuda/operand_store.h"
 
 namespace moescope::cuda {
 namespace {
 
-/// Rows of `width` columns as operands, element by element from `valueOf(column)`.
-template <typename ValueOf>
-__device__ void storeRow(const OperandRows& out, std::int64_t row, int width,
-                         const ValueOf& valueOf) {
-    const int chunk = chunkColumns(out.format);
-    const int padded = (width + chunk - 1) / chunk * chunk;
-    for (int p = static_cast<int>(threadIdx.x); p < padded; p += kBlockThreads) {
-        const int column = operandColumn(out.format, p);
-        storeOperand(out, row, p, column < width ? valueOf(column) : 0.0F);
-    }
-}
-
 __global__ void __launch_bounds__(kBlockThreads) normToOperandKernel(const NormToOperand n) {
     letNextKernelBegin();
+    prefetchNorm(n.norm, n.width);
     waitForPreviousKernel();
     const auto row = static_cast<std::int64_t>(blockIdx.x);
     const float* in = n.in + row * n.width;
     const NormOfRow norm = normOfRow(n.norm, in, n.width);
-    storeRow(n.out, row, n.width, [&](int c) { return norm.of(n.norm, in[c], c); });
+    storeNormed(n.out, row, n.norm, norm, in, n.width, static_cast<int>(threadIdx.x),
+                kBlockThreads);
 }
 
 __global__ void __launch_bounds__(kBlockThreads) activateRowsKernel(const ActivateRows a) {
@@ -34,7 +24,10 @@ __global__ void __launch_bounds__(kBlockThreads) activateRowsKernel(const Activa
     waitForPreviousKernel();
     const auto row = static_cast<std::int64_t>(blockIdx.x);
     const float* in = a.in + row * a.width;
-    storeRow(a.out, row, a.width, [&](int c) { return activated(a.activation, in[c]); });
+    storeRow(a.out, row, a.width, static_cast<int>(threadIdx.x), kBlockThreads, [&](int column) {
+        const float2 x = pairAt(in, a.width, column);
+        return make_float2(activated(a.activation, x.x), activated(a.activation, x.y));
+    });
 }
 
 __global__ void __launch_bounds__(kBlockThreads) chooseExpertsKernel(const ChooseExperts c) {

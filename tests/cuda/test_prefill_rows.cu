@@ -3,9 +3,12 @@
 #include <catch2/catch.hpp>
 
 #include <cmath>
+#include <span>
 #include <vector>
 
+#include "engine/backend/cuda/prefill_product.h"
 #include "engine/backend/cuda/prefill_rows.h"
+#include "engine/backend/routing_rule.h"
 #include "tests/cuda/device_data.h"
 
 using namespace moescope;
@@ -80,6 +83,81 @@ TEST_CASE("normalised rows lie in the operand order of every format, for any wid
             }
         }
     }
+}
+
+TEST_CASE("a router's kernel normalises tokens, multiplies them and chooses their experts") {
+    struct Case {
+        WeightFormat format;
+        NormKind norm;
+        int experts, topK, width, tokens;
+    };
+    // Blocks of 8 tokens, and of 16 where the 3 multiprocessors of the emulator have too many.
+    for (const Case c : {Case{WeightFormat::Bf16Pair, NormKind::Rms, 32, 4, 672, 21},
+                         {WeightFormat::Bf16Pair, NormKind::LayerNorm, 60, 3, 104, 30},
+                         {WeightFormat::Bf16, NormKind::RmsPlusOne, 5, 5, 72, 9},
+                         {WeightFormat::Bf16, NormKind::Rms, 512, 8, 128, 26}}) {
+        INFO(c.experts << " experts, width " << c.width << ", " << c.tokens << " tokens");
+        const std::vector<float> hidden =
+            randomFloats(static_cast<std::size_t>(c.tokens) * c.width, 9);
+        const std::vector<float> bias = randomFloats(static_cast<std::size_t>(c.experts), 10);
+        const Norm norm(c.norm, c.width);
+        const Weights weights(c.format, 1, c.experts, c.width, 11);
+        const auto slots = static_cast<std::size_t>(c.tokens * c.topK);
+        const Buffer<float> in(hidden), biases(bias), gates(slots);
+        const Buffer<std::int32_t> chosen(slots);
+        const Operand normed(WeightFormat::Mxfp4, c.tokens, c.width, true);
+        REQUIRE(routesTokens(weights.matrix()));
+        RouteTokens r;
+        r.hidden = in.get();
+        r.norm = norm.weights;
+        r.weights = weights.matrix();
+        r.bias = biases.get();
+        r.rule = {RoutingRule::TopKThenSoftmax, c.experts, c.topK};
+        r.tokens = c.tokens;
+        r.width = c.width;
+        r.normed = normed.rows();
+        r.experts = chosen.get();
+        r.gateWeights = gates.get();
+        routeTokens(r, deviceLimits().multiprocessors, nullptr);
+
+        std::vector<double> all, expectedGates;
+        std::vector<std::int32_t> expected(slots);
+        for (int t = 0; t < c.tokens; ++t) {
+            const std::vector<double> y = norm.of(hidden.data() + t * c.width);
+            all.insert(all.end(), y.begin(), y.end());
+            std::vector<float> logits(static_cast<std::size_t>(c.experts));
+            for (int e = 0; e < c.experts; ++e) {
+                double sum = bias[static_cast<std::size_t>(e)];
+                for (int i = 0; i < c.width; ++i)
+                    sum += weights.at(0, e, i) * y[static_cast<std::size_t>(i)];
+                logits[static_cast<std::size_t>(e)] = static_cast<float>(sum);
+            }
+            std::vector<float> gatesOfToken(static_cast<std::size_t>(c.topK));
+            moescope::chooseExperts(
+                r.rule.rule, logits,
+                std::span(expected).subspan(static_cast<std::size_t>(t * c.topK), c.topK),
+                gatesOfToken);
+            expectedGates.insert(expectedGates.end(), gatesOfToken.begin(), gatesOfToken.end());
+        }
+        CHECK(chosen.read() == expected);
+        // Logits of up to a hundred with 16 bits of mantissa.
+        CHECK(errorNorm(gates.read(), expectedGates) < 1e-3);
+        CHECK(errorNorm(normed.read(), all) < 1e-5);
+    }
+}
+
+TEST_CASE("there is a router's kernel for weights of bf16 and of pairs, eight columns at a time") {
+    DeviceMatrix weights;
+    weights.rows = 8;
+    weights.cols = 40;
+    for (const WeightFormat format : kFormats) {
+        weights.format = format;
+        CHECK(routesTokens(weights) ==
+              (format == WeightFormat::Bf16 || format == WeightFormat::Bf16Pair));
+    }
+    weights.format = WeightFormat::Bf16;
+    weights.cols = 36;
+    CHECK_FALSE(routesTokens(weights));
 }
 
 TEST_CASE("activated rows lie in the operand order of every format, for any width") {

@@ -8,7 +8,7 @@
 namespace moescope::cuda {
 namespace {
 
-__global__ void __launch_bounds__(kBlockThreads) normToOperandKernel(const NormToOperand n) {
+__global__ void __launch_bounds__(kBlockThreads, 5) normToOperandKernel(const NormToOperand n) {
     letNextKernelBegin();
     prefetchNorm(n.norm, n.width);
     waitForPreviousKernel();
@@ -24,10 +24,13 @@ __global__ void __launch_bounds__(kBlockThreads) activateRowsKernel(const Activa
     waitForPreviousKernel();
     const auto row = static_cast<std::int64_t>(blockIdx.x);
     const float* in = a.in + row * a.width;
-    storeRow(a.out, row, a.width, static_cast<int>(threadIdx.x), kBlockThreads, [&](int column) {
-        const float2 x = pairAt(in, a.width, column);
-        return make_float2(activated(a.activation, x.x), activated(a.activation, x.y));
-    });
+    storeRow(a.out, row, a.width, static_cast<int>(threadIdx.x), kBlockThreads,
+             [&](FourPairs& pairs) {
+                 loadPairs(pairs, in, a.width);
+                 MOESCOPE_UNROLL
+                 for (float2& x : pairs.x)
+                     x = make_float2(activated(a.activation, x.x), activated(a.activation, x.y));
+             });
 }
 
 __global__ void __launch_bounds__(kBlockThreads) chooseExpertsKernel(const ChooseExperts c) {

@@ -24,28 +24,7 @@ constexpr int kMaxBlockTokens = 16;
 constexpr int kPartFloats = kRouteWarps * (kWarpExperts + 4);
 static_assert(kRouteWarps * kWarpExperts >= kMaxExperts, "a warp for each 32 experts");
 
-/// What the norm makes of eight columns from `column` on, as pairs of bf16. in: 16-byte aligned.
-struct NormedOctet {
-    std::uint32_t high[4], low[4];
-};
-__device__ __forceinline__ NormedOctet normedOctet(const float* in, const float (&weight)[8],
-                                                   const float (&bias)[8], const NormOfRow& norm) {
-    const float4 first = *reinterpret_cast<const float4*>(in);
-    const float4 second = *reinterpret_cast<const float4*>(in + 4);
-    const float x[8] = {first.x, first.y, first.z, first.w, second.x, second.y, second.z, second.w};
-    NormedOctet octet;
-    MOESCOPE_UNROLL
-    for (int i = 0; i < 4; ++i) {
-        const float a = (x[2 * i] - norm.mean) * norm.scale * weight[2 * i] + bias[2 * i];
-        const float b =
-            (x[2 * i + 1] - norm.mean) * norm.scale * weight[2 * i + 1] + bias[2 * i + 1];
-        octet.high[i] = packBf16(a, b);
-        octet.low[i] =
-            packBf16(a - fromBf16(octet.high[i] & 0xFFFFU), b - fromBf16(octet.high[i] >> 16U));
-    }
-    return octet;
-}
-
+/// Eight consecutive numbers; `from` is 16-byte aligned.
 __device__ __forceinline__ void loadEight(const float* from, float (&to)[8]) {
     const float4 first = *reinterpret_cast<const float4*>(from);
     const float4 second = *reinterpret_cast<const float4*>(from + 4);
@@ -57,6 +36,30 @@ __device__ __forceinline__ void loadEight(const float* from, float (&to)[8]) {
     to[5] = second.y;
     to[6] = second.z;
     to[7] = second.w;
+}
+
+/// What a norm makes of the eight numbers from `in` on, as pairs of bf16.
+struct NormedOctet {
+    std::uint32_t high[4], low[4];
+};
+__device__ __forceinline__ NormedOctet normedOctet(const float* in, const float (&weight)[8],
+                                                   const float (&bias)[8], const NormOfRow& norm) {
+    float x[8];
+    loadEight(in, x);
+    NormedOctet octet;
+    MOESCOPE_UNROLL
+    for (int i = 0; i < 4; ++i) {
+        float y[2];
+        MOESCOPE_UNROLL
+        for (int e = 0; e < 2; ++e) {
+            const int at = 2 * i + e;
+            y[e] = (x[at] - norm.mean) * norm.scale * weight[at] + bias[at];
+        }
+        octet.high[i] = packBf16(y[0], y[1]);
+        octet.low[i] = packBf16(y[0] - fromBf16(octet.high[i] & 0xFFFFU),
+                                y[1] - fromBf16(octet.high[i] >> 16U));
+    }
+    return octet;
 }
 
 /// Mean and scale of the block's `count` tokens from `first` on, by all warps: warp w has token w %
@@ -92,8 +95,8 @@ __device__ void normsOfTokens(const RouteTokens& r, int first, int count, float2
     __syncthreads();
 }
 
-/// This warp's part of the logits of its experts, for kGroups times eight tokens. `parts`:
-/// (parts, kGroups * 8, stride).
+/// Part `part` of `parts` of the logits of experts 32 expertBlock to 32 expertBlock + 31, for
+/// kGroups times eight tokens, by one warp. logits: (parts, kGroups * 8, stride).
 template <WeightFormat kFormat, int kGroups>
 __device__ void multiplyPart(const RouteTokens& r, int firstToken, int count, const float2* norms,
                              int expertBlock, int part, int parts, int stride, float* logits) {

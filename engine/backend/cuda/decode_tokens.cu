@@ -93,19 +93,20 @@ struct HeadShare {
     __device__ __forceinline__ int second(int i) const { return first(i) + (split ? half : 1); }
 
     __device__ __forceinline__ TurnedPairs load(const float* head) const {
-        TurnedPairs p;
         if constexpr (kVector) {
             const float4 u = *reinterpret_cast<const float4*>(head + first(0));
             const float4 v =
                 *reinterpret_cast<const float4*>(head + (split ? second(0) : first(2)));
             if (split) return {{u.x, u.y, u.z, u.w}, {v.x, v.y, v.z, v.w}};
             return {{u.x, u.z, v.x, v.z}, {u.y, u.w, v.y, v.w}};
+        } else {
+            TurnedPairs p;
+            for (int i = 0; i < 4 && has(i); ++i) {
+                p.a[i] = head[first(i)];
+                p.b[i] = head[second(i)];
+            }
+            return p;
         }
-        for (int i = 0; i < 4 && has(i); ++i) {
-            p.a[i] = head[first(i)];
-            p.b[i] = head[second(i)];
-        }
-        return p;
     }
 
     __device__ __forceinline__ void store(float* head, const TurnedPairs& p) const {
@@ -116,11 +117,11 @@ struct HeadShare {
                        : make_float4(p.a[0], p.b[0], p.a[1], p.b[1]);
             *v = split ? make_float4(p.b[0], p.b[1], p.b[2], p.b[3])
                        : make_float4(p.a[2], p.b[2], p.a[3], p.b[3]);
-            return;
-        }
-        for (int i = 0; i < 4 && has(i); ++i) {
-            head[first(i)] = p.a[i];
-            head[second(i)] = p.b[i];
+        } else {
+            for (int i = 0; i < 4 && has(i); ++i) {
+                head[first(i)] = p.a[i];
+                head[second(i)] = p.b[i];
+            }
         }
     }
 
@@ -133,11 +134,11 @@ struct HeadShare {
                        : make_uint2(halves(p.a[0], p.b[0]), halves(p.a[1], p.b[1]));
             *v = split ? make_uint2(halves(p.b[0], p.b[1]), halves(p.b[2], p.b[3]))
                        : make_uint2(halves(p.a[2], p.b[2]), halves(p.a[3], p.b[3]));
-            return;
-        }
-        for (int i = 0; i < 4 && has(i); ++i) {
-            head[first(i)] = toHalf(p.a[i]);
-            head[second(i)] = toHalf(p.b[i]);
+        } else {
+            for (int i = 0; i < 4 && has(i); ++i) {
+                head[first(i)] = toHalf(p.a[i]);
+                head[second(i)] = toHalf(p.b[i]);
+            }
         }
     }
 

@@ -248,12 +248,30 @@ void CudaBackend::enqueueRoute(CudaState& s, int layer) const {
         decodeProject(p, multiprocessors_, s.stream);
         return;
     }
+    const NormWeights n = norm(w.ffnNorm, w.ffnNormBias);
+    const OperandRows normed = rowsFor(s, w.gateUp.format);  // which the experts take
+    if (routesTokens(w.router)) {
+        const RouterChoice choice = choiceOf(s, layer);
+        RouteTokens r;
+        r.hidden = s.hidden;
+        r.norm = n;
+        r.weights = w.router;
+        r.bias = w.routerBias;
+        r.rule = {spec_.routing, spec_.nExpert, spec_.topK};
+        r.tokens = s.tokens();
+        r.width = spec_.dModel;
+        r.normed = normed;
+        r.experts = choice.experts;
+        r.gateWeights = choice.weights;
+        routeTokens(r, multiprocessors_, s.stream);
+        return;
+    }
     const OperandRows x = rowsFor(s, w.router.format);
-    normToOperand({s.hidden, norm(w.ffnNorm, w.ffnNormBias), s.tokens(), spec_.dModel, x},
-                  s.stream);
+    normToOperand({s.hidden, n, s.tokens(), spec_.dModel, x}, s.stream);
     project({w.router, x, w.routerBias, s.tokens(), s.routerLogits, spec_.nExpert, false},
             s.stream);
     enqueueChoice(s, layer);
+    normToOperand({s.hidden, n, s.tokens(), spec_.dModel, normed}, s.stream);
 }
 
 void CudaBackend::enqueueChoice(CudaState& s, int layer) const {
@@ -327,8 +345,11 @@ void CudaBackend::prefillFeedForward(CudaState& s, int layer) const {
     const int nExpert = routed ? spec_.nExpert : 1;
     const RouterChoice choice = choiceOf(s, layer);
     const OperandRows x = rowsFor(s, w.gateUp.format);
-    normToOperand({s.hidden, norm(w.ffnNorm, w.ffnNormBias), s.tokens(), spec_.dModel, x},
-                  s.stream);
+    // The router has normalised its tokens already.
+    if (!routed) {
+        normToOperand({s.hidden, norm(w.ffnNorm, w.ffnNormBias), s.tokens(), spec_.dModel, x},
+                      s.stream);
+    }
     groupByExpert(choice.experts, s.tokens(), topK, nExpert, s.groups, s.stream);
     ExpertsUp up;
     up.gateUp = w.gateUp;

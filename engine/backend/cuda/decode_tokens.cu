@@ -9,9 +9,6 @@
 namespace moescope::cuda {
 namespace {
 
-constexpr int kMaxHeadDim = 512;
-constexpr int kHeadsPerBlock = 4;
-
 /// One weight, wherever the layout has it.
 __device__ float weightAt(const DeviceMatrix& m, std::int64_t row, int column) {
     const int g = static_cast<int>(row % kTileRows);
@@ -76,74 +73,186 @@ __global__ void __launch_bounds__(kBlockThreads) embedTokensKernel(const EmbedTo
     }
 }
 
-/// Norm of one head, or of a whole vector of which `head` is a part, by one warp.
-__device__ NormOfRow warpNorm(const NormWeights& norm, const float* vector, int width) {
-    const int lane = static_cast<int>(threadIdx.x % kWarp);
-    NormOfRow result;
-    if (norm.kind == NormKind::LayerNorm) {
-        float sum = 0;
-        for (int i = lane; i < width; i += kWarp) sum += vector[i];
-        result.mean = warpSum(sum) / static_cast<float>(width);
+/// Four pairs of numbers that RoPE turns, and where they lie in their head.
+struct TurnedPairs {
+    float a[4] = {}, b[4] = {};
+};
+
+/// A lane's share of a head: pairs 4 `unit` to 4 `unit` + 3 of its `half` pairs. Pair i is the
+/// numbers i and i + half (`split`) or 2 i and 2 i + 1. With kVector all four pairs are there, and
+/// heads begin at multiples of 16 bytes.
+template <bool kVector>
+struct HeadShare {
+    int unit, half;
+    bool split;
+
+    __device__ __forceinline__ bool has(int i) const { return kVector || 4 * unit + i < half; }
+    __device__ __forceinline__ int first(int i) const {
+        return split ? 4 * unit + i : 2 * (4 * unit + i);
     }
-    float squares = 0;
-    for (int i = lane; i < width; i += kWarp) {
-        const float x = vector[i] - result.mean;
-        squares += x * x;
+    __device__ __forceinline__ int second(int i) const { return first(i) + (split ? half : 1); }
+
+    __device__ __forceinline__ TurnedPairs load(const float* head) const {
+        if constexpr (kVector) {
+            const float4 u = *reinterpret_cast<const float4*>(head + first(0));
+            const float4 v =
+                *reinterpret_cast<const float4*>(head + (split ? second(0) : first(2)));
+            if (split) return {{u.x, u.y, u.z, u.w}, {v.x, v.y, v.z, v.w}};
+            return {{u.x, u.z, v.x, v.z}, {u.y, u.w, v.y, v.w}};
+        } else {
+            TurnedPairs p;
+            for (int i = 0; i < 4 && has(i); ++i) {
+                p.a[i] = head[first(i)];
+                p.b[i] = head[second(i)];
+            }
+            return p;
+        }
     }
-    result.scale = 1.0F / sqrtf(warpSum(squares) / static_cast<float>(width) + norm.eps);
-    return result;
+
+    __device__ __forceinline__ void store(float* head, const TurnedPairs& p) const {
+        if constexpr (kVector) {
+            auto* const u = reinterpret_cast<float4*>(head + first(0));
+            auto* const v = reinterpret_cast<float4*>(head + (split ? second(0) : first(2)));
+            *u = split ? make_float4(p.a[0], p.a[1], p.a[2], p.a[3])
+                       : make_float4(p.a[0], p.b[0], p.a[1], p.b[1]);
+            *v = split ? make_float4(p.b[0], p.b[1], p.b[2], p.b[3])
+                       : make_float4(p.a[2], p.b[2], p.a[3], p.b[3]);
+        } else {
+            for (int i = 0; i < 4 && has(i); ++i) {
+                head[first(i)] = p.a[i];
+                head[second(i)] = p.b[i];
+            }
+        }
+    }
+
+    /// As half precision.
+    __device__ __forceinline__ void store(std::uint16_t* head, const TurnedPairs& p) const {
+        if constexpr (kVector) {
+            auto* const u = reinterpret_cast<uint2*>(head + first(0));
+            auto* const v = reinterpret_cast<uint2*>(head + (split ? second(0) : first(2)));
+            *u = split ? make_uint2(halves(p.a[0], p.a[1]), halves(p.a[2], p.a[3]))
+                       : make_uint2(halves(p.a[0], p.b[0]), halves(p.a[1], p.b[1]));
+            *v = split ? make_uint2(halves(p.b[0], p.b[1]), halves(p.b[2], p.b[3]))
+                       : make_uint2(halves(p.a[2], p.b[2]), halves(p.a[3], p.b[3]));
+        } else {
+            for (int i = 0; i < 4 && has(i); ++i) {
+                head[first(i)] = toHalf(p.a[i]);
+                head[second(i)] = toHalf(p.b[i]);
+            }
+        }
+    }
+
+private:
+    static __device__ __forceinline__ std::uint32_t halves(float low, float high) {
+        return toHalf(low) | static_cast<std::uint32_t>(toHalf(high)) << 16U;
+    }
+};
+
+/// Sum over the `lanes` lanes (a power of two) of a head.
+__device__ __forceinline__ float headSum(float value, int lanes) {
+    for (int offset = lanes / 2; offset > 0; offset /= 2)
+        value += __shfl_xor_sync(kAllLanes, value, offset);
+    return value;
 }
 
-/// One warp a head: of q, then k, then v. Heads of the whole vector's norm (QkNorm::FullWidth) were
-/// normalised by normFullWidthKernel.
-__global__ void __launch_bounds__(kHeadsPerBlock* kWarp)
-    rotateAndStoreKernel(const RotateAndStore r) {
-    __shared__ float buffer[kHeadsPerBlock][kMaxHeadDim];
+/// Norm of one head, of which every one of its `lanes` lanes has a share. All lanes of a warp.
+template <bool kVector>
+__device__ __forceinline__ void normHead(const NormWeights& norm, const HeadShare<kVector>& share,
+                                         int lanes, TurnedPairs& p) {
+    const auto width = static_cast<float>(2 * share.half);
+    const bool mine = 4 * share.unit < share.half;
+    NormOfRow of;
+    if (norm.kind == NormKind::LayerNorm) {
+        float sum = 0;
+        MOESCOPE_UNROLL
+        for (int i = 0; i < 4; ++i) sum += p.a[i] + p.b[i];
+        of.mean = headSum(mine ? sum : 0.0F, lanes) / width;
+    }
+    float squares = 0;
+    MOESCOPE_UNROLL
+    for (int i = 0; i < 4; ++i) {
+        const float a = p.a[i] - of.mean;
+        const float b = p.b[i] - of.mean;
+        squares += share.has(i) ? a * a + b * b : 0.0F;
+    }
+    of.scale = 1.0F / sqrtf(headSum(mine ? squares : 0.0F, lanes) / width + norm.eps);
+    if (!mine) return;
+    const TurnedPairs weight = share.load(norm.weight);
+    const TurnedPairs bias = norm.bias == nullptr ? TurnedPairs{} : share.load(norm.bias);
+    const float offset = norm.kind == NormKind::RmsPlusOne ? 1.0F : 0.0F;
+    MOESCOPE_UNROLL
+    for (int i = 0; i < 4; ++i) {
+        p.a[i] = (p.a[i] - of.mean) * of.scale * (weight.a[i] + offset) + bias.a[i];
+        p.b[i] = (p.b[i] - of.mean) * of.scale * (weight.b[i] + offset) + bias.b[i];
+    }
+}
+
+/// Pairs turned by their angles. angles: (half), cosine and sine.
+template <bool kVector>
+__device__ __forceinline__ void turn(const float2* angles, const HeadShare<kVector>& share,
+                                     TurnedPairs& p) {
+    float2 angle[4] = {};
+    if constexpr (kVector) {
+        const auto* const two = reinterpret_cast<const float4*>(angles + 4 * share.unit);
+        const float4 u = two[0];
+        const float4 v = two[1];
+        angle[0] = make_float2(u.x, u.y);
+        angle[1] = make_float2(u.z, u.w);
+        angle[2] = make_float2(v.x, v.y);
+        angle[3] = make_float2(v.z, v.w);
+    } else {
+        for (int i = 0; i < 4 && share.has(i); ++i) angle[i] = angles[4 * share.unit + i];
+    }
+    MOESCOPE_UNROLL
+    for (int i = 0; i < 4; ++i) {
+        const float a = p.a[i];
+        const float b = p.b[i];
+        p.a[i] = a * angle[i].x - b * angle[i].y;
+        p.b[i] = b * angle[i].x + a * angle[i].y;
+    }
+}
+
+/// Lanes that share a head, a power of two.
+__host__ __device__ inline int lanesOfHead(int headDim) {
+    int lanes = 1;
+    while (8 * lanes < headDim) lanes *= 2;
+    return lanes;
+}
+
+/// Block y: token; x: its heads, of q, then k, then v. Heads of the whole vector's norm
+/// (QkNorm::FullWidth) were normalised by normFullWidthKernel.
+template <bool kVector>
+__global__ void __launch_bounds__(kBlockThreads)
+    rotateAndStoreKernel(const RotateAndStore r, const int lanes) {
     letNextKernelBegin();
     waitForPreviousKernel();
-    const int lane = static_cast<int>(threadIdx.x) % kWarp;
-    const int warp = static_cast<int>(threadIdx.x) / kWarp;
-    const int head = static_cast<int>(blockIdx.x) * kHeadsPerBlock + warp;
-    const int token = static_cast<int>(blockIdx.y);
-    if (head >= r.nHead + 2 * r.nKvHead) return;
+    const auto thread = static_cast<int>(blockIdx.x * kBlockThreads + threadIdx.x);
+    const auto token = static_cast<std::int64_t>(blockIdx.y);
+    const int heads = r.nHead + 2 * r.nKvHead;
+    const int head = thread >> (__ffs(lanes) - 1);
     const bool isQuery = head < r.nHead;
     const bool isValue = head >= r.nHead + r.nKvHead;
-    const std::int64_t stride = std::int64_t{r.nHead + 2 * r.nKvHead} * r.headDim;
-    float* vector = r.qkv + token * stride + std::int64_t{head} * r.headDim;
-    float* mine = buffer[warp];
-    for (int i = lane; i < r.headDim; i += kWarp) mine[i] = vector[i];
-    __syncwarp();
-    if (!isValue && r.qkNorm == QkNorm::PerHead) {
-        const NormWeights& norm = isQuery ? r.qNorm : r.kNorm;
-        const NormOfRow of = warpNorm(norm, mine, r.headDim);
-        for (int i = lane; i < r.headDim; i += kWarp) mine[i] = of.of(norm, mine[i], i);
-        __syncwarp();
+    const HeadShare<kVector> share{thread & (lanes - 1), r.headDim / 2,
+                                   !isValue && r.pairing == RopePairing::HalfSplit};
+    const bool mine = head < heads && 4 * share.unit < share.half;
+    float* const vector = r.qkv + (token * heads + head) * r.headDim;
+    TurnedPairs p;
+    if (mine) p = share.load(vector);
+    if (r.qkNorm == QkNorm::PerHead) {
+        TurnedPairs normed = p;
+        normHead(isQuery ? r.qNorm : r.kNorm, share, lanes, normed);
+        if (!isValue) p = normed;
     }
-    if (!isValue && r.rotate) {
-        const int half = r.headDim / 2;
-        const bool split = r.pairing == RopePairing::HalfSplit;
-        const float2* angles = r.angles + std::int64_t{token} * half;
-        for (int i = lane; i < half; i += kWarp) {
-            const int one = split ? i : 2 * i;
-            const int two = split ? i + half : 2 * i + 1;
-            const float a = mine[one];
-            const float b = mine[two];
-            mine[one] = a * angles[i].x - b * angles[i].y;
-            mine[two] = b * angles[i].x + a * angles[i].y;
-        }
-        __syncwarp();
-    }
-    if (isQuery) {
-        for (int i = lane; i < r.headDim; i += kWarp) vector[i] = mine[i];
-        return;
-    }
-    const int kvHead = (head - r.nHead) % r.nKvHead;
+    if (!mine) return;
+    if (!isValue && r.rotate) turn(r.angles + token * share.half, share, p);
+    if (isQuery) return share.store(vector, p);
+    const int kvHead = head - r.nHead - (isValue ? r.nKvHead : 0);
     const TokenPlace place = r.places[token];
     const LayerCache cache = r.caches.at(place.run);
     const int row = kvRow(place.position, cache.rows);
-    std::uint16_t* to = (isValue ? cache.values : cache.keys) +
-                        (std::int64_t{row} * r.nKvHead + kvHead) * r.headDim;
-    for (int i = lane; i < r.headDim; i += kWarp) to[i] = toHalf(mine[i]);
+    share.store((isValue ? cache.values : cache.keys) +
+                    (std::int64_t{row} * r.nKvHead + kvHead) * r.headDim,
+                p);
 }
 
 /// Block x: token; y: 0 normalises all of q, 1 all of k, in place.
@@ -280,14 +389,17 @@ void embedTokens(const EmbedTokens& e, cudaStream_t stream) {
 }
 
 void rotateAndStore(const RotateAndStore& r, cudaStream_t stream) {
-    if (r.headDim > kMaxHeadDim) throw Error("the cuda back end takes heads of up to 512 numbers");
+    const int lanes = lanesOfHead(r.headDim);
+    if (lanes > kWarp) throw Error("the cuda back end takes heads of up to 256 numbers");
     const auto tokens = static_cast<unsigned>(r.tokens);
     if (r.qkNorm == QkNorm::FullWidth)
         launch({dim3(tokens, 2), dim3(kBlockThreads), 0, stream, true}, normFullWidthKernel, r);
     const int heads = r.nHead + 2 * r.nKvHead;
-    launch({dim3(static_cast<unsigned>((heads + kHeadsPerBlock - 1) / kHeadsPerBlock), tokens),
-            dim3(kHeadsPerBlock * kWarp), 0, stream, true},
-           rotateAndStoreKernel, r);
+    const int headsOfBlock = kBlockThreads / lanes;
+    const bool vectors = r.headDim % 8 == 0;
+    launch({dim3(static_cast<unsigned>((heads + headsOfBlock - 1) / headsOfBlock), tokens),
+            dim3(kBlockThreads), 0, stream, true},
+           vectors ? rotateAndStoreKernel<true> : rotateAndStoreKernel<false>, r, lanes);
 }
 
 void copyRows(const CopyRows& c, cudaStream_t stream) {

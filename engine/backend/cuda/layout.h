@@ -119,8 +119,7 @@ __host__ __device__ constexpr int mxfp4Unit(int chunk, int blocks, int g, int t)
 // half h, lane t, element e: octet m / 2 of lane t, its element 4 (m % 2) + 2 h + e.
 
 __host__ __device__ constexpr int operandColumn(WeightFormat format, int position) {
-    const int size = chunkColumns(format);
-    const int within = position % size;
+    const int within = position & (chunkColumns(format) - 1);
     const int m = within / 16;
     const int h = within / 8 % 2;
     const int t = within / 2 % 4;
@@ -130,8 +129,7 @@ __host__ __device__ constexpr int operandColumn(WeightFormat format, int positio
 
 /// The inverse: where a column goes.
 __host__ __device__ constexpr int operandPosition(WeightFormat format, int column) {
-    const int size = chunkColumns(format);
-    const int within = column % size;
+    const int within = column & (chunkColumns(format) - 1);
     const int octet = format == WeightFormat::Mxfp4 ? within / 8 % 4 : within / 32;
     const int t = format == WeightFormat::Mxfp4 ? within / 32 : within / 8 % 4;
     const int element = within % 8;

@@ -3,30 +3,20 @@
 
 #include "engine/backend/cuda/choose.h"
 #include "engine/backend/cuda/device_activation.h"
-#include "engine/backend/cuda/norm.h"
+#include "engine/backend/cuda/operand_store.h"
 
 namespace moescope::cuda {
 namespace {
 
-/// Rows of `width` columns as operands, element by element from `valueOf(column)`.
-template <typename ValueOf>
-__device__ void storeRow(const OperandRows& out, std::int64_t row, int width,
-                         const ValueOf& valueOf) {
-    const int chunk = chunkColumns(out.format);
-    const int padded = (width + chunk - 1) / chunk * chunk;
-    for (int p = static_cast<int>(threadIdx.x); p < padded; p += kBlockThreads) {
-        const int column = operandColumn(out.format, p);
-        storeOperand(out, row, p, column < width ? valueOf(column) : 0.0F);
-    }
-}
-
-__global__ void __launch_bounds__(kBlockThreads) normToOperandKernel(const NormToOperand n) {
+__global__ void __launch_bounds__(kBlockThreads, 5) normToOperandKernel(const NormToOperand n) {
     letNextKernelBegin();
+    prefetchNorm(n.norm, n.width);
     waitForPreviousKernel();
     const auto row = static_cast<std::int64_t>(blockIdx.x);
     const float* in = n.in + row * n.width;
     const NormOfRow norm = normOfRow(n.norm, in, n.width);
-    storeRow(n.out, row, n.width, [&](int c) { return norm.of(n.norm, in[c], c); });
+    storeNormed(n.out, row, n.norm, norm, in, n.width, static_cast<int>(threadIdx.x),
+                kBlockThreads);
 }
 
 __global__ void __launch_bounds__(kBlockThreads) activateRowsKernel(const ActivateRows a) {
@@ -34,7 +24,13 @@ __global__ void __launch_bounds__(kBlockThreads) activateRowsKernel(const Activa
     waitForPreviousKernel();
     const auto row = static_cast<std::int64_t>(blockIdx.x);
     const float* in = a.in + row * a.width;
-    storeRow(a.out, row, a.width, [&](int c) { return activated(a.activation, in[c]); });
+    storeRow(a.out, row, a.width, static_cast<int>(threadIdx.x), kBlockThreads,
+             [&](FourPairs& pairs) {
+                 loadPairs(pairs, in, a.width);
+                 MOESCOPE_UNROLL
+                 for (float2& x : pairs.x)
+                     x = make_float2(activated(a.activation, x.x), activated(a.activation, x.y));
+             });
 }
 
 __global__ void __launch_bounds__(kBlockThreads) chooseExpertsKernel(const ChooseExperts c) {
@@ -48,19 +44,47 @@ __global__ void __launch_bounds__(kBlockThreads) chooseExpertsKernel(const Choos
                    c.weights + std::int64_t{token} * c.rule.topK);
 }
 
+/// sum += weight * x, element by element.
+__device__ __forceinline__ void addWeighted(float& sum, float weight, float x) {
+    sum += weight * x;
+}
+__device__ __forceinline__ void addWeighted(float4& sum, float weight, const float4& x) {
+    sum.x += weight * x.x;
+    sum.y += weight * x.y;
+    sum.z += weight * x.z;
+    sum.w += weight * x.w;
+}
+
+/// Block x: kBlockThreads vectors of a row; y: token. A thread's loads are under way together.
+template <typename Vector>
 __global__ void __launch_bounds__(kBlockThreads) combineExpertsKernel(const CombineExperts c) {
     letNextKernelBegin();
     waitForPreviousKernel();
-    const auto token = static_cast<std::int64_t>(blockIdx.x);
-    for (int i = static_cast<int>(threadIdx.x); i < c.width; i += kBlockThreads) {
-        float sum = 0;
-        for (int k = 0; k < c.topK; ++k) {
-            const std::int64_t slot = token * c.topK + k;
-            sum += c.weights[slot] * c.products[slot * c.width + i];
+    constexpr int kBatch = 4;
+    const int vectors = c.width / static_cast<int>(sizeof(Vector) / sizeof(float));
+    const auto i = static_cast<int>(blockIdx.x * kBlockThreads + threadIdx.x);
+    if (i >= vectors) return;
+    const std::int64_t token = blockIdx.y;
+    const float* const weights = c.weights + token * c.topK;
+    const Vector* const products =
+        reinterpret_cast<const Vector*>(c.products) + token * c.topK * vectors + i;
+    Vector* const out = reinterpret_cast<Vector*>(c.out) + token * vectors + i;
+    const Vector before = c.add ? *out : Vector{};
+    Vector sum{};
+    for (int first = 0; first < c.topK; first += kBatch) {
+        Vector product[kBatch];
+        float weight[kBatch];
+        MOESCOPE_UNROLL
+        for (int k = 0; k < kBatch; ++k) {
+            const bool valid = first + k < c.topK;
+            product[k] = valid ? products[std::int64_t{first + k} * vectors] : Vector{};
+            weight[k] = valid ? weights[first + k] : 0.0F;
         }
-        float& out = c.out[token * c.width + i];
-        out = c.add ? out + sum : sum;
+        MOESCOPE_UNROLL
+        for (int k = 0; k < kBatch; ++k) addWeighted(sum, weight[k], product[k]);
     }
+    addWeighted(sum, 1.0F, before);
+    *out = sum;
 }
 
 __global__ void __launch_bounds__(kBlockThreads) gatherRowsKernel(const GatherRows g) {
@@ -93,7 +117,12 @@ void chooseExperts(const ChooseExperts& c, cudaStream_t stream) {
 }
 
 void combineExperts(const CombineExperts& c, cudaStream_t stream) {
-    launchRows(combineExpertsKernel, c, c.tokens, stream);
+    const bool fours = c.width % 4 == 0;
+    const int vectors = fours ? c.width / 4 : c.width;
+    launch({dim3(static_cast<unsigned>((vectors + kBlockThreads - 1) / kBlockThreads),
+                 static_cast<unsigned>(c.tokens)),
+            dim3(kBlockThreads), 0, stream, true},
+           fours ? combineExpertsKernel<float4> : combineExpertsKernel<float>, c);
 }
 
 void gatherRows(const GatherRows& g, cudaStream_t stream) {

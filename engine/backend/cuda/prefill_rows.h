@@ -35,6 +35,25 @@ struct ChooseExperts {
 };
 void chooseExperts(const ChooseExperts& c, cudaStream_t stream);
 
+/// The router of many tokens: norm, logits = w norm(hidden) + bias, choice. The products keep 16
+/// bits of mantissa of the normalised tokens, whatever the numerics. weights.cols is the tokens'
+/// width.
+struct RouteTokens {
+    const float* hidden = nullptr;  // (n_tokens, width)
+    NormWeights norm;
+    DeviceMatrix weights;         // (n_expert, width)
+    const float* bias = nullptr;  // (n_expert), or null
+    RouterRule rule;
+    std::int32_t tokens = 0, width = 0;
+    OperandRows normed;               ///< receives norm(hidden), padding zeroed
+    std::int32_t* experts = nullptr;  // (n_tokens, top_k)
+    float* gateWeights = nullptr;     // (n_tokens, top_k)
+};
+/// weights: as routesTokens takes them.
+void routeTokens(const RouteTokens& r, int multiprocessors, cudaStream_t stream);
+/// Whether there is code for a router of this format and width.
+bool routesTokens(const DeviceMatrix& weights) noexcept;
+
 /// out (+)= sum over a token's slots of weight times product.
 struct CombineExperts {
     const float* products = nullptr;  // (n_tokens * top_k, width)

@@ -8,6 +8,7 @@
 // sanitizers see every access. What it cannot show: races between blocks, overlap, speed.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -146,6 +147,16 @@ inline unsigned __ballot_sync(unsigned, bool predicate) {
     unsigned mask = 0;
     for (int i = 0; i < 32; ++i) mask |= votes.of(i) ? 1U << i : 0U;
     return mask;
+}
+inline unsigned __reduce_max_sync(unsigned, unsigned value) {
+    const moescope::cuda::simt::Exchange<unsigned> values(value);
+    for (int i = 0; i < 32; ++i) value = std::max(value, values.of(i));
+    return value;
+}
+inline unsigned __reduce_min_sync(unsigned, unsigned value) {
+    const moescope::cuda::simt::Exchange<unsigned> values(value);
+    for (int i = 0; i < 32; ++i) value = std::min(value, values.of(i));
+    return value;
 }
 inline int __popc(unsigned x) {
     return __builtin_popcount(x);

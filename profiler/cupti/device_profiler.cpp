@@ -165,6 +165,9 @@ void DeviceProfiler::opBegin(Op op, int layer) {
     // Before the tracer takes its time: the cost of a scope is not the operation's.
     const int inStep = tracer_->openStep() >= 0 ? 1 : 0;
     popScopes(inStep);
+    openOp_ = op;
+    openLayer_ = layer;
+    workInGraph_ = false;
     tracer_->opBegin(op, layer);
     const std::int64_t id = tracer_->openOperation();
     if (id >= 0) {
@@ -179,7 +182,8 @@ void DeviceProfiler::opBegin(Op op, int layer) {
 }
 
 void DeviceProfiler::opEnd(const OpWork& work) {
-    tracer_->opEnd(work);
+    // Bytes and operations are where the time is: here are only the copies beside the graph.
+    tracer_->opEnd(std::exchange(workInGraph_, false) ? OpWork{0, 0, work.threads, {}} : work);
     if (recording()) popScopes(tracer_->openStep() >= 0 ? 1 : 0);
 }
 
@@ -215,6 +219,11 @@ void DeviceProfiler::replay(std::uint64_t graph) noexcept {
 
 void DeviceProfiler::replayed(Op op, int layer, const OpWork& work) noexcept {
     if (!recording()) return;
+    if (tracer_->openOperation() >= 0 && op == openOp_ && layer == openLayer_) {
+        // Node by node its kernels lengthen the announced operation, which has its work.
+        if (level_ == TraceLevel::Node) return;
+        workInGraph_ = true;
+    }
     const std::lock_guard guard(workMutex_);
     replayedWork_[{tracer_->openStep(), layer, op}] = work;
 }

@@ -216,7 +216,8 @@ int runProfile(const Invocation& invocation) {
         facts.bandwidthThreads = model->backend().threads();
     RunRecorder recorder(out, facts, RunWriter::Mode::Create, options.isSet("overwrite"));
     if (device) recorder.setDevice(*device);
-    if (counters) recorder.setCounters(*counters->session);
+    if (counters && counters->session) recorder.setCounters(*counters->session);
+    if (counters && counters->sampling) recorder.setSampling(*counters->sampling);
 
     recorder.record([&] {
         Session session(*model, context);

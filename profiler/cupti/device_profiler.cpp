@@ -8,28 +8,10 @@
 #include <limits>
 #include <utility>
 
+#include "profiler/cupti/device_clock.h"
+
 namespace moescope::cupti {
 namespace {
-
-std::int64_t realtimeNs() {
-    timespec now{};
-    ::clock_gettime(CLOCK_REALTIME, &now);
-    return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
-
-/// CLOCK_REALTIME minus the run's clock, from the best bracketed of several readings.
-std::int64_t clockOffset(const RunClock& clock) {
-    std::int64_t offset = 0, width = std::numeric_limits<std::int64_t>::max();
-    for (int i = 0; i < 9; ++i) {
-        const std::int64_t before = clock.now();
-        const std::int64_t real = realtimeNs();
-        const std::int64_t after = clock.now();
-        if (after - before >= width) continue;
-        width = after - before;
-        offset = real - (before + after) / 2;
-    }
-    return offset;
-}
 
 std::string today() {
     const std::time_t now = std::time(nullptr);

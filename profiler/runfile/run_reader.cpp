@@ -275,6 +275,10 @@ void RunReader::samples(const std::function<bool(const SampleRow&)>& visit) cons
     }
 }
 
+std::int64_t RunReader::sampleCount() const {
+    return impl_->version() < 3 ? 0 : impl_->db->integer("SELECT count(*) FROM sample_value");
+}
+
 void RunReader::deviceEvents(const std::function<bool(const DeviceEventRow&)>& visit) const {
     if (impl_->version() < 2) return;
     // Names and shapes are few and repeat: looked up here, which is cheaper than a join a row.

@@ -48,6 +48,7 @@ public:
     /// Streams samples of hardware counters in the order of arrival; none in files of a schema
     /// version before 3. Return false to stop early.
     void samples(const std::function<bool(const SampleRow&)>& visit) const;
+    std::int64_t sampleCount() const;
     std::vector<RoutingCountRow> routingCounts() const;
     std::vector<RoutingTokensRow> routingTokens(
         std::int64_t sequence) const;  ///< all layers, by position

@@ -183,7 +183,9 @@ SamplingSession::Decoded SamplingSession::decode() {
         read = readSample(sample, rows);
     // What was read before a failure is kept.
     if (!rows.empty()) writer_->add(std::move(rows));
-    if (!read || !emptyData()) return {};
+    if (!read) return {};
+    // The room is megabytes, and most wakings of a slow interval find nothing.
+    if ((full || count.populated > 0) && !emptyData()) return {};
     // A buffer that was full takes nothing more until sampling begins anew.
     if (full && sampling_ && !(stop() && start())) return {};
     return {true, params.stopReason == kStopCounterDataFull && count.completed > 0};

@@ -24,7 +24,7 @@ namespace moescope::cupti {
 
 class SamplingSession {
 public:
-    static constexpr std::uint32_t kSamplesAtOnce = 1024;          ///< decoded in one call
+    static constexpr std::uint32_t kSamplesAtOnce = 256;           ///< decoded in one call
     static constexpr std::size_t kBufferBytes = 64 * 1024 * 1024;  ///< of the hardware
 
     /// After the model was loaded. Throws Error that names the function of CUPTI and its code: no

@@ -168,6 +168,17 @@ std::string rooflineText(const Roofline& roofline, std::size_t limit) {
     return out;
 }
 
+std::string sampledText(const std::vector<SampledMetric>& sampled) {
+    if (sampled.empty()) return {};
+    TextTable table({"metric", "phase", "samples", "mean", "peak"});
+    for (const SampledMetric& metric : sampled)
+        for (const SampledPhase& phase : metric.phases)
+            table.row({metric.metric, phase.phase, std::to_string(phase.samples),
+                       formatCounter(metric.metric, phase.mean),
+                       formatCounter(metric.metric, phase.peak)});
+    return "Counters over time, in the steps of each phase\n" + table.text();
+}
+
 std::string expertLoadText(const ExpertLoad& load) {
     std::string out = "Does a hot expert cost time?\n";
     if (load.phases.empty()) return out + load.reason + '\n';

@@ -22,6 +22,8 @@ std::string timeText(const std::vector<PhaseTime>& time);
 std::string latencyText(const TokenLatency& latency);
 /// Ceilings, then a point a kernel. "" without points.
 std::string rooflineText(const Roofline& roofline, std::size_t limit);
+/// Mean and peak of each metric in each phase. "" without samples.
+std::string sampledText(const std::vector<SampledMetric>& sampled);
 std::string expertLoadText(const ExpertLoad& load);
 std::string differenceText(const RunDifference& difference);
 

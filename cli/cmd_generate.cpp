@@ -48,10 +48,11 @@ Prompt promptOf(const Options& options, const Tokenizer& tokenizer, const ChatSe
 /// Prints content as it arrives: answers on stdout, other channels on stderr when asked.
 class Streamer {
 public:
-    Streamer(const Tokenizer& tokenizer, const Prompt& prompt, bool print, bool showReasoning)
+    Streamer(const Tokenizer& tokenizer, const Prompt& prompt, std::vector<TokenId> stopTokens,
+             bool print, bool showReasoning)
         : tokenizer_(tokenizer),
           parser_(prompt.chat ? prompt.chat->newParser(prompt.chatOptions) : nullptr),
-          stopTokens_(prompt.stopTokens),
+          stopTokens_(std::move(stopTokens)),
           print_(print),
           showReasoning_(showReasoning) {}
 
@@ -131,7 +132,7 @@ int runGenerate(const Invocation& invocation) {
     const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
     const Tokenizer& tokenizer = model->tokenizer();
     const Prompt prompt = promptOf(options, tokenizer, chat);
-    generation.stopTokens = prompt.stopTokens;
+    generation.stopTokens = stopTokens(options, prompt);
     Session session(
         *model, contextFor(*model, options,
                            static_cast<std::int64_t>(prompt.tokens.size()) + generation.maxTokens));
@@ -139,7 +140,8 @@ int runGenerate(const Invocation& invocation) {
     session.beginSequence(0);
 
     const bool json = options.isSet("json");
-    Streamer streamer(tokenizer, prompt, !json, options.isSet("show-reasoning"));
+    Streamer streamer(tokenizer, prompt, generation.stopTokens, !json,
+                      options.isSet("show-reasoning"));
     const Generation result = generate(session, prompt.tokens, generation,
                                        [&](TokenId token) { return streamer.feed(token); });
     const std::vector<ChatMessage> messages = streamer.finish();

@@ -85,7 +85,7 @@ int runKernels(const Invocation& invocation) {
               << timeText(run.analysis.time);
     for (const std::string& part :
          {latencyText(run.analysis.latency), rooflineText(run.analysis.roofline, limit),
-          expertLoadText(run.analysis.expertLoad)})
+          sampledText(run.analysis.sampled), expertLoadText(run.analysis.expertLoad)})
         if (!part.empty()) std::cout << '\n' << part;
     return kDone;
 }

@@ -43,7 +43,6 @@ void addOptions(Options& options) {
                 "tokens of context; default: what is needed");
     options.add("out,o", po::value<std::string>()->value_name("RUN"), "run file to write");
     options.flag("overwrite", "replace an existing run file");
-    options.flag("ignore-stop", "go on past end-of-text tokens, so that runs are of equal length");
     options.flag("json", "print one JSON document");
     options.add("progress", po::value<std::string>()->default_value("auto")->value_name("STYLE"),
                 "auto, json, off");
@@ -217,7 +216,8 @@ int runProfile(const Invocation& invocation) {
         facts.bandwidthThreads = model->backend().threads();
     RunRecorder recorder(out, facts, RunWriter::Mode::Create, options.isSet("overwrite"));
     if (device) recorder.setDevice(*device);
-    if (counters) recorder.setCounters(*counters->session);
+    if (counters && counters->session) recorder.setCounters(*counters->session);
+    if (counters && counters->sampling) recorder.setSampling(*counters->sampling);
 
     recorder.record([&] {
         Session session(*model, context);
@@ -235,8 +235,7 @@ int runProfile(const Invocation& invocation) {
         for (std::size_t i = 0; i < jobs.size(); ++i) {
             const auto id = static_cast<std::int64_t>(i);
             session.beginSequence(id);
-            generation.stopTokens =
-                options.isSet("ignore-stop") ? std::vector<TokenId>{} : jobs[i].prompt.stopTokens;
+            generation.stopTokens = stopTokens(options, jobs[i].prompt);
             const std::uint64_t before = done;
             const auto onToken = [&](TokenId) {
                 progress.update(++done, total, jobs[i].label);

@@ -8,12 +8,30 @@
 
 namespace moescope::cli {
 
+namespace {
+
+constexpr std::int64_t kMostUs = 1'000'000;
+
+/// --sample-counters in ns.
+std::int64_t sampleInterval(const Options& options) {
+    const auto us = options.get<std::int64_t>("sample-counters");
+    if (us < 1 || us > kMostUs)
+        throw UsageError("--sample-counters takes microseconds from 1 to " +
+                         std::to_string(kMostUs) + ", not " + std::to_string(us));
+    return us * 1000;
+}
+
+}  // namespace
+
 void addDeviceOptions(Options& options) {
     options.add("trace", po::value<std::string>()->value_name("LEVEL"),
                 "GPU: node (every kernel, the default), graph (graphs as a whole: least overhead), "
                 "off");
     options.add("counters", po::value<std::string>()->value_name("SET"),
                 "GPU: count instead of trace, in a run of its own: basic, roofline, hierarchy");
+    options.add("sample-counters", po::value<std::int64_t>()->implicit_value(200)->value_name("US"),
+                "GPU: sample counters over time instead of tracing, every US microseconds, in a "
+                "run of its own");
     options.flag(
         "graphs",
         "GPU: decode by replayed graphs, as without a profiler, instead of single launches");
@@ -27,18 +45,25 @@ std::unique_ptr<cupti::DeviceProfiler> startDevice(const Options& options) {
         options.has("trace") ? options.get<std::string>("trace") : std::string("node");
     if (level != "node" && level != "graph" && level != "off")
         throw UsageError("--trace takes node, graph or off, not '" + level + "'");
-    const bool counts = options.has("counters");
-    if (counts) cupti::metricSet(options.get<std::string>("counters"));  // refuses unknown names
+    if (options.has("counters") && options.has("sample-counters"))
+        throw UsageError("--counters and --sample-counters need a run each",
+                         "the GPU's counters serve one of them at a time");
+    if (options.has("counters"))
+        cupti::metricSet(options.get<std::string>("counters"));  // refuses unknown names
+    if (options.has("sample-counters")) sampleInterval(options);
+    const bool counts = options.has("counters") || options.has("sample-counters");
     const bool traces = options.has("trace") || options.has("capture") ||
                         options.isSet("sample-power") || options.isSet("graphs");
     if (counts && traces && level != "off")
-        throw UsageError("--counters needs a run of its own, without --trace",
-                         "counting slows kernels down: times come from another run");
+        throw UsageError(std::string(options.has("counters") ? "--counters" : "--sample-counters") +
+                             " needs a run of its own, without --trace",
+                         "counting changes speed: times come from another run");
     const bool asked = counts || traces;
     if (options.get<std::string>("backend") != "cuda") {
         if (asked)
             throw UsageError(
-                "--trace, --counters, --graphs, --sample-power and --capture watch a GPU",
+                "--trace, --counters, --sample-counters, --graphs, --sample-power and --capture "
+                "watch a GPU",
                 "they need --backend cuda; operations on the CPU are always timed");
         return nullptr;
     }
@@ -59,16 +84,23 @@ std::unique_ptr<cupti::DeviceProfiler> startDevice(const Options& options) {
 }
 
 std::unique_ptr<Counters> startCounters(const Options& options) {
-    if (!options.has("counters")) return nullptr;
+    const bool samples = options.has("sample-counters");
+    if (!samples && !options.has("counters")) return nullptr;
     auto counters = std::make_unique<Counters>();
     std::string reason;
     counters->library = cupti::loadCupti(reason);
     counters->driver = cupti::loadDriver();
     const cupti::Availability found =
         cupti::probeAvailability(counters->library.get(), reason, counters->driver.get());
-    if (!found.counters.empty()) throw Error("no counters: " + found.counters);
+    const std::string& refusal = samples ? found.sampling : found.counters;
+    if (!refusal.empty()) throw Error("no counters: " + refusal);
     counters->api = cupti::counterApi(*counters->library, reason);
     if (!counters->api) throw Error("no counters: " + reason);
+    if (samples) {
+        counters->sampling = std::make_unique<cupti::SamplingSession>(
+            counters->library->api, *counters->api, sampleInterval(options));
+        return counters;
+    }
     void* context = nullptr;
     counters->driver->contextCurrent(&context);
     if (context == nullptr) throw Error("no counters: this thread has no CUDA context");

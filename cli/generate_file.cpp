@@ -56,7 +56,7 @@ nlohmann::ordered_json headerOf(const Model& model, const Options& options,
     const SamplingOptions s = samplingOptions(options);
     std::string prompts;  // as the model gets them: whatever options they come from
     for (const Item& item : items) {
-        prompts += dumpJson({item.id, item.prompt.tokens, item.prompt.stopTokens}) + "\n";
+        prompts += dumpJson({item.id, item.prompt.tokens, stopTokens(options, item.prompt)}) + "\n";
     }
     return {{"schema", "moescope.generate.part"},
             {"version", 2},
@@ -68,7 +68,7 @@ nlohmann::ordered_json headerOf(const Model& model, const Options& options,
             {"--top-p", s.topP},
             {"--min-p", s.minP},
             {"--seed", s.seed},
-            {"--input or options of chats", sha256Hex(prompts)}};
+            {"--input, --ignore-stop or options of chats", sha256Hex(prompts)}};
 }
 
 nlohmann::json resultOf(const Tokenizer& tokenizer, const Item& item, const Generation& result) {
@@ -145,7 +145,7 @@ int runGenerateFile(const Invocation& invocation, const Options& options) {
                 const Item& item = items[missing[begun++]];
                 GenerateRequest request{item.prompt.tokens, generation,
                                         static_cast<std::int64_t>(item.line)};
-                request.options.stopTokens = item.prompt.stopTokens;
+                request.options.stopTokens = stopTokens(options, item.prompt);
                 return request;
             },
             [&](std::size_t index, Generation&& result) {

@@ -45,6 +45,11 @@ void addSamplingOptions(Options& options, int defaultTokens) {
                 "drop what is below X of the likeliest; 0: off");
     options.add("seed", po::value<std::uint64_t>()->default_value(0)->value_name("N"),
                 "of the sampler");
+    options.flag("ignore-stop", "go on past end-of-text tokens, so that runs are of equal length");
+}
+
+std::vector<TokenId> stopTokens(const Options& options, const Prompt& prompt) {
+    return options.isSet("ignore-stop") ? std::vector<TokenId>{} : prompt.stopTokens;
 }
 
 SamplingOptions samplingOptions(const Options& options) {

@@ -13,7 +13,7 @@
 
 namespace moescope::cli {
 
-/// --temperature, --top-p, --top-k, --min-p, --seed, -n.
+/// --temperature, --top-p, --top-k, --min-p, --seed, --ignore-stop, -n.
 void addSamplingOptions(Options& options, int defaultTokens);
 SamplingOptions samplingOptions(const Options& options);
 
@@ -27,6 +27,9 @@ struct Prompt {
     std::unique_ptr<ChatFormat> chat;  ///< null for plain text
     ChatOptions chatOptions;
 };
+
+/// What ends the generation: the prompt's stop tokens; none with --ignore-stop.
+std::vector<TokenId> stopTokens(const Options& options, const Prompt& prompt);
 
 /// Plain text with the model's beginning-of-sequence token where it wants one. An empty prompt
 /// starts from that token; Error when the model has none.

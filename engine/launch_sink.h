@@ -28,8 +28,8 @@ struct LaunchCounts {
 /// Capture:  captureBegin(g); {captureOp(op, layer); the launches; launched(counts)}...;
 ///           captureEnd(). Between the two, `launched` counts nodes of g and not executions.
 ///           cudaGraphInstantiate is called after captureEnd, any number of times.
-/// Replay:   replay(g), then the cudaGraphLaunch, inside the step it belongs to; then, when the
-///           router's choice is known, replayed(op, layer, work)...
+/// Replay:   replay(g), then the cudaGraphLaunch, inside the step it belongs to; replayed(op,
+///           layer, work) for each operation of the graph, most when the router's choice is known.
 class LaunchSink {
 public:
     virtual ~LaunchSink() = default;
@@ -44,7 +44,9 @@ public:
 
     /// The next cudaGraphLaunch replays this graph: all its nodes run once more, for the open step.
     virtual void replay(std::uint64_t graph) noexcept = 0;
-    /// After a replay, still in its step: what one of its operations read and did.
+    /// In the step of a replay: what one of its operations read and did. Of an operation that
+    /// TraceSink hears of too (the step's ends, whose copies run outside the graph) it is told
+    /// while that is open, and its opEnd gives the same work again.
     virtual void replayed(Op op, int layer, const OpWork& work) noexcept = 0;
 };
 

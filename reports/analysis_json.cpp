@@ -80,6 +80,18 @@ json rooflineJson(const Roofline& roofline) {
             {"points", std::move(points)}};
 }
 
+json sampledJson(const std::vector<SampledMetric>& sampled) {
+    json out = json::array();
+    for (const SampledMetric& metric : sampled)
+        for (const SampledPhase& phase : metric.phases)
+            out.push_back({{"metric", metric.metric},
+                           {"phase", phase.phase},
+                           {"samples", phase.samples},
+                           {"mean", number(phase.mean)},
+                           {"peak", number(phase.peak)}});
+    return out;
+}
+
 json expertLoadJson(const ExpertLoad& load) {
     json phases = json::array();
     for (const ExpertLoadPhase& phase : load.phases) {
@@ -149,7 +161,8 @@ json analysisJson(const RunAnalysis& analysis) {
             {"time", timeJson(analysis.time)},
             {"token_latency", latencyJson(analysis.latency)},
             {"roofline", rooflineJson(analysis.roofline)},
-            {"expert_load", expertLoadJson(analysis.expertLoad)}};
+            {"expert_load", expertLoadJson(analysis.expertLoad)},
+            {"sampled_counters", sampledJson(analysis.sampled)}};
 }
 
 json differenceJson(const RunDifference& difference) {

@@ -12,7 +12,7 @@ namespace moescope {
 
 nlohmann::json qualityJson(const std::vector<QualityLine>& lines);
 nlohmann::json operationGroupJson(const OperationGroup& group, const Ceilings& ceilings);
-/// {"quality", "time", "token_latency", "roofline", "expert_load"}
+/// {"quality", "time", "token_latency", "roofline", "expert_load", "sampled_counters"}
 nlohmann::json analysisJson(const RunAnalysis& analysis);
 nlohmann::json differenceJson(const RunDifference& difference);
 

@@ -95,6 +95,14 @@ std::string formatPerSecond(double value, const std::string& unit) {
     return scaled(value, kDecimal, unit + "/s");
 }
 
+std::string formatCounter(const std::string& metric, double value) {
+    const auto names = [&](const char* part) { return metric.find(part) != std::string::npos; };
+    if (names(".pct_of_peak")) return formatPercent(value / 100);
+    if (names(".per_second") && names("bytes")) return formatPerSecond(value, "B");
+    if (names(".per_second") && names("cycles_elapsed")) return scaled(value, kDecimal, "Hz");
+    return formatSignificant(value);
+}
+
 std::string rawNumber(double value) {
     if (!std::isfinite(value)) return {};
     std::array<char, 64> buffer{};

@@ -16,7 +16,9 @@ std::string formatFixed(double value, int decimals);          ///< "1,234.50"
 std::string formatSignificant(double value, int digits = 3);  ///< "0.0123", "12.3", "12,346"
 std::string formatDuration(double ns);                        ///< "1.23 ms"
 std::string formatBytes(double bytes);                        ///< "12.1 GB" (1 GB = 10^9 bytes)
-std::string formatPercent(double fraction);                   ///< 0.432 -> "43.2 %"
+/// By its metric of NVIDIA's: shares of a peak in %, bytes and cycles per second, else as it is.
+std::string formatCounter(const std::string& metric, double value);
+std::string formatPercent(double fraction);                          ///< 0.432 -> "43.2 %"
 std::string formatPerSecond(double value, const std::string& unit);  ///< 3.8e10, "B" -> "38.0 GB/s"
 
 /// Shortest text that reads back as the same double; empty for NaN and infinities. For CSV.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The counters' part of scripts/gpu-check: DRAM bytes and tensor operations beside the engine's own count (checks 9 and 10 of
-docs/gpu-profiling.md), and one pass for each set on the real chip (11)."""
+docs/gpu-profiling.md), one pass for each set on the real chip (11), and counters sampled over time (13)."""
 import json
 import pathlib
 import sqlite3
@@ -8,6 +8,7 @@ from typing import Callable
 
 # Shares by which counters and the engine's count may differ.
 MOST_BYTES_OFF, MOST_OPERATIONS_OFF = 0.10, 0.02
+LEAST_COVERED = 0.99  # of the steps' time by samples
 DRAM = ("dram__bytes_read.sum", "dram__bytes_write.sum", "dram__bytes.sum")
 TENSOR = ("sm__ops_path_tensor_src_bf16_dst_fp32.sum",)
 
@@ -29,6 +30,28 @@ def compare(check: str, found: tuple[float, float], most: float, checks: list[di
     off = by_counters / by_engine - 1 if by_engine > 0 else float("inf")
     checks.append({"check": check, "ok": abs(off) <= most, "value": off, "note": f"counters {by_counters:.4g}, engine {by_engine:.4g}, at most {most}"})
     return {"counters": by_counters, "engine": by_engine}
+
+
+def sampling_checks(profile: Callable[..., dict], model: str, checks: list[dict]) -> dict:
+    """Check 13: samples in order, none lost, and there while the model ran. Shares are of the steps' time and of a peak in percent."""
+    facts = profile("sampled", model, "Once upon a time", "--sample-counters")
+    sampling = json.loads(facts["meta"].get("sampling", "{}"))
+    checks.append({"check": "13 passes of --sample-counters", "ok": sampling.get("passes") == 1, "value": sampling.get("passes"), "note": "on this chip"})
+    for name, wanted in (("lost_samples", "13 samples: none lost"), ("disordered_samples", "13 samples are monotonic"), ("empty_samples", "13 samples take time")):
+        row = facts["quality"].get(name, {"ok": False, "value": None, "note": "the row is absent"})
+        checks.append({"check": wanted, "ok": row["ok"], "value": row["value"], "note": row["note"]})
+    with sqlite3.connect(facts["path"]) as db:
+        stamps = db.execute("SELECT DISTINCT start_ns, end_ns FROM sample ORDER BY id").fetchall()
+        steps = db.execute("SELECT start_ns, end_ns FROM step").fetchall()
+        metrics = {m: {"mean": mean, "least": least, "most": most}
+                   for m, mean, least, most in db.execute("SELECT metric, avg(value), min(value), max(value) FROM sample GROUP BY metric")}
+        unusable = db.execute("SELECT count(*) FROM sample WHERE value IS NULL OR (metric LIKE '%.pct_of_peak%' AND NOT value BETWEEN 0 AND 101)").fetchone()[0]
+    taken = sum(end - start for start, end in steps)
+    covered = sum(max(0, min(end, e) - max(start, s)) for start, end in steps for s, e in stamps)
+    checks.append({"check": "13 samples cover the steps", "ok": taken > 0 and covered / taken >= LEAST_COVERED, "value": covered / taken if taken else 0,
+                   "note": f"{len(stamps)} samples, {len(steps)} steps of {taken / 1e6:.1f} ms; at least {LEAST_COVERED}"})
+    checks.append({"check": "13 values of samples are numbers, shares at most 100 %", "ok": unusable == 0, "value": unusable, "note": "values that are not"})
+    return {"sampling": sampling, "metrics": metrics, "first": stamps[:3], "last": stamps[-2:]}
 
 
 def counter_checks(profile: Callable[..., dict], small: str, large: str, checks: list[dict]) -> dict:

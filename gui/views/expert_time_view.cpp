@@ -92,7 +92,7 @@ public:
                 jobEnded();
                 if (run != run_) return;
                 if (!outcome.value) {
-                    showState(tr("The launches cannot be shown"), outcome.failure.what);
+                    showFailure(tr("The launches cannot be shown"), outcome.failure);
                 } else if ((*outcome.value)->phases.empty()) {
                     showState(tr("This run cannot tell whether a hot expert costs time"),
                               text((*outcome.value)->reason));

@@ -62,7 +62,7 @@ public:
                 jobEnded();
                 if (generation != generation_) return;
                 if (!outcome.value) {
-                    showState(tr("The roofline cannot be shown"), outcome.failure.what);
+                    showFailure(tr("The roofline cannot be shown"), outcome.failure);
                 } else if (outcome.value->points.empty()) {
                     showState(tr("This run has no operations with bytes and arithmetic"),
                               tr("Only profiles record them: moescope profile MODEL --prompt TEXT "

@@ -138,7 +138,7 @@ public:
             [this, run](auto outcome) {
                 jobEnded();
                 if (!outcome.value) {
-                    showState(tr("The timeline cannot be built"), outcome.failure.what);
+                    showFailure(tr("The timeline cannot be built"), outcome.failure);
                     return;
                 }
                 data_ = *outcome.value;

@@ -149,7 +149,7 @@ private:
                 jobEnded();
                 if (requested_ != id) return;
                 if (!outcome.value) {
-                    showState(tr("The sequence cannot be shown"), outcome.failure.what);
+                    showFailure(tr("The sequence cannot be shown"), outcome.failure);
                     return;
                 }
                 showPage();

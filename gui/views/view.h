@@ -11,6 +11,7 @@
 #include <QWidget>
 #include <span>
 
+#include "gui/data/loader.h"
 #include "gui/data/run_data.h"
 #include "gui/data/selection.h"
 #include "gui/widgets/data_table.h"
@@ -46,6 +47,8 @@ protected:
     QWidget* page() const noexcept { return page_; }  ///< parent of what the view shows
     void showPage();
     void showState(const QString& title, const QString& hint);
+    /// What failed and, where that is known, what to do about it.
+    void showFailure(const QString& title, const Failure& failure);
     /// A control behind its label, whose mnemonic it takes.
     void addLabelled(QBoxLayout* bar, const QString& title, QWidget* control) const;
     /// A button that shows the second page of `stack`, the table twin of the picture on its first.

@@ -72,4 +72,9 @@ void View::showState(const QString& title, const QString& hint) {
     stack_->setCurrentWidget(state_);
 }
 
+void View::showFailure(const QString& title, const Failure& failure) {
+    showState(title,
+              failure.hint.isEmpty() ? failure.what : failure.what + QChar('\n') + failure.hint);
+}
+
 }  // namespace moescope::gui

@@ -14,6 +14,7 @@ RunAnalysis analyseLoaded(const RunReader& run, const RunSummary& summary,
                                kind == summary.meta.end() ? std::string() : kind->second);
     out.roofline = rooflineOf(summary, countedWork(run));
     out.expertLoad = expertLoad(run, steps, operations, summary.experts);
+    out.sampled = sampledCounters(run, steps);
     return out;
 }
 

@@ -10,6 +10,7 @@
 #include "profiler/analysis/quality_block.h"
 #include "profiler/analysis/roofline.h"
 #include "profiler/analysis/run_summary.h"
+#include "profiler/analysis/sampled_counters.h"
 #include "profiler/analysis/time_breakdown.h"
 #include "profiler/analysis/token_latency.h"
 
@@ -21,6 +22,7 @@ struct RunAnalysis {
     TokenLatency latency;
     Roofline roofline;
     ExpertLoad expertLoad;
+    std::vector<SampledMetric> sampled;
     bool empty() const noexcept { return time.empty(); }
 };
 
@@ -41,7 +43,8 @@ struct AnalysedRun {
 /// damaged.
 AnalysedRun analyse(const RunReader& run);
 
-/// The analyses of what is in memory already; only the experts of each token are read from `run`.
+/// The analyses of what is in memory already; only the experts of each token and
+/// the counters are read from `run`.
 /// Idle time is the device's where `device` holds work, else the CPU's.
 RunAnalysis analyseLoaded(const RunReader& run, const RunSummary& summary,
                           std::span<const StepRow> steps, const OperationColumns& operations,

@@ -40,14 +40,26 @@ std::unique_ptr<CounterApi> counterApi(const CuptiLibrary& library, std::string&
     find(api->rangeDecode, "cuptiRangeProfilerDecodeData");
     find(api->rangeCount, "cuptiRangeProfilerGetCounterDataInfo");
     find(api->rangeInfo, "cuptiRangeProfilerCounterDataGetRangeInfo");
+    find(api->samplingAvailability, "cuptiPmSamplingGetCounterAvailability");
+    find(api->samplingEnable, "cuptiPmSamplingEnable");
+    find(api->samplingDisable, "cuptiPmSamplingDisable");
+    find(api->samplingConfigure, "cuptiPmSamplingSetConfig");
+    find(api->samplingDataSize, "cuptiPmSamplingGetCounterDataSize");
+    find(api->samplingDataInitialize, "cuptiPmSamplingCounterDataImageInitialize");
+    find(api->samplingStart, "cuptiPmSamplingStart");
+    find(api->samplingStop, "cuptiPmSamplingStop");
+    find(api->samplingDecode, "cuptiPmSamplingDecodeData");
+    find(api->samplingCount, "cuptiPmSamplingGetCounterDataInfo");
+    find(api->samplingInfo, "cuptiPmSamplingCounterDataGetSampleInfo");
     if (!all) return nullptr;
     return api;
 }
 
 CounterHost::CounterHost(const CounterApi& counters, const CuptiApi& api, const std::string& chip,
-                         std::span<const std::uint8_t> availability)
+                         std::span<const std::uint8_t> availability, std::uint32_t profilerType)
     : counters_(counters) {
     HostInitializeParams params;
+    params.profilerType = profilerType;
     params.chip = chip.c_str();
     params.availability = availability.empty() ? nullptr : availability.data();
     const std::uint32_t result = counters.hostInitialize(&params);

@@ -8,12 +8,13 @@
 #include <string>
 
 #include "profiler/cupti/cupti_api.h"
+#include "profiler/cupti/sampling_params.h"
 
 namespace moescope::cupti {
 
 struct HostObject;  // CUpti_Profiler_Host_Object
 
-inline constexpr std::uint32_t kRangeProfilerType = 0;
+inline constexpr std::uint32_t kRangeProfilerType = 0, kSamplingType = 1;  // CUpti_ProfilerType
 
 // Parameter structs of CUPTI 13.0. Each begins with the number of its bytes that the caller knows.
 
@@ -221,14 +222,28 @@ struct CounterApi {
     std::uint32_t (*rangeDecode)(RangeDecodeParams*) = nullptr;
     std::uint32_t (*rangeCount)(RangeCountParams*) = nullptr;
     std::uint32_t (*rangeInfo)(RangeInfoParams*) = nullptr;
+
+    std::uint32_t (*samplingAvailability)(SamplingAvailabilityParams*) = nullptr;
+    std::uint32_t (*samplingEnable)(SamplingEnableParams*) = nullptr;
+    std::uint32_t (*samplingDisable)(SamplingObjectParams*) = nullptr;
+    std::uint32_t (*samplingConfigure)(SamplingConfigParams*) = nullptr;
+    std::uint32_t (*samplingDataSize)(SamplingSizeParams*) = nullptr;
+    std::uint32_t (*samplingDataInitialize)(SamplingImageParams*) = nullptr;
+    std::uint32_t (*samplingStart)(SamplingObjectParams*) = nullptr;
+    std::uint32_t (*samplingStop)(SamplingObjectParams*) = nullptr;
+    std::uint32_t (*samplingDecode)(SamplingDecodeParams*) = nullptr;
+    std::uint32_t (*samplingCount)(SamplingCountParams*) = nullptr;
+    std::uint32_t (*samplingInfo)(SamplingInfoParams*) = nullptr;
 };
 
 /// What CUPTI knows of one chip; freed whatever happens. Throws Error for an unknown chip.
 class CounterHost {
 public:
-    /// availability: empty for every counter of the chip.
+    /// availability: empty for every counter of the chip. profilerType: which of CUPTI's ways to
+    /// count the metrics are planned for; each has counters of its own.
     CounterHost(const CounterApi& counters, const CuptiApi& api, const std::string& chip,
-                std::span<const std::uint8_t> availability);
+                std::span<const std::uint8_t> availability,
+                std::uint32_t profilerType = kRangeProfilerType);
     ~CounterHost();
     CounterHost(const CounterHost&) = delete;
     CounterHost& operator=(const CounterHost&) = delete;

@@ -35,6 +35,7 @@ enum Result : std::uint32_t {
     kSuccess = 0,
     kInvalidParameter = 1,
     kInvalidDevice = 2,
+    kOutOfMemory = 8,
     kMaxLimitReached = 12,
     kNotInitialized = 15,
     kInvalidMetricName = 17,

@@ -8,28 +8,10 @@
 #include <limits>
 #include <utility>
 
+#include "profiler/cupti/device_clock.h"
+
 namespace moescope::cupti {
 namespace {
-
-std::int64_t realtimeNs() {
-    timespec now{};
-    ::clock_gettime(CLOCK_REALTIME, &now);
-    return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
-
-/// CLOCK_REALTIME minus the run's clock, from the best bracketed of several readings.
-std::int64_t clockOffset(const RunClock& clock) {
-    std::int64_t offset = 0, width = std::numeric_limits<std::int64_t>::max();
-    for (int i = 0; i < 9; ++i) {
-        const std::int64_t before = clock.now();
-        const std::int64_t real = realtimeNs();
-        const std::int64_t after = clock.now();
-        if (after - before >= width) continue;
-        width = after - before;
-        offset = real - (before + after) / 2;
-    }
-    return offset;
-}
 
 std::string today() {
     const std::time_t now = std::time(nullptr);
@@ -165,6 +147,9 @@ void DeviceProfiler::opBegin(Op op, int layer) {
     // Before the tracer takes its time: the cost of a scope is not the operation's.
     const int inStep = tracer_->openStep() >= 0 ? 1 : 0;
     popScopes(inStep);
+    openOp_ = op;
+    openLayer_ = layer;
+    workInGraph_ = false;
     tracer_->opBegin(op, layer);
     const std::int64_t id = tracer_->openOperation();
     if (id >= 0) {
@@ -179,7 +164,8 @@ void DeviceProfiler::opBegin(Op op, int layer) {
 }
 
 void DeviceProfiler::opEnd(const OpWork& work) {
-    tracer_->opEnd(work);
+    // Bytes and operations are where the time is: here are only the copies beside the graph.
+    tracer_->opEnd(std::exchange(workInGraph_, false) ? OpWork{0, 0, work.threads, {}} : work);
     if (recording()) popScopes(tracer_->openStep() >= 0 ? 1 : 0);
 }
 
@@ -215,6 +201,11 @@ void DeviceProfiler::replay(std::uint64_t graph) noexcept {
 
 void DeviceProfiler::replayed(Op op, int layer, const OpWork& work) noexcept {
     if (!recording()) return;
+    if (tracer_->openOperation() >= 0 && op == openOp_ && layer == openLayer_) {
+        // Node by node its kernels lengthen the announced operation, which has its work.
+        if (level_ == TraceLevel::Node) return;
+        workInGraph_ = true;
+    }
     const std::lock_guard guard(workMutex_);
     replayedWork_[{tracer_->openStep(), layer, op}] = work;
 }

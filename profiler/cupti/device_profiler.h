@@ -127,6 +127,9 @@ private:
     LaunchLedger ledger_;
     int depth_ = 0;  ///< scopes pushed
     bool capturing_ = false;
+    Op openOp_ = Op::Embed;  ///< of the latest opBegin
+    int openLayer_ = -1;
+    bool workInGraph_ = false;  ///< the open operation's work ran in a graph recorded as a whole
     std::int64_t wallNs_ = 0, stepStartNs_ = 0;
 
     mutable std::mutex stepsMutex_;

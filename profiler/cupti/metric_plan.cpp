@@ -30,6 +30,19 @@ std::span<const MetricSet> metricSets() {
     return kSets;
 }
 
+const MetricSet& sampledMetrics() {
+    static const MetricSet kSampled{
+        "sampled",
+        "DRAM traffic, activity of cores and tensor cores and the clock, over time",
+        {"dram__bytes_read.sum.per_second", "dram__bytes_write.sum.per_second",
+         "dram__read_throughput.avg.pct_of_peak_sustained_elapsed",
+         "dram__write_throughput.avg.pct_of_peak_sustained_elapsed",
+         "sm__cycles_active.avg.pct_of_peak_sustained_elapsed",
+         "sm__pipe_tensor_cycles_active_realtime.avg.pct_of_peak_sustained_elapsed",
+         "sm__cycles_elapsed.avg.per_second"}};
+    return kSampled;
+}
+
 const MetricSet& metricSet(std::string_view name) {
     std::string known;
     for (const MetricSet& set : metricSets()) {

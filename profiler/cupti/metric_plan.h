@@ -26,6 +26,10 @@ std::span<const MetricSet> metricSets();
 /// Throws UsageError for an unknown name, which lists the known ones.
 const MetricSet& metricSet(std::string_view name);
 
+/// What --sample-counters samples over time: shares of what memory and cores can, bytes and clock.
+/// Planned for kSamplingType; the names are those of GH100.
+const MetricSet& sampledMetrics();
+
 /// What the hardware has to be told to count the metrics. CUPTI keeps a pointer to the image while
 /// it counts: the plan must outlive the session.
 struct MetricPlan {

@@ -15,6 +15,7 @@
 #include "profiler/export/export_file.h"
 #include "profiler/export/exporters.h"
 #include "profiler/export/lanes.h"
+#include "profiler/export/samples.h"
 #include "profiler/export/utc_time.h"
 
 namespace moescope {
@@ -225,10 +226,17 @@ void addDeviceWork(Events& events, const PlacedWork& placed) {
     }
 }
 
+std::string sampleFields(const SampleRow& row) {
+    return "\"name\":" + quoted(row.metric) +
+           ",\"cat\":\"counter\",\"ph\":\"C\",\"pid\":" + std::to_string(kHost) +
+           ",\"ts\":" + microseconds(row.startNs) + ",\"args\":{\"value\":" + dumpJson(row.value) +
+           "}";
+}
+
 }  // namespace
 
 void writeChromeTrace(const RunReader& run, const std::filesystem::path& path) {
-    const std::int64_t rows = run.operationCount() + 3 * run.deviceEventCount();
+    const std::int64_t rows = run.operationCount() + 3 * run.deviceEventCount() + run.sampleCount();
     if (rows > kMaxBytes / kBytesPerOperation)
         throw Error(run.path().string() + ": its " + std::to_string(rows) +
                         " events make more than 1 GB of JSON, which no viewer opens",
@@ -254,6 +262,7 @@ void writeChromeTrace(const RunReader& run, const std::filesystem::path& path) {
         return true;
     });
     addDeviceWork(events, placedWork);
+    usableSamples(run, [&](const SampleRow& row) { events.add(sampleFields(row)); });
     out.put("\n]}\n");
     out.close();
 }

@@ -15,6 +15,7 @@
 #include "profiler/export/exporters.h"
 #include "profiler/export/lanes.h"
 #include "profiler/export/protobuf_writer.h"
+#include "profiler/export/samples.h"
 
 namespace moescope {
 namespace {
@@ -34,6 +35,7 @@ enum Descriptor : std::uint32_t {
     kTrackName = 2,
     kProcess = 3,
     kParentUuid = 5,
+    kCounter = 8,
     kSiblingOrderRank = 12,
 };
 enum ProcessField : std::uint32_t { kPid = 1, kProcessName = 6 };
@@ -43,9 +45,10 @@ enum Event : std::uint32_t {
     kType = 9,
     kNameIid = 10,
     kTrackUuid = 11,
+    kDoubleCounterValue = 44,
     kFlowIds = 47,
 };
-enum EventType : std::uint32_t { kBegin = 1, kEnd = 2, kInstant = 3 };
+enum EventType : std::uint32_t { kBegin = 1, kEnd = 2, kInstant = 3, kCount = 4 };
 enum Annotation : std::uint32_t {
     kAnnotationNameIid = 1,
     kIntValue = 4,
@@ -64,6 +67,7 @@ constexpr std::uint64_t kSequence = 1;
 constexpr std::uint64_t kStateCleared = 1, kNeedsState = 2;
 constexpr std::uint64_t kProcessTrack = 1, kQualityTrack = 2, kFirstTrack = 16;
 constexpr std::uint64_t kTracksEach = 65536;  ///< numbers kept for each kind of track
+constexpr std::uint64_t kFirstCounterTrack = std::uint64_t{1} << 40U;
 
 class Writer {
 public:
@@ -84,6 +88,21 @@ public:
             .number(kParentUuid, kProcessTrack)
             .integer(kSiblingOrderRank, std::int64_t(uuid));
         track(descriptor);
+    }
+
+    void counterTrack(std::uint64_t uuid, const std::string& name) {
+        ProtobufMessage descriptor;
+        descriptor.number(kUuid, uuid)
+            .bytes(kTrackName, toValidUtf8(name))
+            .number(kParentUuid, kProcessTrack)
+            .message(kCounter, {});
+        track(descriptor);
+    }
+
+    void count(std::uint64_t track, std::int64_t ns, double value) {
+        ProtobufMessage event;
+        event.number(kType, kCount).number(kTrackUuid, track).real(kDoubleCounterValue, value);
+        send(kTrackEvent, event, ns);
     }
 
     /// An event's parts; send() writes the packet. Names interned on the way go into its packet.
@@ -243,6 +262,17 @@ void writeDeviceWork(Writer& writer, const RunReader& run) {
     }
 }
 
+/// A track for each metric, which holds a value until the next sample.
+void writeSamples(Writer& writer, const RunReader& run) {
+    std::map<std::string, std::uint64_t> tracks;
+    usableSamples(run, [&](const SampleRow& row) {
+        const auto [track, added] =
+            tracks.try_emplace(row.metric, kFirstCounterTrack + tracks.size());
+        if (added) writer.counterTrack(track->second, row.metric);
+        writer.count(track->second, row.startNs, row.value);
+    });
+}
+
 }  // namespace
 
 void writePerfettoTrace(const RunReader& run, const std::filesystem::path& path) {
@@ -280,6 +310,7 @@ void writePerfettoTrace(const RunReader& run, const std::filesystem::path& path)
         return true;
     });
     writeDeviceWork(writer, run);
+    writeSamples(writer, run);
     out.close();
 }
 

@@ -75,6 +75,11 @@ void RunRecorder::setCounters(cupti::CounterSession& counters) {
     counters_ = &counters;
 }
 
+void RunRecorder::setSampling(cupti::SamplingSession& sampling) {
+    sampling.attach(writer_, clock_);
+    sampling_ = &sampling;
+}
+
 TraceSink* RunRecorder::trace() noexcept {
     if (counters_ != nullptr) return counters_;
     if (device_ != nullptr) return device_;
@@ -174,6 +179,7 @@ void RunRecorder::finish(RunStatus status, const std::string& error) {
     tracer_->finish();
     if (device_ != nullptr) device_->finish();
     if (counters_ != nullptr) counters_->finish();
+    if (sampling_ != nullptr) sampling_->finish();
     if (start_.step + tracer_->steps() == 0) writer_.setMeta("degradation", "not traced");
     if (!start_.quality.empty() && tracer_->steps() > 0) mergeEarlierQuality();
     if (routing_) {
@@ -211,6 +217,7 @@ RunRecorder::~RunRecorder() {
         // Nothing more can be done here; what was committed stays readable.
     }
     if (device_ != nullptr) device_->abandon();
+    if (sampling_ != nullptr) sampling_->abandon();
 }
 
 }  // namespace moescope

@@ -12,6 +12,7 @@
 #include "engine/launch_sink.h"
 #include "profiler/cupti/counter_session.h"
 #include "profiler/cupti/device_profiler.h"
+#include "profiler/cupti/sampling_session.h"
 #include "profiler/record/routing_recorder.h"
 #include "profiler/record/span_tracer.h"
 #include "profiler/runfile/run_writer.h"
@@ -45,6 +46,9 @@ public:
 
     /// Counts instead of traces; a run of its own. It must outlive the recorder.
     void setCounters(cupti::CounterSession& counters);
+
+    /// Samples counters over time from now on; a run of its own. It must outlive the recorder.
+    void setSampling(cupti::SamplingSession& sampling);
 
     RunWriter& writer() noexcept { return writer_; }
     TraceSink* trace() noexcept;
@@ -95,6 +99,7 @@ private:
     std::unique_ptr<RoutingRecorder> routing_;
     cupti::DeviceProfiler* device_ = nullptr;
     cupti::CounterSession* counters_ = nullptr;
+    cupti::SamplingSession* sampling_ = nullptr;
     Start start_;
     int routingTopK_ = 0;
     bool finished_ = false;

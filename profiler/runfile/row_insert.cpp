@@ -31,7 +31,8 @@ RowInserter::RowInserter(sqlite::Database& db)
       operationMore_(db,
                      "UPDATE operation_event SET start_ns=min(start_ns,?), end_ns=max(end_ns,?) "
                      "WHERE id=?"),
-      counter_(db, "INSERT OR REPLACE INTO counter_value VALUES (?,?,?)") {
+      counter_(db, "INSERT OR REPLACE INTO counter_value VALUES (?,?,?)"),
+      sample_(db, "INSERT INTO sample_value VALUES (NULL,?,?,?,?)") {
     reloadNames();
 }
 
@@ -156,6 +157,11 @@ void RowInserter::put(const DeviceEventRow& row) {
 void RowInserter::put(const CounterRow& row) {
     const std::int64_t metric = nameId(row.metric);
     counter_.bind(row.operation).bind(metric).bind(row.value).run();
+}
+
+void RowInserter::put(const SampleRow& row) {
+    const std::int64_t metric = nameId(row.metric);
+    sample_.bind(row.startNs).bind(row.endNs).bind(metric).bind(row.value).run();
 }
 
 void RowInserter::put(const OperationTimeRow& row) {

@@ -39,13 +39,14 @@ private:
     void put(const DeviceEventRow& row);
     void put(const OperationTimeRow& row);
     void put(const CounterRow& row);
+    void put(const SampleRow& row);
     std::int64_t shapeId(const LaunchShapeRow& shape);
     std::int64_t nameId(const std::string& text);
 
     sqlite::Database& db_;
     sqlite::Statement meta_, name_, sequence_, token_, step_, operation_, routingCount_,
         routingTokens_, quality_, memory_, suite_, item_, metric_, shape_, device_, operationTime_,
-        operationMore_, counter_;
+        operationMore_, counter_, sample_;
     std::map<LaunchShapeRow, std::int64_t> shapes_;
     std::unordered_map<std::string, std::int64_t> names_;
 };

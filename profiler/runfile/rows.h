@@ -13,7 +13,7 @@
 
 namespace moescope {
 
-inline constexpr int kRunSchemaVersion = 2;
+inline constexpr int kRunSchemaVersion = 3;
 
 enum class RunStatus : std::uint8_t { Running, Done, Failed, Interrupted };
 std::string_view runStatusName(
@@ -97,6 +97,13 @@ struct OperationTimeRow {
 struct CounterRow {
     std::int64_t operation = -1;
     std::string metric;  ///< NVIDIA's name: "dram__bytes_read.sum"
+    double value = 0;
+};
+
+/// A hardware counter over a short time, whatever ran in it.
+struct SampleRow {
+    std::int64_t startNs = 0, endNs = 0;
+    std::string metric;  ///< NVIDIA's name
     double value = 0;
 };
 

@@ -263,6 +263,22 @@ std::vector<CounterRow> RunReader::counters() const {
         });
 }
 
+void RunReader::samples(const std::function<bool(const SampleRow&)>& visit) const {
+    if (impl_->version() < 3) return;
+    Statement s(*impl_->db,
+                "SELECT v.start_ns, v.end_ns, n.text, v.value FROM sample_value AS v "
+                "JOIN name AS n ON n.id=v.metric ORDER BY v.id");
+    SampleRow row;
+    while (s.step()) {
+        row = {s.integer(0), s.integer(1), s.text(2), s.real(3)};
+        if (!visit(row)) return;
+    }
+}
+
+std::int64_t RunReader::sampleCount() const {
+    return impl_->version() < 3 ? 0 : impl_->db->integer("SELECT count(*) FROM sample_value");
+}
+
 void RunReader::deviceEvents(const std::function<bool(const DeviceEventRow&)>& visit) const {
     if (impl_->version() < 2) return;
     // Names and shapes are few and repeat: looked up here, which is cheaper than a join a row.

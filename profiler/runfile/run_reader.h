@@ -45,6 +45,10 @@ public:
     std::int64_t deviceEventCount() const;
     /// By operation and then by the name's id; none in files of schema version 1.
     std::vector<CounterRow> counters() const;
+    /// Streams samples of hardware counters in the order of arrival; none in files of a schema
+    /// version before 3. Return false to stop early.
+    void samples(const std::function<bool(const SampleRow&)>& visit) const;
+    std::int64_t sampleCount() const;
     std::vector<RoutingCountRow> routingCounts() const;
     std::vector<RoutingTokensRow> routingTokens(
         std::int64_t sequence) const;  ///< all layers, by position

@@ -47,8 +47,7 @@ void createSchema(sqlite::Database& db) {
     db.exec("BEGIN IMMEDIATE");
     db.exec("PRAGMA application_id=" + std::to_string(kRunApplicationId));
     db.exec("PRAGMA user_version=" + std::to_string(kRunSchemaVersion));
-    db.exec(runSchemaSql());
-    db.exec(runSchemaSql2());
+    for (int version = 1; version <= kRunSchemaVersion; ++version) db.exec(runSchemaSql(version));
     db.exec("COMMIT");
 }
 
@@ -61,12 +60,12 @@ void makeResumable(sqlite::Database& db) {
         throw Error(db.path().string() + ": run file schema version " + std::to_string(version) +
                     ", this program writes version " + std::to_string(kRunSchemaVersion));
     }
-    if (version == 1) {
-        db.exec("BEGIN IMMEDIATE");
-        db.exec("PRAGMA user_version=" + std::to_string(kRunSchemaVersion));
-        db.exec(runSchemaSql2());
-        db.exec("COMMIT");
-    }
+    if (version == kRunSchemaVersion) return;
+    db.exec("BEGIN IMMEDIATE");
+    db.exec("PRAGMA user_version=" + std::to_string(kRunSchemaVersion));
+    for (int next = static_cast<int>(version) + 1; next <= kRunSchemaVersion; ++next)
+        db.exec(runSchemaSql(next));
+    db.exec("COMMIT");
 }
 
 }  // namespace

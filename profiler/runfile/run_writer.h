@@ -18,7 +18,7 @@ namespace moescope {
 
 using AnyRow = std::variant<SequenceRow, TokenRow, StepRow, OperationRow, RoutingCountRow,
                             RoutingTokensRow, QualityRow, MemoryRow, SuiteRow, ItemRow, MetricRow,
-                            DeviceEventRow, OperationTimeRow, CounterRow>;
+                            DeviceEventRow, OperationTimeRow, CounterRow, SampleRow>;
 
 /// Thread-safe. `add` never blocks on the disk unless the queue exceeds its bound (then it waits:
 /// nothing is ever dropped). A failing disk is reported by the next add, flush or finish (Error

@@ -11,7 +11,7 @@ namespace {
 // Tables whose rows are small and looked up by their whole key are WITHOUT ROWID: one b-tree
 // instead of two. Rows that hold blobs or long texts keep the rowid, where SQLite is faster.
 // REAL columns allow NULL because SQLite stores NaN as NULL.
-constexpr std::string_view kSchema = R"sql(
+constexpr std::string_view kSchema1 = R"sql(
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value TEXT NOT NULL
@@ -207,25 +207,42 @@ CREATE VIEW device AS
          JOIN name AS n ON n.id = e.name JOIN launch_shape AS s ON s.id = e.shape;
 )sql";
 
-/// Those of version 2 are last.
-constexpr std::array<std::string_view, 16> kTables{
-    "meta",          "name",           "sequence",     "token",        "step",  "operation_event",
-    "routing_count", "routing_tokens", "quality",      "memory",       "suite", "item",
-    "metric",        "launch_shape",   "device_event", "counter_value"};
-constexpr std::size_t kTables1 = 13;
+/// Added by version 3: hardware counters over time. Samples are kept in the order in which they
+/// came and with the stamps that they came with, so that nothing is a key.
+constexpr std::string_view kSchema3 = R"sql(
+CREATE TABLE sample_value (
+    id       INTEGER PRIMARY KEY,
+    start_ns INTEGER NOT NULL,
+    end_ns   INTEGER NOT NULL,
+    metric   INTEGER NOT NULL REFERENCES name(id),
+    value    REAL
+);
+
+CREATE VIEW sample AS
+    SELECT v.id, v.start_ns, v.end_ns, n.text AS metric, v.value
+    FROM sample_value AS v JOIN name AS n ON n.id = v.metric;
+)sql";
+
+constexpr std::array<std::string_view, kRunSchemaVersion> kSchemas{kSchema1, kSchema2, kSchema3};
+
+/// In the order of the versions that added them.
+constexpr std::array<std::string_view, 17> kTables{
+    "meta",          "name",           "sequence",
+    "token",         "step",           "operation_event",
+    "routing_count", "routing_tokens", "quality",
+    "memory",        "suite",          "item",
+    "metric",        "launch_shape",   "device_event",
+    "counter_value", "sample_value"};
+constexpr std::array<std::size_t, kRunSchemaVersion + 1> kTablesThrough{0, 13, 16, 17};
 
 }  // namespace
 
-std::string_view runSchemaSql() noexcept {
-    return kSchema;
-}
-
-std::string_view runSchemaSql2() noexcept {
-    return kSchema2;
+std::string_view runSchemaSql(int version) noexcept {
+    return kSchemas[static_cast<std::size_t>(version) - 1];
 }
 
 std::span<const std::string_view> runTables(int version) noexcept {
-    return std::span(kTables).first(version < 2 ? kTables1 : kTables.size());
+    return std::span(kTables).first(kTablesThrough[static_cast<std::size_t>(version)]);
 }
 
 std::string_view runStatusName(RunStatus status) noexcept {

@@ -13,11 +13,9 @@ namespace moescope {
 /// `PRAGMA application_id` of a run file: the bytes 'MoSc', big-endian at offset 68 of the file.
 inline constexpr std::int32_t kRunApplicationId = 0x4D6F5363;
 
-/// Statements that make an empty database a run file of version 1; runSchemaSql2 comes on top.
-std::string_view runSchemaSql() noexcept;
-
-/// Statements that make a file of version 1 one of version 2: only what version 2 added.
-std::string_view runSchemaSql2() noexcept;
+/// Statements that make a file of the version before one of `version` (1 to kRunSchemaVersion):
+/// only what that version added. An empty database is of version 0.
+std::string_view runSchemaSql(int version) noexcept;
 
 /// Names of the tables that every run file of that version has.
 std::span<const std::string_view> runTables(int version = kRunSchemaVersion) noexcept;

@@ -102,6 +102,22 @@ std::string roofline(const Roofline& of, const SectionContext& at) {
            (of.anyModelled() ? paragraph(kModelledNote) : std::string());
 }
 
+std::string sampled(const std::vector<SampledMetric>& metrics, const SectionContext& at) {
+    if (metrics.empty()) return {};
+    HtmlTable table("Counters sampled in the steps of each phase",
+                    {{"metric"},
+                     {"phase"},
+                     {"samples", true},
+                     {"mean", true},
+                     {"peak", true, "of one sample"}});
+    for (const SampledMetric& metric : metrics)
+        for (const SampledPhase& phase : metric.phases)
+            table.row({metric.metric, phase.phase, formatCount(phase.samples),
+                       formatCounter(metric.metric, phase.mean),
+                       formatCounter(metric.metric, phase.peak)});
+    return at.heading(1, "Counters over time") + table.html();
+}
+
 std::string hotExperts(const ExpertLoad& load, const SectionContext& at) {
     std::string out = at.heading(1, "Does a hot expert cost time?");
     if (load.phases.empty()) return out + paragraph(load.reason);
@@ -123,7 +139,8 @@ std::string hotExperts(const ExpertLoad& load, const SectionContext& at) {
 std::string renderTime(const ReportRun& run, const SectionContext& at) {
     if (run.analysis.empty()) return paragraph("This run recorded no times.");
     return breakdown(run.analysis.time) + latency(run.analysis.latency, at) +
-           roofline(run.analysis.roofline, at) + hotExperts(run.analysis.expertLoad, at);
+           roofline(run.analysis.roofline, at) + sampled(run.analysis.sampled, at) +
+           hotExperts(run.analysis.expertLoad, at);
 }
 
 }  // namespace moescope

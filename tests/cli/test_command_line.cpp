@@ -58,6 +58,27 @@ TEST_CASE("wrong usage exits with 2 and one sentence") {
     }
 }
 
+TEST_CASE("ways to watch a GPU that exclude each other are refused before a model is loaded") {
+    const Folder folder;
+    const auto refused = [&](std::vector<std::string> more, const std::string& sentence) {
+        std::vector<std::string> words{"profile", "absent",     "--prompt",  "hi",
+                                       "--out",   folder / "r", "--backend", "cuda"};
+        words.insert(words.end(), more.begin(), more.end());
+        requireFailure(run(words), 2, sentence);
+    };
+    refused({"--counters", "basic", "--sample-counters"},
+            "--counters and --sample-counters need a run each");
+    refused({"--sample-counters", "--trace", "node"}, "--sample-counters needs a run of its own");
+    refused({"--sample-counters", "--sample-power"}, "--sample-counters needs a run of its own");
+    refused({"--sample-counters=100", "--graphs"}, "--sample-counters needs a run of its own");
+    refused({"--counters", "basic", "--trace", "node"}, "--counters needs a run of its own");
+    refused({"--sample-counters=0"}, "microseconds from 1 to 1000000, not 0");
+    refused({"--sample-counters=x"}, "--sample-counters");
+    requireFailure(
+        run({"profile", "absent", "--prompt", "hi", "--out", folder / "r", "--sample-counters"}), 2,
+        "watch a GPU");
+}
+
 TEST_CASE("files that are not what a command wants are named in one sentence") {
     const Folder folder;
     const std::string empty = folder / "empty", run1 = folder / "run.moescope";

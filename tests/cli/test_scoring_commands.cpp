@@ -405,6 +405,34 @@ TEST_CASE("generate answers a file of prompts as it answers each alone") {
     }
 }
 
+TEST_CASE("generate goes on past end-of-text tokens when they are ignored") {
+    const Folder folder;
+    writeText(folder / "in", "{\"id\":\"a\",\"prompt\":\"hi\"}\n");
+    // Hot enough that every token is as likely as any other: this seed meets an end of text.
+    const std::vector<std::string> sampled = {"-n", "40", "--temperature", "1000", "--seed", "39"};
+    const auto generated = [&](std::vector<std::string> more) {
+        std::vector<std::string> words{"generate", "demo"};
+        words.insert(words.end(), sampled.begin(), sampled.end());
+        words.insert(words.end(), more.begin(), more.end());
+        const Outcome outcome = run(words);
+        INFO(outcome.err);
+        REQUIRE(outcome.code == 0);
+        return json::parse(outcome.out);
+    };
+    const json stopped = generated({"--prompt", "hi", "--json"});
+    REQUIRE(stopped.at("finish_reason") == "stop");
+    REQUIRE(stopped.at("tokens").size() < 40);
+    const json full = generated({"--prompt", "hi", "--ignore-stop", "--json"});
+    CHECK(full.at("finish_reason") == "length");
+    REQUIRE(full.at("tokens").size() == 40);
+    CHECK(std::equal(stopped.at("tokens").begin(), stopped.at("tokens").end(),
+                     full.at("tokens").begin()));
+    generated({"--input", folder / "in", "--output", folder / "out", "--ignore-stop", "--json"});
+    const json line = lines(folder / "out").front();
+    CHECK(line.at("tokens") == full.at("tokens"));
+    CHECK(line.at("text") == full.at("text"));
+}
+
 TEST_CASE("lines that generate cannot use are refused by number") {
     const Folder folder;
     writeText(folder / "in", "{\"id\":\"a\",\"prompt\":\"The cat\"}\n{\"id\":\"b\"}\n");

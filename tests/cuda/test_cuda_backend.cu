@@ -191,22 +191,25 @@ TEST_CASE(
     const StepRun whole{cache.get(), 3, 1};
     const TokenId token = 6;
     cuda->setTimed(*state, true);
-    cuda->embed(*state, {&token, 1}, {&whole, 1});
-    REQUIRE(listener.work.size() == 5 * static_cast<std::size_t>(layers));
+    const OpWork embedded = cuda->embed(*state, {&token, 1}, {&whole, 1});
+    REQUIRE(listener.work.size() == 5 * static_cast<std::size_t>(layers) + 2);
+    const auto same = [&](Op op, int layer, const OpWork& eager) {
+        const OpWork& replayed = listener.work.at({op, layer});
+        INFO(opName(op) << " of layer " << layer);
+        CHECK(replayed.bytes == eager.bytes);
+        CHECK(replayed.flops == eager.flops);
+        CHECK(replayed.kernel == eager.kernel);
+    };
+    same(Op::Embed, -1, embedded);
     for (int layer = 0; layer < layers; ++layer) {
-        const auto same = [&](Op op, const OpWork& eager) {
-            const OpWork& replayed = listener.work.at({op, layer});
-            INFO(opName(op) << " of layer " << layer);
-            CHECK(replayed.bytes == eager.bytes);
-            CHECK(replayed.flops == eager.flops);
-            CHECK(replayed.kernel == eager.kernel);
-        };
-        same(Op::AttentionInput, cuda->attentionInput(*state, layer));
-        same(Op::Attention, cuda->attention(*state, layer));
-        same(Op::AttentionOutput, cuda->attentionOutput(*state, layer));
-        same(Op::Router, cuda->route(*state, layer));
-        same(Op::Experts, cuda->feedForward(*state, layer));
+        same(Op::AttentionInput, layer, cuda->attentionInput(*state, layer));
+        same(Op::Attention, layer, cuda->attention(*state, layer));
+        same(Op::AttentionOutput, layer, cuda->attentionOutput(*state, layer));
+        same(Op::Router, layer, cuda->route(*state, layer));
+        same(Op::Experts, layer, cuda->feedForward(*state, layer));
     }
+    const std::int32_t row = 0;
+    same(Op::Head, -1, cuda->head(*state, {&row, 1}, logits));
 }
 
 TEST_CASE("a sink that takes whole steps hears of their two ends and gets the same logits") {

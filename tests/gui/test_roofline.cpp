@@ -131,6 +131,30 @@ private slots:
         const QModelIndex row = view->table()->selectionModel()->selectedRows().front();
         QCOMPARE(row.data().toString(), QStringLiteral("Router"));
     }
+
+    void whenTheRunCannotBeReadTheViewSaysWhatToDo() {
+        const QString path = folder_.filePath(QStringLiteral("newer.moescope"));
+        QVERIFY(QFile::copy(sample_, path));
+        MainWindow window;
+        window.show();
+        window.openRun(path);
+        window.showView(QStringLiteral("summary"));
+        QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr && !window.isBusy(), 20000);
+        QFile file(path);
+        QVERIFY(file.open(QIODevice::ReadWrite));
+        QVERIFY(file.seek(63));  // the last byte of SQLite's user_version: the schema's
+        QVERIFY(file.putChar(99));
+        file.close();
+        window.showView(QStringLiteral("roofline"));
+        View* view = window.view(QStringLiteral("roofline"));
+        QTRY_VERIFY_WITH_TIMEOUT(!view->isBusy(), 20000);
+        QString page;
+        for (const QLabel* label : view->findChildren<QLabel*>())
+            if (label->isVisible()) page += label->text() + QChar('\n');
+        QVERIFY2(page.contains(QStringLiteral("The roofline cannot be shown")), qPrintable(page));
+        QVERIFY2(page.contains(QStringLiteral("version 99 is newer")), qPrintable(page));
+        QVERIFY2(page.contains(QStringLiteral("use a newer moescope")), qPrintable(page));
+    }
 };
 
 QTEST_MAIN(TestRoofline)

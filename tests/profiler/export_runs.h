@@ -3,6 +3,7 @@
 // device's rows are made up, as their names say.
 #pragma once
 
+#include <cmath>
 #include <filesystem>
 
 #include "profiler/runfile/run_writer.h"
@@ -81,6 +82,19 @@ inline void writeDeviceRun(const std::filesystem::path& path) {
     DeviceEventRow lost = syntheticKernel(1, 1, "synthetic_lost", 0, 0, 15);
     lost.valid = false;
     writer.add(lost);
+    writer.finish(RunStatus::Done);
+}
+
+/// Two counters sampled over time, with what no export can show among them.
+inline void writeSampledRun(const std::filesystem::path& path) {
+    RunWriter writer(path, RunWriter::Mode::Create);
+    writeCommon(writer, "sampled counters");
+    writer.add(SampleRow{-500, 500, "sm", 1});  // before the run
+    writer.add(SampleRow{1000, 2000, "sm", 43.25});
+    writer.add(SampleRow{1000, 2000, "dram", 1.5e12});
+    writer.add(SampleRow{2000, 2000, "sm", 2});  // takes no time
+    writer.add(SampleRow{2000, 3000, "sm", 12});
+    writer.add(SampleRow{2000, 3000, "dram", std::nan("")});
     writer.finish(RunStatus::Done);
 }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The order of calls of a counter session, and what it does when one fails, with a scripted CUPTI.
-#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <cstring>
@@ -11,60 +10,26 @@
 #include "engine/core/error.h"
 #include "profiler/cupti/counter_session.h"
 #include "profiler/runfile/run_reader.h"
+#include "tests/profiler/fake_counters.h"
 #include "tests/profiler/temp_dir.h"
 
 using namespace moescope;
 using namespace moescope::cupti;
+using test::counterScript;
+using test::did;
 using test::TempDir;
 
 namespace {
 
-/// What the functions without an object see.
-struct Script {
-    std::vector<std::string> calls;
-    std::string fail;   ///< this function fails
-    int goodCalls = 0;  ///< of it, before it does
-    std::uint32_t code = kUnknown;
-    std::size_t passes = 1;
+struct RangeScript {
     std::vector<std::string> ranges;  ///< pushed since the start
     std::size_t lost = 0;             ///< of these, lost in each step
 };
-Script script;
-
-std::uint32_t did(const char* call) {
-    script.calls.emplace_back(call);
-    if (script.fail != call || script.goodCalls-- > 0) return kSuccess;
-    return script.code;
-}
+RangeScript script;
 
 CounterApi fakeCounters() {
     script = {};
-    CounterApi api;
-    api.hostInitialize = [](HostInitializeParams* p) {
-        p->host = reinterpret_cast<HostObject*>(1);
-        return did("hostInitialize");
-    };
-    api.hostDeinitialize = [](HostObjectParams*) { return did("hostDeinitialize"); };
-    api.hostAddMetrics = [](HostAddMetricsParams*) { return did("hostAddMetrics"); };
-    api.hostImageSize = [](HostImageSizeParams* p) {
-        p->bytes = 64;
-        return did("hostImageSize");
-    };
-    api.hostImage = [](HostImageParams*) { return did("hostImage"); };
-    api.hostPasses = [](HostPassesParams* p) {
-        p->passes = script.passes;
-        return did("hostPasses");
-    };
-    api.hostProperties = [](HostPropertiesParams*) { return did("hostProperties"); };
-    api.hostEvaluate = [](HostEvaluateParams* p) {
-        for (std::size_t i = 0; i < p->count; ++i) p->values[i] = double(100 * p->range + i);
-        return did("hostEvaluate");
-    };
-    api.initialize = [](InitializeParams*) { return did("initialize"); };
-    api.chipName = [](ChipNameParams* p) {
-        p->chip = "FAKE100";
-        return did("chipName");
-    };
+    CounterApi api = test::fakeHost();
     api.availability = [](AvailabilityParams* p) {
         if (p->image == nullptr) p->bytes = 16;
         return did("availability");
@@ -143,7 +108,7 @@ struct Counted {
 };
 
 std::int64_t countOf(const std::string& call) {
-    return std::count(script.calls.begin(), script.calls.end(), call);
+    return counterScript.countOf(call);
 }
 
 }  // namespace
@@ -168,7 +133,7 @@ TEST_CASE(
     "nothing on") {
     const CuptiApi api;
     const CounterApi counters = fakeCounters();
-    script.passes = 2;
+    counterScript.passes = 2;
     CHECK(test::thrownBy<Error>([&] {
               CounterSession(api, counters, nullptr, metricSet("basic"));
           }).find("2 passes") != std::string::npos);
@@ -177,13 +142,13 @@ TEST_CASE(
          {"initialize", "chipName", "availability", "hostInitialize", "hostAddMetrics",
           "rangeEnable", "rangeDataSize", "rangeDataInitialize", "rangeConfigure"}) {
         fakeCounters();
-        script.fail = call;
-        script.code = kInsufficientPrivileges;
+        counterScript.fail = call;
+        counterScript.code = kInsufficientPrivileges;
         INFO(call);
         CHECK_FALSE(test::thrownBy<Error>([&] {
                         CounterSession(api, counters, nullptr, metricSet("basic"));
                     }).empty());
-        const bool enabled = countOf("rangeEnable") == 1 && script.fail != "rangeEnable";
+        const bool enabled = countOf("rangeEnable") == 1 && counterScript.fail != "rangeEnable";
         CHECK(countOf("rangeDisable") == (enabled ? 1 : 0));
     }
 }
@@ -192,8 +157,8 @@ TEST_CASE("counting that fails in the middle ends, and the run goes on") {
     for (const char* call : {"rangeStart", "rangePush", "rangePop", "rangeStop", "rangeDecode",
                              "rangeCount", "rangeInfo", "hostEvaluate"}) {
         const CounterApi counters = fakeCounters();
-        script.fail = call;
-        script.code = kHardwareBusy;
+        counterScript.fail = call;
+        counterScript.code = kHardwareBusy;
         INFO(call);
         const Counted run(counters);
         CHECK_FALSE(run.quality.ok);
@@ -209,8 +174,8 @@ TEST_CASE("counting that fails in the middle ends, and the run goes on") {
 TEST_CASE("of a step whose reading fails, what was read is kept, and only that counts as read") {
     for (const char* call : {"rangeInfo", "hostEvaluate"}) {
         const CounterApi counters = fakeCounters();
-        script.fail = call;
-        script.goodCalls = 4;  // a step of three operations and one of the next
+        counterScript.fail = call;
+        counterScript.goodCalls = 4;  // a step of three operations and one of the next
         INFO(call);
         const Counted run(counters);
         CHECK(run.rows.size() == 4 * 11);

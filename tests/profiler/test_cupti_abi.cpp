@@ -2,6 +2,7 @@
 // Our mirror of CUPTI's layouts against the real headers, where the CUDA toolkit is installed.
 #ifdef MOESCOPE_CUPTI_HEADERS
 #include <cupti.h>
+#include <cupti_pmsampling.h>
 #include <cupti_profiler_host.h>
 #include <cupti_range_profiler.h>
 #include <cupti_target.h>
@@ -111,6 +112,35 @@ SAME_SIZE(RangeDecodeParams, CUpti_RangeProfiler_DecodeData_Params);
 SAME_SIZE(RangeCountParams, CUpti_RangeProfiler_GetCounterDataInfo_Params);
 SAME_SIZE(RangeInfoParams, CUpti_RangeProfiler_CounterData_GetRangeInfo_Params);
 
+SAME_SIZE(SamplingAvailabilityParams, CUpti_PmSampling_GetCounterAvailability_Params);
+SAME_SIZE(SamplingEnableParams, CUpti_PmSampling_Enable_Params);
+SAME_SIZE(SamplingObjectParams, CUpti_PmSampling_Disable_Params);
+SAME_SIZE(SamplingObjectParams, CUpti_PmSampling_Start_Params);
+SAME_SIZE(SamplingObjectParams, CUpti_PmSampling_Stop_Params);
+SAME_SIZE(SamplingConfigParams, CUpti_PmSampling_SetConfig_Params);
+SAME(SamplingConfigParams, bufferBytes, CUpti_PmSampling_SetConfig_Params, hardwareBufferSize);
+SAME(SamplingConfigParams, interval, CUpti_PmSampling_SetConfig_Params, samplingInterval);
+SAME(SamplingConfigParams, trigger, CUpti_PmSampling_SetConfig_Params, triggerMode);
+SAME(SamplingConfigParams, append, CUpti_PmSampling_SetConfig_Params, hwBufferAppendMode);
+SAME_SIZE(SamplingSizeParams, CUpti_PmSampling_GetCounterDataSize_Params);
+SAME(SamplingSizeParams, maxSamples, CUpti_PmSampling_GetCounterDataSize_Params, maxSamples);
+SAME(SamplingSizeParams, bytes, CUpti_PmSampling_GetCounterDataSize_Params, counterDataSize);
+SAME_SIZE(SamplingImageParams, CUpti_PmSampling_CounterDataImage_Initialize_Params);
+SAME_SIZE(SamplingDecodeParams, CUpti_PmSampling_DecodeData_Params);
+SAME(SamplingDecodeParams, stopReason, CUpti_PmSampling_DecodeData_Params, decodeStopReason);
+SAME(SamplingDecodeParams, overflow, CUpti_PmSampling_DecodeData_Params, overflow);
+SAME_SIZE(SamplingCountParams, CUpti_PmSampling_GetCounterDataInfo_Params);
+SAME(SamplingCountParams, completed, CUpti_PmSampling_GetCounterDataInfo_Params,
+     numCompletedSamples);
+SAME_SIZE(SamplingInfoParams, CUpti_PmSampling_CounterData_GetSampleInfo_Params);
+SAME(SamplingInfoParams, sample, CUpti_PmSampling_CounterData_GetSampleInfo_Params, sampleIndex);
+SAME(SamplingInfoParams, end, CUpti_PmSampling_CounterData_GetSampleInfo_Params, endTimestamp);
+SAME_VALUE(kSamplingType, CUPTI_PROFILER_TYPE_PM_SAMPLING);
+SAME_VALUE(kTriggerTimeInterval, CUPTI_PM_SAMPLING_TRIGGER_MODE_GPU_TIME_INTERVAL);
+SAME_VALUE(kKeepOldest, CUPTI_PM_SAMPLING_HARDWARE_BUFFER_APPEND_MODE_KEEP_OLDEST);
+SAME_VALUE(kStopCounterDataFull, CUPTI_PM_SAMPLING_DECODE_STOP_REASON_COUNTER_DATA_FULL);
+SAME_VALUE(kOutOfMemory, CUPTI_ERROR_OUT_OF_MEMORY);
+
 namespace {
 // structSize is compared exactly, without the padding at the end.
 TEST_CASE("the sizes that CUPTI's counter functions compare are theirs") {
@@ -118,6 +148,19 @@ TEST_CASE("the sizes that CUPTI's counter functions compare are theirs") {
     CHECK(abi::RangeStopParams{}.structSize == CUpti_RangeProfiler_Stop_Params_STRUCT_SIZE);
     CHECK(abi::RangeSizeParams{}.structSize ==
           CUpti_RangeProfiler_GetCounterDataSize_Params_STRUCT_SIZE);
+    CHECK(abi::SamplingConfigParams{}.structSize == CUpti_PmSampling_SetConfig_Params_STRUCT_SIZE);
+    CHECK(abi::SamplingSizeParams{}.structSize ==
+          CUpti_PmSampling_GetCounterDataSize_Params_STRUCT_SIZE);
+    CHECK(abi::SamplingDecodeParams{}.structSize == CUpti_PmSampling_DecodeData_Params_STRUCT_SIZE);
+    CHECK(abi::SamplingCountParams{}.structSize ==
+          CUpti_PmSampling_GetCounterDataInfo_Params_STRUCT_SIZE);
+    CHECK(abi::SamplingInfoParams{}.structSize ==
+          CUpti_PmSampling_CounterData_GetSampleInfo_Params_STRUCT_SIZE);
+    CHECK(abi::SamplingEnableParams{}.structSize == CUpti_PmSampling_Enable_Params_STRUCT_SIZE);
+    CHECK(abi::SamplingAvailabilityParams{}.structSize ==
+          CUpti_PmSampling_GetCounterAvailability_Params_STRUCT_SIZE);
+    CHECK(abi::SamplingImageParams{}.structSize ==
+          CUpti_PmSampling_CounterDataImage_Initialize_Params_STRUCT_SIZE);
     CHECK(abi::HostPropertiesParams{}.structSize ==
           CUpti_Profiler_Host_GetMetricProperties_Params_STRUCT_SIZE);
 }

@@ -101,6 +101,7 @@ struct Slice {
 std::vector<Slice> readPerfetto(const std::string& data) {
     std::map<std::uint32_t, std::map<std::uint64_t, std::string>> interned;
     std::map<std::uint64_t, std::string> tracks;
+    std::set<std::uint64_t> counters;
     std::map<std::uint64_t, std::vector<Slice>> open;
     std::map<std::uint64_t, std::uint64_t> lastNs;
     std::vector<Slice> done;
@@ -122,6 +123,7 @@ std::vector<Slice> readPerfetto(const std::string& data) {
         if (const Field* described = find(packet, 60)) {
             const std::vector<Field> track = decode(described->bytes);
             tracks[find(track, 1)->value] = find(track, 2) ? find(track, 2)->bytes : "process";
+            if (find(track, 8) != nullptr) counters.insert(find(track, 1)->value);
             continue;
         }
         const std::vector<Field> event = decode(find(packet, 11)->bytes);
@@ -130,6 +132,19 @@ std::vector<Slice> readPerfetto(const std::string& data) {
         REQUIRE(tracks.count(track) == 1);
         CHECK(ns >= lastNs[track]);
         lastNs[track] = ns;
+        if (type == 4) {
+            CHECK(counters.count(track) == 1);
+            double value = 0;
+            std::memcpy(&value, &find(event, 44)->value, 8);
+            done.push_back({tracks[track],
+                            "counter",
+                            tracks[track],
+                            ns,
+                            ns,
+                            {{"value", std::to_string(value)}},
+                            {}});
+            continue;
+        }
         if (type == 2) {
             REQUIRE_FALSE(open[track].empty());
             open[track].back().endNs = ns;
@@ -259,6 +274,33 @@ TEST_CASE("device work has tracks of its own in a Perfetto trace and flows from 
     CHECK(byTrack.at("GPU 0 stream 7 (2)") == 1);
     CHECK(byTrack.at("launches") == 4);
     CHECK(flows == std::map<std::uint64_t, int>{{11, 2}, {12, 2}, {13, 2}, {14, 3}});
+}
+
+TEST_CASE("counters over time are counter tracks in both traces") {
+    const TempDir dir;
+    test::writeSampledRun(dir / "s.moescope");
+    const RunReader run(dir / "s.moescope");
+    CHECK(run.sampleCount() == 6);
+    const auto written = [&](const char* format) {
+        const auto out = dir / format;
+        exporterFor(format, out).write(run, out);
+        return readFile(out);
+    };
+    std::vector<std::string> chrome, perfetto;
+    const nlohmann::json trace = parseJson(written("chrome"), "trace");
+    for (const auto& event : trace.at("traceEvents"))
+        if (event.at("ph") == "C")
+            chrome.push_back(event.at("name").get<std::string>() + " " + event.at("ts").dump() +
+                             " " + event.at("args").at("value").dump());
+    CHECK(chrome ==
+          std::vector<std::string>{"sm 1.0 43.25", "dram 1.0 1500000000000.0", "sm 2.0 12.0"});
+    for (const Slice& slice : readPerfetto(written("perfetto")))
+        if (slice.category == "counter")
+            perfetto.push_back(slice.track + " " + std::to_string(slice.startNs) + " " +
+                               slice.annotations.at("value"));
+    CHECK(perfetto == std::vector<std::string>{"sm 1000 43.250000",
+                                               "dram 1000 1500000000000.000000",
+                                               "sm 2000 12.000000"});
 }
 
 TEST_CASE("an export like Nsight Systems' comes back through the importer") {

@@ -25,8 +25,9 @@ struct Planner {
         if (library) counters = counterApi(*library, reason);
 #endif
     }
-    MetricPlan plan(const char* chip, const std::vector<std::string>& metrics) const {
-        const CounterHost host(*counters, library->api, chip, {});
+    MetricPlan plan(const char* chip, const std::vector<std::string>& metrics,
+                    std::uint32_t type = kRangeProfilerType) const {
+        const CounterHost host(*counters, library->api, chip, {}, type);
         return planMetrics(library->api, *counters, host, chip, metrics);
     }
 };
@@ -46,6 +47,20 @@ TEST_CASE("every set of counters needs one pass on GH100 and GB100") {
             CHECK(plan.passes == 1);
             CHECK(plan.image.size() > 100);
         }
+    }
+}
+
+TEST_CASE("the metrics that are sampled over time need one pass on GH100 and GB100") {
+    const Planner planner;
+    if (!planner.counters) {
+        WARN("skipped: " << planner.reason);
+        return;
+    }
+    for (const char* chip : {"GH100", "GB100"}) {
+        INFO(chip);
+        const MetricPlan plan = planner.plan(chip, sampledMetrics().metrics, kSamplingType);
+        CHECK(plan.passes == 1);
+        CHECK(plan.image.size() > 100);
     }
 }
 

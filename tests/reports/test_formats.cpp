@@ -76,6 +76,10 @@ TEST_CASE("numbers read the same everywhere") {
     CHECK(formatBytes(12109566560.0) == "12.1 GB");
     CHECK(formatBytes(0) == "0 B");
     CHECK(formatPerSecond(3.8e10, "B") == "38.0 GB/s");
+    CHECK(formatCounter("dram__bytes_read.sum.per_second", 2.5e12) == "2.50 TB/s");
+    CHECK(formatCounter("sm__cycles_elapsed.avg.per_second", 1.755e9) == "1.75 GHz");
+    CHECK(formatCounter("sm__cycles_active.avg.pct_of_peak_sustained_elapsed", 43.21) == "43.2 %");
+    CHECK(formatCounter("sm__inst_executed_realtime.sum", 12345.6) == "12,346");
     CHECK(rawNumber(0.1) == "0.1");
     CHECK(rawNumber(std::numeric_limits<double>::infinity()).empty());
 }

@@ -362,7 +362,9 @@ OpWork CudaBackend::sendToken(BackendState& state, KvCache& cache, TokenId token
                               int position) const {
     CudaState& s = own(state);
     beginToken(s, cache, token, position);
-    return finish(s, embedWork(spec_, weights_, stepShape(s)), "embed_tokens");
+    const OpWork work = finish(s, embedWork(spec_, weights_, stepShape(s)), "embed_tokens");
+    if (s.launches != nullptr) s.launches->replayed(Op::Embed, -1, work);
+    return work;
 }
 
 /// Nodes of the graph are announced to the sink while they are recorded.
@@ -417,8 +419,12 @@ OpWork CudaBackend::fetchLogits(BackendState& state, std::span<float> logits) co
     if (spec_.nExpert > 0) fetchRouting(s, 0, index(spec_.nLayer) * index(spec_.topK));
     s.stream.wait();
     std::copy_n(s.hostLogits, index(spec_.vocab), logits.data());
-    if (s.launches != nullptr) reportReplay(s);
-    return finish(s, headWork(weights_, 1), "decode_project");
+    const OpWork work = finish(s, headWork(weights_, 1), "decode_project");
+    if (s.launches != nullptr) {
+        reportReplay(s);
+        s.launches->replayed(Op::Head, -1, work);
+    }
+    return work;
 }
 
 void CudaBackend::recordGreedy(CudaState& s) const {

@@ -488,17 +488,18 @@ double benchExperts() {
 /// Sampled rows of attention on the host; a few, they are slow.
 double attentionError(const PrefillAttention& a) {
     const std::size_t width = static_cast<std::size_t>(kKvHeads) * kHeadDim;
-    const auto keys = read(a.keys, a.cacheRows * width);
-    const auto values = read(a.values, a.cacheRows * width);
-    const auto queries = read(a.queries, static_cast<std::size_t>(a.tokens) * a.queryStride);
-    const std::size_t size = static_cast<std::size_t>(a.tokens) * a.out.stride;
+    const PrefillRun& run = a.runs[0];
+    const auto keys = read(run.keys, run.rows * width);
+    const auto values = read(run.values, run.rows * width);
+    const auto queries = read(a.queries, static_cast<std::size_t>(run.tokens) * a.queryStride);
+    const std::size_t size = static_cast<std::size_t>(run.tokens) * a.out.stride;
     const auto high = read(a.out.high, size);
     const auto low =
         a.out.low != nullptr ? read(a.out.low, size) : std::vector<std::uint16_t>(size);
     std::vector<double> got, want;
     std::mt19937 random(3);
     for (int s = 0; s < 64; ++s) {
-        const int t = static_cast<int>(random() % a.tokens);
+        const int t = static_cast<int>(random() % run.tokens);
         const int h = static_cast<int>(random() % kHeads);
         const std::size_t offset = static_cast<std::size_t>(h / (kHeads / kKvHeads)) * kHeadDim;
         double sum = 0.0;
@@ -539,11 +540,9 @@ double benchAttention(int window) {
         PrefillAttention a;
         a.queries = queries;
         a.queryStride = kHeads * kHeadDim;
-        a.keys = keys;
-        a.values = values;
-        a.cacheRows = kTokens;
         a.window = window;
-        a.tokens = kTokens;
+        a.runCount = 1;
+        a.runs[0] = {keys, values, kTokens, 0, kTokens, 0};
         a.nHead = kHeads;
         a.nKvHead = kKvHeads;
         a.headDim = kHeadDim;

@@ -2,7 +2,8 @@
 // Prefill kernels at the shapes of gpt-oss-20b: speed, and a sample of results against plain loops.
 //
 //   nvcc -std=c++20 -O3 -gencode=arch=compute_90a,code=sm_90a -I. -o cuda_prefill
-//        bench/cuda_prefill.cu engine/backend/cuda/prefill_*.cu   (one line; then ./cuda_prefill)
+//        bench/cuda_prefill.cu engine/backend/cuda/prefill_*.cu
+//        engine/backend/cuda/tensor_map.cu   (one line; then ./cuda_prefill)
 //
 // Weights are random bits and larger than the second-level cache, by copies where one is not.
 #include <algorithm>
@@ -260,14 +261,15 @@ __global__ void __launch_bounds__(kProductThreads, 2) peakKernel(float* out, int
     showToWarpgroups();
     __syncthreads();
     float acc[2][16][4] = {};
+    const SwizzledRows rows(shared);
     std::uint32_t a[4];
     for (int i = 0; i < 4; ++i) a[i] = packBf16(randomFloat(threadIdx.x * 4 + i), 0.5F);
     for (int r = 0; r < rounds; ++r) {
         warpgroupFence();
         MOESCOPE_UNROLL
         for (int k = 0; k < 4; ++k) {
-            multiplyWarpgroup(acc[0], a, shared + 8 * k);
-            multiplyWarpgroup(acc[1], a, shared + 8 * k);
+            multiplyWarpgroup(acc[0], a, rows.from(32 * k));
+            multiplyWarpgroup(acc[1], a, rows.from(32 * k));
         }
         warpgroupCommit();
         warpgroupWait<0>();
@@ -419,6 +421,7 @@ double benchExperts() {
     for (const bool low : {false, true}) {
         const OperandRows x = randomRows(format, kTokens, kModel, low, 8);
         const OperandRows hidden = randomRows(format, n, kFfn, low, 10);
+        const OperandRows sorted = randomRows(format, n, kModel, low, 12);
         for (const Choice& c : choices(format, low)) {
             ExpertsUp e;
             e.gateUp = gateUp;
@@ -431,6 +434,7 @@ double benchExperts() {
             e.swigluAlpha = 1.702F;
             e.swigluLimit = 7.0F;
             e.hidden = hidden;
+            e.sorted = sorted;
             const double flop = 2.0 * n * kFfn * kModel;
             const double timeUp = measure([&](int) { multiply(productOf(e), c); });
             std::vector<Sample> gates, ups;
@@ -480,7 +484,8 @@ double benchExperts() {
                 bestDown = std::min(bestDown, timeDown);
             }
         }
-        for (void* at : {x.high, x.low, hidden.high, hidden.low}) cudaFree(at);
+        for (void* at : {x.high, x.low, hidden.high, hidden.low, sorted.high, sorted.low})
+            cudaFree(at);
     }
     return sorting + bestUp + bestDown;
 }
@@ -488,17 +493,18 @@ double benchExperts() {
 /// Sampled rows of attention on the host; a few, they are slow.
 double attentionError(const PrefillAttention& a) {
     const std::size_t width = static_cast<std::size_t>(kKvHeads) * kHeadDim;
-    const auto keys = read(a.keys, a.cacheRows * width);
-    const auto values = read(a.values, a.cacheRows * width);
-    const auto queries = read(a.queries, static_cast<std::size_t>(a.tokens) * a.queryStride);
-    const std::size_t size = static_cast<std::size_t>(a.tokens) * a.out.stride;
+    const PrefillRun& run = a.runs[0];
+    const auto keys = read(run.keys, run.rows * width);
+    const auto values = read(run.values, run.rows * width);
+    const auto queries = read(a.queries, static_cast<std::size_t>(run.tokens) * a.queryStride);
+    const std::size_t size = static_cast<std::size_t>(run.tokens) * a.out.stride;
     const auto high = read(a.out.high, size);
     const auto low =
         a.out.low != nullptr ? read(a.out.low, size) : std::vector<std::uint16_t>(size);
     std::vector<double> got, want;
     std::mt19937 random(3);
     for (int s = 0; s < 64; ++s) {
-        const int t = static_cast<int>(random() % a.tokens);
+        const int t = static_cast<int>(random() % run.tokens);
         const int h = static_cast<int>(random() % kHeads);
         const std::size_t offset = static_cast<std::size_t>(h / (kHeads / kKvHeads)) * kHeadDim;
         double sum = 0.0;
@@ -539,11 +545,9 @@ double benchAttention(int window) {
         PrefillAttention a;
         a.queries = queries;
         a.queryStride = kHeads * kHeadDim;
-        a.keys = keys;
-        a.values = values;
-        a.cacheRows = kTokens;
         a.window = window;
-        a.tokens = kTokens;
+        a.runCount = 1;
+        a.runs[0] = {keys, values, kTokens, 0, kTokens, 0};
         a.nHead = kHeads;
         a.nKvHead = kKvHeads;
         a.headDim = kHeadDim;

@@ -132,6 +132,7 @@ void checkExperts(const Layer& l, const Variant& variant, int tile) {
     const auto upBias = randomFloats(static_cast<std::size_t>(l.nExpert * 2 * l.ffn), 13);
     const Buffer<float> deviceUpBias(upBias);
     const Operand hidden(l.format, n, l.ffn, l.low);
+    const Operand sorted(l.format, n, l.model, l.low);
     ExpertsUp e;
     e.gateUp = up.matrix();
     e.bias = deviceUpBias.get();
@@ -144,6 +145,7 @@ void checkExperts(const Layer& l, const Variant& variant, int tile) {
     e.swigluAlpha = 1.702F;
     e.swigluLimit = 7.0F;
     e.hidden = hidden.rows();
+    e.sorted = sorted.rows();
     multiply(productOf(e), variant, tile);
     std::vector<double> expected;
     for (const int slot : order) {
@@ -190,10 +192,9 @@ TEST_CASE("prefill projections of every format and size match plain loops") {
         int tile, rows, cols, tokens;
         bool low, add;
     };
-    const Size sizes[] = {{32, 20, 96, 5, true, false},
-                          {32, 136, 160, 33, true, true},
-                          {64, 8, 544, 70, false, true},
-                          {128, 130, 64, 129, false, false},
+    const Size sizes[] = {{32, 20, 96, 5, true, false},     {32, 136, 160, 33, true, true},
+                          {64, 8, 544, 70, false, true},    {128, 130, 64, 129, false, false},
+                          {160, 200, 96, 140, true, true},     // columns of the wgmma: 144
                           {256, 260, 160, 300, false, true}};  // more tiles than multiprocessors
     for (const WeightFormat format : kFormats) {
         for (const Variant& variant : kVariants) {

@@ -338,6 +338,17 @@ void CudaBackend::decodeFeedForward(CudaState& s, int layer) const {
     decodeExpertsDown(down, s.stream);
 }
 
+namespace {
+
+/// Room for `rows` rows as `x`, padded to `columns`, where the experts' outputs will be.
+OperandRows sortedRowsFor(const CudaState& s, const OperandRows& x, int columns, int rows) {
+    auto* const high = reinterpret_cast<std::uint16_t*>(s.products);
+    return {high, x.low == nullptr ? nullptr : high + std::int64_t{rows} * columns, columns,
+            x.format};
+}
+
+}  // namespace
+
 void CudaBackend::prefillFeedForward(CudaState& s, int layer) const {
     const DeviceLayer& w = model_->layers[index(layer)];
     const bool routed = spec_.layers[index(layer)].mlp == MlpKind::Experts;
@@ -364,6 +375,7 @@ void CudaBackend::prefillFeedForward(CudaState& s, int layer) const {
     up.swigluLimit = spec_.swigluLimit;
     up.hidden = {s.innerHigh, options_.numerics == Numerics::Exact ? s.innerLow : nullptr,
                  w.down.paddedCols(), w.down.format};
+    up.sorted = sortedRowsFor(s, x, w.gateUp.paddedCols(), s.tokens() * topK);
     expertsUp(up, s.stream);
     ExpertsDown down;
     down.down = w.down;

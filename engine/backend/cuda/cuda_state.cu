@@ -90,8 +90,9 @@ void placeOnDevice(const StateShape& shape, StateBuffers& b, Placer& put) {
     put(b.rowsLow, product(n, b.rowStride));
     put(b.innerHigh, product(n, topK, b.inner.stride));
     put(b.innerLow, product(n, topK, b.inner.stride));
-    // A plain MLP keeps its inner rows there before they are activated.
-    std::int64_t innerWidth = topK * spec.dModel;
+    // The experts' inputs, sorted, lie there before their outputs do; a plain MLP keeps its inner
+    // rows there before they are activated.
+    std::int64_t innerWidth = topK * std::max<std::int64_t>(spec.dModel, b.normed.stride);
     for (const LayerSpec& layer : spec.layers)
         if (layer.mlp == MlpKind::Plain) innerWidth = std::max<std::int64_t>(innerWidth, layer.ffn);
     put(b.products, product(n, innerWidth));

@@ -45,6 +45,9 @@ struct ExpertsUp {
     Activation activation = Activation::Silu;
     float swigluAlpha = 0, swigluLimit = 0;
     OperandRows hidden;  // (n_tokens * top_k, ffn), order of the down matrix's format
+    /// Room for x's rows in the order of the slots: (n_tokens * top_k, d_model), as x otherwise.
+    /// Its contents are not for the caller.
+    OperandRows sorted;
 };
 void expertsUp(const ExpertsUp& e, cudaStream_t stream);
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a producer and the consumers of a pipeline in shared memory tell each other with: barriers
-// that count arrivals and bytes, bulk copies that complete on them, and a division of registers.
-// Hopper's (sm_90a); the emulator has the same by plain counting.
+// that count arrivals and bytes, copies of boxes that complete on them, and a division of
+// registers. Hopper's (sm_90a); the emulator has the same by plain counting.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
 #include "engine/backend/cuda/tensor_core.h"
+#include "engine/backend/cuda/tensor_map.h"
 
 namespace moescope::cuda {
 
@@ -35,7 +36,7 @@ __device__ __forceinline__ void initialize(Barrier* barrier, int count) {
     *barrier = {static_cast<std::uint16_t>(count), static_cast<std::uint16_t>(count), 0};
 #endif
 }
-/// Initialized barriers become visible to bulk copies.
+/// Initialized barriers become visible to the copy engine.
 __device__ __forceinline__ void showBarriers() {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
@@ -53,7 +54,7 @@ __device__ __forceinline__ void arrive(Barrier* barrier) {
     }
 #endif
 }
-/// Arrives; the phase does not end before `bytes` bytes of bulk copies have come as well.
+/// Arrives; the phase does not end before `bytes` bytes of boxes have come as well.
 __device__ __forceinline__ void arriveAndExpect(Barrier* barrier, std::uint32_t bytes) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
     asm volatile(
@@ -62,16 +63,6 @@ __device__ __forceinline__ void arriveAndExpect(Barrier* barrier, std::uint32_t 
         : "memory");
 #elif defined(MOESCOPE_SIMT_EMULATED)
     (void)bytes;  // copies have been made when they are begun
-    arrive(barrier);
-#endif
-}
-/// Arrives when all copies that this thread has begun with copyAsync16 are complete.
-__device__ __forceinline__ void arriveAfterCopies(Barrier* barrier) {
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
-    asm volatile(
-        "cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(sharedAddress(barrier))
-        : "memory");
-#elif defined(MOESCOPE_SIMT_EMULATED)
     arrive(barrier);
 #endif
 }
@@ -91,31 +82,28 @@ __device__ __forceinline__ void waitFor(const Barrier* barrier, std::uint32_t pa
 #endif
 }
 
-/// `bytes` bytes, a multiple of 16, from global to shared memory; they count for `barrier`.
-__device__ __forceinline__ void copyBulk(void* shared, const void* global, std::uint32_t bytes,
-                                         Barrier* barrier) {
+/// By one thread: the box of `map` whose first element is (row y, column x), with zeros for what
+/// lies past the array. All its bytes count for `barrier`. `shared` is aligned to 128 bytes, with
+/// swizzle to 1024; `map` is a parameter of the kernel.
+__device__ __forceinline__ void copyBox(void* shared, const TensorMap& map, int x, int y,
+                                        Barrier* barrier) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
     asm volatile(
-        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
-            "r"(sharedAddress(shared)),
-        "l"(global), "r"(bytes), "r"(sharedAddress(barrier))
+        "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], "
+        "[%1, {%2, %3}], [%4];" ::"r"(sharedAddress(shared)),
+        "l"(&map), "r"(x), "r"(y), "r"(sharedAddress(barrier))
         : "memory");
 #elif defined(MOESCOPE_SIMT_EMULATED)
     (void)barrier;
-    __builtin_memcpy(shared, global, bytes);
+    copyBoxEmulated(shared, map.view, x, y);
 #endif
 }
-
-/// A barrier of the first kThreads threads of a block; the emulator counts on `barrier`, which has
-/// been initialized with as many.
-template <int kThreads>
-__device__ __forceinline__ void meet(Barrier* barrier) {
-#ifdef __CUDA_ARCH__
-    asm volatile("bar.sync 1, %0;" ::"n"(kThreads) : "memory");
-#elif defined(MOESCOPE_SIMT_EMULATED)
-    const std::uint32_t parity = barrier->phase & 1U;  // the phase cannot end before we arrive
-    arrive(barrier);
-    waitFor(barrier, parity);
+/// Fetches a map that copyBox will want.
+__device__ __forceinline__ void prefetchMap(const TensorMap& map) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
+#else
+    (void)map;
 #endif
 }
 

@@ -122,6 +122,7 @@ Product productOf(const ExpertsUp& e) {
     p.swigluAlpha = e.swigluAlpha;
     p.swigluLimit = e.swigluLimit;
     p.hidden = e.hidden;
+    p.sorted = e.sorted;
     return p;
 }
 

@@ -16,10 +16,8 @@ namespace moescope::cuda {
 /// Dynamic shared memory of a block: panels, weights, and a word for each of its tokens.
 __host__ __device__ constexpr std::size_t productShared(WeightFormat format, int tokens, bool low,
                                                         int stages) {
-    const int pipeline = stages * (low ? 2 : 1) * tokens * kPanelBytes +
-                         groupSlots(format, stages) * groupBytes(format);
-    const int slice = sliceBytes(kBlockRows);
-    return static_cast<std::size_t>((pipeline > slice ? pipeline : slice) + tokens * 4);
+    return static_cast<std::size_t>(stages * (low ? 2 : 1) * tokens * kPanelBytes +
+                                    groupSlots(format, stages) * groupBytes(format) + tokens * 4);
 }
 
 /// Stages of activations in shared memory.
@@ -196,9 +194,8 @@ __global__ void __launch_bounds__(kProductThreads, 2)
     }
     const BlockShare share{tile.expert, tile.first, tile.count,
                            static_cast<int>(blockIdx.x) * kBlockRows};
-    storeProduct<kBlockRows, kProductThreads>(
-        p, share, acc, 16 * (static_cast<int>(threadIdx.x) / kWarp),
-        reinterpret_cast<float*>(shared), [] { __syncthreads(); });
+    storeProduct<kBlockRows, kProductThreads>(p, share, acc,
+                                              16 * (static_cast<int>(threadIdx.x) / kWarp));
 }
 
 }  // namespace moescope::cuda

@@ -28,6 +28,7 @@ struct Product {
     Activation activation = Activation::Silu;  ///< Up
     float swigluAlpha = 0, swigluLimit = 0;
     OperandRows hidden;
+    OperandRows sorted;  ///< Up: as ExpertsUp's
 };
 
 inline constexpr int kProductWarps = 4;
@@ -68,6 +69,9 @@ enum class WarpgroupBlock : std::uint8_t { Rows192Tokens160, Rows256Tokens128, R
 Product productOf(const Projection& p);
 Product productOf(const ExpertsUp& e);
 Product productOf(const ExpertsDown& e);
+
+/// Up: sorted row i = activations of the i-th slot's token.
+void gatherSlots(const Product& p, cudaStream_t stream);
 
 /// With mma.sync and `tileTokens` (32, 64, 128) rows of activations to a block.
 void multiplyMma(const Product& p, int tileTokens, cudaStream_t stream);

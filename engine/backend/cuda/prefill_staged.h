@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Weights of a consumer warp of the wgmma pipeline: they lie in a stage of shared memory as bulk
-// copies brought them, and are decoded octet by octet into the operand A of wgmma.
+// Weights of a consumer warp of the wgmma pipeline: they lie in a stage of shared memory as the
+// copy engine brought them, and are decoded octet by octet into the operand A of wgmma.
 #pragma once
 
 #include "engine/backend/cuda/prefill_operand.h"
@@ -12,11 +12,15 @@ __host__ __device__ constexpr int stagedTileBytes(WeightFormat format) {
     return groupUnits(format) * kWarp * 16;
 }
 
-/// Bytes of group `group` of a tile that there are: the last group may be short.
-__device__ __forceinline__ int groupBytesOfTile(const DeviceMatrix& weights, int group) {
-    const int first = group * groupUnits(weights.format) * kWarp;
-    const int units = static_cast<int>(weights.tileUnits()) - first;
-    return 16 * min(units, groupUnits(weights.format) * kWarp);
+/// 32-bit words of a tile's weights in a group.
+__host__ __device__ constexpr int groupWords(WeightFormat format) {
+    return stagedTileBytes(format) / 4;
+}
+/// Panels of a matrix, whole groups.
+template <WeightFormat kFormat>
+__device__ __forceinline__ int panelsOf(const DeviceMatrix& weights) {
+    constexpr int kColumns = groupPanels(kFormat) * kPanelColumns;
+    return (weights.cols + kColumns - 1) / kColumns * groupPanels(kFormat);
 }
 
 /// kPairs pairs of tiles of a warp, 64 rows apart.
@@ -38,16 +42,12 @@ public:
         }
     }
 
-    __device__ int groups() const {
-        return (weights_.paddedCols() + groupPanels(kFormat) * kPanelColumns - 1) /
-               (groupPanels(kFormat) * kPanelColumns);
-    }
+    __device__ int groups() const { return panelsOf<kFormat>(weights_) / groupPanels(kFormat); }
 
     /// Turns to a group, whose weights lie at `staged`. To be called for each in order.
     __device__ __forceinline__ void enter(int group, const std::byte* staged) {
         if constexpr (kFormat == WeightFormat::Bf16) {
             staged_ = staged;
-            octets_ = min(2, weights_.chunks() - 2 * group);
         } else {
             const int blocks = kFormat == WeightFormat::Mxfp4 && group + 1 == weights_.chunks()
                                    ? weights_.lastChunkBlocks()
@@ -63,7 +63,9 @@ public:
                     scales_[k][1] = next_[k][1];
                 }
             }
-            if (group + 1 < weights_.chunks()) fetchScales(group + 1);
+            // A word of Mxfp4's has the scales of four groups.
+            const bool newWord = kFormat != WeightFormat::Mxfp4 || (group + 1) % 4 == 0;
+            if (newWord && group + 1 < weights_.chunks()) fetchScales(group + 1);
         }
     }
 
@@ -122,8 +124,8 @@ private:
                                 bitsToFloat(both & 0xFFFF0000U) * factor);
             }
         } else {
-            const uint4 words =
-                kOctet < octets_ ? unitAt(staged_, k, kOctet * kWarp + lane_) : uint4{0, 0, 0, 0};
+            // Zeros where the last group has one octet only.
+            const uint4 words = unitAt(staged_, k, kOctet * kWarp + lane_);
             pairs[0] = words.x;
             pairs[1] = words.y;
             pairs[2] = words.z;
@@ -135,10 +137,9 @@ private:
     const std::uint32_t* scaleWords_ = nullptr;
     int tiles_, warpTile_, lane_;
     const std::byte* staged_ = nullptr;     // Bf16
-    int octets_ = 2;                        // Bf16: of the group that there are
     uint4 words_[kTiles] = {};              // Mxfp4, Q8_0: of the group
     std::uint32_t scales_[kTiles][2] = {};  // Mxfp4: as factors; Q8_0: halves of both octets
-    std::uint32_t next_[kTiles][2] = {};    // words of the next group
+    std::uint32_t next_[kTiles][2] = {};    // words for the next group
 };
 
 }  // namespace moescope::cuda

@@ -21,6 +21,27 @@ __host__ __device__ inline TokenTile partOf(int expert, int begin, int end, int 
     return {expert, first, first + size < end ? size : end - first};
 }
 
+/// In which order the tiles of a product are taken: those that run at the same time are to share
+/// weights and activations, so that these come from the second-level cache.
+class TileOrder {
+public:
+    /// `tokenTiles`: with groups, at most as many; those past the last have no tokens.
+    __device__ TileOrder(const Product& p, int tokenTiles, int blockRows)
+        : tokenTiles_(tokenTiles),
+          rowBlocks_((p.weights.rows + blockRows - 1) / blockRows),
+          grouped_(p.groups.offsets != nullptr) {}
+
+    __device__ int count() const { return tokenTiles_ * rowBlocks_; }
+    // An expert's rows one after another, since no other has a use for them; but all tokens of some
+    // rows of a dense matrix, since that is more than its tokens.
+    __device__ int tokenTile(int i) const { return grouped_ ? i / rowBlocks_ : i % tokenTiles_; }
+    __device__ int rowBlock(int i) const { return grouped_ ? i % rowBlocks_ : i / tokenTiles_; }
+
+private:
+    int tokenTiles_, rowBlocks_;
+    bool grouped_;
+};
+
 /// All lanes of a warp find the `tile`-th tile of the groups together.
 __device__ inline TokenTile findTile(const Product& p, int tileTokens, int tile) {
     if (p.groups.offsets == nullptr) {

@@ -17,17 +17,41 @@ using Rows128 = PipelineShape<2, 1, 256, 232, 40>;
 constexpr int kMostStages = 8;
 constexpr int kFewestStages = 3;
 
+/// `blockTiles`: tiles of weights of a block; `xRows`: rows of activations.
+PipelineMaps mapsOf(const Product& p, int blockTiles, int xRows) {
+    const DeviceMatrix& w = p.weights;
+    TensorView codes;
+    codes.data = w.codes;
+    codes.columns = 4 * w.tileUnits();
+    codes.rows = std::int64_t{p.nExpert} * w.tiles();
+    codes.rowBytes = 16 * w.tileUnits();
+    codes.boxColumns = groupWords(w.format);
+    codes.boxRows = blockTiles;
+    TensorView x;
+    x.data = p.x.high;
+    x.elementBytes = 2;
+    x.columns = w.paddedCols();
+    x.rows = xRows;
+    x.rowBytes = std::int64_t{2} * p.x.stride;
+    x.boxColumns = kPanelColumns;
+    x.boxRows = kBoxTokens;
+    x.swizzled = true;
+    PipelineMaps maps{tensorMapOf(codes), tensorMapOf(x), {}};
+    if (p.x.low != nullptr) {
+        x.data = p.x.low;
+        maps.low = tensorMapOf(x);
+    }
+    return maps;
+}
+
 template <WeightFormat kFormat, typename Shape, int kPlanes>
 void launchPipeline(const Product& p, int tileTokens, cudaStream_t stream) {
     assert(p.x.format == p.weights.format && p.x.stride >= p.weights.paddedCols());
     PipelinePlan plan;
     plan.tileTokens = std::min(tileTokens, Shape::kTokens);
     const auto stagesThatFit = [&](int tokens) {
-        const PipelinePlan none{tokens, 0, 0};
-        const int fixed = pipelineShared(kFormat, Shape::kRows, kPlanes, none);
-        const int each = pipelineStageBytes(kFormat, Shape::kRows, kPlanes, tokens) +
-                         2 * static_cast<int>(sizeof(Barrier));
-        return (static_cast<int>(deviceLimits().sharedOfBlock) - fixed) / each;
+        return static_cast<int>(deviceLimits().sharedOfBlock) /
+               pipelineShared(kFormat, Shape::kRows, kPlanes, {tokens, 0, 1});
     };
     while (plan.tileTokens > 32 && stagesThatFit(plan.tileTokens) < kFewestStages) {
         plan.tileTokens -= 32;
@@ -45,7 +69,20 @@ void launchPipeline(const Product& p, int tileTokens, cudaStream_t stream) {
     l.sharedBytes = static_cast<std::size_t>(pipelineShared(kFormat, Shape::kRows, kPlanes, plan));
     l.stream = stream;
     l.overlap = true;
-    launch(l, pipelineKernel<kFormat, Shape, kPlanes>, p, plan);
+    launch(l, pipelineKernel<kFormat, Shape, kPlanes>, p, plan,
+           mapsOf(p, Shape::kRows / kTileRows, products));
+}
+
+/// The copy engine takes rows as they lie, so those of slots are put in the slots' order first: one
+/// pass over them, which is little beside the product.
+Product withSortedRows(const Product& p, cudaStream_t stream) {
+    // With one expert that every token chooses slots are tokens.
+    if (p.kind != ProductKind::Up || (p.topK == 1 && p.nExpert == 1)) return p;
+    assert(p.sorted.high != nullptr);
+    Product sorted = p;
+    sorted.x = p.sorted;
+    gatherSlots(p, stream);
+    return sorted;
 }
 
 template <typename Shape>
@@ -100,13 +137,14 @@ void multiplyWarpgroups(const Product& p, WarpgroupBlock block, int tileTokens,
                         cudaStream_t stream) {
     assert(warpgroupsTake(p.weights.format, p.x.low != nullptr));
     if (p.tokens <= 0) return;
+    const Product sorted = withSortedRows(p, stream);
     switch (block) {
         case WarpgroupBlock::Rows192Tokens160:
-            return launchShape<Rows192>(p, tileTokens, stream);
+            return launchShape<Rows192>(sorted, tileTokens, stream);
         case WarpgroupBlock::Rows256Tokens128:
-            return launchShape<Rows256>(p, tileTokens, stream);
+            return launchShape<Rows256>(sorted, tileTokens, stream);
         case WarpgroupBlock::Rows128Tokens256:
-            return launchShape<Rows128>(p, tileTokens, stream);
+            return launchShape<Rows128>(sorted, tileTokens, stream);
     }
 }
 

@@ -14,6 +14,7 @@
 #else
 #include <cuda_runtime.h>
 #define MOESCOPE_UNROLL _Pragma("unroll")
+#define MOESCOPE_NO_UNROLL _Pragma("unroll 1")
 #endif
 
 namespace moescope::cuda {

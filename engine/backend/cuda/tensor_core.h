@@ -3,6 +3,8 @@
 // warpgroup instruction, for prefill.
 #pragma once
 
+#include <cstddef>
+
 #include "engine/backend/cuda/simt.h"
 
 #ifndef __CUDACC__
@@ -99,79 +101,127 @@ __device__ __forceinline__ void warpgroupWait() {
 #endif
 }
 
-/// Shared memory matrix descriptor of rows of 128 bytes with 128-byte swizzle: 8 rows are 1024
-/// bytes, which the first row's address is a multiple of (plus 32 bytes for every 16 columns).
-__device__ __forceinline__ std::uint64_t swizzledRows(const void* shared) {
-#ifdef __CUDA_ARCH__
-    const auto at = static_cast<std::uint64_t>(__cvta_generic_to_shared(shared));
+/// Rows of 128 bytes in shared memory with 128-byte swizzle, an operand B: 8 rows are 1024 bytes,
+/// which the first row's address is a multiple of (plus 32 bytes for every 16 columns). On a GPU
+/// the matrix descriptor.
+class SwizzledRows {
+public:
+    __device__ explicit SwizzledRows(const void* shared)
+#ifdef MOESCOPE_SIMT_EMULATED
+        : at_(static_cast<const std::byte*>(shared)){}
 #else
-    const std::uint64_t at = 0 * reinterpret_cast<std::uintptr_t>(shared);
+        : at_((static_cast<std::uint64_t>(__cvta_generic_to_shared(shared)) & 0x3FFFFU) >> 4U |
+              std::uint64_t{1} << 16U | std::uint64_t{1024 >> 4} << 32U | std::uint64_t{1} << 62U) {
+    }
 #endif
-    return (at & 0x3FFFFU) >> 4U | std::uint64_t{1} << 16U | std::uint64_t{1024 >> 4} << 32U |
-           std::uint64_t{1} << 62U;
-}
 
-/// c += a b: a (64 x 16), this warp's 16 rows in registers; b (16 x 8 kColumns8) at `b`, rows of it
-/// being b's columns. c: this warp's 16 rows, c[j] as mma.m16n8k16's for columns 8 j to 8 j + 7.
+          /// These rows from `bytes` bytes on, a multiple of 16; within shared memory, so that
+          /// nothing is carried into the descriptor's other fields.
+          __device__ SwizzledRows from(int bytes) const {
+        SwizzledRows rows = *this;
+#ifdef MOESCOPE_SIMT_EMULATED
+        rows.at_ += bytes;
+#else
+        rows.at_ += static_cast<std::uint32_t>(bytes) >> 4U;
+#endif
+        return rows;
+    }
+
+#ifdef MOESCOPE_SIMT_EMULATED
+    const std::byte* at() const {
+        return at_;
+    }
+#else
+    __device__ std::uint64_t at() const {
+        return at_;
+    }
+#endif
+
+private:
+#ifdef MOESCOPE_SIMT_EMULATED
+    const std::byte* at_;
+#else
+    std::uint64_t at_;
+#endif
+};
+
+// The operands of these instructions are many: one number after another of c, then a, then b.
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+#define MOESCOPE_SUMS(j) "+f"(c[j][0]), "+f"(c[j][1]), "+f"(c[j][2]), "+f"(c[j][3])
+#define MOESCOPE_NAMES_64                                                  \
+    "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15" \
+    ", %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
+#define MOESCOPE_SUMS_64                                                                      \
+    MOESCOPE_SUMS(0), MOESCOPE_SUMS(1), MOESCOPE_SUMS(2), MOESCOPE_SUMS(3), MOESCOPE_SUMS(4), \
+        MOESCOPE_SUMS(5), MOESCOPE_SUMS(6), MOESCOPE_SUMS(7)
+#define MOESCOPE_NAMES_96 \
+    MOESCOPE_NAMES_64     \
+    ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47"
+#define MOESCOPE_SUMS_96 \
+    MOESCOPE_SUMS_64, MOESCOPE_SUMS(8), MOESCOPE_SUMS(9), MOESCOPE_SUMS(10), MOESCOPE_SUMS(11)
+#define MOESCOPE_NAMES_128 \
+    MOESCOPE_NAMES_96      \
+    ", %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define MOESCOPE_SUMS_128 \
+    MOESCOPE_SUMS_96, MOESCOPE_SUMS(12), MOESCOPE_SUMS(13), MOESCOPE_SUMS(14), MOESCOPE_SUMS(15)
+#define MOESCOPE_NAMES_144 \
+    MOESCOPE_NAMES_128     \
+    ", %64, %65, %66, %67, %68, %69, %70, %71"
+#define MOESCOPE_SUMS_144 MOESCOPE_SUMS_128, MOESCOPE_SUMS(16), MOESCOPE_SUMS(17)
+#define MOESCOPE_NAMES_160 \
+    MOESCOPE_NAMES_144     \
+    ", %72, %73, %74, %75, %76, %77, %78, %79"
+#define MOESCOPE_SUMS_160 MOESCOPE_SUMS_144, MOESCOPE_SUMS(18), MOESCOPE_SUMS(19)
+#define MOESCOPE_NAMES_192 \
+    MOESCOPE_NAMES_160     \
+    ", %80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95"
+#define MOESCOPE_SUMS_192 \
+    MOESCOPE_SUMS_160, MOESCOPE_SUMS(20), MOESCOPE_SUMS(21), MOESCOPE_SUMS(22), MOESCOPE_SUMS(23)
+#define MOESCOPE_NAMES_256                                                                   \
+    MOESCOPE_NAMES_192                                                                       \
+    ", %96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110" \
+    ", %111, %112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124"   \
+    ", %125, %126, %127"
+#define MOESCOPE_SUMS_256                                                                          \
+    MOESCOPE_SUMS_192, MOESCOPE_SUMS(24), MOESCOPE_SUMS(25), MOESCOPE_SUMS(26), MOESCOPE_SUMS(27), \
+        MOESCOPE_SUMS(28), MOESCOPE_SUMS(29), MOESCOPE_SUMS(30), MOESCOPE_SUMS(31)
+#define MOESCOPE_PRODUCT(n, a0, a1, a2, a3, descriptor)                                            \
+    asm volatile(                                                                                  \
+        "{.reg .pred p; setp.ne.b32 p, 1, 0; "                                                     \
+        "wgmma.mma_async.sync.aligned.m64n" #n                                                     \
+        "k16.f32.bf16.bf16 "                                                                       \
+        "{" MOESCOPE_NAMES_##n "}, {" a0 ", " a1 ", " a2 ", " a3 "}, " descriptor ", p, 1, 1, 0;}" \
+        : MOESCOPE_SUMS_##n                                                                        \
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b.at()))
+#endif
+
+/// c += a b: a (64 x 16), this warp's 16 rows in registers; b (16 x 8 kColumns8), its columns being
+/// rows in shared memory. c: this warp's 16 rows, c[j] as mma.m16n8k16's for columns 8 j to 8 j
+/// + 7.
 template <int kColumns8>
 __device__ __forceinline__ void multiplyWarpgroup(float (&c)[kColumns8][4],
-                                                  const std::uint32_t (&a)[4], const void* b) {
+                                                  const std::uint32_t (&a)[4],
+                                                  const SwizzledRows& b) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-    const std::uint64_t descriptor = swizzledRows(b);
-    if constexpr (kColumns8 == 4) {
-        asm volatile(
-            "{.reg .pred p; setp.ne.b32 p, 1, 0; "
-            "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 "
-            "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}, "
-            "{%16, %17, %18, %19}, %20, p, 1, 1, 0;}"
-            : "+f"(c[0][0]), "+f"(c[0][1]), "+f"(c[0][2]), "+f"(c[0][3]), "+f"(c[1][0]),
-              "+f"(c[1][1]), "+f"(c[1][2]), "+f"(c[1][3]), "+f"(c[2][0]), "+f"(c[2][1]),
-              "+f"(c[2][2]), "+f"(c[2][3]), "+f"(c[3][0]), "+f"(c[3][1]), "+f"(c[3][2]),
-              "+f"(c[3][3])
-            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(descriptor));
-    } else if constexpr (kColumns8 == 8) {
-        asm volatile(
-            "{.reg .pred p; setp.ne.b32 p, 1, 0; "
-            "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
-            "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
-            "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
-            "{%32, %33, %34, %35}, %36, p, 1, 1, 0;}"
-            : "+f"(c[0][0]), "+f"(c[0][1]), "+f"(c[0][2]), "+f"(c[0][3]), "+f"(c[1][0]),
-              "+f"(c[1][1]), "+f"(c[1][2]), "+f"(c[1][3]), "+f"(c[2][0]), "+f"(c[2][1]),
-              "+f"(c[2][2]), "+f"(c[2][3]), "+f"(c[3][0]), "+f"(c[3][1]), "+f"(c[3][2]),
-              "+f"(c[3][3]), "+f"(c[4][0]), "+f"(c[4][1]), "+f"(c[4][2]), "+f"(c[4][3]),
-              "+f"(c[5][0]), "+f"(c[5][1]), "+f"(c[5][2]), "+f"(c[5][3]), "+f"(c[6][0]),
-              "+f"(c[6][1]), "+f"(c[6][2]), "+f"(c[6][3]), "+f"(c[7][0]), "+f"(c[7][1]),
-              "+f"(c[7][2]), "+f"(c[7][3])
-            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(descriptor));
+    if constexpr (kColumns8 == 8) {
+        MOESCOPE_PRODUCT(64, "%32", "%33", "%34", "%35", "%36");
+    } else if constexpr (kColumns8 == 12) {
+        MOESCOPE_PRODUCT(96, "%48", "%49", "%50", "%51", "%52");
     } else if constexpr (kColumns8 == 16) {
-        asm volatile(
-            "{.reg .pred p; setp.ne.b32 p, 1, 0; "
-            "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 "
-            "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
-            "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
-            "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
-            "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
-            "{%64, %65, %66, %67}, %68, p, 1, 1, 0;}"
-            : "+f"(c[0][0]), "+f"(c[0][1]), "+f"(c[0][2]), "+f"(c[0][3]), "+f"(c[1][0]),
-              "+f"(c[1][1]), "+f"(c[1][2]), "+f"(c[1][3]), "+f"(c[2][0]), "+f"(c[2][1]),
-              "+f"(c[2][2]), "+f"(c[2][3]), "+f"(c[3][0]), "+f"(c[3][1]), "+f"(c[3][2]),
-              "+f"(c[3][3]), "+f"(c[4][0]), "+f"(c[4][1]), "+f"(c[4][2]), "+f"(c[4][3]),
-              "+f"(c[5][0]), "+f"(c[5][1]), "+f"(c[5][2]), "+f"(c[5][3]), "+f"(c[6][0]),
-              "+f"(c[6][1]), "+f"(c[6][2]), "+f"(c[6][3]), "+f"(c[7][0]), "+f"(c[7][1]),
-              "+f"(c[7][2]), "+f"(c[7][3]), "+f"(c[8][0]), "+f"(c[8][1]), "+f"(c[8][2]),
-              "+f"(c[8][3]), "+f"(c[9][0]), "+f"(c[9][1]), "+f"(c[9][2]), "+f"(c[9][3]),
-              "+f"(c[10][0]), "+f"(c[10][1]), "+f"(c[10][2]), "+f"(c[10][3]), "+f"(c[11][0]),
-              "+f"(c[11][1]), "+f"(c[11][2]), "+f"(c[11][3]), "+f"(c[12][0]), "+f"(c[12][1]),
-              "+f"(c[12][2]), "+f"(c[12][3]), "+f"(c[13][0]), "+f"(c[13][1]), "+f"(c[13][2]),
-              "+f"(c[13][3]), "+f"(c[14][0]), "+f"(c[14][1]), "+f"(c[14][2]), "+f"(c[14][3]),
-              "+f"(c[15][0]), "+f"(c[15][1]), "+f"(c[15][2]), "+f"(c[15][3])
-            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(descriptor));
+        MOESCOPE_PRODUCT(128, "%64", "%65", "%66", "%67", "%68");
+    } else if constexpr (kColumns8 == 18) {
+        MOESCOPE_PRODUCT(144, "%72", "%73", "%74", "%75", "%76");
+    } else if constexpr (kColumns8 == 20) {
+        MOESCOPE_PRODUCT(160, "%80", "%81", "%82", "%83", "%84");
+    } else if constexpr (kColumns8 == 24) {
+        MOESCOPE_PRODUCT(192, "%96", "%97", "%98", "%99", "%100");
+    } else if constexpr (kColumns8 == 32) {
+        MOESCOPE_PRODUCT(256, "%128", "%129", "%130", "%131", "%132");
     } else {
-        static_assert(kColumns8 == 4, "no instruction of this width is written down");
+        static_assert(kColumns8 == 8, "no instruction of this width is written down");
     }
 #elif defined(MOESCOPE_SIMT_EMULATED)
-    simt::multiplyWarpgroup(c, 8 * kColumns8, a, b);
+    simt::multiplyWarpgroup(c, 8 * kColumns8, a, b.at());
 #endif
 }
 

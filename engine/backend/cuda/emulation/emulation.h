@@ -28,6 +28,7 @@
 #define __align__(n) alignas(n)
 #define __grid_constant__
 #define MOESCOPE_UNROLL
+#define MOESCOPE_NO_UNROLL
 
 struct alignas(16) uint4 {
     unsigned x, y, z, w;

@@ -222,7 +222,6 @@ void CudaBackend::enqueueAttentionOutput(CudaState& s, int layer) const {
         p.out = blockOutput(s);
         p.outStride = spec_.dModel;
         p.add = add;
-        p.prefetch = experiment(1);
         decodeProject(p, multiprocessors_, s.stream);
     } else {
         project(

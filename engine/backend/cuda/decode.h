@@ -101,8 +101,6 @@ struct DecodeProjection {
     float* out = nullptr;         // (n_tokens, out_stride)
     std::int32_t outStride = 0;
     bool add = false;
-    /// The kernel before leaves memory idle: all weights of a block may come meanwhile.
-    bool prefetch = false;
 };
 void decodeProject(const DecodeProjection& p, int multiprocessors, cudaStream_t stream);
 /// Tokens of `width` columns that decodeProject takes together: kDecodeTokens but for wide models.

@@ -135,15 +135,14 @@ __global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : kResidentBlocks)
 
     // Weights do not depend on the kernel before: they are under way while it ends.
     WeightRing<F> ring(a.m, memory, barriers);
-    BandWalk ahead(mine.first, mine.end, groups);
+    BandWalk<1> ahead(mine.first, mine.end, groups);
     const auto fetch = [&] {
         if (ahead.done()) return;
-        ring.fetch(ahead.band(), ahead.group());
+        ring.fetch(ahead.band(), ahead.begin());
         ahead.next();
     };
     for (int i = 0; i < kRingGroups; ++i) fetch();
     letNextKernelBegin();
-    if (p.prefetch && !ahead.done()) ring.prefetch(ahead.band(), ahead.group(), ahead.lastGroup());
     const bool weighted = p.x.words == nullptr && !p.norm.none &&
                           p.norm.kind != NormKind::LayerNorm && a.m.cols % 4 == 0;
     float4 normWeights[kStageBatch] = {};
@@ -195,7 +194,7 @@ __global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : kResidentBlocks)
         odd = !odd;
         const Share share = shareOf(warp, bands, groups);
         Accumulators<kWide> acc;
-        int group = share.group;
+        int group = share.unit;
         int part = 0;
         for (int i = share.begin; i < share.end; ++i) {
             ring.template multiply<kStaged>(acc, group, rows);

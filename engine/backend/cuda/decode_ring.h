@@ -75,16 +75,6 @@ public:
         }
         fetchSlot_ = fetchSlot_ + 1 == kRingGroups ? 0 : fetchSlot_ + 1;
     }
-    /// Begins to bring groups [group, end) of a band to the second-level cache.
-    __device__ __forceinline__ void prefetch(int band, int group, int end) const {
-        if (lane_ != 0 || group >= end) return;
-        const std::byte* codes = pieceOf(band, group).codes;
-        const auto bytes = static_cast<std::uint32_t>(
-            min((end - group) * groupCodeBytes(F), m_.tileCodes - group * groupCodeBytes(F)));
-        prefetchToL2(codes, bytes);
-        if (kBandTiles * band + 1 < m_.tiles) prefetchToL2(codes + m_.tileCodes, bytes);
-    }
-
     /// Waits for the next group and adds its weights times tokens. rows: from column 0 on.
     template <bool kShared, bool kWide>
     __device__ __forceinline__ void multiply(Accumulators<kWide>& acc, int group,

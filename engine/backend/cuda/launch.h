@@ -34,11 +34,6 @@ inline void copyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyK
     check(cudaMemcpyAsync(to, from, bytes, kind, stream), what);
 }
 
-inline bool experiment(int bit) {
-    static const int bits = std::getenv("MOESCOPE_EXPERIMENT") == nullptr ? 0 : std::atoi(std::getenv("MOESCOPE_EXPERIMENT"));
-    return (bits >> bit & 1) != 0;
-}
-
 struct Launch {
     dim3 grid;
     dim3 block;

@@ -137,15 +137,6 @@ __device__ __forceinline__ void prefetchLine([[maybe_unused]] const void* at) {
 #endif
 }
 
-/// Begins to bring `bytes` bytes, a multiple of 16 from such an address on, to the second-level
-/// cache. By one thread.
-__device__ __forceinline__ void prefetchToL2([[maybe_unused]] const void* at,
-                                             [[maybe_unused]] std::uint32_t bytes) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(at), "r"(bytes) : "memory");
-#endif
-}
-
 /// What another block of the same kernel may just have written (and made visible with a fence).
 template <typename T>
 __device__ __forceinline__ T loadShared(const T* at) {

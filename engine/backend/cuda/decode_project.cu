@@ -20,6 +20,7 @@ struct Args {
     WeightStream m;
     std::int32_t stride;  // of staged rows, elements
     std::int32_t staged;  // bytes of them; 0: read from global memory
+    std::int32_t depth;   // of the rings
 };
 
 /// Four columns of a row, from a multiple of four on.
@@ -123,25 +124,25 @@ __device__ __forceinline__ Result resultAt(int i, int firstBand, int bands) {
 template <WeightFormat F, bool kStaged, bool kWide>
 __global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : kResidentBlocks)
     decodeProjectKernel(const Args a) {
-    __shared__ CopyBarrier barriers[kBlockWarps * kRingGroups];
+    __shared__ CopyBarrier barriers[kBlockWarps * kDeepRingGroups];
     __shared__ CopyBarrier staged;
     __shared__ float sums[kBlockWarps][kDecodeTokens];
     const DecodeProjection& p = a.p;
     auto* memory = dynamicShared<std::byte>();
-    auto* partial = reinterpret_cast<float*>(memory + ringBytes(F) + a.staged);
+    auto* partial = reinterpret_cast<float*>(memory + ringBytes(F, a.depth) + a.staged);
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
     const int groups = a.m.groups;
     const BlockBands mine = bandsOfBlock(a.m.bands);
 
     // Weights do not depend on the kernel before: they are under way while it ends.
-    WeightRing<F> ring(a.m, memory, barriers);
+    WeightRing<F> ring(a.m, a.depth, memory, barriers);
     BandWalk<1> ahead(mine.first, mine.end, groups);
     const auto fetch = [&] {
         if (ahead.done()) return;
         ring.fetch(ahead.band(), ahead.begin());
         ahead.next();
     };
-    for (int i = 0; i < kRingGroups; ++i) fetch();
+    for (int i = 0; i < a.depth; ++i) fetch();
     letNextKernelBegin();
     const bool weighted = p.x.words == nullptr && !p.norm.none &&
                           p.norm.kind != NormKind::LayerNorm && a.m.cols % 4 == 0;
@@ -151,7 +152,7 @@ __global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : kResidentBlocks)
 
     PairRows x = p.x;
     if (kStaged) {
-        x.words = reinterpret_cast<std::uint32_t*>(memory + ringBytes(F));
+        x.words = reinterpret_cast<std::uint32_t*>(memory + ringBytes(F, a.depth));
         x.stride = a.stride;
         x.format = F;
     }
@@ -238,7 +239,7 @@ __global__ void __launch_bounds__(kBlockThreads) addNormedKernel(const AddNormed
 
 template <WeightFormat F>
 void launchProject(const DecodeProjection& p, int multiprocessors, cudaStream_t stream) {
-    Args a{p, streamOf(p.weights, groupChunks(F)), 0, 0};
+    Args a{p, streamOf(p.weights, groupChunks(F)), 0, 0, kRingGroups};
     // 32 bytes more than a row, so that the rows of several tokens lie in different banks.
     a.stride = p.weights.paddedCols() + 8;
     a.staged = (4 * a.stride * p.tokens + 127) / 128 * 128;
@@ -246,10 +247,14 @@ void launchProject(const DecodeProjection& p, int multiprocessors, cudaStream_t 
     // As many blocks as are resident together: one that goes on to other bands has its activations
     // already.
     const int blocks = std::min(a.m.bands, kResidentBlocks * multiprocessors);
+    // Where few blocks have all of a multiprocessor, more of their weights come while the kernel
+    // before ends.
+    if (blocks <= 2 * multiprocessors) a.depth = kDeepRingGroups;
     const std::size_t partial =
         sizeof(float) * 2 * RoundSums::kFloatsOfToken * static_cast<std::size_t>(p.tokens);
     const Launch l{dim3(static_cast<unsigned>(blocks)), dim3(kBlockThreads),
-                   static_cast<std::size_t>(ringBytes(F) + a.staged) + partial, stream, true};
+                   static_cast<std::size_t>(ringBytes(F, a.depth) + a.staged) + partial, stream,
+                   true};
     const bool wide = p.tokens > kOperandTokens;
     if (a.staged > 0) {
         launch(l, wide ? decodeProjectKernel<F, true, true> : decodeProjectKernel<F, true, false>,

@@ -11,8 +11,9 @@
 
 namespace moescope::cuda {
 
-/// Groups of a warp that may be under way.
+/// Groups of a warp that may be under way, at least and at most.
 inline constexpr int kRingGroups = 2;
+inline constexpr int kDeepRingGroups = 3;
 /// Blocks of a multiprocessor that share out a product.
 inline constexpr int kResidentBlocks = 3;
 
@@ -32,23 +33,25 @@ __host__ __device__ constexpr int groupScaleBytes(WeightFormat format) {
 __host__ __device__ constexpr int groupBytes(WeightFormat format) {
     return kBandTiles * (groupCodeBytes(format) + groupScaleBytes(format));
 }
-/// Bytes of the rings of a block.
-__host__ __device__ constexpr int ringBytes(WeightFormat format) {
-    return kBlockWarps * kRingGroups * groupBytes(format);
+/// Bytes of the rings of a block, of `depth` groups.
+__host__ __device__ constexpr int ringBytes(WeightFormat format, int depth) {
+    return kBlockWarps * depth * groupBytes(format);
 }
 
 /// One warp's ring. All lanes call everything, in the same order; groups are multiplied in the
-/// order in which they were fetched, and at most kRingGroups are fetched ahead.
+/// order in which they were fetched, and at most `depth` are fetched ahead.
 template <WeightFormat F>
 class WeightRing {
 public:
-    /// memory: the block's rings; barriers: (kBlockWarps, kRingGroups).
-    __device__ WeightRing(const WeightStream& m, std::byte* memory, CopyBarrier* barriers)
+    /// memory: the block's rings; barriers: (kBlockWarps, kDeepRingGroups).
+    __device__ WeightRing(const WeightStream& m, int depth, std::byte* memory,
+                          CopyBarrier* barriers)
         : m_(m),
-          barriers_(barriers + threadIdx.x / kWarp * kRingGroups),
-          buffers_(memory + static_cast<int>(threadIdx.x / kWarp) * kRingGroups * groupBytes(F)),
+          depth_(depth),
+          barriers_(barriers + threadIdx.x / kWarp * kDeepRingGroups),
+          buffers_(memory + static_cast<int>(threadIdx.x / kWarp) * depth * groupBytes(F)),
           lane_(static_cast<int>(threadIdx.x % kWarp)) {
-        prepareBarriers(barriers_, kRingGroups);
+        prepareBarriers(barriers_, depth);
     }
 
     /// Begins to copy a group of a band.
@@ -73,7 +76,7 @@ public:
                               piece.scaleBytes);
             }
         }
-        fetchSlot_ = fetchSlot_ + 1 == kRingGroups ? 0 : fetchSlot_ + 1;
+        fetchSlot_ = fetchSlot_ + 1 == depth_ ? 0 : fetchSlot_ + 1;
     }
     /// Waits for the next group and adds its weights times tokens. rows: from column 0 on.
     template <bool kShared, bool kWide>
@@ -81,7 +84,7 @@ public:
                                              const TokenRows& rows) {
         const std::byte* buffer = buffers_ + slot_ * groupBytes(F);
         waitForCopies(barriers_ + slot_, phase_);
-        if (++slot_ == kRingGroups) {
+        if (++slot_ == depth_) {
             slot_ = 0;
             phase_ ^= 1U;
         }
@@ -151,6 +154,7 @@ private:
     }
 
     const WeightStream& m_;
+    int depth_;
     CopyBarrier* barriers_;
     std::byte* buffers_;
     int lane_;

@@ -84,17 +84,15 @@ struct UpResult {
     int band, rowOfBand;
 };
 
-/// Where a warp's weights are.
-struct BandOfExpert {
+/// Where a warp's weights begin.
+struct TileOfExpert {
     const std::byte* codes;
     const std::byte* scales;
-    bool both;  // tiles are there
 };
-__device__ __forceinline__ BandOfExpert bandOf(const WeightStream& m, int expert, int band) {
-    const std::int64_t tile = std::int64_t{kBandTiles} * band;
+__device__ __forceinline__ TileOfExpert tileOf(const WeightStream& m, int expert,
+                                               std::int64_t tile) {
     return {m.codes + expert * m.matrixCodes + tile * m.tileCodes,
-            m.scales + expert * m.matrixScales + tile * m.tileScales,
-            kBandTiles * band + 1 < m.tiles};
+            m.scales + expert * m.matrixScales + tile * m.tileScales};
 }
 
 template <WeightFormat F, bool kStaged, bool kWide>
@@ -106,7 +104,7 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
     auto* memory = dynamicShared<std::byte>();
     auto* partial = reinterpret_cast<float*>(memory + 4 * a.stride * e.tokens);
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
-    constexpr int kSpan = WeightRegisters<F>::kChunks;
+    constexpr int kSpan = WeightRegisters<F, kBandTiles>::kChunks;
     const int chunks = a.m.chunks;
 
     // In this order: what the kernel before the one before wrote is then there for the next one
@@ -124,18 +122,21 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
     });
     const BlockBands mine = bandsOfBlock(choice.distinct[0] * a.m.bands);
     BandWalk<kSpan> ahead(mine.first, mine.end, chunks);
-    BandOfExpert from{};
+    TileOfExpert from{};
+    bool both = false;  // tiles of the band are there
     const auto place = [&] {
         const int nth = fewTimes(ahead.band(), a.m.bands);
-        from = bandOf(a.m, choice.distinct[1 + nth], ahead.band() - nth * a.m.bands);
+        const int tile = kBandTiles * (ahead.band() - nth * a.m.bands);
+        from = tileOf(a.m, choice.distinct[1 + nth], tile);
+        both = tile + 1 < a.m.tiles;
     };
     if (!ahead.done()) place();
-    const auto load = [&](WeightRegisters<F>& weights) {
+    const auto load = [&](WeightRegisters<F, kBandTiles>& weights) {
         if (ahead.done()) return;
-        weights.load(a.m, from.codes, from.scales, from.both, ahead.begin(), ahead.end());
+        weights.load(a.m, from.codes, from.scales, both, ahead.begin(), ahead.end());
         if (ahead.next() && !ahead.done()) place();
     };
-    WeightRegisters<F> weights;
+    WeightRegisters<F, kBandTiles> weights;
     load(weights);
     if (e.routerLogits != nullptr && blockIdx.x == 0)
         tellChoice(choice, e.tokens * e.topK, e.choice);
@@ -180,10 +181,10 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
         int chunk = share.unit;
         int part = 0;
         for (int left = share.size(); left > 0;) {
-            WeightRegisters<F> next;
+            WeightRegisters<F, kBandTiles> next;
             load(next);
             const int end = endOfStep<kSpan>(chunk, chunks, left);
-            const int column = chunk / kSpan * WeightRegisters<F>::kColumns;
+            const int column = chunk / kSpan * WeightRegisters<F, kBandTiles>::kColumns;
             weights.template multiply<kStaged>(acc, chunk, end,
                                                {rows.first + column, rows.second + column});
             weights = next;
@@ -244,19 +245,20 @@ private:
     int first_, end_, nth_, chunk_, left_;
 };
 
-/// A block has one band of all experts; its warps share out their groups, expert after expert.
+/// A block has one tile of all experts; its warps share out their chunks, expert after expert.
+/// (With bands there would be too few blocks to be shared out evenly among the multiprocessors.)
 template <WeightFormat F, bool kStaged, bool kWide>
-__global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
+__global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : 3)
     decodeExpertsDownKernel(const DownArgs a) {
-    __shared__ float partial[kBlockWarps][kDecodeTokens * kBandRows];
+    __shared__ float partial[kBlockWarps][kDecodeTokens * kTileRows];
     __shared__ CopyBarrier staged;
     __shared__ Choice choice;
-    constexpr int kColumns = WeightRegisters<F>::kColumns;
+    constexpr int kColumns = WeightRegisters<F, 1>::kColumns;
     const DecodeExpertsDown& e = a.e;
     const auto thread = static_cast<int>(threadIdx.x);
     const int warp = thread / kWarp;
-    const int band = static_cast<int>(blockIdx.x);
-    constexpr int kSpan = WeightRegisters<F>::kChunks;
+    const auto tile = static_cast<int>(blockIdx.x);
+    constexpr int kSpan = WeightRegisters<F, 1>::kChunks;
     const int chunks = a.m.chunks;
     const int chosen = e.tokens * e.topK;
     const int perRound = kStaged ? a.groupsOfRound * kSpan : chunks;
@@ -266,33 +268,31 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
     // wait for them. So weights are under way while it ends.
     choose(e.rule, e.routerLogits, e.choice, e.tokens, e.topK, e.nExpert, choice, [] {});
     const int experts = choice.distinct[0];
-    const auto load = [&](WeightRegisters<F>& weights, const ExpertWalk<kSpan>& at) {
-        const BandOfExpert from = bandOf(a.m, choice.distinct[1 + at.nth()], band);
-        weights.load(a.m, from.codes, from.scales, from.both, at.begin(), at.end());
+    const auto load = [&](WeightRegisters<F, 1>& weights, const ExpertWalk<kSpan>& at) {
+        const TileOfExpert from = tileOf(a.m, choice.distinct[1 + at.nth()], tile);
+        weights.load(a.m, from.codes, from.scales, false, at.begin(), at.end());
     };
-    WeightRegisters<F> weights;
+    WeightRegisters<F, 1> weights;
     ExpertWalk<kSpan> walk(experts, 0, min(perRound, chunks));
     if (!walk.done()) load(weights, walk);
     // What the sums of a thread's first row are added to.
     const auto biasOf = [&](int i) {
         float sum = 0;
-        const int row = band * kBandRows + i % kBandRows;
+        const int row = tile * kTileRows + i % kTileRows;
         if (e.bias == nullptr || row >= a.m.rows) return sum;
-        const int token = i / kBandRows;
+        const int token = i / kTileRows;
         for (int k = 0; k < e.topK; ++k) {
             const int nth = token * e.topK + k;
             sum += choice.weights[nth] * e.bias[std::int64_t{choice.experts[nth]} * a.m.rows + row];
         }
         return sum;
     };
-    const int results = kBandRows * e.tokens;
+    const int results = kTileRows * e.tokens;
     const float early = thread < results ? biasOf(thread) : 0;
     waitForPreviousKernel();
 
     constexpr int kSets = Accumulators<kWide>::kSets;
-    float2 total[kSets];
-    MOESCOPE_UNROLL
-    for (float2& sum : total) sum = make_float2(0, 0);
+    float total[kSets] = {};
     PairRows x = e.hidden;
     if (kStaged) {
         x.words = dynamicShared<std::uint32_t>();
@@ -322,7 +322,7 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
             const int chunk = walk.begin();
             const int chunkEnd = walk.end();
             const bool last = walk.next();
-            WeightRegisters<F> next;
+            WeightRegisters<F, 1> next;
             if (!walk.done()) {
                 load(next, walk);
             } else if (end < chunks) {
@@ -346,24 +346,24 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
                 const int place =
                     token < e.tokens ? placeOf(choice.experts, token, e.topK, expert) : -1;
                 if (place < 0) continue;
-                const float2 y = resultOf(acc, set);
-                const float weight = choice.weights[token * e.topK + place];
-                total[set].x += weight * y.x;
-                total[set].y += weight * y.y;
+                total[set] += choice.weights[token * e.topK + place] * resultOf(acc, set).x;
             }
             acc = {};
         }
         if (end < chunks) walk = ExpertWalk<kSpan>(experts, end, min(end + perRound, chunks));
     }
     MOESCOPE_UNROLL
-    for (int set = 0; set < kSets; ++set) storePartial(partial[warp], total[set], set, e.tokens);
+    for (int set = 0; set < kSets; ++set) {
+        const int token = tokenOfResult() + kOperandTokens * set;
+        if (token < e.tokens) partial[warp][token * kTileRows + thread % kWarp / 4] = total[set];
+    }
     __syncthreads();
     for (int i = thread; i < results; i += kBlockThreads) {
-        const int row = band * kBandRows + i % kBandRows;
+        const int row = tile * kTileRows + i % kTileRows;
         if (row >= a.m.rows) continue;
         float sum = i == thread ? early : biasOf(i);
         for (int w = 0; w < kBlockWarps; ++w) sum += partial[w][i];
-        float& out = e.out[std::int64_t{i / kBandRows} * a.m.rows + row];
+        float& out = e.out[std::int64_t{i / kTileRows} * a.m.rows + row];
         out = e.add ? out + sum : sum;
     }
 }
@@ -394,9 +394,9 @@ void launchUp(const DecodeExpertsUp& e, int multiprocessors, cudaStream_t stream
 template <WeightFormat F>
 void launchDown(const DecodeExpertsDown& e, cudaStream_t stream) {
     DownArgs a{e, streamOf(e.down, loadChunks(F)), 0};
-    const int bytesOfGroup = 4 * WeightRegisters<F>::kColumns * e.tokens * e.topK;
+    const int bytesOfGroup = 4 * WeightRegisters<F, 1>::kColumns * e.tokens * e.topK;
     a.groupsOfRound = std::min(kMaxStaged / bytesOfGroup, a.m.groups);
-    const Launch l{dim3(static_cast<unsigned>(a.m.bands)), dim3(kBlockThreads),
+    const Launch l{dim3(static_cast<unsigned>(a.m.tiles)), dim3(kBlockThreads),
                    static_cast<std::size_t>(a.groupsOfRound * bytesOfGroup), stream, true};
     const bool wide = e.tokens > kOperandTokens;
     if (a.groupsOfRound > 0) {

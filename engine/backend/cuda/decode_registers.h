@@ -16,7 +16,8 @@ __host__ __device__ constexpr int loadChunks(WeightFormat format) {
     return format == WeightFormat::Mxfp4 || format == WeightFormat::Bf16 ? 4 : 2;
 }
 
-template <WeightFormat F>
+/// kTiles: of a band, or 1 for half of one.
+template <WeightFormat F, int kTiles>
 class WeightRegisters {
 public:
     static constexpr int kChunks = loadChunks(F);
@@ -31,7 +32,7 @@ public:
         const int first = group * kChunks;
         const bool whole = end - begin == kChunks && end < m.chunks;
         MOESCOPE_UNROLL
-        for (int tile = 0; tile < kBandTiles; ++tile) {
+        for (int tile = 0; tile < kTiles; ++tile) {
             // What the rows of a second tile are that is not there is nobody's result.
             const int at = tile == 1 && both ? 1 : 0;
             const auto* units =
@@ -86,7 +87,7 @@ public:
     }
 
 private:
-    static constexpr int kPlanes = ChunkWeights<F>::kPlanes;
+    static constexpr int kPlanes = ChunkWeights<F, kTiles>::kPlanes;
 
     /// Where a tile ends: a last chunk of Mxfp4 may be a short one.
     __device__ __forceinline__ static uint4 unitOf(const WeightStream& m, const uint4* units,
@@ -102,10 +103,10 @@ private:
     }
 
     template <int kChunk>
-    __device__ __forceinline__ ChunkWeights<F> chunkOf() const {
-        ChunkWeights<F> w;
+    __device__ __forceinline__ ChunkWeights<F, kTiles> chunkOf() const {
+        ChunkWeights<F, kTiles> w;
         MOESCOPE_UNROLL
-        for (int tile = 0; tile < kBandTiles; ++tile) {
+        for (int tile = 0; tile < kTiles; ++tile) {
             MOESCOPE_UNROLL
             for (int plane = 0; plane < kPlanes; ++plane)
                 w.codes[tile][plane] = codes_[tile][kChunk][plane];
@@ -116,9 +117,9 @@ private:
         return w;
     }
 
-    uint4 codes_[kBandTiles][kChunks][kPlanes];
-    std::uint32_t words_[kBandTiles];            // Mxfp4
-    std::uint32_t scales_[kBandTiles][kChunks];  // Q8_0
+    uint4 codes_[kTiles][kChunks][kPlanes];
+    std::uint32_t words_[kTiles];            // Mxfp4
+    std::uint32_t scales_[kTiles][kChunks];  // Q8_0
 };
 
 }  // namespace moescope::cuda

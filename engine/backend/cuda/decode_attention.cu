@@ -4,6 +4,7 @@
 // a long context several blocks share out the keys, and the last of them merges their results in a
 // fixed order. Tokens may be of as many sequences: each has its place and its cache.
 #include "engine/backend/cuda/norm.h"
+#include "engine/backend/cuda/rotation.h"
 #include "engine/backend/kv_layout.h"
 
 namespace moescope::cuda {
@@ -85,8 +86,8 @@ __device__ __forceinline__ float rotated(RopePairing pairing, const float* head,
     const bool second = split ? i >= half : i % 2 == 1;
     const float a = head[split ? pair : 2 * pair];
     const float b = head[split ? pair + half : 2 * pair + 1];
-    const float2 angle = angles[pair];
-    return second ? b * angle.x + a * angle.y : a * angle.x - b * angle.y;
+    const float2 turned = turnedPair(a, b, angles[pair]);
+    return second ? turned.y : turned.x;
 }
 
 /// Running maximum and sum of each head's softmax, and the weighted values of this thread's

@@ -13,6 +13,16 @@ std::size_t index(std::int64_t value) {
     return static_cast<std::size_t>(value);
 }
 
+/// Blocks that share out the context of each of `tokens` tokens.
+int splitsOf(const CudaState& s, int layer, int window, int tokens) {
+    // A window of 128 keys is one block's work.
+    if (window > 0 && window <= 256) return 1;
+    int rows = 1;
+    for (int r = 0; r < s.runs(); ++r) rows = std::max(rows, s.cache(r).layers[index(layer)].rows);
+    // More blocks than have keys even of a full cache would only begin and end.
+    return std::min(attentionSplits(tokens), attentionSplitsOfKeys(rows));
+}
+
 }  // namespace
 
 NormWeights CudaBackend::norm(const float* weight, const float* bias, bool before) const noexcept {
@@ -127,6 +137,7 @@ void CudaBackend::enqueueCopies(CudaState& s, int layer) const {
     CopyRows rows;
     rows.width = spec_.nKvHead * spec_.headDim;
     const int window = spec_.layers[index(layer)].window;
+    s.copied = false;
     for (std::size_t i = 0; i < s.copies.size(); ++i) {
         const PrefixCopy& c = s.copies[i];
         const int first = std::max(c.first, firstVisible(c.to->prefixTokens, window));
@@ -137,6 +148,7 @@ void CudaBackend::enqueueCopies(CudaState& s, int layer) const {
         if (full || (rows.count > 0 && i + 1 == s.copies.size())) {
             copyRows(rows, s.stream);
             rows.count = 0;
+            s.copied = true;
         }
     }
     if (layer + 1 < spec_.nLayer) return;
@@ -174,14 +186,14 @@ void CudaBackend::attendShort(CudaState& s, int layer, int tokens) const {
     } else {
         a.operand = rowsFor(s, w.o.format);
     }
-    // A window of 128 keys is one block's work.
-    a.splits = a.window > 0 && a.window <= 256 ? 1 : attentionSplits(tokens);
+    a.splits = splitsOf(s, layer, a.window, tokens);
     a.partial = s.attentionParts;
     a.counters = s.counters;
     if (rotatesInAttention(s)) {
         const RotateAndStore r = rotation(s, layer);
         a.angles = r.angles;
         a.pairing = r.pairing;
+        a.settled = !s.copied;
     }
     decodeAttention(a, s.stream);
 }

@@ -119,6 +119,7 @@ public:
     StepPlaces places;               ///< of the current step
     int shortRuns = 0;               ///< runs of few tokens that it begins with
     std::vector<PrefixCopy> copies;  ///< that its layers have to make
+    bool copied = false;             ///< the latest layer had any of them
     int lastRouted = 0;              ///< layer of the latest route()
     bool timed = false;
     LaunchSink* launches = nullptr;  ///< null: nobody counts launches

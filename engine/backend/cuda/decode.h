@@ -161,6 +161,13 @@ constexpr int attentionSplits(int tokens) noexcept {
     return each < 1 ? 1 : each < kAttentionSplits ? each : kAttentionSplits;
 }
 
+/// Keys that a block has at least, but for the last one of a context.
+inline constexpr int kKeysOfSplit = 128;
+/// Blocks that get any of so many keys, whatever the number of tokens.
+constexpr int attentionSplitsOfKeys(int keys) noexcept {
+    return (keys + kKeysOfSplit - 1) / kKeysOfSplit;
+}
+
 /// Attention of tokens whose sequences have few each; a long context is shared out among `splits`
 /// blocks of each head group.
 struct DecodeAttention {
@@ -171,6 +178,10 @@ struct DecodeAttention {
     /// cache.
     const float2* angles = nullptr;  // (head_dim / 2)
     RopePairing pairing = RopePairing::HalfSplit;
+    /// With angles only: `places` and the cache's rows before the token's were written before the
+    /// step's first kernel began, so that they are read while the kernel in front still runs. (Of
+    /// what the step's kernels write nothing is: each may begin before all those in front of it.)
+    bool settled = false;
     const float* sinks = nullptr;        // (n_head), or null
     const TokenPlace* places = nullptr;  // (n_tokens)
     std::int32_t window = 0;

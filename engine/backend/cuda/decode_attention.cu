@@ -3,16 +3,38 @@
 // leaves most of a GPU idle, so time is what one block takes and not how often keys are read. With
 // a long context several blocks share out the keys, and the last of them merges their results in a
 // fixed order. Tokens may be of as many sequences: each has its place and its cache.
+//
+// What a block takes is latency, so few things wait for each other. A tile's keys and values come
+// together, straight to registers, and where earlier steps wrote them while the kernel in front
+// still runs. Each warp has keys, a maximum and sums of its own; warps meet once for the queries
+// and once at the end.
 #include "engine/backend/cuda/norm.h"
+#include "engine/backend/cuda/rotation.h"
 #include "engine/backend/kv_layout.h"
 
 namespace moescope::cuda {
 namespace {
 
 constexpr int kHeads = 2;  // of a block
-constexpr int kWarps = 4;
-constexpr int kKeys = kWarps * kWarp;  // of a tile: one a thread
+constexpr int kWarps = 8;
+constexpr int kThreads = kWarps * kWarp;
+// Registers as two blocks of so many threads would have them, 96 a thread: a block then has room
+// beside two of the projection in front, which have 80. (Odd head sizes take what they need.)
+constexpr int kRegisterThreads = 320;
 constexpr int kMaxHeadDim = 256;
+
+/// How a warp holds rows of up to kDims columns: lane l has columns 8 (l % kLanes) to + 7 of row
+/// l / kLanes of each of kLoads loads.
+template <int kDims>
+struct Tile {
+    static constexpr int kLanes = kDims / 8;
+    static constexpr int kRows = kWarp / kLanes;
+    static constexpr int kLoads = 4;
+    static constexpr int kScores = kHeads * kLoads;  // of a row, one for each of as many lanes
+    static constexpr int kStep = kWarps * kRows;     // keys that the warps load at a time
+    static constexpr int kKeys = kLoads * kStep;
+    static_assert(kScores <= kLanes && kKeysOfSplit % kKeys == 0 && kThreads % kDims == 0);
+};
 
 struct Shape {
     int groups;  // blocks of a key-value head
@@ -21,243 +43,311 @@ __host__ __device__ Shape shapeOf(int nHead, int nKvHead) {
     return {(nHead / nKvHead + kHeads - 1) / kHeads};
 }
 
-/// Keys a split has, a multiple of kKeys but for the last.
-__device__ __forceinline__ int keysOfSplit(int visible, int splits) {
-    const int each = (visible + splits - 1) / splits;
-    return (each + kKeys - 1) / kKeys * kKeys;
+/// How the keys that a token sees are shared out: `each` to a split but for the last, a multiple of
+/// kKeysOfSplit (whatever a tile has).
+struct Splits {
+    int each, count;
+};
+__device__ __forceinline__ Splits splitsOf(int visible, int most) {
+    const int units = attentionSplitsOfKeys(visible);
+    if (units <= most)
+        return {kKeysOfSplit, units};  // the short context has no divisions to wait for
+    const int each = (units + most - 1) / most;
+    return {each * kKeysOfSplit, (units + each - 1) / each};
 }
 
-/// Scores of one key for all heads of the block. key: (head_dim) half; queries: (kHeads, head_dim).
-/// kEights: of 8 columns, at least as many as a head has.
-template <int kEights>
-__device__ __forceinline__ void scoresOf(float (&s)[kHeads], const std::uint16_t* key,
-                                         const float* queries, int headDim) {
-    MOESCOPE_UNROLL
-    for (int h = 0; h < kHeads; ++h) s[h] = 0;
-    if (headDim % 8 == 0) {
-        // Eight loads are under way before the first is used.
-        constexpr int kBatch = kEights < 8 ? kEights : 8;
+/// Where column `d` of a head lies in shared memory: a lane's eight columns in two halves, so that
+/// lanes side by side read 16 bytes side by side.
+template <int kDims>
+__device__ __forceinline__ int slotOf(int d) {
+    return d / 4 % 2 * (kDims / 2) + d / 8 * 4 + d % 4;
+}
+template <int kDims>
+__device__ __forceinline__ int columnOfSlot(int slot) {
+    const int within = slot % (kDims / 2);
+    return within / 4 * 8 + slot / (kDims / 2) * 4 + within % 4;
+}
+
+/// Columns `d` to d + 7 of a row of a cache, zeros behind the last. Rows of kVector have a multiple
+/// of 8. Past the first-level cache, where a line may be older than what the last step wrote: a
+/// block reads a row once, and perhaps before it has waited for anything.
+template <bool kVector>
+__device__ __forceinline__ uint4 loadEight(const std::uint16_t* row, int d, int headDim) {
+    if constexpr (kVector) {
+        return d < headDim ? loadShared(reinterpret_cast<const uint4*>(row + d))
+                           : make_uint4(0, 0, 0, 0);
+    } else {
+        std::uint32_t words[4];
         MOESCOPE_UNROLL
-        for (int first = 0; first < kEights; first += kBatch) {
-            uint4 packed[kBatch];
-            MOESCOPE_UNROLL
-            for (int i = 0; i < kBatch; ++i) {
-                const int d = 8 * (first + i);
-                packed[i] =
-                    d < headDim ? *reinterpret_cast<const uint4*>(key + d) : make_uint4(0, 0, 0, 0);
-            }
-            MOESCOPE_UNROLL
-            for (int i = 0; i < kBatch; ++i) {
-                const int d = 8 * (first + i);
-                if (d >= headDim) continue;
-                const std::uint32_t words[4] = {packed[i].x, packed[i].y, packed[i].z, packed[i].w};
-                float k[8];
-                MOESCOPE_UNROLL
-                for (int w = 0; w < 4; ++w) {
-                    k[2 * w] = fromHalf(static_cast<std::uint16_t>(words[w] & 0xFFFFU));
-                    k[2 * w + 1] = fromHalf(static_cast<std::uint16_t>(words[w] >> 16U));
-                }
-                MOESCOPE_UNROLL
-                for (int h = 0; h < kHeads; ++h) {
-                    const auto* q = reinterpret_cast<const float4*>(queries + h * headDim + d);
-                    const float4 q0 = q[0];
-                    const float4 q1 = q[1];
-                    s[h] += q0.x * k[0] + q0.y * k[1] + q0.z * k[2] + q0.w * k[3];
-                    s[h] += q1.x * k[4] + q1.y * k[5] + q1.z * k[6] + q1.w * k[7];
-                }
-            }
+        for (int w = 0; w < 4; ++w) {
+            words[w] = d + 2 * w < headDim
+                           ? loadShared(reinterpret_cast<const std::uint32_t*>(row + d + 2 * w))
+                           : 0U;
         }
-        return;
+        return make_uint4(words[0], words[1], words[2], words[3]);
     }
-    for (int d = 0; d < headDim; ++d) {
-        const float k = fromHalf(key[d]);
+}
+
+__device__ __forceinline__ void widen(float (&x)[8], const uint4& packed) {
+    const std::uint32_t words[4] = {packed.x, packed.y, packed.z, packed.w};
+    MOESCOPE_UNROLL
+    for (int w = 0; w < 4; ++w) {
+        x[2 * w] = fromHalf(static_cast<std::uint16_t>(words[w] & 0xFFFFU));
+        x[2 * w + 1] = fromHalf(static_cast<std::uint16_t>(words[w] >> 16U));
+    }
+}
+
+/// Sums over the lanes that differ in the bits kFirst, kFirst / 2, ... kLast: at each of them a
+/// lane keeps the half of the numbers, the upper one where its bit is set, that it goes on with.
+template <int kFirst, int kLast, int kNumbers>
+__device__ __forceinline__ void foldLanes(float (&x)[kNumbers], int lane) {
+    int left = kNumbers;
+    MOESCOPE_UNROLL
+    for (int bit = kFirst; bit >= kLast; bit /= 2) {
+        left /= 2;
+        const bool upper = (lane & bit) != 0;
         MOESCOPE_UNROLL
-        for (int h = 0; h < kHeads; ++h) s[h] += queries[h * headDim + d] * k;
+        for (int i = 0; i < kNumbers / 2; ++i) {
+            if (i >= left) break;
+            const float given = upper ? x[i] : x[i + left];
+            x[i] = (upper ? x[i + left] : x[i]) + __shfl_xor_sync(kAllLanes, given, bit);
+        }
     }
 }
 
-/// Element `i` of a head after rotation. head: (head_dim) f32; angles: (head_dim / 2).
-__device__ __forceinline__ float rotated(RopePairing pairing, const float* head,
-                                         const float2* angles, int headDim, int i) {
-    const int half = headDim / 2;
-    const bool split = pairing == RopePairing::HalfSplit;
-    const int pair = split ? i % half : i / 2;
-    const bool second = split ? i >= half : i % 2 == 1;
-    const float a = head[split ? pair : 2 * pair];
-    const float b = head[split ? pair + half : 2 * pair + 1];
-    const float2 angle = angles[pair];
-    return second ? b * angle.x + a * angle.y : a * angle.x - b * angle.y;
+/// combine() over all scores of a lane's head that its warp has.
+template <int kDims, typename Combine>
+__device__ __forceinline__ float overHead(float x, const Combine& combine) {
+    using T = Tile<kDims>;
+    MOESCOPE_UNROLL
+    for (int bit = kHeads; bit < kWarp; bit *= 2) {
+        if (bit >= T::kScores && bit < T::kLanes) continue;  // those lanes have the same score
+        x = combine(x, __shfl_xor_sync(kAllLanes, x, bit));
+    }
+    return x;
 }
 
-/// Running maximum and sum of each head's softmax, and the weighted values of this thread's
-/// columns: 2 (lane + 32 i) and the next, of the keys that its warp takes.
-template <int kPairs>
-struct Running {
-    float values[kHeads][kPairs][2] = {};
+/// Which token and heads a block has.
+struct BlockPlace {
+    int token, kvHead, firstHead, heads;  // firstHead: of all; heads: 1 to kHeads
+    bool firstOfKvHead;
+};
+__device__ __forceinline__ BlockPlace blockPlace(const DecodeAttention& a) {
+    const int groups = shapeOf(a.nHead, a.nKvHead).groups;
+    const int kvHead = static_cast<int>(blockIdx.x) / groups;
+    const int perKv = a.nHead / a.nKvHead;
+    const int first = static_cast<int>(blockIdx.x) % groups * kHeads;
+    return {static_cast<int>(blockIdx.z), kvHead, kvHead * perKv + first,
+            min(kHeads, perKv - first), first == 0};
+}
+
+/// A warp's keys and values of a tile.
+template <int kDims>
+struct TileRows {
+    uint4 keys[Tile<kDims>::kLoads], values[Tile<kDims>::kLoads];
 };
 
-template <int kPairs>
-__global__ void __launch_bounds__(kKeys) decodeAttentionKernel(const DecodeAttention a) {
-    __align__(16) __shared__ float queries[kHeads * kMaxHeadDim];
-    __align__(16) __shared__ float probabilities[kKeys][kHeads];
-    __shared__ float maximum[kHeads], sum[kHeads], rescale[kHeads];
-    __shared__ float merged[kWarps][kHeads][kMaxHeadDim / 2][2];
+template <int kDims, bool kVector>
+__global__ void __launch_bounds__(kVector ? kRegisterThreads : kThreads, 2)
+    decodeAttentionKernel(const DecodeAttention a) {
+    using T = Tile<kDims>;
+    __align__(16) __shared__ float queries[kHeads][kDims];  // in slots
+    __shared__ uint4 newest[2][T::kLanes];                  // the token's key and value: half
+    __align__(16) __shared__ float merged[kWarps][kHeads][kDims];  // in slots
+    __shared__ float2 statistics[kWarps][kHeads];                  // maximum, sum
     __shared__ bool last;
     const auto thread = static_cast<int>(threadIdx.x);
     const int warp = thread / kWarp;
     const int lane = thread % kWarp;
-    const int token = static_cast<int>(blockIdx.z);
-    const int groups = shapeOf(a.nHead, a.nKvHead).groups;
-    const int kvHead = static_cast<int>(blockIdx.x) / groups;
-    const int perKv = a.nHead / a.nKvHead;
-    const int firstHead = static_cast<int>(blockIdx.x) % groups * kHeads;  // within the kv head
-    const int heads = min(kHeads, perKv - firstHead);
     const int headDim = a.headDim;
+    const BlockPlace block = blockPlace(a);
+    const int token = block.token;
+    const int heads = block.heads;
 
     letNextKernelBegin();
-    waitForPreviousKernel();
-    const float* q =
-        a.qkv + std::int64_t{token} * a.qkvStride + (kvHead * perKv + firstHead) * headDim;
-    for (int i = thread; i < kHeads * headDim; i += kKeys) {
-        float value = 0;
-        if (i < heads * headDim) {
-            value = a.angles == nullptr ? q[i]
-                                        : rotated(a.pairing, q + i / headDim * headDim, a.angles,
-                                                  headDim, i % headDim);
-        }
-        queries[i] = value * a.scale;
+    if (!a.settled) waitForPreviousKernel();
+    const TokenPlace* const at = a.places + token;
+    const TokenPlace place{loadShared(&at->position), loadShared(&at->run)};  // as loadEight
+    float sinks[kHeads];
+    MOESCOPE_UNROLL
+    for (int h = 0; h < kHeads; ++h) {
+        sinks[h] = a.sinks != nullptr ? a.sinks[block.firstHead + min(h, heads - 1)] : -INFINITY;
     }
-    const TokenPlace place = a.places[token];
     const LayerCache cache = a.caches.at(place.run);
     const int position = place.position;
     const int first = firstVisible(position, a.window);
     const int visible = position + 1 - first;
-    const int each = keysOfSplit(visible, static_cast<int>(gridDim.y));
-    const int splits = (visible + each - 1) / each;
+    const auto [each, splits] = splitsOf(visible, static_cast<int>(gridDim.y));
     const int split = static_cast<int>(blockIdx.y);
     if (split >= splits) return;
 
-    if (a.angles != nullptr && split == splits - 1) {
-        // The newest key and value: read back below by this block alone (or written alike by
-        // another group of the same key-value head).
-        const float* k = a.qkv + (a.nHead + kvHead) * headDim;
-        const float* v = k + a.nKvHead * headDim;
-        const std::int64_t at =
-            (std::int64_t{kvRow(position, cache.rows)} * a.nKvHead + kvHead) * headDim;
-        for (int i = thread; i < headDim; i += kKeys) {
-            cache.keys[at + i] = toHalf(rotated(a.pairing, k, a.angles, headDim, i));
-            cache.values[at + i] = toHalf(v[i]);
-        }
-    }
-    if (thread < kHeads) {
-        maximum[thread] = -INFINITY;
-        sum[thread] = 0;
-    }
-    __syncthreads();
-
     const int begin = first + split * each;
     const int end = min(begin + each, position + 1);
+    // The newest is not in the cache yet where this kernel turns it.
+    const bool turns = a.angles != nullptr;
+    const int cachedEnd = turns ? min(end, position) : end;
     const std::int64_t rowWidth = std::int64_t{a.nKvHead} * headDim;
-    const std::int64_t column = std::int64_t{kvHead} * headDim;
-    Running<kPairs> running;
-    for (int tile = begin; tile < end; tile += kKeys) {
-        const int key = tile + thread;
-        float s[kHeads];
-        if (key < end) {
-            prefetchLine(cache.values + kvRow(key, cache.rows) * rowWidth + column);
-            scoresOf<8 * kPairs>(s, cache.keys + kvRow(key, cache.rows) * rowWidth + column,
-                                 queries, headDim);
-        } else {
-            MOESCOPE_UNROLL
-            for (int h = 0; h < kHeads; ++h) s[h] = -INFINITY;
-        }
+    const int sub = lane % T::kLanes;
+    const int myFirst = warp * T::kRows + lane / T::kLanes;  // of the tile's keys
+    int tileRow = kvRow(begin, cache.rows);
+    const auto load = [&](uint4(&to)[T::kLoads], const std::uint16_t* rows, int tile) {
+        rows += block.kvHead * headDim;
         MOESCOPE_UNROLL
-        for (int h = 0; h < kHeads; ++h) probabilities[thread][h] = s[h];
-        __syncthreads();
-        for (int h = warp; h < heads; h += kWarps) {
-            float largest = maximum[h];
-            for (int i = lane; i < kKeys; i += kWarp) largest = fmaxf(largest, probabilities[i][h]);
-            largest = warpMax(largest);
-            float total = 0;
-            for (int i = lane; i < kKeys; i += kWarp) {
-                const float p = expf(probabilities[i][h] - largest);
-                probabilities[i][h] = p;
-                total += p;
-            }
-            total = warpSum(total);
-            if (lane == 0) {
-                rescale[h] = expf(maximum[h] - largest);
-                sum[h] = sum[h] * rescale[h] + total;
-                maximum[h] = largest;
-            }
+        for (int i = 0; i < T::kLoads; ++i) {
+            const int offset = myFirst + i * T::kStep;
+            // Keys that are visible are not more than the ring has rows.
+            const int onward = tileRow + offset;
+            const int row = onward < cache.rows ? onward : onward - cache.rows;
+            to[i] = loadEight<kVector>(rows + row * rowWidth, 8 * sub,
+                                       tile + offset < cachedEnd ? headDim : 0);
         }
-        __syncthreads();
-        const int keys = min(kKeys, end - tile);
-        MOESCOPE_UNROLL
-        for (int h = 0; h < kHeads; ++h) {
-            const float factor = h < heads ? rescale[h] : 0.0F;
-            MOESCOPE_UNROLL
-            for (int i = 0; i < kPairs; ++i) {
-                running.values[h][i][0] *= factor;
-                running.values[h][i][1] *= factor;
-            }
-        }
-        // Values of several keys are under way before the first is used.
-        constexpr int kBatch = 8 / kPairs;
-        for (int k = warp; k < keys; k += kWarps * kBatch) {
-            std::uint32_t loaded[kBatch][kPairs];
-            MOESCOPE_UNROLL
-            for (int j = 0; j < kBatch; ++j) {
-                const int key = k + kWarps * j;
-                const std::uint16_t* value =
-                    cache.values + kvRow(tile + min(key, keys - 1), cache.rows) * rowWidth + column;
-                MOESCOPE_UNROLL
-                for (int i = 0; i < kPairs; ++i) {
-                    const int d = 2 * (lane + kWarp * i);
-                    loaded[j][i] = key < keys && d < headDim
-                                       ? *reinterpret_cast<const std::uint32_t*>(value + d)
-                                       : 0U;
-                }
-            }
-            MOESCOPE_UNROLL
-            for (int j = 0; j < kBatch; ++j) {
-                const int key = k + kWarps * j;
-                if (key >= keys) break;
-                float p[kHeads];
-                MOESCOPE_UNROLL
-                for (int h = 0; h < kHeads; ++h) p[h] = probabilities[key][h];
-                MOESCOPE_UNROLL
-                for (int i = 0; i < kPairs; ++i) {
-                    const float v0 = fromHalf(static_cast<std::uint16_t>(loaded[j][i] & 0xFFFFU));
-                    const float v1 = fromHalf(static_cast<std::uint16_t>(loaded[j][i] >> 16U));
-                    MOESCOPE_UNROLL
-                    for (int h = 0; h < kHeads; ++h) {
-                        running.values[h][i][0] += p[h] * v0;
-                        running.values[h][i][1] += p[h] * v1;
-                    }
-                }
-            }
-        }
-        __syncthreads();
-    }
+    };
+    TileRows<kDims> rows;
+    load(rows.keys, cache.keys, begin);
+    load(rows.values, cache.values, begin);
 
+    // One column of the queries, and of the newest key and value. Addresses are there before the
+    // numbers are, and all loads before the first use.
+    constexpr int kRounds = (kHeads + 2) * kDims / kThreads;
+    const int column = thread % kDims;
+    const bool within = column < headDim;
+    const bool halves = a.pairing == RopePairing::HalfSplit;
+    const int distance = halves ? headDim / 2 : 1;
+    const bool second = halves ? column >= distance : column % 2 == 1;
+    const int other = second ? -distance : distance;
+    const float2* const angleAt =
+        a.angles + (halves ? (second ? column - distance : column) : column / 2);
+    const auto vectorOf = [&](int round) { return (thread + round * kThreads) / kDims; };
+    const float* numbers[kRounds];
     MOESCOPE_UNROLL
-    for (int h = 0; h < kHeads; ++h) {
-        MOESCOPE_UNROLL
-        for (int i = 0; i < kPairs; ++i) {
-            const int pair = lane + kWarp * i;
-            if (2 * pair >= headDim) continue;
-            merged[warp][h][pair][0] = running.values[h][i][0];
-            merged[warp][h][pair][1] = running.values[h][i][1];
+    for (int r = 0; r < kRounds; ++r) {
+        const int v = vectorOf(r);
+        const int head = v < kHeads ? block.firstHead + min(v, heads - 1)
+                                    : a.nHead + block.kvHead + (v - kHeads) * a.nKvHead;
+        numbers[r] = a.qkv + std::int64_t{token} * a.qkvStride + head * headDim + column;
+    }
+    const bool keeps = turns && within && block.firstOfKvHead && split == splits - 1;
+    const std::int64_t newestAt =
+        kvRow(position, cache.rows) * rowWidth + block.kvHead * headDim + column;
+    if (a.settled) waitForPreviousKernel();
+
+    const float2 angle = turns && within ? *angleAt : make_float2(1, 0);
+    float own[kRounds], partner[kRounds];
+    MOESCOPE_UNROLL
+    for (int r = 0; r < kRounds; ++r) {
+        own[r] = within ? *numbers[r] : 0.0F;
+        partner[r] = turns && within ? numbers[r][other] : 0.0F;
+    }
+    MOESCOPE_UNROLL
+    for (int r = 0; r < kRounds; ++r) {
+        const int v = vectorOf(r);
+        float value = own[r];
+        if (turns && v <= kHeads) {
+            const float2 turned = second ? turnedPair(partner[r], own[r], angle)
+                                         : turnedPair(own[r], partner[r], angle);
+            value = second ? turned.y : turned.x;
         }
+        if (v < kHeads) {
+            queries[v][slotOf<kDims>(column)] = value * a.scale;
+            continue;
+        }
+        const std::uint16_t stored = toHalf(value);
+        reinterpret_cast<std::uint16_t*>(newest[v - kHeads])[column] = stored;
+        if (keeps) (v == kHeads ? cache.keys : cache.values)[newestAt] = stored;
     }
     __syncthreads();
-    const auto total = [&](int h, int d) {
-        float value = 0;
-        for (int w = 0; w < kWarps; ++w) value += merged[w][h][d / 2][d % 2];
-        return value;
-    };
-    const int outColumn = (kvHead * perKv + firstHead) * headDim;
+    float q[kHeads][8];
+    MOESCOPE_UNROLL
+    for (int h = 0; h < kHeads; ++h) {
+        const float4 u = *reinterpret_cast<const float4*>(&queries[h][4 * sub]);
+        const float4 v = *reinterpret_cast<const float4*>(&queries[h][kDims / 2 + 4 * sub]);
+        q[h][0] = u.x, q[h][1] = u.y, q[h][2] = u.z, q[h][3] = u.w;
+        q[h][4] = v.x, q[h][5] = v.y, q[h][6] = v.z, q[h][7] = v.w;
+    }
+
+    // Of this lane's head, lane % kHeads: the warp's maximum, this lane's part of the sum.
+    float maximum = -INFINITY, sum = 0;
+    float weighted[kHeads * 8] = {};  // of this lane's columns and rows, not divided
+    const int score = lane % T::kScores;
+    const int scoreOffset = myFirst + score / kHeads * T::kStep;
+    for (int tile = begin; tile < end; tile += T::kKeys) {
+        if (turns && tile + T::kKeys > position) {
+            MOESCOPE_UNROLL
+            for (int i = 0; i < T::kLoads; ++i) {
+                if (tile + myFirst + i * T::kStep != position) continue;
+                rows.keys[i] = newest[0][sub];
+                rows.values[i] = newest[1][sub];
+            }
+        }
+        float scores[T::kScores];
+        MOESCOPE_UNROLL
+        for (int i = 0; i < T::kLoads; ++i) {
+            float k[8];
+            widen(k, rows.keys[i]);
+            MOESCOPE_UNROLL
+            for (int h = 0; h < kHeads; ++h) {
+                float s = q[h][0] * k[0];
+                MOESCOPE_UNROLL
+                for (int e = 1; e < 8; ++e) s += q[h][e] * k[e];
+                scores[i * kHeads + h] = s;
+            }
+        }
+        const int next = tile + T::kKeys;
+        tileRow += T::kKeys;
+        if (tileRow >= cache.rows) tileRow -= cache.rows;
+        if (next < end) load(rows.keys, cache.keys, next);
+        MOESCOPE_UNROLL
+        for (int bit = T::kLanes / 2; bit >= T::kScores; bit /= 2) {
+            MOESCOPE_UNROLL
+            for (float& s : scores) s += __shfl_xor_sync(kAllLanes, s, bit);
+        }
+        foldLanes<T::kScores / 2, 1>(scores, lane);
+        const bool counts = tile + scoreOffset < end;
+        const float mine = counts ? scores[0] : -INFINITY;
+        const float largest =
+            fmaxf(maximum, overHead<kDims>(mine, [](float x, float y) { return fmaxf(x, y); }));
+        const float p = expf(counts ? mine - largest : -INFINITY);
+        if (tile != begin) {
+            // A warp may have had no key so far, and have none now.
+            const float factor = expf(maximum > -INFINITY ? maximum - largest : -INFINITY);
+            sum *= factor;
+            MOESCOPE_UNROLL
+            for (int h = 0; h < kHeads; ++h) {
+                const float ofHead = __shfl_sync(kAllLanes, factor, h);
+                MOESCOPE_UNROLL
+                for (int e = 0; e < 8; ++e) weighted[h * 8 + e] *= ofHead;
+            }
+        }
+        sum += p;
+        maximum = largest;
+        MOESCOPE_UNROLL
+        for (int i = 0; i < T::kLoads; ++i) {
+            float v[8];
+            widen(v, rows.values[i]);
+            MOESCOPE_UNROLL
+            for (int h = 0; h < kHeads; ++h) {
+                const float ofKey = __shfl_sync(kAllLanes, p, lane - sub + i * kHeads + h);
+                MOESCOPE_UNROLL
+                for (int e = 0; e < 8; ++e) weighted[h * 8 + e] += ofKey * v[e];
+            }
+        }
+        if (next < end) load(rows.values, cache.values, next);
+    }
+
+    foldLanes<kWarp / 2, T::kLanes>(weighted, lane);
+    constexpr int kLeft = kHeads * 8 / T::kRows;
+    MOESCOPE_UNROLL
+    for (int j = 0; j < kLeft; j += 4) {
+        const int number = lane / T::kLanes * kLeft + j;
+        *reinterpret_cast<float4*>(
+            &merged[warp][number / 8][number / 4 % 2 * (kDims / 2) + 4 * sub]) =
+            make_float4(weighted[j], weighted[j + 1], weighted[j + 2], weighted[j + 3]);
+    }
+    sum = overHead<kDims>(sum, [](float x, float y) { return x + y; });
+    if (lane < kHeads) statistics[warp][lane] = make_float2(maximum, sum);
+    __syncthreads();
+
+    const int outColumn = block.firstHead * headDim;
     const bool many = a.operand.high != nullptr;
     const auto store = [&](int i, float value) {
         if (many) {
@@ -267,32 +357,41 @@ __global__ void __launch_bounds__(kKeys) decodeAttentionKernel(const DecodeAtten
         }
     };
     if (many && split == 0 && blockIdx.x + 1 == gridDim.x)
-        padOperand(a.operand, token, a.nHead * headDim, thread, kKeys);
-    const auto sinkOf = [&](int h) {
-        return a.sinks != nullptr ? a.sinks[kvHead * perKv + firstHead + h] : -INFINITY;
-    };
-    if (splits == 1) {
-        for (int i = thread; i < heads * headDim; i += kKeys) {
-            const int h = i / headDim;
-            const float sink = sinkOf(h);
-            const float largest = fmaxf(maximum[h], sink);
-            const float factor = expf(maximum[h] - largest);
-            const float denominator = sum[h] * factor + expf(sink - largest);
-            store(i, total(h, i % headDim) * factor / denominator);
-        }
-        return;
-    }
-
-    // This split's part: values not divided, maximum, sum.
+        padOperand(a.operand, token, a.nHead * headDim, thread, kThreads);
     const int width = kHeads * (headDim + 2);
     const std::int64_t team = std::int64_t{token} * gridDim.x + blockIdx.x;
     float* parts = a.partial + team * gridDim.y * width;
-    float* part = parts + std::int64_t{split} * width;
-    for (int i = thread; i < heads * headDim; i += kKeys) part[i] = total(i / headDim, i % headDim);
-    if (thread < heads) {
-        part[kHeads * headDim + thread] = maximum[thread];
-        part[kHeads * (headDim + 1) + thread] = sum[thread];
+    for (int i = thread; i < kHeads * kDims; i += kThreads) {
+        const int h = i / kDims;
+        const int d = columnOfSlot<kDims>(i % kDims);
+        if (h >= heads || d >= headDim) continue;
+        // With several splits the sink is counted when they are merged.
+        const float sink = splits > 1 ? -INFINITY : h == 0 ? sinks[0] : sinks[kHeads - 1];
+        float largest = sink;
+        MOESCOPE_UNROLL
+        for (int w = 0; w < kWarps; ++w) largest = fmaxf(largest, statistics[w][h].x);
+        float denominator = expf(sink > -INFINITY ? sink - largest : -INFINITY);
+        float value = 0;
+        MOESCOPE_UNROLL
+        for (int w = 0; w < kWarps; ++w) {
+            const float2 of = statistics[w][h];
+            const float factor = expf(of.x > -INFINITY ? of.x - largest : -INFINITY);
+            denominator += factor * of.y;
+            value += factor * merged[w][h][i % kDims];
+        }
+        if (splits == 1) {
+            store(h * headDim + d, value / denominator);
+            continue;
+        }
+        // This split's part: values not divided, maximum, sum.
+        float* part = parts + std::int64_t{split} * width;
+        part[h * headDim + d] = value;
+        if (d == 0) {
+            part[kHeads * headDim + h] = largest;
+            part[kHeads * (headDim + 1) + h] = denominator;
+        }
     }
+    if (splits == 1) return;
     __threadfence();
     __syncthreads();
     if (thread == 0) {
@@ -303,12 +402,13 @@ __global__ void __launch_bounds__(kKeys) decodeAttentionKernel(const DecodeAtten
     }
     __syncthreads();
     if (!last) return;
-    for (int i = thread; i < heads * headDim; i += kKeys) {
+    for (int i = thread; i < heads * headDim; i += kThreads) {
         const int h = i / headDim;
-        float largest = sinkOf(h);
+        const float sink = h == 0 ? sinks[0] : sinks[kHeads - 1];
+        float largest = sink;
         for (int s = 0; s < splits; ++s)
             largest = fmaxf(largest, loadShared(parts + s * width + kHeads * headDim + h));
-        float denominator = expf(sinkOf(h) - largest);
+        float denominator = expf(sink - largest);
         float value = 0;
         for (int s = 0; s < splits; ++s) {
             const float* from = parts + s * width;
@@ -339,10 +439,17 @@ void decodeAttention(const DecodeAttention& a, cudaStream_t stream) {
     if (a.headDim > kMaxHeadDim) throw Error("the cuda back end takes heads of up to 256 numbers");
     const auto blocks = static_cast<unsigned>(a.nKvHead * shapeOf(a.nHead, a.nKvHead).groups);
     const Launch l{dim3(blocks, static_cast<unsigned>(a.splits), static_cast<unsigned>(a.tokens)),
-                   dim3(kKeys), 0, stream, true};
-    if (a.headDim <= 64) return launch(l, decodeAttentionKernel<1>, a);
-    if (a.headDim <= 128) return launch(l, decodeAttentionKernel<2>, a);
-    launch(l, decodeAttentionKernel<4>, a);
+                   dim3(kThreads), 0, stream, true};
+    const bool vector = a.headDim % 8 == 0;
+    if (a.headDim <= 64) {
+        return launch(
+            l, vector ? decodeAttentionKernel<64, true> : decodeAttentionKernel<64, false>, a);
+    }
+    if (a.headDim <= 128) {
+        return launch(
+            l, vector ? decodeAttentionKernel<128, true> : decodeAttentionKernel<128, false>, a);
+    }
+    launch(l, vector ? decodeAttentionKernel<256, true> : decodeAttentionKernel<256, false>, a);
 }
 
 }  // namespace moescope::cuda

@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "engine/backend/cuda/norm.h"
+#include "engine/backend/cuda/rotation.h"
 #include "engine/backend/kv_layout.h"
 
 namespace moescope::cuda {
@@ -205,10 +206,9 @@ __device__ __forceinline__ void turn(const float2* angles, const HeadShare<kVect
     }
     MOESCOPE_UNROLL
     for (int i = 0; i < 4; ++i) {
-        const float a = p.a[i];
-        const float b = p.b[i];
-        p.a[i] = a * angle[i].x - b * angle[i].y;
-        p.b[i] = b * angle[i].x + a * angle[i].y;
+        const float2 turned = turnedPair(p.a[i], p.b[i], angle[i]);
+        p.a[i] = turned.x;
+        p.b[i] = turned.y;
     }
 }
 

@@ -84,15 +84,17 @@ struct UpResult {
     int band, rowOfBand;
 };
 
-/// Where a warp's weights begin.
-struct TileOfExpert {
+/// Where a warp's weights are.
+struct BandOfExpert {
     const std::byte* codes;
     const std::byte* scales;
+    bool both;  // tiles are there
 };
-__device__ __forceinline__ TileOfExpert tileOf(const WeightStream& m, int expert,
-                                               std::int64_t tile) {
+__device__ __forceinline__ BandOfExpert bandOf(const WeightStream& m, int expert, int band) {
+    const std::int64_t tile = std::int64_t{kBandTiles} * band;
     return {m.codes + expert * m.matrixCodes + tile * m.tileCodes,
-            m.scales + expert * m.matrixScales + tile * m.tileScales};
+            m.scales + expert * m.matrixScales + tile * m.tileScales,
+            kBandTiles * band + 1 < m.tiles};
 }
 
 template <WeightFormat F, bool kStaged, bool kWide>
@@ -104,7 +106,7 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
     auto* memory = dynamicShared<std::byte>();
     auto* partial = reinterpret_cast<float*>(memory + 4 * a.stride * e.tokens);
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
-    constexpr int kSpan = WeightRegisters<F, kBandTiles>::kChunks;
+    constexpr int kSpan = WeightRegisters<F>::kChunks;
     const int chunks = a.m.chunks;
 
     // In this order: what the kernel before the one before wrote is then there for the next one
@@ -122,21 +124,18 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
     });
     const BlockBands mine = bandsOfBlock(choice.distinct[0] * a.m.bands);
     BandWalk<kSpan> ahead(mine.first, mine.end, chunks);
-    TileOfExpert from{};
-    bool both = false;  // tiles of the band are there
+    BandOfExpert from{};
     const auto place = [&] {
         const int nth = fewTimes(ahead.band(), a.m.bands);
-        const int tile = kBandTiles * (ahead.band() - nth * a.m.bands);
-        from = tileOf(a.m, choice.distinct[1 + nth], tile);
-        both = tile + 1 < a.m.tiles;
+        from = bandOf(a.m, choice.distinct[1 + nth], ahead.band() - nth * a.m.bands);
     };
     if (!ahead.done()) place();
-    const auto load = [&](WeightRegisters<F, kBandTiles>& weights) {
+    const auto load = [&](WeightRegisters<F>& weights) {
         if (ahead.done()) return;
-        weights.load(a.m, from.codes, from.scales, both, ahead.begin(), ahead.end());
+        weights.load(a.m, from.codes, from.scales, from.both, ahead.begin(), ahead.end());
         if (ahead.next() && !ahead.done()) place();
     };
-    WeightRegisters<F, kBandTiles> weights;
+    WeightRegisters<F> weights;
     load(weights);
     if (e.routerLogits != nullptr && blockIdx.x == 0)
         tellChoice(choice, e.tokens * e.topK, e.choice);
@@ -181,10 +180,10 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
         int chunk = share.unit;
         int part = 0;
         for (int left = share.size(); left > 0;) {
-            WeightRegisters<F, kBandTiles> next;
+            WeightRegisters<F> next;
             load(next);
             const int end = endOfStep<kSpan>(chunk, chunks, left);
-            const int column = chunk / kSpan * WeightRegisters<F, kBandTiles>::kColumns;
+            const int column = chunk / kSpan * WeightRegisters<F>::kColumns;
             weights.template multiply<kStaged>(acc, chunk, end,
                                                {rows.first + column, rows.second + column});
             weights = next;
@@ -245,20 +244,19 @@ private:
     int first_, end_, nth_, chunk_, left_;
 };
 
-/// A block has one tile of all experts; its warps share out their chunks, expert after expert.
-/// (With bands there would be too few blocks to be shared out evenly among the multiprocessors.)
+/// A block has one band of all experts; its warps share out their groups, expert after expert.
 template <WeightFormat F, bool kStaged, bool kWide>
-__global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : 3)
+__global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
     decodeExpertsDownKernel(const DownArgs a) {
-    __shared__ float partial[kBlockWarps][kDecodeTokens * kTileRows];
+    __shared__ float partial[kBlockWarps][kDecodeTokens * kBandRows];
     __shared__ CopyBarrier staged;
     __shared__ Choice choice;
-    constexpr int kColumns = WeightRegisters<F, 1>::kColumns;
+    constexpr int kColumns = WeightRegisters<F>::kColumns;
     const DecodeExpertsDown& e = a.e;
     const auto thread = static_cast<int>(threadIdx.x);
     const int warp = thread / kWarp;
-    const auto tile = static_cast<int>(blockIdx.x);
-    constexpr int kSpan = WeightRegisters<F, 1>::kChunks;
+    const int band = static_cast<int>(blockIdx.x);
+    constexpr int kSpan = WeightRegisters<F>::kChunks;
     const int chunks = a.m.chunks;
     const int chosen = e.tokens * e.topK;
     const int perRound = kStaged ? a.groupsOfRound * kSpan : chunks;
@@ -268,31 +266,33 @@ __global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : 3)
     // wait for them. So weights are under way while it ends.
     choose(e.rule, e.routerLogits, e.choice, e.tokens, e.topK, e.nExpert, choice, [] {});
     const int experts = choice.distinct[0];
-    const auto load = [&](WeightRegisters<F, 1>& weights, const ExpertWalk<kSpan>& at) {
-        const TileOfExpert from = tileOf(a.m, choice.distinct[1 + at.nth()], tile);
-        weights.load(a.m, from.codes, from.scales, false, at.begin(), at.end());
+    const auto load = [&](WeightRegisters<F>& weights, const ExpertWalk<kSpan>& at) {
+        const BandOfExpert from = bandOf(a.m, choice.distinct[1 + at.nth()], band);
+        weights.load(a.m, from.codes, from.scales, from.both, at.begin(), at.end());
     };
-    WeightRegisters<F, 1> weights;
+    WeightRegisters<F> weights;
     ExpertWalk<kSpan> walk(experts, 0, min(perRound, chunks));
     if (!walk.done()) load(weights, walk);
     // What the sums of a thread's first row are added to.
     const auto biasOf = [&](int i) {
         float sum = 0;
-        const int row = tile * kTileRows + i % kTileRows;
+        const int row = band * kBandRows + i % kBandRows;
         if (e.bias == nullptr || row >= a.m.rows) return sum;
-        const int token = i / kTileRows;
+        const int token = i / kBandRows;
         for (int k = 0; k < e.topK; ++k) {
             const int nth = token * e.topK + k;
             sum += choice.weights[nth] * e.bias[std::int64_t{choice.experts[nth]} * a.m.rows + row];
         }
         return sum;
     };
-    const int results = kTileRows * e.tokens;
+    const int results = kBandRows * e.tokens;
     const float early = thread < results ? biasOf(thread) : 0;
     waitForPreviousKernel();
 
     constexpr int kSets = Accumulators<kWide>::kSets;
-    float total[kSets] = {};
+    float2 total[kSets];
+    MOESCOPE_UNROLL
+    for (float2& sum : total) sum = make_float2(0, 0);
     PairRows x = e.hidden;
     if (kStaged) {
         x.words = dynamicShared<std::uint32_t>();
@@ -322,7 +322,7 @@ __global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : 3)
             const int chunk = walk.begin();
             const int chunkEnd = walk.end();
             const bool last = walk.next();
-            WeightRegisters<F, 1> next;
+            WeightRegisters<F> next;
             if (!walk.done()) {
                 load(next, walk);
             } else if (end < chunks) {
@@ -346,24 +346,24 @@ __global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : 3)
                 const int place =
                     token < e.tokens ? placeOf(choice.experts, token, e.topK, expert) : -1;
                 if (place < 0) continue;
-                total[set] += choice.weights[token * e.topK + place] * resultOf(acc, set).x;
+                const float2 y = resultOf(acc, set);
+                const float weight = choice.weights[token * e.topK + place];
+                total[set].x += weight * y.x;
+                total[set].y += weight * y.y;
             }
             acc = {};
         }
         if (end < chunks) walk = ExpertWalk<kSpan>(experts, end, min(end + perRound, chunks));
     }
     MOESCOPE_UNROLL
-    for (int set = 0; set < kSets; ++set) {
-        const int token = tokenOfResult() + kOperandTokens * set;
-        if (token < e.tokens) partial[warp][token * kTileRows + thread % kWarp / 4] = total[set];
-    }
+    for (int set = 0; set < kSets; ++set) storePartial(partial[warp], total[set], set, e.tokens);
     __syncthreads();
     for (int i = thread; i < results; i += kBlockThreads) {
-        const int row = tile * kTileRows + i % kTileRows;
+        const int row = band * kBandRows + i % kBandRows;
         if (row >= a.m.rows) continue;
         float sum = i == thread ? early : biasOf(i);
         for (int w = 0; w < kBlockWarps; ++w) sum += partial[w][i];
-        float& out = e.out[std::int64_t{i / kTileRows} * a.m.rows + row];
+        float& out = e.out[std::int64_t{i / kBandRows} * a.m.rows + row];
         out = e.add ? out + sum : sum;
     }
 }
@@ -394,9 +394,9 @@ void launchUp(const DecodeExpertsUp& e, int multiprocessors, cudaStream_t stream
 template <WeightFormat F>
 void launchDown(const DecodeExpertsDown& e, cudaStream_t stream) {
     DownArgs a{e, streamOf(e.down, loadChunks(F)), 0};
-    const int bytesOfGroup = 4 * WeightRegisters<F, 1>::kColumns * e.tokens * e.topK;
+    const int bytesOfGroup = 4 * WeightRegisters<F>::kColumns * e.tokens * e.topK;
     a.groupsOfRound = std::min(kMaxStaged / bytesOfGroup, a.m.groups);
-    const Launch l{dim3(static_cast<unsigned>(a.m.tiles)), dim3(kBlockThreads),
+    const Launch l{dim3(static_cast<unsigned>(a.m.bands)), dim3(kBlockThreads),
                    static_cast<std::size_t>(a.groupsOfRound * bytesOfGroup), stream, true};
     const bool wide = e.tokens > kOperandTokens;
     if (a.groupsOfRound > 0) {

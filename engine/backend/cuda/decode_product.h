@@ -39,15 +39,14 @@ inline WeightStream streamOf(const DeviceMatrix& m, int groupChunks) {
     return s;
 }
 
-/// A lane's weights of a chunk of a band, as they lie in memory. kTiles: 1 for half a band, whose
-/// other rows are the same once more and nobody's result.
-template <WeightFormat F, int kTiles = kBandTiles>
+/// A lane's weights of a chunk of a band, as they lie in memory.
+template <WeightFormat F>
 struct ChunkWeights {
     static constexpr int kPlanes = chunkUnits(F) / 32;
-    uint4 codes[kTiles][kPlanes];
+    uint4 codes[kBandTiles][kPlanes];
     /// Mxfp4: the E8M0 scale of the lane's block; Q8_0: the halves of both blocks, the second one
     /// in the upper half of the word.
-    std::uint32_t scales[kTiles];
+    std::uint32_t scales[kBandTiles];
 };
 
 /// Of the words of a Q8_0 tile's scales of a chunk (rows 2 t, 2 t + 1 of either block): the halves
@@ -69,37 +68,35 @@ struct Operand {
 template <WeightFormat F>
 class ChunkProduct {
 public:
-    template <int kChunk, bool kShared, bool kWide, int kTiles>
-    __device__ __forceinline__ static void add(Accumulators<kWide>& acc,
-                                               const ChunkWeights<F, kTiles>& w,
+    template <int kChunk, bool kShared, bool kWide>
+    __device__ __forceinline__ static void add(Accumulators<kWide>& acc, const ChunkWeights<F>& w,
                                                const Operand<kShared>& x) {
-        constexpr int kLast = kTiles - 1;
         if constexpr (F == WeightFormat::Mxfp4) {
             const std::uint32_t scale[kBandTiles] = {mxfp4Scale(w.scales[0]),
-                                                     mxfp4Scale(w.scales[kLast])};
+                                                     mxfp4Scale(w.scales[1])};
             const uint4& a = w.codes[0][0];
-            const uint4& b = w.codes[kLast][0];
+            const uint4& b = w.codes[1][0];
             multiplyOctet(acc, decoded(a.x, b.x, scale), tokensOf<kWide, kChunk, 0>(x));
             multiplyOctet(acc, decoded(a.y, b.y, scale), tokensOf<kWide, kChunk, 1>(x));
             multiplyOctet(acc, decoded(a.z, b.z, scale), tokensOf<kWide, kChunk, 2>(x));
             multiplyOctet(acc, decoded(a.w, b.w, scale), tokensOf<kWide, kChunk, 3>(x));
         } else if constexpr (F == WeightFormat::Q8_0) {
             const uint4& a = w.codes[0][0];
-            const uint4& b = w.codes[kLast][0];
+            const uint4& b = w.codes[1][0];
             const auto scale = [&](int tile, int block) {
                 return fromHalf(
                     static_cast<std::uint16_t>(w.scales[tile] >> (16 * block) & 0xFFFFU));
             };
-            multiplyQ8(acc, 0, quantised(a.x, a.y, b.x, b.y), scale(0, 0), scale(kLast, 0),
+            multiplyQ8(acc, 0, quantised(a.x, a.y, b.x, b.y), scale(0, 0), scale(1, 0),
                        tokensOf<kWide, kChunk, 0>(x));
-            multiplyQ8(acc, 1, quantised(a.z, a.w, b.z, b.w), scale(0, 1), scale(kLast, 1),
+            multiplyQ8(acc, 1, quantised(a.z, a.w, b.z, b.w), scale(0, 1), scale(1, 1),
                        tokensOf<kWide, kChunk, 1>(x));
         } else {
             const Tokens<kWide> tokens = tokensOf<kWide, kChunk, 0>(x);
             MOESCOPE_UNROLL
             for (int plane = 0; plane < ChunkWeights<F>::kPlanes; ++plane) {
                 const uint4& a = w.codes[0][plane];
-                const uint4& b = w.codes[kLast][plane];
+                const uint4& b = w.codes[1][plane];
                 multiplyOctet(acc, joined({a.x, a.y, a.z, a.w}, {b.x, b.y, b.z, b.w}), tokens);
             }
         }

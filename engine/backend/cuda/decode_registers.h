@@ -16,8 +16,7 @@ __host__ __device__ constexpr int loadChunks(WeightFormat format) {
     return format == WeightFormat::Mxfp4 || format == WeightFormat::Bf16 ? 4 : 2;
 }
 
-/// kTiles: of a band, or 1 for half of one.
-template <WeightFormat F, int kTiles>
+template <WeightFormat F>
 class WeightRegisters {
 public:
     static constexpr int kChunks = loadChunks(F);
@@ -32,7 +31,7 @@ public:
         const int first = group * kChunks;
         const bool whole = end - begin == kChunks && end < m.chunks;
         MOESCOPE_UNROLL
-        for (int tile = 0; tile < kTiles; ++tile) {
+        for (int tile = 0; tile < kBandTiles; ++tile) {
             // What the rows of a second tile are that is not there is nobody's result.
             const int at = tile == 1 && both ? 1 : 0;
             const auto* units =
@@ -87,7 +86,7 @@ public:
     }
 
 private:
-    static constexpr int kPlanes = ChunkWeights<F, kTiles>::kPlanes;
+    static constexpr int kPlanes = ChunkWeights<F>::kPlanes;
 
     /// Where a tile ends: a last chunk of Mxfp4 may be a short one.
     __device__ __forceinline__ static uint4 unitOf(const WeightStream& m, const uint4* units,
@@ -103,10 +102,10 @@ private:
     }
 
     template <int kChunk>
-    __device__ __forceinline__ ChunkWeights<F, kTiles> chunkOf() const {
-        ChunkWeights<F, kTiles> w;
+    __device__ __forceinline__ ChunkWeights<F> chunkOf() const {
+        ChunkWeights<F> w;
         MOESCOPE_UNROLL
-        for (int tile = 0; tile < kTiles; ++tile) {
+        for (int tile = 0; tile < kBandTiles; ++tile) {
             MOESCOPE_UNROLL
             for (int plane = 0; plane < kPlanes; ++plane)
                 w.codes[tile][plane] = codes_[tile][kChunk][plane];
@@ -117,9 +116,9 @@ private:
         return w;
     }
 
-    uint4 codes_[kTiles][kChunks][kPlanes];
-    std::uint32_t words_[kTiles];            // Mxfp4
-    std::uint32_t scales_[kTiles][kChunks];  // Q8_0
+    uint4 codes_[kBandTiles][kChunks][kPlanes];
+    std::uint32_t words_[kBandTiles];            // Mxfp4
+    std::uint32_t scales_[kBandTiles][kChunks];  // Q8_0
 };
 
 }  // namespace moescope::cuda

@@ -16,11 +16,12 @@ struct WeightStream {
     std::int64_t matrixCodes, matrixScales;  ///< bytes of a matrix of the stack
     std::int32_t tileCodes, tileScales;      ///< bytes of a tile
     std::int32_t tiles, bands;
+    std::int32_t bandTiles;       ///< kBandTiles, or 1: half bands, which are as many again
     std::int32_t chunks, groups;  ///< of a tile; groups: of chunks that are multiplied together
     std::int32_t lastBlocks;      ///< DeviceMatrix::lastChunkBlocks
     std::int32_t rows, cols, paddedCols;
 };
-inline WeightStream streamOf(const DeviceMatrix& m, int groupChunks) {
+inline WeightStream streamOf(const DeviceMatrix& m, int groupChunks, int bandTiles = kBandTiles) {
     WeightStream s{};
     s.codes = reinterpret_cast<const std::byte*>(m.codes);
     s.scales = reinterpret_cast<const std::byte*>(m.scales);
@@ -29,7 +30,8 @@ inline WeightStream streamOf(const DeviceMatrix& m, int groupChunks) {
     s.tileCodes = static_cast<std::int32_t>(16 * m.tileUnits());
     s.tileScales = static_cast<std::int32_t>(4 * m.tileScales());
     s.tiles = m.tiles();
-    s.bands = (s.tiles + kBandTiles - 1) / kBandTiles;
+    s.bandTiles = bandTiles;
+    s.bands = (s.tiles + bandTiles - 1) / bandTiles;
     s.chunks = m.chunks();
     s.groups = (s.chunks + groupChunks - 1) / groupChunks;
     s.lastBlocks = m.lastChunkBlocks();

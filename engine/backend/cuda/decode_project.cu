@@ -114,22 +114,26 @@ struct Result {
     int token, row;
     int band, rowOfBand;  // of the round
 };
-__device__ __forceinline__ Result resultAt(int i, int firstBand, int bands) {
-    const int rows = bands * kBandRows;
+/// bandTiles: 1 or 2.
+__device__ __forceinline__ Result resultAt(int i, int firstBand, int bands, int bandTiles) {
+    const int rowsOfBand = bandTiles * kTileRows;
+    const int rows = bands * rowsOfBand;
     const int token = fewTimes(i, rows);
     const int local = i - token * rows;
-    return {token, firstBand * kBandRows + local, local / kBandRows, local % kBandRows};
+    const int band = bandTiles == 1 ? local / kTileRows : local / kBandRows;
+    return {token, firstBand * rowsOfBand + local, band, local - band * rowsOfBand};
 }
 
 template <WeightFormat F, bool kStaged, bool kWide>
 __global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : kResidentBlocks)
     decodeProjectKernel(const Args a) {
-    __shared__ CopyBarrier barriers[kBlockWarps * kDeepRingGroups];
+    __shared__ CopyBarrier barriers[kBlockWarps * kMaxDepth];
     __shared__ CopyBarrier staged;
     __shared__ float sums[kBlockWarps][kDecodeTokens];
     const DecodeProjection& p = a.p;
     auto* memory = dynamicShared<std::byte>();
-    auto* partial = reinterpret_cast<float*>(memory + ringBytes(F, a.depth) + a.staged);
+    auto* partial =
+        reinterpret_cast<float*>(memory + ringBytes(F, a.m.bandTiles, a.depth) + a.staged);
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
     const int groups = a.m.groups;
     const BlockBands mine = bandsOfBlock(a.m.bands);
@@ -152,7 +156,7 @@ __global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : kResidentBlocks)
 
     PairRows x = p.x;
     if (kStaged) {
-        x.words = reinterpret_cast<std::uint32_t*>(memory + ringBytes(F, a.depth));
+        x.words = reinterpret_cast<std::uint32_t*>(memory + ringBytes(F, a.m.bandTiles, a.depth));
         x.stride = a.stride;
         x.format = F;
     }
@@ -186,10 +190,11 @@ __global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : kResidentBlocks)
     bool odd = false;
     for (int first = mine.first; first < mine.end; first += kBlockWarps) {
         const int bands = min(kBlockWarps, mine.end - first);
-        const int results = bands * kBandRows * p.tokens;
+        const int results = bands * a.m.bandTiles * kTileRows * p.tokens;
         // What a thread's first result is added to is on its way while the product is taken.
         const auto thread = static_cast<int>(threadIdx.x);
-        const float early = thread < results ? added(resultAt(thread, first, bands)) : 0;
+        const float early =
+            thread < results ? added(resultAt(thread, first, bands, a.m.bandTiles)) : 0;
         // Two sets of sums take turns: one barrier a round is enough.
         const RoundSums round(partial + (odd ? RoundSums::kFloatsOfToken * p.tokens : 0), p.tokens);
         odd = !odd;
@@ -207,7 +212,7 @@ __global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : kResidentBlocks)
         }
         __syncthreads();
         for (int i = thread; i < results; i += kBlockThreads) {
-            const Result r = resultAt(i, first, bands);
+            const Result r = resultAt(i, first, bands, a.m.bandTiles);
             if (r.row >= a.m.rows) continue;
             const float sum = round.of(bands, groups, r.band, r.token, r.rowOfBand);
             p.out[std::int64_t{r.token} * p.outStride + r.row] =
@@ -239,7 +244,13 @@ __global__ void __launch_bounds__(kBlockThreads) addNormedKernel(const AddNormed
 
 template <WeightFormat F>
 void launchProject(const DecodeProjection& p, int multiprocessors, cudaStream_t stream) {
-    Args a{p, streamOf(p.weights, groupChunks(F)), 0, 0, kRingGroups};
+    Args a{p, streamOf(p.weights, groupChunks(F)), 0, 0, 2};
+    if (a.m.bands < 2 * multiprocessors) {
+        // More and smaller blocks, and a deeper ring: all of a small matrix is under way while the
+        // kernel before ends.
+        a.m = streamOf(p.weights, groupChunks(F), 1);
+        a.depth = a.m.bands <= multiprocessors / 4 ? kMaxDepth : 4;
+    }
     // 32 bytes more than a row, so that the rows of several tokens lie in different banks.
     a.stride = p.weights.paddedCols() + 8;
     a.staged = (4 * a.stride * p.tokens + 127) / 128 * 128;
@@ -247,14 +258,12 @@ void launchProject(const DecodeProjection& p, int multiprocessors, cudaStream_t 
     // As many blocks as are resident together: one that goes on to other bands has its activations
     // already.
     const int blocks = std::min(a.m.bands, kResidentBlocks * multiprocessors);
-    // Where few blocks have all of a multiprocessor, more of their weights come while the kernel
-    // before ends.
-    if (blocks <= 2 * multiprocessors) a.depth = kDeepRingGroups;
     const std::size_t partial =
         sizeof(float) * 2 * RoundSums::kFloatsOfToken * static_cast<std::size_t>(p.tokens);
-    const Launch l{dim3(static_cast<unsigned>(blocks)), dim3(kBlockThreads),
-                   static_cast<std::size_t>(ringBytes(F, a.depth) + a.staged) + partial, stream,
-                   true};
+    const Launch l{
+        dim3(static_cast<unsigned>(blocks)), dim3(kBlockThreads),
+        static_cast<std::size_t>(ringBytes(F, a.m.bandTiles, a.depth) + a.staged) + partial, stream,
+        true};
     const bool wide = p.tokens > kOperandTokens;
     if (a.staged > 0) {
         launch(l, wide ? decodeProjectKernel<F, true, true> : decodeProjectKernel<F, true, false>,

@@ -11,9 +11,8 @@
 
 namespace moescope::cuda {
 
-/// Groups of a warp that may be under way, at least and at most.
-inline constexpr int kRingGroups = 2;
-inline constexpr int kDeepRingGroups = 3;
+/// Groups of a warp that may be under way, at most.
+inline constexpr int kMaxDepth = 6;
 /// Blocks of a multiprocessor that share out a product.
 inline constexpr int kResidentBlocks = 3;
 
@@ -21,7 +20,7 @@ inline constexpr int kResidentBlocks = 3;
 __host__ __device__ constexpr int groupChunks(WeightFormat format) {
     return format == WeightFormat::Bf16 || format == WeightFormat::Q8_0 ? 3 : 2;
 }
-/// Bytes of a group in a ring: codes of either tile, then their scales.
+/// Bytes of a group in a ring: codes of the band's tiles, then their scales.
 __host__ __device__ constexpr int groupCodeBytes(WeightFormat format) {
     return groupChunks(format) * 16 * chunkUnits(format);
 }
@@ -30,12 +29,12 @@ __host__ __device__ constexpr int groupScaleBytes(WeightFormat format) {
     if (format == WeightFormat::Mxfp4) return 128;
     return format == WeightFormat::Q8_0 ? 32 * groupChunks(format) : 0;
 }
-__host__ __device__ constexpr int groupBytes(WeightFormat format) {
-    return kBandTiles * (groupCodeBytes(format) + groupScaleBytes(format));
+__host__ __device__ constexpr int groupBytes(WeightFormat format, int bandTiles) {
+    return bandTiles * (groupCodeBytes(format) + groupScaleBytes(format));
 }
 /// Bytes of the rings of a block, of `depth` groups.
-__host__ __device__ constexpr int ringBytes(WeightFormat format, int depth) {
-    return kBlockWarps * depth * groupBytes(format);
+__host__ __device__ constexpr int ringBytes(WeightFormat format, int bandTiles, int depth) {
+    return kBlockWarps * depth * groupBytes(format, bandTiles);
 }
 
 /// One warp's ring. All lanes call everything, in the same order; groups are multiplied in the
@@ -43,13 +42,14 @@ __host__ __device__ constexpr int ringBytes(WeightFormat format, int depth) {
 template <WeightFormat F>
 class WeightRing {
 public:
-    /// memory: the block's rings; barriers: (kBlockWarps, kDeepRingGroups).
+    /// memory: the block's rings; barriers: (kBlockWarps, kMaxDepth).
     __device__ WeightRing(const WeightStream& m, int depth, std::byte* memory,
                           CopyBarrier* barriers)
         : m_(m),
           depth_(depth),
-          barriers_(barriers + threadIdx.x / kWarp * kDeepRingGroups),
-          buffers_(memory + static_cast<int>(threadIdx.x / kWarp) * depth * groupBytes(F)),
+          barriers_(barriers + threadIdx.x / kWarp * kMaxDepth),
+          slotBytes_(groupBytes(F, m.bandTiles)),
+          buffers_(memory + static_cast<int>(threadIdx.x / kWarp) * depth * slotBytes_),
           lane_(static_cast<int>(threadIdx.x % kWarp)) {
         prepareBarriers(barriers_, depth);
     }
@@ -57,11 +57,11 @@ public:
     /// Begins to copy a group of a band.
     __device__ __forceinline__ void fetch(int band, int group) {
         if (laneCopies(lane_)) {
-            std::byte* to = buffers_ + fetchSlot_ * groupBytes(F);
+            std::byte* to = buffers_ + fetchSlot_ * slotBytes_;
             CopyBarrier* barrier = barriers_ + fetchSlot_;
             const Piece piece = pieceOf(band, group);
-            // The last band may be one tile; what the other one's rows then are is nobody's result.
-            const bool both = kBandTiles * band + 1 < m_.tiles;
+            // Where there is no second tile, what its rows are is nobody's result.
+            const bool both = m_.bandTiles == kBandTiles && kBandTiles * band + 1 < m_.tiles;
             const std::uint32_t bytes = piece.codeBytes + piece.scaleBytes;
             expectCopies(barrier, both ? 2 * bytes : bytes);
             beginCopy(barrier, to, piece.codes, piece.codeBytes);
@@ -69,7 +69,7 @@ public:
                 beginCopy(barrier, to + groupCodeBytes(F), piece.codes + m_.tileCodes,
                           piece.codeBytes);
             if constexpr (groupScaleBytes(F) > 0) {
-                std::byte* scales = to + kBandTiles * groupCodeBytes(F);
+                std::byte* scales = to + m_.bandTiles * groupCodeBytes(F);
                 beginCopy(barrier, scales, piece.scales, piece.scaleBytes);
                 if (both)
                     beginCopy(barrier, scales + groupScaleBytes(F), piece.scales + m_.tileScales,
@@ -78,11 +78,12 @@ public:
         }
         fetchSlot_ = fetchSlot_ + 1 == depth_ ? 0 : fetchSlot_ + 1;
     }
+
     /// Waits for the next group and adds its weights times tokens. rows: from column 0 on.
     template <bool kShared, bool kWide>
     __device__ __forceinline__ void multiply(Accumulators<kWide>& acc, int group,
                                              const TokenRows& rows) {
-        const std::byte* buffer = buffers_ + slot_ * groupBytes(F);
+        const std::byte* buffer = buffers_ + slot_ * slotBytes_;
         waitForCopies(barriers_ + slot_, phase_);
         if (++slot_ == depth_) {
             slot_ = 0;
@@ -107,7 +108,7 @@ private:
         std::uint32_t codeBytes, scaleBytes;  ///< of a tile, which may end with a short chunk
     };
     __device__ __forceinline__ Piece pieceOf(int band, int group) const {
-        const std::int64_t tile = std::int64_t{kBandTiles} * band;
+        const std::int64_t tile = std::int64_t{m_.bandTiles} * band;
         const int from = group * groupCodeBytes(F);
         Piece piece{};
         piece.codes = m_.codes + tile * m_.tileCodes + from;
@@ -126,10 +127,11 @@ private:
     template <int kChunk>
     __device__ __forceinline__ ChunkWeights<F> chunkOf(const std::byte* buffer, int first) const {
         ChunkWeights<F> w;
-        const std::byte* scales = buffer + kBandTiles * groupCodeBytes(F);
+        const std::byte* scales = buffer + m_.bandTiles * groupCodeBytes(F);
         MOESCOPE_UNROLL
         for (int tile = 0; tile < kBandTiles; ++tile) {
-            const auto* codes = reinterpret_cast<const uint4*>(buffer + tile * groupCodeBytes(F)) +
+            const int at = tile == 1 && m_.bandTiles == kBandTiles ? 1 : 0;
+            const auto* codes = reinterpret_cast<const uint4*>(buffer + at * groupCodeBytes(F)) +
                                 kChunk * chunkUnits(F);
             if constexpr (F == WeightFormat::Mxfp4) {
                 const int blocks = first + kChunk + 1 < m_.chunks ? 4 : m_.lastBlocks;
@@ -137,8 +139,8 @@ private:
                                                       : make_uint4(0, 0, 0, 0);
                 // A word of a tile's scales is that of four chunks.
                 const int chunk = first % 4 + kChunk;
-                w.scales[tile] = static_cast<std::uint32_t>(
-                    scales[tile * groupScaleBytes(F) + 4 * lane_ + chunk]);
+                w.scales[tile] =
+                    static_cast<std::uint32_t>(scales[at * groupScaleBytes(F) + 4 * lane_ + chunk]);
             } else {
                 MOESCOPE_UNROLL
                 for (int plane = 0; plane < ChunkWeights<F>::kPlanes; ++plane)
@@ -146,7 +148,7 @@ private:
             }
             if constexpr (F == WeightFormat::Q8_0) {
                 const auto* words =
-                    reinterpret_cast<const uint2*>(scales + tile * groupScaleBytes(F));
+                    reinterpret_cast<const uint2*>(scales + at * groupScaleBytes(F));
                 w.scales[tile] = q8ScalesOfLane(words[4 * kChunk + lane_ / 8], lane_);
             }
         }
@@ -156,6 +158,7 @@ private:
     const WeightStream& m_;
     int depth_;
     CopyBarrier* barriers_;
+    int slotBytes_;
     std::byte* buffers_;
     int lane_;
     int fetchSlot_ = 0;

@@ -178,12 +178,13 @@ struct DecodeAttention {
     /// cache.
     const float2* angles = nullptr;  // (head_dim / 2)
     RopePairing pairing = RopePairing::HalfSplit;
-    /// With angles only: `places` and the cache's rows before the token's were written before the
-    /// step's first kernel began, so that they are read while the kernel in front still runs. (Of
-    /// what the step's kernels write nothing is: each may begin before all those in front of it.)
+    /// With angles only: the cache's rows before the token's were written before the step's first
+    /// kernel began, so that they are read while the kernel in front still runs. (Nothing that the
+    /// step's own kernels write is: each of them may begin before all those in front of it.)
     bool settled = false;
-    const float* sinks = nullptr;        // (n_head), or null
-    const TokenPlace* places = nullptr;  // (n_tokens)
+    const float* sinks = nullptr;  // (n_head), or null
+    /// (n_tokens), written before the step's first kernel began.
+    const TokenPlace* places = nullptr;
     std::int32_t window = 0;
     std::int32_t tokens = 0;
     std::int32_t nHead = 0, nKvHead = 0, headDim = 0;

@@ -165,7 +165,6 @@ __global__ void __launch_bounds__(kVector ? kRegisterThreads : kThreads, 2)
     const int heads = block.heads;
 
     letNextKernelBegin();
-    if (!a.settled) waitForPreviousKernel();
     const TokenPlace* const at = a.places + token;
     const TokenPlace place{loadShared(&at->position), loadShared(&at->run)};  // as loadEight
     float sinks[kHeads];
@@ -173,7 +172,6 @@ __global__ void __launch_bounds__(kVector ? kRegisterThreads : kThreads, 2)
     for (int h = 0; h < kHeads; ++h) {
         sinks[h] = a.sinks != nullptr ? a.sinks[block.firstHead + min(h, heads - 1)] : -INFINITY;
     }
-    const LayerCache cache = a.caches.at(place.run);
     const int position = place.position;
     const int first = firstVisible(position, a.window);
     const int visible = position + 1 - first;
@@ -181,6 +179,8 @@ __global__ void __launch_bounds__(kVector ? kRegisterThreads : kThreads, 2)
     const int split = static_cast<int>(blockIdx.y);
     if (split >= splits) return;
 
+    if (!a.settled) waitForPreviousKernel();
+    const LayerCache cache = a.caches.at(place.run);
     const int begin = first + split * each;
     const int end = min(begin + each, position + 1);
     // The newest is not in the cache yet where this kernel turns it.

@@ -157,54 +157,40 @@ __device__ __forceinline__ BlockBands bandsOfBlock(int bands) {
     return {static_cast<int>(first), static_cast<int>(first + each + (block < more ? 1 : 0))};
 }
 
-/// A warp's units [begin, end) of the `bands` that a block takes at a time, of `units` units each,
-/// band after band. A unit is what a product of columns is shared out by: a chunk, or a group of
-/// them. With at most kBlockWarps bands a warp has parts of at most two of them.
+/// A warp's groups [begin, end) of the `bands` that a block takes at a time, of `groups` groups
+/// each, band after band. With at most kBlockWarps bands it has parts of at most two of them.
 struct Share {
     int begin, end;
-    int band, unit;  // of `begin`
-    __device__ int size() const { return end - begin; }
+    int band, group;  // of `begin`
 };
-__device__ __forceinline__ Share shareOf(int warp, int bands, int units) {
-    const int all = bands * units;
+__device__ __forceinline__ Share shareOf(int warp, int bands, int groups) {
+    const int all = bands * groups;
     const int begin = warp * all / kBlockWarps;
-    const int band = warp * bands / kBlockWarps;  // begin / units
-    return {begin, (warp + 1) * all / kBlockWarps, band, begin - band * units};
+    const int band = warp * bands / kBlockWarps;  // begin / groups
+    return {begin, (warp + 1) * all / kBlockWarps, band, begin - band * groups};
 }
 
-/// Where a step that begins at `unit` ends when up to kSpan units, from a multiple of kSpan on, are
-/// taken together, and `left` are the warp's.
-template <int kSpan>
-__device__ __forceinline__ int endOfStep(int unit, int units, int left) {
-    if constexpr (kSpan == 1) return unit + 1;
-    return min(min(unit / kSpan * kSpan + kSpan, units), unit + left);
-}
-
-/// Where a warp is on its way through the units of bands [first, end) of its block; they are taken
-/// up to kBlockWarps at a time (a round), and a round's units shared out evenly.
-template <int kSpan>
+/// Where a warp is on its way through the groups of bands [first, end) of its block; they are taken
+/// up to kBlockWarps at a time (a round), and a round's groups shared out evenly.
 class BandWalk {
 public:
-    __device__ BandWalk(int first, int end, int units) : round_(first), end_(end), units_(units) {
+    __device__ BandWalk(int first, int end, int groups)
+        : round_(first), end_(end), groups_(groups) {
         beginRound();
     }
     __device__ bool done() const { return round_ >= end_; }
     __device__ int band() const { return band_; }
-    /// Units [begin, end) of the band are next.
-    __device__ int begin() const { return unit_; }
-    __device__ int end() const { return endOfStep<kSpan>(unit_, units_, left_); }
-    /// Returns whether the next units are those of another band.
+    __device__ int group() const { return group_; }
+    /// Returns whether the next group is one of another band.
     __device__ bool next() {
-        const int end = this->end();
-        left_ -= end - unit_;
-        unit_ = end;
-        if (left_ == 0) {
+        ++group_;
+        if (--left_ == 0) {
             round_ += kBlockWarps;
             beginRound();
             return true;
         }
-        if (unit_ < units_) return false;
-        unit_ = 0;
+        if (group_ < groups_) return false;
+        group_ = 0;
         ++band_;
         return true;
     }
@@ -213,16 +199,16 @@ private:
     __device__ void beginRound() {
         for (; round_ < end_; round_ += kBlockWarps) {
             const Share share = shareOf(static_cast<int>(threadIdx.x) / kWarp,
-                                        min(kBlockWarps, end_ - round_), units_);
-            left_ = share.size();
+                                        min(kBlockWarps, end_ - round_), groups_);
+            left_ = share.end - share.begin;
             band_ = round_ + share.band;
-            unit_ = share.unit;
-            if (left_ > 0) return;  // a matrix of few columns has fewer units than warps
+            group_ = share.group;
+            if (left_ > 0) return;  // a matrix of few columns has fewer groups than warps
         }
     }
 
-    int round_, end_, units_;
-    int band_ = 0, unit_ = 0, left_ = 0;
+    int round_, end_, groups_;
+    int band_ = 0, group_ = 0, left_ = 0;
 };
 
 /// index / count, for an index of a few times `count`.
@@ -249,12 +235,12 @@ public:
             storePartial(memory_ + (2 * warp + part) * slice_, resultOf(acc, set), set, tokens_);
     }
     /// The sum for one row of a band of the round, in the order of the columns.
-    __device__ float of(int bands, int units, int band, int token, int row) const {
+    __device__ float of(int bands, int groups, int band, int token, int row) const {
         float sum = 0;
         for (int w = 0; w < kBlockWarps; ++w) {
-            const Share share = shareOf(w, bands, units);
-            if (max(share.begin, band * units) >= min(share.end, (band + 1) * units)) continue;
-            const int part = share.begin < band * units ? 1 : 0;
+            const Share share = shareOf(w, bands, groups);
+            if (max(share.begin, band * groups) >= min(share.end, (band + 1) * groups)) continue;
+            const int part = share.begin < band * groups ? 1 : 0;
             sum += memory_[(2 * w + part) * slice_ + token * kBandRows + row];
         }
         return sum;

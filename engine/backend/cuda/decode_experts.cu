@@ -106,8 +106,7 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
     auto* memory = dynamicShared<std::byte>();
     auto* partial = reinterpret_cast<float*>(memory + 4 * a.stride * e.tokens);
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
-    constexpr int kSpan = WeightRegisters<F>::kChunks;
-    const int chunks = a.m.chunks;
+    const int groups = a.m.groups;
 
     // In this order: what the kernel before the one before wrote is then there for the next one
     // even before it waits, see decodeExpertsDownKernel.
@@ -123,7 +122,7 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
         if (kStaged) waitForCopies(&staged, 0);
     });
     const BlockBands mine = bandsOfBlock(choice.distinct[0] * a.m.bands);
-    BandWalk<kSpan> ahead(mine.first, mine.end, chunks);
+    BandWalk ahead(mine.first, mine.end, groups);
     BandOfExpert from{};
     const auto place = [&] {
         const int nth = fewTimes(ahead.band(), a.m.bands);
@@ -132,7 +131,7 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
     if (!ahead.done()) place();
     const auto load = [&](WeightRegisters<F>& weights) {
         if (ahead.done()) return;
-        weights.load(a.m, from.codes, from.scales, from.both, ahead.begin(), ahead.end());
+        weights.load(a.m, from.codes, from.scales, from.both, ahead.group());
         if (ahead.next() && !ahead.done()) place();
     };
     WeightRegisters<F> weights;
@@ -175,24 +174,21 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
             early[1] = biasOf(r, 1);
             earlyScale = e.x.scale[r.token];
         }
-        const Share share = shareOf(warp, bands, chunks);
+        const Share share = shareOf(warp, bands, groups);
         Accumulators<kWide> acc;
-        int chunk = share.unit;
+        int group = share.group;
         int part = 0;
-        for (int left = share.size(); left > 0;) {
+        for (int i = share.begin; i < share.end; ++i) {
             WeightRegisters<F> next;
             load(next);
-            const int end = endOfStep<kSpan>(chunk, chunks, left);
-            const int column = chunk / kSpan * WeightRegisters<F>::kColumns;
-            weights.template multiply<kStaged>(acc, chunk, end,
+            const int column = group * WeightRegisters<F>::kColumns;
+            weights.template multiply<kStaged>(acc, a.m, group,
                                                {rows.first + column, rows.second + column});
             weights = next;
-            left -= end - chunk;
-            chunk = end;
-            if (chunk < chunks && left > 0) continue;
+            if (++group < groups && i + 1 < share.end) continue;
             round.store(part++, acc);
             acc = {};
-            chunk = 0;
+            group = 0;
         }
         __syncthreads();
         for (int i = thread; i < results; i += kBlockThreads) {
@@ -201,7 +197,7 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
             const float scale = i == thread ? earlyScale : e.x.scale[r.token];
             float values[2] = {0, 0};
             for (int nth = 0; nth < perRow; ++nth) {
-                values[nth] = round.of(bands, chunks, r.band, r.token, r.rowOfBand + nth) * scale +
+                values[nth] = round.of(bands, groups, r.band, r.token, r.rowOfBand + nth) * scale +
                               (i == thread ? early[nth] : biasOf(r, nth));
             }
             storePair(e.hidden, std::int64_t{r.token} * e.topK + r.place, r.row / perRow,
@@ -212,36 +208,31 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
     }
 }
 
-/// Chunks [first, end) of one band of each distinct expert, of which a warp has a share: where it
-/// is on its way. first: a multiple of kSpan.
-template <int kSpan>
+/// Groups [first, end) of one band of each distinct expert, of which a warp has a share: where it
+/// is on its way.
 class ExpertWalk {
 public:
     __device__ ExpertWalk(int experts, int first, int end) : first_(first), end_(end) {
         const int warp = static_cast<int>(threadIdx.x) / kWarp;
         const Share share = shareOf(warp, experts, end - first);
         nth_ = share.band;
-        chunk_ = first + share.unit;
-        left_ = share.size();
+        group_ = first + share.group;
+        left_ = share.end - share.begin;
     }
     __device__ bool done() const { return left_ == 0; }
     __device__ int nth() const { return nth_; }
-    /// Chunks [begin, end) are next.
-    __device__ int begin() const { return chunk_; }
-    __device__ int end() const { return endOfStep<kSpan>(chunk_, end_, left_); }
-    /// Returns whether the next chunks are another expert's, or there are none.
+    __device__ int group() const { return group_; }
+    /// Returns whether the next group is another expert's, or there is none.
     __device__ bool next() {
-        const int end = this->end();
-        left_ -= end - chunk_;
-        chunk_ = end;
-        if (chunk_ < end_) return left_ == 0;
-        chunk_ = first_;
+        --left_;
+        if (++group_ < end_) return left_ == 0;
+        group_ = first_;
         ++nth_;
         return true;
     }
 
 private:
-    int first_, end_, nth_, chunk_, left_;
+    int first_, end_, nth_, group_, left_;
 };
 
 /// A block has one band of all experts; its warps share out their groups, expert after expert.
@@ -256,22 +247,21 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
     const auto thread = static_cast<int>(threadIdx.x);
     const int warp = thread / kWarp;
     const int band = static_cast<int>(blockIdx.x);
-    constexpr int kSpan = WeightRegisters<F>::kChunks;
-    const int chunks = a.m.chunks;
+    const int groups = a.m.groups;
     const int chosen = e.tokens * e.topK;
-    const int perRound = kStaged ? a.groupsOfRound * kSpan : chunks;
+    const int perRound = kStaged ? a.groupsOfRound : groups;
 
     letNextKernelBegin();
     // The router's logits are older than the kernel before: it let this one begin after its own
     // wait for them. So weights are under way while it ends.
     choose(e.rule, e.routerLogits, e.choice, e.tokens, e.topK, e.nExpert, choice, [] {});
     const int experts = choice.distinct[0];
-    const auto load = [&](WeightRegisters<F>& weights, const ExpertWalk<kSpan>& at) {
+    const auto load = [&](WeightRegisters<F>& weights, const ExpertWalk& at) {
         const BandOfExpert from = bandOf(a.m, choice.distinct[1 + at.nth()], band);
-        weights.load(a.m, from.codes, from.scales, from.both, at.begin(), at.end());
+        weights.load(a.m, from.codes, from.scales, from.both, at.group());
     };
     WeightRegisters<F> weights;
-    ExpertWalk<kSpan> walk(experts, 0, min(perRound, chunks));
+    ExpertWalk walk(experts, 0, min(perRound, groups));
     if (!walk.done()) load(weights, walk);
     // What the sums of a thread's first row are added to.
     const auto biasOf = [&](int i) {
@@ -296,20 +286,20 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
     PairRows x = e.hidden;
     if (kStaged) {
         x.words = dynamicShared<std::uint32_t>();
-        x.stride = a.groupsOfRound * kColumns;
+        x.stride = perRound * kColumns;
         if (warp == 0) prepareBarriers(&staged, 1);
     }
     std::uint32_t phase = 0;
-    for (int first = 0; first < chunks; first += perRound) {
-        const int end = min(first + perRound, chunks);
-        const int firstColumn = kStaged ? first * chunkColumns(F) : 0;
+    for (int first = 0; first < groups; first += perRound) {
+        const int end = min(first + perRound, groups);
         if (kStaged) {
             if (first > 0) __syncthreads();  // nobody reads what was there
             if (warp == 0) {
                 PairRows from = e.hidden;
-                from.words += firstColumn;
-                copyRowsToShared(&staged, from, chosen, end * chunkColumns(F) - firstColumn,
-                                 x.words, x.stride);
+                from.words += first * kColumns;
+                copyRowsToShared(&staged, from, chosen,
+                                 min(end * kColumns, a.m.paddedCols) - first * kColumns, x.words,
+                                 x.stride);
                 waitForCopies(&staged, phase);
                 phase ^= 1U;
             }
@@ -319,17 +309,16 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
         while (!walk.done()) {
             const int nth = walk.nth();
             const int expert = choice.distinct[1 + nth];
-            const int chunk = walk.begin();
-            const int chunkEnd = walk.end();
+            const int group = walk.group();
             const bool last = walk.next();
             WeightRegisters<F> next;
             if (!walk.done()) {
                 load(next, walk);
-            } else if (end < chunks) {
-                const ExpertWalk<kSpan> later(experts, end, min(end + perRound, chunks));
+            } else if (end < groups) {
+                const ExpertWalk later(experts, end, min(end + perRound, groups));
                 if (!later.done()) load(next, later);
             }
-            const int column = chunk / kSpan * kColumns - firstColumn;
+            const int column = (group - (kStaged ? first : 0)) * kColumns;
             const auto read = [&](int token) {
                 const int known = min(token, e.tokens - 1);
                 const int place = max(placeOf(choice.experts, known, e.topK, expert), 0);
@@ -337,7 +326,7 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
             };
             const std::uint32_t* row = read(tokenRead());
             weights.template multiply<kStaged>(
-                acc, chunk, chunkEnd, {row, kWide ? read(kOperandTokens + tokenRead()) : row});
+                acc, a.m, group, {row, kWide ? read(kOperandTokens + tokenRead()) : row});
             weights = next;
             if (!last) continue;
             MOESCOPE_UNROLL
@@ -353,7 +342,7 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
             }
             acc = {};
         }
-        if (end < chunks) walk = ExpertWalk<kSpan>(experts, end, min(end + perRound, chunks));
+        if (end < groups) walk = ExpertWalk(experts, end, min(end + perRound, groups));
     }
     MOESCOPE_UNROLL
     for (int set = 0; set < kSets; ++set) storePartial(partial[warp], total[set], set, e.tokens);

@@ -140,10 +140,10 @@ __global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : kResidentBlocks)
 
     // Weights do not depend on the kernel before: they are under way while it ends.
     WeightRing<F> ring(a.m, a.depth, memory, barriers);
-    BandWalk<1> ahead(mine.first, mine.end, groups);
+    BandWalk ahead(mine.first, mine.end, groups);
     const auto fetch = [&] {
         if (ahead.done()) return;
-        ring.fetch(ahead.band(), ahead.begin());
+        ring.fetch(ahead.band(), ahead.group());
         ahead.next();
     };
     for (int i = 0; i < a.depth; ++i) fetch();
@@ -200,7 +200,7 @@ __global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : kResidentBlocks)
         odd = !odd;
         const Share share = shareOf(warp, bands, groups);
         Accumulators<kWide> acc;
-        int group = share.unit;
+        int group = share.group;
         int part = 0;
         for (int i = share.begin; i < share.end; ++i) {
             ring.template multiply<kStaged>(acc, group, rows);

@@ -22,21 +22,19 @@ public:
     static constexpr int kChunks = loadChunks(F);
     static constexpr int kColumns = kChunks * chunkColumns(F);
 
-    /// Begins to load chunks [begin, end) of a group. codes, scales: of the band's first tile;
-    /// both: it has two.
+    /// Begins to load a group. codes, scales: of the band's first tile; both: it has two.
     __device__ __forceinline__ void load(const WeightStream& m, const std::byte* codes,
-                                         const std::byte* scales, bool both, int begin, int end) {
+                                         const std::byte* scales, bool both, int group) {
         const auto lane = static_cast<int>(threadIdx.x % kWarp);
-        const int group = begin / kChunks;
         const int first = group * kChunks;
-        const bool whole = end - begin == kChunks && end < m.chunks;
         MOESCOPE_UNROLL
         for (int tile = 0; tile < kBandTiles; ++tile) {
             // What the rows of a second tile are that is not there is nobody's result.
             const int at = tile == 1 && both ? 1 : 0;
             const auto* units =
                 reinterpret_cast<const uint4*>(codes + at * m.tileCodes) + first * chunkUnits(F);
-            if (whole) {
+            if (first + kChunks < m.chunks ||
+                (F != WeightFormat::Mxfp4 && first + kChunks == m.chunks)) {
                 MOESCOPE_UNROLL
                 for (int c = 0; c < kChunks; ++c) {
                     MOESCOPE_UNROLL
@@ -47,10 +45,9 @@ public:
             } else {
                 MOESCOPE_UNROLL
                 for (int c = 0; c < kChunks; ++c) {
-                    if (first + c < begin || first + c >= end) continue;
                     MOESCOPE_UNROLL
                     for (int plane = 0; plane < kPlanes; ++plane)
-                        codes_[tile][c][plane] = unitOf(m, units, first, c, plane, lane);
+                        codes_[tile][c][plane] = lastUnit(m, units, first, c, plane, lane);
                 }
             }
             const std::byte* scalesOfTile = scales + at * m.tileScales;
@@ -60,7 +57,7 @@ public:
             } else if constexpr (F == WeightFormat::Q8_0) {
                 MOESCOPE_UNROLL
                 for (int c = 0; c < kChunks; ++c) {
-                    if (first + c < begin || first + c >= end) continue;
+                    if (first + c >= m.chunks) break;
                     const auto* words =
                         reinterpret_cast<const uint2*>(scalesOfTile) + 4 * (first + c) + lane / 8;
                     scales_[tile][c] = q8ScalesOfLane(*words, lane);
@@ -69,17 +66,15 @@ public:
         }
     }
 
-    /// sums += weights of chunks [begin, end), those that were loaded, times tokens. rows: from the
-    /// first column of their group on.
+    /// sums += the group's weights times tokens. rows: from the group's first column on.
     template <bool kShared, bool kWide>
-    __device__ __forceinline__ void multiply(Accumulators<kWide>& acc, int begin, int end,
-                                             const TokenRows& rows) const {
+    __device__ __forceinline__ void multiply(Accumulators<kWide>& acc, const WeightStream& m,
+                                             int group, const TokenRows& rows) const {
         const Operand<kShared> x(rows);
-        const int first = begin / kChunks * kChunks;
+        const int there = m.chunks - group * kChunks;
         [&]<int... kChunk>(std::integer_sequence<int, kChunk...>) {
-            ((first + kChunk >= begin && first + kChunk < end
-                  ? ChunkProduct<F>::template add<kChunk>(acc, chunkOf<kChunk>(), x)
-                  : void()),
+            ((kChunk < there ? ChunkProduct<F>::template add<kChunk>(acc, chunkOf<kChunk>(), x)
+                             : void()),
              ...);
         }
         (std::make_integer_sequence<int, kChunks>());
@@ -88,9 +83,10 @@ public:
 private:
     static constexpr int kPlanes = ChunkWeights<F>::kPlanes;
 
-    /// Where a tile ends: a last chunk of Mxfp4 may be a short one.
-    __device__ __forceinline__ static uint4 unitOf(const WeightStream& m, const uint4* units,
-                                                   int first, int c, int plane, int lane) {
+    /// The same where the tile ends: zeros past it, and a last chunk of Mxfp4 may be a short one.
+    __device__ __forceinline__ static uint4 lastUnit(const WeightStream& m, const uint4* units,
+                                                     int first, int c, int plane, int lane) {
+        if (first + c >= m.chunks) return make_uint4(0, 0, 0, 0);
         const uint4* chunk = units + c * chunkUnits(F);
         if constexpr (F == WeightFormat::Mxfp4) {
             const int blocks = first + c + 1 < m.chunks ? 4 : m.lastBlocks;

@@ -2,13 +2,18 @@
 // Captures that a real GPU left, through the decoder that live buffers take.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <set>
 #include <string>
 
 #include "profiler/cupti/pipeline.h"
+#include "profiler/import/decompress.h"
 #include "tests/profiler/cupti_buffers.h"
+#include "tests/profiler/temp_dir.h"
 
 using namespace moescope;
 using namespace moescope::cupti;
@@ -16,17 +21,27 @@ using test::CollectedEvents;
 
 namespace {
 
-std::filesystem::path captureOf(const std::string& what) {
-    return std::filesystem::path(MOESCOPE_SOURCE_DIR) / "tests/data/cupticap" /
-           ("h200-580.159.04-2026-11-27-" + what + ".cupticap");
+/// A capture that lies compressed among the test data: replayed through `pipeline`.
+CaptureFacts replay(const std::string& name, Pipeline& pipeline) {
+    const auto path = std::filesystem::path(MOESCOPE_SOURCE_DIR) / "tests/data/cupticap" /
+                      (name + ".cupticap.xz");
+    std::ifstream in(path, std::ios::binary);
+    const std::string compressed{std::istreambuf_iterator<char>(in), {}};
+    const test::TempDir dir;
+    const auto plain = dir / "plain.cupticap";
+    std::ofstream(plain, std::ios::binary)
+        << decompressXz(compressed, path.string(), std::uint64_t{64} << 20U);
+    return replayCapture(plain, pipeline);
 }
+const std::string kH200 = "h200-580.159.04-2026-11-27-";
+const std::string kH100 = "h100-580.159.04-2026-11-27-";
 
 }  // namespace
 
 TEST_CASE("a capture of decoding on an H200 names layer and operation of every kernel") {
     CollectedEvents sink;
     Pipeline pipeline(sink, nullptr);
-    const CaptureFacts capture = replayCapture(captureOf("demo-decode"), pipeline);
+    const CaptureFacts capture = replay(kH200 + "demo-decode", pipeline);
     REQUIRE(capture.complete);
     CHECK(capture.head.at("synthetic") == false);
     CHECK(capture.head.at("device").at("device") == "NVIDIA H200");
@@ -54,7 +69,7 @@ TEST_CASE("a capture of decoding on an H200 names layer and operation of every k
 TEST_CASE("a capture of graphs on an H200 names every replayed node") {
     CollectedEvents sink;
     Pipeline pipeline(sink, nullptr);
-    const CaptureFacts capture = replayCapture(captureOf("graphs"), pipeline);
+    const CaptureFacts capture = replay(kH200 + "graphs", pipeline);
     REQUIRE(capture.complete);
     CHECK(capture.tail.at("replays") == 100);
     int nodes = 0;
@@ -65,4 +80,41 @@ TEST_CASE("a capture of graphs on an H200 names every replayed node") {
         CHECK(event.scope.layer >= -1);
     }
     CHECK(nodes == 1800 + 600);
+}
+
+TEST_CASE(
+    "a capture of the engine's own graphs on an H100 names layer and operation of every node") {
+    CollectedEvents sink;
+    Pipeline pipeline(sink, nullptr);
+    const CaptureFacts capture = replay(kH100 + "demo-graphs", pipeline);
+    REQUIRE(capture.complete);
+    CHECK(capture.head.at("synthetic") == false);
+    CHECK(capture.head.at("device").at("device") == "NVIDIA H100 80GB HBM3");
+    std::map<std::uint64_t, int> seen;  // nodes of graphs: how often
+    std::set<int> layers;
+    for (const DeviceEvent& event : sink.events) {
+        if (!event.scope.hasStep()) continue;
+        CHECK(event.attributed);
+        CHECK(event.fault == StampFault::None);
+        if (event.record.node == 0) continue;
+        ++seen[event.record.node];
+        layers.insert(event.scope.layer);
+    }
+    // 47 tokens were decoded by a graph of 50 kernels: embed, 8 layers of 6, head.
+    CHECK(capture.tail.at("replays") == 47);
+    CHECK(seen.size() == 50);
+    for (const auto& [node, times] : seen) CHECK(times == 47);
+    CHECK(layers == std::set<int>{-1, 0, 1, 2, 3, 4, 5, 6, 7});
+}
+
+TEST_CASE("a capture of graphs as a whole on an H100 has a record of every launch") {
+    CollectedEvents sink;
+    Pipeline pipeline(sink, nullptr);
+    const CaptureFacts capture = replay(kH100 + "whole-graphs", pipeline);
+    REQUIRE(capture.complete);
+    const auto graphs = std::count_if(
+        sink.events.begin(), sink.events.end(),
+        [](const DeviceEvent& event) { return event.record.kind == RecordKind::GraphLaunch; });
+    CHECK(capture.tail.at("replays") == graphs);
+    CHECK(graphs > 0);
 }

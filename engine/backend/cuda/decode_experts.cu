@@ -196,7 +196,9 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
             if (r.place < 0) continue;
             const float scale = i == thread ? earlyScale : e.x.scale[r.token];
             float values[2] = {0, 0};
-            for (int nth = 0; nth < perRow; ++nth) {
+            MOESCOPE_UNROLL
+            for (int nth = 0; nth < 2; ++nth) {
+                if (nth >= perRow) break;
                 values[nth] = round.of(bands, groups, r.band, r.token, r.rowOfBand + nth) * scale +
                               (i == thread ? early[nth] : biasOf(r, nth));
             }

@@ -18,6 +18,7 @@ inline constexpr int kBandTiles = 2;
 inline constexpr int kBandRows = kBandTiles * kTileRows;
 /// Tokens that one instruction multiplies.
 inline constexpr int kOperandTokens = 4;
+
 // ---- Operand B: tokens -------------------------------------------------------------------------
 
 /// Token `lane / 8` and its part (high or low) `lane / 4 % 2` are what a lane reads.

@@ -297,18 +297,14 @@ void benchPeak(int multiprocessors) {
 struct Choice {
     const char* name;
     bool warpgroups;
-    WarpgroupBlock block;
     int tile;  ///< 0: as the kernel chooses it
 };
 
 constexpr Choice kChoices[] = {
-    {"mma", false, {}, 128},
-    {"wgmma 192x160", true, WarpgroupBlock::Rows192Tokens160, 160},
-    {"wgmma 192x128", true, WarpgroupBlock::Rows192Tokens160, 128},
-    {"wgmma 256x128", true, WarpgroupBlock::Rows256Tokens128, 128},
-    {"wgmma 128x256", true, WarpgroupBlock::Rows128Tokens256, 256},
-    {"wgmma 128x192", true, WarpgroupBlock::Rows128Tokens256, 192},
-    {"wgmma chosen", true, {}, 0},
+    {"mma", false, 128},
+    {"wgmma 160", true, 160},
+    {"wgmma 128", true, 128},
+    {"wgmma chosen", true, 0},
 };
 std::string only;  ///< what a choice's name must contain
 
@@ -327,7 +323,7 @@ void multiply(const Product& p, const Choice& c) {
     } else if (c.tile == 0) {
         multiplyWarpgroups(p, nullptr);
     } else {
-        multiplyWarpgroups(p, c.block, c.tile, nullptr);
+        multiplyWarpgroups(p, c.tile, nullptr);
     }
 }
 

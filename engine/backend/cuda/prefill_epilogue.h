@@ -146,10 +146,26 @@ __device__ __forceinline__ void storeHidden(const Product& p, const BlockShare& 
     }
 }
 
-/// The zeros behind the hidden rows of a block of kRows rows, if it is the last.
+/// A warp's 16 rows of the product, from `row` of the block on. `acc`: c of mma.m16n8k16 for 8
+/// tokens each.
+template <int kColumns8>
+__device__ __forceinline__ void storeRows(const Product& p, const BlockShare& share,
+                                          const float (&acc)[kColumns8][4], int row) {
+    row += share.firstRow;
+    if (p.kind == ProductKind::Up) {
+        storeHidden(p, share, acc, row);
+    } else if (p.add) {
+        storeFloats<true>(p, share, acc, row);
+    } else {
+        storeFloats<false>(p, share, acc, row);
+    }
+}
+
+/// Up: the zeros behind the hidden rows of a block of kRows rows, if it is the last; by its first
+/// kThreads threads.
 template <int kRows, int kThreads>
 __device__ __forceinline__ void padHidden(const Product& p, const BlockShare& share) {
-    if (share.firstRow + kRows < p.weights.rows) return;
+    if (p.kind != ProductKind::Up || share.firstRow + kRows < p.weights.rows) return;
     const int chunk = chunkColumns(p.hidden.format);
     const int end = (p.hidden.stride + chunk - 1) / chunk * chunk;
     const int thread = static_cast<int>(threadIdx.x);
@@ -162,27 +178,6 @@ __device__ __forceinline__ void padHidden(const Product& p, const BlockShare& sh
             storeOperandPair(p.hidden, at, 0.0F, 0.0F);
         }
     }
-}
-
-/// The first kThreads threads of a block of kRows rows. `acc`: 16 rows of a warp from its `warpRow`
-/// on, and more at distances of 64; c of mma.m16n8k16 for 8 tokens each.
-template <int kRows, int kThreads, int kPairs, int kColumns8>
-__device__ __forceinline__ void storeProduct(const Product& p, const BlockShare& share,
-                                             const float (&acc)[kPairs][kColumns8][4],
-                                             int warpRow) {
-    const bool hidden = p.kind == ProductKind::Up;
-    MOESCOPE_UNROLL
-    for (int pair = 0; pair < kPairs; ++pair) {
-        const int row = share.firstRow + warpRow + 64 * pair;
-        if (hidden) {
-            storeHidden(p, share, acc[pair], row);
-        } else if (p.add) {
-            storeFloats<true>(p, share, acc[pair], row);
-        } else {
-            storeFloats<false>(p, share, acc[pair], row);
-        }
-    }
-    if (hidden) padHidden<kRows, kThreads>(p, share);
 }
 
 }  // namespace moescope::cuda

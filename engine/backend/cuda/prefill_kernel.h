@@ -194,8 +194,10 @@ __global__ void __launch_bounds__(kProductThreads, 2)
     }
     const BlockShare share{tile.expert, tile.first, tile.count,
                            static_cast<int>(blockIdx.x) * kBlockRows};
-    storeProduct<kBlockRows, kProductThreads>(p, share, acc,
-                                              16 * (static_cast<int>(threadIdx.x) / kWarp));
+    const int warpRow = 16 * (static_cast<int>(threadIdx.x) / kWarp);
+    MOESCOPE_UNROLL
+    for (int pair = 0; pair < 2; ++pair) storeRows(p, share, acc[pair], warpRow + 64 * pair);
+    padHidden<kBlockRows, kProductThreads>(p, share);
 }
 
 }  // namespace moescope::cuda

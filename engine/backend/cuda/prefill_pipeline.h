@@ -18,19 +18,17 @@
 
 namespace moescope::cuda {
 
-/// A block: kConsumers warpgroups, each with kPairs times 64 rows, and at most kTokens tokens.
-template <int kConsumersOf, int kPairsOf, int kTokensOf, int kConsumerRegistersOf,
-          int kProducerRegistersOf>
-struct PipelineShape {
-    static constexpr int kConsumers = kConsumersOf;
-    static constexpr int kPairs = kPairsOf;
-    static constexpr int kTokens = kTokensOf;
-    static constexpr int kConsumerRegisters = kConsumerRegistersOf;
-    static constexpr int kProducerRegisters = kProducerRegistersOf;
-    static constexpr int kRows = 64 * kPairs * kConsumers;
-    static constexpr int kConsumerThreads = 128 * kConsumers;
-    static constexpr int kThreads = kConsumerThreads + 128;
-};
+// A block: warpgroups of consumers with 64 rows each, and one of the producer. On an H100 with
+// 2,048 tokens of gpt-oss-20b, 192 rows x 160 tokens took less than 256 x 128 and 128 x 256 but for
+// Q8_0: qkv 96, 103, 100 us (Q8_0 133, 178, 123), experts up 496, 555, 555, down 250, 264, 260.
+inline constexpr int kConsumers = 3;
+inline constexpr int kPipelineRows = 64 * kConsumers;
+inline constexpr int kPipelineTiles = kPipelineRows / kTileRows;
+inline constexpr int kConsumerThreads = 128 * kConsumers;
+inline constexpr int kPipelineThreads = kConsumerThreads + 128;
+// What 64 Ki leave to the consumers when the producer gives up most of its share.
+inline constexpr int kConsumerRegisters = 160;
+inline constexpr int kProducerRegisters = 32;
 
 struct PipelinePlan {
     int tileTokens = 0;  ///< at most, a multiple of 32
@@ -39,13 +37,13 @@ struct PipelinePlan {
 };
 
 /// Bytes of a stage: panels of activations, then weights.
-__host__ __device__ constexpr int pipelineStageBytes(WeightFormat format, int rows, int planes,
+__host__ __device__ constexpr int pipelineStageBytes(WeightFormat format, int planes,
                                                      int tileTokens) {
-    return planes * tileTokens * kPanelBytes + rows / kTileRows * stagedTileBytes(format);
+    return planes * tileTokens * kPanelBytes + kPipelineTiles * stagedTileBytes(format);
 }
-__host__ __device__ constexpr int pipelineShared(WeightFormat format, int rows, int planes,
+__host__ __device__ constexpr int pipelineShared(WeightFormat format, int planes,
                                                  const PipelinePlan& plan) {
-    return plan.stages * (pipelineStageBytes(format, rows, planes, plan.tileTokens) +
+    return plan.stages * (pipelineStageBytes(format, planes, plan.tileTokens) +
                           2 * static_cast<int>(sizeof(Barrier)));
 }
 
@@ -81,12 +79,12 @@ struct Ring {
 /// The producer's part of a tile, for one warp. `firstTile`: of weights, in the whole stack. What
 /// lies past a matrix or past a tile's tokens is the next one's or zeros; nobody stores what comes
 /// of it.
-template <WeightFormat kFormat, typename Shape, int kPlanes>
+template <WeightFormat kFormat, int kPlanes>
 __device__ __forceinline__ void produceTile(const PipelineMaps& maps, const PipelinePlan& plan,
                                             const TokenTile& tile, int firstTile, int panels,
                                             const Ring& ring, RingPlace& place) {
     constexpr int kBoxBytes = kBoxTokens * kPanelBytes;
-    constexpr int kWeightBytes = Shape::kRows / kTileRows * stagedTileBytes(kFormat);
+    constexpr int kWeightBytes = kPipelineTiles * stagedTileBytes(kFormat);
     const int boxes = (tile.count + kBoxTokens - 1) / kBoxTokens;
     const int planeBytes = plan.tileTokens * kPanelBytes;
     MOESCOPE_NO_UNROLL
@@ -116,22 +114,22 @@ __device__ __forceinline__ void produceTile(const PipelineMaps& maps, const Pipe
 }
 
 /// A consumer's part of a tile with at most kUse tokens.
-template <WeightFormat kFormat, typename Shape, int kPlanes, int kUse>
+template <WeightFormat kFormat, int kPlanes, int kUse>
 __device__ __forceinline__ void consumeTile(const Product& p, const PipelinePlan& plan,
                                             const TokenTile& tile, int firstRow, const Ring& ring,
                                             RingPlace& place) {
-    constexpr int kPairs = Shape::kPairs;
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
-    const int warpRow = 64 * kPairs * (warp / 4) + 16 * (warp % 4);
-    StagedWeights<kFormat, kPairs> weights(p.weights, tile.expert, firstRow / kTileRows,
-                                           warpRow / kTileRows);
+    // As 16 warp, which is the same, ptxas needs more instructions for the rest.
+    const int warpRow = 64 * (warp / 4) + 16 * (warp % 4);
+    StagedWeights<kFormat> weights(p.weights, tile.expert, firstRow / kTileRows,
+                                   warpRow / kTileRows);
     const int planeBytes = plan.tileTokens * kPanelBytes;
     const auto release = [&](int stage) {
         __syncwarp();
         if (threadIdx.x % kWarp == 0) arrive(ring.empty + stage);
     };
-    float acc[kPairs][kUse / 8][4] = {};
-    std::uint32_t a[2][kPairs][2][4];
+    float acc[kUse / 8][4] = {};
+    std::uint32_t a[2][2][4];
     const std::byte* stage = nullptr;
     int before = -1;  // stage whose products may still be under way
     const auto multiplyOctet = [&](int octet) {
@@ -141,11 +139,8 @@ __device__ __forceinline__ void consumeTile(const Product& p, const PipelinePlan
         for (int plane = 0; plane < kPlanes; ++plane) {
             MOESCOPE_UNROLL
             for (int m = 0; m < 2; ++m) {
-                MOESCOPE_UNROLL
-                for (int pair = 0; pair < kPairs; ++pair) {
-                    multiplyWarpgroup(acc[pair], a[octet][pair][m],
-                                      rows.from(plane * planeBytes + 32 * (2 * octet + m)));
-                }
+                multiplyWarpgroup(acc, a[octet][m],
+                                  rows.from(plane * planeBytes + 32 * (2 * octet + m)));
             }
         }
         warpgroupCommit();
@@ -183,48 +178,49 @@ __device__ __forceinline__ void consumeTile(const Product& p, const PipelinePlan
     }
     warpgroupWait<0>();
     release(before);
-    storeProduct<Shape::kRows, Shape::kConsumerThreads>(
-        p, {tile.expert, tile.first, tile.count, firstRow}, acc, warpRow);
+    const BlockShare share{tile.expert, tile.first, tile.count, firstRow};
+    storeRows(p, share, acc, warpRow);
+    padHidden<kPipelineRows, kConsumerThreads>(p, share);
 }
 
 /// Numbers of tokens that there is code for, below `tokens`; 0: none.
 __host__ __device__ constexpr int sizeBelow(int tokens) {
-    for (const int size : {192, 160, 144, 128, 96, 64}) {
+    for (const int size : {144, 128, 96, 64}) {
         if (size < tokens) return size;
     }
     return 0;
 }
 
 /// The same, with the smallest kUse that is enough.
-template <WeightFormat kFormat, typename Shape, int kPlanes, int kUse>
+template <WeightFormat kFormat, int kPlanes, int kUse>
 __device__ __forceinline__ void consumeSized(const Product& p, const PipelinePlan& plan,
                                              const TokenTile& tile, int firstRow, const Ring& ring,
                                              RingPlace& place) {
     if constexpr (sizeBelow(kUse) > 0) {
         if (tile.count <= sizeBelow(kUse)) {
-            return consumeSized<kFormat, Shape, kPlanes, sizeBelow(kUse)>(p, plan, tile, firstRow,
-                                                                          ring, place);
+            return consumeSized<kFormat, kPlanes, sizeBelow(kUse)>(p, plan, tile, firstRow, ring,
+                                                                   place);
         }
     }
-    consumeTile<kFormat, Shape, kPlanes, kUse>(p, plan, tile, firstRow, ring, place);
+    consumeTile<kFormat, kPlanes, kUse>(p, plan, tile, firstRow, ring, place);
 }
 
-template <WeightFormat kFormat, typename Shape, int kPlanes>
-__global__ void __launch_bounds__(Shape::kThreads, 1)
+template <WeightFormat kFormat, int kPlanes>
+__global__ void __launch_bounds__(kPipelineThreads, 1)
     pipelineKernel(const __grid_constant__ Product p, const __grid_constant__ PipelinePlan plan,
                    const __grid_constant__ PipelineMaps maps) {
     letNextKernelBegin();
     auto* const shared = dynamicShared<std::byte>();
     Ring ring;
     ring.stages = shared;
-    ring.stageBytes = pipelineStageBytes(kFormat, Shape::kRows, kPlanes, plan.tileTokens);
+    ring.stageBytes = pipelineStageBytes(kFormat, kPlanes, plan.tileTokens);
     ring.count = plan.stages;
     ring.full = reinterpret_cast<Barrier*>(shared + plan.stages * ring.stageBytes);
     ring.empty = ring.full + plan.stages;
     if (threadIdx.x == 0) {
         for (int s = 0; s < plan.stages; ++s) {
             initialize(ring.full + s, 1);
-            initialize(ring.empty + s, Shape::kConsumerThreads / kWarp);
+            initialize(ring.empty + s, kConsumerThreads / kWarp);
         }
         showBarriers();
         prefetchMap(maps.weights);
@@ -234,30 +230,29 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
     __syncthreads();
     waitForPreviousKernel();
 
-    const TileOrder order(p, plan.tiles, Shape::kRows);
+    const TileOrder order(p, plan.tiles, kPipelineRows);
     RingPlace place;
-    if (threadIdx.x >= Shape::kConsumerThreads) {
-        giveRegisters<Shape::kProducerRegisters>();
-        if (threadIdx.x < Shape::kConsumerThreads + kWarp) {
+    if (threadIdx.x >= kConsumerThreads) {
+        giveRegisters<kProducerRegisters>();
+        if (threadIdx.x < kConsumerThreads + kWarp) {
             const int panels = panelsOf<kFormat>(p.weights);
             for (int i = static_cast<int>(blockIdx.x); i < order.count();
                  i += static_cast<int>(gridDim.x)) {
                 const TokenTile tile = findTile(p, plan.tileTokens, order.tokenTile(i));
                 if (tile.count <= 0) break;
-                const int firstTile = tile.expert * p.weights.tiles() +
-                                      order.rowBlock(i) * (Shape::kRows / kTileRows);
-                produceTile<kFormat, Shape, kPlanes>(maps, plan, tile, firstTile, panels, ring,
-                                                     place);
+                const int firstTile =
+                    tile.expert * p.weights.tiles() + order.rowBlock(i) * kPipelineTiles;
+                produceTile<kFormat, kPlanes>(maps, plan, tile, firstTile, panels, ring, place);
             }
         }
     } else {
-        takeRegisters<Shape::kConsumerRegisters>();
+        takeRegisters<kConsumerRegisters>();
         for (int i = static_cast<int>(blockIdx.x); i < order.count();
              i += static_cast<int>(gridDim.x)) {
             const TokenTile tile = findTile(p, plan.tileTokens, order.tokenTile(i));
             if (tile.count <= 0) break;
-            consumeSized<kFormat, Shape, kPlanes, Shape::kTokens>(
-                p, plan, tile, order.rowBlock(i) * Shape::kRows, ring, place);
+            consumeSized<kFormat, kPlanes, kWarpgroupTokens>(
+                p, plan, tile, order.rowBlock(i) * kPipelineRows, ring, place);
         }
     }
 }

@@ -63,8 +63,8 @@ constexpr bool warpgroupsTake(WeightFormat format, bool low) {
            (format == WeightFormat::Q8_0 && !low);
 }
 
-/// Blocks of the wgmma kernel: rows of weights times most tokens of a tile.
-enum class WarpgroupBlock : std::uint8_t { Rows192Tokens160, Rows256Tokens128, Rows128Tokens256 };
+/// Most tokens of a tile of the wgmma kernel.
+inline constexpr int kWarpgroupTokens = 160;
 
 Product productOf(const Projection& p);
 Product productOf(const ExpertsUp& e);
@@ -75,11 +75,9 @@ void gatherSlots(const Product& p, cudaStream_t stream);
 
 /// With mma.sync and `tileTokens` (32, 64, 128) rows of activations to a block.
 void multiplyMma(const Product& p, int tileTokens, cudaStream_t stream);
-/// With wgmma, where warpgroupsTake it; `tileTokens`: a multiple of 32, at most the block's tokens;
-/// it becomes less where shared memory does not suffice.
-void multiplyWarpgroups(const Product& p, WarpgroupBlock block, int tileTokens,
-                        cudaStream_t stream);
-/// The same with the best block.
+/// With wgmma, where warpgroupsTake it; `tileTokens`: a multiple of 32, at most kWarpgroupTokens.
+void multiplyWarpgroups(const Product& p, int tileTokens, cudaStream_t stream);
+/// The same with the best tile.
 void multiplyWarpgroups(const Product& p, cudaStream_t stream);
 /// As the device at hand does it best.
 void multiply(const Product& p, cudaStream_t stream);

@@ -23,11 +23,11 @@ __device__ __forceinline__ int panelsOf(const DeviceMatrix& weights) {
     return (weights.cols + kColumns - 1) / kColumns * groupPanels(kFormat);
 }
 
-/// kPairs pairs of tiles of a warp, 64 rows apart.
-template <WeightFormat kFormat, int kPairs>
+/// The two tiles of a warp, 16 rows.
+template <WeightFormat kFormat>
 class StagedWeights {
 public:
-    static constexpr int kTiles = 2 * kPairs;
+    static constexpr int kTiles = 2;
 
     /// `weights` of this format: a copy of it lets the compiler know that. `warpTile`: the warp's
     /// first tile within the block's, which begin with `firstTile`.
@@ -69,20 +69,17 @@ public:
         }
     }
 
-    /// Operands of octet kOctet of the group: of two mma for every pair.
+    /// Operands of octet kOctet of the group, for two products.
     template <int kOctet>
-    __device__ __forceinline__ void decode(std::uint32_t (&a)[kPairs][2][4]) const {
+    __device__ __forceinline__ void decode(std::uint32_t (&a)[2][4]) const {
+        std::uint32_t rows[kTiles][4];
         MOESCOPE_UNROLL
-        for (int pair = 0; pair < kPairs; ++pair) {
-            std::uint32_t rows[2][4];
-            MOESCOPE_UNROLL
-            for (int h = 0; h < 2; ++h) decodeTile<kOctet>(2 * pair + h, rows[h]);
-            joinRows(rows[0], rows[1], a[pair]);
-        }
+        for (int k = 0; k < kTiles; ++k) decodeTile<kOctet>(k, rows[k]);
+        joinRows(rows[0], rows[1], a);
     }
 
 private:
-    __device__ int tileOf(int k) const { return warpTile_ + 8 * (k / 2) + k % 2; }
+    __device__ int tileOf(int k) const { return warpTile_ + k; }
 
     __device__ uint4 unitAt(const std::byte* staged, int k, int unit) const {
         return *reinterpret_cast<const uint4*>(staged + tileOf(k) * stagedTileBytes(kFormat) +

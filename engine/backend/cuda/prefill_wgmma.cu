@@ -9,16 +9,14 @@
 namespace moescope::cuda {
 namespace {
 
-// Registers: what 64 Ki leave to the consumers when the producer gives up most of its share.
-using Rows192 = PipelineShape<3, 1, 160, 160, 32>;
-using Rows256 = PipelineShape<2, 2, 128, 232, 40>;
-using Rows128 = PipelineShape<2, 1, 256, 232, 40>;
-
 constexpr int kMostStages = 8;
 constexpr int kFewestStages = 3;
+// 227 KiB: what a block may have on sm_90. Of the formats Bf16 needs most.
+static_assert(pipelineShared(WeightFormat::Bf16, 2, {kWarpgroupTokens, 0, kFewestStages}) <=
+              227 << 10);
 
-/// `blockTiles`: tiles of weights of a block; `xRows`: rows of activations.
-PipelineMaps mapsOf(const Product& p, int blockTiles, int xRows) {
+/// `xRows`: rows of activations.
+PipelineMaps mapsOf(const Product& p, int xRows) {
     const DeviceMatrix& w = p.weights;
     TensorView codes;
     codes.data = w.codes;
@@ -26,7 +24,7 @@ PipelineMaps mapsOf(const Product& p, int blockTiles, int xRows) {
     codes.rows = std::int64_t{p.nExpert} * w.tiles();
     codes.rowBytes = 16 * w.tileUnits();
     codes.boxColumns = groupWords(w.format);
-    codes.boxRows = blockTiles;
+    codes.boxRows = kPipelineTiles;
     TensorView x;
     x.data = p.x.high;
     x.elementBytes = 2;
@@ -44,33 +42,27 @@ PipelineMaps mapsOf(const Product& p, int blockTiles, int xRows) {
     return maps;
 }
 
-template <WeightFormat kFormat, typename Shape, int kPlanes>
+template <WeightFormat kFormat, int kPlanes>
 void launchPipeline(const Product& p, int tileTokens, cudaStream_t stream) {
     assert(p.x.format == p.weights.format && p.x.stride >= p.weights.paddedCols());
+    assert(tileTokens > 0 && tileTokens % 32 == 0 && tileTokens <= kWarpgroupTokens);
     PipelinePlan plan;
-    plan.tileTokens = std::min(tileTokens, Shape::kTokens);
-    const auto stagesThatFit = [&](int tokens) {
-        return static_cast<int>(deviceLimits().sharedOfBlock) /
-               pipelineShared(kFormat, Shape::kRows, kPlanes, {tokens, 0, 1});
-    };
-    while (plan.tileTokens > 32 && stagesThatFit(plan.tileTokens) < kFewestStages) {
-        plan.tileTokens -= 32;
-    }
-    plan.stages = std::min(kMostStages, stagesThatFit(plan.tileTokens));
+    plan.tileTokens = tileTokens;
+    plan.stages = std::min(kMostStages, static_cast<int>(deviceLimits().sharedOfBlock) /
+                                            pipelineShared(kFormat, kPlanes, {tileTokens, 0, 1}));
     const bool grouped = p.groups.offsets != nullptr;
     const int products = grouped ? p.tokens * p.topK : p.tokens;
     // Every expert may have a tile more; there is nothing to do for those past the last.
     plan.tiles = (products + plan.tileTokens - 1) / plan.tileTokens + (grouped ? p.nExpert : 0);
-    const int rowBlocks = (p.weights.rows + Shape::kRows - 1) / Shape::kRows;
+    const int rowBlocks = (p.weights.rows + kPipelineRows - 1) / kPipelineRows;
     Launch l;
     l.grid = dim3(
         static_cast<unsigned>(std::min(deviceLimits().multiprocessors, rowBlocks * plan.tiles)));
-    l.block = dim3(Shape::kThreads);
-    l.sharedBytes = static_cast<std::size_t>(pipelineShared(kFormat, Shape::kRows, kPlanes, plan));
+    l.block = dim3(kPipelineThreads);
+    l.sharedBytes = static_cast<std::size_t>(pipelineShared(kFormat, kPlanes, plan));
     l.stream = stream;
     l.overlap = true;
-    launch(l, pipelineKernel<kFormat, Shape, kPlanes>, p, plan,
-           mapsOf(p, Shape::kRows / kTileRows, products));
+    launch(l, pipelineKernel<kFormat, kPlanes>, p, plan, mapsOf(p, products));
 }
 
 /// The copy engine takes rows as they lie, so those of slots are put in the slots' order first: one
@@ -85,28 +77,13 @@ Product withSortedRows(const Product& p, cudaStream_t stream) {
     return sorted;
 }
 
-template <typename Shape>
-void launchShape(const Product& p, int tileTokens, cudaStream_t stream) {
-    const bool low = p.x.low != nullptr;
-    switch (p.weights.format) {
-        case WeightFormat::Mxfp4:
-            return low ? launchPipeline<WeightFormat::Mxfp4, Shape, 2>(p, tileTokens, stream)
-                       : launchPipeline<WeightFormat::Mxfp4, Shape, 1>(p, tileTokens, stream);
-        case WeightFormat::Bf16:
-            return low ? launchPipeline<WeightFormat::Bf16, Shape, 2>(p, tileTokens, stream)
-                       : launchPipeline<WeightFormat::Bf16, Shape, 1>(p, tileTokens, stream);
-        default:
-            return launchPipeline<WeightFormat::Q8_0, Shape, 1>(p, tileTokens, stream);
-    }
-}
-
 /// Tokens of a tile with which the multiprocessors are done soonest: the last round of tiles may
 /// leave most of them idle.
-int bestTile(const Product& p, int rows, int most) {
+int bestTile(const Product& p) {
     constexpr int kTokensOfOverhead = 24;  // what starting and storing a tile costs
-    const int rowBlocks = (p.weights.rows + rows - 1) / rows;
-    int best = most, bestCost = 0;
-    for (int tile = most; tile >= 64; tile -= 32) {
+    const int rowBlocks = (p.weights.rows + kPipelineRows - 1) / kPipelineRows;
+    int best = kWarpgroupTokens, bestCost = 0;
+    for (int tile = kWarpgroupTokens; tile >= 64; tile -= 32) {
         const int tiles = (p.tokens + tile - 1) / tile;
         const int rounds = (rowBlocks * tiles + deviceLimits().multiprocessors - 1) /
                            deviceLimits().multiprocessors;
@@ -127,32 +104,33 @@ bool hasWarpgroups() {
 #else
     // Code compiled for an older architecture runs on Hopper too, and has no warpgroup products.
     cudaFuncAttributes attributes{};
-    const auto kernel = pipelineKernel<WeightFormat::Bf16, Rows192, 1>;
+    const auto kernel = pipelineKernel<WeightFormat::Bf16, 1>;
     check(cudaFuncGetAttributes(&attributes, kernel), "asking for a kernel's target");
     return attributes.ptxVersion >= 90;
 #endif
 }
 
-void multiplyWarpgroups(const Product& p, WarpgroupBlock block, int tileTokens,
-                        cudaStream_t stream) {
-    assert(warpgroupsTake(p.weights.format, p.x.low != nullptr));
+void multiplyWarpgroups(const Product& p, int tileTokens, cudaStream_t stream) {
+    const bool low = p.x.low != nullptr;
+    assert(warpgroupsTake(p.weights.format, low));
     if (p.tokens <= 0) return;
     const Product sorted = withSortedRows(p, stream);
-    switch (block) {
-        case WarpgroupBlock::Rows192Tokens160:
-            return launchShape<Rows192>(sorted, tileTokens, stream);
-        case WarpgroupBlock::Rows256Tokens128:
-            return launchShape<Rows256>(sorted, tileTokens, stream);
-        case WarpgroupBlock::Rows128Tokens256:
-            return launchShape<Rows128>(sorted, tileTokens, stream);
+    switch (p.weights.format) {
+        case WeightFormat::Mxfp4:
+            return low ? launchPipeline<WeightFormat::Mxfp4, 2>(sorted, tileTokens, stream)
+                       : launchPipeline<WeightFormat::Mxfp4, 1>(sorted, tileTokens, stream);
+        case WeightFormat::Bf16:
+            return low ? launchPipeline<WeightFormat::Bf16, 2>(sorted, tileTokens, stream)
+                       : launchPipeline<WeightFormat::Bf16, 1>(sorted, tileTokens, stream);
+        default:
+            return launchPipeline<WeightFormat::Q8_0, 1>(sorted, tileTokens, stream);
     }
 }
 
 void multiplyWarpgroups(const Product& p, cudaStream_t stream) {
     // The tiles of experts are as large as their slots, up to this.
-    const int tile = p.groups.offsets != nullptr ? Rows192::kTokens
-                                                 : bestTile(p, Rows192::kRows, Rows192::kTokens);
-    multiplyWarpgroups(p, WarpgroupBlock::Rows192Tokens160, tile, stream);
+    const int tile = p.groups.offsets != nullptr ? kWarpgroupTokens : bestTile(p);
+    multiplyWarpgroups(p, tile, stream);
 }
 
 }  // namespace moescope::cuda

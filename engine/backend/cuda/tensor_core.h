@@ -172,19 +172,6 @@ private:
     MOESCOPE_NAMES_144     \
     ", %72, %73, %74, %75, %76, %77, %78, %79"
 #define MOESCOPE_SUMS_160 MOESCOPE_SUMS_144, MOESCOPE_SUMS(18), MOESCOPE_SUMS(19)
-#define MOESCOPE_NAMES_192 \
-    MOESCOPE_NAMES_160     \
-    ", %80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95"
-#define MOESCOPE_SUMS_192 \
-    MOESCOPE_SUMS_160, MOESCOPE_SUMS(20), MOESCOPE_SUMS(21), MOESCOPE_SUMS(22), MOESCOPE_SUMS(23)
-#define MOESCOPE_NAMES_256                                                                   \
-    MOESCOPE_NAMES_192                                                                       \
-    ", %96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110" \
-    ", %111, %112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124"   \
-    ", %125, %126, %127"
-#define MOESCOPE_SUMS_256                                                                          \
-    MOESCOPE_SUMS_192, MOESCOPE_SUMS(24), MOESCOPE_SUMS(25), MOESCOPE_SUMS(26), MOESCOPE_SUMS(27), \
-        MOESCOPE_SUMS(28), MOESCOPE_SUMS(29), MOESCOPE_SUMS(30), MOESCOPE_SUMS(31)
 #define MOESCOPE_PRODUCT(n, a0, a1, a2, a3, descriptor)                                            \
     asm volatile(                                                                                  \
         "{.reg .pred p; setp.ne.b32 p, 1, 0; "                                                     \
@@ -213,10 +200,6 @@ __device__ __forceinline__ void multiplyWarpgroup(float (&c)[kColumns8][4],
         MOESCOPE_PRODUCT(144, "%72", "%73", "%74", "%75", "%76");
     } else if constexpr (kColumns8 == 20) {
         MOESCOPE_PRODUCT(160, "%80", "%81", "%82", "%83", "%84");
-    } else if constexpr (kColumns8 == 24) {
-        MOESCOPE_PRODUCT(192, "%96", "%97", "%98", "%99", "%100");
-    } else if constexpr (kColumns8 == 32) {
-        MOESCOPE_PRODUCT(256, "%128", "%129", "%130", "%131", "%132");
     } else {
         static_assert(kColumns8 == 8, "no instruction of this width is written down");
     }

@@ -387,6 +387,11 @@ void launchDown(const DecodeExpertsDown& e, cudaStream_t stream) {
     DownArgs a{e, streamOf(e.down, loadChunks(F)), 0};
     const int bytesOfGroup = 4 * WeightRegisters<F>::kColumns * e.tokens * e.topK;
     a.groupsOfRound = std::min(kMaxStaged / bytesOfGroup, a.m.groups);
+    // A warp loads the first weights of its share of a round in the round before, so it must have a
+    // share there. All have one of kBlockWarps groups; of fewer groups those that have none have
+    // none of a last, shorter round either, unless the groups are of one expert.
+    const bool unequal = a.groupsOfRound > 0 && a.m.groups % a.groupsOfRound != 0;
+    if (unequal && e.topK == 1 && a.groupsOfRound < kBlockWarps) a.groupsOfRound = 0;
     const Launch l{dim3(static_cast<unsigned>(a.m.bands)), dim3(kBlockThreads),
                    static_cast<std::size_t>(a.groupsOfRound * bytesOfGroup), stream, true};
     const bool wide = e.tokens > kOperandTokens;

@@ -94,7 +94,7 @@ CudaBackend::CudaBackend(const BoundModel& model, const Checkpoint& checkpoint,
         throw Error("the cuda back end takes heads of up to " + std::to_string(kMaxDecodeHeadDim) +
                     " numbers, not " + std::to_string(spec_.headDim));
     }
-    fewTokens_ = decodeTokensThatFit(spec_.dModel);
+    fewTokens_ = decodeTokensThatFit(spec_.dModel, properties.sharedMemPerBlockOptin);
     refuseIfTooLarge(model, options);
     model_ = std::make_unique<DeviceModel>(model, checkpoint, pool_, options.expertsOnHost);
 

@@ -8,6 +8,7 @@
 // follows the experts' order).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "engine/backend/cuda/launch.h"
@@ -103,8 +104,9 @@ struct DecodeProjection {
     bool add = false;
 };
 void decodeProject(const DecodeProjection& p, int multiprocessors, cudaStream_t stream);
-/// Tokens of `width` columns that decodeProject takes together: kDecodeTokens but for wide models.
-int decodeTokensThatFit(int width) noexcept;
+/// Tokens of `width` columns that decodeProject takes together: kDecodeTokens but for wide models
+/// and GPUs with little shared memory. sharedOfBlock: bytes that a block may have.
+int decodeTokensThatFit(int width, std::size_t sharedOfBlock) noexcept;
 
 /// rows: vectors to bf16 pairs, normalised.
 struct NormRows {

@@ -18,6 +18,8 @@ inline constexpr int kBandTiles = 2;
 inline constexpr int kBandRows = kBandTiles * kTileRows;
 /// Tokens that one instruction multiplies.
 inline constexpr int kOperandTokens = 4;
+/// Static shared memory of a product's kernel, bytes, at most.
+inline constexpr int kStaticShared = 8 << 10;
 
 // ---- Operand B: tokens -------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@
 #include "engine/backend/cuda/choose.h"
 #include "engine/backend/cuda/decode_registers.h"
 #include "engine/backend/cuda/device_activation.h"
+#include "engine/backend/cuda/device_limits.h"
 #include "engine/backend/cuda/norm.h"
 
 namespace moescope::cuda {
@@ -359,16 +360,21 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
     }
 }
 
+/// Bytes of activations that may be staged beside `others` bytes of dynamic shared memory.
+int mostStaged(int others) {
+    return std::min(kMaxStaged,
+                    static_cast<int>(deviceLimits().sharedOfBlock) - kStaticShared - others);
+}
+
 template <WeightFormat F>
 void launchUp(const DecodeExpertsUp& e, int multiprocessors, cudaStream_t stream) {
     UpArgs a{e, streamOf(e.gateUp, loadChunks(F)), e.gateUp.paddedCols() + 8};
     const int experts = std::min(e.tokens * e.topK, e.nExpert);
-    if (4 * a.stride * e.tokens > kMaxStaged) a.stride = 0;
-    const std::size_t partial =
-        sizeof(float) * 2 * RoundSums::kFloatsOfToken * static_cast<std::size_t>(e.tokens);
+    const int partial = static_cast<int>(sizeof(float)) * 2 * RoundSums::kFloatsOfToken * e.tokens;
+    if (4 * a.stride * e.tokens > mostStaged(partial)) a.stride = 0;
     const int blocks = std::min(experts * a.m.bands, kResidentBlocks * multiprocessors);
     const Launch l{dim3(static_cast<unsigned>(blocks)), dim3(kBlockThreads),
-                   static_cast<std::size_t>(4 * a.stride * e.tokens) + partial, stream, true};
+                   static_cast<std::size_t>(4 * a.stride * e.tokens + partial), stream, true};
     const bool wide = e.tokens > kOperandTokens;
     if (a.stride > 0) {
         launch(l,
@@ -386,7 +392,12 @@ template <WeightFormat F>
 void launchDown(const DecodeExpertsDown& e, cudaStream_t stream) {
     DownArgs a{e, streamOf(e.down, loadChunks(F)), 0};
     const int bytesOfGroup = 4 * WeightRegisters<F>::kColumns * e.tokens * e.topK;
-    a.groupsOfRound = std::min(kMaxStaged / bytesOfGroup, a.m.groups);
+    a.groupsOfRound = std::min(mostStaged(0) / bytesOfGroup, a.m.groups);
+    // A warp loads the first weights of its share of a round in the round before, so it must have a
+    // share there. All have one of kBlockWarps groups; of fewer groups those that have none have
+    // none of a last, shorter round either, unless the groups are of one expert.
+    const bool unequal = a.groupsOfRound > 0 && a.m.groups % a.groupsOfRound != 0;
+    if (unequal && e.topK == 1 && a.groupsOfRound < kBlockWarps) a.groupsOfRound = 0;
     const Launch l{dim3(static_cast<unsigned>(a.m.bands)), dim3(kBlockThreads),
                    static_cast<std::size_t>(a.groupsOfRound * bytesOfGroup), stream, true};
     const bool wide = e.tokens > kOperandTokens;

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "engine/backend/cuda/decode_ring.h"
+#include "engine/backend/cuda/device_limits.h"
 #include "engine/backend/cuda/norm.h"
 
 namespace moescope::cuda {
@@ -254,16 +255,17 @@ void launchProject(const DecodeProjection& p, int multiprocessors, cudaStream_t 
     // 32 bytes more than a row, so that the rows of several tokens lie in different banks.
     a.stride = p.weights.paddedCols() + 8;
     a.staged = (4 * a.stride * p.tokens + 127) / 128 * 128;
-    if (p.x.words != nullptr && a.staged > kMaxStaged) a.staged = 0;
+    const int partial = static_cast<int>(sizeof(float)) * 2 * RoundSums::kFloatsOfToken * p.tokens;
+    const int room = static_cast<int>(deviceLimits().sharedOfBlock) - kStaticShared - partial;
+    const int leastRing = ringBytes(F, a.m.bandTiles, 1);
+    if (p.x.words != nullptr && a.staged > std::min(kMaxStaged, room - leastRing)) a.staged = 0;
+    while (a.depth > 1 && ringBytes(F, a.m.bandTiles, a.depth) + a.staged > room) --a.depth;
     // As many blocks as are resident together: one that goes on to other bands has its activations
     // already.
     const int blocks = std::min(a.m.bands, kResidentBlocks * multiprocessors);
-    const std::size_t partial =
-        sizeof(float) * 2 * RoundSums::kFloatsOfToken * static_cast<std::size_t>(p.tokens);
-    const Launch l{
-        dim3(static_cast<unsigned>(blocks)), dim3(kBlockThreads),
-        static_cast<std::size_t>(ringBytes(F, a.m.bandTiles, a.depth) + a.staged) + partial, stream,
-        true};
+    const int ring = ringBytes(F, a.m.bandTiles, a.depth);
+    const Launch l{dim3(static_cast<unsigned>(blocks)), dim3(kBlockThreads),
+                   static_cast<std::size_t>(ring + a.staged + partial), stream, true};
     const bool wide = p.tokens > kOperandTokens;
     if (a.staged > 0) {
         launch(l, wide ? decodeProjectKernel<F, true, true> : decodeProjectKernel<F, true, false>,
@@ -276,9 +278,13 @@ void launchProject(const DecodeProjection& p, int multiprocessors, cudaStream_t 
 
 }  // namespace
 
-int decodeTokensThatFit(int width) noexcept {
-    constexpr int kActivations = 100 << 10;  // beside a ring of weights and the sums
-    return std::clamp(kActivations / (4 * (width + 128)), 1, kDecodeTokens);
+int decodeTokensThatFit(int width, std::size_t sharedOfBlock) noexcept {
+    const int row = 4 * (width + 128);
+    const int sums = static_cast<int>(sizeof(float)) * 2 * RoundSums::kFloatsOfToken;
+    // Beside the smallest ring of weights of any format; of what there is beyond, rings have more.
+    const int room = static_cast<int>(sharedOfBlock) - kStaticShared -
+                     ringBytes(WeightFormat::Bf16Pair, kBandTiles, 1);
+    return std::clamp(std::min(kMaxStaged / row, room / (row + sums)), 1, kDecodeTokens);
 }
 
 void decodeProject(const DecodeProjection& p, int multiprocessors, cudaStream_t stream) {

@@ -37,19 +37,6 @@ void launchMma(const Product& p, int tileTokens, const Launch& l) {
 
 }  // namespace
 
-const DeviceLimits& deviceLimits() {
-    static const DeviceLimits found = [] {
-        cudaDeviceProp properties{};
-        int device = 0;
-        check(cudaGetDevice(&device), "asking for the device");
-        check(cudaGetDeviceProperties(&properties, device), "asking for the device's properties");
-        return DeviceLimits{properties.sharedMemPerBlockOptin,
-                            properties.sharedMemPerMultiprocessor, properties.multiProcessorCount,
-                            properties.major == 9 && hasWarpgroups()};
-    }();
-    return found;
-}
-
 void multiplyMma(const Product& p, int tileTokens, cudaStream_t stream) {
     assert(p.x.format == p.weights.format && p.x.stride % 8 == 0);
     assert(p.x.stride >= p.weights.paddedCols());

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/backend/cuda/device_limits.h"
 #include "engine/backend/cuda/prefill.h"
 
 namespace moescope::cuda {
@@ -84,13 +85,5 @@ void multiply(const Product& p, cudaStream_t stream);
 
 /// Whether the running device has code for wgmma.
 bool hasWarpgroups();
-
-/// What the device has; asked once, since the query of the runtime takes milliseconds.
-struct DeviceLimits {
-    std::size_t sharedOfBlock, sharedOfSm;
-    int multiprocessors;
-    bool warpgroups;
-};
-const DeviceLimits& deviceLimits();
 
 }  // namespace moescope::cuda

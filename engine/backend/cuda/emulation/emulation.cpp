@@ -21,6 +21,8 @@ namespace {
 namespace context = boost::context;
 
 constexpr std::size_t kStackBytes = 128 << 10;
+/// Of a block, dynamic: as on Hopper.
+constexpr std::size_t kSharedOfBlock = 227 << 10;
 
 /// One allocation for the stacks of a block, reused by the next.
 class StackPool {
@@ -286,6 +288,9 @@ void loadMatricesTransposed(std::uint32_t (&r)[4], const void* shared) {
 }
 
 void runGrid(dim3 grid, dim3 block, std::size_t sharedBytes, const std::function<void()>& thread) {
+    if (sharedBytes > kSharedOfBlock)
+        throw std::logic_error("a kernel asks for " + std::to_string(sharedBytes) +
+                               " bytes of shared memory, more than a block has");
     Block state;
     state.shape = block;
     state.grid = grid;
@@ -358,7 +363,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
     properties->major = 9;
     properties->multiProcessorCount = 3;
     properties->totalGlobalMem = std::size_t{4} << 30;
-    properties->sharedMemPerBlockOptin = 227 << 10;
+    properties->sharedMemPerBlockOptin = kSharedOfBlock;
     properties->sharedMemPerMultiprocessor = 228 << 10;
     properties->l2CacheSize = 1 << 20;
     return cudaSuccess;

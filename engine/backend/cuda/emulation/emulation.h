@@ -5,7 +5,8 @@
 //
 // What it checks that a GPU does not: a barrier that not all threads reach is an error with the
 // kernel's block named, shared and device memory begin poisoned with NaN, and the host's own
-// sanitizers see every access. What it cannot show: races between blocks, overlap, speed.
+// sanitizers see every access. More shared memory than a block of Hopper has is an error too. What
+// it cannot show: races between blocks, overlap, speed.
 #pragma once
 
 #include <algorithm>

@@ -2,6 +2,7 @@
 // What a run file promises: everything committed survives a kill, a full disk and a second writer.
 #include <fcntl.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -333,4 +334,38 @@ TEST_CASE("resuming forgets the error that ended the earlier attempt") {
     writer.finish(RunStatus::Done);
     CHECK(RunReader(path).meta("error").empty());
     CHECK(RunReader(path).meta("ended_utc").empty());
+}
+
+TEST_CASE("a run of any older schema is read as it is and gets what is new when it goes on") {
+    const std::string downgrades[] = {
+        "DROP VIEW sample; DROP TABLE sample_value; PRAGMA user_version=2",
+        "DROP VIEW sample; DROP TABLE sample_value; DROP VIEW counter; DROP VIEW device; "
+        "DROP TABLE counter_value; DROP TABLE device_event; DROP TABLE launch_shape; "
+        "PRAGMA user_version=1"};
+    for (const std::string& downgrade : downgrades) {
+        INFO(downgrade);
+        const TempDir dir;
+        const auto path = dir / "r.moescope";
+        {
+            RunWriter writer(path, RunWriter::Mode::Create);
+            writer.add(StepRow{0, 0, "decode", 0, 1, 10, 20});
+            writer.finish(RunStatus::Done);
+        }
+        sqlite3* db = nullptr;
+        REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
+        REQUIRE(sqlite3_exec(db, downgrade.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
+        REQUIRE(sqlite3_close(db) == SQLITE_OK);
+        CHECK(RunReader(path).steps().size() == 1);
+        CHECK(RunReader(path).sampleCount() == 0);
+        {
+            RunWriter writer(path, RunWriter::Mode::Resume);
+            writer.add(CounterRow{0, "dram__bytes.sum", 4});
+            writer.add(SampleRow{11, 12, "dram__bytes.sum", 5});
+            writer.finish(RunStatus::Done);
+        }
+        const RunReader run(path);
+        CHECK(run.steps().size() == 1);
+        CHECK(run.counters().size() == 1);
+        CHECK(run.sampleCount() == 1);
+    }
 }

@@ -222,7 +222,10 @@ struct DecodeExpertsUp {
 };
 void decodeExpertsUp(const DecodeExpertsUp& e, int multiprocessors, cudaStream_t stream);
 
-/// Second half, weighted, summed over a token's experts, and added to (or stored in) `out`.
+/// Second half, weighted, summed over a token's experts, and added to (or stored in) `out`. It
+/// reads the router's logits, or `choice`, while the kernel in front still runs: that is
+/// decodeExpertsUp, which begins no kernel before it has waited itself, or they are older than all
+/// kernels that may still run.
 struct DecodeExpertsDown {
     DeviceMatrix down;                    // stack of (d_model, ffn)
     const float* bias = nullptr;          // (stack, d_model)

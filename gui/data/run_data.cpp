@@ -32,6 +32,17 @@ void loadOperations(const RunReader& reader, RunData& run, const std::atomic<boo
     run.operations = collector.take();
 }
 
+std::vector<SampleCurve> loadSamples(const RunReader& reader, const std::atomic<bool>* stop) {
+    SampleCurveCollector collector;
+    std::int64_t seen = 0;
+    reader.samples([&](const SampleRow& row) {
+        collector.add(row);
+        if (++seen % 65536 == 0) throwIfStopped(stop);
+        return true;
+    });
+    return collector.take();
+}
+
 std::vector<RoutingCell> mergePhases(const std::vector<RoutingCountRow>& rows) {
     std::vector<RoutingCell> cells;
     cells.reserve(rows.size());
@@ -97,6 +108,7 @@ RunPtr loadRun(const std::filesystem::path& path, const std::atomic<bool>* stop,
     report(0.8);
     run->device = loadDeviceWork(reader, run->steps);
     run->ceilings = ceilingsOf(run->summary.meta);
+    run->samples = loadSamples(reader, stop);
     report(0.9);
     run->routing = mergePhases(reader.routingCounts());
     for (const SuiteRow& suite : run->summary.suites) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "gui/data/sample_curves.h"
 #include "profiler/analysis/operation_columns.h"
 #include "profiler/analysis/roofline.h"
 #include "profiler/analysis/run_summary.h"
@@ -37,6 +38,7 @@ struct RunData {
     OperationColumns device;            ///< work on devices; empty for runs on the CPU
     Ceilings ceilings;                  ///< what the machine could do at most
     std::int64_t operationsInFile = 0;  ///< more than operations.size() when the limit was reached
+    std::vector<SampleCurve> samples;   ///< counters over time
     std::vector<RoutingCell> routing;   ///< by sequence, layer, expert
     std::vector<SuiteData> suites;
 

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// Timeline above, what the selected (or visible) time is made of below.
+// Timeline above; below, what the selected (or visible) time is made of and what the counters were
+// in it.
 #include <QHBoxLayout>
 #include <QLabel>
 #include <QLineEdit>
 #include <QSplitter>
 #include <QTimer>
 #include <QVBoxLayout>
+#include <limits>
 
 #include "gui/data/format.h"
 #include "gui/data/loader.h"
 #include "gui/models/row_model.h"
 #include "gui/views/view.h"
 #include "gui/widgets/timeline_widget.h"
+#include "reports/numbers.h"
 
 namespace moescope::gui {
 namespace {
@@ -54,6 +57,44 @@ public:
     }
 };
 
+struct CounterRow {
+    QString title, metric;
+    SampleSpread spread;
+};
+
+class CounterModel : public RowModel<CounterRow> {
+    Q_DECLARE_TR_FUNCTIONS(CounterModel)
+public:
+    explicit CounterModel(QObject* parent) : RowModel(parent) {
+        const auto metric = [](const CounterRow& r, int role) -> QVariant {
+            return role == Qt::ToolTipRole ? QVariant(r.metric) : QVariant();
+        };
+        const auto column = [&](const QString& title, const QString& tip,
+                                float SampleSpread::*of) -> TableColumn<CounterRow> {
+            const auto value = [of](const CounterRow& r) {
+                return r.spread.sampled ? static_cast<double>(r.spread.*of)
+                                        : std::numeric_limits<double>::quiet_NaN();
+            };
+            return {title,
+                    tip,
+                    [value](const CounterRow& r) -> QVariant {
+                        return text(formatCounter(r.metric.toStdString(), value(r)));
+                    },
+                    [value](const CounterRow& r) -> QVariant { return value(r); },
+                    true,
+                    metric};
+        };
+        setColumns({{tr("Counter"), tr("Sampled over time"),
+                     [](const CounterRow& r) -> QVariant { return r.title; },
+                     [](const CounterRow& r) -> QVariant { return r.metric; }, false, metric},
+                    column(tr("Mean"), tr("Within the range"), &SampleSpread::mean),
+                    column(tr("Least"), tr("Of one sample"), &SampleSpread::low),
+                    column(tr("Greatest"), tr("Of one sample"), &SampleSpread::high)});
+    }
+};
+
+constexpr int kLanesHeight = 230, kTableHeight = 400, kLeastTableHeight = 120;  ///< pixels
+
 class TimelineView : public View {
     Q_DECLARE_TR_FUNCTIONS(TimelineView)
 public:
@@ -62,11 +103,16 @@ public:
           timeline_(new TimelineWidget(page())),
           model_(new ShareModel(this)),
           table_(new DataTable(tr("Time by operation"), page())),
+          counterModel_(new CounterModel(this)),
+          counters_(new DataTable(tr("Sampled counters"), page())),
           caption_(new QLabel(page())),
           hits_(new QLabel(page())),
           search_(new QLineEdit(page())),
-          settle_(new QTimer(this)) {
+          settle_(new QTimer(this)),
+          splitter_(new QSplitter(Qt::Vertical, page())) {
         table_->setSource(model_, true);
+        counters_->setSource(counterModel_, true);
+        counters_->hide();
         search_->setPlaceholderText(tr("Find an operation (Ctrl+F)"));
         search_->setClearButtonEnabled(true);
         search_->setMaximumWidth(240);
@@ -82,17 +128,19 @@ public:
         auto* column = new QVBoxLayout(below);
         column->setContentsMargins(8, 6, 8, 8);
         column->addWidget(caption_);
-        column->addWidget(table_, 1);
-        auto* splitter = new QSplitter(Qt::Vertical, page());
-        splitter->addWidget(timeline_);
-        splitter->addWidget(below);
-        splitter->setStretchFactor(0, 0);
-        splitter->setStretchFactor(1, 1);
-        splitter->setSizes({230, 400});
+        auto* tables = new QHBoxLayout;
+        tables->addWidget(table_, 1);
+        tables->addWidget(counters_, 1);
+        column->addLayout(tables, 1);
+        splitter_->addWidget(timeline_);
+        splitter_->addWidget(below);
+        splitter_->setStretchFactor(0, 0);
+        splitter_->setStretchFactor(1, 1);
+        splitter_->setSizes({kLanesHeight, kTableHeight});
         auto* layout = new QVBoxLayout(page());
         layout->setContentsMargins(0, 0, 0, 0);
         layout->addLayout(bar);
-        layout->addWidget(splitter, 1);
+        layout->addWidget(splitter_, 1);
         // The table follows the picture once it stands still; the picture never waits for the
         // table.
         settle_->setSingleShot(true);
@@ -131,10 +179,7 @@ public:
         showState(tr("Building the timeline…"), {});
         jobStarted();
         runInBackground(
-            this,
-            [run] {
-                return std::make_shared<const Timeline>(Timeline{run, makeTimeline(*run)});
-            },
+            this, [run] { return std::make_shared<const Timeline>(buildTimeline(run)); },
             [this, run](auto outcome) {
                 jobEnded();
                 if (!outcome.value) {
@@ -144,12 +189,24 @@ public:
                 data_ = *outcome.value;
                 showPage();
                 timeline_->setTimeline(data_);
+                counters_->setVisible(!data_->strips.empty());
+                makeRoom();
                 search();
                 follow();
             });
     }
 
 private:
+    /// Strips of counters need more than the lanes alone; the height that was chosen by hand stays
+    /// where it suffices.
+    void makeRoom() {
+        const int wanted = timeline_->sizeHint().height();
+        const QList<int> sizes = splitter_->sizes();
+        if (data_->strips.empty() || sizes.front() >= wanted) return;
+        splitter_->setSizes(
+            {wanted, std::max(kLeastTableHeight, sizes.front() + sizes.back() - wanted)});
+    }
+
     void search() {
         const int hits = timeline_->setSearch(search_->text());
         hits_->setText(search_->text().trimmed().isEmpty() ? QString()
@@ -164,12 +221,25 @@ private:
         summarizeRange();
     }
 
+    void summarizeCounters(TimeRange range) {
+        std::vector<CounterRow> rows;
+        for (std::size_t i = 0; i < data_->strips.size(); ++i) {
+            const SampleCurve& curve = data_->run->samples[i];
+            rows.push_back(
+                {data_->strips[i].title, text(curve.metric), sampleSpread(curve, range)});
+        }
+        const bool first = counterModel_->rowCount() == 0;
+        counterModel_->setRows(std::move(rows));
+        if (first) counters_->fitColumns();
+    }
+
     void summarizeRange() {
         if (!data_) return;
         const TimelineMapping& m = timeline_->mapping();
         const std::optional<TimeRange> selected = selection().state().range;
         const TimeRange range = selected.value_or(TimeRange{
             static_cast<std::int64_t>(m.startNs), static_cast<std::int64_t>(m.startNs + m.spanNs)});
+        summarizeCounters(range);
         RangeStatistics sum;
         for (const TimelineLane& lane : data_->data.lanes) {
             if (!lane.showsOperations()) continue;
@@ -204,9 +274,12 @@ private:
     TimelineWidget* timeline_;
     ShareModel* model_;
     DataTable* table_;
+    CounterModel* counterModel_;
+    DataTable* counters_;
     QLabel *caption_, *hits_;
     QLineEdit* search_;
     QTimer* settle_;
+    QSplitter* splitter_;
     TimelinePtr data_;
 };
 

@@ -13,18 +13,27 @@
 
 #include "gui/data/colors.h"
 #include "gui/data/format.h"
+#include "gui/widgets/sample_strip_painter.h"
 
 namespace moescope::gui {
 namespace {
 
 constexpr int kLabelWidth = 124, kAxisHeight = 26, kLaneHeight = 46, kLaneGap = 10, kMargin = 8;
+constexpr int kStripGap = 6, kStripHeight = 38, kMostStripHeight = 96;
 
 }  // namespace
+
+Timeline buildTimeline(RunPtr run) {
+    TimelineData data = makeTimeline(*run);
+    std::vector<SampleStrip> strips = sampleStrips(run->samples);
+    return {std::move(run), std::move(data), std::move(strips)};
+}
 
 TimelineWidget::TimelineWidget(QWidget* parent) : QWidget(parent) {
     setAccessibleName(tr("Timeline"));
     setAccessibleDescription(
-        tr("Steps and operations over time. W and S zoom, A and D move, drag selects a range, F "
+        tr("Steps, operations and sampled counters over time. W and S zoom, A and D move, drag "
+           "selects a range, F "
            "shows all; the table below sums up the range."));
     setFocusPolicy(Qt::StrongFocus);
     setMouseTracking(true);
@@ -36,6 +45,7 @@ void TimelineWidget::setTimeline(TimelinePtr timeline) {
     mapping_.beginNs = timeline_ ? static_cast<double>(timeline_->data.beginNs) : 0;
     mapping_.endNs = timeline_ ? static_cast<double>(timeline_->data.endNs) : 1;
     range_.reset();
+    updateGeometry();
     fit();
 }
 
@@ -82,6 +92,35 @@ QColor TimelineWidget::fillOf(const TimelineLane& lane, std::uint8_t category) c
 QRect TimelineWidget::laneRect(int lane) const {
     return {kLabelWidth, kAxisHeight + kMargin + lane * (kLaneHeight + kLaneGap),
             width() - kLabelWidth, kLaneHeight};
+}
+
+int TimelineWidget::lanesBottom() const {
+    const auto lanes = timeline_ ? static_cast<int>(timeline_->data.lanes.size()) : 0;
+    return kAxisHeight + kMargin + lanes * (kLaneHeight + kLaneGap);
+}
+
+int TimelineWidget::heightOf(int strip) const {
+    const auto strips = timeline_ ? static_cast<int>(timeline_->strips.size()) : 0;
+    // The label of a selected range lies below the strips, over none of them.
+    return lanesBottom() + strips * (strip + kStripGap) + fontMetrics().height() + 12;
+}
+
+QRect TimelineWidget::stripRect(int strip) const {
+    const auto strips = timeline_ ? static_cast<int>(timeline_->strips.size()) : 0;
+    const int room = (height() - heightOf(0)) / std::max(1, strips);
+    // Never more than is there, unless the labels would not fit.
+    const int high = std::max(leastStripHeight(fontMetrics()), std::min(room, kMostStripHeight));
+    return {kLabelWidth, lanesBottom() + strip * (high + kStripGap), width() - kLabelWidth, high};
+}
+
+QSize TimelineWidget::minimumSizeHint() const {
+    constexpr int kLeast = 150, kSmallWindow = 480;
+    if (!timeline_ || timeline_->strips.empty()) return {320, kLeast};
+    return {320, std::min(kSmallWindow, heightOf(leastStripHeight(fontMetrics())))};
+}
+
+QSize TimelineWidget::sizeHint() const {
+    return {800, heightOf(std::max(kStripHeight, leastStripHeight(fontMetrics())))};
 }
 
 void TimelineWidget::invalidate() {
@@ -202,16 +241,28 @@ void TimelineWidget::renderLanes() {
         painter.setPen(palette().color(QPalette::Text));
         painter.drawText(QRect(kMargin, rect.top(), kLabelWidth - 2 * kMargin, rect.height()),
                          Qt::AlignLeft | Qt::AlignVCenter, lane.title());
-        const TimeRange visible{static_cast<std::int64_t>(mapping_.startNs),
-                                static_cast<std::int64_t>(mapping_.startNs + mapping_.spanNs)};
-        painter.setClipRect(rect);
-        if (lane.statistics(visible).events > rect.width() / 2) {
-            paintColumns(painter, lane, rect);
-        } else {
-            paintBoxes(painter, lane, rect);
-        }
-        painter.setClipping(false);
+        paintLane(painter, lane, rect);
     }
+    for (std::size_t i = 0; i < timeline_->strips.size(); ++i) {
+        const QRect rect = stripRect(static_cast<int>(i));
+        if (rect.top() > height()) break;
+        const QRect label(kMargin, rect.top(), kLabelWidth - 2 * kMargin, rect.height());
+        paintSampleStrip(painter, timeline_->strips[i], timeline_->run->samples[i], mapping_, label,
+                         rect, palette());
+    }
+}
+
+void TimelineWidget::paintLane(QPainter& painter, const TimelineLane& lane,
+                               const QRect& rect) const {
+    const TimeRange visible{static_cast<std::int64_t>(mapping_.startNs),
+                            static_cast<std::int64_t>(mapping_.startNs + mapping_.spanNs)};
+    painter.setClipRect(rect);
+    if (lane.statistics(visible).events > rect.width() / 2) {
+        paintColumns(painter, lane, rect);
+    } else {
+        paintBoxes(painter, lane, rect);
+    }
+    painter.setClipping(false);
 }
 
 void TimelineWidget::paintSelection(QPainter& painter) const {
@@ -286,9 +337,8 @@ QStringList TimelineWidget::describe(const Hit& hit) const {
 
 void TimelineWidget::paintCard(QPainter& painter) const {
     if (!pointer_ || dragFrom_) return;
-    const Hit hit = hitAt(*pointer_);
-    if (hit.event == nullptr) return;
-    const QStringList lines = describe(hit);
+    const QStringList lines = describeAt(*pointer_);
+    if (lines.isEmpty()) return;
     const QFontMetrics metrics(font());
     int textWidth = 0;
     for (const QString& line : lines)
@@ -333,6 +383,23 @@ TimelineWidget::Hit TimelineWidget::hitAt(QPoint point) const {
     return {};
 }
 
+std::optional<std::size_t> TimelineWidget::stripAt(QPoint point) const {
+    if (!timeline_) return std::nullopt;
+    for (std::size_t i = 0; i < timeline_->strips.size(); ++i)
+        if (stripRect(static_cast<int>(i)).contains(point)) return i;
+    return std::nullopt;
+}
+
+QStringList TimelineWidget::describeAt(QPoint point) const {
+    if (const auto strip = stripAt(point)) {
+        const int columns = width() - kLabelWidth;
+        return describeSamples(timeline_->strips[*strip], timeline_->run->samples[*strip],
+                               columnRange(mapping_, point.x() - kLabelWidth, columns));
+    }
+    const Hit hit = hitAt(point);
+    return hit.event != nullptr ? describe(hit) : QStringList();
+}
+
 std::int64_t TimelineWidget::clampedTime(double x) const {
     return static_cast<std::int64_t>(
         std::llround(std::clamp(mapping_.timeAt(x), mapping_.beginNs, mapping_.endNs)));
@@ -359,8 +426,7 @@ void TimelineWidget::mouseMoveEvent(QMouseEvent* event) {
         const std::int64_t a = clampedTime(*dragFrom_), b = clampedTime(at.x());
         if (a != b) range_ = TimeRange{std::min(a, b), std::max(a, b)};
     } else {
-        const Hit hit = hitAt(at);
-        emit hovered(hit.event != nullptr ? describe(hit).join(QStringLiteral(", ")) : QString());
+        emit hovered(describeAt(at).join(QStringLiteral(", ")));
     }
     update();
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Timeline with level of detail: boxes where events are wide enough, else stacked columns with the
-// busy share of each category. Lanes are cached as a picture; pointer and selection lie over it.
+// busy share of each category; below, a strip for each sampled counter. Lanes are cached as a
+// picture; pointer and selection lie over it.
 #pragma once
 
 #include <QPixmap>
@@ -10,6 +11,7 @@
 #include <optional>
 
 #include "gui/data/selection.h"
+#include "gui/models/sample_strips.h"
 #include "gui/models/timeline_lanes.h"
 
 namespace moescope::gui {
@@ -17,7 +19,10 @@ namespace moescope::gui {
 struct Timeline {
     RunPtr run;
     TimelineData data;
+    std::vector<SampleStrip> strips;  ///< of run->samples
 };
+/// Lanes and strips of a run, in time proportional to its operations and samples.
+Timeline buildTimeline(RunPtr run);
 using TimelinePtr = std::shared_ptr<const Timeline>;
 
 class TimelineWidget : public QWidget {
@@ -35,7 +40,11 @@ public:
     void fit();
     void showRange(TimeRange range);
 
-    QSize minimumSizeHint() const override { return {320, 150}; }
+    QRect stripRect(int strip) const;  ///< of its curve
+
+    /// Everything at its least height, but no more than a small window has room for.
+    QSize minimumSizeHint() const override;
+    QSize sizeHint() const override;  ///< everything, strips at an easily readable height
 
 signals:
     void rangeSelected(std::optional<moescope::gui::TimeRange> range);
@@ -69,7 +78,12 @@ private:
     void paintColumns(QPainter& painter, const TimelineLane& lane, const QRect& rect) const;
     void paintSelection(QPainter& painter) const;
     void paintCard(QPainter& painter) const;
+    void paintLane(QPainter& painter, const TimelineLane& lane, const QRect& rect) const;
+    int lanesBottom() const;
+    int heightOf(int strip) const;  ///< of everything when strips have this height
     Hit hitAt(QPoint point) const;
+    std::optional<std::size_t> stripAt(QPoint point) const;
+    QStringList describeAt(QPoint point) const;  ///< empty where nothing is
     QStringList describe(const Hit& hit) const;
     void stepEvent(int direction);
     std::int64_t clampedTime(double x) const;

@@ -83,6 +83,16 @@ std::string runMarkdown(const ReportRun& run) {
         }
         out += "\n";
     }
+    if (!run.analysis.sampled.empty()) {
+        out += "| sampled counter | phase | samples | mean | peak |\n|---|---|---:|---:|---:|\n";
+        for (const SampledMetric& metric : run.analysis.sampled)
+            for (const SampledPhase& phase : metric.phases)
+                out += "| " + md(metric.metric) + " | " + md(phase.phase) + " | " +
+                       formatCount(phase.samples) + " | " +
+                       formatCounter(metric.metric, phase.mean) + " | " +
+                       formatCounter(metric.metric, phase.peak) + " |\n";
+        out += "\n";
+    }
     if (!run.summary.metrics.empty()) {
         out += "| suite | metric | group | value | n | caution |\n|---|---|---|---|---:|---|\n";
         for (const SuiteRow& suite : run.summary.suites) {

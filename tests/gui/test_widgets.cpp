@@ -40,7 +40,7 @@ class TestWidgets : public QObject {
             ops.kernel.push_back(0);
             ops.phase.push_back(0);
         }
-        return std::make_shared<const Timeline>(Timeline{run, makeTimeline(*run)});
+        return std::make_shared<const Timeline>(buildTimeline(run));
     }
 
 private slots:

@@ -142,6 +142,23 @@ TEST_CASE("Markdown matches the approved file and cannot be broken by names") {
     approve("report.md", text);
 }
 
+TEST_CASE("Markdown shows the mean and peak of sampled counters by phase") {
+    ReportRun run = smallRun();
+    CHECK(file({run}, "md", "report.md").find("sampled counter") == std::string::npos);
+    run.analysis.sampled = {{"dram__bytes_read.sum.per_second",
+                             {{"prefill", 2, 1e11, 2e11}, {"decode", 1500, 2e12, 3e12}}},
+                            {"a|b", {{"decode", 1, 7, 7}}}};
+    CHECK(
+        file({run}, "md", "report.md")
+            .find(
+                "| sampled counter | phase | samples | mean | peak |\n"
+                "|---|---|---:|---:|---:|\n"
+                "| dram\\_\\_bytes\\_read.sum.per\\_second | prefill | 2 | 100 GB/s | 200 GB/s |\n"
+                "| dram\\_\\_bytes\\_read.sum.per\\_second | decode | 1,500 | 2.00 TB/s | "
+                "3.00 TB/s |\n"
+                "| a\\|b | decode | 1 | 7.00 | 7.00 |\n\n") != std::string::npos);
+}
+
 TEST_CASE("the terminal summary names the run and warns and shows the figures") {
     const std::vector<std::string> lines = summaryLines(smallRun().summary);
     CHECK(lines[0] == "tiny <b>moe</b>, profile, status done");

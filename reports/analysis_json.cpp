@@ -68,7 +68,9 @@ json rooflineJson(const Roofline& roofline) {
                           {"operations_per_second", point.operationsPerSecond},
                           {"roof", number(point.roof)},
                           {"share_of_roof", number(point.share)},
-                          {"bound", point.memoryBound ? "memory" : "compute"},
+                          {"bound", std::isnan(point.roof)
+                                        ? nlohmann::json()
+                                        : nlohmann::json(point.memoryBound ? "memory" : "compute")},
                           {"modelled", point.modelled()},
                           {"bytes_measured", point.bytesMeasured},
                           {"operations_measured", point.operationsMeasured}});

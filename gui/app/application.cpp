@@ -197,7 +197,7 @@ int runApplication(int argc, char** argv) {
         MainWindow window;
         if (options.screenshot.isEmpty()) window.restoreSettings();
         if (options.size.isValid()) window.resize(options.size);
-        for (const QString& run : options.runs) window.openRun(run);
+        window.openRuns(options.runs);
         if (!options.baseline.isEmpty()) window.setBaseline(options.baseline);
         if (!options.view.isEmpty()) window.showView(options.view);
         if (!options.screenshot.isEmpty()) return takeScreenshot(window, options);

@@ -241,10 +241,22 @@ void MainWindow::fillCurrent() {
 }
 
 void MainWindow::chooseRun() {
-    for (const QString& path :
-         QFileDialog::getOpenFileNames(this, tr("Open runs"), QFileInfo(path_).absolutePath(),
-                                       tr("Runs (*.moescope);;All files (*)")))
-        openRun(path);
+    openRuns(QFileDialog::getOpenFileNames(this, tr("Open runs"), QFileInfo(path_).absolutePath(),
+                                           tr("Runs (*.moescope);;All files (*)")));
+}
+
+void MainWindow::openRuns(const QStringList& paths) {
+    if (paths.isEmpty()) return;
+    for (const QString& path : paths.mid(1)) {
+        const QFileInfo file(path);
+        const QString known = file.absoluteFilePath();
+        for (int i = runs_->count() - 1; i >= 0; --i) {
+            if (runs_->item(i)->data(Qt::UserRole).toString() == known) delete runs_->takeItem(i);
+        }
+        addRunItem(runs_->count(), known, file.absolutePath());
+    }
+    if (paths.size() > 1) setBaseline(paths[1]);
+    openRun(paths.front());
 }
 
 void MainWindow::openRun(const QString& path) {

@@ -20,6 +20,8 @@ public:
     ~MainWindow() override;
 
     void openRun(const QString& path);
+    /// Shows the first one and lists the others; the second one is what the first is compared with.
+    void openRuns(const QStringList& paths);
     /// For views that compare runs.
     void setBaseline(const QString& path);
     void showView(const QString& id);

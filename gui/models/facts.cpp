@@ -216,8 +216,12 @@ std::vector<Notice> notices(const RunData& run) {
             break;
     }
     if (run.meta("synthetic") == "true") {
-        out.push_back({Level::Warning, tr("Synthetic model: the weights are random, so texts and "
-                                          "scores mean nothing; times and sizes do.")});
+        const bool counted = !run.meta("counters").empty() || !run.meta("sampling").empty();
+        out.push_back({Level::Warning,
+                       counted ? tr("Synthetic model: the weights are random, so texts and scores "
+                                    "mean nothing; sizes do.")
+                               : tr("Synthetic model: the weights are random, so texts and scores "
+                                    "mean nothing; times and sizes do.")});
     }
     if (run.meta("kind") == "import")
         out.push_back({Level::Information,

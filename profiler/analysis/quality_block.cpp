@@ -54,9 +54,15 @@ QualityLine modeLine(const std::map<std::string, std::string>& meta, RunStatus s
         line.note = "status " + std::string(runStatusName(status)) + ": only what was saved.";
     const std::string reason = metaOr(meta, "degradation_reason", "");
     if (!reason.empty()) line.note += (line.note.empty() ? "" : " ") + reason;
+    const bool counted = meta.count("counters") > 0 || meta.count("sampling") > 0;
+    if (counted)
+        line.note += std::string(line.note.empty() ? "" : " ") +
+                     "Operations were waited for one by one: take times from a run without "
+                     "counters.";
     if (metaOr(meta, "synthetic", "") == "true")
         line.note += std::string(line.note.empty() ? "" : " ") +
-                     "Random weights: times count, texts and routing mean nothing.";
+                     "Random weights: " + (counted ? "" : "times count, ") +
+                     "texts and routing mean nothing.";
     return line;
 }
 

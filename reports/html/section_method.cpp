@@ -17,7 +17,9 @@ struct Formula {
 };
 
 constexpr std::array kFormulas = {
-    Formula{"prefill, decode tok/s", "tokens of the phase / wall time of its steps",
+    Formula{"prefill, decode tok/s",
+            "prefill: tokens / wall time of its steps; decode: tokens / time from one token to the "
+            "next",
             "steps of the run file"},
     Formula{"time to first token",
             "start of prefill to the choice of the first token, median over sequences", "steps"},
@@ -35,7 +37,7 @@ constexpr std::array kFormulas = {
     Formula{"by chance",
             "mean and 95th percentile of max/mean over seeded simulations of a uniform router: k "
             "of E experts without "
-            "replacement, tokens independent; normal approximation above 65,536 tokens",
+            "replacement, tokens independent; normal approximation above 8,192 tokens",
             "profiler/analysis/balance.h"},
     Formula{"excess", "max/mean observed / mean max/mean by chance", "profiler/analysis/balance.h"},
     Formula{"normalised entropy", "H / log2 E with H = - sum p log2 p, p = x / sum x",

@@ -66,12 +66,16 @@ std::string plots(const std::vector<MetricRow>& metrics, const std::string& id) 
     for (const auto& [name, intervals] : byMetric) {
         // A lone value is no picture; the table says it better.
         if (intervals.size() < 2) continue;
+        // Probabilities of a test, for instance, have none.
+        const bool bounded = std::any_of(intervals.begin(), intervals.end(),
+                                         [](const Interval& i) { return i.low && i.high; });
+        const std::string with = bounded ? " with 95 % intervals" : "";
         out += "<figure>\n" +
                intervalPlot({id + "-plot" + std::to_string(number++), name + " by group",
-                             "Values with 95 % intervals; the table above has the same numbers."},
+                             "Values" + with + "; the table above has the same numbers."},
                             intervals) +
-               "<figcaption>" + htmlEscape(name) +
-               " by group, with 95 % intervals.</figcaption></figure>\n";
+               "<figcaption>" + htmlEscape(name) + " by group" + (bounded ? "," : "") + with +
+               ".</figcaption></figure>\n";
     }
     return out;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The whole window over the sample run, and the program's command line.
 #include <QAction>
+#include <QFile>
+#include <QListWidget>
 #include <QProcess>
 #include <QSet>
 #include <QSettings>
@@ -80,6 +82,24 @@ private slots:
         }));
         window.selection().undo();
         QVERIFY(!window.selection().state().layer);
+    }
+
+    void ofSeveralRunsTheFirstIsShownAndTheOthersAreListed() {
+        const QString second = folder_.filePath(QStringLiteral("second.moescope"));
+        QVERIFY(QFile::copy(sample_, second));
+        MainWindow window;
+        window.show();
+        window.openRuns({sample_, second});
+        QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr, 20000);
+        QCOMPARE(QString::fromStdString(window.run()->path.string()), sample_);
+        QStringList listed;
+        for (const QListWidget* list : window.findChildren<QListWidget*>()) {
+            if (list->accessibleName() != QStringLiteral("Runs")) continue;
+            for (int i = 0; i < list->count(); ++i)
+                listed << list->item(i)->data(Qt::UserRole).toString();
+        }
+        QVERIFY(listed.contains(sample_));
+        QVERIFY(listed.contains(second));
     }
 
     void aBrokenFileShowsTheBanner() {

@@ -157,10 +157,7 @@ std::string rooflineText(const Roofline& roofline, std::size_t limit) {
         const RooflinePoint& p = roofline.points[i];
         table.row({p.op, p.kernel, p.phase, formatFixed(p.intensity, 2),
                    giga(p.operationsPerSecond), giga(p.roof), percent(p.share),
-                   std::isnan(p.roof) ? "-"
-                   : p.memoryBound    ? "memory"
-                                      : "compute",
-                   p.origin()});
+                   p.bound() != nullptr ? p.bound() : "-", p.origin()});
     }
     out += table.text();
     if (roofline.anyModelled())

@@ -68,9 +68,7 @@ json rooflineJson(const Roofline& roofline) {
                           {"operations_per_second", point.operationsPerSecond},
                           {"roof", number(point.roof)},
                           {"share_of_roof", number(point.share)},
-                          {"bound", std::isnan(point.roof)
-                                        ? nlohmann::json()
-                                        : nlohmann::json(point.memoryBound ? "memory" : "compute")},
+                          {"bound", point.bound() != nullptr ? json(point.bound()) : json()},
                           {"modelled", point.modelled()},
                           {"bytes_measured", point.bytesMeasured},
                           {"operations_measured", point.operationsMeasured}});

@@ -250,9 +250,7 @@ void MainWindow::openRuns(const QStringList& paths) {
     for (const QString& path : paths.mid(1)) {
         const QFileInfo file(path);
         const QString known = file.absoluteFilePath();
-        for (int i = runs_->count() - 1; i >= 0; --i) {
-            if (runs_->item(i)->data(Qt::UserRole).toString() == known) delete runs_->takeItem(i);
-        }
+        dropRunItem(known);
         addRunItem(runs_->count(), known, file.absolutePath());
     }
     if (paths.size() > 1) setBaseline(paths[1]);
@@ -283,11 +281,15 @@ void MainWindow::addRunItem(int at, const QString& path, const QString& details)
     runs_->insertItem(at, item);
 }
 
-void MainWindow::remember(const QString& path) {
-    addRecentRun(path);
+void MainWindow::dropRunItem(const QString& path) {
     for (int i = runs_->count() - 1; i >= 0; --i) {
         if (runs_->item(i)->data(Qt::UserRole).toString() == path) delete runs_->takeItem(i);
     }
+}
+
+void MainWindow::remember(const QString& path) {
+    addRecentRun(path);
+    dropRunItem(path);
     const QStringList facts{text(run_->meta("kind")), text(runStatusName(run_->summary.status)),
                             text(run_->modelName())};
     addRunItem(0, path,

@@ -56,6 +56,7 @@ private:
     void copy();
     void exportCurrent();
     void addRunItem(int at, const QString& path, const QString& details);
+    void dropRunItem(const QString& path);
     void remember(const QString& path);
     View* current() const;
 

@@ -104,6 +104,11 @@ const char* RooflinePoint::origin() const noexcept {
     return operationsMeasured ? "operations measured" : "modelled";
 }
 
+const char* RooflinePoint::bound() const noexcept {
+    if (std::isnan(roof)) return nullptr;
+    return memoryBound ? "memory" : "compute";
+}
+
 bool Roofline::anyModelled() const noexcept {
     return std::any_of(points.begin(), points.end(),
                        [](const RooflinePoint& point) { return point.modelled(); });

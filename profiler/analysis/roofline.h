@@ -52,6 +52,8 @@ struct RooflinePoint {
     bool modelled() const noexcept { return !bytesMeasured && !operationsMeasured; }
     /// "measured", "modelled", "bytes measured" or "operations measured".
     const char* origin() const noexcept;
+    /// "memory" or "compute"; null when the ceilings are unknown.
+    const char* bound() const noexcept;
 };
 
 struct Roofline {

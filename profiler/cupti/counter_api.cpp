@@ -76,4 +76,17 @@ CounterHost::~CounterHost() {
     counters_.hostDeinitialize(&params);
 }
 
+std::uint32_t CounterHost::evaluate(std::span<const std::uint8_t> data, std::size_t range,
+                                    std::span<const char*> names, std::span<double> values) const {
+    HostEvaluateParams evaluate;
+    evaluate.host = host_;
+    evaluate.data = data.data();
+    evaluate.bytes = data.size();
+    evaluate.range = range;
+    evaluate.names = names.data();
+    evaluate.count = names.size();
+    evaluate.values = values.data();
+    return counters_.hostEvaluate(&evaluate);
+}
+
 }  // namespace moescope::cupti

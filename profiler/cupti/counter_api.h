@@ -249,6 +249,10 @@ public:
     CounterHost& operator=(const CounterHost&) = delete;
 
     HostObject* get() const noexcept { return host_; }
+    /// CUPTI's code. names, values: (n_metrics); values receives those of range (or sample) `range`
+    /// of a counter data image.
+    std::uint32_t evaluate(std::span<const std::uint8_t> data, std::size_t range,
+                           std::span<const char*> names, std::span<double> values) const;
 
 private:
     const CounterApi& counters_;

@@ -166,15 +166,8 @@ bool CounterSession::readRange(std::size_t range, std::vector<AnyRow>& rows) {
     std::from_chars(info.name, info.name + std::strlen(info.name), operation);
     std::free(const_cast<char*>(info.name));
     values_.resize(names_.size());
-    HostEvaluateParams evaluate;
-    evaluate.host = host_->get();
-    evaluate.data = data_.data();
-    evaluate.bytes = data_.size();
-    evaluate.range = range;
-    evaluate.names = names_.data();
-    evaluate.count = names_.size();
-    evaluate.values = values_.data();
-    if (!ok(counters_.hostEvaluate(&evaluate), "the counters cannot be evaluated")) return false;
+    if (!ok(host_->evaluate(data_, range, names_, values_), "the counters cannot be evaluated"))
+        return false;
     for (std::size_t i = 0; i < values_.size(); ++i)
         rows.emplace_back(CounterRow{operation, set_.metrics[i], values_[i]});
     return true;

@@ -213,15 +213,8 @@ bool SamplingSession::readSample(std::size_t sample, std::vector<AnyRow>& rows) 
             foreignStamps_ = std::to_string(info.start) + " to " + std::to_string(info.end);
         return true;
     }
-    HostEvaluateParams evaluate;
-    evaluate.host = host_->get();
-    evaluate.data = data_.data();
-    evaluate.bytes = data_.size();
-    evaluate.range = sample;
-    evaluate.names = names_.data();
-    evaluate.count = names_.size();
-    evaluate.values = values_.data();
-    if (!ok(counters_.hostEvaluate(&evaluate), "cuptiProfilerHostEvaluateToGpuValues"))
+    if (!ok(host_->evaluate(data_, sample, names_, values_),
+            "cuptiProfilerHostEvaluateToGpuValues"))
         return false;
     judge(begin, end);
     for (std::size_t i = 0; i < values_.size(); ++i)

@@ -85,7 +85,7 @@ std::string roofline(const Roofline& of, const SectionContext& at) {
     for (const RooflinePoint& p : of.points)
         table.row({p.op, p.kernel, p.phase, formatSignificant(p.intensity),
                    formatPerSecond(p.operationsPerSecond, "FLOP"), formatPerSecond(p.roof, "FLOP"),
-                   formatPercent(p.share), p.memoryBound ? "memory" : "compute", p.origin()});
+                   formatPercent(p.share), p.bound() != nullptr ? p.bound() : kNoData, p.origin()});
     const std::string figure =
         "<figure>\n" +
         rooflineChart(

@@ -18,6 +18,9 @@
 
 namespace moescope::cuda::test {
 
+inline constexpr WeightFormat kFormats[] = {WeightFormat::Bf16, WeightFormat::Bf16Pair,
+                                            WeightFormat::Q8_0, WeightFormat::Mxfp4};
+
 /// Device memory, poisoned with NaN or a copy of host data.
 template <typename T>
 class Buffer {

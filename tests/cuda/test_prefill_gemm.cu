@@ -13,8 +13,6 @@ using namespace moescope::cuda::test;
 
 namespace {
 
-constexpr WeightFormat kFormats[] = {WeightFormat::Bf16, WeightFormat::Bf16Pair, WeightFormat::Q8_0,
-                                     WeightFormat::Mxfp4};
 constexpr double kExact = 1e-4;
 constexpr double kBf16 = 1e-2;
 

@@ -17,9 +17,6 @@ using namespace moescope::cuda::test;
 
 namespace {
 
-constexpr WeightFormat kFormats[] = {WeightFormat::Bf16, WeightFormat::Bf16Pair, WeightFormat::Q8_0,
-                                     WeightFormat::Mxfp4};
-
 /// A norm with weights and bias of its own.
 struct Norm {
     Norm(NormKind kind, int width)

@@ -163,16 +163,36 @@ private:
                                 static_cast<std::int32_t>(count)};
             const std::span<TokenId> tokens = std::span(next).subspan(first, count);
             pass.step(info, tokens, runs, [&] {
-                const auto vocab = static_cast<std::size_t>(model_.spec().vocab);
-                pass.head(rows.first(count), [&](std::size_t at, std::span<const float> logits) {
-                    const auto found = static_cast<int>(logits.size() / vocab);
-                    model_.backend().parallelFor(found, [&](int i) {
-                        const auto row = static_cast<std::size_t>(i);
-                        tokens[at + row] = mostLikely(logits.subspan(row * vocab, vocab));
-                    });
-                });
+                if (pass.chooses()) {
+                    chooseThere(pass, rows.first(count), tokens);
+                } else {
+                    chooseHere(pass, rows.first(count), tokens);
+                }
             });
         }
+    }
+
+    static void chooseThere(ForwardPass& pass, std::span<const std::int32_t> rows,
+                            std::span<TokenId> tokens) {
+        const std::vector<TokenRule> largest(rows.size());
+        std::vector<TokenChoice> choices(rows.size());
+        pass.choose(rows, largest, choices);
+        for (std::size_t i = 0; i < choices.size(); ++i) {
+            if (choices[i].token < 0) throw notFinite();
+            tokens[i] = choices[i].token;
+        }
+    }
+
+    void chooseHere(ForwardPass& pass, std::span<const std::int32_t> rows,
+                    std::span<TokenId> tokens) const {
+        const auto vocab = static_cast<std::size_t>(model_.spec().vocab);
+        pass.head(rows, [&](std::size_t at, std::span<const float> logits) {
+            const auto found = static_cast<int>(logits.size() / vocab);
+            model_.backend().parallelFor(found, [&](int i) {
+                const auto row = static_cast<std::size_t>(i);
+                tokens[at + row] = mostLikely(logits.subspan(row * vocab, vocab));
+            });
+        });
     }
 
     Row measure(const char* phase, int tokens, int repeat, const std::function<void()>& before,

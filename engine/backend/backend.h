@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "engine/backend/token_choice.h"
 #include "engine/core/types.h"
 #include "engine/formats/dtypes.h"
 #include "engine/launch_sink.h"
@@ -118,6 +119,20 @@ public:
     virtual OpWork head(BackendState& s, std::span<const std::int32_t> rows,
                         std::span<float> logits) const = 0;
 
+    // ---- The same where the logits stay with the back end, which chooses the next tokens
+    // ---------------------------------------------------------------------------------------
+
+    /// Rows whose tokens are chosen at once; 0: the caller chooses, from head's logits.
+    virtual int choiceRows(const BackendState&) const noexcept { return 0; }
+    /// head, of at most choiceRows() rows, whose logits stay.
+    virtual OpWork headForChoice(BackendState&, std::span<const std::int32_t> /*rows*/) const {
+        return {};
+    }
+    /// Then: the next token of each of those rows. Waits.
+    virtual OpWork choose(BackendState&, std::span<const TokenRule>, std::span<TokenChoice>) const {
+        return {};
+    }
+
     /// Hidden state of the step's tokens after the latest operation: (n_tokens, d_model) float32.
     /// For tests and per-layer comparisons; not on the hot path.
     virtual std::span<const float> hidden(const BackendState& s) const = 0;
@@ -135,13 +150,19 @@ public:
     virtual OpWork sendToken(BackendState&, KvCache&, TokenId, int /*position*/) const {
         return {};
     }
-    virtual void runToken(BackendState&) const {}  ///< then; returns early
-    /// Last: waits, and brings the logits. Returns the work of head.
+    /// Then; returns early. rule: how the next token is chosen; null: it is not.
+    virtual void runToken(BackendState&, const TokenRule* /*rule*/) const {}
+    /// Last: waits, and brings the logits, or the token chosen. Returns the work of head.
     virtual OpWork fetchLogits(BackendState&, std::span<float>) const { return {}; }
-    /// After fetchLogits: what the router of each layer chose; valid until the next step.
+    virtual OpWork fetchChoice(BackendState&, TokenChoice&) const { return {}; }
+    /// What the router of each layer chose; valid until the next step. After either of these two,
+    /// or after waitForLayers, which waits for the layers of a step of any number of tokens whose
+    /// operations nobody timed.
+    virtual void waitForLayers(BackendState&) const {}
     virtual RoutingView stepRouting(const BackendState&, int /*layer*/) const { return {}; }
     /// Evaluates `first` at `position` and then, out.size() times in all, the token of the largest
-    /// logit, without a round trip to the caller. out: the tokens chosen. false: not offered.
+    /// logit, without a round trip to the caller. out: the tokens chosen, the last of those -1
+    /// after logits that are not finite. false: not offered.
     virtual bool decodeGreedy(BackendState&, KvCache&, TokenId /*first*/, int /*position*/,
                               std::span<TokenId>) const {
         return false;

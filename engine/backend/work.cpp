@@ -141,4 +141,10 @@ OpWork headWork(const ModelWeights& weights, int rows) noexcept {
     return work;
 }
 
+OpWork choiceWork(const ModelSpec& spec, int rows) noexcept {
+    OpWork work;
+    work.bytes = sizeof(float) * unsignedOf(spec.vocab) * unsignedOf(rows);
+    return work;
+}
+
 }  // namespace moescope

@@ -39,5 +39,7 @@ OpWork expertsWork(const ModelSpec& spec, const LayerWeights& layer, const StepS
 OpWork mlpWork(const LayerWeights& layer, const StepShape& step) noexcept;
 /// rows: tokens whose logits are computed.
 OpWork headWork(const ModelWeights& weights, int rows) noexcept;
+/// The choice of a token from each row of logits, which are read.
+OpWork choiceWork(const ModelSpec& spec, int rows) noexcept;
 
 }  // namespace moescope

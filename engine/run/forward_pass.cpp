@@ -56,6 +56,10 @@ void ForwardPass::step(const StepInfo& info, std::span<const TokenId> tokens,
     StepScope scope(trace_, info);
     traced(Op::Embed, -1, [&] { return backend_.embed(*state_, tokens, runs); });
     for (int i = 0; i < spec().nLayer; ++i) layer(i, info);
+    if (routingLater()) {
+        backend_.waitForLayers(*state_);
+        tellRouting(info);
+    }
     then();
     scope.end();
 }
@@ -71,11 +75,24 @@ void ForwardPass::layer(int i, const StepInfo& info) {
         return;
     }
     traced(Op::Router, i, [&] { return backend_.route(s, i); });
-    if (routing_ != nullptr) {
+    if (routing_ != nullptr && !routingLater()) {
         const RoutingView chosen = backend_.routing(s);
         routing_->onRouting(info, i, spec().topK, chosen.experts, chosen.weights);
     }
     traced(Op::Experts, i, [&] { return backend_.feedForward(s, i); });
+}
+
+/// One wait for a device instead of one a layer, where nobody times operations.
+bool ForwardPass::routingLater() const noexcept {
+    return routing_ != nullptr && trace_ == nullptr && backend_.wholeSteps();
+}
+
+void ForwardPass::tellRouting(const StepInfo& info) const {
+    for (int i = 0; i < spec().nLayer; ++i) {
+        if (spec().layers[static_cast<std::size_t>(i)].mlp != MlpKind::Experts) continue;
+        const RoutingView chosen = backend_.stepRouting(*state_, i);
+        routing_->onRouting(info, i, spec().topK, chosen.experts, chosen.weights);
+    }
 }
 
 std::span<const float> ForwardPass::head(std::span<const std::int32_t> rows) {
@@ -98,23 +115,54 @@ void ForwardPass::head(std::span<const std::int32_t> rows,
     }
 }
 
-std::span<const float> ForwardPass::wholeStep(const StepInfo& info, KvCache& cache, TokenId token,
-                                              const std::function<void()>& then) {
-    if (!backend_.wholeSteps() || (trace_ != nullptr && !trace_->takesWholeSteps())) return {};
-    logits_.resize(static_cast<std::size_t>(spec().vocab));
+void ForwardPass::choose(std::span<const std::int32_t> rows, std::span<const TokenRule> rules,
+                         std::span<TokenChoice> out) {
+    const auto most = static_cast<std::size_t>(backend_.choiceRows(*state_));
+    for (std::size_t first = 0; first < rows.size(); first += most) {
+        const std::size_t count = std::min(most, rows.size() - first);
+        traced(Op::Head, -1,
+               [&] { return backend_.headForChoice(*state_, rows.subspan(first, count)); });
+        traced(Op::Sample, -1, [&] {
+            return backend_.choose(*state_, rules.subspan(first, count), out.subspan(first, count));
+        });
+    }
+}
+
+bool ForwardPass::takesWholeSteps() const noexcept {
+    return backend_.wholeSteps() && (trace_ == nullptr || trace_->takesWholeSteps());
+}
+
+template <typename Fetch>
+void ForwardPass::runWhole(const StepInfo& info, KvCache& cache, TokenId token,
+                           const TokenRule* rule, const Fetch& fetch,
+                           const std::function<void()>& then) {
     StepScope scope(trace_, info);
     traced(Op::Embed, -1,
            [&] { return backend_.sendToken(*state_, cache, token, info.firstPosition); });
-    backend_.runToken(*state_);
-    traced(Op::Head, -1, [&] { return backend_.fetchLogits(*state_, logits_); });
+    backend_.runToken(*state_, rule);
+    traced(Op::Head, -1, fetch);
     then();
-    for (int i = 0; routing_ != nullptr && i < spec().nLayer; ++i) {
-        if (spec().layers[static_cast<std::size_t>(i)].mlp != MlpKind::Experts) continue;
-        const RoutingView chosen = backend_.stepRouting(*state_, i);
-        routing_->onRouting(info, i, spec().topK, chosen.experts, chosen.weights);
-    }
+    if (routing_ != nullptr) tellRouting(info);
     scope.end();
+}
+
+std::span<const float> ForwardPass::wholeStep(const StepInfo& info, KvCache& cache, TokenId token,
+                                              const std::function<void()>& then) {
+    if (!takesWholeSteps()) return {};
+    logits_.resize(static_cast<std::size_t>(spec().vocab));
+    runWhole(
+        info, cache, token, nullptr, [&] { return backend_.fetchLogits(*state_, logits_); }, then);
     return logits_;
+}
+
+std::optional<TokenChoice> ForwardPass::wholeStep(const StepInfo& info, KvCache& cache,
+                                                  TokenId token, const TokenRule& rule,
+                                                  const std::function<void()>& then) {
+    if (!takesWholeSteps() || !chooses()) return std::nullopt;
+    TokenChoice chosen;
+    runWhole(
+        info, cache, token, &rule, [&] { return backend_.fetchChoice(*state_, chosen); }, then);
+    return chosen;
 }
 
 bool ForwardPass::greedy(KvCache& cache, TokenId first, int position,

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -52,16 +53,32 @@ public:
     void head(std::span<const std::int32_t> rows,
               const std::function<void(std::size_t, std::span<const float>)>& visit);
 
+    /// Whether choose() is offered.
+    bool chooses() const noexcept { return backend_.choiceRows(*state_) > 0; }
+    /// The next tokens of tokens of the current step, ascending, chosen where their logits are.
+    /// rules, out: (rows).
+    void choose(std::span<const std::int32_t> rows, std::span<const TokenRule> rules,
+                std::span<TokenChoice> out);
+
     /// A step of one token as a whole, where the back end offers that and nobody times its
     /// operations on the host; empty: not so, and nothing was done. `then` is called when the cache
     /// holds the token, still inside the step.
     std::span<const float> wholeStep(const StepInfo& info, KvCache& cache, TokenId token,
                                      const std::function<void()>& then);
+    /// The same, and the choice of the next; none: not so.
+    std::optional<TokenChoice> wholeStep(const StepInfo& info, KvCache& cache, TokenId token,
+                                         const TokenRule& rule, const std::function<void()>& then);
     /// See Backend::decodeGreedy. false while there are sinks.
     bool greedy(KvCache& cache, TokenId first, int position, std::span<TokenId> out) const;
 
 private:
     void layer(int index, const StepInfo& info);
+    bool routingLater() const noexcept;
+    void tellRouting(const StepInfo& info) const;
+    bool takesWholeSteps() const noexcept;
+    template <typename Fetch>
+    void runWhole(const StepInfo& info, KvCache& cache, TokenId token, const TokenRule* rule,
+                  const Fetch& fetch, const std::function<void()>& then);
     template <typename Operation>
     void traced(Op op, int layer, const Operation& operation);
 

@@ -67,6 +67,7 @@ Generation generate(Session& session, std::span<const TokenId> prompt,
     if (options.maxTokens < 1)
         throw UsageError("the number of tokens to generate must be at least 1");
     Sampler sampler(options.sampling);
+    const bool there = session.chooses() && sampler.ruled();
     Generation result;
     result.promptTokens = static_cast<int>(prompt.size());
     result.logitsHash = logitsHash({});
@@ -76,12 +77,20 @@ Generation generate(Session& session, std::span<const TokenId> prompt,
     try {
         do {
             const auto start = Clock::now();
-            const std::span<const float> logits =
-                session.append(next, result.tokens.empty() ? StepKind::Prefill : StepKind::Decode);
-            last = choose(sampler, logits, session.trace());
+            const StepKind kind = result.tokens.empty() ? StepKind::Prefill : StepKind::Decode;
+            std::span<const float> logits;  // none: the back end chooses
+            TokenChoice choice;
+            if (there) {
+                choice = session.append(next, kind, sampler.rule());
+            } else {
+                logits = session.append(next, kind);
+                choice.token = choose(sampler, logits, session.trace());
+            }
             const std::int64_t elapsed = nanosecondsSince(start);
             (result.tokens.empty() ? result.firstTokenNs : result.tokenNs.emplace_back()) = elapsed;
-            result.logitsHash = addHash(result.logitsHash, logitsHash(logits));
+            if (!there) choice.logitsHash = logitsHash(logits);
+            result.logitsHash = addHash(result.logitsHash, choice.logitsHash);
+            last = choice.token;
             result.tokens.push_back(last);
             next = std::span(&last, 1);
             if (onToken && !onToken(last))

@@ -173,6 +173,34 @@ private:
             rows_.push_back(end - 1);
             choosing_.push_back(&a);
         }
+        if (takeRules())
+            chooseThere();
+        else
+            sampleHere();
+    }
+
+    /// Rules for the back end to choose by; false: not all of them can be.
+    bool takeRules() {
+        rules_.clear();
+        if (!owner_.pass_.chooses()) return false;
+        const auto filtered = [](const Active* a) { return !a->sampler.ruled(); };
+        if (std::ranges::any_of(choosing_, filtered)) return false;
+        for (Active* a : choosing_) rules_.push_back(a->sampler.rule());
+        return true;
+    }
+
+    void chooseThere() {
+        choices_.resize(rows_.size());
+        owner_.pass_.choose(rows_, rules_, choices_);
+        for (std::size_t i = 0; i < choices_.size(); ++i) {
+            Active& a = *choosing_[i];
+            if (choices_[i].token < 0) throw SequenceError(a.index, notFinite());
+            a.result.tokens.push_back(choices_[i].token);
+            a.result.logitsHash = addHash(a.result.logitsHash, choices_[i].logitsHash);
+        }
+    }
+
+    void sampleHere() {
         const auto vocab = static_cast<std::size_t>(owner_.pass_.spec().vocab);
         owner_.pass_.head(rows_, [&](std::size_t first, std::span<const float> logits) {
             owner_.pass_.backend().parallelFor(static_cast<int>(logits.size() / vocab), [&](int i) {
@@ -226,6 +254,8 @@ private:
     std::vector<StepRun> runs_;
     std::vector<std::int32_t> rows_;  ///< of those whose next token is chosen
     std::vector<Active*> choosing_;   ///< (rows_)
+    std::vector<TokenRule> rules_;    ///< (rows_), where the back end chooses
+    std::vector<TokenChoice> choices_;
 };
 
 BatchGenerator::BatchGenerator(const Backend& backend, const Options& options)

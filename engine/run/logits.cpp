@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "engine/backend/token_choice.h"
 #include "engine/core/cpu_features.h"
 
 namespace moescope {
@@ -164,10 +165,9 @@ double logProbability(std::span<const float> logits, TokenId token) {
 }
 
 std::uint64_t logitsHash(std::span<const float> logits) noexcept {
-    std::uint64_t hash = 0xCBF29CE484222325ULL;
-    for (const float x : logits) {
-        // Word by word: a byte at a time would cost a millisecond per token of a 200k vocabulary.
-        hash = addHash(hash, std::bit_cast<std::uint32_t>(x));
+    std::uint64_t hash = kLogitsHashBase;
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+        hash += hashedLogit(static_cast<std::uint32_t>(i), std::bit_cast<std::uint32_t>(logits[i]));
     }
     return hash;
 }

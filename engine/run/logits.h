@@ -34,8 +34,8 @@ LogitsSummary summarize(std::span<const float> logits);
 /// Throws notFinite() when the logit is -infinity.
 double logProbability(const LogitsSummary& summary, float logit);
 
-/// FNV-1a over the bit patterns of logits: printed with every run, so that a changed kernel that
-/// changes numbers is seen at once.
+/// Over the bit patterns of logits, as engine/backend/token_choice.h has it: printed with every
+/// run, so that a changed kernel that changes numbers is seen at once.
 std::uint64_t logitsHash(std::span<const float> logits) noexcept;
 /// The hash of several logits in order: begin with logitsHash({}).
 constexpr std::uint64_t addHash(std::uint64_t before, std::uint64_t next) noexcept {

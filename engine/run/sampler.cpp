@@ -51,6 +51,15 @@ TokenId Sampler::sample(std::span<const float> logits) {
     return draw();
 }
 
+bool Sampler::ruled() const noexcept {
+    return options_.temperature == 0.0 ||
+           (options_.topK == 0 && options_.topP >= 1.0 && options_.minP == 0.0);
+}
+
+TokenRule Sampler::rule() noexcept {
+    return {static_cast<float>(options_.temperature), options_.seed, draws_++};
+}
+
 void Sampler::collect(std::span<const float> logits, float largest) {
     // min-p is relative to the largest probability, which top-k and top-p never remove, so dropping
     // here gives the same set as dropping last would - except that top-p's total counts them: the

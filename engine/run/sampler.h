@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/backend/token_choice.h"
 #include "engine/core/types.h"
 
 namespace moescope {
@@ -28,10 +29,15 @@ public:
     explicit Sampler(const SamplingOptions& options);
     /// logits: (vocab) float32. NaN logits throw Error.
     TokenId sample(std::span<const float> logits);
+    /// Whether a rule says it all: not with top-k, top-p or min-p.
+    bool ruled() const noexcept;
+    /// The next choice, for a back end that makes it by itself. Draws are not those of sample().
+    TokenRule rule() noexcept;
 
 private:
     SamplingOptions options_;
     std::uint64_t state_ = 0;
+    std::uint64_t draws_ = 0;  ///< rules given
     struct Candidate {
         double weight;  ///< exp((logit - largest) / temperature): 1 for the likeliest
         TokenId id;

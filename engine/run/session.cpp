@@ -26,12 +26,19 @@ void Session::beginSequence(std::int64_t id) noexcept {
 
 std::span<const float> Session::append(std::span<const TokenId> tokens,
                                        std::optional<StepKind> kind) {
-    run(tokens, nullptr, kind.value_or(tokens.size() == 1 ? StepKind::Decode : StepKind::Prefill));
+    run(tokens, kind.value_or(tokens.size() == 1 ? StepKind::Decode : StepKind::Prefill), nullptr,
+        nullptr);
     return logits_;
 }
 
 void Session::append(std::span<const TokenId> tokens, const Visit& visit, StepKind kind) {
-    run(tokens, &visit, kind);
+    run(tokens, kind, &visit, nullptr);
+}
+
+TokenChoice Session::append(std::span<const TokenId> tokens, StepKind kind, const TokenRule& rule) {
+    run(tokens, kind, nullptr, &rule);
+    if (choice_.token < 0) throw notFinite();
+    return choice_;
 }
 
 void Session::checkTokens(std::span<const TokenId> tokens) const {
@@ -46,7 +53,8 @@ void Session::checkTokens(std::span<const TokenId> tokens) const {
     pass_.checkTokens(tokens);
 }
 
-void Session::run(std::span<const TokenId> tokens, const Visit* visit, StepKind kind) {
+void Session::run(std::span<const TokenId> tokens, StepKind kind, const Visit* visit,
+                  const TokenRule* rule) {
     checkTokens(tokens);
     const auto batch = static_cast<std::size_t>(pass_.maxBatch());
     for (std::size_t offset = 0; offset < tokens.size(); offset += batch) {
@@ -55,21 +63,31 @@ void Session::run(std::span<const TokenId> tokens, const Visit* visit, StepKind 
         const int count = static_cast<int>(chunk.size());
         const StepInfo info{sequence_, kind, position_, count};
         const bool last = offset + chunk.size() == tokens.size();
-        if (visit == nullptr && last && count == 1) {
-            logits_ = pass_.wholeStep(info, *cache_, chunk.front(), [&] { ++position_; });
-            if (!logits_.empty()) continue;
-        }
+        if (visit == nullptr && last && count == 1 && runWhole(info, chunk.front(), rule)) continue;
         const StepRun whole{cache_.get(), position_, count};
         pass_.step(info, chunk, {&whole, 1}, [&] {
             position_ += count;
+            const std::int32_t row = count - 1;
             if (visit != nullptr) {
                 visitChunk(count, static_cast<int>(offset), *visit);
+            } else if (last && rule != nullptr) {
+                pass_.choose({&row, 1}, {rule, 1}, {&choice_, 1});
             } else if (last) {
-                const std::int32_t row = count - 1;
                 logits_ = pass_.head({&row, 1});
             }
         });
     }
+}
+
+bool Session::runWhole(const StepInfo& info, TokenId token, const TokenRule* rule) {
+    const auto then = [&] { ++position_; };
+    if (rule == nullptr) {
+        logits_ = pass_.wholeStep(info, *cache_, token, then);
+        return !logits_.empty();
+    }
+    const std::optional<TokenChoice> choice = pass_.wholeStep(info, *cache_, token, *rule, then);
+    if (choice) choice_ = *choice;
+    return choice.has_value();
 }
 
 void Session::visitChunk(int tokens, int offset, const Visit& visit) {
@@ -88,6 +106,7 @@ std::vector<TokenId> Session::appendGreedy(TokenId first, int count) {
     checkTokens(std::vector<TokenId>(static_cast<std::size_t>(count), first));
     std::vector<TokenId> chosen(static_cast<std::size_t>(count));
     if (pass_.greedy(*cache_, first, position_, chosen)) {
+        if (chosen.back() < 0) throw notFinite();
         position_ += count;
         return chosen;
     }

@@ -105,6 +105,12 @@ public:
                 const std::function<void(int, std::span<const float>)>& visit,
                 StepKind kind = StepKind::Prefill);
 
+    /// Whether the back end chooses tokens itself.
+    bool chooses() const noexcept { return pass_.chooses(); }
+    /// As append, and chooses what follows, where the logits are: they do not come here. Only where
+    /// chooses(). Throws notFinite() as well.
+    TokenChoice append(std::span<const TokenId> tokens, StepKind kind, const TokenRule& rule);
+
     /// Appends `first` and then, count times in all, the token with the largest logit of the step
     /// before. Returns the tokens chosen, of which the last is not yet in the cache. Without sinks
     /// a back end that can goes on from token to token by itself. Throws as append does.
@@ -112,7 +118,9 @@ public:
 
 private:
     using Visit = std::function<void(int, std::span<const float>)>;
-    void run(std::span<const TokenId> tokens, const Visit* visit, StepKind kind);
+    void run(std::span<const TokenId> tokens, StepKind kind, const Visit* visit,
+             const TokenRule* rule);
+    bool runWhole(const StepInfo& info, TokenId token, const TokenRule* rule);
     void checkTokens(std::span<const TokenId> tokens) const;
     void visitChunk(int tokens, int offset, const Visit& visit);
 
@@ -122,6 +130,7 @@ private:
     std::int64_t sequence_ = 0;
     int position_ = 0;
     std::span<const float> logits_;  ///< (vocab): of the latest step's last token
+    TokenChoice choice_;             ///< or what was chosen from them
 };
 
 }  // namespace moescope

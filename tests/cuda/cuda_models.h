@@ -43,7 +43,7 @@ inline void wholeStep(const Backend& cuda, BackendState& state, KvCache& cache, 
                       int position, std::span<float> logits) {
     REQUIRE(cuda.wholeSteps());
     cuda.sendToken(state, cache, token, position);
-    cuda.runToken(state);
+    cuda.runToken(state, nullptr);
     cuda.fetchLogits(state, logits);
 }
 

@@ -169,8 +169,8 @@ void CudaBackend::setLaunches(BackendState& state, LaunchSink* sink) const noexc
     CudaState& s = own(state);
     if (std::exchange(s.launches, sink) != sink) {
         // Recorded without it, or for another: nothing was said of their nodes.
-        s.step.reset();
-        s.greedy.reset();
+        s.step.graph.reset();
+        s.choosing.graph.reset();
     }
     tally() = {};
 }
@@ -268,10 +268,9 @@ OpWork CudaBackend::route(BackendState& state, int layer) const {
     assert(spec_.layers[index(layer)].mlp == MlpKind::Experts);
     s.lastRouted = layer;
     enqueueRoute(s, layer);
-    if (few(s)) enqueueChoice(s, layer);  // the experts would choose later; the caller may ask now
-    // Copied here, so that a profile sees the copies within the operation that they belong to.
-    const std::size_t count = index(s.tokens()) * index(spec_.topK);
-    fetchRouting(s, index(layer) * count, count);
+    // Here, so that a profile sees the copies within the operation that they belong to. Otherwise
+    // nobody waits for them until the step is done.
+    if (s.timed) fetchChoiceOf(s, layer);
     return finish(s, routeWork(weights_.layers[index(layer)], stepShape(s)),
                   few(s) ? "decode_project" : "prefill_project");
 }
@@ -284,7 +283,25 @@ RoutingView CudaBackend::stepRouting(const BackendState& state, int layer) const
             {s.hostWeights + index(layer) * count, count}};
 }
 
-void CudaBackend::fetchRouting(CudaState& s, std::size_t first, std::size_t count) const {
+void CudaBackend::waitForLayers(BackendState& state) const {
+    CudaState& s = own(state);
+    fetchRoutingOfStep(s);
+    s.stream.wait();
+}
+
+/// Of the latest layer that was routed.
+void CudaBackend::fetchChoiceOf(const CudaState& s, int layer) const {
+    if (few(s)) enqueueChoice(s, layer);  // the experts would choose, later
+    const std::size_t count = index(s.tokens()) * index(spec_.topK);
+    fetchRouting(s, index(layer) * count, count);
+}
+
+void CudaBackend::fetchRoutingOfStep(const CudaState& s) const {
+    if (spec_.nExpert == 0) return;
+    fetchRouting(s, 0, index(spec_.nLayer) * index(s.tokens()) * index(spec_.topK));
+}
+
+void CudaBackend::fetchRouting(const CudaState& s, std::size_t first, std::size_t count) const {
     copyAsync(s.hostExperts + first, s.experts + first, count * sizeof(std::int32_t),
               cudaMemcpyDeviceToHost, s.stream, "copying routing from the device");
     copyAsync(s.hostWeights + first, s.gateWeights + first, count * sizeof(float),
@@ -293,6 +310,7 @@ void CudaBackend::fetchRouting(CudaState& s, std::size_t first, std::size_t coun
 
 RoutingView CudaBackend::routing(const BackendState& state) const {
     const CudaState& s = own(state);
+    if (!s.timed) fetchChoiceOf(s, s.lastRouted);
     s.stream.wait();
     return stepRouting(s, s.lastRouted);
 }
@@ -313,29 +331,63 @@ OpWork CudaBackend::head(BackendState& state, std::span<const std::int32_t> want
                          std::span<float> logits) const {
     CudaState& s = own(state);
     const auto count = static_cast<int>(wanted.size());
-    assert(count > 0 && wanted.back() < s.tokens());
     const std::size_t vocab = index(spec_.vocab);
     for (int done = 0; done < count; done += s.logitRows) {
         const auto rows = wanted.subspan(index(done), index(std::min(count - done, s.logitRows)));
-        const auto found = static_cast<int>(rows.size());
-        const float* hidden = s.hidden + index(rows.front()) * index(spec_.dModel);
-        if (rows.back() - rows.front() + 1 != found) {
-            // The last tokens of several sequences, say: the head's weights are read once for all.
-            std::copy(rows.begin(), rows.end(), s.hostRows);
-            copyAsync(s.rows, s.hostRows, rows.size_bytes(), cudaMemcpyHostToDevice, s.stream,
-                      "copying tokens to the device");
-            gatherRows({s.hidden, s.rows, found, spec_.dModel, s.branch}, s.stream);
-            hidden = s.branch;
-        }
-        enqueueHead(s, hidden, found);
+        enqueueHeadOf(s, rows);
         const std::size_t floats = rows.size() * vocab;
         copyAsync(s.hostLogits, s.logits, floats * sizeof(float), cudaMemcpyDeviceToHost, s.stream,
                   "copying logits from the device");
         s.stream.wait();
         std::copy_n(s.hostLogits, floats, logits.data() + index(done) * vocab);
     }
-    return finish(s, headWork(weights_, count),
-                  count <= fewTokens_ ? "decode_project" : "prefill_project");
+    return finish(s, headWork(weights_, count), headKernel(count));
+}
+
+/// Logits of at most logitRows of the step's tokens, ascending.
+void CudaBackend::enqueueHeadOf(CudaState& s, std::span<const std::int32_t> rows) const {
+    const auto count = static_cast<int>(rows.size());
+    assert(count > 0 && count <= s.logitRows && rows.back() < s.tokens());
+    const float* hidden = s.hidden + index(rows.front()) * index(spec_.dModel);
+    if (rows.back() - rows.front() + 1 != count) {
+        // The last tokens of several sequences, say: the head's weights are read once for all.
+        std::copy(rows.begin(), rows.end(), s.hostRows);
+        copyAsync(s.rows, s.hostRows, rows.size_bytes(), cudaMemcpyHostToDevice, s.stream,
+                  "copying tokens to the device");
+        gatherRows({s.hidden, s.rows, count, spec_.dModel, s.branch}, s.stream);
+        hidden = s.branch;
+    }
+    enqueueHead(s, hidden, count);
+}
+
+int CudaBackend::choiceRows(const BackendState& state) const noexcept {
+    return own(state).logitRows;
+}
+
+OpWork CudaBackend::headForChoice(BackendState& state, std::span<const std::int32_t> rows) const {
+    CudaState& s = own(state);
+    enqueueHeadOf(s, rows);
+    const auto count = static_cast<int>(rows.size());
+    return finish(s, headWork(weights_, count), headKernel(count));
+}
+
+void CudaBackend::sendRules(CudaState& s, std::span<const TokenRule> rules) const {
+    std::copy(rules.begin(), rules.end(), s.hostRules);
+    copyAsync(s.rules, s.hostRules, rules.size_bytes(), cudaMemcpyHostToDevice, s.stream,
+              "copying to the device");
+}
+
+OpWork CudaBackend::choose(BackendState& state, std::span<const TokenRule> rules,
+                           std::span<TokenChoice> chosen) const {
+    CudaState& s = own(state);
+    assert(rules.size() == chosen.size() && static_cast<int>(rules.size()) <= s.logitRows);
+    sendRules(s, rules);
+    enqueueChoices(s, static_cast<int>(rules.size()), false);
+    copyAsync(s.hostChosen, s.chosen, chosen.size_bytes(), cudaMemcpyDeviceToHost, s.stream,
+              "copying tokens from the device");
+    s.stream.wait();
+    std::copy_n(s.hostChosen, chosen.size(), chosen.begin());
+    return finish(s, choiceWork(spec_, static_cast<int>(rules.size())), "choose_tokens");
 }
 
 std::span<const float> CudaBackend::hidden(const BackendState& state) const {
@@ -354,8 +406,8 @@ void CudaBackend::beginToken(CudaState& s, KvCache& cache, TokenId token, int po
     sendStep(s, {&token, 1}, {&run, 1});
     for (int layer = 0; layer < spec_.nLayer; ++layer) enqueueCopies(s, layer);
     if (std::exchange(s.graphsOf, s.cache(0).serial) == s.cache(0).serial) return;
-    s.step.reset();
-    s.greedy.reset();
+    s.step.graph.reset();
+    s.choosing.graph.reset();
 }
 
 OpWork CudaBackend::sendToken(BackendState& state, KvCache& cache, TokenId token,
@@ -368,25 +420,27 @@ OpWork CudaBackend::sendToken(BackendState& state, KvCache& cache, TokenId token
 }
 
 /// Nodes of the graph are announced to the sink while they are recorded.
-void CudaBackend::captureToken(CudaState& s) const {
+void CudaBackend::captureToken(CudaState& s, RecordedToken& token, bool choosing) const {
     static std::atomic<std::uint64_t> recorded{0};  // no number twice in a process
-    s.stepNumber = ++recorded;
-    s.step.capture(
+    token.number = ++recorded;
+    token.graph.capture(
         s.stream,
         [&] {
-            if (s.launches != nullptr) s.launches->captureBegin(s.stepNumber);
-            enqueueToken(s);
+            if (s.launches != nullptr) s.launches->captureBegin(token.number);
+            enqueueToken(s, choosing);
         },
         [&] {
             if (s.launches != nullptr) s.launches->captureEnd();
         });
 }
 
-void CudaBackend::runToken(BackendState& state) const {
+void CudaBackend::runToken(BackendState& state, const TokenRule* rule) const {
     CudaState& s = own(state);
-    if (!s.step) captureToken(s);
-    if (s.launches != nullptr) s.launches->replay(s.stepNumber);
-    s.step.run(s.stream);
+    RecordedToken& token = rule == nullptr ? s.step : s.choosing;
+    if (rule != nullptr) sendRules(s, {rule, 1});
+    if (!token.graph) captureToken(s, token, rule != nullptr);
+    if (s.launches != nullptr) s.launches->replay(token.number);
+    token.graph.run(s.stream);
 }
 
 /// What the operations between embed and head did: as when they are launched one by one.
@@ -416,35 +470,37 @@ OpWork CudaBackend::fetchLogits(BackendState& state, std::span<float> logits) co
     CudaState& s = own(state);
     copyAsync(s.hostLogits, s.logits, index(spec_.vocab) * sizeof(float), cudaMemcpyDeviceToHost,
               s.stream, "copying logits from the device");
-    if (spec_.nExpert > 0) fetchRouting(s, 0, index(spec_.nLayer) * index(spec_.topK));
-    s.stream.wait();
+    const OpWork work = finishToken(s);
     std::copy_n(s.hostLogits, index(spec_.vocab), logits.data());
-    const OpWork work = finish(s, headWork(weights_, 1), "decode_project");
+    return work;
+}
+
+OpWork CudaBackend::fetchChoice(BackendState& state, TokenChoice& chosen) const {
+    CudaState& s = own(state);
+    const std::size_t at = s.hostRules[0].draw % kGreedyBurst;
+    copyAsync(s.hostChosen, s.chosen + at, sizeof chosen, cudaMemcpyDeviceToHost, s.stream,
+              "copying tokens from the device");
+    const OpWork work = finishToken(s);
+    if (s.launches != nullptr) {
+        OpWork choice = choiceWork(spec_, 1);
+        choice.kernel = "choose_tokens";
+        s.launches->replayed(Op::Sample, -1, choice);
+    }
+    chosen = s.hostChosen[0];
+    return work;
+}
+
+/// Waits for a step that was run as a whole, and tells the sink what it did. Returns the head's
+/// work.
+OpWork CudaBackend::finishToken(CudaState& s) const {
+    fetchRoutingOfStep(s);
+    s.stream.wait();
+    const OpWork work = finish(s, headWork(weights_, 1), headKernel(1));
     if (s.launches != nullptr) {
         reportReplay(s);
         s.launches->replayed(Op::Head, -1, work);
     }
     return work;
-}
-
-void CudaBackend::recordGreedy(CudaState& s) const {
-    s.greedy.capture(
-        s.stream,
-        [&] {
-            enqueueToken(s);
-            SampleToken sample;
-            sample.logits = s.logits;
-            sample.vocab = spec_.vocab;
-            sample.ids = s.ids;
-            sample.place = s.devicePlaces;
-            sample.generated = s.generatedCount;
-            sample.tokens = s.generated;
-            sample.maxGenerated = kGreedyBurst;
-            sample.partial = s.sampleParts;
-            sample.counter = s.counters + s.nCounters - 1;
-            sampleToken(sample, s.stream);
-        },
-        [] {});
 }
 
 bool CudaBackend::decodeGreedy(BackendState& state, KvCache& cache, TokenId first, int position,
@@ -454,21 +510,21 @@ bool CudaBackend::decodeGreedy(BackendState& state, KvCache& cache, TokenId firs
     for (std::size_t done = 0; done < out.size();) {
         const std::size_t burst = std::min<std::size_t>(out.size() - done, kGreedyBurst);
         beginToken(s, cache, first, position + static_cast<int>(done));
-        *s.hostGenerated = 0;  // which nothing is copied to at this time
-        copyAsync(s.generatedCount, s.hostGenerated, sizeof(std::int32_t), cudaMemcpyHostToDevice,
-                  s.stream, "copying tokens to the device");
-        if (!s.greedy) recordGreedy(s);
+        const TokenRule largest;
+        sendRules(s, {&largest, 1});
+        if (!s.choosing.graph) captureToken(s, s.choosing, true);
         for (std::size_t i = 0; i < burst; ++i) {
             const NvtxRange range(
                 StepInfo{0, StepKind::Decode, position + static_cast<int>(done + i), 1});
-            s.greedy.run(s.stream);
+            s.choosing.graph.run(s.stream);
         }
-        copyAsync(s.hostGenerated, s.generated, burst * sizeof(std::int32_t),
-                  cudaMemcpyDeviceToHost, s.stream, "copying tokens from the device");
+        copyAsync(s.hostChosen, s.chosen, burst * sizeof(TokenChoice), cudaMemcpyDeviceToHost,
+                  s.stream, "copying tokens from the device");
         s.stream.wait();
-        std::copy_n(s.hostGenerated, burst, out.data() + done);
+        for (std::size_t i = 0; i < burst; ++i) out[done + i] = s.hostChosen[i].token;
         done += burst;
         first = out[done - 1];
+        if (first < 0) break;
     }
     const StepRun last{&cache, position + static_cast<int>(out.size()) - 1, 1};
     s.places.assign({&last, 1});

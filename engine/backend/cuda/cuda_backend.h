@@ -45,14 +45,20 @@ public:
     OpWork feedForward(BackendState& s, int layer) const override;
     OpWork head(BackendState& s, std::span<const std::int32_t> rows,
                 std::span<float> logits) const override;
+    int choiceRows(const BackendState& s) const noexcept override;
+    OpWork headForChoice(BackendState& s, std::span<const std::int32_t> rows) const override;
+    OpWork choose(BackendState& s, std::span<const TokenRule> rules,
+                  std::span<TokenChoice> chosen) const override;
     std::span<const float> hidden(const BackendState& s) const override;
 
     void setTimed(BackendState& s, bool timed) const override;
     void setLaunches(BackendState& s, LaunchSink* sink) const noexcept override;
     bool wholeSteps() const noexcept override { return true; }
     OpWork sendToken(BackendState& s, KvCache& cache, TokenId token, int position) const override;
-    void runToken(BackendState& s) const override;
+    void runToken(BackendState& s, const TokenRule* rule) const override;
     OpWork fetchLogits(BackendState& s, std::span<float> logits) const override;
+    OpWork fetchChoice(BackendState& s, TokenChoice& chosen) const override;
+    void waitForLayers(BackendState& s) const override;
     RoutingView stepRouting(const BackendState& s, int layer) const override;
     bool decodeGreedy(BackendState& s, KvCache& cache, TokenId first, int position,
                       std::span<TokenId> out) const override;
@@ -62,11 +68,18 @@ public:
 
 private:
     OpWork finish(CudaState& s, OpWork work, std::string_view kernel) const;
-    void fetchRouting(CudaState& s, std::size_t first, std::size_t count) const;
+    void fetchRouting(const CudaState& s, std::size_t first, std::size_t count) const;
+    void fetchRoutingOfStep(const CudaState& s) const;
+    void fetchChoiceOf(const CudaState& s, int layer) const;
     void report(CudaState& s) const noexcept;
-    void captureToken(CudaState& s) const;
+    void captureToken(CudaState& s, RecordedToken& token, bool choosing) const;
+    void sendRules(CudaState& s, std::span<const TokenRule> rules) const;
+    OpWork finishToken(CudaState& s) const;
     void reportReplay(const CudaState& s) const noexcept;
     StepShape stepShape(const CudaState& s) const noexcept;
+    std::string_view headKernel(int rows) const noexcept {
+        return rows <= fewTokens_ ? "decode_project" : "prefill_project";
+    }
     bool few(const CudaState& s) const noexcept { return s.tokens() <= fewTokens_; }
     NormWeights norm(const float* weight, const float* bias, bool before = true) const noexcept;
     RouterChoice choiceOf(const CudaState& s, int layer) const noexcept;
@@ -79,7 +92,6 @@ private:
     void sendStep(CudaState& s, std::span<const TokenId> tokens,
                   std::span<const StepRun> runs) const;
     void beginToken(CudaState& s, KvCache& cache, TokenId token, int position) const;
-    void recordGreedy(CudaState& s) const;
     void planAttention(CudaState& s) const;
     void planCopies(CudaState& s) const;
     void enqueueCopies(CudaState& s, int layer) const;
@@ -91,13 +103,15 @@ private:
     void attendLong(CudaState& s, int layer, int firstRun) const;
     void enqueueAttentionOutput(CudaState& s, int layer) const;
     void enqueueRoute(CudaState& s, int layer) const;
-    void enqueueChoice(CudaState& s, int layer) const;
+    void enqueueChoice(const CudaState& s, int layer) const;
     void enqueueFeedForward(CudaState& s, int layer) const;
     void decodeFeedForward(CudaState& s, int layer) const;
     void prefillFeedForward(CudaState& s, int layer) const;
     void prefillPlainMlp(CudaState& s, int layer) const;
     void enqueueHead(CudaState& s, const float* hidden, int count) const;
-    void enqueueToken(CudaState& s) const;
+    void enqueueHeadOf(CudaState& s, std::span<const std::int32_t> rows) const;
+    void enqueueChoices(CudaState& s, int rows, bool fed) const;
+    void enqueueToken(CudaState& s, bool choosing) const;
 
     ModelSpec spec_;
     ModelWeights weights_;  ///< for counting work only: views into the checkpoint

@@ -285,7 +285,7 @@ void CudaBackend::enqueueRoute(CudaState& s, int layer) const {
     normToOperand({s.hidden, n, s.tokens(), spec_.dModel, normed}, s.stream);
 }
 
-void CudaBackend::enqueueChoice(CudaState& s, int layer) const {
+void CudaBackend::enqueueChoice(const CudaState& s, int layer) const {
     const RouterChoice choice = choiceOf(s, layer);
     chooseExperts({s.routerLogits,
                    {spec_.routing, spec_.nExpert, spec_.topK},
@@ -437,7 +437,25 @@ void CudaBackend::enqueueHead(CudaState& s, const float* hidden, int count) cons
     decodeProject(p, multiprocessors_, s.stream);
 }
 
-void CudaBackend::enqueueToken(CudaState& s) const {
+/// `fed`: the choice of one row, with which the device goes on.
+void CudaBackend::enqueueChoices(CudaState& s, int rows, bool fed) const {
+    ChooseTokens c;
+    c.logits = s.logits;
+    c.rows = rows;
+    c.vocab = spec_.vocab;
+    c.rules = s.rules;
+    c.chosen = s.chosen;
+    c.parts = s.choiceParts;
+    c.counters = s.choiceCounters;
+    if (fed) {
+        c.ids = s.ids;
+        c.place = s.devicePlaces;
+        c.fedChoices = kGreedyBurst;
+    }
+    chooseTokens(c, s.stream);
+}
+
+void CudaBackend::enqueueToken(CudaState& s, bool choosing) const {
     const auto part = [&](Op op, int layer, const auto& enqueue) {
         if (s.launches != nullptr) s.launches->captureOp(op, layer);
         enqueue();
@@ -453,6 +471,7 @@ void CudaBackend::enqueueToken(CudaState& s) const {
         part(experts ? Op::Experts : Op::Mlp, layer, [&] { enqueueFeedForward(s, layer); });
     }
     part(Op::Head, -1, [&] { enqueueHead(s, s.hidden, 1); });
+    if (choosing) part(Op::Sample, -1, [&] { enqueueChoices(s, 1, true); });
 }
 
 }  // namespace moescope::cuda

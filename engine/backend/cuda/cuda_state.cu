@@ -10,8 +10,9 @@
 namespace moescope::cuda {
 namespace {
 
-/// Bytes of logits that are computed and copied together; one row is always possible.
-constexpr std::uint64_t kLogitBytes = std::uint64_t{32} << 20;
+/// Bytes of logits that are computed together, and the weights of the head read once for: 83
+/// tokens of gpt-oss. One row is always possible.
+constexpr std::uint64_t kLogitBytes = std::uint64_t{64} << 20;
 
 std::uint64_t product(std::int64_t a, std::int64_t b = 1, std::int64_t c = 1) {
     return static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b) *
@@ -71,17 +72,18 @@ void placeOnDevice(const StateShape& shape, StateBuffers& b, Placer& put) {
         kLogitBytes / sizeof(float) / product(spec.vocab), 1, product(n)));
     put(b.logits, product(b.logitRows, spec.vocab));
     put(b.rows, product(n));
+    put(b.rules, product(b.logitRows));
+    put(b.chosen, product(std::max(b.logitRows, kGreedyBurst)));
+    put(b.choiceParts, choiceParts(b.logitRows));
+    put(b.choiceCounters, product(b.logitRows));
 
     put(b.normed, few, widest(model, &DeviceLayer::gateUp));
     put(b.normed.scale, few);
     put(b.attended, few, widest(model, &DeviceLayer::o));
     put(b.inner, few * topK, widest(model, &DeviceLayer::down));
     put(b.attentionParts, decodeAttentionScratch(spec.nHead, spec.nKvHead, spec.headDim));
-    b.nCounters = decodeAttentionCounters(spec.nHead, spec.nKvHead) + 1;
+    b.nCounters = decodeAttentionCounters(spec.nHead, spec.nKvHead);
     put(b.counters, b.nCounters);
-    put(b.sampleParts, kSampleBlocks);
-    put(b.generated, kGreedyBurst);
-    put(b.generatedCount, 1);
 
     b.rowStride = std::max({widest(model, &DeviceLayer::qkv), widest(model, &DeviceLayer::o),
                             widest(model, &DeviceLayer::gateUp),
@@ -110,7 +112,8 @@ void placeOnHost(const StateShape& shape, StateBuffers& b, Placer& put) {
     put(b.hostExperts, product(spec.nLayer, choices));
     put(b.hostWeights, product(spec.nLayer, choices));
     put(b.hostLogits, product(b.logitRows, spec.vocab));
-    put(b.hostGenerated, kGreedyBurst);
+    put(b.hostRules, product(b.logitRows));
+    put(b.hostChosen, product(std::max(b.logitRows, kGreedyBurst)));
 }
 
 std::vector<LayerCache> placeCaches(const ModelSpec& spec, const CacheShape& shape, Placer& put) {
@@ -186,6 +189,7 @@ CudaState::CudaState(const StateShape& shape)
     zero(rowsHigh, 2 * product(maxBatch, rowStride));
     zero(rowsLow, 2 * product(maxBatch, rowStride));
     zero(counters, nCounters * sizeof(unsigned));
+    zero(choiceCounters, product(logitRows) * sizeof(unsigned));
     const std::vector<std::int32_t> ids(static_cast<std::size_t>(maxBatch), 0);
     const std::vector<float> ones(static_cast<std::size_t>(maxBatch), 1.0F);
     const auto copy = [this](void* to, const void* from, std::size_t bytes) {

@@ -68,16 +68,17 @@ struct StateBuffers {
     RouterChoice everyToken;  ///< of a dense MLP: expert 0 with weight 1, max_batch times
     float* logits = nullptr;  // (logit_rows, vocab)
     std::int32_t logitRows = 0;
-    std::int32_t* rows = nullptr;  // (max_batch): those whose logits are asked for
+    std::int32_t* rows = nullptr;        // (max_batch): those whose logits are asked for
+    TokenRule* rules = nullptr;          // (logit_rows): how their next tokens are chosen
+    TokenChoice* chosen = nullptr;       // (max(logit_rows, kGreedyBurst))
+    uint4* choiceParts = nullptr;        // (choiceParts(logit_rows))
+    unsigned* choiceCounters = nullptr;  // (logit_rows)
 
     // Few tokens
     PairRows normed, attended, inner;
     float* attentionParts = nullptr;
-    unsigned* counters = nullptr;  // (n_counters): attention's and the sampler's
+    unsigned* counters = nullptr;  // (n_counters)
     std::uint64_t nCounters = 0;
-    float2* sampleParts = nullptr;           // (kSampleBlocks)
-    std::int32_t* generated = nullptr;       // (kGreedyBurst)
-    std::int32_t* generatedCount = nullptr;  // (1)
 
     // Many tokens
     std::uint16_t* rowsHigh = nullptr;  // (max_batch, row_stride): what is multiplied next
@@ -89,14 +90,15 @@ struct StateBuffers {
     ExpertGroups groups;
 
     // Host
-    std::int32_t* hostIds = nullptr;        // (max_batch)
-    std::int32_t* hostRows = nullptr;       // (max_batch)
-    TokenPlace* hostPlaces = nullptr;       // (max_batch)
-    LayerCache* hostCaches = nullptr;       // (n_layer, n_runs)
-    std::int32_t* hostExperts = nullptr;    // (n_layer, max_batch, top_k)
-    float* hostWeights = nullptr;           // the same
-    float* hostLogits = nullptr;            // (logit_rows, vocab)
-    std::int32_t* hostGenerated = nullptr;  // (kGreedyBurst)
+    std::int32_t* hostIds = nullptr;      // (max_batch)
+    std::int32_t* hostRows = nullptr;     // (max_batch)
+    TokenPlace* hostPlaces = nullptr;     // (max_batch)
+    LayerCache* hostCaches = nullptr;     // (n_layer, n_runs)
+    std::int32_t* hostExperts = nullptr;  // (n_layer, max_batch, top_k)
+    float* hostWeights = nullptr;         // the same
+    float* hostLogits = nullptr;          // (logit_rows, vocab)
+    TokenRule* hostRules = nullptr;       // (logit_rows)
+    TokenChoice* hostChosen = nullptr;    // (max(logit_rows, kGreedyBurst))
 };
 
 /// What decides the sizes of a session's buffers.
@@ -107,6 +109,12 @@ struct StateShape {
 
     std::uint64_t deviceBytes() const;
     std::uint64_t hostBytes() const;
+};
+
+/// The step of one token as a graph.
+struct RecordedToken {
+    Graph graph;
+    std::uint64_t number = 0;  ///< for the LaunchSink
 };
 
 class CudaState final : public BackendState, public StateBuffers {
@@ -126,11 +134,10 @@ public:
     mutable std::vector<float> hostHidden;
 
     Stream stream;
-    Event sent;                    ///< ids, places and caches have left the host's buffers
-    Graph step;                    ///< one token: embedding to logits
-    Graph greedy;                  ///< the same, and the choice of the next
-    std::uint64_t graphsOf = 0;    ///< serial of the cache that both were recorded with
-    std::uint64_t stepNumber = 0;  ///< of `step`, for the LaunchSink
+    Event sent;                  ///< ids, places and caches have left the host's buffers
+    RecordedToken step;          ///< embedding to logits
+    RecordedToken choosing;      ///< the same, and the choice of the next, which it goes on with
+    std::uint64_t graphsOf = 0;  ///< serial of the cache that both were recorded with
 
     int tokens() const noexcept { return places.tokens(); }
     int runs() const noexcept { return static_cast<int>(places.runs.size()); }

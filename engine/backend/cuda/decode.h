@@ -14,6 +14,7 @@
 #include "engine/backend/cuda/launch.h"
 #include "engine/backend/cuda/layout.h"
 #include "engine/backend/cuda/operand_rows.h"
+#include "engine/backend/token_choice.h"
 #include "engine/model/spec.h"
 
 namespace moescope::cuda {
@@ -239,23 +240,24 @@ struct DecodeExpertsDown {
 };
 void decodeExpertsDown(const DecodeExpertsDown& e, cudaStream_t stream);
 
-/// Chooses the next token: the largest logit, or with temperature > 0 a draw from softmax(logits /
-/// temperature) by the Gumbel-max trick (Gumbel 1954; exact, no sort, no sum). Writes it to ids[0]
-/// and `tokens`, and moves `place` and `generated` on by one.
-struct SampleToken {
-    const float* logits = nullptr;  // (vocab)
-    std::int32_t vocab = 0;
-    float temperature = 0;
-    std::uint64_t seed = 0;
-    std::int32_t* ids = nullptr;        // (1)
-    TokenPlace* place = nullptr;        // (1)
-    std::int32_t* generated = nullptr;  // (1): tokens chosen since it was set to 0
-    std::int32_t* tokens = nullptr;     // (max_generated)
-    std::int32_t maxGenerated = 0;
-    float2* partial = nullptr;    // (kSampleBlocks): value, index as bits
-    unsigned* counter = nullptr;  ///< zero before and after
+/// Chooses the next token of each row of logits as its rule says; draws by the Gumbel-max trick
+/// (Gumbel 1954; exact, no sort, no sum).
+struct ChooseTokens {
+    const float* logits = nullptr;  // (rows, vocab)
+    std::int32_t rows = 0, vocab = 0;
+    TokenRule* rules = nullptr;     // (rows)
+    TokenChoice* chosen = nullptr;  // (rows); of a sequence that is fed: (fed_choices)
+    uint4* parts = nullptr;         // (choiceParts(rows)): of blocks
+    unsigned* counters = nullptr;   // (rows): zero before and after
+    /// The device goes on with what it chose, so that the step can be run again. One row: ids[0] is
+    /// the token, `place` and the rule's draw move on by one, and chosen[draw % fed_choices] is
+    /// written. ids null: not so.
+    std::int32_t* ids = nullptr;
+    TokenPlace* place = nullptr;
+    std::int32_t fedChoices = 0;
 };
-inline constexpr int kSampleBlocks = 128;
-void sampleToken(const SampleToken& s, cudaStream_t stream);
+/// Elements of `parts` for any number of rows up to this.
+std::uint64_t choiceParts(int rows) noexcept;
+void chooseTokens(const ChooseTokens& c, cudaStream_t stream);
 
 }  // namespace moescope::cuda

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ends of a step: token ids to hidden states, rotation and the cache, logits to the next token.
+// The begin of a step and of its attention: token ids to hidden states, rotation and the cache.
 #include <algorithm>
 #include <cassert>
 
@@ -299,88 +299,6 @@ __global__ void __launch_bounds__(kBlockThreads)
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014) as a counter-based generator: uniform in (0, 1).
-__device__ __forceinline__ float uniformAt(std::uint64_t seed, std::uint64_t counter) {
-    std::uint64_t z = seed + (counter + 1) * 0x9E3779B97F4A7C15ULL;
-    z = (z ^ z >> 30U) * 0xBF58476D1CE4E5B9ULL;
-    z = (z ^ z >> 27U) * 0x94D049BB133111EBULL;
-    z ^= z >> 31U;
-    return (static_cast<float>(z >> 41U) + 0.5F) * 0x1p-23F;  // exact: never 1
-}
-
-/// The larger value, the lower index among equals; index -1 is none, and what is no number is not
-/// taken.
-__device__ __forceinline__ void keepLarger(float& value, int& index, float other, int otherIndex) {
-    if (otherIndex < 0 || other != other) return;
-    if (index < 0 || other > value || (other == value && otherIndex < index)) {
-        value = other;
-        index = otherIndex;
-    }
-}
-
-__device__ void largestOfBlock(float& value, int& index) {
-    __shared__ float values[kBlockWarps];
-    __shared__ int indices[kBlockWarps];
-    for (int offset = kWarp / 2; offset > 0; offset /= 2) {
-        const float other = __shfl_xor_sync(kAllLanes, value, offset);
-        const int otherIndex = __shfl_xor_sync(kAllLanes, index, offset);
-        keepLarger(value, index, other, otherIndex);
-    }
-    if (threadIdx.x % kWarp == 0) {
-        values[threadIdx.x / kWarp] = value;
-        indices[threadIdx.x / kWarp] = index;
-    }
-    __syncthreads();
-    for (int w = 0; w < kBlockWarps; ++w) keepLarger(value, index, values[w], indices[w]);
-}
-
-__global__ void __launch_bounds__(kBlockThreads) sampleTokenKernel(const SampleToken s) {
-    __shared__ bool last;
-    letNextKernelBegin();
-    waitForPreviousKernel();
-    const int generated = *s.generated;
-    float value = 0;
-    int index = -1;
-    for (int i = static_cast<int>(blockIdx.x * kBlockThreads + threadIdx.x); i < s.vocab;
-         i += static_cast<int>(gridDim.x) * kBlockThreads) {
-        float x = s.logits[i];
-        if (s.temperature > 0) {
-            const std::uint64_t counter =
-                static_cast<std::uint64_t>(generated) * static_cast<std::uint64_t>(s.vocab) +
-                static_cast<std::uint64_t>(i);
-            x = x / s.temperature - logf(-logf(uniformAt(s.seed, counter)));
-        }
-        keepLarger(value, index, x, i);
-    }
-    largestOfBlock(value, index);
-    if (threadIdx.x == 0) {
-        s.partial[blockIdx.x] = make_float2(value, bitsToFloat(static_cast<std::uint32_t>(index)));
-        __threadfence();
-        last = atomicAdd(s.counter, 1U) + 1 == gridDim.x;
-        if (last) *s.counter = 0;
-        __threadfence();
-    }
-    __syncthreads();
-    if (!last) return;
-    value = 0;
-    index = -1;
-    for (int i = static_cast<int>(threadIdx.x); i < static_cast<int>(gridDim.x);
-         i += kBlockThreads) {
-        const float best = loadShared(&s.partial[i].x);
-        const auto at = static_cast<int>(floatToBits(loadShared(&s.partial[i].y)));
-        keepLarger(value, index, best, at);
-    }
-    __syncthreads();  // largestOfBlock's shared memory is read by all before it is written again
-    largestOfBlock(value, index);
-    if (threadIdx.x == 0) {
-        const int id = max(index, 0);  // all logits are no numbers: any token
-        s.ids[0] = id;
-        if (generated < s.maxGenerated) s.tokens[generated] = id;
-        *s.generated = generated + 1;
-        s.place->position += 1;
-    }
-}
-
 }  // namespace
 
 void embedTokens(const EmbedTokens& e, cudaStream_t stream) {
@@ -412,10 +330,6 @@ void copyRows(const CopyRows& c, cudaStream_t stream) {
                  static_cast<unsigned>(c.count)),
             dim3(kBlockThreads), 0, stream, true},
            copyRowsKernel, c);
-}
-
-void sampleToken(const SampleToken& s, cudaStream_t stream) {
-    launch({dim3(kSampleBlocks), dim3(kBlockThreads), 0, stream, true}, sampleTokenKernel, s);
 }
 
 }  // namespace moescope::cuda

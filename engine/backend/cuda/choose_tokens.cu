@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// Logits to the next tokens. A row is shared out among blocks, the last of which to end compares
+// what they found.
+#include <algorithm>
+#include <cassert>
+
+#include "engine/backend/cuda/decode.h"
+#include "engine/backend/cuda/norm.h"
+
+namespace moescope::cuda {
+namespace {
+
+constexpr int kMostRowBlocks = 128;
+
+/// Blocks of a row: rows fill the GPU together.
+__host__ __device__ constexpr int blocksOfRow(int rows) {
+    const int shared = 2 * kMostRowBlocks / rows;
+    return shared < 4 ? 4 : shared > kMostRowBlocks ? kMostRowBlocks : shared;
+}
+
+/// An exponential variate: the minus logarithm of a uniform number, taken from SplitMix64 (Steele,
+/// Lea, Flood 2014) as a counter-based generator. The uniform number is measured from 1, in steps
+/// of 2^-40, so that it is finest where rare tokens are decided: a Gumbel variate, which is minus
+/// the logarithm of this one, goes up to 28.
+__device__ __forceinline__ float exponentialAt(std::uint64_t seed, std::uint64_t counter) {
+    std::uint64_t z = seed + (counter + 1) * 0x9E3779B97F4A7C15ULL;
+    z = (z ^ z >> 30U) * 0xBF58476D1CE4E5B9ULL;
+    z = (z ^ z >> 27U) * 0x94D049BB133111EBULL;
+    z ^= z >> 31U;
+    return -log1pf(-(static_cast<float>(z >> 24U) + 0.5F) * 0x1p-40F);
+}
+
+/// What was found so far in a row.
+struct Found {
+    float score;
+    int token;    ///< that has it; -1: none
+    bool finite;  ///< no logit is NaN or +infinity
+    std::uint64_t hash;
+};
+__device__ __forceinline__ Found nothing() {
+    return {-INFINITY, -1, true, 0};
+}
+
+constexpr int kNotFinite = -2;  ///< the token of a part with such a logit
+__device__ __forceinline__ uint4 packed(const Found& f) {
+    return make_uint4(
+        floatToBits(f.score), static_cast<std::uint32_t>(f.finite ? f.token : kNotFinite),
+        static_cast<std::uint32_t>(f.hash), static_cast<std::uint32_t>(f.hash >> 32U));
+}
+__device__ __forceinline__ Found unpacked(uint4 part) {
+    const auto token = static_cast<int>(part.y);
+    return {bitsToFloat(part.x), token, token != kNotFinite, std::uint64_t{part.w} << 32U | part.z};
+}
+
+/// The larger score, the lower token among equals.
+__device__ __forceinline__ void keepLarger(Found& found, float score, int token) {
+    if (token < 0) return;
+    if (score > found.score || (score == found.score && score > -INFINITY && token < found.token)) {
+        found.score = score;
+        found.token = token;
+    }
+}
+
+__device__ __forceinline__ void add(Found& found, const Found& other) {
+    keepLarger(found, other.score, other.token);
+    found.hash += other.hash;
+    found.finite &= other.finite;
+}
+
+/// What the threads of a block found together; every thread has it.
+__device__ Found ofBlock(Found found) {
+    __shared__ Found warps[kBlockWarps];
+    for (int offset = kWarp / 2; offset > 0; offset /= 2) {
+        add(found, {__shfl_xor_sync(kAllLanes, found.score, offset),
+                    __shfl_xor_sync(kAllLanes, found.token, offset),
+                    __shfl_xor_sync(kAllLanes, found.finite ? 1 : 0, offset) != 0,
+                    __shfl_xor_sync(kAllLanes, found.hash, offset)});
+    }
+    __syncthreads();  // what an earlier call left has been read by all
+    if (threadIdx.x % kWarp == 0) warps[threadIdx.x / kWarp] = found;
+    __syncthreads();
+    found = warps[0];
+    for (int w = 1; w < kBlockWarps; ++w) add(found, warps[w]);
+    return found;
+}
+
+/// The share of this block, of a row of logits.
+__device__ Found searchRow(const ChooseTokens& c, const float* logits, const TokenRule& rule) {
+    Found found = nothing();
+    const auto stride = static_cast<int>(gridDim.x) * kBlockThreads;
+    const std::uint64_t draws = rule.draw * static_cast<std::uint64_t>(c.vocab);
+    for (int i = static_cast<int>(blockIdx.x * kBlockThreads + threadIdx.x); i < c.vocab;
+         i += stride) {
+        float score = logits[i];
+        found.hash += hashedLogit(static_cast<std::uint32_t>(i), floatToBits(score));
+        found.finite &= score < INFINITY;
+        if (rule.temperature > 0) {
+            const float variate = exponentialAt(rule.seed, draws + static_cast<std::uint64_t>(i));
+            // Temperature times the sum of logit / temperature and the Gumbel variate.
+            score -= rule.temperature * logf(variate);
+        }
+        keepLarger(found, score, i);
+    }
+    return ofBlock(found);
+}
+
+__device__ void store(const ChooseTokens& c, int row, const Found& found) {
+    const TokenChoice choice{found.finite ? found.token : -1, kLogitsHashBase + found.hash};
+    if (c.ids == nullptr) {
+        c.chosen[row] = choice;
+        return;
+    }
+    c.chosen[c.rules[0].draw++ % static_cast<std::uint64_t>(c.fedChoices)] = choice;
+    c.ids[0] = max(choice.token, 0);  // the host refuses -1; until then any token will do
+    c.place->position += 1;
+}
+
+__global__ void __launch_bounds__(kBlockThreads) chooseTokensKernel(const ChooseTokens c) {
+    __shared__ bool last;
+    letNextKernelBegin();
+    waitForPreviousKernel();
+    const auto row = static_cast<int>(blockIdx.y);
+    const auto blocks = static_cast<int>(gridDim.x);
+    const Found mine = searchRow(c, c.logits + std::int64_t{row} * c.vocab, c.rules[row]);
+    uint4* const parts = c.parts + std::int64_t{row} * blocks;
+    if (threadIdx.x == 0) {
+        parts[blockIdx.x] = packed(mine);
+        __threadfence();
+        last = atomicAdd(c.counters + row, 1U) + 1 == gridDim.x;
+        if (last) c.counters[row] = 0;
+        __threadfence();
+    }
+    __syncthreads();
+    if (!last) return;
+    Found found = nothing();
+    for (int i = static_cast<int>(threadIdx.x); i < blocks; i += kBlockThreads)
+        add(found, unpacked(loadShared(parts + i)));
+    found = ofBlock(found);
+    if (threadIdx.x == 0) store(c, row, found);
+}
+
+}  // namespace
+
+std::uint64_t choiceParts(int rows) noexcept {
+    std::uint64_t most = 0;
+    for (int n = 1; n <= rows; ++n)
+        most = std::max(most,
+                        static_cast<std::uint64_t>(n) * static_cast<std::uint64_t>(blocksOfRow(n)));
+    return most;
+}
+
+void chooseTokens(const ChooseTokens& c, cudaStream_t stream) {
+    assert(c.rows > 0 && (c.ids == nullptr || (c.rows == 1 && c.fedChoices > 0)));
+    const dim3 grid(static_cast<unsigned>(blocksOfRow(c.rows)), static_cast<unsigned>(c.rows));
+    launch({grid, dim3(kBlockThreads), 0, stream, true}, chooseTokensKernel, c);
+}
+
+}  // namespace moescope::cuda

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// The choice of a next token by a back end that keeps the logits to itself: 16 bytes come back
+// instead of a vocabulary.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/core/types.h"
+
+namespace moescope {
+
+/// How a token is chosen from the logits of one position: the largest (ties: the lowest id), or
+/// with temperature > 0 a draw from softmax(logits / temperature). A draw depends on nothing but
+/// logits, temperature, seed and its number, so not on what else is in the step.
+struct TokenRule {
+    float temperature = 0;
+    std::uint64_t seed = 0;
+    std::uint64_t draw = 0;  ///< how many choices the sequence has had
+};
+
+struct TokenChoice {
+    TokenId token = -1;            ///< -1: a logit is NaN or +infinity, or none is finite
+    std::uint64_t logitsHash = 0;  ///< as moescope::logitsHash (engine/run/logits.h)
+};
+
+/// The hash of logits is this and the sum, modulo 2^64, of hashedLogit over all of them: a sum, so
+/// that it may be taken in any order, by many threads.
+inline constexpr std::uint64_t kLogitsHashBase = 0xCBF29CE484222325ULL;
+/// bits: the pattern of the logit of token `token`. Two rounds of SplitMix64 (Steele, Lea, Flood,
+/// OOPSLA 2014).
+constexpr std::uint64_t hashedLogit(std::uint32_t token, std::uint32_t bits) noexcept {
+    std::uint64_t z = std::uint64_t{token} << 32U | bits;
+    z = (z + 0x9E3779B97F4A7C15ULL) * 0xBF58476D1CE4E5B9ULL;
+    z = (z ^ z >> 32U) * 0x94D049BB133111EBULL;
+    return z ^ z >> 29U;
+}
+
+}  // namespace moescope

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// Generation where the cuda back end chooses the tokens, beside the choices that the host makes of
+// the same logits.
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <vector>
+
+#include "engine/core/error.h"
+#include "engine/run/generate_many.h"
+#include "tests/cuda/cuda_models.h"
+
+using namespace moescope;
+using namespace moescope::test;
+
+namespace {
+
+constexpr int kContext = 32;
+
+Generation alone(const Backend& backend, const GenerateRequest& request) {
+    Session session(backend, kContext, 16);
+    return generate(session, request.prompt, request.options);
+}
+
+std::vector<Generation> sideBySide(const Backend& backend,
+                                   const std::vector<GenerateRequest>& requests,
+                                   RoutingSink* routing = nullptr) {
+    BatchGenerator generator(backend, {kContext, 8, 16});
+    generator.setRouting(routing);
+    std::vector<Generation> found(requests.size());
+    std::size_t at = 0;
+    generator.run(
+        [&] { return at < requests.size() ? std::optional(requests[at++]) : std::nullopt; },
+        [&](std::size_t i, Generation&& done) { found[i] = std::move(done); });
+    return found;
+}
+
+GenerateRequest request(int first, int maxTokens, double temperature) {
+    GenerateRequest r;
+    r.prompt = {first % 50, (3 * first + 1) % 50};
+    r.options.maxTokens = maxTokens;
+    r.options.sampling.temperature = temperature;
+    r.options.sampling.seed = 40 + static_cast<std::uint64_t>(first);
+    return r;
+}
+
+}  // namespace
+
+TEST_CASE("a greedy generation has the tokens and the hash of the logits that the host would see") {
+    const auto model = gptOssLike();
+    const auto cuda = makeCuda(model->bound);
+    const GenerateRequest asked = request(5, 12, 0.0);
+    const Generation found = alone(*cuda, asked);
+
+    Session session(*cuda, kContext, 16);
+    REQUIRE(session.chooses());
+    std::vector<TokenId> tokens;
+    std::uint64_t hash = logitsHash({});
+    std::span<const TokenId> next = asked.prompt;
+    for (int i = 0; i < asked.options.maxTokens; ++i) {
+        const auto logits =
+            session.append(next, tokens.empty() ? StepKind::Prefill : StepKind::Decode);
+        tokens.push_back(mostLikely(logits));
+        hash = addHash(hash, logitsHash(logits));
+        next = std::span(tokens).last(1);
+    }
+    CHECK(found.tokens == tokens);
+    CHECK(found.logitsHash == hash);
+    CHECK(found.tokenNs.size() == tokens.size() - 1);
+}
+
+TEST_CASE("sampled generations side by side on cuda have the tokens of each alone") {
+    const auto model = gptOssLike();
+    const auto cuda = makeCuda(model->bound);
+    std::vector<GenerateRequest> requests;
+    for (int i = 0; i < 11; ++i) requests.push_back(request(i, 3 + i % 2, 1.0));
+    const std::vector<Generation> found = sideBySide(*cuda, requests);
+    bool sampled = false;
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+        INFO("request " << i);
+        CHECK(found[i].tokens == alone(*cuda, requests[i]).tokens);
+        GenerateRequest greedy = requests[i];
+        greedy.options.sampling.temperature = 0;
+        sampled = sampled || found[i].tokens != alone(*cuda, greedy).tokens;
+    }
+    CHECK(sampled);
+}
+
+TEST_CASE("what a rule cannot say is sampled on the host") {
+    const auto model = gptOssLike();
+    const auto cuda = makeCuda(model->bound);
+    GenerateRequest asked = request(9, 6, 1.0);
+    asked.options.sampling.topK = 3;
+    const Generation found = alone(*cuda, asked);
+    CHECK(sideBySide(*cuda, {asked, request(1, 4, 0.0)})[0].tokens == found.tokens);
+
+    Session session(*cuda, kContext, 16);
+    Sampler sampler(asked.options.sampling);
+    std::span<const TokenId> next = asked.prompt;
+    std::vector<TokenId> tokens;
+    for (int i = 0; i < asked.options.maxTokens; ++i) {
+        tokens.push_back(sampler.sample(session.append(next)));
+        next = std::span(tokens).last(1);
+    }
+    CHECK(found.tokens == tokens);
+}
+
+TEST_CASE("cuda logits that overflow end a generation instead of choosing a token") {
+    const auto model = gptOssLike();
+    // Two rows of finite weights, opposite to each other: of one the logit overflows upwards.
+    const int width = model->bound.spec.dModel;
+    model->bound.weights.head = model->random.matrix(DType::BF16, model->bound.spec.vocab, width);
+    auto* const head = const_cast<std::byte*>(model->bound.weights.head.data);
+    for (int i = 0; i < 2 * width; ++i) {
+        const std::uint16_t largest = i < width ? 0x7F7F : 0xFF7F;
+        std::memcpy(head + 2 * i, &largest, sizeof largest);
+    }
+    const auto cuda = makeCuda(model->bound);
+    for (const double temperature : {0.0, 1.0}) {
+        const GenerateRequest asked = request(5, 3, temperature);
+        CHECK_THROWS_WITH(alone(*cuda, asked), Catch::Contains("not finite"));
+        CHECK_THROWS_WITH(sideBySide(*cuda, {asked, asked}), Catch::Contains("not finite"));
+    }
+    Session session(*cuda, kContext, 16);
+    CHECK_THROWS_WITH(session.appendGreedy(3, 4), Catch::Contains("not finite"));
+}
+
+TEST_CASE("routing that is told of after a step is that of its operations one by one") {
+    /// Everything in the order in which it was told.
+    struct Heard final : RoutingSink {
+        std::vector<std::int32_t> ints;
+        std::vector<float> weights;
+        void onRouting(const StepInfo& step, int layer, int topK,
+                       std::span<const std::int32_t> experts, std::span<const float> w) override {
+            ints.insert(ints.end(), {static_cast<std::int32_t>(step.sequence), step.firstPosition,
+                                     step.tokens, layer, topK});
+            ints.insert(ints.end(), experts.begin(), experts.end());
+            weights.insert(weights.end(), w.begin(), w.end());
+        }
+    };
+    /// Has each operation waited for.
+    struct Timer final : TraceSink {
+        void stepBegin(const StepInfo&) override {}
+        void stepEnd() override {}
+        void opBegin(Op, int) override {}
+        void opEnd(const OpWork&) override {}
+    } timer;
+    const auto model = gptOssLike();
+    const auto cuda = makeCuda(model->bound);
+    for (const int tokens : {3, 12}) {
+        Heard heard[2];
+        for (const bool timed : {false, true}) {
+            ForwardPass pass(*cuda, kContext, 16);
+            pass.setTrace(timed ? &timer : nullptr);
+            pass.setRouting(&heard[timed ? 1 : 0]);
+            std::vector<TokenId> ids;
+            std::vector<StepRun> runs;
+            std::vector<std::shared_ptr<KvCache>> caches;
+            for (int i = 0; i < tokens; ++i) {
+                ids.push_back((11 * i + 3) % model->bound.spec.vocab);
+                caches.push_back(cuda->newCache({kContext, 16}));
+                runs.push_back({caches.back().get(), 0, 1});
+            }
+            pass.step({7, StepKind::Decode, 0, tokens}, ids, runs, [] {});
+        }
+        const auto layers = static_cast<std::size_t>(model->bound.spec.nLayer);
+        const auto chosen = static_cast<std::size_t>(tokens * model->bound.spec.topK);
+        CHECK(heard[0].ints.size() == layers * (5 + chosen));
+        CHECK(heard[0].ints == heard[1].ints);
+        CHECK(heard[0].weights == heard[1].weights);
+    }
+}

@@ -188,6 +188,7 @@ TEST_CASE("prefill projections of every format and size match plain loops") {
         bool low, add;
     };
     const Size sizes[] = {{32, 20, 96, 5, true, false},     {32, 136, 160, 33, true, true},
+                          {32, 24, 160, 27, true, false},  // columns of the wgmma: 32
                           {64, 8, 544, 70, false, true},    {128, 130, 64, 129, false, false},
                           {128, 24, 96, 110, true, false},     // columns of the wgmma: 128
                           {160, 200, 96, 140, true, true},     // 144

@@ -183,29 +183,38 @@ __device__ __forceinline__ void consumeTile(const Product& p, const PipelinePlan
     padHidden<kPipelineRows, kConsumerThreads>(p, share);
 }
 
-/// Numbers of tokens that there is code for, below `tokens`; 0: none.
+/// Tokens of a tile, at most, of the kernel for few of them. Where many sequences decode together
+/// an expert has few, and what the tensor cores would do for 64 takes longer than reading its
+/// weights. (In one kernel with the larger sizes ptxas lets no product overlap with another.)
+inline constexpr int kFewTileTokens = 32;
+
+/// Numbers of tokens that a kernel for at most kMost has code for, below `tokens`; 0: none.
+template <int kMost>
 __host__ __device__ constexpr int sizeBelow(int tokens) {
-    for (const int size : {144, 128, 96, 64}) {
-        if (size < tokens) return size;
+    constexpr int kSizes[] = {144, 128, 96, 64, 16};
+    for (const int size : kSizes) {
+        if (size < tokens && (size < kFewTileTokens) == (kMost == kFewTileTokens)) return size;
     }
     return 0;
 }
 
 /// The same, with the smallest kUse that is enough.
-template <WeightFormat kFormat, int kPlanes, int kUse>
+template <WeightFormat kFormat, int kPlanes, int kMost, int kUse = kMost>
 __device__ __forceinline__ void consumeSized(const Product& p, const PipelinePlan& plan,
                                              const TokenTile& tile, int firstRow, const Ring& ring,
                                              RingPlace& place) {
-    if constexpr (sizeBelow(kUse) > 0) {
-        if (tile.count <= sizeBelow(kUse)) {
-            return consumeSized<kFormat, kPlanes, sizeBelow(kUse)>(p, plan, tile, firstRow, ring,
-                                                                   place);
+    constexpr int kBelow = sizeBelow<kMost>(kUse);
+    if constexpr (kBelow > 0) {
+        if (tile.count <= kBelow) {
+            return consumeSized<kFormat, kPlanes, kMost, kBelow>(p, plan, tile, firstRow, ring,
+                                                                 place);
         }
     }
     consumeTile<kFormat, kPlanes, kUse>(p, plan, tile, firstRow, ring, place);
 }
 
-template <WeightFormat kFormat, int kPlanes>
+/// kMost: tokens of a tile, at most: kFewTileTokens or kWarpgroupTokens.
+template <WeightFormat kFormat, int kPlanes, int kMost>
 __global__ void __launch_bounds__(kPipelineThreads, 1)
     pipelineKernel(const __grid_constant__ Product p, const __grid_constant__ PipelinePlan plan,
                    const __grid_constant__ PipelineMaps maps) {
@@ -251,8 +260,8 @@ __global__ void __launch_bounds__(kPipelineThreads, 1)
              i += static_cast<int>(gridDim.x)) {
             const TokenTile tile = findTile(p, plan.tileTokens, order.tokenTile(i));
             if (tile.count <= 0) break;
-            consumeSized<kFormat, kPlanes, kWarpgroupTokens>(
-                p, plan, tile, order.rowBlock(i) * kPipelineRows, ring, place);
+            consumeSized<kFormat, kPlanes, kMost>(p, plan, tile, order.rowBlock(i) * kPipelineRows,
+                                                  ring, place);
         }
     }
 }

@@ -9,7 +9,7 @@
 namespace moescope::cuda {
 namespace {
 
-constexpr int kMostStages = 8;
+constexpr int kMostStages = 12;
 constexpr int kFewestStages = 3;
 // 227 KiB: what a block may have on sm_90. Of the formats Bf16 needs most.
 static_assert(pipelineShared(WeightFormat::Bf16, 2, {kWarpgroupTokens, 0, kFewestStages}) <=
@@ -62,7 +62,10 @@ void launchPipeline(const Product& p, int tileTokens, cudaStream_t stream) {
     l.sharedBytes = static_cast<std::size_t>(pipelineShared(kFormat, kPlanes, plan));
     l.stream = stream;
     l.overlap = true;
-    launch(l, pipelineKernel<kFormat, kPlanes>, p, plan, mapsOf(p, products));
+    const auto kernel = tileTokens <= kFewTileTokens
+                            ? pipelineKernel<kFormat, kPlanes, kFewTileTokens>
+                            : pipelineKernel<kFormat, kPlanes, kWarpgroupTokens>;
+    launch(l, kernel, p, plan, mapsOf(p, products));
 }
 
 /// The copy engine takes rows as they lie, so those of slots are put in the slots' order first: one
@@ -77,13 +80,16 @@ Product withSortedRows(const Product& p, cudaStream_t stream) {
     return sorted;
 }
 
-/// Tokens of a tile with which the multiprocessors are done soonest: the last round of tiles may
-/// leave most of them idle.
+/// Tokens of a tile of a dense product with which the multiprocessors are done soonest: the last
+/// round of tiles may leave most of them idle.
 int bestTile(const Product& p) {
+    // Half of a few tokens each, whose weights come from the second-level cache the second time;
+    // with more tiles that would be its bandwidth.
+    const int least = p.tokens <= 64 ? 32 : 64;
     constexpr int kTokensOfOverhead = 24;  // what starting and storing a tile costs
     const int rowBlocks = (p.weights.rows + kPipelineRows - 1) / kPipelineRows;
     int best = kWarpgroupTokens, bestCost = 0;
-    for (int tile = kWarpgroupTokens; tile >= 64; tile -= 32) {
+    for (int tile = kWarpgroupTokens; tile >= least; tile -= 32) {
         const int tiles = (p.tokens + tile - 1) / tile;
         const int rounds = (rowBlocks * tiles + deviceLimits().multiprocessors - 1) /
                            deviceLimits().multiprocessors;
@@ -96,6 +102,14 @@ int bestTile(const Product& p) {
     return best;
 }
 
+/// Tokens of a tile of experts, whose tiles are as large as their slots up to this. Twice the mean,
+/// since what a stage of the ring keeps free for tokens is not there for the weights of further
+/// stages, and an expert of more has them read twice.
+int expertTile(const Product& p) {
+    const int twice = 2 * p.tokens * p.topK / p.nExpert;
+    return std::clamp((twice + 31) / 32 * 32, 32, kWarpgroupTokens);
+}
+
 }  // namespace
 
 bool hasWarpgroups() {
@@ -104,7 +118,7 @@ bool hasWarpgroups() {
 #else
     // Code compiled for an older architecture runs on Hopper too, and has no warpgroup products.
     cudaFuncAttributes attributes{};
-    const auto kernel = pipelineKernel<WeightFormat::Bf16, 1>;
+    const auto kernel = pipelineKernel<WeightFormat::Bf16, 1, kWarpgroupTokens>;
     check(cudaFuncGetAttributes(&attributes, kernel), "asking for a kernel's target");
     return attributes.ptxVersion >= 90;
 #endif
@@ -128,9 +142,7 @@ void multiplyWarpgroups(const Product& p, int tileTokens, cudaStream_t stream) {
 }
 
 void multiplyWarpgroups(const Product& p, cudaStream_t stream) {
-    // The tiles of experts are as large as their slots, up to this.
-    const int tile = p.groups.offsets != nullptr ? kWarpgroupTokens : bestTile(p);
-    multiplyWarpgroups(p, tile, stream);
+    multiplyWarpgroups(p, p.groups.offsets != nullptr ? expertTile(p) : bestTile(p), stream);
 }
 
 }  // namespace moescope::cuda

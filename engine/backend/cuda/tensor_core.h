@@ -148,12 +148,15 @@ private:
 // The operands of these instructions are many: one number after another of c, then a, then b.
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
 #define MOESCOPE_SUMS(j) "+f"(c[j][0]), "+f"(c[j][1]), "+f"(c[j][2]), "+f"(c[j][3])
-#define MOESCOPE_NAMES_64                                                  \
-    "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15" \
+#define MOESCOPE_NAMES_16 "%0, %1, %2, %3, %4, %5, %6, %7"
+#define MOESCOPE_SUMS_16 MOESCOPE_SUMS(0), MOESCOPE_SUMS(1)
+#define MOESCOPE_NAMES_32 MOESCOPE_NAMES_16 ", %8, %9, %10, %11, %12, %13, %14, %15"
+#define MOESCOPE_SUMS_32 MOESCOPE_SUMS_16, MOESCOPE_SUMS(2), MOESCOPE_SUMS(3)
+#define MOESCOPE_NAMES_64 \
+    MOESCOPE_NAMES_32     \
     ", %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
-#define MOESCOPE_SUMS_64                                                                      \
-    MOESCOPE_SUMS(0), MOESCOPE_SUMS(1), MOESCOPE_SUMS(2), MOESCOPE_SUMS(3), MOESCOPE_SUMS(4), \
-        MOESCOPE_SUMS(5), MOESCOPE_SUMS(6), MOESCOPE_SUMS(7)
+#define MOESCOPE_SUMS_64 \
+    MOESCOPE_SUMS_32, MOESCOPE_SUMS(4), MOESCOPE_SUMS(5), MOESCOPE_SUMS(6), MOESCOPE_SUMS(7)
 #define MOESCOPE_NAMES_96 \
     MOESCOPE_NAMES_64     \
     ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47"
@@ -190,7 +193,11 @@ __device__ __forceinline__ void multiplyWarpgroup(float (&c)[kColumns8][4],
                                                   const std::uint32_t (&a)[4],
                                                   const SwizzledRows& b) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-    if constexpr (kColumns8 == 8) {
+    if constexpr (kColumns8 == 2) {
+        MOESCOPE_PRODUCT(16, "%8", "%9", "%10", "%11", "%12");
+    } else if constexpr (kColumns8 == 4) {
+        MOESCOPE_PRODUCT(32, "%16", "%17", "%18", "%19", "%20");
+    } else if constexpr (kColumns8 == 8) {
         MOESCOPE_PRODUCT(64, "%32", "%33", "%34", "%35", "%36");
     } else if constexpr (kColumns8 == 12) {
         MOESCOPE_PRODUCT(96, "%48", "%49", "%50", "%51", "%52");

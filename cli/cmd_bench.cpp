@@ -163,7 +163,7 @@ private:
                                 static_cast<std::int32_t>(count)};
             const std::span<TokenId> tokens = std::span(next).subspan(first, count);
             pass.step(info, tokens, runs, [&] {
-                if (pass.chooses()) {
+                if (pass.keepsLogits()) {
                     chooseThere(pass, rows.first(count), tokens);
                 } else {
                     chooseHere(pass, rows.first(count), tokens);

@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-#include "engine/backend/token_choice.h"
+#include "engine/backend/kept_logits.h"
 #include "engine/core/types.h"
 #include "engine/formats/dtypes.h"
 #include "engine/launch_sink.h"
@@ -119,17 +119,22 @@ public:
     virtual OpWork head(BackendState& s, std::span<const std::int32_t> rows,
                         std::span<float> logits) const = 0;
 
-    // ---- The same where the logits stay with the back end, which chooses the next tokens
-    // ---------------------------------------------------------------------------------------
+    // ---- The same where the logits stay with the back end
+    // ------------------------------------------------------
 
-    /// Rows whose tokens are chosen at once; 0: the caller chooses, from head's logits.
-    virtual int choiceRows(const BackendState&) const noexcept { return 0; }
-    /// head, of at most choiceRows() rows, whose logits stay.
-    virtual OpWork headForChoice(BackendState&, std::span<const std::int32_t> /*rows*/) const {
+    /// Rows of logits that it keeps at once; 0: it does not, and head's are to be looked at.
+    virtual int keptRows(const BackendState&) const noexcept { return 0; }
+    /// head, of at most keptRows() rows, whose logits stay until the next operation.
+    virtual OpWork keepLogits(BackendState&, std::span<const std::int32_t> /*rows*/) const {
         return {};
     }
     /// Then: the next token of each of those rows. Waits.
     virtual OpWork choose(BackendState&, std::span<const TokenRule>, std::span<TokenChoice>) const {
+        return {};
+    }
+    /// Or: what they say of given tokens. Waits. out: (questions)
+    virtual OpWork examine(BackendState&, std::span<const TokenQuestion>,
+                           std::span<TokenAnswer>) const {
         return {};
     }
 

@@ -115,17 +115,40 @@ void ForwardPass::head(std::span<const std::int32_t> rows,
     }
 }
 
-void ForwardPass::choose(std::span<const std::int32_t> rows, std::span<const TokenRule> rules,
-                         std::span<TokenChoice> out) {
-    const auto most = static_cast<std::size_t>(backend_.choiceRows(*state_));
+/// ask(first, count): of rows [first, first + count), whose logits are kept meanwhile.
+template <typename Ask>
+void ForwardPass::keepLogits(std::span<const std::int32_t> rows, const Ask& ask) {
+    const auto most = static_cast<std::size_t>(backend_.keptRows(*state_));
     for (std::size_t first = 0; first < rows.size(); first += most) {
         const std::size_t count = std::min(most, rows.size() - first);
         traced(Op::Head, -1,
-               [&] { return backend_.headForChoice(*state_, rows.subspan(first, count)); });
-        traced(Op::Sample, -1, [&] {
-            return backend_.choose(*state_, rules.subspan(first, count), out.subspan(first, count));
-        });
+               [&] { return backend_.keepLogits(*state_, rows.subspan(first, count)); });
+        traced(Op::Sample, -1, [&] { return ask(first, count); });
     }
+}
+
+void ForwardPass::choose(std::span<const std::int32_t> rows, std::span<const TokenRule> rules,
+                         std::span<TokenChoice> out) {
+    keepLogits(rows, [&](std::size_t first, std::size_t count) {
+        return backend_.choose(*state_, rules.subspan(first, count), out.subspan(first, count));
+    });
+}
+
+void ForwardPass::examine(std::span<const std::int32_t> rows,
+                          std::span<const TokenQuestion> questions, std::span<TokenAnswer> out) {
+    std::vector<TokenQuestion> asked;
+    std::size_t done = 0;
+    keepLogits(rows, [&](std::size_t first, std::size_t count) {
+        asked.clear();
+        for (const TokenQuestion& q : questions.subspan(done)) {
+            const auto row = static_cast<std::size_t>(q.row);
+            if (row >= first + count) break;
+            asked.push_back({static_cast<std::int32_t>(row - first), q.token});
+        }
+        const auto answers = out.subspan(done, asked.size());
+        done += asked.size();
+        return backend_.examine(*state_, asked, answers);
+    });
 }
 
 bool ForwardPass::takesWholeSteps() const noexcept {
@@ -158,7 +181,7 @@ std::span<const float> ForwardPass::wholeStep(const StepInfo& info, KvCache& cac
 std::optional<TokenChoice> ForwardPass::wholeStep(const StepInfo& info, KvCache& cache,
                                                   TokenId token, const TokenRule& rule,
                                                   const std::function<void()>& then) {
-    if (!takesWholeSteps() || !chooses()) return std::nullopt;
+    if (!takesWholeSteps() || !keepsLogits()) return std::nullopt;
     TokenChoice chosen;
     runWhole(
         info, cache, token, &rule, [&] { return backend_.fetchChoice(*state_, chosen); }, then);

@@ -53,12 +53,16 @@ public:
     void head(std::span<const std::int32_t> rows,
               const std::function<void(std::size_t, std::span<const float>)>& visit);
 
-    /// Whether choose() is offered.
-    bool chooses() const noexcept { return backend_.choiceRows(*state_) > 0; }
+    /// Whether the back end keeps logits, which choose() and examine() ask of.
+    bool keepsLogits() const noexcept { return backend_.keptRows(*state_) > 0; }
     /// The next tokens of tokens of the current step, ascending, chosen where their logits are.
     /// rules, out: (rows).
     void choose(std::span<const std::int32_t> rows, std::span<const TokenRule> rules,
                 std::span<TokenChoice> out);
+    /// What the logits of these tokens of the step say. questions: ascending by their row, which is
+    /// an index into `rows`; out: (questions).
+    void examine(std::span<const std::int32_t> rows, std::span<const TokenQuestion> questions,
+                 std::span<TokenAnswer> out);
 
     /// A step of one token as a whole, where the back end offers that and nobody times its
     /// operations on the host; empty: not so, and nothing was done. `then` is called when the cache
@@ -76,6 +80,8 @@ private:
     bool routingLater() const noexcept;
     void tellRouting(const StepInfo& info) const;
     bool takesWholeSteps() const noexcept;
+    template <typename Ask>
+    void keepLogits(std::span<const std::int32_t> rows, const Ask& ask);
     template <typename Fetch>
     void runWhole(const StepInfo& info, KvCache& cache, TokenId token, const TokenRule* rule,
                   const Fetch& fetch, const std::function<void()>& then);

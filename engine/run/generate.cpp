@@ -67,7 +67,7 @@ Generation generate(Session& session, std::span<const TokenId> prompt,
     if (options.maxTokens < 1)
         throw UsageError("the number of tokens to generate must be at least 1");
     Sampler sampler(options.sampling);
-    const bool there = session.chooses() && sampler.ruled();
+    const bool there = session.keepsLogits() && sampler.ruled();
     Generation result;
     result.promptTokens = static_cast<int>(prompt.size());
     result.logitsHash = logitsHash({});

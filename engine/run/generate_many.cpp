@@ -182,7 +182,7 @@ private:
     /// Rules for the back end to choose by; false: not all of them can be.
     bool takeRules() {
         rules_.clear();
-        if (!owner_.pass_.chooses()) return false;
+        if (!owner_.pass_.keepsLogits()) return false;
         const auto filtered = [](const Active* a) { return !a->sampler.ruled(); };
         if (std::ranges::any_of(choosing_, filtered)) return false;
         for (Active* a : choosing_) rules_.push_back(a->sampler.rule());

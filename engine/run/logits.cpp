@@ -9,7 +9,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "engine/backend/token_choice.h"
+#include "engine/backend/kept_logits.h"
 #include "engine/core/cpu_features.h"
 
 namespace moescope {

@@ -34,7 +34,7 @@ LogitsSummary summarize(std::span<const float> logits);
 /// Throws notFinite() when the logit is -infinity.
 double logProbability(const LogitsSummary& summary, float logit);
 
-/// Over the bit patterns of logits, as engine/backend/token_choice.h has it: printed with every
+/// Over the bit patterns of logits, as engine/backend/kept_logits.h has it: printed with every
 /// run, so that a changed kernel that changes numbers is seen at once.
 std::uint64_t logitsHash(std::span<const float> logits) noexcept;
 /// The hash of several logits in order: begin with logitsHash({}).

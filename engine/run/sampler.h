@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "engine/backend/token_choice.h"
+#include "engine/backend/kept_logits.h"
 #include "engine/core/types.h"
 
 namespace moescope {

@@ -49,6 +49,17 @@ TokenFinding briefly(const LogitsSummary& summary, std::span<const float> logits
     return finding;
 }
 
+TokenFinding findingOf(const TokenAnswer& answer) {
+    if (answer.likeliest < 0) throw notFinite();
+    TokenFinding finding;
+    finding.logProbability =
+        logProbability({answer.largest, answer.logSum, answer.likeliest}, answer.own);
+    finding.likeliest = answer.likeliest;
+    finding.rank = answer.rank;
+    finding.logitsHash = answer.logitsHash;
+    return finding;
+}
+
 void checkSequence(const ScoreSequence& s, int maxContext) {
     if (s.reportFrom < 1 || s.reportFrom >= s.tokens.size())
         throw Error("there are no tokens to score");
@@ -272,6 +283,50 @@ private:
 
     void examineRows() {
         chooseRows();
+        if (owner_.pass_.keepsLogits() && owner_.options_.top == 0 && !visit_)
+            askOfRows();
+        else
+            examineLogits();
+    }
+
+    /// Of the logits that the back end keeps.
+    void askOfRows() {
+        questions_.clear();
+        for (std::size_t row = 0; row < rows_.size(); ++row) {
+            const auto first = static_cast<std::ptrdiff_t>(questions_.size());
+            eachReported(rows_[row], [&](std::size_t sequence, std::size_t index) {
+                const TokenId token = sequences_[sequence].tokens[index];
+                const auto isThis = [&](const TokenQuestion& q) { return q.token == token; };
+                if (std::any_of(questions_.begin() + first, questions_.end(), isThis)) return;
+                questions_.push_back({static_cast<std::int32_t>(row), token});
+            });
+        }
+        answers_.resize(questions_.size());
+        owner_.pass_.examine(wanted_, questions_, answers_);
+        auto question = questions_.cbegin();
+        for (std::size_t row = 0; row < rows_.size(); ++row) {
+            const auto isOfRow = [&](const TokenQuestion& q) {
+                return static_cast<std::size_t>(q.row) == row;
+            };
+            const auto end = std::find_if_not(question, questions_.cend(), isOfRow);
+            eachReported(rows_[row], [&](std::size_t sequence, std::size_t index) {
+                const ScoreSequence& s = sequences_[sequence];
+                const auto isThis = [&](const TokenQuestion& q) {
+                    return q.token == s.tokens[index];
+                };
+                const auto asked = std::find_if(question, end, isThis) - questions_.cbegin();
+                try {
+                    findings_[sequence][index - s.reportFrom] =
+                        findingOf(answers_[static_cast<std::size_t>(asked)]);
+                } catch (const Error& e) {
+                    throw SequenceError(sequence, e);
+                }
+            });
+            question = end;
+        }
+    }
+
+    void examineLogits() {
         const auto vocab = static_cast<std::size_t>(owner_.pass_.spec().vocab);
         owner_.pass_.head(wanted_, [&](std::size_t first, std::span<const float> logits) {
             const std::size_t count = logits.size() / vocab;
@@ -388,7 +443,9 @@ private:
     std::vector<TokenId> tokens_;
     std::vector<StepRun> runs_;
     std::vector<Row> rows_;
-    std::vector<std::int32_t> wanted_;  ///< (rows_) their index within the step
+    std::vector<std::int32_t> wanted_;      ///< (rows_) their index within the step
+    std::vector<TokenQuestion> questions_;  ///< of logits that the back end keeps
+    std::vector<TokenAnswer> answers_;      ///< (questions_)
 };
 
 BatchScorer::BatchScorer(const Backend& backend, int maxContext, Options options)

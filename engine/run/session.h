@@ -105,10 +105,10 @@ public:
                 const std::function<void(int, std::span<const float>)>& visit,
                 StepKind kind = StepKind::Prefill);
 
-    /// Whether the back end chooses tokens itself.
-    bool chooses() const noexcept { return pass_.chooses(); }
+    /// Whether the back end keeps logits and chooses tokens itself.
+    bool keepsLogits() const noexcept { return pass_.keepsLogits(); }
     /// As append, and chooses what follows, where the logits are: they do not come here. Only where
-    /// chooses(). Throws notFinite() as well.
+    /// keepsLogits(). Throws notFinite() as well.
     TokenChoice append(std::span<const TokenId> tokens, StepKind kind, const TokenRule& rule);
 
     /// Appends `first` and then, count times in all, the token with the largest logit of the step

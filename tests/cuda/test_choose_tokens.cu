@@ -7,6 +7,7 @@
 
 #include "engine/backend/cuda/decode.h"
 #include "engine/run/logits.h"
+#include "engine/run/score.h"
 #include "tests/cuda/device_data.h"
 
 using namespace moescope;
@@ -115,6 +116,47 @@ TEST_CASE("the hash of a row is that of the host, whatever the number of rows") 
             CHECK(chosen[row].logitsHash == logitsHash(own));
             CHECK(chosen[row].token == mostLikely(own));
         }
+    }
+}
+
+TEST_CASE("questions about logits are answered as the host answers them") {
+    const std::size_t vocab = 1031, rows = 3;
+    std::vector<float> values = randomFloats(rows * vocab, 20261128U, 4.0F);
+    values[17] = values[900] = values[1000];  // ties
+    values[vocab + 3] = -INFINITY;
+    values[2 * vocab + 600] = 90.0F;  // all but certain
+    const std::vector<TokenQuestion> questions{{0, 1000}, {0, 17},  {0, 900}, {0, 1030},
+                                               {1, 0},    {1, 500}, {2, 600}, {2, 1}};
+    const Buffer<float> logits(values);
+    const Buffer<TokenQuestion> asked(questions);
+    const Buffer<TokenAnswer> answers(questions.size());
+    examineTokens({logits.get(), static_cast<std::int32_t>(vocab),
+                   static_cast<std::int32_t>(questions.size()), asked.get(), answers.get()},
+                  nullptr);
+    const std::vector<TokenAnswer> found = answers.read();
+    for (std::size_t i = 0; i < questions.size(); ++i) {
+        INFO("question " << i);
+        const auto row =
+            std::span(values).subspan(static_cast<std::size_t>(questions[i].row) * vocab, vocab);
+        const TokenFinding expected = examine(row, questions[i].token);
+        CHECK(found[i].likeliest == expected.likeliest);
+        CHECK(found[i].rank == expected.rank);
+        CHECK(found[i].logitsHash == expected.logitsHash);
+        const double probability =
+            double{found[i].own} - double{found[i].largest} - found[i].logSum;
+        CHECK(probability == Approx(expected.logProbability).epsilon(1e-13));
+    }
+}
+
+TEST_CASE("a question about logits that are not finite has no answer") {
+    for (const float bad : {NAN, INFINITY}) {
+        std::vector<float> values(600, 0.5F);
+        values[599] = bad;
+        const Buffer<float> logits(values);
+        const Buffer<TokenQuestion> asked(std::vector<TokenQuestion>{{0, 3}});
+        const Buffer<TokenAnswer> answers(1);
+        examineTokens({logits.get(), 600, 1, asked.get(), answers.get()}, nullptr);
+        CHECK(answers.read()[0].likeliest == -1);
     }
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Logits to the next tokens. A row is shared out among blocks, the last of which to end compares
-// what they found.
+// What is read off logits where they are: the next tokens, and how likely given ones were. For a
+// choice a row is shared out among blocks, the last of which to end compares what they found; a
+// question is answered by one block, since there are many.
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 
 #include "engine/backend/cuda/decode.h"
 #include "engine/backend/cuda/norm.h"
@@ -84,6 +86,12 @@ __device__ Found ofBlock(Found found) {
     return found;
 }
 
+/// Takes a logit into account that is nobody's score yet.
+__device__ __forceinline__ void see(Found& found, int token, float logit) {
+    found.hash += hashedLogit(static_cast<std::uint32_t>(token), floatToBits(logit));
+    found.finite &= logit < INFINITY;
+}
+
 /// The share of this block, of a row of logits.
 __device__ Found searchRow(const ChooseTokens& c, const float* logits, const TokenRule& rule) {
     Found found = nothing();
@@ -92,8 +100,7 @@ __device__ Found searchRow(const ChooseTokens& c, const float* logits, const Tok
     for (int i = static_cast<int>(blockIdx.x * kBlockThreads + threadIdx.x); i < c.vocab;
          i += stride) {
         float score = logits[i];
-        found.hash += hashedLogit(static_cast<std::uint32_t>(i), floatToBits(score));
-        found.finite &= score < INFINITY;
+        see(found, i, score);
         if (rule.temperature > 0) {
             const float variate = exponentialAt(rule.seed, draws + static_cast<std::uint64_t>(i));
             // Temperature times the sum of logit / temperature and the Gumbel variate.
@@ -139,6 +146,54 @@ __global__ void __launch_bounds__(kBlockThreads) chooseTokensKernel(const Choose
     if (threadIdx.x == 0) store(c, row, found);
 }
 
+/// The sum over a block's threads, in a fixed order.
+template <typename T>
+__device__ T sumOfBlock(T value) {
+    __shared__ T warps[kBlockWarps];
+    for (int offset = kWarp / 2; offset > 0; offset /= 2)
+        value += __shfl_xor_sync(kAllLanes, value, offset);
+    __syncthreads();  // what an earlier call left has been read by all
+    if (threadIdx.x % kWarp == 0) warps[threadIdx.x / kWarp] = value;
+    __syncthreads();
+    value = warps[0];
+    for (int w = 1; w < kBlockWarps; ++w) value += warps[w];
+    return value;
+}
+
+__global__ void __launch_bounds__(kBlockThreads) examineTokensKernel(const ExamineTokens e) {
+    letNextKernelBegin();
+    waitForPreviousKernel();
+    const TokenQuestion asked = e.questions[blockIdx.x];
+    const float* const row = e.logits + std::int64_t{asked.row} * e.vocab;
+    const float own = row[asked.token];
+    const auto thread = static_cast<int>(threadIdx.x);
+    Found found = nothing();
+    int above = 0;
+    for (int i = thread; i < e.vocab; i += kBlockThreads) {
+        const float logit = row[i];
+        see(found, i, logit);
+        keepLarger(found, logit, i);
+        above += logit > own || (logit == own && i < asked.token) ? 1 : 0;
+    }
+    found = ofBlock(found);
+    above = sumOfBlock(above);
+    // In double, as on the host: a log probability near zero is the difference of sums that are
+    // all but equal.
+    double sum = 0;
+    for (int i = thread; i < e.vocab; i += kBlockThreads)
+        sum += exp(static_cast<double>(row[i]) - static_cast<double>(found.score));
+    sum = sumOfBlock(sum);
+    if (thread > 0) return;
+    TokenAnswer answer;
+    answer.own = own;
+    answer.largest = found.score;
+    answer.logSum = log(sum);
+    answer.likeliest = found.finite ? found.token : -1;
+    answer.rank = above + 1;
+    answer.logitsHash = kLogitsHashBase + found.hash;
+    e.answers[blockIdx.x] = answer;
+}
+
 }  // namespace
 
 std::uint64_t choiceParts(int rows) noexcept {
@@ -153,6 +208,12 @@ void chooseTokens(const ChooseTokens& c, cudaStream_t stream) {
     assert(c.rows > 0 && (c.ids == nullptr || (c.rows == 1 && c.fedChoices > 0)));
     const dim3 grid(static_cast<unsigned>(blocksOfRow(c.rows)), static_cast<unsigned>(c.rows));
     launch({grid, dim3(kBlockThreads), 0, stream, true}, chooseTokensKernel, c);
+}
+
+void examineTokens(const ExamineTokens& e, cudaStream_t stream) {
+    assert(e.count > 0);
+    launch({dim3(static_cast<unsigned>(e.count)), dim3(kBlockThreads), 0, stream, true},
+           examineTokensKernel, e);
 }
 
 }  // namespace moescope::cuda

@@ -360,11 +360,11 @@ void CudaBackend::enqueueHeadOf(CudaState& s, std::span<const std::int32_t> rows
     enqueueHead(s, hidden, count);
 }
 
-int CudaBackend::choiceRows(const BackendState& state) const noexcept {
+int CudaBackend::keptRows(const BackendState& state) const noexcept {
     return own(state).logitRows;
 }
 
-OpWork CudaBackend::headForChoice(BackendState& state, std::span<const std::int32_t> rows) const {
+OpWork CudaBackend::keepLogits(BackendState& state, std::span<const std::int32_t> rows) const {
     CudaState& s = own(state);
     enqueueHeadOf(s, rows);
     const auto count = static_cast<int>(rows.size());
@@ -388,6 +388,27 @@ OpWork CudaBackend::choose(BackendState& state, std::span<const TokenRule> rules
     s.stream.wait();
     std::copy_n(s.hostChosen, chosen.size(), chosen.begin());
     return finish(s, choiceWork(spec_, static_cast<int>(rules.size())), "choose_tokens");
+}
+
+OpWork CudaBackend::examine(BackendState& state, std::span<const TokenQuestion> questions,
+                            std::span<TokenAnswer> answers) const {
+    CudaState& s = own(state);
+    assert(questions.size() == answers.size());
+    for (std::size_t done = 0; done < questions.size(); done += kQuestions) {
+        const auto asked =
+            questions.subspan(done, std::min<std::size_t>(questions.size() - done, kQuestions));
+        std::copy(asked.begin(), asked.end(), s.hostQuestions);
+        copyAsync(s.questions, s.hostQuestions, asked.size_bytes(), cudaMemcpyHostToDevice,
+                  s.stream, "copying to the device");
+        examineTokens(
+            {s.logits, spec_.vocab, static_cast<int>(asked.size()), s.questions, s.answers},
+            s.stream);
+        copyAsync(s.hostAnswers, s.answers, asked.size() * sizeof(TokenAnswer),
+                  cudaMemcpyDeviceToHost, s.stream, "copying from the device");
+        s.stream.wait();
+        std::copy_n(s.hostAnswers, asked.size(), answers.data() + done);
+    }
+    return finish(s, choiceWork(spec_, static_cast<int>(questions.size())), "examine_tokens");
 }
 
 std::span<const float> CudaBackend::hidden(const BackendState& state) const {

@@ -45,10 +45,12 @@ public:
     OpWork feedForward(BackendState& s, int layer) const override;
     OpWork head(BackendState& s, std::span<const std::int32_t> rows,
                 std::span<float> logits) const override;
-    int choiceRows(const BackendState& s) const noexcept override;
-    OpWork headForChoice(BackendState& s, std::span<const std::int32_t> rows) const override;
+    int keptRows(const BackendState& s) const noexcept override;
+    OpWork keepLogits(BackendState& s, std::span<const std::int32_t> rows) const override;
     OpWork choose(BackendState& s, std::span<const TokenRule> rules,
                   std::span<TokenChoice> chosen) const override;
+    OpWork examine(BackendState& s, std::span<const TokenQuestion> questions,
+                   std::span<TokenAnswer> answers) const override;
     std::span<const float> hidden(const BackendState& s) const override;
 
     void setTimed(BackendState& s, bool timed) const override;

@@ -10,9 +10,11 @@
 namespace moescope::cuda {
 namespace {
 
-/// Bytes of logits that are computed together, and the weights of the head read once for: 83
+/// Bytes of logits that are computed together, and the weights of the head read once for: 333
 /// tokens of gpt-oss. One row is always possible.
-constexpr std::uint64_t kLogitBytes = std::uint64_t{64} << 20;
+constexpr std::uint64_t kLogitBytes = std::uint64_t{256} << 20;
+/// The same of those that go to the host together.
+constexpr std::uint64_t kHostLogitBytes = std::uint64_t{32} << 20;
 
 std::uint64_t product(std::int64_t a, std::int64_t b = 1, std::int64_t c = 1) {
     return static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b) *
@@ -50,6 +52,12 @@ std::int32_t widest(const DeviceModel& model, Member member) {
     return width;
 }
 
+/// Rows of logits that `bytes` have room for.
+std::int32_t rowsOfLogits(std::uint64_t bytes, const StateShape& shape) {
+    return static_cast<std::int32_t>(std::clamp<std::uint64_t>(
+        bytes / sizeof(float) / product(shape.spec.vocab), 1, product(shape.maxBatch)));
+}
+
 void placeOnDevice(const StateShape& shape, StateBuffers& b, Placer& put) {
     const ModelSpec& spec = shape.spec;
     const DeviceModel& model = shape.model;
@@ -68,14 +76,16 @@ void placeOnDevice(const StateShape& shape, StateBuffers& b, Placer& put) {
     put(b.gateWeights, product(spec.nLayer, n, topK));
     put(b.everyToken.experts, product(n));
     put(b.everyToken.weights, product(n));
-    b.logitRows = static_cast<std::int32_t>(std::clamp<std::uint64_t>(
-        kLogitBytes / sizeof(float) / product(spec.vocab), 1, product(n)));
+    b.logitRows = rowsOfLogits(kLogitBytes, shape);
+    b.hostLogitRows = rowsOfLogits(kHostLogitBytes, shape);
     put(b.logits, product(b.logitRows, spec.vocab));
     put(b.rows, product(n));
     put(b.rules, product(b.logitRows));
     put(b.chosen, product(std::max(b.logitRows, kGreedyBurst)));
     put(b.choiceParts, choiceParts(b.logitRows));
     put(b.choiceCounters, product(b.logitRows));
+    put(b.questions, kQuestions);
+    put(b.answers, kQuestions);
 
     put(b.normed, few, widest(model, &DeviceLayer::gateUp));
     put(b.normed.scale, few);
@@ -111,7 +121,9 @@ void placeOnHost(const StateShape& shape, StateBuffers& b, Placer& put) {
     put(b.hostRows, product(shape.maxBatch));
     put(b.hostExperts, product(spec.nLayer, choices));
     put(b.hostWeights, product(spec.nLayer, choices));
-    put(b.hostLogits, product(b.logitRows, spec.vocab));
+    put(b.hostLogits, product(b.hostLogitRows, spec.vocab));
+    put(b.hostQuestions, kQuestions);
+    put(b.hostAnswers, kQuestions);
     put(b.hostRules, product(b.logitRows));
     put(b.hostChosen, product(std::max(b.logitRows, kGreedyBurst)));
 }

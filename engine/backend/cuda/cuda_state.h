@@ -20,6 +20,8 @@ namespace moescope::cuda {
 inline constexpr int kMaxRuns = 256;
 /// Tokens that decodeGreedy chooses between two looks of the host.
 inline constexpr int kGreedyBurst = 256;
+/// Questions about logits that go to the device together.
+inline constexpr int kQuestions = 1024;
 
 /// A prefix is copied, layer by layer, in the first step of the sequence that begins with it, when
 /// the keys of that step are stored: the prefix may be in the same step. Of gpt-oss-20b, of whose
@@ -68,11 +70,14 @@ struct StateBuffers {
     RouterChoice everyToken;  ///< of a dense MLP: expert 0 with weight 1, max_batch times
     float* logits = nullptr;  // (logit_rows, vocab)
     std::int32_t logitRows = 0;
+    std::int32_t hostLogitRows = 0;      ///< at most logitRows
     std::int32_t* rows = nullptr;        // (max_batch): those whose logits are asked for
     TokenRule* rules = nullptr;          // (logit_rows): how their next tokens are chosen
     TokenChoice* chosen = nullptr;       // (max(logit_rows, kGreedyBurst))
     uint4* choiceParts = nullptr;        // (choiceParts(logit_rows))
     unsigned* choiceCounters = nullptr;  // (logit_rows)
+    TokenQuestion* questions = nullptr;  // (kQuestions)
+    TokenAnswer* answers = nullptr;      // (kQuestions)
 
     // Few tokens
     PairRows normed, attended, inner;
@@ -90,15 +95,17 @@ struct StateBuffers {
     ExpertGroups groups;
 
     // Host
-    std::int32_t* hostIds = nullptr;      // (max_batch)
-    std::int32_t* hostRows = nullptr;     // (max_batch)
-    TokenPlace* hostPlaces = nullptr;     // (max_batch)
-    LayerCache* hostCaches = nullptr;     // (n_layer, n_runs)
-    std::int32_t* hostExperts = nullptr;  // (n_layer, max_batch, top_k)
-    float* hostWeights = nullptr;         // the same
-    float* hostLogits = nullptr;          // (logit_rows, vocab)
-    TokenRule* hostRules = nullptr;       // (logit_rows)
-    TokenChoice* hostChosen = nullptr;    // (max(logit_rows, kGreedyBurst))
+    std::int32_t* hostIds = nullptr;         // (max_batch)
+    std::int32_t* hostRows = nullptr;        // (max_batch)
+    TokenPlace* hostPlaces = nullptr;        // (max_batch)
+    LayerCache* hostCaches = nullptr;        // (n_layer, n_runs)
+    std::int32_t* hostExperts = nullptr;     // (n_layer, max_batch, top_k)
+    float* hostWeights = nullptr;            // the same
+    float* hostLogits = nullptr;             // (host_logit_rows, vocab)
+    TokenQuestion* hostQuestions = nullptr;  // (kQuestions)
+    TokenAnswer* hostAnswers = nullptr;      // (kQuestions)
+    TokenRule* hostRules = nullptr;          // (logit_rows)
+    TokenChoice* hostChosen = nullptr;       // (max(logit_rows, kGreedyBurst))
 };
 
 /// What decides the sizes of a session's buffers.

@@ -14,7 +14,7 @@
 #include "engine/backend/cuda/launch.h"
 #include "engine/backend/cuda/layout.h"
 #include "engine/backend/cuda/operand_rows.h"
-#include "engine/backend/token_choice.h"
+#include "engine/backend/kept_logits.h"
 #include "engine/model/spec.h"
 
 namespace moescope::cuda {
@@ -259,5 +259,14 @@ struct ChooseTokens {
 /// Elements of `parts` for any number of rows up to this.
 std::uint64_t choiceParts(int rows) noexcept;
 void chooseTokens(const ChooseTokens& c, cudaStream_t stream);
+
+/// What rows of logits say of given tokens.
+struct ExamineTokens {
+    const float* logits = nullptr;  // (n_rows, vocab)
+    std::int32_t vocab = 0, count = 0;
+    const TokenQuestion* questions = nullptr;  // (count)
+    TokenAnswer* answers = nullptr;            // (count)
+};
+void examineTokens(const ExamineTokens& e, cudaStream_t stream);
 
 }  // namespace moescope::cuda

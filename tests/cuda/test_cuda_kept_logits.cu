@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Generation where the cuda back end chooses the tokens, beside the choices that the host makes of
+// Generation and scoring where the cuda back end keeps the logits, beside what the host makes of
 // the same logits.
 #include <catch2/catch.hpp>
 
@@ -10,6 +10,7 @@
 
 #include "engine/core/error.h"
 #include "engine/run/generate_many.h"
+#include "engine/run/score.h"
 #include "tests/cuda/cuda_models.h"
 
 using namespace moescope;
@@ -55,7 +56,7 @@ TEST_CASE("a greedy generation has the tokens and the hash of the logits that th
     const Generation found = alone(*cuda, asked);
 
     Session session(*cuda, kContext, 16);
-    REQUIRE(session.chooses());
+    REQUIRE(session.keepsLogits());
     std::vector<TokenId> tokens;
     std::uint64_t hash = logitsHash({});
     std::span<const TokenId> next = asked.prompt;
@@ -125,6 +126,44 @@ TEST_CASE("cuda logits that overflow end a generation instead of choosing a toke
     }
     Session session(*cuda, kContext, 16);
     CHECK_THROWS_WITH(session.appendGreedy(3, 4), Catch::Contains("not finite"));
+}
+
+TEST_CASE("scores of logits that stay on cuda are those of logits that come to the host") {
+    const auto model = gptOssLike();
+    const auto cuda = makeCuda(model->bound);
+    std::vector<ScoreSequence> sequences;
+    for (int i = 0; i < 4; ++i) {
+        ScoreSequence& s = sequences.emplace_back();
+        // Two and two begin alike and go on differently, at a place where both are asked for.
+        for (int t = 0; t < 14; ++t)
+            s.tokens.push_back((5 * t + (t < 9 ? i / 2 : i) * 7 + 1) % model->bound.spec.vocab);
+        s.reportFrom = i % 2 == 0 ? 4 : 9;
+    }
+    std::vector<std::vector<TokenFinding>> found[2];
+    for (const int top : {0, 1}) {  // alternatives are found on the host
+        BatchScorer::Options options;
+        options.top = top;
+        options.maxBatch = 16;
+        BatchScorer scorer(*cuda, kContext, options);
+        found[top].resize(sequences.size());
+        scorer.score(sequences, [&](BatchScorer::Scored&& scored) {
+            found[top][scored.sequence] = std::move(scored.findings);
+        });
+        CHECK(scorer.shared() > 0);
+    }
+    for (std::size_t i = 0; i < sequences.size(); ++i) {
+        REQUIRE(found[0][i].size() == sequences[i].tokens.size() - sequences[i].reportFrom);
+        REQUIRE(found[1][i].size() == found[0][i].size());
+        for (std::size_t t = 0; t < found[0][i].size(); ++t) {
+            const TokenFinding& there = found[0][i][t];
+            const TokenFinding& here = found[1][i][t];
+            INFO("sequence " << i << ", token " << t);
+            CHECK(there.logProbability == Approx(here.logProbability).epsilon(1e-12));
+            CHECK(there.likeliest == here.likeliest);
+            CHECK(there.rank == here.rank);
+            CHECK(there.logitsHash == here.logitsHash);
+        }
+    }
 }
 
 TEST_CASE("routing that is told of after a step is that of its operations one by one") {

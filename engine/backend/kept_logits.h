@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The choice of a next token by a back end that keeps the logits to itself: 16 bytes come back
-// instead of a vocabulary.
+// What is asked of a back end that keeps the logits to itself: some bytes come back instead of a
+// vocabulary.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,21 @@ struct TokenRule {
 struct TokenChoice {
     TokenId token = -1;            ///< -1: a logit is NaN or +infinity, or none is finite
     std::uint64_t logitsHash = 0;  ///< as moescope::logitsHash (engine/run/logits.h)
+};
+
+/// How likely is `token`, by row `row` of the logits that are kept?
+struct TokenQuestion {
+    std::int32_t row = 0;
+    TokenId token = 0;
+};
+
+/// The log probability is (own - largest) - logSum, in double.
+struct TokenAnswer {
+    float own = 0, largest = 0;    ///< logits
+    double logSum = 0;             ///< log of the sum of exp(logit - largest)
+    TokenId likeliest = -1;        ///< ties: the lowest id; -1: as TokenChoice's
+    std::int32_t rank = 1;         ///< of the token, 1: the likeliest; ties: lower ids first
+    std::uint64_t logitsHash = 0;  ///< as TokenChoice's
 };
 
 /// The hash of logits is this and the sum, modulo 2^64, of hashedLogit over all of them: a sum, so

@@ -285,8 +285,8 @@ void TimelineWidget::paintSelection(QPainter& painter) const {
         sum.busyNs += s.busyNs;
     }
     const double length = static_cast<double>(range_->endNs - range_->beginNs);
-    const QString label = tr("%1  |  %2 operations  |  busy %3")
-                              .arg(formatDuration(length), formatCount(sum.events),
+    const QString label = tr("%1  |  %2  |  busy %3")
+                              .arg(formatDuration(length), formatCounted(sum.events, "operation"),
                                    formatPercent(static_cast<double>(sum.busyNs) / length));
     const QFontMetrics metrics(font());
     const int labelWidth = metrics.horizontalAdvance(label) + 12;

@@ -17,8 +17,8 @@ struct Known {
 constexpr std::array<Known, 7> kKnown = {{
     {"dram__bytes_read", ".per_second", "DRAM read, bytes/s"},
     {"dram__bytes_write", ".per_second", "DRAM write, bytes/s"},
-    {"dram__read_throughput", ".pct_of_peak", "DRAM read, share of peak"},
-    {"dram__write_throughput", ".pct_of_peak", "DRAM write, share of peak"},
+    {"dram__read_throughput", ".pct_of_peak", "DRAM read, % of peak"},
+    {"dram__write_throughput", ".pct_of_peak", "DRAM write, % of peak"},
     {"sm__cycles_active", ".pct_of_peak", "Cores active"},
     {"sm__pipe_tensor_cycles_active_realtime", ".pct_of_peak", "Tensor cores active"},
     {"sm__cycles_elapsed", ".per_second", "Core clock"},

@@ -18,7 +18,7 @@
 namespace moescope::gui {
 namespace {
 
-constexpr int kLabelWidth = 124, kAxisHeight = 26, kLaneHeight = 46, kLaneGap = 10, kMargin = 8;
+constexpr int kLabelWidth = 160, kAxisHeight = 26, kLaneHeight = 46, kLaneGap = 10, kMargin = 8;
 constexpr int kStripGap = 6, kStripHeight = 38, kMostStripHeight = 96;
 
 }  // namespace

@@ -74,7 +74,7 @@ TEST_CASE("a run that is being written has one writer") {
     CHECK(first.wait().code == 130);
 }
 
-TEST_CASE("--resume of what was never begun starts afresh and says so") {
+TEST_CASE("a --resume of what was never begun starts afresh and says so") {
     const Folder folder;
     const std::string out = folder / "run.moescope";
     const Outcome evaluated = run({"eval", "demo", "--suite", "basics", "--limit", "7", "--out",

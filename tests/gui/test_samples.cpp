@@ -234,6 +234,13 @@ private slots:
         QVERIFY(read.top() > timeline->laneRect(0).bottom());
         QVERIFY(timeline->stripRect(1).top() > read.bottom());
         QVERIFY(clock.bottom() < timeline->height());
+        // Bytes and shares of the same traffic are told apart by names that are shown whole.
+        const std::vector<SampleStrip> dram = sampleStrips(
+            {curveOf("dram__bytes_write.sum.per_second", {1, 2}),
+             curveOf("dram__write_throughput.avg.pct_of_peak_sustained_elapsed", {1, 2})});
+        QVERIFY(dram[0].title != dram[1].title);
+        for (const SampleStrip& strip : dram)
+            QVERIFY(timeline->fontMetrics().horizontalAdvance(strip.title) <= read.left() - 16);
         const auto xOf = [&](double ns) { return static_cast<int>(timeline->mapping().xOf(ns)); };
 
         // The curve lies high where the reading is fast, low where it is slow, nowhere in the gap.

@@ -165,7 +165,7 @@ TEST_CASE("Markdown shows the mean and peak of sampled counters by phase") {
 TEST_CASE("counters have names for people that tell bytes from shares of the peak") {
     CHECK(counterName("dram__bytes_read.sum.per_second") == "DRAM read, bytes/s");
     CHECK(counterName("dram__read_throughput.avg.pct_of_peak_sustained_elapsed") ==
-          "DRAM read, share of peak");
+          "DRAM read, % of peak");
     CHECK(counterName("dram__bytes_read.sum") == "dram__bytes_read.sum");
     CHECK(counterName("own__counter") == "own__counter");
 }

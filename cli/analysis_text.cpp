@@ -5,6 +5,8 @@
 
 #include "cli/console.h"
 #include "cli/output.h"
+#include "engine/core/count_text.h"
+#include "reports/counter_names.h"
 #include "reports/numbers.h"
 
 namespace moescope::cli {
@@ -87,7 +89,8 @@ std::string operationTableText(const std::vector<OperationGroupRow>& rows,
     }
     std::string out = table.text();
     if (rows.size() > limit)
-        out += std::to_string(rows.size() - limit) + " more rows take " + percent(rest) +
+        out += countText(rows.size() - limit, "more row") +
+               (rows.size() - limit == 1 ? " takes " : " take ") + percent(rest) +
                "; --limit 0 shows them\n";
     return out;
 }
@@ -148,15 +151,15 @@ std::string rooflineText(const Roofline& roofline, std::size_t limit) {
                       (std::isfinite(c.bytesPerSecond) ? giga(c.bytesPerSecond) + " GB/s"
                                                        : std::string("not measured"));
     for (const auto& [name, peak] : c.peaks) out += ", " + name + " " + giga(peak) + " GOP/s";
-    out += std::isfinite(c.ridge())
-               ? "; ridge at " + formatFixed(c.ridge(), 1) + " operations a byte\n"
-               : "\n";
-    TextTable table({"op", "kernel", "phase", "op/byte", "GOP/s", "roof", "of roof", "bound by",
-                     "bytes, operations"});
+    out += std::isfinite(c.ridge()) ? "; ridge of " + c.operationKind + " at " +
+                                          formatFixed(c.ridge(), 1) + " operations a byte\n"
+                                    : "\n";
+    TextTable table({"op", "kernel", "phase", "op/byte", "GOP/s", "roof", "peak of", "of roof",
+                     "bound by", "bytes, operations"});
     for (std::size_t i = 0; i < std::min(limit, roofline.points.size()); ++i) {
         const RooflinePoint& p = roofline.points[i];
         table.row({p.op, p.kernel, p.phase, formatFixed(p.intensity, 2),
-                   giga(p.operationsPerSecond), giga(p.roof), percent(p.share),
+                   giga(p.operationsPerSecond), giga(p.roof), p.operationKind, percent(p.share),
                    p.bound() != nullptr ? p.bound() : "-", p.origin()});
     }
     out += table.text();
@@ -170,12 +173,12 @@ std::string rooflineText(const Roofline& roofline, std::size_t limit) {
 
 std::string sampledText(const std::vector<SampledMetric>& sampled) {
     if (sampled.empty()) return {};
-    TextTable table({"metric", "phase", "samples", "mean", "peak"});
+    TextTable table({"counter", "phase", "samples", "mean", "peak", "NVIDIA's name"});
     for (const SampledMetric& metric : sampled)
         for (const SampledPhase& phase : metric.phases)
-            table.row({metric.metric, phase.phase, std::to_string(phase.samples),
+            table.row({counterName(metric.metric), phase.phase, std::to_string(phase.samples),
                        formatCounter(metric.metric, phase.mean),
-                       formatCounter(metric.metric, phase.peak)});
+                       formatCounter(metric.metric, phase.peak), metric.metric});
     return "Counters over time, in the steps of each phase\n" + table.text();
 }
 
@@ -183,7 +186,7 @@ std::string expertLoadText(const ExpertLoad& load) {
     std::string out = "Does a hot expert cost time?\n";
     if (load.phases.empty()) return out + load.reason + '\n';
     for (const ExpertLoadPhase& phase : load.phases) {
-        out += "\n" + phase.phase + ": " + std::to_string(phase.launches) + " launches of " +
+        out += "\n" + phase.phase + ": " + countText(phase.launches, "launch") + " of " +
                duration(phase.meanNs) + " on average. " + phase.verdict + '\n';
         if (!phase.fit.estimated()) continue;
         TextTable fit({"one more ...", "adds to a launch", "low", "high"});
@@ -191,8 +194,8 @@ std::string expertLoadText(const ExpertLoad& load) {
             fit.row({c.name, c.estimated ? duration(c.value) : "does not vary by itself",
                      duration(c.low), duration(c.high)});
         out += fit.text() + "Within layers the load explains " + percent(phase.fit.r2) +
-               " of the variation; errors clustered over " + std::to_string(phase.fit.clusters) +
-               " steps.\n";
+               " of the variation; errors clustered over " + countText(phase.fit.clusters, "step") +
+               ".\n";
         if (phase.quarters.empty()) continue;
         TextTable quarters({"launches, by max/mean", "launches", "max/mean", "hottest load",
                             "active experts", "time per token"});

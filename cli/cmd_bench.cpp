@@ -14,6 +14,7 @@
 #include "cli/lists.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
+#include "engine/core/count_text.h"
 #include "engine/core/error.h"
 #include "engine/run/cache_memory.h"
 #include "engine/run/forward_pass.h"
@@ -383,8 +384,8 @@ int runBench(const Invocation& invocation) {
                      "cache); share: of the\n"
                      "best read bandwidth measured between the repetitions\n";
         if (recorded)
-            std::cout << "recorded meanwhile: " << recorded->operations << " operations, "
-                      << recorded->routed << " choices of an expert\n";
+            std::cout << "recorded meanwhile: " << countText(recorded->operations, "operation")
+                      << ", " << countText(recorded->routed, "choice") << " of an expert\n";
     }
     return kDone;
 }

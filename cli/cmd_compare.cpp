@@ -13,6 +13,7 @@
 #include "engine/core/error.h"
 #include "profiler/analysis/quality_block.h"
 #include "profiler/analysis/run_difference.h"
+#include "profiler/analysis/run_identity.h"
 #include "profiler/analysis/run_summary.h"
 #include "reports/analysis_json.h"
 
@@ -170,8 +171,8 @@ nlohmann::json qualityOfAll(const std::vector<RunSummary>& runs) {
     return list;
 }
 
-/// The mode of each run, and only what a person must know about: two whole blocks before two
-/// numbers would be skipped by every reader.
+/// The mode of each run, and only what a person must know about (two whole blocks before two
+/// numbers would be skipped by every reader); then in what the runs are not of the same thing.
 void printQuality(const std::vector<std::string>& names, const std::vector<RunSummary>& runs) {
     for (std::size_t i = 0; i < runs.size(); ++i) {
         std::string line;
@@ -182,6 +183,9 @@ void printQuality(const std::vector<std::string>& names, const std::vector<RunSu
         }
         std::cout << names[i] << ": " << line << '\n';
     }
+    for (std::size_t i = 1; i < runs.size(); ++i)
+        for (const std::string& difference : identityDifferences(runs.front().meta, runs[i].meta))
+            std::cout << "! " << names[i] << ": " << difference << '\n';
     std::cout << '\n';
 }
 
@@ -211,8 +215,11 @@ int runCompare(const Invocation& invocation) {
                                                 {times[i].steps, times[i].operations}));
     const std::vector<MetricComparison> metrics = compareMetrics(runs);
     const std::vector<PairedDifference> differences = comparePaired(paths, runs);
-    const std::vector<std::string> warnings = comparisonWarnings(runs);
+    std::vector<std::string> warnings = comparisonWarnings(runs);
     if (options.isSet("json")) {
+        for (std::size_t i = 1; i < runs.size(); ++i)
+            for (const std::string& d : identityDifferences(runs.front().meta, runs[i].meta))
+                warnings.push_back("run " + std::to_string(i + 1) + ": " + d);
         nlohmann::json rows = nlohmann::json::array();
         for (const Figure& figure : figures()) {
             nlohmann::json values = nlohmann::json::array();

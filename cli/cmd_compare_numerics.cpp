@@ -8,6 +8,7 @@
 #include "cli/console.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
+#include "engine/core/count_text.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "engine/core/sha256.h"
@@ -197,8 +198,8 @@ int runCompareNumerics(const Invocation& invocation) {
         body["context"] = numerics.context;
         printJson("compare-numerics", body);
     } else {
-        note("A: " + names[0] + ", B: " + names[1] + "; " + std::to_string(report.tokens) +
-             " scored tokens in " + std::to_string(report.blocks) + " blocks");
+        note("A: " + names[0] + ", B: " + names[1] + "; " +
+             countText(report.tokens, "scored token") + " in " + countText(report.blocks, "block"));
         printTable(report);
     }
     return kDone;

@@ -8,6 +8,7 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "engine/convert/convert.h"
+#include "engine/core/count_text.h"
 #include "engine/core/error.h"
 #include "engine/formats/dtypes.h"
 #include "engine/run/model_names.h"
@@ -61,24 +62,30 @@ ConvertOptions convertOptions(const Options& options) {
 
 void printResult(const std::filesystem::path& out, const ConvertResult& result, bool json) {
     if (json) {
-        printJson("convert", {{"file", out.string()},
-                              {"bytes", result.fileBytes},
-                              {"resumed_at", result.resumedAt},
-                              {"tensors", result.tensors},
-                              {"converted", result.converted},
-                              {"unconverted", result.unconverted}});
+        printJson("convert",
+                  {{"file", out.string()},
+                   {"bytes", result.fileBytes},
+                   {"resumed_at", result.resumedAt},
+                   {"tensors", result.tensors},
+                   {"converted", result.converted},
+                   {"unconverted", result.unconverted},
+                   {"llama_cpp",
+                    result.llamaCpp.empty() ? nlohmann::json() : nlohmann::json(result.llamaCpp)}});
         return;
     }
     std::cout << out.string() << ": " << formatBytes(static_cast<double>(result.fileBytes)) << ", "
-              << result.converted << " of " << result.tensors << " tensors converted";
+              << result.converted << " of " << countText(result.tensors, "tensor") << " converted";
     if (result.resumedAt > 0)
         std::cout << ", continued at " << formatBytes(static_cast<double>(result.resumedAt));
     std::cout << '\n';
     if (!result.unconverted.empty()) {
-        note(std::to_string(result.unconverted.size()) +
-             " tensors keep their type, because their rows are no multiple of the block: " +
-             result.unconverted.front() + (result.unconverted.size() > 1 ? ", .." : ""));
+        note(countText(result.unconverted.size(), "tensor") +
+             (result.unconverted.size() == 1 ? " keeps its type, because its rows are"
+                                             : " keep their type, because their rows are") +
+             " no multiple of the block: " + result.unconverted.front() +
+             (result.unconverted.size() > 1 ? ", .." : ""));
     }
+    if (!result.llamaCpp.empty()) note("note: " + result.llamaCpp);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "cli/output.h"
 #include "cli/prompting.h"
 #include "datasets/suite.h"
+#include "engine/core/count_text.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "evals/engine_model.h"
@@ -40,7 +41,8 @@ void addOptions(Options& options) {
     options.add("context", po::value<int>()->default_value(4096)->value_name("N"),
                 "tokens an item may have");
     options.add("out,o", po::value<std::string>()->value_name("RUN"), "run file to write");
-    options.flag("resume", "continue the run in --out after an interruption");
+    options.flag("resume",
+                 "continue the run in --out after an interruption; begin it where there is none");
     options.flag("overwrite", "replace an existing run file");
     options.flag("trace", "also time every operation (larger run file)");
     options.flag("json", "print one JSON document");
@@ -93,7 +95,7 @@ void printResults(const std::vector<SuiteResult>& results, bool synthetic) {
     if (synthetic)
         std::cout << "SYNTHETIC model (seeded random weights): these scores mean nothing\n";
     for (const SuiteResult& result : results) {
-        std::cout << '\n' << result.suite.title << ": " << result.scored << " items";
+        std::cout << '\n' << result.suite.title << ": " << countText(result.scored, "item");
         if (result.tooLong > 0)
             std::cout << ", " << result.tooLong << " did not fit the context and are in no metric";
         std::cout << "\n";
@@ -133,9 +135,13 @@ int runEval(const Invocation& invocation) {
     if (options.get<int>("context") < 1)
         throw UsageError("--context takes a positive number of tokens");
     const std::filesystem::path out = options.get<std::string>("out");
-    const bool resume = options.isSet("resume");
+    bool resume = options.isSet("resume");
     if (resume && options.isSet("overwrite"))
         throw UsageError("--resume continues a run and --overwrite discards it: give one of them");
+    if (std::error_code absent; resume && !std::filesystem::exists(out, absent)) {
+        noteFreshStart(out.string());
+        resume = false;
+    }
     if (!resume) requireFreshOutput(out, options.isSet("overwrite"));
     std::vector<SuiteData> suites = loadSuites(options);
     std::optional<PriorRun> prior;

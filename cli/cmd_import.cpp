@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "engine/core/count_text.h"
 #include "engine/core/error.h"
 #include "profiler/analysis/run_summary.h"
 #include "profiler/export/exporters.h"
@@ -51,9 +52,10 @@ int runImport(const Invocation& invocation) {
                              {"experts", run.experts},
                              {"top_k", run.topK}});
     } else {
-        std::cout << request.out.string() << ": " << run.sequences.size() << " sequences, "
-                  << tokens << " tokens, " << run.routing.size() << " layers x " << run.experts
-                  << " experts, top-" << run.topK << '\n';
+        std::cout << request.out.string() << ": " << countText(run.sequences.size(), "sequence")
+                  << ", " << countText(tokens, "token") << ", "
+                  << countText(run.routing.size(), "layer") << " x "
+                  << countText(run.experts, "expert") << ", top-" << run.topK << '\n';
     }
     return kDone;
 }
@@ -63,7 +65,7 @@ int runExport(const Invocation& invocation) {
     options.positional("run", 1, "a run file with timed operations");
     options.add("out,o", po::value<std::string>()->value_name("FILE"), "file to write");
     options.add("format", po::value<std::string>()->value_name("NAME"),
-                "one of those below; default: what the extension of --out says, else chrome");
+                "one of those below; default: what the extension of --out says");
     options.flag("overwrite", "replace an existing file");
     std::string formats = "Formats:\n";
     for (const Exporter& exporter : exporters())
@@ -73,11 +75,11 @@ int runExport(const Invocation& invocation) {
     if (!options.parse(invocation)) return kDone;
     if (!options.has("out")) throw UsageError("'export' needs --out FILE");
     const std::filesystem::path out = options.get<std::string>("out");
-    const Exporter& exporter =
-        exporterFor(options.has("format") ? options.get<std::string>("format") : "", out);
     const std::string from = options.get<std::vector<std::string>>("run").front();
     refuseSameFile("--out", out, {{"run", from}});
     requireFreshOutput(out, options.isSet("overwrite"));
+    const Exporter& exporter =
+        exporterFor(options.has("format") ? options.get<std::string>("format") : "", out);
     const RunReader run(from);
     if (run.operationCount() == 0)
         throw Error(run.path().string() + ": holds no timed operations",

@@ -8,6 +8,7 @@
 #include "cli/console.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "engine/core/count_text.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "profiler/analysis/run_summary.h"
@@ -76,8 +77,8 @@ void printGroups(const Specialization& of) {
     std::int64_t texts = 0;
     for (const TextGroup& group : of.groups) texts += group.sequences;
     std::cout << '\n'
-              << of.groups.size() << " groups of texts, " << texts << " texts in all, "
-              << of.permutations << " permutations\n\n";
+              << countText(of.groups.size(), "group") << " of texts, " << countText(texts, "text")
+              << " in all, " << countText(of.permutations, "permutation") << "\n\n";
     TextTable layers(
         {"layer", "divergence", "by chance", "95 %", "above chance", "pairwise", "p", "q"});
     for (const LayerSpecialization& layer : of.layers)
@@ -157,7 +158,8 @@ int runRouting(const Invocation& invocation) {
     } else {
         std::cout << run.experts << " experts, top-" << run.topK
                   << ", per expert, per layer, accumulated over "
-                  << run.routing.front().balance.tokens << " routed tokens of all phases\n\n";
+                  << countText(run.routing.front().balance.tokens, "routed token")
+                  << " of all phases\n\n";
         TextTable table({"layer", "max/mean", "by chance", "95 %", "excess", "entropy/max",
                          "effective", "Gini", "dead"});
         for (const LayerRouting& layer : run.routing) {

@@ -14,6 +14,7 @@
 #include "cli/score_logits.h"
 #include "cli/score_text.h"
 #include "cli/score_totals.h"
+#include "engine/core/count_text.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "engine/core/sha256.h"
@@ -143,12 +144,12 @@ void printTotals(const ScoreTotals& totals, const BatchScorer& scorer, bool json
         return;
     }
     const double nats = totals.overall().natsPerToken();
-    note(std::to_string(totals.overall().items) + " items, " +
-         std::to_string(totals.overall().tokens) + " tokens, mean log-probability " +
+    note(countText(totals.overall().items, "item") + ", " +
+         countText(totals.overall().tokens, "token") + ", mean log-probability " +
          formatFixed(-nats, 5) + " nats, perplexity " + formatFixed(std::exp(nats), 3) + ", " +
          formatFixed(totals.overall().bitsPerByte(), 4) + " bits per byte; " +
-         std::to_string(scorer.evaluated()) + " tokens evaluated, " +
-         std::to_string(scorer.shared()) + " shared");
+         countText(scorer.evaluated(), "token") + " evaluated, " + std::to_string(scorer.shared()) +
+         " shared");
     std::cout << totals.table();
 }
 

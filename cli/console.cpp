@@ -52,6 +52,10 @@ void note(const std::string& line) {
     std::fprintf(stderr, "%s\n", line.c_str());
 }
 
+void noteFreshStart(const std::string& what) {
+    note("note: " + what + " is not there: nothing to resume, it starts afresh");
+}
+
 ProgressStyle parseProgressStyle(const std::string& name) {
     if (name == "auto") return ProgressStyle::Auto;
     if (name == "json") return ProgressStyle::Json;
@@ -132,7 +136,7 @@ std::string formatCount(double value) {
 }
 
 std::string formatNanoseconds(double ns) {
-    return withUnit(ns, 1000.0, {"ns", "us", "ms", "s"});
+    return withUnit(ns, 1000.0, {"ns", "µs", "ms", "s"});
 }
 
 }  // namespace moescope::cli

@@ -18,6 +18,9 @@ void printError(std::string_view what, std::string_view hint);
 /// One line on stderr, for a person.
 void note(const std::string& line);
 
+/// Of --resume where nothing was begun: "<what> is not there: nothing to resume, it starts afresh".
+void noteFreshStart(const std::string& what);
+
 enum class ProgressStyle : std::uint8_t { Auto, Json, Off };
 /// "auto", "json", "off"; UsageError otherwise.
 ProgressStyle parseProgressStyle(const std::string& name);

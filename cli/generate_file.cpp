@@ -10,6 +10,7 @@
 #include "cli/prompting.h"
 #include "cli/replies.h"
 #include "cli/result_file.h"
+#include "engine/core/count_text.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "engine/core/sha256.h"
@@ -169,7 +170,7 @@ int runGenerateFile(const Invocation& invocation, const Options& options) {
                                {"items", items.size()},
                                {"tokens", tokens}});
     else
-        note(std::to_string(items.size()) + " items, " + std::to_string(tokens) + " tokens");
+        note(countText(items.size(), "item") + ", " + countText(tokens, "token"));
     return kDone;
 }
 

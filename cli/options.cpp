@@ -61,6 +61,16 @@ void Options::positional(const char* name, int count, const char* help, bool opt
     positionals_.push_back({name, help, count, optional});
 }
 
+std::string Options::bothSpellings(std::string message) const {
+    for (const auto& [letter, name] : letters_) {
+        const std::string longName = "'--" + name + "'";
+        const std::size_t at = message.find(longName);
+        if (at != std::string::npos)
+            message.replace(at, longName.size(), std::string("'-") + letter + "/--" + name + "'");
+    }
+    return message;
+}
+
 bool Options::parse(const Invocation& invocation) {
     po::options_description all;
     all.add(description_).add(hidden_);
@@ -92,7 +102,7 @@ bool Options::parse(const Invocation& invocation) {
     } catch (const po::too_many_positional_options_error&) {
         throw UsageError("'" + command_ + "' was given more arguments than it takes", see);
     } catch (const po::error& e) {
-        throw UsageError(e.what(), see);
+        throw UsageError(bothSpellings(e.what()), see);
     }
     if (isSet("help")) {
         printHelp();
@@ -102,7 +112,9 @@ bool Options::parse(const Invocation& invocation) {
         // A stream reads "-1" into an unsigned number as the largest one.
         if (value.value().type() != typeid(std::uint64_t) || value.defaulted()) continue;
         if (value.as<std::uint64_t>() > kMaxWhole)
-            throw UsageError("--" + name + " takes 0 to " + std::to_string(kMaxWhole), see);
+            throw UsageError(
+                bothSpellings("'--" + name + "'") + " takes 0 to " + std::to_string(kMaxWhole),
+                see);
     }
     for (const Positional& p : positionals_) {
         const bool given = values_.count(p.name) > 0;

@@ -56,6 +56,8 @@ public:
 
 private:
     void printHelp() const;
+    /// Boost names the long one only, whichever was written: "'--tokens'" becomes "'-n/--tokens'".
+    std::string bothSpellings(std::string message) const;
 
     struct Positional {
         std::string name, help;

@@ -11,6 +11,7 @@
 
 #include "cli/console.h"
 #include "cli/output.h"
+#include "engine/core/count_text.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "engine/core/sha256.h"
@@ -154,6 +155,7 @@ ResultFile::~ResultFile() {
 void ResultFile::open(Mode mode) {
     if (mode == Mode::Fresh) refuseUnfinished(part_);
     const bool resume = mode == Mode::Resume && std::filesystem::exists(part_);
+    if (mode == Mode::Resume && !resume) noteFreshStart(part_.string());
     file_.reset(std::fopen(part_.c_str(), resume ? "r+b" : "w+b"));
     if (!file_) fail(part_);
     if (resume) return load();
@@ -225,7 +227,8 @@ void ResultFile::loadWhole(const Header& meta) {
 std::string ResultFile::kept(const std::string& advice) const {
     if (direct_) return "nothing is kept: the output is no regular file";
     if (places_.empty()) return "nothing is kept: no item was complete yet";
-    return std::to_string(count()) + " items are kept in " + part_.string() + "; " + advice;
+    return countText(count(), "item") + (count() == 1 ? " is" : " are") + " kept in " +
+           part_.string() + "; " + advice;
 }
 
 void ResultFile::append(const std::string& text) {
@@ -233,7 +236,8 @@ void ResultFile::append(const std::string& text) {
                          std::fflush(file_.get()) == 0;
     if (!written)
         throw Error((direct_ ? path_ : part_).string() + ": cannot write: " + std::strerror(errno) +
-                    "; " + std::to_string(count()) + " items are complete");
+                    "; " + countText(count(), "item") + (count() == 1 ? " is" : " are") +
+                    " complete");
 }
 
 void ResultFile::add(std::size_t index, const nlohmann::json& result) {

@@ -8,6 +8,7 @@
 #include "cli/console.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
+#include "engine/core/count_text.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "engine/run/score.h"
@@ -158,8 +159,9 @@ int runTextPerplexity(const Invocation& invocation, const Options& options) {
               << formatFixed(result.low, 4) << ", " << formatFixed(result.high, 4) << "], "
               << formatFixed(result.natsPerToken, 5) << " nats/token, "
               << formatFixed(body["bits_per_byte"].get<double>(), 4) << " bits/byte; "
-              << result.tokens << " of " << tokens.size() << " tokens in " << windows.size()
-              << " windows of " << setting.window << ", convention " << setting.name << "\n";
+              << result.tokens << " of " << tokens.size() << " tokens in "
+              << countText(windows.size(), "window") << " of " << setting.window << ", convention "
+              << setting.name << "\n";
     return kDone;
 }
 

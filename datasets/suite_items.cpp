@@ -9,6 +9,7 @@
 
 #include "datasets/suggest.h"
 #include "datasets/suite.h"
+#include "engine/core/count_text.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "engine/core/sha256.h"
@@ -260,7 +261,7 @@ SuiteData loadSuite(const SuiteDefinition& definition, const SuiteLoadOptions& o
     data.source =
         (files.size() == 1 ? files[0].name
                            : std::to_string(files.size()) + " files of " + source->files[0]) +
-        ", " + std::to_string(data.items.size()) + " items, list SHA-256 " + data.dataSha256;
+        ", " + countText(data.items.size(), "item") + ", list SHA-256 " + data.dataSha256;
     return data;
 }
 

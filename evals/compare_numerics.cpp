@@ -7,6 +7,7 @@
 #include <numeric>
 #include <span>
 
+#include "engine/core/count_text.h"
 #include "engine/core/error.h"
 
 namespace moescope {
@@ -344,8 +345,8 @@ NumericsReport compareNumerics(const Model& a, const Model& b,
 std::vector<MetricRow> numericsMetrics(const NumericsReport& report, std::int64_t suite,
                                        int resamples) {
     std::vector<MetricRow> rows;
-    const std::string method = "percentile bootstrap over " + std::to_string(report.blocks) +
-                               " blocks, " + std::to_string(resamples) + " resamples, seed " +
+    const std::string method = "percentile bootstrap over " + countText(report.blocks, "block") +
+                               ", " + std::to_string(resamples) + " resamples, seed " +
                                std::to_string(kSeed);
     const auto add = [&](const char* name, const Estimate& e, const std::string& group = {}) {
         if (std::isnan(e.value)) return;

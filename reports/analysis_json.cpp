@@ -68,6 +68,7 @@ json rooflineJson(const Roofline& roofline) {
                           {"operations_per_second", point.operationsPerSecond},
                           {"roof", number(point.roof)},
                           {"share_of_roof", number(point.share)},
+                          {"operation_kind", point.operationKind},
                           {"bound", point.bound() != nullptr ? json(point.bound()) : json()},
                           {"modelled", point.modelled()},
                           {"bytes_measured", point.bytesMeasured},

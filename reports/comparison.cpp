@@ -7,6 +7,11 @@
 
 namespace moescope {
 
+bool ComparisonRow::shared() const noexcept {
+    return std::count_if(figures.begin(), figures.end(),
+                         [](const auto& figure) { return figure.has_value(); }) > 1;
+}
+
 std::vector<ComparisonRow> compareHeadlines(std::span<const ReportRun> runs) {
     std::vector<ComparisonRow> rows;
     for (std::size_t run = 0; run < runs.size(); ++run) {

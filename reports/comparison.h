@@ -15,6 +15,7 @@ namespace moescope {
 struct ComparisonRow {
     std::string id, label;
     std::vector<std::optional<HeadlineFigure>> figures;  ///< (n_runs); absent where not measured
+    bool shared() const noexcept;                        ///< of at least two runs
 };
 
 /// Every figure that at least one run has, in the order of `headline`.

@@ -24,7 +24,7 @@ void addPhase(std::vector<HeadlineFigure>& out, const PhaseSummary& phase, const
     if (phase.steps == 0) return;
     out.push_back(figure(id + "_tokens_per_second", label, phase.tokensPerSecond, "tok/s",
                          formatSignificant(phase.tokensPerSecond) + " tok/s",
-                         formatCount(phase.tokens) + " tokens in " +
+                         formatCounted(phase.tokens, "token") + " in " +
                              formatDuration(static_cast<double>(phase.wallNs))));
 }
 
@@ -91,7 +91,7 @@ void addScores(std::vector<HeadlineFigure>& out, const RunSummary& run) {
             if (groups > 0) {
                 score.note = metric.group;
                 if (groups > 1)
-                    score.note += ", furthest from even of " + formatCount(groups) + " groups";
+                    score.note += ", furthest from even of " + formatCounted(groups, "group");
                 score.note += "; ";
             }
             if (metric.low && metric.high) {
@@ -111,7 +111,7 @@ void addBalance(std::vector<HeadlineFigure>& out, const RunSummary& run) {
     const BalanceHeadline balance = balanceHeadline(run.routing);
     if (balance.layers == 0) return;
     const std::string basis =
-        balanceBasis(balance.tokens) + "; mean of " + formatCount(balance.layers) + " layers";
+        balanceBasis(balance.tokens) + "; mean of " + formatCounted(balance.layers, "layer");
     out.push_back(figure(
         "balance_max_over_mean", "Expert load, max/mean", balance.maxOverMean, "",
         formatSignificant(balance.maxOverMean) + " x",
@@ -153,7 +153,7 @@ BalanceHeadline balanceHeadline(std::span<const LayerRouting> routing) {
 }
 
 std::string balanceBasis(std::int64_t tokens) {
-    return "per expert, per layer, accumulated over " + formatCount(tokens) + " tokens";
+    return "per expert, per layer, accumulated over " + formatCounted(tokens, "token");
 }
 
 std::vector<TellingMetric> tellingMetrics(const RunSummary& run, std::int64_t suite,

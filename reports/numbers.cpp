@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <string_view>
 
+#include "engine/core/count_text.h"
+
 namespace moescope {
 namespace {
 
@@ -51,6 +53,10 @@ constexpr std::array<Scale, 4> kTime = {{{1, "ns"}, {1e3, "µs"}, {1e6, "ms"}, {
 
 std::string formatCount(std::int64_t value) {
     return group(std::to_string(value));
+}
+
+std::string formatCounted(std::int64_t n, std::string_view one) {
+    return formatCount(n) + " " + plural(n, one);
 }
 
 std::string formatFixed(double value, int decimals) {

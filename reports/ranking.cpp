@@ -3,8 +3,10 @@
 #include "reports/ranking.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
+#include <string_view>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -14,6 +16,15 @@ namespace {
 
 /// Below, a 95 % interval of a proportion is wider than about 0.36: no ranking of models holds.
 constexpr std::int64_t kSmallSample = 30;
+
+/// Of metrics whose name alone would mislead, whatever their value.
+constexpr std::array<std::pair<std::string_view, const char*>, 2> kReadings{{
+    {"flip_rate",
+     "changes count in either direction: whom they favour is told by flip_p and selection_rate"},
+    {"answer_mass",
+     "no score but the share of probability on the answers that count: where it is low, the "
+     "suite's other metrics rest on answers that the model would hardly give"},
+}};
 
 }  // namespace
 
@@ -56,12 +67,16 @@ std::vector<const ItemRow*> tellingItems(const std::vector<ItemRow>& items, std:
 
 std::string metricCaution(const MetricRow& metric) {
     std::string caution;
-    if (metric.n < kSmallSample) caution = "n is small: too few items to conclude";
+    const auto add = [&](const char* text) {
+        caution += (caution.empty() ? "" : "; ") + std::string(text);
+    };
+    if (metric.n < kSmallSample) add("n is small: too few items to conclude");
     if (metric.chance && metric.low && metric.high && *metric.low <= *metric.chance &&
         *metric.chance <= *metric.high)
-        caution += (caution.empty() ? "" : "; ") + std::string("the interval includes chance");
-    if (!metric.low || !metric.high)
-        caution += (caution.empty() ? "" : "; ") + std::string("no interval");
+        add("the interval includes chance");
+    if (!metric.low || !metric.high) add("no interval");
+    for (const auto& [name, reading] : kReadings)
+        if (metric.name == name) add(reading);
     return caution;
 }
 

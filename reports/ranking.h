@@ -15,7 +15,8 @@ double likelihoodMargin(const ItemRow& item);
 /// At most `limit` items: lowest score first, among equals those the model was surest of.
 std::vector<const ItemRow*> tellingItems(const std::vector<ItemRow>& items, std::size_t limit);
 
-/// What a reader must not conclude from this metric; empty when nothing speaks against it.
+/// What a reader must not conclude from this metric, and how to read those whose name would
+/// mislead; empty when nothing speaks against it.
 std::string metricCaution(const MetricRow& metric);
 
 }  // namespace moescope

@@ -15,12 +15,12 @@ std::vector<std::string> specializationSentences(const Specialization& of) {
         tested += std::isnan(layer.q) ? 0 : 1;
         found += layer.q < 0.05 ? 1 : 0;
     }
-    out.push_back("Between " + formatCount(std::int64_t(of.groups.size())) + " groups of " +
-                  formatCount(texts) + " texts the divergence is " +
+    out.push_back("Between " + formatCounted(std::int64_t(of.groups.size()), "group") + " of " +
+                  formatCounted(texts, "text") + " the divergence is " +
                   formatFixed(of.meanDivergence, 4) + " bits, mean of the layers; by chance " +
                   formatFixed(of.meanNull, 4) + " (p " + formatFixed(of.p, 3) + "). In " +
-                  formatCount(found) + " of " + formatCount(tested) +
-                  " layers it is above chance at q < 0.05.");
+                  formatCount(found) + " of " + formatCounted(tested, "layer") +
+                  " it is above chance at q < 0.05.");
     out.push_back("Of the pairs of layer and expert " + formatPercent(of.specializedShare) +
                   " have a lift above " + formatFixed(of.liftThreshold, 2) +
                   " in some group; by chance " + formatPercent(of.chanceShare) + " (p " +

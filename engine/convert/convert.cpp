@@ -9,6 +9,7 @@
 #include <cstring>
 #include <span>
 
+#include "engine/convert/llama_cpp.h"
 #include "engine/convert/partial_file.h"
 #include "engine/convert/plan.h"
 #include "engine/convert/same_model.h"
@@ -221,6 +222,7 @@ ConvertResult convertCheckpoint(const std::filesystem::path& in, const std::file
     const auto checkpoint = openCheckpoint(in);
     const BoundModel model = bindModel(*checkpoint, {.leaveTransposed = true});
     ConvertResult result;
+    result.llamaCpp = llamaCppGap(model);
     const std::vector<PlannedTensor> tensors = planTensors(*checkpoint, model, options, result);
     GgufWriter writer(out);
     addKeys(writer, *checkpoint, model, options);

@@ -37,6 +37,8 @@ struct ConvertResult {
     std::uint64_t resumedAt = 0;  ///< bytes that an earlier, interrupted run had written
     std::int64_t tensors = 0, converted = 0;
     std::vector<std::string> unconverted;  ///< chosen, but their rows are no whole blocks
+    /// What llama.cpp is known not to do with the result, one sentence; mostly "".
+    std::string llamaCpp;
 };
 
 /// Writes `out` by way of `out`.part, beside which `out`.part.journal says how far it is: the same

@@ -70,8 +70,7 @@ PartialFile::PartialFile(std::filesystem::path path, std::string_view descriptio
     file_ = ::open(part_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (file_ < 0) fail(part_, std::strerror(errno));
     try {
-        if (::flock(file_, LOCK_EX | LOCK_NB) != 0)
-            throw Error(part_.string() + ": another process is writing it");
+        lock();
         if (startOver) std::filesystem::remove(journal_, code);
         written_ = recorded_ = startOver ? 0 : verified(description);
         if (::ftruncate(file_, static_cast<off_t>(written_)) != 0 ||
@@ -89,6 +88,21 @@ PartialFile::PartialFile(std::filesystem::path path, std::string_view descriptio
 PartialFile::~PartialFile() {
     if (log_ >= 0) ::close(log_);
     if (file_ >= 0) ::close(file_);
+}
+
+/// Held until the file is closed. The one who held it before may have renamed the very file that
+/// was opened here: then it is the finished result, which must not be written to.
+void PartialFile::lock() const {
+    if (::flock(file_, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK) fail(part_, std::strerror(errno));
+        throw Error(part_.string() + ": another process is writing it",
+                    "wait for it to end, or choose another name");
+    }
+    struct stat opened {
+    }, named{};
+    if (::fstat(file_, &opened) != 0 || ::stat(part_.c_str(), &named) != 0 ||
+        opened.st_ino != named.st_ino || opened.st_dev != named.st_dev)
+        throw Error(path_.string() + ": another process has just finished it");
 }
 
 /// Bytes that the journal vouches for; 0 when there is nothing to continue.

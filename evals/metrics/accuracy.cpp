@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/core/count_text.h"
 #include "evals/metrics/grouping.h"
 #include "evals/stats/distributions.h"
 #include "evals/stats/intervals.h"
@@ -66,7 +67,7 @@ std::vector<MetricRow> accuracyMacro(const MetricInput& input) {
     const auto count = static_cast<double>(groups.size());
     row.value /= count;
     row.chance = chance / count;
-    row.method = "mean over " + std::to_string(groups.size()) + " levels of " + input.factor;
+    row.method = "mean over " + countText(groups.size(), "level") + " of " + input.factor;
     if (!enough) {
         row.method += "; no interval: a level has too few items";
         return {row};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Counterfactual flips: how often only the group word changes the decision, and in whose favour.
+#include "engine/core/count_text.h"
 #include "evals/metrics/grouping.h"
 #include "evals/stats/tests.h"
 
@@ -37,9 +38,10 @@ std::vector<MetricRow> flipRate(const MetricInput& input) {
         p.push_back(single ? stats::mcnemarExact(forReference, forLevel)
                            : stats::signFlipTest(byBase, 10'000, input.seed));
         tests.emplace_back(single ? "exact McNemar over pairs" : "sign-flip permutation by base");
-        counts.push_back(std::to_string(forReference) + " pairs favour " +
-                         input.suite.factor(input.factor)->reference + ", " +
-                         std::to_string(forLevel) + " favour " + level.group.level);
+        counts.push_back(
+            countText(forReference, "pair") + (forReference == 1 ? " favours " : " favour ") +
+            input.suite.factor(input.factor)->reference + ", " + std::to_string(forLevel) +
+            (forLevel == 1 ? " favours " : " favour ") + level.group.level);
     }
     const std::vector<double> adjusted = stats::holm(p);
     const std::size_t levels = rows.size();
@@ -49,8 +51,7 @@ std::vector<MetricRow> flipRate(const MetricInput& input) {
         row.group = rows[i].group;
         row.value = adjusted[i];
         row.n = rows[i].n;
-        row.method = tests[i] + ", Holm over " + std::to_string(levels) +
-                     (levels == 1 ? " level; " : " levels; ") + counts[i];
+        row.method = tests[i] + ", Holm over " + countText(levels, "level") + "; " + counts[i];
         rows.push_back(std::move(row));
     }
     return rows;

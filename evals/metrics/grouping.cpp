@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "engine/core/count_text.h"
 #include "engine/core/error.h"
 #include "evals/stats/intervals.h"
 
@@ -137,7 +138,7 @@ MetricRow proportionRow(const std::string& name, const Group& group, const Group
     if (!std::isnan(error)) row.standardError = error;
     row.method = simple ? "Wilson"
                         : "Wilson on the effective sample size, " +
-                              std::to_string(stats::clusterCount(values.clusters)) + " clusters";
+                              countText(stats::clusterCount(values.clusters), "cluster");
     return row;
 }
 
@@ -153,7 +154,7 @@ MetricRow meanRow(const std::string& name, const Group& group, const GroupValues
     if (!std::isnan(error)) row.standardError = error;
     row.method = singletons(values.clusters)
                      ? "t interval"
-                     : "t interval, standard error over " + std::to_string(clusters) + " clusters";
+                     : "t interval, standard error over " + countText(clusters, "cluster");
     return row;
 }
 

@@ -2,6 +2,7 @@
 // Decision logits: means by group, and differences between counterfactual twins.
 #include <cmath>
 
+#include "engine/core/count_text.h"
 #include "evals/metrics/grouping.h"
 #include "evals/stats/intervals.h"
 #include "evals/stats/tests.h"
@@ -80,8 +81,7 @@ std::vector<MetricRow> logitDifference(const MetricInput& input) {
         row.group = rows[i].group;
         row.value = adjusted[i];
         row.n = rows[i].n;
-        row.method = "sign-flip permutation by base, Holm over " + std::to_string(levels) +
-                     (levels == 1 ? " level" : " levels");
+        row.method = "sign-flip permutation by base, Holm over " + countText(levels, "level");
         rows.push_back(std::move(row));
     }
     rows.insert(rows.end(), absolute.begin(), absolute.end());

@@ -20,6 +20,7 @@
 #include "gui/app/export_view.h"
 #include "gui/app/recent_runs.h"
 #include "gui/app/run_dialog.h"
+#include "gui/data/format.h"
 
 namespace moescope::gui {
 
@@ -306,11 +307,12 @@ void MainWindow::showLoaded(RunPtr run) {
     setWindowTitle(tr("%1 - MoEScope").arg(QFileInfo(path_).fileName()));
     remember(path_);
     statusBar()->showMessage(
-        tr("%1: %2 operations, %3 sequences, %4 suites")
+        tr("%1: %2, %3, %4")
             .arg(QFileInfo(path_).fileName(),
-                 formatCount(static_cast<std::int64_t>(run_->operations.size())),
-                 formatCount(static_cast<std::int64_t>(run_->summary.sequences.size())),
-                 formatCount(static_cast<std::int64_t>(run_->suites.size()))));
+                 formatCounted(static_cast<std::int64_t>(run_->operations.size()), "operation"),
+                 formatCounted(static_cast<std::int64_t>(run_->summary.sequences.size()),
+                               "sequence"),
+                 formatCounted(static_cast<std::int64_t>(run_->suites.size()), "suite")));
     fillCurrent();
     inspect();
 }

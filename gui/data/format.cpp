@@ -5,6 +5,7 @@
 #include <cmath>
 #include <string>
 
+#include "engine/core/count_text.h"
 #include "engine/core/file.h"
 
 namespace moescope::gui {
@@ -50,6 +51,10 @@ QString formatCount(std::int64_t value) {
     const qsizetype first = value < 0 ? 1 : 0;
     for (qsizetype i = digits.size() - 3; i > first; i -= 3) digits.insert(i, QChar(0x202F));
     return digits;
+}
+
+QString formatCounted(std::int64_t n, std::string_view one) {
+    return formatCount(n) + QChar(' ') + text(plural(n, one));
 }
 
 QString formatDuration(double ns) {

@@ -15,9 +15,10 @@ QString text(std::string_view bytes);
 QString formatNumber(double value,
                      int significant = 3);  ///< "0.0123", "12.3", "12300"; "-" for NaN
 QString formatCount(std::int64_t value);    ///< "12 345 678" (narrow no-break spaces)
-QString formatDuration(double ns);          ///< "812 ns", "1.23 ms", "4.56 s"
-QString formatBytes(double bytes);          ///< decimal units: "12.1 GB"
-QString formatRate(double perSecond, const QString& unit);  ///< "18.2 GB/s" for unit "B/s"
-QString formatPercent(double share);                        ///< 0.123 -> "12.3 %"
+QString formatCounted(std::int64_t n, std::string_view one);  ///< "1 step", "12 steps"
+QString formatDuration(double ns);                            ///< "812 ns", "1.23 ms", "4.56 s"
+QString formatBytes(double bytes);                            ///< decimal units: "12.1 GB"
+QString formatRate(double perSecond, const QString& unit);    ///< "18.2 GB/s" for unit "B/s"
+QString formatPercent(double share);                          ///< 0.123 -> "12.3 %"
 
 }  // namespace moescope::gui

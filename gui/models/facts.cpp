@@ -8,6 +8,7 @@
 #include "gui/data/colors.h"
 #include "gui/data/format.h"
 #include "gui/models/operation_groups.h"
+#include "profiler/analysis/quality_block.h"
 
 namespace moescope::gui {
 namespace {
@@ -35,9 +36,8 @@ QString memoryName(const std::string& key) {
 /// A quality row in words. Notes that begin with what is counted ("Sequences that ...") get the
 /// number in front, others behind; a count of zero adds nothing to its note.
 QString qualityText(const QualityRow& row) {
-    QString unit = text(row.unit);
+    const QString unit = text(qualityUnit(row));
     const bool share = row.unit == "ratio";
-    if (row.value == 1 && !share && unit.endsWith(QChar('s'))) unit.chop(1);
     const bool whole = row.value == std::floor(row.value) && std::abs(row.value) < 1e15;
     const QString value = share   ? formatPercent(row.value)
                           : whole ? formatCount(static_cast<std::int64_t>(row.value))

@@ -50,6 +50,8 @@ RooflineModel::RooflineModel(QObject* parent) : RowModel(parent) {
              &Row::operationsPerSecond),
         rate(tr("Roof"), tr("The lower of memory and arithmetic at this intensity"), &Row::roof),
         share(tr("Of roof"), tr("Above 100 % the data came from a cache"), &Row::share),
+        name(tr("Peak of"), tr("Instructions that the kernel multiplies with"),
+             &Row::operationKind),
         {tr("Bound by"),
          tr("Left of the ridge the memory, right of it the arithmetic"),
          [](const Row& r) -> QVariant {

@@ -95,11 +95,11 @@ HeatmapData loadHeatmap(LoadMatrix matrix, LoadScale scale) {
         const auto shown = [&](LoadScale as) {
             return formatLoad(matrix.value(cell.row, cell.column, as), as);
         };
-        return tr("layer %1, expert %2: %3 assignments, %4 of the layer, %5 uniform")
+        return tr("layer %1, expert %2: %3, %4 of the layer, %5 uniform")
             .arg(matrix.layers[static_cast<std::size_t>(cell.row)])
             .arg(cell.column)
-            .arg(formatCount(matrix.count(cell.row, cell.column)), shown(LoadScale::Share),
-                 shown(LoadScale::Uniform));
+            .arg(formatCounted(matrix.count(cell.row, cell.column), "assignment"),
+                 shown(LoadScale::Share), shown(LoadScale::Uniform));
     };
     return data;
 }

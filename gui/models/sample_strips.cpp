@@ -3,36 +3,15 @@
 
 #include <QCoreApplication>
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "gui/data/format.h"
 #include "reports/axis_ticks.h"
+#include "reports/counter_names.h"
 #include "reports/numbers.h"
 
 namespace moescope::gui {
 namespace {
-
-struct KnownMetric {
-    std::string_view counter;  ///< what a metric's name has before its first dot
-    const char* title;
-};
-constexpr std::array<KnownMetric, 7> kKnown = {{
-    {"dram__bytes_read", QT_TRANSLATE_NOOP("Timeline", "DRAM read")},
-    {"dram__bytes_write", QT_TRANSLATE_NOOP("Timeline", "DRAM write")},
-    {"dram__read_throughput", QT_TRANSLATE_NOOP("Timeline", "DRAM read")},
-    {"dram__write_throughput", QT_TRANSLATE_NOOP("Timeline", "DRAM write")},
-    {"sm__cycles_active", QT_TRANSLATE_NOOP("Timeline", "Cores active")},
-    {"sm__pipe_tensor_cycles_active_realtime", QT_TRANSLATE_NOOP("Timeline", "Tensor cores")},
-    {"sm__cycles_elapsed", QT_TRANSLATE_NOOP("Timeline", "Core clock")},
-}};
-
-QString titleOf(const std::string& metric) {
-    const std::string_view counter = std::string_view(metric).substr(0, metric.find('.'));
-    for (const KnownMetric& known : kKnown)
-        if (known.counter == counter) return QCoreApplication::translate("Timeline", known.title);
-    return text(metric);
-}
 
 /// "1.20 to 3.45 TB/s": the unit once where both have the same.
 QString rangeText(const std::string& metric, double low, double high) {
@@ -57,7 +36,7 @@ SampleStrip stripOf(const SampleCurve& curve) {
         high = std::max(high, static_cast<double>(point.high));
     }
     SampleStrip strip;
-    strip.title = titleOf(curve.metric);
+    strip.title = text(counterName(curve.metric));
     if (!clock) low = std::min(low, 0.0);
     if (share) high = std::max(high, 100.0);
     // A curve without variation lies at the bottom of a clock's strip, else at the top.

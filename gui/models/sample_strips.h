@@ -21,8 +21,8 @@ struct SampleSpread {
 
 /// A strip of the timeline, of the sampled metric with the same index in RunData::samples.
 struct SampleStrip {
-    QString title;  ///< "DRAM read"; the metric's own name where it is not a well-known one
-    QString scale;  ///< "0 to 3.50 TB/s"
+    QString title;             ///< "DRAM read, bytes/s": counterName
+    QString scale;             ///< "0 to 3.50 TB/s"
     double low = 0, high = 1;  ///< values at its bottom and top; low < high
 };
 

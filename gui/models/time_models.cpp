@@ -218,7 +218,8 @@ void TokenPartsModel::setLatency(const TokenLatency& latency) {
                                            }}};
     for (std::size_t s = 0; s < latency.stacks.size(); ++s) {
         const LatencyStack& stack = latency.stacks[s];
-        columns.push_back({stackName(stack), tr("Mean of %1 tokens").arg(formatCount(stack.tokens)),
+        columns.push_back({stackName(stack),
+                           tr("Mean of %1").arg(formatCounted(stack.tokens, "token")),
                            [s](const Row& r) -> QVariant { return formatDuration(r.ns[s]); },
                            [s](const Row& r) -> QVariant { return r.ns[s]; }});
         columns.push_back({tr("Share"), tr("Of the mean time of these tokens"),

@@ -15,9 +15,15 @@
 #include "gui/data/loader.h"
 #include "gui/models/difference_models.h"
 #include "gui/views/view.h"
+#include "profiler/analysis/run_identity.h"
 
 namespace moescope::gui {
 namespace {
+
+struct Compared {
+    RunDifference times;
+    std::vector<std::string> identity;
+};
 
 class CompareView : public View {
     Q_DECLARE_TR_FUNCTIONS(CompareView)
@@ -119,8 +125,9 @@ private:
             this,
             [run = run_, path = baseline_.toStdString()] {
                 const RunPtr base = loadRun(path);
-                return runDifference({base->steps, base->operations},
-                                     {run->steps, run->operations});
+                return Compared{
+                    runDifference({base->steps, base->operations}, {run->steps, run->operations}),
+                    identityDifferences(base->summary.meta, run->summary.meta)};
             },
             [this, generation](auto outcome) {
                 jobEnded();
@@ -134,9 +141,12 @@ private:
             });
     }
 
-    void show(const RunDifference& difference) {
-        QString says =
-            difference.rows.empty() ? tr("The two runs have no phase in common.") : QString();
+    void show(const Compared& compared) {
+        const RunDifference& difference = compared.times;
+        QString says;
+        for (const std::string& other : compared.identity)
+            says += tr("Beside the baseline this run is of a %1. ").arg(text(other));
+        if (difference.rows.empty()) says += tr("The two runs have no phase in common.");
         for (const DifferencePhase& phase : difference.phases)
             says += text(phaseSentence(phase)) + QStringLiteral(". ");
         if (!difference.rows.empty()) says += text(kBetweenRunsNote);

@@ -179,8 +179,8 @@ private:
 
     void showCount() {
         count_->setText(
-            tr("%1 of %2 items")
-                .arg(formatCount(filter_->rowCount()), formatCount(items_->rowCount())));
+            tr("%1 of %2")
+                .arg(formatCount(filter_->rowCount()), formatCounted(items_->rowCount(), "item")));
     }
 
     void showItem(const QModelIndex& index) {

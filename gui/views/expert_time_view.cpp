@@ -162,12 +162,12 @@ private:
         const bool any = !fitted_.phases.empty();
         const ExpertLoadPhase phase = any ? fitted_.phases.front() : ExpertLoadPhase();
         QString says =
-            any ? tr("%1 launches. %2").arg(formatCount(phase.launches), text(phase.verdict))
+            any ? tr("%1. %2").arg(formatCounted(phase.launches, "launch"), text(phase.verdict))
                 : tr("No launch of this phase is in what is selected.");
         if (any && phase.fit.estimated())
-            says += tr(" Within layers the load explains %1 of the variation; %2 steps.")
-                        .arg(formatPercent(phase.fit.r2))
-                        .arg(phase.fit.clusters);
+            says +=
+                tr(" Within layers the load explains %1 of the variation; %2.")
+                    .arg(formatPercent(phase.fit.r2), formatCounted(phase.fit.clusters, "step"));
         if (shownRange_) says += tr(" Only the selected time range (Esc: all).");
         verdict_->setText(says);
         updating_ = true;

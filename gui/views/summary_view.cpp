@@ -102,10 +102,11 @@ private:
         if (worst == nullptr) return;
         rows.push_back({tr("Routing"), {}, {}, true});
         rows.push_back({tr("Experts"),
-                        tr("%1 of %2 per token, %3 layers")
+                        tr("%1 of %2 per token, %3")
                             .arg(run.summary.topK)
                             .arg(run.summary.experts)
-                            .arg(run.summary.routing.size()),
+                            .arg(formatCounted(
+                                static_cast<std::int64_t>(run.summary.routing.size()), "layer")),
                         {},
                         false});
         rows.push_back({tr("Least balanced layer"),

@@ -210,8 +210,7 @@ private:
     void search() {
         const int hits = timeline_->setSearch(search_->text());
         hits_->setText(search_->text().trimmed().isEmpty() ? QString()
-                       : hits == 1                         ? tr("1 operation")
-                                                           : tr("%1 operations").arg(hits));
+                                                           : formatCounted(hits, "operation"));
     }
 
     void follow() {
@@ -261,14 +260,15 @@ private:
         const bool first = model_->rowCount() == 0;
         model_->setRows(std::move(rows));
         if (first) table_->fitColumns();
-        caption_->setText(tr("<b>%1</b>: %2, %3 operations, busy %4%5")
-                              .arg(selected ? tr("Selected range") : tr("Visible range"),
-                                   formatDuration(length), formatCount(sum.events),
-                                   formatPercent(static_cast<double>(sum.busyNs) / length),
-                                   data_->data.hidden > 0
-                                       ? tr(" (%1 overlapping events not drawn)")
-                                             .arg(formatCount(data_->data.hidden))
-                                       : QString()));
+        caption_->setText(
+            tr("<b>%1</b>: %2, %3, busy %4%5")
+                .arg(selected ? tr("Selected range") : tr("Visible range"), formatDuration(length),
+                     formatCounted(sum.events, "operation"),
+                     formatPercent(static_cast<double>(sum.busyNs) / length),
+                     data_->data.hidden > 0
+                         ? tr(" (%1 not drawn)")
+                               .arg(formatCounted(data_->data.hidden, "overlapping event"))
+                         : QString()));
     }
 
     TimelineWidget* timeline_;

@@ -134,11 +134,11 @@ void LoadScatterWidget::paintEvent(QPaintEvent*) {
 
 QString LoadScatterWidget::describe(std::size_t index) const {
     const ExpertLaunch& launch = launches_[index];
-    return tr("Step %1, layer %2: %3 for %4 tokens, %5 active experts, %6 in expert %7")
+    return tr("Step %1, layer %2: %3 for %4, %5, %6 in expert %7")
         .arg(launch.step)
         .arg(launch.layer)
-        .arg(formatDuration(double(launch.ns)), formatCount(launch.tokens),
-             formatCount(launch.activeExperts), formatCount(launch.hottestLoad))
+        .arg(formatDuration(double(launch.ns)), formatCounted(launch.tokens, "token"),
+             formatCounted(launch.activeExperts, "active expert"), formatCount(launch.hottestLoad))
         .arg(launch.hottestExpert);
 }
 

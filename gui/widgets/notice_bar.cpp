@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "gui/app/theme.h"
+#include "gui/data/format.h"
 
 namespace moescope::gui {
 
@@ -47,9 +48,8 @@ void NoticeBar::setNotices(const std::vector<Notice>& notices) {
     full_ = lines.join(QStringLiteral("<br>"));
     if (errors == 0) {
         QStringList parts;
-        if (warnings > 0)
-            parts << (warnings == 1 ? tr("1 warning") : tr("%1 warnings").arg(warnings));
-        if (notes > 0) parts << (notes == 1 ? tr("1 note") : tr("%1 notes").arg(notes));
+        if (warnings > 0) parts << formatCounted(warnings, "warning");
+        if (notes > 0) parts << formatCounted(notes, "note");
         brief_ = QStringLiteral("<b>%1</b>").arg(parts.join(QStringLiteral(", ")));
     }
     showLabel();

@@ -85,7 +85,7 @@ void RooflineWidget::paintRoofs(QPainter& painter, LabelPlacer& labels) const {
         labels.avoidLine(from.x(), from.y(), to.x(), to.y());
     };
     for (const auto& [name, peak] : ceilings.peaks) {
-        const bool bounds = name == ceilings.operationKind;
+        const bool bounds = roofline_.bounds(name);
         draw(computeRoof(layout_.plane, ceilings, peak),
              QPen(ink, bounds ? 2 : 1, bounds ? Qt::SolidLine : Qt::DashLine));
     }

@@ -18,7 +18,7 @@
 namespace moescope::gui {
 namespace {
 
-constexpr int kLabelWidth = 124, kAxisHeight = 26, kLaneHeight = 46, kLaneGap = 10, kMargin = 8;
+constexpr int kLabelWidth = 160, kAxisHeight = 26, kLaneHeight = 46, kLaneGap = 10, kMargin = 8;
 constexpr int kStripGap = 6, kStripHeight = 38, kMostStripHeight = 96;
 
 }  // namespace
@@ -285,8 +285,8 @@ void TimelineWidget::paintSelection(QPainter& painter) const {
         sum.busyNs += s.busyNs;
     }
     const double length = static_cast<double>(range_->endNs - range_->beginNs);
-    const QString label = tr("%1  |  %2 operations  |  busy %3")
-                              .arg(formatDuration(length), formatCount(sum.events),
+    const QString label = tr("%1  |  %2  |  busy %3")
+                              .arg(formatDuration(length), formatCounted(sum.events, "operation"),
                                    formatPercent(static_cast<double>(sum.busyNs) / length));
     const QFontMetrics metrics(font());
     const int labelWidth = metrics.horizontalAdvance(label) + 12;

@@ -113,7 +113,7 @@ std::vector<LoadQuarter> quartersOf(const std::vector<const ExpertLaunch*>& laun
 
 std::string microseconds(double ns) {
     char text[48];
-    std::snprintf(text, sizeof text, "%.3g us", ns / 1000);
+    std::snprintf(text, sizeof text, "%.3g µs", ns / 1000);
     return text;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "profiler/analysis/quality_block.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -12,32 +13,45 @@
 namespace moescope {
 namespace {
 
+/// A row that answers a question, under a label of its own where it counts something else.
+struct Answer {
+    std::string_view row;
+    const char* label = nullptr;
+};
+
 /// A question, and the rows that answer it: device kernels first, then CPU spans.
 struct Question {
     const char* label;
-    std::array<std::string_view, 4> rows;
+    std::array<Answer, 2> answers;
 };
 constexpr std::array kQuestions{
-    Question{"records against launches", {"missing_device_records", "unbalanced_scopes"}},
-    Question{"dropped", {"dropped_device_records", "dropped_records"}},
-    Question{"zero or negative stamps", {"bad_device_stamps"}},
-    Question{"unattributed", {"unattributed_kernels", "unattributed_operations"}},
-    Question{"clock steps", {"clock_step"}},
-    Question{"overhead", {"cupti_overhead", "timer_overhead"}},
-    Question{"throttling", {"throttled_samples"}},
-    Question{"time covered by operations", {"op_time_share"}},
+    // The host has no launches to count: its spans must nest.
+    Question{"records against launches",
+             {{{"missing_device_records"}, {"unbalanced_scopes", "spans out of order"}}}},
+    Question{"dropped", {{{"dropped_device_records"}, {"dropped_records"}}}},
+    Question{"zero or negative stamps", {{{"bad_device_stamps"}}}},
+    Question{"unattributed", {{{"unattributed_kernels"}, {"unattributed_operations"}}}},
+    Question{"clock steps", {{{"clock_step"}}}},
+    Question{"overhead", {{{"cupti_overhead"}, {"timer_overhead"}}}},
+    Question{"throttling", {{{"throttled_samples"}}}},
+    Question{"time covered by operations", {{{"op_time_share"}}}},
 };
 
-std::string numberText(double value) {
-    if (!std::isfinite(value)) return "n/a";
+std::string numberText(double value, int digits) {
     char text[32];
-    const auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::general, 6);
+    const auto end =
+        std::to_chars(text, text + sizeof text, value, std::chars_format::general, digits);
     return {text, end.ptr};
 }
 
+/// "routing_sum" in words.
+std::string words(std::string name) {
+    std::replace(name.begin(), name.end(), '_', ' ');
+    return name;
+}
+
 QualityLine lineOf(std::string label, const QualityRow& row) {
-    return {std::move(label), numberText(row.value) + (row.unit.empty() ? "" : " " + row.unit),
-            true, row.ok, row.note};
+    return {std::move(label), qualityValue(row), true, row.ok, row.note};
 }
 
 std::string metaOr(const std::map<std::string, std::string>& meta, const char* key,
@@ -87,24 +101,40 @@ QualityLine versionLine(const std::map<std::string, std::string>& meta) {
 
 }  // namespace
 
+std::string qualityUnit(const QualityRow& row) {
+    if (row.unit == "ratio") return "%";
+    constexpr std::size_t kSymbol = 2;  // "ns" is no plural
+    const bool one = row.value == 1 && row.unit.ends_with('s') && row.unit.size() > kSymbol;
+    return one ? row.unit.substr(0, row.unit.size() - 1) : row.unit;
+}
+
+std::string qualityValue(const QualityRow& row) {
+    if (!std::isfinite(row.value)) return "n/a";
+    const std::string unit = qualityUnit(row);
+    const std::string number =
+        row.unit == "ratio" ? numberText(row.value * 100, 3) : numberText(row.value, 6);
+    return number + (unit.empty() ? "" : " " + unit);
+}
+
 std::vector<QualityLine> qualityBlock(const std::map<std::string, std::string>& meta,
                                       RunStatus status, const std::vector<QualityRow>& rows) {
     std::vector<QualityLine> out{modeLine(meta, status)};
     std::set<std::string_view> answered;
     for (const Question& question : kQuestions) {
         bool found = false;
-        for (const std::string_view name : question.rows) {
+        for (const Answer& answer : question.answers) {
             for (const QualityRow& row : rows) {
-                if (name.empty() || row.name != name) continue;
-                out.push_back(lineOf(question.label, row));
-                answered.insert(name);
+                if (answer.row.empty() || row.name != answer.row) continue;
+                const bool named = answer.label != nullptr;
+                out.push_back(lineOf(named ? answer.label : question.label, row));
+                answered.insert(answer.row);
                 found = true;
             }
         }
         if (!found) out.push_back({question.label, "not recorded", false, true, {}});
     }
     for (const QualityRow& row : rows)
-        if (answered.count(row.name) == 0) out.push_back(lineOf(row.name, row));
+        if (answered.count(row.name) == 0) out.push_back(lineOf(words(row.name), row));
     out.push_back(versionLine(meta));
     return out;
 }

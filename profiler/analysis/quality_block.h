@@ -13,11 +13,16 @@ namespace moescope {
 
 struct QualityLine {
     std::string label;  ///< "mode", "records against launches", "dropped", ...
-    std::string value;  ///< "0 records"; "not recorded" where the run has no such row
+    std::string value;  ///< qualityValue; "not recorded" where the run has no such row
     bool known = true;
     bool ok = true;    ///< a person need not worry; true of what is not recorded
     std::string note;  ///< one sentence; may be empty
 };
+
+/// Of a row's value as shown: "records", "record" of one, "%" of a ratio.
+std::string qualityUnit(const QualityRow& row);
+/// "0 records", "1 record", "99.2 %" of a ratio, "n/a" of what is not finite.
+std::string qualityValue(const QualityRow& row);
 
 /// Mode on the degradation ladder with the run's status, then records against launches, drops,
 /// stamps, attribution, clock steps, overhead, throttling and coverage (absent ones say "not

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace moescope {
 namespace {
@@ -56,12 +57,34 @@ Work workOf(const OperationGroup& group, const CountedRun& counted, RooflinePoin
 
 }  // namespace
 
-double Ceilings::roof(double operationsPerByte) const noexcept {
-    return std::fmin(operationsPerSecond, bytesPerSecond * operationsPerByte);
+std::string_view arithmeticOf(std::string_view kernel) noexcept {
+    if (kernel == "attention_f32") return "fp32";
+    std::size_t at = kernel.find("_gemm_");
+    if (at == std::string_view::npos) at = kernel.find("_gemv_");
+    if (at == std::string_view::npos) return {};
+    const std::string_view format = kernel.substr(0, at), target = kernel.substr(at + 6);
+    if (format == "f32" || format == "f16") return "fp32";
+    if (format == "bf16") return target == "avx512_bf16" ? "bf16" : "fp32";
+    if (target.ends_with("_int8")) return "int8";
+    return target == "avx512_vnni" || target == "avx512_bf16" ? "int16" : "fp32";
 }
 
-double Ceilings::ridge() const noexcept {
-    return operationsPerSecond / bytesPerSecond;
+const std::pair<std::string, double>* Ceilings::peakOf(std::string_view kernel) const noexcept {
+    const std::string_view kind = arithmeticOf(kernel);
+    for (const auto& peak : peaks)
+        if (peak.first == kind) return &peak;
+    return nullptr;
+}
+
+double Ceilings::roof(double operationsPerByte, std::string_view kernel) const noexcept {
+    const auto* peak = peakOf(kernel);
+    return std::fmin(peak != nullptr ? peak->second : operationsPerSecond,
+                     bytesPerSecond * operationsPerByte);
+}
+
+double Ceilings::ridge(std::string_view kernel) const noexcept {
+    const auto* peak = peakOf(kernel);
+    return (peak != nullptr ? peak->second : operationsPerSecond) / bytesPerSecond;
 }
 
 Ceilings ceilingsOf(const std::map<std::string, std::string>& meta) {
@@ -95,8 +118,10 @@ double shareOfPeak(const OperationGroup& group, const Ceilings& ceilings) noexce
     if (group.flops <= 0)
         return group.bytes > 0 ? group.bytesPerSecond() / ceilings.bytesPerSecond
                                : PhaseSummary::kUnknown;
-    if (group.bytes <= 0) return group.flopsPerSecond() / ceilings.operationsPerSecond;
-    return group.flopsPerSecond() / ceilings.roof(double(group.flops) / double(group.bytes));
+    // Without bytes memory is no bound.
+    const double intensity = group.bytes > 0 ? double(group.flops) / double(group.bytes)
+                                             : std::numeric_limits<double>::infinity();
+    return group.flopsPerSecond() / ceilings.roof(intensity, group.kernel);
 }
 
 const char* RooflinePoint::origin() const noexcept {
@@ -114,6 +139,12 @@ bool Roofline::anyModelled() const noexcept {
                        [](const RooflinePoint& point) { return point.modelled(); });
 }
 
+bool Roofline::bounds(std::string_view operationKind) const noexcept {
+    return std::any_of(points.begin(), points.end(), [&](const RooflinePoint& point) {
+        return point.operationKind == operationKind;
+    });
+}
+
 Roofline rooflineOf(const RunSummary& summary, const CountedRun& counted) {
     Roofline out;
     out.ceilings = ceilingsOf(summary.meta);
@@ -124,10 +155,12 @@ Roofline rooflineOf(const RunSummary& summary, const CountedRun& counted) {
         if (!(work.operations > 0) || !(work.bytes > 0) || !(work.ns > 0)) continue;
         point.intensity = work.operations / work.bytes;
         point.operationsPerSecond = work.operations * 1e9 / work.ns;
-        point.roof = out.ceilings.roof(point.intensity);
+        point.roof = out.ceilings.roof(point.intensity, group.kernel);
+        const auto* peak = out.ceilings.peakOf(group.kernel);
+        point.operationKind = peak != nullptr ? peak->first : out.ceilings.operationKind;
         point.share = point.operationsPerSecond / point.roof;
         // Without a compute peak what is left is the bandwidth, and the other way round.
-        const double ridge = out.ceilings.ridge();
+        const double ridge = out.ceilings.ridge(group.kernel);
         point.memoryBound =
             std::isnan(ridge) ? !std::isnan(out.ceilings.bytesPerSecond) : point.intensity < ridge;
         point.timeShare = group.share;

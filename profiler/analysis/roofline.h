@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -22,12 +23,21 @@ struct Ceilings {
     std::vector<std::pair<std::string, double>> peaks;    ///< all that were measured, by name
     bool counted = false;                                 ///< of a device, by its counters
 
-    /// Lowest roof over arithmetic intensity `operationsPerByte`: min(peak, bandwidth x intensity);
-    /// the one that is known when the other is not, NaN without both.
-    double roof(double operationsPerByte) const noexcept;
+    /// The entry of `peaks` that bounds `kernel`: of the instructions that it multiplies with. Null
+    /// where they were not measured or are not known, "" among them.
+    const std::pair<std::string, double>* peakOf(std::string_view kernel) const noexcept;
+    /// Lowest roof over arithmetic intensity `operationsPerByte`: min(peak, bandwidth x intensity)
+    /// with the peak of `kernel`, or operationsPerSecond where that is not known; the one of the
+    /// two that is known when the other is not, NaN without both.
+    double roof(double operationsPerByte, std::string_view kernel = {}) const noexcept;
     /// Intensity at which both roofs meet; NaN unless both are known.
-    double ridge() const noexcept;
+    double ridge(std::string_view kernel = {}) const noexcept;
 };
+
+/// Name in `peaks` of what a kernel of the cpu back end multiplies with, by its own name
+/// ("<format>_<gemm|gemv>_<target>", docs/cpu.md): "mxfp4_gemv_avx512_bf16" is "int16",
+/// "f32_gemm_avx2" "fp32". Empty for other kernels.
+std::string_view arithmeticOf(std::string_view kernel) noexcept;
 
 /// From meta "machine": read_bandwidth_bytes_per_second and peak_operations_per_second. With
 /// exact numerics the int8 peak is no ceiling, since those kernels do not run. Those figures are
@@ -45,9 +55,10 @@ struct RooflinePoint {
     bool bytesMeasured = false, operationsMeasured = false;
     double intensity = 0;  ///< operations per byte
     double operationsPerSecond = 0;
-    double roof = 0, share = 0;  ///< NaN when the ceilings are unknown
-    bool memoryBound = false;    ///< left of the ridge
-    double timeShare = 0;        ///< of all operation time
+    double roof = 0, share = 0;   ///< NaN when the ceilings are unknown
+    std::string operationKind{};  ///< whose peak bounds it: "int16"; empty when none is known
+    bool memoryBound = false;     ///< left of the ridge
+    double timeShare = 0;         ///< of all operation time
 
     bool modelled() const noexcept { return !bytesMeasured && !operationsMeasured; }
     /// "measured", "modelled", "bytes measured" or "operations measured".
@@ -60,6 +71,8 @@ struct Roofline {
     Ceilings ceilings;
     std::vector<RooflinePoint> points;  ///< by time, groups without bytes or operations left out
     bool anyModelled() const noexcept;  ///< a point that counters know nothing of
+    /// Does the peak of this name bound any point?
+    bool bounds(std::string_view operationKind) const noexcept;
 };
 /// `counted` are the counters of the same run: empty where it has none.
 Roofline rooflineOf(const RunSummary& summary, const CountedRun& counted = {});

@@ -9,6 +9,7 @@
 #include <random>
 #include <tuple>
 
+#include "engine/core/count_text.h"
 #include "profiler/analysis/statistics.h"
 
 namespace moescope {
@@ -258,10 +259,10 @@ const char* differenceVerdict(const DifferenceRow& row) noexcept {
 
 std::string phaseSentence(const DifferencePhase& phase) {
     return phase.phase + ": " +
-           (phase.paired ? std::to_string(phase.pairs) + " steps compared pair by pair"
-                         : std::to_string(phase.baseSteps) + " steps against " +
-                               std::to_string(phase.otherSteps) + " other ones") +
-           ", " + std::to_string(phase.blocks) + " blocks" +
+           (phase.paired ? countText(phase.pairs, "step") + " compared pair by pair"
+                         : countText(phase.baseSteps, "step") + " against " +
+                               countText(phase.otherSteps, "other one")) +
+           ", " + countText(phase.blocks, "block") +
            (phase.blocks < RunDifference::kFewestBlocks ? ": too few to test" : "");
 }
 

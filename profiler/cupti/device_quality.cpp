@@ -83,7 +83,7 @@ std::vector<QualityRow> deviceQuality(const DeviceQualityFacts& facts) {
             " have no launch. Outside the steps: " + text(counts.betweenSteps) + ", and " +
             text(counts.beforeRun) + " before the run (loading).");
     add("early_device_starts", double(counts.earlyStarts), "records", counts.earlyStarts == 0,
-        "Device work that began over 5 us before its launch: the clocks do not agree.");
+        "Device work that began over 5 µs before its launch: the clocks do not agree.");
     const std::int64_t nodes = nodeDifference(facts.capturedByEngine, facts.capturedByCupti);
     if (facts.replays > 0 || facts.capturedByEngine.all() > 0)
         add("captured_graph_nodes", double(nodes), "records",

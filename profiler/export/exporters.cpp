@@ -34,7 +34,10 @@ const Exporter& exporterFor(std::string_view format, const std::filesystem::path
         known += (known.empty() ? "" : ", ") + std::string(exporter.format) + " (" +
                  std::string(exporter.extension) + ")";
     }
-    if (format.empty()) return kExporters.front();
+    if (format.empty())
+        throw UsageError(out.string() + ": no format of 'export' has the ending \"" + extension +
+                             "\"; known: " + known,
+                         "give --out one of these endings, or say --format NAME");
     throw UsageError("unknown export format \"" + std::string(format) + "\"",
                      "known formats: " + known);
 }

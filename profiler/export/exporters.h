@@ -22,8 +22,8 @@ struct Exporter {
 
 std::span<const Exporter> exporters() noexcept;
 
-/// By name, or by the extension of `out` when `format` is empty: chrome for one that no format has.
-/// Throws UsageError listing the formats.
+/// By name, or by the extension of `out` when `format` is empty. Throws UsageError listing the
+/// formats with their extensions.
 const Exporter& exporterFor(std::string_view format, const std::filesystem::path& out);
 
 // The formats. Each starts with the quality of the measurement (profiler/analysis/quality_block.h).

@@ -144,7 +144,7 @@ void SpanTracer::finish() {
                "Steps or operations that began or ended out of order, or were cut short.");
     const double share = operationShare();
     addQuality("op_time_share", share, "ratio", share >= kGoodShare,
-               "Operation time over the wall time of the steps; below 0.95 time is missing.");
+               "Operation time over the wall time of the steps; below 95 % time is missing.");
     const TimerFacts timer = measureTimer();
     addQuality("timer_resolution", timer.resolutionNs, "ns", timer.resolutionNs <= 1000,
                "Smallest step of the clock that times operations.");

@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <array>
 
+#include "engine/core/count_text.h"
 #include "engine/core/file.h"
+#include "profiler/analysis/quality_block.h"
+#include "reports/counter_names.h"
 #include "reports/headline.h"
 #include "reports/numbers.h"
 #include "reports/ranking.h"
 #include "reports/report.h"
+#include "reports/roofline_plane.h"
 #include "reports/specialization_text.h"
 
 namespace moescope {
@@ -53,16 +57,58 @@ std::vector<std::string> warnings(const ReportRun& run) {
     for (std::string& warning : evaluationWarnings(run.summary)) out.push_back(std::move(warning));
     for (const QualityRow& row : run.summary.quality) {
         if (!row.ok)
-            out.push_back(row.name + " = " + formatSignificant(row.value) +
-                          (row.unit.empty() ? "" : " " + row.unit) +
+            out.push_back(row.name + " = " + qualityValue(row) +
                           (row.note.empty() ? "" : ": " + row.note));
     }
     return out;
 }
 
+/// Rows of the longest tables; what is cut says so.
+constexpr std::size_t kShown = 8;
+
+std::string rest(std::size_t rows, const std::string& where) {
+    return rows <= kShown ? "" : countText(rows - kShown, "more row") + ": see " + where + ".\n\n";
+}
+
+std::string qualityMarkdown(const RunSummary& run) {
+    std::string out = "| quality of the measurement | value | note |\n|---|---|---|\n";
+    std::string unknown;
+    for (const QualityLine& line : qualityBlock(run.meta, run.status, run.quality)) {
+        if (line.known)
+            out += "| " + std::string(line.ok ? "" : "! ") + md(line.label) + " | " +
+                   md(line.value) + " | " + md(line.note) + " |\n";
+        else
+            unknown += (unknown.empty() ? "" : ", ") + md(line.label);
+    }
+    return out + "\n" + (unknown.empty() ? "" : "Not recorded by this run: " + unknown + ".\n\n");
+}
+
+std::string rooflineMarkdown(const Roofline& roofline) {
+    if (roofline.points.empty()) return {};
+    std::string out = md(ceilingsSentence(roofline.ceilings)) + "\n\n";
+    if (!(roofline.ceilings.bytesPerSecond > 0)) return out;
+    out +=
+        "| roofline of | kernel | phase | operations per byte | arithmetic | roof | peak of | "
+        "of roof | bound by | bytes and operations |\n"
+        "|---|---|---|---:|---:|---:|---|---:|---|---|\n";
+    for (std::size_t i = 0; i < std::min(kShown, roofline.points.size()); ++i) {
+        const RooflinePoint& p = roofline.points[i];
+        out += "| " + md(p.op) + " | " + md(p.kernel) + " | " + md(p.phase) + " | " +
+               formatSignificant(p.intensity) + " | " +
+               formatPerSecond(p.operationsPerSecond, "FLOP") + " | " +
+               formatPerSecond(p.roof, "FLOP") + " | " + md(p.operationKind) + " | " +
+               formatPercent(p.share) + " | " + (p.bound() != nullptr ? p.bound() : kNoData) +
+               " | " + p.origin() + " |\n";
+    }
+    out += "\n" +
+           rest(roofline.points.size(), "report.html or report.json (report --format html,json)");
+    return out + (roofline.anyModelled() ? std::string(kModelledNote) + "\n\n" : "");
+}
+
 std::string runMarkdown(const ReportRun& run) {
     std::string out = "## " + md(run.modelName()) + "\n\n";
     for (const std::string& warning : warnings(run)) out += "> **Note:** " + md(warning) + "\n\n";
+    out += qualityMarkdown(run.summary);
     const std::vector<HeadlineFigure> figures = headline(run.summary);
     if (!figures.empty()) {
         out += "| figure | value | note |\n|---|---:|---|\n";
@@ -72,7 +118,6 @@ std::string runMarkdown(const ReportRun& run) {
         out += "\n";
     }
     if (!run.summary.operations.empty()) {
-        constexpr std::size_t kShown = 8;
         out += "| operation | phase | calls | total | share |\n|---|---|---:|---:|---:|\n";
         for (std::size_t i = 0; i < std::min(kShown, run.summary.operations.size()); ++i) {
             const OperationGroup& group = run.summary.operations[i];
@@ -81,16 +126,21 @@ std::string runMarkdown(const ReportRun& run) {
                    formatDuration(static_cast<double>(group.totalNs)) + " | " +
                    formatPercent(group.share) + " |\n";
         }
-        out += "\n";
+        out += "\n" + rest(run.summary.operations.size(),
+                           "report.html or operations.csv (report --format html,csv)");
     }
+    out += rooflineMarkdown(run.analysis.roofline);
     if (!run.analysis.sampled.empty()) {
-        out += "| sampled counter | phase | samples | mean | peak |\n|---|---|---:|---:|---:|\n";
+        out +=
+            "| sampled counter | phase | samples | mean | peak | NVIDIA's name |\n"
+            "|---|---|---:|---:|---:|---|\n";
         for (const SampledMetric& metric : run.analysis.sampled)
             for (const SampledPhase& phase : metric.phases)
-                out += "| " + md(metric.metric) + " | " + md(phase.phase) + " | " +
+                out += "| " + md(counterName(metric.metric)) + " | " + md(phase.phase) + " | " +
                        formatCount(phase.samples) + " | " +
                        formatCounter(metric.metric, phase.mean) + " | " +
-                       formatCounter(metric.metric, phase.peak) + " |\n";
+                       formatCounter(metric.metric, phase.peak) + " | " + md(metric.metric) +
+                       " |\n";
         out += "\n";
     }
     if (!run.summary.metrics.empty()) {
@@ -188,8 +238,8 @@ std::vector<std::string> summaryLines(const RunSummary& summary) {
         lines.push_back(labelled("Expert load, max/mean",
                                  formatSignificant(balance.maxOverMean) + " x  (uniform router " +
                                      formatSignificant(balance.nullMaxOverMean) + " x; mean of " +
-                                     formatCount(balance.layers) + " layers over " +
-                                     formatCount(balance.tokens) + " tokens)"));
+                                     formatCounted(balance.layers, "layer") + " over " +
+                                     formatCounted(balance.tokens, "token") + ")"));
     for (const SuiteRow& suite : summary.suites) lines.push_back(suiteLine(summary, suite));
     return lines;
 }

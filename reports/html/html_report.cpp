@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page: head, contents, and the sections of every run.
+#include "engine/core/count_text.h"
+#include "profiler/analysis/run_identity.h"
 #include "reports/comparison.h"
 #include "reports/html/assets.h"
 #include "reports/html/escape.h"
@@ -35,8 +37,8 @@ std::string qualityWord(const ReportRun& run) {
     for (const QualityRow& row : run.summary.quality) failed += row.ok ? 0 : 1;
     std::string words = failed == 0
                             ? "no warning"
-                            : std::to_string(failed) +
-                                  (run.imported() ? " limits of the source" : " failed checks");
+                            : (run.imported() ? countText(failed, "limit") + " of the source"
+                                              : countText(failed, "failed check"));
     if (run.synthetic()) words += ", synthetic model";
     if (run.imported()) words += ", imported";
     return words;
@@ -55,6 +57,16 @@ std::string overview(std::span<const ReportRun> runs) {
     return "<h2 id=\"runs\">Runs</h2>\n" + table.html();
 }
 
+/// What only one run has cannot be compared: it is named and left out.
+std::string leftOut(const std::vector<ComparisonRow>& rows) {
+    std::string labels;
+    for (const ComparisonRow& row : rows)
+        if (!row.shared()) labels += (labels.empty() ? "" : "; ") + row.label;
+    return labels.empty()
+               ? labels
+               : paragraph("Left out, since only one run has such a figure: " + labels + ".");
+}
+
 std::string comparison(std::span<const ReportRun> runs) {
     std::vector<HtmlColumn> columns = {{"figure"}};
     for (std::size_t i = 0; i < runs.size(); ++i) {
@@ -62,7 +74,9 @@ std::string comparison(std::span<const ReportRun> runs) {
         if (i > 0) columns.push_back({"change", true, "against run 1"});
     }
     HtmlTable table("Headline figures; changes are against run 1", columns);
-    for (const ComparisonRow& row : compareHeadlines(runs)) {
+    const std::vector<ComparisonRow> rows = compareHeadlines(runs);
+    for (const ComparisonRow& row : rows) {
+        if (!row.shared()) continue;
         std::vector<HtmlCell> cells = {row.label};
         for (std::size_t i = 0; i < runs.size(); ++i) {
             std::string text = row.figures[i] ? row.figures[i]->text : kNoData;
@@ -75,10 +89,16 @@ std::string comparison(std::span<const ReportRun> runs) {
         }
         table.row(std::move(cells));
     }
-    return "<h2 id=\"comparison\">Comparison</h2>\n" +
+    std::string out = "<h2 id=\"comparison\">Comparison</h2>\n";
+    for (std::size_t i = 1; i < runs.size(); ++i)
+        for (const std::string& difference :
+             identityDifferences(runs.front().summary.meta, runs[i].summary.meta))
+            out += paragraph("Run " + std::to_string(i + 1) + ": " + difference + ".");
+    if (table.empty()) return out + paragraph("The runs have no figure in common.") + leftOut(rows);
+    return out +
            paragraph(
                "Scores carry their 95 % intervals in brackets; a change within them is noise.") +
-           table.html();
+           table.html() + leftOut(rows);
 }
 
 std::string contents(std::span<const ReportRun> runs) {

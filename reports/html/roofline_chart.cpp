@@ -78,15 +78,15 @@ void drawMemoryRoof(SvgCanvas& svg, const LogPlane& plane, const Ceilings& ceili
     svg.raw("</g>\n");
 }
 
-/// A level line for every kind of arithmetic from where memory could feed it; all but the one that
-/// bounds this run are dashed.
-void drawComputeRoofs(SvgCanvas& svg, const LogPlane& plane, const Ceilings& ceilings,
+/// A level line for every kind of arithmetic from where memory could feed it; those that bound no
+/// kernel of this run are dashed.
+void drawComputeRoofs(SvgCanvas& svg, const LogPlane& plane, const Roofline& of,
                       LabelPlacer& labels) {
+    const Ceilings& ceilings = of.ceilings;
     for (const auto& [name, peak] : ceilings.peaks) {
         const double left = plane.x(computeRoof(plane, ceilings, peak).fromX);
         const double y = plane.y(peak);
-        svg.line(left, y, kWidth - kRight, y,
-                 name == ceilings.operationKind ? "roof" : "roof-other");
+        svg.line(left, y, kWidth - kRight, y, of.bounds(name) ? "roof" : "roof-other");
         labels.avoidLine(left, y, kWidth - kRight, y);
     }
     for (const auto& [name, peak] : ceilings.peaks) {
@@ -133,7 +133,7 @@ std::string rooflineChart(const FigureText& text, const Roofline& of) {
         labels.avoid(dots.back().box());
     }
     drawMemoryRoof(svg, plane, of.ceilings, labels);
-    drawComputeRoofs(svg, plane, of.ceilings, labels);
+    drawComputeRoofs(svg, plane, of, labels);
     // By time, so that the small ones lie on top of the large and the large get their names first.
     for (const Dot& dot : dots)
         svg.circle(dot.x, dot.y, dot.radius, classOf(pointStyle(*dot.point)),

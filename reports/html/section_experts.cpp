@@ -80,10 +80,10 @@ std::string renderExperts(const ReportRun& run, const SectionContext& at) {
         "compare max/mean with the value by chance: only what exceeds it is the model's doing.");
     out += paragraph(
         "Every balance number here is " + basis + ". The model has " +
-        formatCount(run.summary.experts) + " experts per layer and chooses " +
+        formatCounted(run.summary.experts, "expert") + " per layer and chooses " +
         formatCount(run.summary.topK) + " per token. In " + formatCount(mean.aboveChance) + " of " +
-        formatCount(mean.layers) +
-        " layers max/mean lies above the 95th percentile of chance (one in 20 would by chance).");
+        formatCounted(mean.layers, "layer") +
+        " max/mean lies above the 95th percentile of chance (one in 20 would by chance).");
     out += at.heading(1, "Load by layer and expert");
     out += "<figure>\n" +
            expertHeatmap(

@@ -24,8 +24,8 @@ std::string phaseTable(const ReportRun& report, const std::string& phase,
     }
     if (greatest <= 0) return {};
     const Ceilings& ceilings = report.analysis.roofline.ceilings;
-    HtmlTable table("Operations in " + phase + ": " + formatCount(summary.tokens) + " tokens, " +
-                        formatCount(summary.steps) + (summary.steps == 1 ? " step, " : " steps, ") +
+    HtmlTable table("Operations in " + phase + ": " + formatCounted(summary.tokens, "token") +
+                        ", " + formatCounted(summary.steps, "step") + ", " +
                         formatDuration(static_cast<double>(summary.wallNs)) + " wall time",
                     {{"operation"},
                      {"kernel"},

@@ -125,21 +125,21 @@ std::string renderTokenRouting(const ReportRun& run, const SectionContext&) {
                                   ? "sequence " + std::to_string(sample.sequence.id)
                                   : sample.sequence.label;
     const auto shown = static_cast<std::int64_t>(sample.tokens.size());
-    std::string out =
-        paragraph("Sequence \"" + shorten(label, 80) + "\": " +
-                  (shown < sample.availableTokens
-                       ? (sample.skippedTokens == 0
-                              ? "the first " + formatCount(shown)
-                              : "tokens " + formatCount(sample.skippedTokens + 1) + " to " +
-                                    formatCount(sample.skippedTokens + shown)) +
-                             " of " + formatCount(sample.availableTokens) + " tokens (cut here)."
-                       : "all " + formatCount(shown) + " tokens.") +
-                  " The small number after each token is its first expert in layer " +
-                  std::to_string(sample.layers[layer]) +
-                  ", the layer whose load is furthest above chance; hover for all " +
-                  std::to_string(sample.topK) +
-                  ". Colours repeat and only help the eye: the number is the expert. Italic tokens "
-                  "are prompt; a dash means that no routing was recorded.");
+    std::string out = paragraph(
+        "Sequence \"" + shorten(label, 80) + "\": " +
+        (shown < sample.availableTokens
+             ? (sample.skippedTokens == 0
+                    ? "the first " + formatCount(shown)
+                    : "tokens " + formatCount(sample.skippedTokens + 1) + " to " +
+                          formatCount(sample.skippedTokens + shown)) +
+                   " of " + formatCounted(sample.availableTokens, "token") + " (cut here)."
+             : "all " + formatCounted(shown, "token") + ".") +
+        " The small number after each token is its first expert in layer " +
+        std::to_string(sample.layers[layer]) +
+        ", the layer whose load is furthest above chance; hover for all " +
+        std::to_string(sample.topK) +
+        ". Colours repeat and only help the eye: the number is the expert. Italic tokens "
+        "are prompt; a dash means that no routing was recorded.");
     out += tokenText(sample, layer);
     return out + htmlDetails("Table: tokens and their experts", twinTable(sample, layer));
 }

@@ -107,7 +107,7 @@ std::string suiteHtml(const ReportRun& run, const SuiteRow& suite, const Section
         found == run.items.end() ? 0 : static_cast<std::int64_t>(found->second.size());
     out +=
         paragraph((suite.kind.empty() ? "" : "A " + suite.kind + " suite. ") + formatCount(done) +
-                  " of " + formatCount(suite.items) + " items evaluated" +
+                  " of " + formatCounted(suite.items, "item") + " evaluated" +
                   (done < suite.items ? ": not finished, the metrics cover what was done." : ".") +
                   (suite.version.empty() ? "" : " Version " + suite.version + ".") +
                   (suite.source.empty() ? "" : " Source: " + suite.source + "."));

@@ -3,6 +3,7 @@
 // whether a hot expert costs time.
 #include <cmath>
 
+#include "reports/counter_names.h"
 #include "reports/html/figures.h"
 #include "reports/html/sections.h"
 #include "reports/html/table.h"
@@ -73,19 +74,22 @@ std::string roofline(const Roofline& of, const SectionContext& at) {
     const std::string heading = at.heading(1, "Roofline");
     if (!(of.ceilings.bytesPerSecond > 0))
         return heading + paragraph(ceilingsSentence(of.ceilings));
-    HtmlTable table("Roofline", {{"operation"},
-                                 {"kernel"},
-                                 {"phase"},
-                                 {"operations per byte", true},
-                                 {"arithmetic", true},
-                                 {"roof", true},
-                                 {"of roof", true},
-                                 {"bound by"},
-                                 {"bytes and operations"}});
+    HtmlTable table("Roofline",
+                    {{"operation"},
+                     {"kernel"},
+                     {"phase"},
+                     {"operations per byte", true},
+                     {"arithmetic", true},
+                     {"roof", true},
+                     {"of roof", true},
+                     {"peak of", false, "the instructions that the kernel multiplies with"},
+                     {"bound by"},
+                     {"bytes and operations"}});
     for (const RooflinePoint& p : of.points)
         table.row({p.op, p.kernel, p.phase, formatSignificant(p.intensity),
                    formatPerSecond(p.operationsPerSecond, "FLOP"), formatPerSecond(p.roof, "FLOP"),
-                   formatPercent(p.share), p.bound() != nullptr ? p.bound() : kNoData, p.origin()});
+                   formatPercent(p.share), p.operationKind,
+                   p.bound() != nullptr ? p.bound() : kNoData, p.origin()});
     const std::string figure =
         "<figure>\n" +
         rooflineChart(
@@ -94,8 +98,9 @@ std::string roofline(const Roofline& of, const SectionContext& at) {
              "the roofs of memory and arithmetic. The table after the figure has the same "
              "numbers."},
             of) +
-        "<figcaption>The roof is the lower of memory and arithmetic; other kinds of "
-        "arithmetic have dashed roofs. A point above its roof read from a "
+        "<figcaption>The roof of a kernel is the lower of memory and the arithmetic that it uses; "
+        "arithmetic that no kernel of this run uses has a dashed roof. A point above its roof read "
+        "from a "
         "cache.</figcaption></figure>\n";
     return heading + paragraph(ceilingsSentence(of.ceilings)) + figure +
            htmlDetails("Table: roofline", table.html()) +
@@ -104,17 +109,17 @@ std::string roofline(const Roofline& of, const SectionContext& at) {
 
 std::string sampled(const std::vector<SampledMetric>& metrics, const SectionContext& at) {
     if (metrics.empty()) return {};
-    HtmlTable table("Counters sampled in the steps of each phase",
-                    {{"metric"},
-                     {"phase"},
-                     {"samples", true},
-                     {"mean", true},
-                     {"peak", true, "of one sample"}});
+    HtmlTable table("Counters sampled in the steps of each phase", {{"counter"},
+                                                                    {"phase"},
+                                                                    {"samples", true},
+                                                                    {"mean", true},
+                                                                    {"peak", true, "of one sample"},
+                                                                    {"NVIDIA's name"}});
     for (const SampledMetric& metric : metrics)
         for (const SampledPhase& phase : metric.phases)
-            table.row({metric.metric, phase.phase, formatCount(phase.samples),
+            table.row({counterName(metric.metric), phase.phase, formatCount(phase.samples),
                        formatCounter(metric.metric, phase.mean),
-                       formatCounter(metric.metric, phase.peak)});
+                       formatCounter(metric.metric, phase.peak), metric.metric});
     return at.heading(1, "Counters over time") + table.html();
 }
 
@@ -124,7 +129,7 @@ std::string hotExperts(const ExpertLoad& load, const SectionContext& at) {
     HtmlTable table("What a launch of the experts costs",
                     {{"phase"}, {"one more"}, {"adds", true}, {"95 % low", true}, {"high", true}});
     for (const ExpertLoadPhase& phase : load.phases) {
-        out += paragraph(phase.phase + ": " + formatCount(phase.launches) + " launches. " +
+        out += paragraph(phase.phase + ": " + formatCounted(phase.launches, "launch") + ". " +
                          phase.verdict);
         for (const Coefficient& c : phase.fit.coefficients)
             if (c.estimated)

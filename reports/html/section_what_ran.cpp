@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What ran, on what, and how complete the measurement is. Whatever limits the numbers comes first.
 #include <algorithm>
-#include <cmath>
 
+#include "profiler/analysis/quality_block.h"
 #include "reports/headline.h"
 #include "reports/html/escape.h"
 #include "reports/html/sections.h"
@@ -35,8 +35,7 @@ std::string failedQuality(const RunSummary& run, bool imported) {
     std::string items;
     for (const QualityRow& row : run.quality) {
         if (row.ok) continue;
-        items += "<li>" + htmlEscape(row.name) + " = " + htmlEscape(formatSignificant(row.value)) +
-                 (row.unit.empty() ? "" : " " + htmlEscape(row.unit)) +
+        items += "<li>" + htmlEscape(row.name) + " = " + htmlEscape(qualityValue(row)) +
                  (row.note.empty() ? "" : ": " + htmlEscape(row.note)) + "</li>\n";
     }
     if (items.empty()) return {};
@@ -191,10 +190,7 @@ std::string completeness(const RunSummary& run, bool imported) {
                    : imported ? "!\xC2\xA0limited"
                               : "\xE2\x9C\x97\xC2\xA0"
                                 "failed",
-                   (row.value == std::floor(row.value) ? formatFixed(row.value, 0)
-                                                       : formatSignificant(row.value, 4)) +
-                       (row.unit.empty() ? "" : " " + row.unit),
-                   row.note});
+                   qualityValue(row), row.note});
     }
     return table.html();
 }
@@ -218,8 +214,9 @@ std::string renderWhatRan(const ReportRun& run, const SectionContext& at) {
     out += "<p class=\"lead\"><strong>" + htmlEscape(run.modelName()) + "</strong>" +
            (kind == run.summary.meta.end() ? "" : ", " + htmlEscape(kind->second)) + ", status " +
            htmlEscape(runStatusName(run.summary.status)) + ", " +
-           htmlEscape(formatCount(static_cast<std::int64_t>(run.summary.sequences.size()))) +
-           (run.summary.sequences.size() == 1 ? " sequence" : " sequences") + ".</p>\n";
+           htmlEscape(
+               formatCounted(static_cast<std::int64_t>(run.summary.sequences.size()), "sequence")) +
+           ".</p>\n";
     const auto command = run.summary.meta.find("command");
     if (command != run.summary.meta.end()) {
         out += at.heading(1, "Command line");

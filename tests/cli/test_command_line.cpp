@@ -138,6 +138,7 @@ TEST_CASE("outputs are replaced only when asked and never when they are devices"
     requireFailure(to(pipe, true), 1, "not a regular file");
     requireFailure(run({"export", out, "--out", pipe}), 1, "not a regular file");
     requireFailure(run({"export", out, "--out", out, "--overwrite"}), 2, "would be lost");
+    requireFailure(run({"export", out, "--out", folder / "e.foo"}), 2, ".pftrace");
     const std::string exported = folder / "e.json";
     CHECK(run({"export", out, "--out", exported}).code == 0);
     requireFailure(run({"export", out, "--out", exported}), 1, "--overwrite replaces it");

@@ -74,6 +74,20 @@ TEST_CASE("a run that is being written has one writer") {
     CHECK(first.wait().code == 130);
 }
 
+TEST_CASE("a --resume of what was never begun starts afresh and says so") {
+    const Folder folder;
+    const std::string out = folder / "run.moescope";
+    const Outcome evaluated = run({"eval", "demo", "--suite", "basics", "--limit", "7", "--out",
+                                   out, "--resume", "--progress", "off"});
+    CHECK(evaluated.code == 0);
+    CHECK_THAT(evaluated.err, Catch::Contains(out + " is not there: nothing to resume"));
+    std::ofstream(folder / "in") << "{\"text\": \"A short text.\"}\n";
+    const Outcome scored = run({"score", "demo", "--input", folder / "in", "--output",
+                                folder / "scores", "--resume", "--progress", "off"});
+    CHECK(scored.code == 0);
+    CHECK_THAT(scored.err, Catch::Contains("is not there: nothing to resume"));
+}
+
 namespace {
 
 /// Long enough to be interrupted in the middle.

@@ -55,6 +55,12 @@ TEST_CASE("a short option takes its value after an equals sign too") {
     CHECK_THROWS_AS(parsed({"-n=", "m"}), UsageError);
 }
 
+TEST_CASE("an option with a letter is named in both spellings whichever was written") {
+    CHECK_THROWS_WITH(parsed({"-n", "abc", "m"}),
+                      Catch::Contains("'abc'") && Catch::Contains("'-n/--tokens'"));
+    CHECK_THROWS_WITH(parsed({"--tokens", "abc", "m"}), Catch::Contains("'-n/--tokens'"));
+}
+
 TEST_CASE("an option that would be ignored is refused by its name") {
     const Options given = parsed({"--json", "m"});
     given.refuse({"tokens"}, "goes with something else");  // a default is not given
@@ -79,6 +85,7 @@ TEST_CASE("figures carry three digits and a unit") {
     CHECK(formatCount(20914757184.0) == "20.9 B");
     CHECK(formatCount(3607000000.0) == "3.61 B");
     CHECK(formatNanoseconds(1234567) == "1.23 ms");
+    CHECK(formatNanoseconds(1140) == "1.14 \xC2\xB5s");  // as reports and the window have it
     CHECK(formatFixed(-0.125, 2).substr(0, 3) == "-0.");
     CHECK(formatFixed(std::nan(""), 2) == "n/a");
 }

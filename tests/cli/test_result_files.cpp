@@ -183,7 +183,7 @@ TEST_CASE("an interruption before anything was complete gives no advice") {
     CHECK(results.kept("start again") == "nothing is kept: no item was complete yet");
     results.add(0, {{"id", "a"}});
     CHECK_THAT(results.kept("start again"),
-               Contains("1 items are kept in") && Contains("out.part; start again"));
+               Contains("1 item is kept in") && Contains("out.part; start again"));
 }
 
 TEST_CASE("a resumed output names the options that differ and both values") {

@@ -346,6 +346,24 @@ TEST_CASE("compare pairs items and warns when the runs saw different ones") {
     CHECK_THAT(warnings, !Contains("synthetic"));
 }
 
+TEST_CASE("compare says that the runs are of two models or numerics") {
+    const Folder folder;
+    const auto score = [&](const char* model, const char* name, const char* numerics) {
+        return run({"eval", model, "--suite", "basics", "--limit", "7", "--numerics", numerics,
+                    "--cpu-target", "avx2", "--out", folder / name});
+    };
+    REQUIRE(score("demo", "a.moescope", "exact").code == 0);
+    REQUIRE(score("demo-wide", "b.moescope", "fast").code == 0);
+    const Outcome outcome = run({"compare", folder / "a.moescope", folder / "b.moescope"});
+    REQUIRE(outcome.code == 0);
+    CHECK_THAT(outcome.out,
+               Contains("! b: different model: ") &&
+                   Contains("! b: different numerics: \"fast\" instead of \"exact\"") &&
+                   !Contains("different back end") && !Contains("different device"));
+    const Outcome alike = run({"compare", folder / "a.moescope", folder / "a.moescope", "--json"});
+    CHECK_THAT(json::parse(alike.out).at("warnings").dump(), !Contains("different"));
+}
+
 TEST_CASE("compare warns that a model is synthetic") {
     const Folder folder;
     REQUIRE(run({"synth", "demo-synthetic", "--out", folder / "s.gguf"}).code == 0);

@@ -236,6 +236,39 @@ TEST_CASE("an unfinished conversion with other options is refused until told to 
     CHECK(fs::exists(out));
 }
 
+TEST_CASE("a second writer of the same result is refused and the first is not disturbed") {
+    const Folder folder;
+    const fs::path in = goldenFolder("llama_tied");
+    const fs::path out = folder.path / "m.gguf";
+    ConvertOptions options = to(DType::MXFP4, ConvertPart::Linear);
+    const ConvertOptions second = options;
+    int refused = 0;
+    options.progress = [&](std::uint64_t, std::uint64_t) {
+        CHECK_THROWS_WITH(convertCheckpoint(in, out, second),
+                          out.string() + ".part: another process is writing it");
+        ++refused;
+    };
+    convertCheckpoint(in, out, options);
+    CHECK(refused > 0);
+    convertCheckpoint(in, folder.path / "alone.gguf", second);
+    CHECK(readFile(out) == readFile(folder.path / "alone.gguf"));
+}
+
+TEST_CASE("what llama.cpp is known not to do with the result is said") {
+    const Folder folder;
+    const auto gapOf = [&](const char* name) {
+        return convertCheckpoint(goldenFolder(name), folder.path / (std::string(name) + ".gguf"),
+                                 to(DType::F32, ConvertPart::All))
+            .llamaCpp;
+    };
+    CHECK_THAT(gapOf("qwen3_yarn"), Catch::Contains("no code for biases"));
+    CHECK_THAT(gapOf("gemma3_scaled"), Catch::Contains("query_pre_attn_scalar"));
+    for (const char* name : {"llama_tied", "qwen3_tied", "gemma3_pattern", "gpt_oss_mxfp4"}) {
+        INFO(name);
+        CHECK(gapOf(name).empty());
+    }
+}
+
 TEST_CASE("a weight that is not finite ends a conversion by name") {
     const Folder folder;
     const fs::path in = folder.path / "in.gguf";

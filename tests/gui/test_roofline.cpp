@@ -32,6 +32,7 @@ class TestRoofline : public QObject {
         p.share = perSecond / p.roof;
         p.memoryBound = intensity < 10;
         p.timeShare = share;
+        p.operationKind = "bf16";
         return p;
     }
     static Roofline roofline() {
@@ -59,11 +60,12 @@ private slots:
         const QAbstractItemModelTester tester(&model, Mode::Fatal);
         model.setRows(roofline().points);
         QCOMPARE(model.rowCount(), 3);
-        const int origin = model.columnCount() - 1, share = 7, bound = 8;
+        const int origin = model.columnCount() - 1, share = 7, kind = 8, bound = 9;
         QCOMPARE(model.index(0, origin).data().toString(), QStringLiteral("modelled"));
         QCOMPARE(model.index(1, origin).data().toString(), QStringLiteral("measured"));
         QCOMPARE(model.index(2, origin).data().toString(), QStringLiteral("bytes measured"));
         QCOMPARE(model.index(0, share).data().toString(), QStringLiteral("75.0 %"));
+        QCOMPARE(model.index(0, kind).data().toString(), QStringLiteral("bf16"));
         QCOMPARE(model.index(0, bound).data().toString(), QStringLiteral("memory"));
         QCOMPARE(model.index(1, bound).data().toString(), QStringLiteral("compute"));
         RooflinePoint unknown = point("experts", 4, 3e10, 0.5);

@@ -193,7 +193,7 @@ private slots:
             curveOf("own__counter.avg", {-3, 8})};
         const std::vector<SampleStrip> strips = sampleStrips(curves);
         QCOMPARE(strips.size(), curves.size());
-        QCOMPARE(strips[0].title, QStringLiteral("DRAM read"));
+        QCOMPARE(strips[0].title, QStringLiteral("DRAM read, bytes/s"));
         QCOMPARE(strips[0].scale, QStringLiteral("0 to 3.50 TB/s"));
         QCOMPARE(strips[1].scale, QStringLiteral("0 to 100 %"));
         QCOMPARE(strips[2].scale, QStringLiteral("1.75 to 2.05 GHz"));
@@ -211,11 +211,12 @@ private slots:
     void valuesAreDescribedWithTheirUnitAndMetric() {
         const SampleCurve curve = curveOf(kRead, {1e12, 3e12});
         const SampleStrip strip = sampleStrips({curve})[0];
-        QCOMPARE(describeSamples(strip, curve, {10, 20}),
-                 (QStringList{QStringLiteral("DRAM read: 1.00 TB/s"), QLatin1String(kRead)}));
+        QCOMPARE(
+            describeSamples(strip, curve, {10, 20}),
+            (QStringList{QStringLiteral("DRAM read, bytes/s: 1.00 TB/s"), QLatin1String(kRead)}));
         QCOMPARE(
             describeSamples(strip, curve, {0, 200}),
-            (QStringList{QStringLiteral("DRAM read: 2.00 TB/s"),
+            (QStringList{QStringLiteral("DRAM read, bytes/s: 2.00 TB/s"),
                          QStringLiteral("samples from 1.00 to 3.00 TB/s"), QLatin1String(kRead)}));
     }
 
@@ -233,6 +234,13 @@ private slots:
         QVERIFY(read.top() > timeline->laneRect(0).bottom());
         QVERIFY(timeline->stripRect(1).top() > read.bottom());
         QVERIFY(clock.bottom() < timeline->height());
+        // Bytes and shares of the same traffic are told apart by names that are shown whole.
+        const std::vector<SampleStrip> dram = sampleStrips(
+            {curveOf("dram__bytes_write.sum.per_second", {1, 2}),
+             curveOf("dram__write_throughput.avg.pct_of_peak_sustained_elapsed", {1, 2})});
+        QVERIFY(dram[0].title != dram[1].title);
+        for (const SampleStrip& strip : dram)
+            QVERIFY(timeline->fontMetrics().horizontalAdvance(strip.title) <= read.left() - 16);
         const auto xOf = [&](double ns) { return static_cast<int>(timeline->mapping().xOf(ns)); };
 
         // The curve lies high where the reading is fast, low where it is slow, nowhere in the gap.
@@ -251,7 +259,7 @@ private slots:
         QTest::mouseMove(timeline, {xOf(250'000), read.center().y()});
         QVERIFY(!hovered.isEmpty());
         QCOMPARE(hovered.last()[0].toString(),
-                 QStringLiteral("DRAM read: 3.00 TB/s, ") + QLatin1String(kRead));
+                 QStringLiteral("DRAM read, bytes/s: 3.00 TB/s, ") + QLatin1String(kRead));
         QTest::mouseMove(timeline, {xOf(2'500'000), read.center().y()});
         QVERIFY(hovered.last()[0].toString().isEmpty());
 
@@ -262,7 +270,7 @@ private slots:
             if (table->accessibleName() == QStringLiteral("Sampled counters")) counters = table;
         QVERIFY(counters != nullptr && counters->isVisible());
         QVERIFY(counters->toTsv().contains(
-            QStringLiteral("DRAM read\t2.00 TB/s\t1.00 TB/s\t3.00 TB/s")));
+            QStringLiteral("DRAM read, bytes/s\t2.00 TB/s\t1.00 TB/s\t3.00 TB/s")));
         window.selection().edit([](SelectionState& s) { s.range.reset(); });
 
         timeline->showRange({500'000, 1'000'000});  // zooms the strips with the lanes

@@ -72,6 +72,7 @@ TEST_CASE("the cost of a hot expert is found at equal tokens and equal active ex
     CHECK(c[2].low > 69);
     CHECK(c[2].high < 71);
     CHECK(phases[0].verdict.find("A hot expert costs time") == 0);
+    CHECK(phases[0].verdict.find(" \xC2\xB5s") != std::string::npos);  // not "us": as elsewhere
     REQUIRE(phases[0].quarters.size() == 4);
     CHECK(phases[0].quarters[0].launches == 6);
     CHECK(phases[0].quarters[3].meanMaxOverMean > phases[0].quarters[0].meanMaxOverMean);

@@ -396,7 +396,15 @@ TEST_CASE("what is no export of Nsight Systems is refused by name") {
 TEST_CASE("the format of an export follows its name, and unknown formats are listed") {
     CHECK(exporterFor("", "a.pftrace").format == "perfetto");
     CHECK(exporterFor("", "a.sqlite").format == "nsys");
-    CHECK(exporterFor("", "a.bin").format == "chrome");
+    CHECK(exporterFor("chrome", "a.bin").format == "chrome");
+    try {
+        exporterFor("", "a.foo");
+        FAIL("accepted");
+    } catch (const UsageError& error) {
+        const std::string what = error.what();
+        for (const char* part : {"a.foo", "\".foo\"", ".json", ".pftrace", ".sqlite", ".csv"})
+            CHECK(what.find(part) != std::string::npos);
+    }
     CHECK(exporterFor("csv", "a.json").format == "csv");
     CHECK_THROWS_AS(exporterFor("xml", "a"), UsageError);
 }

@@ -126,3 +126,43 @@ TEST_CASE("the roof is the lower of bandwidth and arithmetic") {
     CHECK(roofline.points[0].memoryBound);
     CHECK(roofline.points[0].share == Approx(0.1));
 }
+
+TEST_CASE("the roof of a kernel is that of the arithmetic it uses") {
+    for (const auto& [kernel, kind] :
+         std::vector<std::pair<const char*, const char*>>{{"mxfp4_gemv_avx512_bf16", "int16"},
+                                                          {"q8_0_gemm_avx512_vnni", "int16"},
+                                                          {"q8_0_gemm_avx512", "fp32"},
+                                                          {"mxfp4_gemm_avx512_bf16_int8", "int8"},
+                                                          {"q4_k_gemv_avx2_int8", "int8"},
+                                                          {"bf16_gemm_avx512_bf16", "bf16"},
+                                                          {"bf16_gemm_avx512_vnni", "fp32"},
+                                                          {"f32_gemv_avx512_bf16", "fp32"},
+                                                          {"f16_gemm_avx2", "fp32"},
+                                                          {"attention_f32", "fp32"},
+                                                          {"embed_rows", ""}}) {
+        INFO(kernel);
+        CHECK(arithmeticOf(kernel) == kind);
+    }
+    RunSummary run;
+    run.meta = {{"machine", R"({"read_bandwidth_bytes_per_second": 1e10,
+        "peak_operations_per_second": {"fp32": 5e10, "int16": 1e11, "int8": 4e11}})"},
+                {"settings", R"({"numerics": "exact"})"}};
+    run.operations.resize(3);
+    run.operations[0] = {
+        "router", "f32_gemm_avx512_bf16", "prefill", 1, 1000, 0, 0, 0, 0, 100, 4000, 0.4};
+    run.operations[1] = {
+        "experts", "mxfp4_gemm_avx512_bf16", "prefill", 1, 1000, 0, 0, 0, 0, 100, 4000, 0.4};
+    run.operations[2] = {"other", "unknown", "prefill", 1, 1000, 0, 0, 0, 0, 100, 4000, 0.2};
+    const Roofline of = rooflineOf(run);  // 40 operations a byte: beyond every ridge
+    REQUIRE(of.points.size() == 3);
+    CHECK(of.points[0].roof == Approx(5e10));
+    CHECK(of.points[0].operationKind == "fp32");
+    CHECK_FALSE(of.points[0].memoryBound);
+    CHECK(of.points[1].roof == Approx(1e11));
+    CHECK(of.points[2].operationKind == "int16");  // the greatest that runs with these numerics
+    CHECK(shareOfPeak(run.operations[0], of.ceilings) == Approx(0.08));
+    CHECK(of.bounds("fp32"));
+    CHECK_FALSE(of.bounds("int8"));
+    run.operations[0].bytes = 0;
+    CHECK(shareOfPeak(run.operations[0], of.ceilings) == Approx(0.08));
+}

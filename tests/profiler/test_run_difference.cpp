@@ -142,3 +142,10 @@ TEST_CASE("runs without a difference seldom show one") {
     }
     CHECK(found <= 12);  // binomial(100, 0.05): 12 or fewer in 998 of 1000
 }
+
+TEST_CASE("the sentence of a phase counts one step as one") {
+    CHECK(phaseSentence({"decode", 1, 1, true, 1, 1}) ==
+          "decode: 1 step compared pair by pair, 1 block: too few to test");
+    CHECK(phaseSentence({"decode", 2, 1, false, 0, 20}) ==
+          "decode: 2 steps against 1 other one, 20 blocks");
+}

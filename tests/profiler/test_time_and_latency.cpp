@@ -175,11 +175,32 @@ TEST_CASE("the quality block asks its questions in one order whatever the run re
     CHECK(labels == std::vector<std::string>{
                         "mode", "records against launches", "dropped", "zero or negative stamps",
                         "unattributed", "clock steps", "overhead", "throttling",
-                        "time covered by operations", "routing_sum", "versions"});
+                        "time covered by operations", "routing sum", "versions"});
     CHECK(lines[0].value == "cpu spans");
     CHECK_FALSE(lines[0].ok);  // interrupted
     CHECK_FALSE(lines[1].known);
     CHECK(lines[2].value == "3 records");
     CHECK_FALSE(lines[2].ok);
     CHECK(lines.back().value == "moescope 0.1.0");
+}
+
+TEST_CASE("the quality block gives ratios in per cent and a CPU run no launches to compare") {
+    const std::vector<QualityLine> lines =
+        qualityBlock({{"degradation", "cpu spans"}}, RunStatus::Done,
+                     {{"unbalanced_scopes", 0, "scopes", true, ""},
+                      {"dropped_records", 1, "records", false, ""},
+                      {"timer_overhead", 0.002571234, "ratio", true, ""},
+                      {"op_time_share", 0.9921544, "ratio", true, ""},
+                      {"timer_resolution", 1, "ns", true, ""}});
+    const auto valueOf = [&](const std::string& label) {
+        for (const QualityLine& line : lines)
+            if (line.label == label) return line.value;
+        return std::string("absent");
+    };
+    CHECK(valueOf("records against launches") == "absent");
+    CHECK(valueOf("spans out of order") == "0 scopes");
+    CHECK(valueOf("dropped") == "1 record");
+    CHECK(valueOf("overhead") == "0.257 %");
+    CHECK(valueOf("time covered by operations") == "99.2 %");
+    CHECK(valueOf("timer resolution") == "1 ns");
 }

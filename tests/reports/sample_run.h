@@ -83,8 +83,8 @@ inline ReportRun smallRun() {
     s.routing = {fixtureLayer(0), fixtureLayer(1)};
     s.sequences = {{1, "prompt 1", "", 2, 1}};
     s.quality = {
-        {"dropped_records", 0, "", true, "nothing was dropped"},
-        {"op_time_share", 0.91, "", false, "less than 95 % of the step time is explained"}};
+        {"dropped_records", 0, "records", true, "nothing was dropped"},
+        {"op_time_share", 0.91, "ratio", false, "less than 95 % of the step time is explained"}};
     s.memory = {{"peak_rss", 12'100'000'000}};
     s.suites = {{7, "pairs", "1", "Sentence pairs", "fairness", "pairs.csv", 2, "{}"}};
     s.metrics = {{7, "accuracy", "", 0.5, 0.095, 0.905, {}, 0.5, "Wilson", 2},
@@ -183,7 +183,7 @@ inline void writeRealisticRun(const std::filesystem::path& path, int tokens = 30
     std::mt19937 random(7);
     writeTokens(writer, random, tokens);
     writeOperations(writer);
-    writer.add(QualityRow{"dropped_records", 0, "", true, "No record was dropped."});
+    writer.add(QualityRow{"dropped_records", 0, "records", true, "No record was dropped."});
     writer.add(QualityRow{"op_time_share", 0.937, "", false,
                           "Operations explain less than 95 % of the step time."});
     writer.add(MemoryRow{"weights", 12'100'000'000});

@@ -6,6 +6,7 @@
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
+#include "reports/counter_names.h"
 #include "reports/headline.h"
 #include "reports/numbers.h"
 #include "reports/ranking.h"
@@ -73,6 +74,9 @@ TEST_CASE("numbers read the same everywhere") {
     CHECK(formatSignificant(std::numeric_limits<double>::quiet_NaN()) == "n/a");
     CHECK(formatDuration(1.234e6) == "1.23 ms");
     CHECK(formatDuration(999.6) == "1.00 \xC2\xB5s");
+    CHECK(formatCounted(1, "launch") == "1 launch");
+    CHECK(formatCounted(1234, "launch") == "1,234 launches");
+    CHECK(formatCounted(0, "step") == "0 steps");
     CHECK(formatBytes(12109566560.0) == "12.1 GB");
     CHECK(formatBytes(0) == "0 B");
     CHECK(formatPerSecond(3.8e10, "B") == "38.0 GB/s");
@@ -148,15 +152,42 @@ TEST_CASE("Markdown shows the mean and peak of sampled counters by phase") {
     run.analysis.sampled = {{"dram__bytes_read.sum.per_second",
                              {{"prefill", 2, 1e11, 2e11}, {"decode", 1500, 2e12, 3e12}}},
                             {"a|b", {{"decode", 1, 7, 7}}}};
-    CHECK(
-        file({run}, "md", "report.md")
-            .find(
-                "| sampled counter | phase | samples | mean | peak |\n"
-                "|---|---|---:|---:|---:|\n"
-                "| dram\\_\\_bytes\\_read.sum.per\\_second | prefill | 2 | 100 GB/s | 200 GB/s |\n"
-                "| dram\\_\\_bytes\\_read.sum.per\\_second | decode | 1,500 | 2.00 TB/s | "
-                "3.00 TB/s |\n"
-                "| a\\|b | decode | 1 | 7.00 | 7.00 |\n\n") != std::string::npos);
+    CHECK(file({run}, "md", "report.md")
+              .find("| sampled counter | phase | samples | mean | peak | NVIDIA's name |\n"
+                    "|---|---|---:|---:|---:|---|\n"
+                    "| DRAM read, bytes/s | prefill | 2 | 100 GB/s | 200 GB/s | "
+                    "dram\\_\\_bytes\\_read.sum.per\\_second |\n"
+                    "| DRAM read, bytes/s | decode | 1,500 | 2.00 TB/s | 3.00 TB/s | "
+                    "dram\\_\\_bytes\\_read.sum.per\\_second |\n"
+                    "| a\\|b | decode | 1 | 7.00 | 7.00 | a\\|b |\n\n") != std::string::npos);
+}
+
+TEST_CASE("counters have names for people that tell bytes from shares of the peak") {
+    CHECK(counterName("dram__bytes_read.sum.per_second") == "DRAM read, bytes/s");
+    CHECK(counterName("dram__read_throughput.avg.pct_of_peak_sustained_elapsed") ==
+          "DRAM read, % of peak");
+    CHECK(counterName("dram__bytes_read.sum") == "dram__bytes_read.sum");
+    CHECK(counterName("own__counter") == "own__counter");
+}
+
+TEST_CASE("Markdown says how many rows a table leaves out, and has quality and roofline") {
+    ReportRun run = smallRun();
+    run.summary.meta["degradation"] = "cpu spans";
+    const OperationGroup group = run.summary.operations.front();
+    while (run.summary.operations.size() < 9) run.summary.operations.push_back(group);
+    run.analysis.roofline = rooflineOf(run.summary);
+    REQUIRE(run.analysis.roofline.points.size() == 8);
+    std::string text = file({run}, "md", "report.md");
+    const auto has = [&](const char* part) { return text.find(part) != std::string::npos; };
+    CHECK(has("| mode | cpu spans |"));
+    CHECK(has("| ! time covered by operations | 91 % | less than 95 % of the step time"));
+    CHECK(has("Ceilings measured before this run: memory 40.0 GB/s"));
+    CHECK(has("| experts | mxfp4\\_avx2 | prefill | 2.25 | 6.00 GFLOP/s |"));
+    CHECK(has("1 more row: see report.html or operations.csv"));
+    CHECK_FALSE(has("1 more row: see report.html or report.json"));
+    run.analysis.roofline.points.resize(10, run.analysis.roofline.points.front());
+    text = file({run}, "md", "report.md");
+    CHECK(has("2 more rows: see report.html or report.json"));
 }
 
 TEST_CASE("the terminal summary names the run and warns and shows the figures") {
@@ -231,4 +262,10 @@ TEST_CASE("metrics that cannot carry a conclusion say so") {
     CHECK(metricCaution(metric) == "the interval includes chance");
     metric.n = 12;
     CHECK(metricCaution(metric).find("n is small") == 0);
+    metric.n = 400;
+    metric.chance.reset();
+    metric.name = "flip_rate";
+    CHECK(metricCaution(metric).find("changes count in either direction") == 0);
+    metric.name = "answer_mass";
+    CHECK(metricCaution(metric).find("no score but the share of probability") == 0);
 }

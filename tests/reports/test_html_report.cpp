@@ -136,7 +136,7 @@ TEST_CASE("a failed check stands before everything else of the run") {
     const std::size_t warning = html.find("the measurement is not complete");
     REQUIRE(warning != std::string::npos);
     CHECK(warning < html.find("class=\"lead\""));
-    CHECK(has(html, "op_time_share = 0.910"));
+    CHECK(has(html, "op_time_share = 91 %"));
     CHECK(has(html, "Synthetic model."));
     ReportRun killed = smallRun();
     killed.summary.status = RunStatus::Running;
@@ -188,6 +188,26 @@ TEST_CASE("several runs are compared against the first") {
     CHECK(has(html, "+50.0 %"));
     CHECK(has(html, "id=\"r2-experts\""));
     CHECK(html.find("Runs in this report") < html.find("Headline figures; changes"));
+}
+
+TEST_CASE("what only one of several runs has is named and left out of the comparison") {
+    ReportRun other = smallRun();
+    other.summary.ttftNs = std::numeric_limits<double>::quiet_NaN();
+    other.summary.meta["model"] = R"({"name":"another","identity":"4567"})";
+    std::string html = page({smallRun(), other});
+    const auto comparison = [&] {
+        const std::size_t begin = html.find("id=\"comparison\"");
+        return html.substr(begin, html.find("<section", begin) - begin);
+    };
+    CHECK(has(comparison(), "only one run has such a figure: Time to first token."));
+    CHECK_FALSE(has(comparison(), "<td>Time to first token</td>"));
+    CHECK_FALSE(has(comparison(), "n/a"));
+    CHECK(has(comparison(),
+              "Run 2: different model: &quot;another&quot; instead of &quot;tiny &lt;b&gt;moe"));
+    other.summary = {};
+    html = page({smallRun(), other});
+    CHECK(has(comparison(), "The runs have no figure in common."));
+    CHECK_FALSE(has(comparison(), "<table"));
 }
 
 TEST_CASE("text of both themes has a contrast of at least 4.5") {

@@ -31,6 +31,7 @@ RooflinePoint point(const char* op, double intensity, double perSecond, double t
     p.intensity = intensity;
     p.operationsPerSecond = perSecond;
     p.roof = ceilings().roof(intensity);
+    p.operationKind = "bf16";
     p.share = perSecond / p.roof;
     p.memoryBound = intensity < 10;
     p.timeShare = timeShare;
@@ -104,10 +105,12 @@ TEST_CASE("the kernel is named where several share operation and phase") {
     CHECK(has(rooflineChart({"r", "t", "d"}, of), ">experts (gemm), decode<"));
 }
 
-TEST_CASE("the roof that bounds the run is solid, the others are dashed") {
-    const std::string svg = rooflineChart({"r", "Roofline", "text"}, sample());
-    CHECK(count(svg, "class=\"roof\"") == 2);  // memory and bf16
-    CHECK(count(svg, "class=\"roof-other\"") == 2);
+TEST_CASE("the roofs that bound kernels of the run are solid, the others are dashed") {
+    Roofline of = sample();
+    of.points[1].operationKind = "fp32";
+    const std::string svg = rooflineChart({"r", "Roofline", "text"}, of);
+    CHECK(count(svg, "class=\"roof\"") == 3);  // memory, bf16 and fp32
+    CHECK(count(svg, "class=\"roof-other\"") == 1);
     for (const char* name :
          {"memory 10.0 GB/s", "bf16 100 GOP/s", "fp32 90.0 GOP/s", "int8 400 GOP/s"})
         CHECK(has(svg, name));

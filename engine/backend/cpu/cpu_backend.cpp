@@ -13,6 +13,7 @@
 #include "engine/backend/rope_plan.h"
 #include "engine/backend/rope_rotation.h"
 #include "engine/backend/routing_rule.h"
+#include "engine/core/count_text.h"
 #include "engine/core/error.h"
 
 namespace moescope::cpu {
@@ -76,8 +77,7 @@ CpuBackend::CpuBackend(const BoundModel& model, const Checkpoint& checkpoint,
 }
 
 std::string CpuBackend::description() const {
-    return "cpu " + std::string(kernels_.name) + ", " + std::to_string(pool_.size()) +
-           (pool_.size() == 1 ? " thread, " : " threads, ") +
+    return "cpu " + std::string(kernels_.name) + ", " + countText(pool_.size(), "thread") + ", " +
            (numerics_ == Numerics::Fast ? "fast" : "exact");
 }
 

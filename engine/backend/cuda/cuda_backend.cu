@@ -272,7 +272,7 @@ OpWork CudaBackend::route(BackendState& state, int layer) const {
     // nobody waits for them until the step is done.
     if (s.timed) fetchChoiceOf(s, layer);
     return finish(s, routeWork(weights_.layers[index(layer)], stepShape(s)),
-                  few(s) ? "decode_project" : "prefill_project");
+                  expertsGrouped(s, layer) ? "prefill_project" : "decode_project");
 }
 
 /// Choices of a step lie layer by layer: (n_layer, n_tokens, top_k), on the device and on the host.
@@ -291,7 +291,7 @@ void CudaBackend::waitForLayers(BackendState& state) const {
 
 /// Of the latest layer that was routed.
 void CudaBackend::fetchChoiceOf(const CudaState& s, int layer) const {
-    if (few(s)) enqueueChoice(s, layer);  // the experts would choose, later
+    if (!expertsGrouped(s, layer)) enqueueChoice(s, layer);  // the experts would choose, later
     const std::size_t count = index(s.tokens()) * index(spec_.topK);
     fetchRouting(s, index(layer) * count, count);
 }
@@ -319,7 +319,7 @@ OpWork CudaBackend::feedForward(BackendState& state, int layer) const {
     CudaState& s = own(state);
     enqueueFeedForward(s, layer);
     const LayerWeights& w = weights_.layers[index(layer)];
-    const std::string_view kernel = few(s) ? "decode_experts" : "prefill_experts";
+    const std::string_view kernel = expertsGrouped(s, layer) ? "prefill_experts" : "decode_experts";
     if (spec_.layers[index(layer)].mlp != MlpKind::Experts)
         return finish(s, mlpWork(w, stepShape(s)), kernel);
     // Which experts were chosen decides the bytes; only who takes the time wants to know.

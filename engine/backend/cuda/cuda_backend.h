@@ -83,6 +83,11 @@ private:
         return rows <= fewTokens_ ? "decode_project" : "prefill_project";
     }
     bool few(const CudaState& s) const noexcept { return s.tokens() <= fewTokens_; }
+    /// Whether activations are pairs of bf16.
+    bool keepsPairs(const CudaState& s) const noexcept {
+        return options_.numerics == Numerics::Exact || few(s);
+    }
+    bool expertsGrouped(const CudaState& s, int layer) const;
     NormWeights norm(const float* weight, const float* bias, bool before = true) const noexcept;
     RouterChoice choiceOf(const CudaState& s, int layer) const noexcept;
     OperandRows rowsFor(const CudaState& s, WeightFormat format) const noexcept;

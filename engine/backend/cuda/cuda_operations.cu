@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "engine/backend/cuda/cuda_backend.h"
+#include "engine/backend/cuda/decode_bands.h"
+#include "engine/backend/cuda/prefill_product.h"
 #include "engine/backend/cuda/prefill_rows.h"
 #include "engine/backend/kv_layout.h"
 
@@ -42,8 +44,19 @@ RouterChoice CudaBackend::choiceOf(const CudaState& s, int layer) const noexcept
 }
 
 OperandRows CudaBackend::rowsFor(const CudaState& s, WeightFormat format) const noexcept {
-    const bool exact = options_.numerics == Numerics::Exact;
-    return {s.rowsHigh, exact ? s.rowsLow : nullptr, s.rowStride, format};
+    return {s.rowsHigh, keepsPairs(s) ? s.rowsLow : nullptr, s.rowStride, format};
+}
+
+/// Decode's kernels take the experts of a few tokens at the speed of one expert after another; in
+/// groups they are read at memory speed, behind four small kernels more. From five tokens on, whose
+/// 20 choices among 32 experts are 15 different ones, the groups should win: estimated from steps
+/// of 64 tokens on an H100, 9 us for an expert, and not measured.
+bool CudaBackend::expertsGrouped(const CudaState& s, int layer) const {
+    if (!few(s)) return true;
+    const DeviceLayer& w = model_->layers[index(layer)];
+    return s.tokens() > kOperandTokens && spec_.layers[index(layer)].mlp == MlpKind::Experts &&
+           deviceLimits().warpgroups && routesTokens(w.router) &&
+           warpgroupsTake(w.gateUp.format, true) && warpgroupsTake(w.down.format, true);
 }
 
 /// Where a block's result goes: straight to the residual, or aside to be normalised first.
@@ -245,7 +258,7 @@ void CudaBackend::enqueueAttentionOutput(CudaState& s, int layer) const {
 
 void CudaBackend::enqueueRoute(CudaState& s, int layer) const {
     const DeviceLayer& w = model_->layers[index(layer)];
-    if (few(s)) {
+    if (!expertsGrouped(s, layer)) {
         DecodeProjection p;
         p.weights = w.router;
         p.hidden = s.hidden;
@@ -296,7 +309,7 @@ void CudaBackend::enqueueChoice(const CudaState& s, int layer) const {
 }
 
 void CudaBackend::enqueueFeedForward(CudaState& s, int layer) const {
-    if (few(s)) {
+    if (!expertsGrouped(s, layer)) {
         decodeFeedForward(s, layer);
     } else if (spec_.layers[index(layer)].mlp == MlpKind::Plain) {
         prefillPlainMlp(s, layer);
@@ -384,8 +397,8 @@ void CudaBackend::prefillFeedForward(CudaState& s, int layer) const {
     up.activation = spec_.activation;
     up.swigluAlpha = spec_.swigluAlpha;
     up.swigluLimit = spec_.swigluLimit;
-    up.hidden = {s.innerHigh, options_.numerics == Numerics::Exact ? s.innerLow : nullptr,
-                 w.down.paddedCols(), w.down.format};
+    up.hidden = {s.innerHigh, keepsPairs(s) ? s.innerLow : nullptr, w.down.paddedCols(),
+                 w.down.format};
     up.sorted = sortedRowsFor(s, x, w.gateUp.paddedCols(), s.tokens() * topK);
     expertsUp(up, s.stream);
     ExpertsDown down;
@@ -410,9 +423,8 @@ void CudaBackend::prefillPlainMlp(CudaState& s, int layer) const {
     normToOperand({s.hidden, norm(w.ffnNorm, w.ffnNormBias), s.tokens(), spec_.dModel, x},
                   s.stream);
     project({w.gateUp, x, w.gateUpBias, s.tokens(), s.products, ffn, false}, s.stream);
-    const OperandRows inner{s.innerHigh,
-                            options_.numerics == Numerics::Exact ? s.innerLow : nullptr,
-                            w.down.paddedCols(), w.down.format};
+    const OperandRows inner{s.innerHigh, keepsPairs(s) ? s.innerLow : nullptr, w.down.paddedCols(),
+                            w.down.format};
     activateRows({s.products, spec_.activation, s.tokens(), ffn, inner}, s.stream);
     project({w.down, inner, w.downBias, s.tokens(), blockOutput(s), spec_.dModel,
              spec_.normPlace == NormPlace::Pre},

@@ -211,3 +211,19 @@ TEST_CASE("routing that is told of after a step is that of its operations one by
         CHECK(heard[0].weights == heard[1].weights);
     }
 }
+
+TEST_CASE("what a sequence draws does not depend on how the others of its step are chosen") {
+    const auto model = gptOssLike();
+    const auto cuda = makeCuda(model->bound);
+    std::vector<GenerateRequest> requests;
+    for (int i = 0; i < 4; ++i) {
+        requests.push_back(request(i, 3 + i, 1.0));
+        if (i % 2 == 1) requests.back().options.sampling.topP = 0.9;
+    }
+    const std::vector<Generation> found = sideBySide(*cuda, requests);
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+        INFO("request " << i);
+        const Generation expected = alone(*cuda, requests[i]);
+        CHECK(found[i].tokens == expected.tokens);
+    }
+}

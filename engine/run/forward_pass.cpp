@@ -161,8 +161,8 @@ void ForwardPass::runWhole(const StepInfo& info, KvCache& cache, TokenId token,
                            const std::function<void()>& then) {
     StepScope scope(trace_, info);
     traced(Op::Embed, -1,
-           [&] { return backend_.sendToken(*state_, cache, token, info.firstPosition); });
-    backend_.runToken(*state_, rule);
+           [&] { return backend_.sendToken(*state_, cache, token, info.firstPosition, rule); });
+    backend_.runToken(*state_);
     traced(Op::Head, -1, fetch);
     then();
     if (routing_ != nullptr) tellRouting(info);
@@ -188,10 +188,9 @@ std::optional<TokenChoice> ForwardPass::wholeStep(const StepInfo& info, KvCache&
     return chosen;
 }
 
-bool ForwardPass::greedy(KvCache& cache, TokenId first, int position,
-                         std::span<TokenId> out) const {
-    return trace_ == nullptr && routing_ == nullptr &&
-           backend_.decodeGreedy(*state_, cache, first, position, out);
+int ForwardPass::greedy(KvCache& cache, TokenId first, int position, std::span<TokenId> out) const {
+    if (trace_ != nullptr || routing_ != nullptr) return 0;
+    return backend_.decodeGreedy(*state_, cache, first, position, out);
 }
 
 }  // namespace moescope

@@ -72,8 +72,8 @@ public:
     /// The same, and the choice of the next; none: not so.
     std::optional<TokenChoice> wholeStep(const StepInfo& info, KvCache& cache, TokenId token,
                                          const TokenRule& rule, const std::function<void()>& then);
-    /// See Backend::decodeGreedy. false while there are sinks.
-    bool greedy(KvCache& cache, TokenId first, int position, std::span<TokenId> out) const;
+    /// See Backend::decodeGreedy. 0 while there are sinks.
+    int greedy(KvCache& cache, TokenId first, int position, std::span<TokenId> out) const;
 
 private:
     void layer(int index, const StepInfo& info);

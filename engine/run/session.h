@@ -113,7 +113,8 @@ public:
 
     /// Appends `first` and then, count times in all, the token with the largest logit of the step
     /// before. Returns the tokens chosen, of which the last is not yet in the cache. Without sinks
-    /// a back end that can goes on from token to token by itself. Throws as append does.
+    /// a back end that can goes on from token to token by itself. Throws as append does, and
+    /// notFinite(), which such a back end may notice some tokens later: position() counts them.
     std::vector<TokenId> appendGreedy(TokenId first, int count);
 
 private:

@@ -252,11 +252,11 @@ TEST_CASE("greedy decoding on the device chooses what the logits on the host say
         expected.push_back(next);
     }
     std::vector<TokenId> chosen(30);
-    REQUIRE(cuda->decodeGreedy(*state, *cache, 7, 0, chosen));
+    REQUIRE(cuda->decodeGreedy(*state, *cache, 7, 0, chosen) == 30);
     CHECK(chosen == expected);
     // The graphs that were recorded hold the addresses of the first cache.
     const auto other = cuda->newCache({64, 4});
-    REQUIRE(cuda->decodeGreedy(*state, *other, 7, 0, chosen));
+    REQUIRE(cuda->decodeGreedy(*state, *other, 7, 0, chosen) == 30);
     CHECK(chosen == expected);
 }
 

@@ -431,10 +431,12 @@ void CudaBackend::beginToken(CudaState& s, KvCache& cache, TokenId token, int po
     s.choosing.graph.reset();
 }
 
-OpWork CudaBackend::sendToken(BackendState& state, KvCache& cache, TokenId token,
-                              int position) const {
+OpWork CudaBackend::sendToken(BackendState& state, KvCache& cache, TokenId token, int position,
+                              const TokenRule* rule) const {
     CudaState& s = own(state);
     beginToken(s, cache, token, position);
+    s.chooses = rule != nullptr;
+    if (s.chooses) sendRules(s, {rule, 1});
     const OpWork work = finish(s, embedWork(spec_, weights_, stepShape(s)), "embed_tokens");
     if (s.launches != nullptr) s.launches->replayed(Op::Embed, -1, work);
     return work;
@@ -455,11 +457,10 @@ void CudaBackend::captureToken(CudaState& s, RecordedToken& token, bool choosing
         });
 }
 
-void CudaBackend::runToken(BackendState& state, const TokenRule* rule) const {
+void CudaBackend::runToken(BackendState& state) const {
     CudaState& s = own(state);
-    RecordedToken& token = rule == nullptr ? s.step : s.choosing;
-    if (rule != nullptr) sendRules(s, {rule, 1});
-    if (!token.graph) captureToken(s, token, rule != nullptr);
+    RecordedToken& token = s.chooses ? s.choosing : s.step;
+    if (!token.graph) captureToken(s, token, s.chooses);
     if (s.launches != nullptr) s.launches->replay(token.number);
     token.graph.run(s.stream);
 }
@@ -524,11 +525,12 @@ OpWork CudaBackend::finishToken(CudaState& s) const {
     return work;
 }
 
-bool CudaBackend::decodeGreedy(BackendState& state, KvCache& cache, TokenId first, int position,
-                               std::span<TokenId> out) const {
+int CudaBackend::decodeGreedy(BackendState& state, KvCache& cache, TokenId first, int position,
+                              std::span<TokenId> out) const {
     CudaState& s = own(state);
-    if (s.launches != nullptr) return false;  // its graph is not announced
-    for (std::size_t done = 0; done < out.size();) {
+    if (s.launches != nullptr) return 0;  // its graph is not announced
+    std::size_t done = 0;
+    for (bool finite = true; finite && done < out.size();) {
         const std::size_t burst = std::min<std::size_t>(out.size() - done, kGreedyBurst);
         beginToken(s, cache, first, position + static_cast<int>(done));
         const TokenRule largest;
@@ -542,14 +544,15 @@ bool CudaBackend::decodeGreedy(BackendState& state, KvCache& cache, TokenId firs
         copyAsync(s.hostChosen, s.chosen, burst * sizeof(TokenChoice), cudaMemcpyDeviceToHost,
                   s.stream, "copying tokens from the device");
         s.stream.wait();
-        for (std::size_t i = 0; i < burst; ++i) out[done + i] = s.hostChosen[i].token;
+        for (std::size_t i = 0; i < burst; ++i) {
+            first = out[done + i] = s.hostChosen[i].token;
+            finite = finite && first >= 0;
+        }
         done += burst;
-        first = out[done - 1];
-        if (first < 0) break;
     }
-    const StepRun last{&cache, position + static_cast<int>(out.size()) - 1, 1};
+    const StepRun last{&cache, position + static_cast<int>(done) - 1, 1};
     s.places.assign({&last, 1});
-    return true;
+    return static_cast<int>(done);
 }
 
 }  // namespace moescope::cuda

@@ -136,6 +136,7 @@ public:
     std::vector<PrefixCopy> copies;  ///< that its layers have to make
     bool copied = false;             ///< the latest layer had any of them
     int lastRouted = 0;              ///< layer of the latest route()
+    bool chooses = false;            ///< the step that runs as a whole chooses the next token
     bool timed = false;
     LaunchSink* launches = nullptr;  ///< null: nobody counts launches
     mutable std::vector<float> hostHidden;

@@ -316,3 +316,30 @@ TEST_CASE("logits that overflow amid greedy decoding on the device are noticed")
     }
     CHECK(tried > 0);
 }
+
+TEST_CASE("more logits than the host's buffer holds come in portions") {
+    auto model = llamaLike(DType::BF16, DType::BF16);
+    ModelSpec& spec = model->bound.spec;
+    spec.vocab = 1'050'000;  // seven rows are 29 MB
+    spec.dModel = 16;
+    spec.layers.clear();
+    spec.nLayer = 0;
+    ModelWeights& w = model->bound.weights;
+    w.layers.clear();
+    w.embedding = w.head = model->random.matrix(DType::BF16, spec.vocab, spec.dModel);
+    w.outputNorm = model->random.vector(spec.dModel, 1.0F, 0.2F);
+    const auto cuda = makeCuda(model->bound);
+    const auto state = cuda->newState(8, 8);
+    const auto cache = cuda->newCache({8, 8});
+    const StepRun run{cache.get(), 0, 8};
+    const std::vector<TokenId> tokens = someTokens(8, spec.vocab);
+    cuda->embed(*state, tokens, {&run, 1});
+    const std::vector<std::int32_t> rows{0, 1, 2, 3, 4, 5, 6, 7};
+    std::vector<float> logits(8 * static_cast<std::size_t>(spec.vocab));
+    cuda->head(*state, rows, logits);
+    for (const std::size_t row : {std::size_t{6}, std::size_t{7}}) {
+        std::vector<float> alone(static_cast<std::size_t>(spec.vocab));
+        cuda->head(*state, std::span(rows).subspan(row, 1), alone);
+        CHECK(errorNorm(std::span(logits).subspan(row * alone.size(), alone.size()), alone) < 1e-5);
+    }
+}

@@ -333,13 +333,15 @@ OpWork CudaBackend::head(BackendState& state, std::span<const std::int32_t> want
     const auto count = static_cast<int>(wanted.size());
     const std::size_t vocab = index(spec_.vocab);
     for (int done = 0; done < count; done += s.logitRows) {
-        const auto rows = wanted.subspan(index(done), index(std::min(count - done, s.logitRows)));
-        enqueueHeadOf(s, rows);
-        const std::size_t floats = rows.size() * vocab;
-        copyAsync(s.hostLogits, s.logits, floats * sizeof(float), cudaMemcpyDeviceToHost, s.stream,
-                  "copying logits from the device");
-        s.stream.wait();
-        std::copy_n(s.hostLogits, floats, logits.data() + index(done) * vocab);
+        const int found = std::min(count - done, s.logitRows);
+        enqueueHeadOf(s, wanted.subspan(index(done), index(found)));
+        for (int row = 0; row < found; row += s.hostLogitRows) {
+            const std::size_t floats = index(std::min(found - row, s.hostLogitRows)) * vocab;
+            copyAsync(s.hostLogits, s.logits + index(row) * vocab, floats * sizeof(float),
+                      cudaMemcpyDeviceToHost, s.stream, "copying logits from the device");
+            s.stream.wait();
+            std::copy_n(s.hostLogits, floats, logits.data() + index(done + row) * vocab);
+        }
     }
     return finish(s, headWork(weights_, count), headKernel(count));
 }

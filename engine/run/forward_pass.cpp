@@ -2,6 +2,7 @@
 #include "engine/run/forward_pass.h"
 
 #include <algorithm>
+#include <cassert>
 #include <string>
 
 #include "engine/core/error.h"
@@ -120,6 +121,7 @@ template <typename Ask>
 void ForwardPass::keepLogits(std::span<const std::int32_t> rows, const Ask& ask) {
     const auto most = static_cast<std::size_t>(backend_.keptRows(*state_));
     for (std::size_t first = 0; first < rows.size(); first += most) {
+        assert(most > 0);
         const std::size_t count = std::min(most, rows.size() - first);
         traced(Op::Head, -1,
                [&] { return backend_.keepLogits(*state_, rows.subspan(first, count)); });

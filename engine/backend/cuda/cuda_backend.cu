@@ -396,6 +396,7 @@ OpWork CudaBackend::examine(BackendState& state, std::span<const TokenQuestion> 
                             std::span<TokenAnswer> answers) const {
     CudaState& s = own(state);
     assert(questions.size() == answers.size());
+    if (questions.empty()) s.stream.wait();  // rows of keepLogits may be on their way
     for (std::size_t done = 0; done < questions.size(); done += kQuestions) {
         const auto asked =
             questions.subspan(done, std::min<std::size_t>(questions.size() - done, kQuestions));

@@ -189,7 +189,7 @@ TEST_CASE("routing that is told of after a step is that of its operations one by
     } timer;
     const auto model = gptOssLike();
     const auto cuda = makeCuda(model->bound);
-    for (const int tokens : {3, 12}) {
+    for (const int tokens : {3, 6, 12}) {
         Heard heard[2];
         for (const bool timed : {false, true}) {
             ForwardPass pass(*cuda, kContext, 16);

@@ -166,8 +166,8 @@ void ForwardPass::runWhole(const StepInfo& info, KvCache& cache, TokenId token,
            [&] { return backend_.sendToken(*state_, cache, token, info.firstPosition, rule); });
     backend_.runToken(*state_);
     traced(Op::Head, -1, fetch);
-    then();
     if (routing_ != nullptr) tellRouting(info);
+    then();
     scope.end();
 }
 

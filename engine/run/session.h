@@ -94,8 +94,8 @@ public:
     /// out of range, Interrupted when stopped between chunks.
     ///
     /// After anything thrown the session is usable, and position() counts what the cache holds:
-    /// all chunks before the one that failed, and that one too when its layers were done, so when a
-    /// visitor or the sink's stepEnd threw.
+    /// all chunks before the one that failed, and that one too when its layers were done and their
+    /// routing told of, so when a visitor or the sink's stepEnd threw.
     std::span<const float> append(std::span<const TokenId> tokens,
                                   std::optional<StepKind> kind = std::nullopt);
 

@@ -343,3 +343,30 @@ TEST_CASE("more logits than the host's buffer holds come in portions") {
         CHECK(errorNorm(std::span(logits).subspan(row * alone.size(), alone.size()), alone) < 1e-5);
     }
 }
+
+TEST_CASE("a step whose routing its sink refuses is not counted, and can be run again on cuda") {
+    struct Refusing final : RoutingSink {
+        void onRouting(const StepInfo&, int, int, std::span<const std::int32_t>,
+                       std::span<const float>) override {
+            throw Error("no");
+        }
+    } refusing;
+    const auto model = gptOssLike();
+    const auto cuda = makeCuda(model->bound);
+    const std::vector<TokenId> tokens = someTokens(6, model->bound.spec.vocab);
+    const std::span<const TokenId> all(tokens);
+    Session session(*cuda, kContext, 4), calm(*cuda, kContext, 4);
+    std::size_t done = 0;
+    for (const std::size_t count : {3, 1, 2}) {
+        const auto next = all.subspan(done, count);
+        session.setRouting(&refusing);
+        CHECK_THROWS_WITH(session.append(next), "no");
+        CHECK(session.position() == static_cast<int>(done));
+        session.setRouting(nullptr);
+        const auto logits = session.append(next);
+        const auto expected = calm.append(next);
+        CHECK(std::equal(logits.begin(), logits.end(), expected.begin(), expected.end()));
+        done += count;
+        CHECK(session.position() == static_cast<int>(done));
+    }
+}

@@ -151,12 +151,13 @@ public:
     /// Whether the three below are offered: the step of one token as one submission, which is what
     /// embed, the layers and head do, faster.
     virtual bool wholeSteps() const noexcept { return false; }
-    /// First: the token to the device. Returns the work of embed.
-    virtual OpWork sendToken(BackendState&, KvCache&, TokenId, int /*position*/) const {
+    /// First: the token to the device, and how the next one is chosen; rule null: it is not.
+    /// Returns the work of embed.
+    virtual OpWork sendToken(BackendState&, KvCache&, TokenId, int /*position*/,
+                             const TokenRule* /*rule*/) const {
         return {};
     }
-    /// Then; returns early. rule: how the next token is chosen; null: it is not.
-    virtual void runToken(BackendState&, const TokenRule* /*rule*/) const {}
+    virtual void runToken(BackendState&) const {}  ///< then; returns early
     /// Last: waits, and brings the logits, or the token chosen. Returns the work of head.
     virtual OpWork fetchLogits(BackendState&, std::span<float>) const { return {}; }
     virtual OpWork fetchChoice(BackendState&, TokenChoice&) const { return {}; }

@@ -161,8 +161,8 @@ void ForwardPass::runWhole(const StepInfo& info, KvCache& cache, TokenId token,
                            const std::function<void()>& then) {
     StepScope scope(trace_, info);
     traced(Op::Embed, -1,
-           [&] { return backend_.sendToken(*state_, cache, token, info.firstPosition); });
-    backend_.runToken(*state_, rule);
+           [&] { return backend_.sendToken(*state_, cache, token, info.firstPosition, rule); });
+    backend_.runToken(*state_);
     traced(Op::Head, -1, fetch);
     then();
     if (routing_ != nullptr) tellRouting(info);

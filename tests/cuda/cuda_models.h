@@ -42,8 +42,8 @@ inline std::unique_ptr<Backend> makeCuda(const BoundModel& model,
 inline void wholeStep(const Backend& cuda, BackendState& state, KvCache& cache, TokenId token,
                       int position, std::span<float> logits) {
     REQUIRE(cuda.wholeSteps());
-    cuda.sendToken(state, cache, token, position);
-    cuda.runToken(state, nullptr);
+    cuda.sendToken(state, cache, token, position, nullptr);
+    cuda.runToken(state);
     cuda.fetchLogits(state, logits);
 }
 

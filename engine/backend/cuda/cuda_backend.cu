@@ -431,10 +431,12 @@ void CudaBackend::beginToken(CudaState& s, KvCache& cache, TokenId token, int po
     s.choosing.graph.reset();
 }
 
-OpWork CudaBackend::sendToken(BackendState& state, KvCache& cache, TokenId token,
-                              int position) const {
+OpWork CudaBackend::sendToken(BackendState& state, KvCache& cache, TokenId token, int position,
+                              const TokenRule* rule) const {
     CudaState& s = own(state);
     beginToken(s, cache, token, position);
+    s.chooses = rule != nullptr;
+    if (s.chooses) sendRules(s, {rule, 1});
     const OpWork work = finish(s, embedWork(spec_, weights_, stepShape(s)), "embed_tokens");
     if (s.launches != nullptr) s.launches->replayed(Op::Embed, -1, work);
     return work;
@@ -455,11 +457,10 @@ void CudaBackend::captureToken(CudaState& s, RecordedToken& token, bool choosing
         });
 }
 
-void CudaBackend::runToken(BackendState& state, const TokenRule* rule) const {
+void CudaBackend::runToken(BackendState& state) const {
     CudaState& s = own(state);
-    RecordedToken& token = rule == nullptr ? s.step : s.choosing;
-    if (rule != nullptr) sendRules(s, {rule, 1});
-    if (!token.graph) captureToken(s, token, rule != nullptr);
+    RecordedToken& token = s.chooses ? s.choosing : s.step;
+    if (!token.graph) captureToken(s, token, s.chooses);
     if (s.launches != nullptr) s.launches->replay(token.number);
     token.graph.run(s.stream);
 }

@@ -56,8 +56,9 @@ public:
     void setTimed(BackendState& s, bool timed) const override;
     void setLaunches(BackendState& s, LaunchSink* sink) const noexcept override;
     bool wholeSteps() const noexcept override { return true; }
-    OpWork sendToken(BackendState& s, KvCache& cache, TokenId token, int position) const override;
-    void runToken(BackendState& s, const TokenRule* rule) const override;
+    OpWork sendToken(BackendState& s, KvCache& cache, TokenId token, int position,
+                     const TokenRule* rule) const override;
+    void runToken(BackendState& s) const override;
     OpWork fetchLogits(BackendState& s, std::span<float> logits) const override;
     OpWork fetchChoice(BackendState& s, TokenChoice& chosen) const override;
     void waitForLayers(BackendState& s) const override;

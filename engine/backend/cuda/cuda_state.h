@@ -135,6 +135,7 @@ public:
     int shortRuns = 0;               ///< runs of few tokens that it begins with
     std::vector<PrefixCopy> copies;  ///< that its layers have to make
     bool copied = false;             ///< the latest layer had any of them
+    bool chooses = false;            ///< a token that is run as a whole chooses the next one
     int lastRouted = 0;              ///< layer of the latest route()
     bool timed = false;
     LaunchSink* launches = nullptr;  ///< null: nobody counts launches

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Entry point: signal handling, then the command table.
 #include <csignal>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -28,5 +29,9 @@ int main(int argc, char** argv) {
     // A reader that closes the pipe (`| head`) and a full disk are errors to report, not deaths.
     std::signal(SIGPIPE, SIG_IGN);
     std::signal(SIGXFSZ, SIG_IGN);
+    // CUDA loads a kernel at its first launch unless told otherwise before it is first called. In a
+    // profile on an H100 the first calls took 13 of the 20.6 ms to the first token longer than the
+    // others.
+    ::setenv("CUDA_MODULE_LOADING", "EAGER", 0);
     return moescope::cli::runProgram(std::vector<std::string>(argv, argv + argc), &stopRequested);
 }

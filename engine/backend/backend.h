@@ -154,7 +154,7 @@ public:
     /// First: the token to the device, and how the next one is chosen; null: it is not. Returns the
     /// work of embed.
     virtual OpWork sendToken(BackendState&, KvCache&, TokenId, int /*position*/,
-                             const TokenRule*) const {
+                             const TokenRule* /*rule*/) const {
         return {};
     }
     /// Then; returns early.

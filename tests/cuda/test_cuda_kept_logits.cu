@@ -167,6 +167,52 @@ TEST_CASE("scores of logits that stay on cuda are those of logits that come to t
     }
 }
 
+TEST_CASE("everything that a choosing generation hands to the device is within an operation") {
+    struct Watcher final : TraceSink, LaunchSink {
+        bool whole = false, open = false, capturing = false;
+        LaunchCounts eager;
+        int outside = 0;
+        std::uint64_t choices = 0, replayedChoices = 0;
+        void stepBegin(const StepInfo&) override {}
+        void stepEnd() override {}
+        void opBegin(Op op, int) override {
+            open = true;
+            choices += op == Op::Sample ? 1 : 0;
+        }
+        void opEnd(const OpWork&) override { open = false; }
+        bool takesWholeSteps() const noexcept override { return whole; }
+        void launched(const LaunchCounts& counts) noexcept override {
+            if (capturing) return;
+            eager.kernels += counts.kernels;
+            eager.copies += counts.copies;
+            outside += open ? 0 : counts.kernels + counts.copies;
+        }
+        void captureBegin(std::uint64_t) noexcept override { capturing = true; }
+        void captureOp(Op, int) noexcept override {}
+        void captureEnd() noexcept override { capturing = false; }
+        void replay(std::uint64_t) noexcept override {}
+        void replayed(Op op, int, const OpWork& work) noexcept override {
+            replayedChoices += op == Op::Sample && work.bytes > 0 ? 1 : 0;
+        }
+    };
+    const auto model = gptOssLike();
+    const auto cuda = makeCuda(model->bound);
+    const GenerateRequest asked = request(5, 6, 0.0);
+    for (const bool whole : {true, false}) {
+        Watcher watcher;
+        watcher.whole = whole;
+        Session session(*cuda, kContext, 16);
+        session.setTrace(&watcher);
+        session.setLaunches(&watcher);
+        CHECK(generate(session, asked.prompt, asked.options).tokens == alone(*cuda, asked).tokens);
+        CHECK(watcher.outside == 0);
+        // The prompt's choice is launched by itself; those of later tokens may be in a graph.
+        CHECK(watcher.choices == (whole ? 1U : 6U));
+        CHECK(watcher.replayedChoices == (whole ? 5U : 0U));
+        CHECK(watcher.eager.copies > 0);
+    }
+}
+
 TEST_CASE("routing that is told of after a step is that of its operations one by one") {
     /// Everything in the order in which it was told.
     struct Heard final : RoutingSink {

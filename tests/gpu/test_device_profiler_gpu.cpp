@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdlib>
@@ -42,14 +43,17 @@ struct Recorded {
     std::vector<DeviceEventRow> events;
     std::map<std::string, QualityRow> quality;
 
+    using Start = std::function<std::unique_ptr<DeviceProfiler>(const DeviceProfilerOptions&)>;
+
     template <typename Body>
-    Recorded(GpuReport& report, DeviceProfilerOptions options, Body body) {
+    Recorded(GpuReport& report, DeviceProfilerOptions options, Body body,
+             const Start& start = DeviceProfiler::start) {
         // MOESCOPE_CAPTURES=DIR keeps raw captures, to become test data.
         if (const char* folder = std::getenv("MOESCOPE_CAPTURES");
             folder != nullptr && options.capture.empty())
             options.capture =
                 std::filesystem::path(folder) / ("gpu-" + std::to_string(::getpid()) + ".cupticap");
-        const auto profiler = DeviceProfiler::start(options);
+        const auto profiler = start(options);
         report.expect(profiler->recording(), "not recording: " + profiler->reason());
         CudaProgram cuda;
         cuda.tiny();  // loading, before the run
@@ -84,6 +88,36 @@ struct Recorded {
         return counts;
     }
 };
+
+/// CUPTI asks the program for buffers, and drops records when it gets none: so that can be had at
+/// will.
+class Starvation {
+public:
+    static std::atomic<bool> on;
+
+    /// `api`, which asks here first.
+    static CuptiApi between(CuptiApi api) {
+        real_ = api.registerCallbacks;
+        api.registerCallbacks = [](BufferRequested requested, BufferCompleted completed) {
+            requested_ = requested;
+            return real_(&Starvation::request, completed);
+        };
+        return api;
+    }
+
+private:
+    static void request(std::uint8_t** buffer, std::size_t* size, std::size_t* maxRecords) {
+        *buffer = nullptr;
+        *size = *maxRecords = 0;
+        if (on) return;
+        requested_(buffer, size, maxRecords);
+        *size = std::min(*size, kBufferBytes);  // so that it asks often
+    }
+    static constexpr std::size_t kBufferBytes = 64 << 10;
+    static inline decltype(CuptiApi::registerCallbacks) real_ = nullptr;
+    static inline BufferRequested requested_ = nullptr;
+};
+std::atomic<bool> Starvation::on{false};
 
 void operation(DeviceProfiler& profiler, Op op, int layer, const LaunchCounts& counts,
                const std::function<void()>& work) {
@@ -228,6 +262,48 @@ TEST_CASE("gpu: graphs recorded as a whole bring one record a launch", "[gpu]") 
         });
         run.expectGood(report);
         report.expectEqual(run.events.size(), std::size_t(20), "graph launches");
+    });
+}
+
+TEST_CASE("gpu: records that CUPTI had no room for are counted, and the run says so", "[gpu]") {
+    check([](GpuReport& report) {
+        constexpr int kSteps = 30, kStarved = 10, kLaunches = 400;
+        std::string reason;
+        const auto library = loadCupti(reason);
+        report.expect(library != nullptr, reason);
+        if (!library) return;
+        const CuptiApi api = Starvation::between(library->api);
+        CudaProgram* program = nullptr;
+        Recorded run(
+            report, {},
+            [&](DeviceProfiler& profiler, CudaProgram& cuda) {
+                program = &cuda;
+                for (int step = 0; step < kSteps; ++step) {
+                    Starvation::on = step >= kStarved && step < 2 * kStarved;
+                    profiler.stepBegin({0, StepKind::Decode, step, 1});
+                    operation(profiler, Op::Mlp, 0, {kLaunches, 0, 0}, [&] {
+                        for (int i = 0; i < kLaunches; ++i) cuda.tiny();
+                        cuda.synchronize();
+                    });
+                    profiler.stepEnd();
+                }
+                Starvation::on = false;
+            },
+            [&](const DeviceProfilerOptions& options) {
+                const auto wait = [&] {
+                    if (program != nullptr) program->synchronize();
+                };
+                return std::make_unique<DeviceProfiler>(api, wait, options);
+            });
+        const double dropped = run.quality.at("dropped_device_records").value;
+        const double missing = run.quality.at("missing_device_records").value;
+        report.say("dropped " + std::to_string(dropped) + ", missing " + std::to_string(missing));
+        report.expect(missing > 0, "no record is missing");
+        report.expect(!run.quality.at("missing_device_records").ok, "missing records are fine");
+        report.expect(dropped > 0, "CUPTI counts no dropped record");
+        report.expect(!run.quality.at("dropped_device_records").ok, "dropped records are fine");
+        report.expectEqual(std::int64_t(run.events.size()) + std::int64_t(missing),
+                           std::int64_t(kSteps) * kLaunches, "recorded and missing");
     });
 }
 

@@ -135,8 +135,8 @@ public:
     int shortRuns = 0;               ///< runs of few tokens that it begins with
     std::vector<PrefixCopy> copies;  ///< that its layers have to make
     bool copied = false;             ///< the latest layer had any of them
+    bool chooses = false;            ///< a token that is run as a whole chooses the next one
     int lastRouted = 0;              ///< layer of the latest route()
-    bool chooses = false;            ///< the step that runs as a whole chooses the next token
     bool timed = false;
     LaunchSink* launches = nullptr;  ///< null: nobody counts launches
     mutable std::vector<float> hostHidden;

@@ -31,8 +31,9 @@ class ByteCounter final : public TraceSink {
 public:
     void stepBegin(const StepInfo&) override {}
     void stepEnd() override {}
-    void opBegin(Op, int) override {}
+    void opBegin(Op op, int) override { sampling_ = op == Op::Sample; }
     void opEnd(const OpWork& work) override {
+        if (sampling_) return;  // logits are none of what the model must read
         bytes_ += work.bytes;
         flops_ += work.flops;
     }
@@ -40,6 +41,7 @@ public:
     std::uint64_t flops() const { return flops_; }
 
 private:
+    bool sampling_ = false;
     std::uint64_t bytes_ = 0, flops_ = 0;
 };
 

@@ -44,7 +44,7 @@ void addSamplingOptions(Options& options, int defaultTokens) {
     options.add("min-p", po::value<double>()->default_value(0.0)->value_name("X"),
                 "drop what is below X of the likeliest; 0: off");
     options.add("seed", po::value<std::uint64_t>()->default_value(0)->value_name("N"),
-                "of the sampler");
+                "of the sampler; cuda draws other tokens with it than cpu");
     options.flag("ignore-stop", "go on past end-of-text tokens, so that runs are of equal length");
 }
 

@@ -148,17 +148,19 @@ public:
     /// True: whoever calls takes time stamps around operations, so each returns only when its work
     /// is done. False (at first): operations may return early, and head, routing and hidden wait.
     virtual void setTimed(BackendState&, bool) const {}
-    /// Whether the three below are offered: the step of one token as one submission, which is what
-    /// embed, the layers and head do, faster.
+    /// Whether all below down to stepRouting are offered: the step of one token as one submission,
+    /// which is what embed, the layers and head do, faster.
     virtual bool wholeSteps() const noexcept { return false; }
-    /// First: the token to the device, and how the next one is chosen; rule null: it is not.
-    /// Returns the work of embed.
+    /// First: the token to the device, and how the next one is chosen; null: it is not. Returns the
+    /// work of embed.
     virtual OpWork sendToken(BackendState&, KvCache&, TokenId, int /*position*/,
                              const TokenRule* /*rule*/) const {
         return {};
     }
-    virtual void runToken(BackendState&) const {}  ///< then; returns early
-    /// Last: waits, and brings the logits, or the token chosen. Returns the work of head.
+    /// Then; returns early.
+    virtual void runToken(BackendState&) const {}
+    /// Last: waits, and brings the logits or, after a rule, the token chosen. Returns the work of
+    /// head.
     virtual OpWork fetchLogits(BackendState&, std::span<float>) const { return {}; }
     virtual OpWork fetchChoice(BackendState&, TokenChoice&) const { return {}; }
     /// What the router of each layer chose; valid until the next step. After either of these two,
@@ -167,11 +169,12 @@ public:
     virtual void waitForLayers(BackendState&) const {}
     virtual RoutingView stepRouting(const BackendState&, int /*layer*/) const { return {}; }
     /// Evaluates `first` at `position` and then, out.size() times in all, the token of the largest
-    /// logit, without a round trip to the caller. out: the tokens chosen, the last of those -1
-    /// after logits that are not finite. false: not offered.
-    virtual bool decodeGreedy(BackendState&, KvCache&, TokenId /*first*/, int /*position*/,
-                              std::span<TokenId>) const {
-        return false;
+    /// logit, without a round trip to the caller. out: the tokens chosen; -1 after logits that are
+    /// not finite, behind which any tokens are evaluated until that is noticed. Returns how many
+    /// tokens the cache has got, out.size() unless it stopped at a -1; 0: not offered.
+    virtual int decodeGreedy(BackendState&, KvCache&, TokenId /*first*/, int /*position*/,
+                             std::span<TokenId>) const {
+        return 0;
     }
     /// Bytes of device memory in use and in all; zeros for a back end on the host.
     virtual DeviceMemory deviceMemory() const { return {}; }

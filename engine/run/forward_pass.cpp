@@ -2,6 +2,7 @@
 #include "engine/run/forward_pass.h"
 
 #include <algorithm>
+#include <cassert>
 #include <string>
 
 #include "engine/core/error.h"
@@ -120,6 +121,7 @@ template <typename Ask>
 void ForwardPass::keepLogits(std::span<const std::int32_t> rows, const Ask& ask) {
     const auto most = static_cast<std::size_t>(backend_.keptRows(*state_));
     for (std::size_t first = 0; first < rows.size(); first += most) {
+        assert(most > 0);
         const std::size_t count = std::min(most, rows.size() - first);
         traced(Op::Head, -1,
                [&] { return backend_.keepLogits(*state_, rows.subspan(first, count)); });
@@ -164,8 +166,8 @@ void ForwardPass::runWhole(const StepInfo& info, KvCache& cache, TokenId token,
            [&] { return backend_.sendToken(*state_, cache, token, info.firstPosition, rule); });
     backend_.runToken(*state_);
     traced(Op::Head, -1, fetch);
-    then();
     if (routing_ != nullptr) tellRouting(info);
+    then();
     scope.end();
 }
 
@@ -188,10 +190,9 @@ std::optional<TokenChoice> ForwardPass::wholeStep(const StepInfo& info, KvCache&
     return chosen;
 }
 
-bool ForwardPass::greedy(KvCache& cache, TokenId first, int position,
-                         std::span<TokenId> out) const {
-    return trace_ == nullptr && routing_ == nullptr &&
-           backend_.decodeGreedy(*state_, cache, first, position, out);
+int ForwardPass::greedy(KvCache& cache, TokenId first, int position, std::span<TokenId> out) const {
+    if (trace_ != nullptr || routing_ != nullptr) return 0;
+    return backend_.decodeGreedy(*state_, cache, first, position, out);
 }
 
 }  // namespace moescope

@@ -55,12 +55,13 @@ public:
 
     /// Whether the back end keeps logits, which choose() and examine() ask of.
     bool keepsLogits() const noexcept { return backend_.keptRows(*state_) > 0; }
-    /// The next tokens of tokens of the current step, ascending, chosen where their logits are.
+    /// Where keepsLogits(): the next tokens of tokens of the current step, ascending, chosen where
+    /// their logits are.
     /// rules, out: (rows).
     void choose(std::span<const std::int32_t> rows, std::span<const TokenRule> rules,
                 std::span<TokenChoice> out);
-    /// What the logits of these tokens of the step say. questions: ascending by their row, which is
-    /// an index into `rows`; out: (questions).
+    /// Likewise, what the logits of these tokens of the step say. questions: ascending by their
+    /// row, which is an index into `rows`; out: (questions).
     void examine(std::span<const std::int32_t> rows, std::span<const TokenQuestion> questions,
                  std::span<TokenAnswer> out);
 
@@ -72,8 +73,8 @@ public:
     /// The same, and the choice of the next; none: not so.
     std::optional<TokenChoice> wholeStep(const StepInfo& info, KvCache& cache, TokenId token,
                                          const TokenRule& rule, const std::function<void()>& then);
-    /// See Backend::decodeGreedy. false while there are sinks.
-    bool greedy(KvCache& cache, TokenId first, int position, std::span<TokenId> out) const;
+    /// See Backend::decodeGreedy. 0 while there are sinks.
+    int greedy(KvCache& cache, TokenId first, int position, std::span<TokenId> out) const;
 
 private:
     void layer(int index, const StepInfo& info);

@@ -82,6 +82,20 @@ private:
         std::size_t active;
         std::int32_t tokens;
     };
+    /// Sequences whose next token is chosen, and the rows of their logits.
+    struct Choosing {
+        std::vector<std::int32_t> rows;
+        std::vector<Active*> active;  // (rows)
+
+        void clear() {
+            rows.clear();
+            active.clear();
+        }
+        void add(std::int32_t row, Active& a) {
+            rows.push_back(row);
+            active.push_back(&a);
+        }
+    };
 
     /// Fills the free places; false when nothing is left to do.
     bool admit() {
@@ -160,40 +174,33 @@ private:
                                                                     : StepKind::Prefill;
     }
 
-    /// Positions move on; sequences whose prompt is complete get their next token.
+    /// Positions move on; sequences whose prompt is complete get their next token, each by the way
+    /// it would by itself, since the draws of one are not those of the other.
     void choose() {
-        rows_.clear();
         choosing_.clear();
+        there_.clear();
+        here_.clear();
+        const bool keeps = owner_.pass_.keepsLogits();
         std::int32_t end = 0;
         for (const Piece& piece : pieces_) {
             Active& a = *active_[piece.active];
             end += piece.tokens;
             a.position += piece.tokens;
             if (!a.decoding()) continue;
-            rows_.push_back(end - 1);
             choosing_.push_back(&a);
+            (keeps && a.sampler.ruled() ? there_ : here_).add(end - 1, a);
         }
-        if (takeRules())
-            chooseThere();
-        else
-            sampleHere();
-    }
-
-    /// Rules for the back end to choose by; false: not all of them can be.
-    bool takeRules() {
-        rules_.clear();
-        if (!owner_.pass_.keepsLogits()) return false;
-        const auto filtered = [](const Active* a) { return !a->sampler.ruled(); };
-        if (std::ranges::any_of(choosing_, filtered)) return false;
-        for (Active* a : choosing_) rules_.push_back(a->sampler.rule());
-        return true;
+        chooseThere();
+        sampleHere();
     }
 
     void chooseThere() {
-        choices_.resize(rows_.size());
-        owner_.pass_.choose(rows_, rules_, choices_);
+        rules_.clear();
+        for (Active* a : there_.active) rules_.push_back(a->sampler.rule());
+        choices_.resize(rules_.size());
+        owner_.pass_.choose(there_.rows, rules_, choices_);
         for (std::size_t i = 0; i < choices_.size(); ++i) {
-            Active& a = *choosing_[i];
+            Active& a = *there_.active[i];
             if (choices_[i].token < 0) throw SequenceError(a.index, notFinite());
             a.result.tokens.push_back(choices_[i].token);
             a.result.logitsHash = addHash(a.result.logitsHash, choices_[i].logitsHash);
@@ -202,11 +209,11 @@ private:
 
     void sampleHere() {
         const auto vocab = static_cast<std::size_t>(owner_.pass_.spec().vocab);
-        owner_.pass_.head(rows_, [&](std::size_t first, std::span<const float> logits) {
+        owner_.pass_.head(here_.rows, [&](std::size_t first, std::span<const float> logits) {
             owner_.pass_.backend().parallelFor(static_cast<int>(logits.size() / vocab), [&](int i) {
                 const auto row = static_cast<std::size_t>(i);
                 const auto own = logits.subspan(row * vocab, vocab);
-                Active& a = *choosing_[first + row];
+                Active& a = *here_.active[first + row];
                 Generation& result = a.result;
                 try {
                     result.tokens.push_back(a.sampler.sample(own));
@@ -252,9 +259,9 @@ private:
     std::vector<Piece> pieces_;
     std::vector<TokenId> tokens_;
     std::vector<StepRun> runs_;
-    std::vector<std::int32_t> rows_;  ///< of those whose next token is chosen
-    std::vector<Active*> choosing_;   ///< (rows_)
-    std::vector<TokenRule> rules_;    ///< (rows_), where the back end chooses
+    std::vector<Active*> choosing_;  ///< all whose next token is chosen
+    Choosing there_, here_;          ///< by the back end, and from its logits
+    std::vector<TokenRule> rules_;   // (there_)
     std::vector<TokenChoice> choices_;
 };
 

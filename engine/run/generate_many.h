@@ -3,8 +3,9 @@
 // sequence that ends makes room for the next request at once, and prompts are evaluated in steps
 // that the others go on in, so lengths may differ as they like.
 //
-// A token's logits have the same bits in every batch (docs/cpu.md): each generation is, to the bit,
-// the one that generate() gives.
+// On the CPU a token's logits have the same bits in every batch (docs/cpu.md): each generation is,
+// to the bit, the one that generate() gives. On a GPU steps of few and of many tokens go through
+// different kernels: draws are the same, and logits equal but for rounding.
 #pragma once
 
 #include <cstdint>

@@ -57,7 +57,9 @@ bool Sampler::ruled() const noexcept {
 }
 
 TokenRule Sampler::rule() noexcept {
-    return {static_cast<float>(options_.temperature), options_.seed, draws_++};
+    // Hotter ones are no different, and their products with a logarithm would overflow.
+    const auto temperature = static_cast<float>(std::min(options_.temperature, 1e30));
+    return {temperature, options_.seed, draws_++};
 }
 
 void Sampler::collect(std::span<const float> logits, float largest) {

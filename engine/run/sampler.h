@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Chooses the next token. A seed gives the same tokens from the same logits with the same binary
-// and C library (own generator and mapping; exp() may differ in its last bit elsewhere).
+// and C library (own generator and mapping; exp() may differ in its last bit elsewhere). A back end
+// that chooses by itself draws others with that seed.
 #pragma once
 
 #include <cstdint>

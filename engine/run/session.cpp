@@ -105,17 +105,14 @@ std::vector<TokenId> Session::appendGreedy(TokenId first, int count) {
     // The ids to come are valid by themselves; room for them is not.
     checkTokens(std::vector<TokenId>(static_cast<std::size_t>(count), first));
     std::vector<TokenId> chosen(static_cast<std::size_t>(count));
-    if (pass_.greedy(*cache_, first, position_, chosen)) {
-        if (chosen.back() < 0) throw notFinite();
-        position_ += count;
+    if (const int evaluated = pass_.greedy(*cache_, first, position_, chosen)) {
+        position_ += evaluated;
+        const auto isNone = [](TokenId token) { return token < 0; };
+        if (std::ranges::any_of(chosen, isNone)) throw notFinite();
         return chosen;
     }
-    for (TokenId& next : chosen) {
-        const std::span<const float> logits = append(std::span(&first, 1), StepKind::Decode);
-        next =
-            static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-        first = next;
-    }
+    for (TokenId& next : chosen)
+        first = next = mostLikely(append(std::span(&first, 1), StepKind::Decode));
     return chosen;
 }
 

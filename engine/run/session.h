@@ -94,8 +94,8 @@ public:
     /// out of range, Interrupted when stopped between chunks.
     ///
     /// After anything thrown the session is usable, and position() counts what the cache holds:
-    /// all chunks before the one that failed, and that one too when its layers were done, so when a
-    /// visitor or the sink's stepEnd threw.
+    /// all chunks before the one that failed, and that one too when its layers were done and their
+    /// routing told of, so when a visitor or the sink's stepEnd threw.
     std::span<const float> append(std::span<const TokenId> tokens,
                                   std::optional<StepKind> kind = std::nullopt);
 
@@ -113,7 +113,8 @@ public:
 
     /// Appends `first` and then, count times in all, the token with the largest logit of the step
     /// before. Returns the tokens chosen, of which the last is not yet in the cache. Without sinks
-    /// a back end that can goes on from token to token by itself. Throws as append does.
+    /// a back end that can goes on from token to token by itself. Throws as append does, and
+    /// notFinite(), which such a back end may notice some tokens later: position() counts them.
     std::vector<TokenId> appendGreedy(TokenId first, int count);
 
 private:

@@ -194,3 +194,9 @@ TEST_CASE("with a temperature tokens are drawn as often as their probabilities s
     CHECK(first > 31);
     CHECK(first < 59);
 }
+
+TEST_CASE("the rarest draw takes nothing from a token that is all but certain") {
+    // The uniform number of this draw lies within 2^-25 of 1, which a float rounds to.
+    const TokenRule rarest{1.0F, 0, 1869153};
+    CHECK(choose({5.0F}, {rarest})[0].token == 0);
+}

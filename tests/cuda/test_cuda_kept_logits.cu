@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <optional>
 #include <vector>
@@ -234,7 +235,7 @@ TEST_CASE("routing that is told of after a step is that of its operations one by
     } timer;
     const auto model = gptOssLike();
     const auto cuda = makeCuda(model->bound);
-    for (const int tokens : {3, 12}) {
+    for (const int tokens : {3, 6, 12}) {
         Heard heard[2];
         for (const bool timed : {false, true}) {
             ForwardPass pass(*cuda, kContext, 16);
@@ -255,5 +256,163 @@ TEST_CASE("routing that is told of after a step is that of its operations one by
         CHECK(heard[0].ints.size() == layers * (5 + chosen));
         CHECK(heard[0].ints == heard[1].ints);
         CHECK(heard[0].weights == heard[1].weights);
+    }
+}
+
+TEST_CASE("what a sequence draws does not depend on how the others of its step are chosen") {
+    const auto model = gptOssLike();
+    const auto cuda = makeCuda(model->bound);
+    std::vector<GenerateRequest> requests;
+    for (int i = 0; i < 4; ++i) {
+        requests.push_back(request(i, 3 + i, 1.0));
+        if (i % 2 == 1) requests.back().options.sampling.topP = 0.9;
+    }
+    const std::vector<Generation> found = sideBySide(*cuda, requests);
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+        INFO("request " << i);
+        const Generation expected = alone(*cuda, requests[i]);
+        CHECK(found[i].tokens == expected.tokens);
+    }
+}
+
+TEST_CASE("a recorded step that chooses has the choice of its operations one by one, and counts") {
+    struct Listener final : LaunchSink {
+        LaunchCounts nodes, eager;
+        int samples = 0;
+        bool capturing = false;
+        void launched(const LaunchCounts& counts) noexcept override {
+            LaunchCounts& sum = capturing ? nodes : eager;
+            sum.kernels += counts.kernels;
+            sum.copies += counts.copies;
+        }
+        void captureBegin(std::uint64_t) noexcept override { capturing = true; }
+        void captureOp(Op, int) noexcept override {}
+        void captureEnd() noexcept override { capturing = false; }
+        void replay(std::uint64_t) noexcept override {}
+        void replayed(Op op, int, const OpWork& work) noexcept override {
+            if (op == Op::Sample && work.kernel == "choose_tokens") ++samples;
+        }
+    } listener;
+    const auto model = gptOssLike();
+    const auto cuda = makeCuda(model->bound);
+    const auto state = cuda->newState(kContext, 4);
+    const auto cache = cuda->newCache({kContext, 4});
+    const auto other = cuda->newCache({kContext, 4});
+    cuda->setLaunches(*state, &listener);
+    std::vector<TokenChoice> whole;
+    const auto ruleOf = [](int i) { return TokenRule{1.0F, 3, std::uint64_t{254} + i}; };
+    for (int i = 0; i < 4; ++i) {
+        const TokenRule rule = ruleOf(i);
+        cuda->sendToken(*state, *cache, 5 + i, i, &rule);
+        cuda->runToken(*state);
+        cuda->fetchChoice(*state, whole.emplace_back());
+    }
+    cuda->setLaunches(*state, nullptr);
+    CHECK(listener.nodes.kernels > 0);
+    CHECK(listener.nodes.copies == 0);
+    CHECK(listener.eager.kernels == 0);
+    CHECK(listener.eager.copies == 4 * (3 + 3));  // ids, place, rule; choice, experts, weights
+    CHECK(listener.samples == 4);
+    for (int i = 0; i < 4; ++i) {
+        const TokenId token = 5 + i;
+        step(*cuda, *state, *other, {&token, 1}, i);
+        const std::int32_t row = 0;
+        cuda->keepLogits(*state, {&row, 1});
+        const TokenRule rule = ruleOf(i);
+        TokenChoice choice;
+        cuda->choose(*state, {&rule, 1}, {&choice, 1});
+        CHECK(choice.token == whole[static_cast<std::size_t>(i)].token);
+        CHECK(choice.logitsHash == whole[static_cast<std::size_t>(i)].logitsHash);
+    }
+}
+
+TEST_CASE("logits that overflow amid greedy decoding on the device are noticed") {
+    const auto model = gptOssLike();
+    // One column alone, so that the logits of some tokens overflow and those of others do not.
+    const int width = model->bound.spec.dModel;
+    model->bound.weights.head = model->random.matrix(DType::BF16, model->bound.spec.vocab, width);
+    auto* const head = const_cast<std::byte*>(model->bound.weights.head.data);
+    std::memset(head, 0, 2 * static_cast<std::size_t>(width));
+    const std::uint16_t largest = 0x7F7F;
+    std::memcpy(head, &largest, sizeof largest);
+    const auto cuda = makeCuda(model->bound);
+    const auto isFinite = [](std::span<const float> logits) {
+        return std::ranges::all_of(logits, [](float x) { return x < INFINITY; });
+    };
+    // The device goes on with token 0 until the host looks.
+    int tried = 0;
+    for (TokenId first = 0; first < model->bound.spec.vocab && tried < 2; ++first) {
+        Session session(*cuda, kContext, 16);
+        int failed = -1, count = 0;
+        TokenId next = first;
+        while (count < 12) {
+            const auto logits = session.append(std::span(&next, 1));
+            ++count;
+            const bool finite = isFinite(logits);
+            if (!finite && failed < 0) failed = count - 1;
+            if (finite && failed >= 0) break;  // the last one tells nothing
+            next = finite ? mostLikely(logits) : 0;
+        }
+        if (failed < 0 || count == 12) continue;
+        ++tried;
+        INFO("token " << first << ": " << failed << " of " << count);
+        Session greedy(*cuda, kContext, 16);
+        CHECK_THROWS_WITH(greedy.appendGreedy(first, count), Catch::Contains("not finite"));
+        CHECK(greedy.position() == count);
+    }
+    CHECK(tried > 0);
+}
+
+TEST_CASE("more logits than the host's buffer holds come in portions") {
+    auto model = llamaLike(DType::BF16, DType::BF16);
+    ModelSpec& spec = model->bound.spec;
+    spec.vocab = 1'050'000;  // seven rows are 29 MB
+    spec.dModel = 16;
+    spec.layers.clear();
+    spec.nLayer = 0;
+    ModelWeights& w = model->bound.weights;
+    w.layers.clear();
+    w.embedding = w.head = model->random.matrix(DType::BF16, spec.vocab, spec.dModel);
+    w.outputNorm = model->random.vector(spec.dModel, 1.0F, 0.2F);
+    const auto cuda = makeCuda(model->bound);
+    const auto state = cuda->newState(8, 8);
+    const auto cache = cuda->newCache({8, 8});
+    const StepRun run{cache.get(), 0, 8};
+    const std::vector<TokenId> tokens = someTokens(8, spec.vocab);
+    cuda->embed(*state, tokens, {&run, 1});
+    const std::vector<std::int32_t> rows{0, 1, 2, 3, 4, 5, 6, 7};
+    std::vector<float> logits(8 * static_cast<std::size_t>(spec.vocab));
+    cuda->head(*state, rows, logits);
+    for (const std::size_t row : {std::size_t{6}, std::size_t{7}}) {
+        std::vector<float> alone(static_cast<std::size_t>(spec.vocab));
+        cuda->head(*state, std::span(rows).subspan(row, 1), alone);
+        CHECK(errorNorm(std::span(logits).subspan(row * alone.size(), alone.size()), alone) < 1e-5);
+    }
+}
+
+TEST_CASE("a step whose routing its sink refuses is not counted, and can be run again on cuda") {
+    struct Refusing final : RoutingSink {
+        void onRouting(const StepInfo&, int, int, std::span<const std::int32_t>,
+                       std::span<const float>) override {
+            throw Error("no");
+        }
+    } refusing;
+    const auto model = gptOssLike();
+    const auto cuda = makeCuda(model->bound);
+    const std::vector<TokenId> tokens = someTokens(6, model->bound.spec.vocab);
+    const std::span<const TokenId> all(tokens);
+    Session session(*cuda, kContext, 4), calm(*cuda, kContext, 4);
+    std::size_t done = 0;
+    for (const std::size_t count : {3, 1, 2}) {
+        const auto next = all.subspan(done, count);
+        session.setRouting(&refusing);
+        CHECK_THROWS_WITH(session.append(next), "no");
+        CHECK(session.position() == static_cast<int>(done));
+        session.setRouting(nullptr);
+        const auto logits = session.append(next);
+        const auto expected = calm.append(next);
+        CHECK(std::equal(logits.begin(), logits.end(), expected.begin(), expected.end()));
+        done += count;
+        CHECK(session.position() == static_cast<int>(done));
     }
 }

@@ -156,3 +156,11 @@ TEST_CASE("logits that are not finite are an error and no token") {
     Sampler greedy({});
     CHECK_THROWS_AS(greedy.sample(std::vector<float>{-INFINITY, -INFINITY}), Error);
 }
+
+TEST_CASE("a rule has a temperature whose products with a logarithm are finite") {
+    SamplingOptions options = warm();
+    options.temperature = 1e300;
+    Sampler sampler(options);
+    CHECK(std::isfinite(100 * sampler.rule().temperature));
+    CHECK(sampler.rule().draw == 1);
+}

@@ -23,13 +23,15 @@ __host__ __device__ constexpr int blocksOfRow(int rows) {
 /// An exponential variate: the minus logarithm of a uniform number, taken from SplitMix64 (Steele,
 /// Lea, Flood 2014) as a counter-based generator. The uniform number is measured from 1, in steps
 /// of 2^-40, so that it is finest where rare tokens are decided: a Gumbel variate, which is minus
-/// the logarithm of this one, goes up to 28.
+/// the logarithm of this one, goes up to 28. A float rounds the largest of these numbers to 1,
+/// whose variate would be infinite: no token, however certain, could be chosen then.
 __device__ __forceinline__ float exponentialAt(std::uint64_t seed, std::uint64_t counter) {
     std::uint64_t z = seed + (counter + 1) * 0x9E3779B97F4A7C15ULL;
     z = (z ^ z >> 30U) * 0xBF58476D1CE4E5B9ULL;
     z = (z ^ z >> 27U) * 0x94D049BB133111EBULL;
     z ^= z >> 31U;
-    return -log1pf(-(static_cast<float>(z >> 24U) + 0.5F) * 0x1p-40F);
+    const float uniform = (static_cast<float>(z >> 24U) + 0.5F) * 0x1p-40F;
+    return -log1pf(-fminf(uniform, 1.0F - 0x1p-24F));
 }
 
 /// What was found so far in a row.

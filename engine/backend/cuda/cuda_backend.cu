@@ -333,13 +333,15 @@ OpWork CudaBackend::head(BackendState& state, std::span<const std::int32_t> want
     const auto count = static_cast<int>(wanted.size());
     const std::size_t vocab = index(spec_.vocab);
     for (int done = 0; done < count; done += s.logitRows) {
-        const auto rows = wanted.subspan(index(done), index(std::min(count - done, s.logitRows)));
-        enqueueHeadOf(s, rows);
-        const std::size_t floats = rows.size() * vocab;
-        copyAsync(s.hostLogits, s.logits, floats * sizeof(float), cudaMemcpyDeviceToHost, s.stream,
-                  "copying logits from the device");
-        s.stream.wait();
-        std::copy_n(s.hostLogits, floats, logits.data() + index(done) * vocab);
+        const int found = std::min(count - done, s.logitRows);
+        enqueueHeadOf(s, wanted.subspan(index(done), index(found)));
+        for (int row = 0; row < found; row += s.hostLogitRows) {
+            const std::size_t floats = index(std::min(found - row, s.hostLogitRows)) * vocab;
+            copyAsync(s.hostLogits, s.logits + index(row) * vocab, floats * sizeof(float),
+                      cudaMemcpyDeviceToHost, s.stream, "copying logits from the device");
+            s.stream.wait();
+            std::copy_n(s.hostLogits, floats, logits.data() + index(done + row) * vocab);
+        }
     }
     return finish(s, headWork(weights_, count), headKernel(count));
 }
@@ -394,6 +396,7 @@ OpWork CudaBackend::examine(BackendState& state, std::span<const TokenQuestion> 
                             std::span<TokenAnswer> answers) const {
     CudaState& s = own(state);
     assert(questions.size() == answers.size());
+    if (questions.empty()) s.stream.wait();  // rows of keepLogits may be on their way
     for (std::size_t done = 0; done < questions.size(); done += kQuestions) {
         const auto asked =
             questions.subspan(done, std::min<std::size_t>(questions.size() - done, kQuestions));
@@ -525,11 +528,12 @@ OpWork CudaBackend::finishToken(CudaState& s) const {
     return work;
 }
 
-bool CudaBackend::decodeGreedy(BackendState& state, KvCache& cache, TokenId first, int position,
-                               std::span<TokenId> out) const {
+int CudaBackend::decodeGreedy(BackendState& state, KvCache& cache, TokenId first, int position,
+                              std::span<TokenId> out) const {
     CudaState& s = own(state);
-    if (s.launches != nullptr) return false;  // its graph is not announced
-    for (std::size_t done = 0; done < out.size();) {
+    if (s.launches != nullptr) return 0;  // its graph is not announced
+    std::size_t done = 0;
+    for (bool finite = true; finite && done < out.size();) {
         const std::size_t burst = std::min<std::size_t>(out.size() - done, kGreedyBurst);
         beginToken(s, cache, first, position + static_cast<int>(done));
         const TokenRule largest;
@@ -543,14 +547,15 @@ bool CudaBackend::decodeGreedy(BackendState& state, KvCache& cache, TokenId firs
         copyAsync(s.hostChosen, s.chosen, burst * sizeof(TokenChoice), cudaMemcpyDeviceToHost,
                   s.stream, "copying tokens from the device");
         s.stream.wait();
-        for (std::size_t i = 0; i < burst; ++i) out[done + i] = s.hostChosen[i].token;
+        for (std::size_t i = 0; i < burst; ++i) {
+            first = out[done + i] = s.hostChosen[i].token;
+            finite = finite && first >= 0;
+        }
         done += burst;
-        first = out[done - 1];
-        if (first < 0) break;
     }
-    const StepRun last{&cache, position + static_cast<int>(out.size()) - 1, 1};
+    const StepRun last{&cache, position + static_cast<int>(done) - 1, 1};
     s.places.assign({&last, 1});
-    return true;
+    return static_cast<int>(done);
 }
 
 }  // namespace moescope::cuda

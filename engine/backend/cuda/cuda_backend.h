@@ -63,8 +63,8 @@ public:
     OpWork fetchChoice(BackendState& s, TokenChoice& chosen) const override;
     void waitForLayers(BackendState& s) const override;
     RoutingView stepRouting(const BackendState& s, int layer) const override;
-    bool decodeGreedy(BackendState& s, KvCache& cache, TokenId first, int position,
-                      std::span<TokenId> out) const override;
+    int decodeGreedy(BackendState& s, KvCache& cache, TokenId first, int position,
+                     std::span<TokenId> out) const override;
     DeviceMemory deviceMemory() const override;
     double readBandwidth() const override;
     void parallelFor(int n, const std::function<void(int)>& f) const override;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "engine/core/split_mix.h"
 #include "engine/core/types.h"
 
 namespace moescope {
@@ -41,13 +42,9 @@ struct TokenAnswer {
 /// The hash of logits is this and the sum, modulo 2^64, of hashedLogit over all of them: a sum, so
 /// that it may be taken in any order, by many threads.
 inline constexpr std::uint64_t kLogitsHashBase = 0xCBF29CE484222325ULL;
-/// bits: the pattern of the logit of token `token`. Two rounds of SplitMix64 (Steele, Lea, Flood,
-/// OOPSLA 2014).
+/// bits: the pattern of the logit of token `token`.
 constexpr std::uint64_t hashedLogit(std::uint32_t token, std::uint32_t bits) noexcept {
-    std::uint64_t z = std::uint64_t{token} << 32U | bits;
-    z = (z + 0x9E3779B97F4A7C15ULL) * 0xBF58476D1CE4E5B9ULL;
-    z = (z ^ z >> 32U) * 0x94D049BB133111EBULL;
-    return z ^ z >> 29U;
+    return splitMix((std::uint64_t{token} << 32U | bits) + kSplitMixStep);
 }
 
 }  // namespace moescope

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "engine/core/split_mix.h"
 #include "engine/formats/half.h"
 
 namespace moescope {
@@ -15,15 +16,6 @@ namespace {
 const double kRmsOfCodes = std::sqrt(68.5 / 8.0);
 // RMS of the integers -127..127 drawn evenly (draws of -128 become -127).
 constexpr double kRmsOfBytes = 73.5;
-constexpr std::uint64_t kGolden = 0x9E3779B97F4A7C15ULL;
-
-/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): word `counter` of the stream `key`.
-std::uint64_t word(std::uint64_t key, std::uint64_t counter) noexcept {
-    std::uint64_t z = key + (counter + 1) * kGolden;
-    z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9ULL;
-    z = (z ^ (z >> 27U)) * 0x94D049BB133111EBULL;
-    return z ^ (z >> 31U);
-}
 
 /// Number `index` of the stream: uniform around the mean, the same whatever type it is stored in.
 class UniformValues {
@@ -31,7 +23,7 @@ public:
     UniformValues(const SynthTensor& t, std::uint64_t key)
         : mean_(t.mean), halfWidth_(t.rms * std::sqrt(3.0)), key_(key) {}
     float operator()(std::uint64_t index) const noexcept {
-        const double unit = static_cast<double>(word(key_, index) >> 11U) * 0x1p-53;
+        const double unit = static_cast<double>(splitMixAt(key_, index) >> 11U) * 0x1p-53;
         return static_cast<float>(mean_ + (2.0 * unit - 1.0) * halfWidth_);
     }
 
@@ -67,7 +59,7 @@ void fillQ8_0(const SynthTensor& t, std::uint64_t key, std::uint64_t first,
         std::byte* block = out.data() + b * kBytes;
         std::memcpy(block, &d, sizeof d);
         for (std::uint64_t w = 0; w < 4; ++w) {
-            const std::uint64_t bits = word(key, (first + b) * 4 + w);
+            const std::uint64_t bits = splitMixAt(key, (first + b) * 4 + w);
             std::memcpy(block + 2 + 8 * w, &bits, sizeof bits);
         }
         for (std::size_t i = 2; i < kBytes; ++i) {
@@ -90,10 +82,10 @@ void fillMxfp4(const SynthTensor& t, std::uint64_t key, std::uint64_t first,
     for (std::size_t b = 0; b < out.size() / kBytes; ++b) {
         std::byte* block = out.data() + b * kBytes;
         const std::uint64_t at = (first + b) * 3;
-        const bool larger = (word(key, at) >> 32U) < threshold;
+        const bool larger = (splitMixAt(key, at) >> 32U) < threshold;
         block[0] = static_cast<std::byte>(scale + (larger ? 1 : 0));
         for (std::uint64_t w = 0; w < 2; ++w) {
-            const std::uint64_t codes = word(key, at + 1 + w);
+            const std::uint64_t codes = splitMixAt(key, at + 1 + w);
             std::memcpy(block + 1 + 8 * w, &codes, sizeof codes);
         }
     }
@@ -130,7 +122,7 @@ std::uint64_t synthKey(std::uint64_t seed, const std::string& tensorName) {
     for (const char c : tensorName) {
         hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
     }
-    return word(hash, seed);
+    return splitMixAt(hash, seed);
 }
 
 void fillBlocks(const SynthTensor& tensor, std::uint64_t key, std::int64_t first,

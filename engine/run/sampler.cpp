@@ -5,26 +5,15 @@
 #include <cmath>
 
 #include "engine/core/error.h"
+#include "engine/core/split_mix.h"
 #include "engine/run/session.h"
 
 namespace moescope {
 namespace {
 
-/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): any seed is a good seed, one word of state.
-std::uint64_t mixed(std::uint64_t z) {
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
-    return z ^ (z >> 31);
-}
-
-std::uint64_t nextRandom(std::uint64_t& state) {
-    state += 0x9E3779B97F4A7C15ULL;
-    return mixed(state);
-}
-
 /// Uniform in [0, 1), 53 bits.
 double nextUniform(std::uint64_t& state) {
-    return static_cast<double>(nextRandom(state) >> 11) * 0x1.0p-53;
+    return static_cast<double>(splitMix(state += kSplitMixStep) >> 11) * 0x1.0p-53;
 }
 
 void require(bool valid, const char* message) {
@@ -34,7 +23,8 @@ void require(bool valid, const char* message) {
 }  // namespace
 
 // The seed is mixed: seeds one increment apart would give one stream, shifted by a draw.
-Sampler::Sampler(const SamplingOptions& options) : options_(options), state_(mixed(options.seed)) {
+Sampler::Sampler(const SamplingOptions& options)
+    : options_(options), state_(splitMix(options.seed)) {
     require(std::isfinite(options.temperature) && options.temperature >= 0.0,
             "--temperature must be 0 or more");
     require(options.topK >= 0, "--top-k must be 0 or more");

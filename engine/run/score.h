@@ -45,7 +45,7 @@ class BatchScorer {
 public:
     struct Options {
         bool share = true;   ///< leading tokens, within a call and from call to call
-        bool brief = false;  ///< findings are only logProbability and likeliest
+        bool brief = false;  ///< of findings logProbability and likeliest are enough
         int top = 0;         ///< alternatives of each token
         int maxBatch = 0;    ///< tokens a step; 0: as many as the back end prefers
     };

@@ -4,18 +4,14 @@
 
 #include <cstdint>
 
+#include "engine/core/split_mix.h"
+
 namespace moescope::stats {
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
 class Random {
 public:
     explicit Random(std::uint64_t seed) noexcept : state_(seed) {}
-    std::uint64_t next() noexcept {
-        std::uint64_t z = (state_ += 0x9E3779B97F4A7C15ULL);
-        z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9ULL;
-        z = (z ^ (z >> 27U)) * 0x94D049BB133111EBULL;
-        return z ^ (z >> 31U);
-    }
+    std::uint64_t next() noexcept { return splitMix(state_ += kSplitMixStep); }
     /// Uniform in [0, bound), bound > 0; the bias of the remainder is below 2^-40 for our bounds.
     std::uint64_t below(std::uint64_t bound) noexcept { return next() % bound; }
     bool coin() noexcept { return (next() >> 63U) != 0; }

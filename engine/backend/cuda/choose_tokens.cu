@@ -12,25 +12,19 @@
 namespace moescope::cuda {
 namespace {
 
-constexpr int kMostRowBlocks = 128;
-
-/// Blocks of a row: rows fill the GPU together.
+/// Blocks of a row: rows fill the GPU together, with 1,024 blocks an H100.
 __host__ __device__ constexpr int blocksOfRow(int rows) {
-    const int shared = 2 * kMostRowBlocks / rows;
-    return shared < 4 ? 4 : shared > kMostRowBlocks ? kMostRowBlocks : shared;
+    const int shared = 1024 / rows;
+    return shared < 4 ? 4 : shared > 128 ? 128 : shared;
 }
 
-/// An exponential variate: the minus logarithm of a uniform number, taken from SplitMix64 (Steele,
-/// Lea, Flood 2014) as a counter-based generator. The uniform number is measured from 1, in steps
-/// of 2^-40, so that it is finest where rare tokens are decided: a Gumbel variate, which is minus
-/// the logarithm of this one, goes up to 28. A float rounds the largest of these numbers to 1,
-/// whose variate would be infinite: no token, however certain, could be chosen then.
+/// An exponential variate: the minus logarithm of a uniform number. The uniform number is measured
+/// from 1, in steps of 2^-40, so that it is finest where rare tokens are decided: a Gumbel variate,
+/// which is minus the logarithm of this one, goes up to 28. A float rounds the largest of these
+/// numbers to 1, whose variate would be infinite: no token, however certain, could be chosen then.
 __device__ __forceinline__ float exponentialAt(std::uint64_t seed, std::uint64_t counter) {
-    std::uint64_t z = seed + (counter + 1) * 0x9E3779B97F4A7C15ULL;
-    z = (z ^ z >> 30U) * 0xBF58476D1CE4E5B9ULL;
-    z = (z ^ z >> 27U) * 0x94D049BB133111EBULL;
-    z ^= z >> 31U;
-    const float uniform = (static_cast<float>(z >> 24U) + 0.5F) * 0x1p-40F;
+    const std::uint64_t word = splitMixAt(seed, counter);
+    const float uniform = (static_cast<float>(word >> 24U) + 0.5F) * 0x1p-40F;
     return -log1pf(-fminf(uniform, 1.0F - 0x1p-24F));
 }
 
@@ -88,6 +82,24 @@ __device__ Found ofBlock(Found found) {
     return found;
 }
 
+/// f(token, logit) for every `stride`-th token from `first` on. Four loads are under way at a time:
+/// one after another, as ptxas leaves the loop, they would be waited for longer than they take.
+template <typename F>
+__device__ __forceinline__ void eachLogit(const float* row, int vocab, int first, int stride,
+                                          const F& f) {
+    constexpr int kAtOnce = 4;
+    for (int i = first; i < vocab; i += kAtOnce * stride) {
+        float logits[kAtOnce];
+        MOESCOPE_UNROLL
+        for (int k = 0; k < kAtOnce; ++k)
+            logits[k] = i + k * stride < vocab ? row[i + k * stride] : 0.0F;
+        MOESCOPE_UNROLL
+        for (int k = 0; k < kAtOnce; ++k) {
+            if (i + k * stride < vocab) f(i + k * stride, logits[k]);
+        }
+    }
+}
+
 /// Takes a logit into account that is nobody's score yet.
 __device__ __forceinline__ void see(Found& found, int token, float logit) {
     found.hash += hashedLogit(static_cast<std::uint32_t>(token), floatToBits(logit));
@@ -98,10 +110,9 @@ __device__ __forceinline__ void see(Found& found, int token, float logit) {
 __device__ Found searchRow(const ChooseTokens& c, const float* logits, const TokenRule& rule) {
     Found found = nothing();
     const auto stride = static_cast<int>(gridDim.x) * kBlockThreads;
+    const auto first = static_cast<int>(blockIdx.x * kBlockThreads + threadIdx.x);
     const std::uint64_t draws = rule.draw * static_cast<std::uint64_t>(c.vocab);
-    for (int i = static_cast<int>(blockIdx.x * kBlockThreads + threadIdx.x); i < c.vocab;
-         i += stride) {
-        float score = logits[i];
+    eachLogit(logits, c.vocab, first, stride, [&](int i, float score) {
         see(found, i, score);
         if (rule.temperature > 0) {
             const float variate = exponentialAt(rule.seed, draws + static_cast<std::uint64_t>(i));
@@ -109,7 +120,7 @@ __device__ Found searchRow(const ChooseTokens& c, const float* logits, const Tok
             score -= rule.temperature * logf(variate);
         }
         keepLarger(found, score, i);
-    }
+    });
     return ofBlock(found);
 }
 
@@ -171,19 +182,19 @@ __global__ void __launch_bounds__(kBlockThreads) examineTokensKernel(const Exami
     const auto thread = static_cast<int>(threadIdx.x);
     Found found = nothing();
     int above = 0;
-    for (int i = thread; i < e.vocab; i += kBlockThreads) {
-        const float logit = row[i];
+    eachLogit(row, e.vocab, thread, kBlockThreads, [&](int i, float logit) {
         see(found, i, logit);
         keepLarger(found, logit, i);
         above += logit > own || (logit == own && i < asked.token) ? 1 : 0;
-    }
+    });
     found = ofBlock(found);
     above = sumOfBlock(above);
     // In double, as on the host: a log probability near zero is the difference of sums that are
     // all but equal.
     double sum = 0;
-    for (int i = thread; i < e.vocab; i += kBlockThreads)
-        sum += exp(static_cast<double>(row[i]) - static_cast<double>(found.score));
+    eachLogit(row, e.vocab, thread, kBlockThreads, [&](int, float logit) {
+        sum += exp(static_cast<double>(logit) - static_cast<double>(found.score));
+    });
     sum = sumOfBlock(sum);
     if (thread > 0) return;
     TokenAnswer answer;

@@ -270,7 +270,7 @@ OpWork CudaBackend::route(BackendState& state, int layer) const {
     enqueueRoute(s, layer);
     // Here, so that a profile sees the copies within the operation that they belong to. Otherwise
     // nobody waits for them until the step is done.
-    if (s.timed) fetchChoiceOf(s, layer);
+    if (s.timed) fetchExpertChoice(s, layer);
     return finish(s, routeWork(weights_.layers[index(layer)], stepShape(s)),
                   expertsGrouped(s, layer) ? "prefill_project" : "decode_project");
 }
@@ -290,8 +290,9 @@ void CudaBackend::waitForLayers(BackendState& state) const {
 }
 
 /// Of the latest layer that was routed.
-void CudaBackend::fetchChoiceOf(const CudaState& s, int layer) const {
-    if (!expertsGrouped(s, layer)) enqueueChoice(s, layer);  // the experts would choose, later
+void CudaBackend::fetchExpertChoice(const CudaState& s, int layer) const {
+    if (!expertsGrouped(s, layer))
+        enqueueExpertChoice(s, layer);  // the experts would choose, later
     const std::size_t count = index(s.tokens()) * index(spec_.topK);
     fetchRouting(s, index(layer) * count, count);
 }
@@ -310,7 +311,7 @@ void CudaBackend::fetchRouting(const CudaState& s, std::size_t first, std::size_
 
 RoutingView CudaBackend::routing(const BackendState& state) const {
     const CudaState& s = own(state);
-    if (!s.timed) fetchChoiceOf(s, s.lastRouted);
+    if (!s.timed) fetchExpertChoice(s, s.lastRouted);
     s.stream.wait();
     return stepRouting(s, s.lastRouted);
 }
@@ -384,7 +385,7 @@ OpWork CudaBackend::choose(BackendState& state, std::span<const TokenRule> rules
     CudaState& s = own(state);
     assert(rules.size() == chosen.size() && static_cast<int>(rules.size()) <= s.logitRows);
     sendRules(s, rules);
-    enqueueChoices(s, static_cast<int>(rules.size()), false);
+    enqueueNextTokens(s, static_cast<int>(rules.size()), false);
     copyAsync(s.hostChosen, s.chosen, chosen.size_bytes(), cudaMemcpyDeviceToHost, s.stream,
               "copying tokens from the device");
     s.stream.wait();

@@ -73,7 +73,7 @@ private:
     OpWork finish(CudaState& s, OpWork work, std::string_view kernel) const;
     void fetchRouting(const CudaState& s, std::size_t first, std::size_t count) const;
     void fetchRoutingOfStep(const CudaState& s) const;
-    void fetchChoiceOf(const CudaState& s, int layer) const;
+    void fetchExpertChoice(const CudaState& s, int layer) const;
     void report(CudaState& s) const noexcept;
     void captureToken(CudaState& s, RecordedToken& token, bool choosing) const;
     void sendRules(CudaState& s, std::span<const TokenRule> rules) const;
@@ -111,14 +111,14 @@ private:
     void attendLong(CudaState& s, int layer, int firstRun) const;
     void enqueueAttentionOutput(CudaState& s, int layer) const;
     void enqueueRoute(CudaState& s, int layer) const;
-    void enqueueChoice(const CudaState& s, int layer) const;
+    void enqueueExpertChoice(const CudaState& s, int layer) const;
     void enqueueFeedForward(CudaState& s, int layer) const;
     void decodeFeedForward(CudaState& s, int layer) const;
     void prefillFeedForward(CudaState& s, int layer) const;
     void prefillPlainMlp(CudaState& s, int layer) const;
     void enqueueHead(CudaState& s, const float* hidden, int count) const;
     void enqueueHeadOf(CudaState& s, std::span<const std::int32_t> rows) const;
-    void enqueueChoices(CudaState& s, int rows, bool fed) const;
+    void enqueueNextTokens(CudaState& s, int rows, bool fed) const;
     void enqueueToken(CudaState& s, bool choosing) const;
 
     ModelSpec spec_;

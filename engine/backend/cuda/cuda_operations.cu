@@ -294,11 +294,11 @@ void CudaBackend::enqueueRoute(CudaState& s, int layer) const {
     normToOperand({s.hidden, n, s.tokens(), spec_.dModel, x}, s.stream);
     project({w.router, x, w.routerBias, s.tokens(), s.routerLogits, spec_.nExpert, false},
             s.stream);
-    enqueueChoice(s, layer);
+    enqueueExpertChoice(s, layer);
     normToOperand({s.hidden, n, s.tokens(), spec_.dModel, normed}, s.stream);
 }
 
-void CudaBackend::enqueueChoice(const CudaState& s, int layer) const {
+void CudaBackend::enqueueExpertChoice(const CudaState& s, int layer) const {
     const RouterChoice choice = choiceOf(s, layer);
     chooseExperts({s.routerLogits,
                    {spec_.routing, spec_.nExpert, spec_.topK},
@@ -450,7 +450,7 @@ void CudaBackend::enqueueHead(CudaState& s, const float* hidden, int count) cons
 }
 
 /// `fed`: the choice of one row, with which the device goes on.
-void CudaBackend::enqueueChoices(CudaState& s, int rows, bool fed) const {
+void CudaBackend::enqueueNextTokens(CudaState& s, int rows, bool fed) const {
     ChooseTokens c;
     c.logits = s.logits;
     c.rows = rows;
@@ -483,7 +483,7 @@ void CudaBackend::enqueueToken(CudaState& s, bool choosing) const {
         part(experts ? Op::Experts : Op::Mlp, layer, [&] { enqueueFeedForward(s, layer); });
     }
     part(Op::Head, -1, [&] { enqueueHead(s, s.hidden, 1); });
-    if (choosing) part(Op::Sample, -1, [&] { enqueueChoices(s, 1, true); });
+    if (choosing) part(Op::Sample, -1, [&] { enqueueNextTokens(s, 1, true); });
 }
 
 }  // namespace moescope::cuda

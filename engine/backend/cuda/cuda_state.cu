@@ -10,9 +10,9 @@
 namespace moescope::cuda {
 namespace {
 
-/// Bytes of logits that are computed together, and the weights of the head read once for: 333
+/// Bytes of logits that are computed together, and the weights of the head read once for: 166
 /// tokens of gpt-oss. One row is always possible.
-constexpr std::uint64_t kLogitBytes = std::uint64_t{256} << 20;
+constexpr std::uint64_t kLogitBytes = std::uint64_t{128} << 20;
 /// The same of those that go to the host together.
 constexpr std::uint64_t kHostLogitBytes = std::uint64_t{32} << 20;
 

@@ -89,6 +89,14 @@ def graphics_card():
                    "temperature.gpu", "--format=csv,noheader"]).strip()
 
 
+def require_same_weights(model, result):
+    """Exits when the programs count another number of weights: they have then not read the same model."""
+    theirs = result["llama.cpp"][0]["model_n_params"]
+    for document in result["moescope"].values():
+        ours = document["model"]["parameters"]["total"]
+        if ours != theirs: sys.exit(f"{model}: moescope counts {ours} weights, llama-bench {theirs}")
+
+
 def one_round(args, model, number):
     """All programs once; in the opposite order when the number is odd."""
     order = ["llama.cpp"] + args.numerics.split(",")
@@ -122,8 +130,6 @@ def report(rounds, backend):
 
 def show(model, rounds, rows):
     ours, theirs = next(iter(rounds[0]["moescope"].values())), llama_settings(rounds[0]["llama.cpp"])
-    if ours["model"]["parameters"]["total"] != theirs["model_n_params"]:
-        sys.exit(f"{model}: moescope counts {ours['model']['parameters']['total']} weights, llama-bench {theirs['model_n_params']}")
     print(f"\n{model}: {ours['model']['name']}, {ours['model']['file_bytes'] / 1e9:.2f} GB")
     print(f"  moescope: {', '.join(d['settings']['backend_description'] for d in rounds[0]['moescope'].values())}")
     print(f"  llama.cpp: {theirs['build_commit']}, {theirs['backends']} {theirs['gpu_info']}, " + ", ".join(
@@ -164,6 +170,7 @@ def main():
         document["files"].append(file)
         for number in range(args.rounds):
             file["rounds"].append(one_round(args, model, number))
+            require_same_weights(model, file["rounds"][-1])
             file["report"] = report(file["rounds"], args.backend)
             document["card_after"] = graphics_card()
             if args.json: args.json.write_text(json.dumps(document, indent=1) + "\n")

@@ -23,10 +23,18 @@ import sys
 import time
 
 
+def output(command, **more):
+    """What the command writes; a command that fails ends the script, with what it said."""
+    done = subprocess.run(command, capture_output=True, text=True, **more)
+    if done.returncode != 0:
+        sys.exit(f"{shlex.join(command)}: exit status {done.returncode}\n{(done.stderr + done.stdout)[-1000:]}")
+    return done.stdout
+
+
 def moescope(args, numerics):
     command = [args.moescope, "bench", args.model, "-p", args.prompts, "-n", args.tokens, "-r", "2", "-t", str(args.threads),
                "--numerics", numerics, "--json", "--progress", "off"]
-    document = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    document = json.loads(output(command))
     speeds = {(r["phase"], r["tokens"]): r["tokens_per_second"] for r in document["results"]}
     return speeds, max(r["read_bandwidth"] for r in document["results"])
 
@@ -34,12 +42,8 @@ def moescope(args, numerics):
 def llama_bench(args):
     command = shlex.split(args.llama_bench) + ["-m", args.model, "-t", str(args.threads), "-p", args.prompts, "-n", args.tokens,
                                                "-r", "2", "-ngl", "0", "-o", "json"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{shlex.join(command)}: exit status {done.returncode}\n{(done.stderr + done.stdout)[-1000:]}")
-    rows = json.loads(done.stdout)
     best = {}
-    for row in rows:
+    for row in json.loads(output(command)):
         key = ("prefill", row["n_prompt"]) if row["n_prompt"] else ("decode", row["n_gen"])
         best[key] = max(row.get("samples_ts") or [row["avg_ts"]])
     return best

@@ -49,6 +49,7 @@ struct Row {
     std::string phase;
     int tokens = 0;                      ///< of each sequence
     int sequences = 1;                   ///< at a time
+    int depth = 0;                       ///< tokens of each sequence that were there before
     std::vector<double> seconds;         ///< one a repetition
     std::uint64_t bytes = 0, flops = 0;  ///< one repetition
     double bandwidth = 0;                ///< best read bandwidth seen beside it, bytes per second
@@ -87,7 +88,8 @@ double secondsOf(const std::function<void()>& work) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-constexpr int kPromptTokens = 16;  ///< before what is decoded
+/// Most tokens of a prompt in a step of decodeMany, so that a longer one asks for no more memory.
+constexpr int kPromptStep = 512;
 
 class Bench {
 public:
@@ -101,26 +103,30 @@ public:
             "prefill", tokens, repeat, [] {}, [&] { session_.append(ids, StepKind::Prefill); });
     }
 
-    /// Decodes greedily after a prompt of kPromptTokens.
-    Row decode(int tokens, int repeat) {
-        const std::vector<TokenId> prompt = someTokens(kPromptTokens, model_.spec().vocab);
-        return measure(
+    /// Decodes greedily after a prompt of `depth` tokens.
+    Row decode(int depth, int tokens, int repeat) {
+        const std::vector<TokenId> prompt = someTokens(depth, model_.spec().vocab);
+        Row row = measure(
             "decode", tokens, repeat, [&] { session_.append(prompt, StepKind::Prefill); },
             [&] { session_.appendGreedy(prompt.front(), tokens); });
+        row.depth = depth;
+        return row;
     }
 
     /// The same for several sequences at a time, in steps of one token each.
-    Row decodeMany(int sequences, int tokens, int repeat) {
+    Row decodeMany(int sequences, int depth, int tokens, int repeat) {
         Row row;
         row.phase = "decode";
         row.tokens = tokens;
         row.sequences = sequences;
+        row.depth = depth;
         const Backend& backend = model_.backend();
-        const CacheShape shape{kPromptTokens + tokens, kPromptTokens};
+        const int step = std::min(depth, kPromptStep);
+        const CacheShape shape{depth + tokens, step};
         requireCacheMemory(backend, shape, sequences);
         const std::vector<TokenId> ids = someTokens(sequences, model_.spec().vocab);
-        ForwardPass pass(backend, kPromptTokens + tokens, std::max(sequences, kPromptTokens));
-        const std::vector<TokenId> prompt = someTokens(kPromptTokens, model_.spec().vocab);
+        ForwardPass pass(backend, depth + tokens, std::max(sequences, step));
+        const std::vector<TokenId> prompt = someTokens(depth, model_.spec().vocab);
         ByteCounter counter;
         std::vector<std::int32_t> rows(ids.size());
         std::iota(rows.begin(), rows.end(), 0);
@@ -129,15 +135,21 @@ public:
             for (int s = 0; s < sequences; ++s) {
                 throwIfStopped(stop_);
                 caches.push_back(backend.newCache(shape));
-                const StepRun whole{caches.back().get(), 0, kPromptTokens};
-                pass.step({s, StepKind::Prefill, 0, kPromptTokens}, prompt, {&whole, 1}, [] {});
+                for (int at = 0; at < depth; at += step) {
+                    const int count = std::min(step, depth - at);
+                    const StepRun run{caches.back().get(), at, count};
+                    pass.step({s, StepKind::Prefill, at, count},
+                              std::span(prompt).subspan(static_cast<std::size_t>(at),
+                                                        static_cast<std::size_t>(count)),
+                              {&run, 1}, [] {});
+                }
             }
             pass.setTrace(i < 0 ? &counter : trace_);
             pass.setRouting(i < 0 ? nullptr : routing_);
             if (i >= 0) row.bandwidth = std::max(row.bandwidth, readBandwidth());
             const double seconds = secondsOf([&] {
                 std::vector<TokenId> next = ids;
-                for (int position = kPromptTokens; position < kPromptTokens + tokens; ++position) {
+                for (int position = depth; position < depth + tokens; ++position) {
                     throwIfStopped(stop_);
                     decodeStep(pass, caches, next, rows, position);
                 }
@@ -268,6 +280,8 @@ int runBench(const Invocation& invocation) {
                 "prefill lengths");
     options.add("tokens,n", po::value<std::string>()->default_value("64")->value_name("N,.."),
                 "numbers of tokens to decode");
+    options.add("depth,d", po::value<std::string>()->default_value("16")->value_name("N,.."),
+                "tokens of a sequence before those decoded");
     options.add("batch,b", po::value<std::string>()->default_value("1")->value_name("N,.."),
                 "sequences decoded at a time");
     options.add("repeat,r", po::value<int>()->default_value(3)->value_name("N"),
@@ -287,6 +301,7 @@ int runBench(const Invocation& invocation) {
     };
     const std::vector<int> prompts = list("prompt", "-p", kMostTokens);
     const std::vector<int> decodes = list("tokens", "-n", kMostTokens);
+    const std::vector<int> depths = list("depth", "-d", kMostTokens);
     const std::vector<int> batches = list("batch", "-b", kMostSequences);
     const int repeat = options.get<int>("repeat");
     if (repeat < 1 || repeat > 1000) throw UsageError("--repeat takes 1 to 1000");
@@ -294,7 +309,8 @@ int runBench(const Invocation& invocation) {
 
     const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
     const int longest = std::max(*std::max_element(prompts.begin(), prompts.end()),
-                                 kPromptTokens + *std::max_element(decodes.begin(), decodes.end()));
+                                 *std::max_element(depths.begin(), depths.end()) +
+                                     *std::max_element(decodes.begin(), decodes.end()));
     Session session(*model, contextFor(*model, options, longest));
     session.setStop(invocation.stop);
     {
@@ -322,16 +338,19 @@ int runBench(const Invocation& invocation) {
         Bench bench(*model, session, recorder ? recorder->trace() : nullptr,
                     recorder ? recorder->routing() : nullptr, invocation.stop);
         Progress progress(style, "bench", "measurements");
-        const std::uint64_t total = prompts.size() + decodes.size() * batches.size();
+        const std::uint64_t total =
+            prompts.size() + decodes.size() * depths.size() * batches.size();
         for (const int tokens : prompts) {
             rows.push_back(bench.prefill(tokens, repeat));
             progress.update(rows.size(), total);
         }
         for (const int tokens : decodes) {
-            for (const int batch : batches) {
-                rows.push_back(batch == 1 ? bench.decode(tokens, repeat)
-                                          : bench.decodeMany(batch, tokens, repeat));
-                progress.update(rows.size(), total);
+            for (const int depth : depths) {
+                for (const int batch : batches) {
+                    rows.push_back(batch == 1 ? bench.decode(depth, tokens, repeat)
+                                              : bench.decodeMany(batch, depth, tokens, repeat));
+                    progress.update(rows.size(), total);
+                }
             }
         }
     }
@@ -344,7 +363,7 @@ int runBench(const Invocation& invocation) {
 
     nlohmann::json results = nlohmann::json::array();
     const bool cached = cacheResident(*model);
-    TextTable table({"phase", "sequences", "tokens", "best tok/s", "median tok/s", "GB/s",
+    TextTable table({"phase", "sequences", "depth", "tokens", "best tok/s", "median tok/s", "GB/s",
                      "read bandwidth", "share", "GFLOP/s"});
     for (const Row& row : rows) {
         const double all = double(row.tokens) * row.sequences;
@@ -352,15 +371,17 @@ int runBench(const Invocation& invocation) {
         const double bytesPerSecond = static_cast<double>(row.bytes) / row.best();
         const bool comparable = row.bandwidth > 0 && !cached;
         const double share = comparable ? bytesPerSecond / row.bandwidth : 0;
-        table.row({row.phase, std::to_string(row.sequences), std::to_string(row.tokens),
-                   formatFixed(rate, 2), formatFixed(all / row.median(), 2),
-                   formatFixed(bytesPerSecond / 1e9, 2), formatFixed(row.bandwidth / 1e9, 2),
+        table.row({row.phase, std::to_string(row.sequences), std::to_string(row.depth),
+                   std::to_string(row.tokens), formatFixed(rate, 2),
+                   formatFixed(all / row.median(), 2), formatFixed(bytesPerSecond / 1e9, 2),
+                   formatFixed(row.bandwidth / 1e9, 2),
                    comparable ? formatFixed(100 * share, 1) + " %" : "in cache",
                    formatFixed(static_cast<double>(row.flops) / row.best() / 1e9, 1)});
         results.push_back(
             {{"phase", row.phase},
              {"sequences", row.sequences},
              {"tokens", row.tokens},
+             {"depth", row.depth},
              {"seconds", row.seconds},
              {"tokens_per_second", rate},
              {"bytes", row.bytes},

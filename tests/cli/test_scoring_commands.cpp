@@ -491,6 +491,23 @@ TEST_CASE("bench decodes several sequences at a time") {
     CHECK(rows[2].at("bytes").get<double>() < 2.9 * rows[1].at("bytes").get<double>());
 }
 
+TEST_CASE("bench decodes behind as many tokens as --depth says") {
+    for (const char* batch : {"1", "3"}) {
+        const Outcome outcome = run({"bench", "demo", "-p", "16", "-n", "4", "-d", "16,600", "-b",
+                                     batch, "-r", "1", "--json"});
+        REQUIRE(outcome.code == 0);
+        const json rows = json::parse(outcome.out).at("results");
+        REQUIRE(rows.size() == 3);
+        CHECK(rows[0].at("depth") == 0);  // prefill
+        CHECK(rows[1].at("depth") == 16);
+        CHECK(rows[2].at("depth") == 600);
+        // More keys and values are read, for the same tokens.
+        CHECK(rows[2].at("tokens") == rows[1].at("tokens"));
+        CHECK(rows[2].at("bytes").get<double>() > rows[1].at("bytes").get<double>());
+        CHECK(rows[2].at("flops").get<double>() > rows[1].at("flops").get<double>());
+    }
+}
+
 TEST_CASE("bench --trace records operations and routing of several sequences at a time") {
     const auto recorded = [](const std::string& batch) {
         const Outcome outcome = run(
@@ -518,6 +535,7 @@ TEST_CASE("bench names the option whose number is none it takes") {
                                                           {"-p", "-1"},
                                                           {"-p", "2147483647"},
                                                           {"-n", "2147483647"},
+                                                          {"-d", "0"},
                                                           {"-n", "0"},
                                                           {"-n", "x"}}) {
         CAPTURE(option, value);

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Prefill kernels at the shapes of gpt-oss-20b: speed, and a sample of results against plain loops.
 //
-//   nvcc -std=c++20 -O3 -gencode=arch=compute_90a,code=sm_90a -I. -o cuda_prefill
-//        bench/cuda_prefill.cu engine/backend/cuda/prefill_*.cu
-//        engine/backend/cuda/tensor_map.cu   (one line; then ./cuda_prefill)
+//   nvcc -std=c++20 -O3 --expt-relaxed-constexpr -gencode=arch=compute_90a,code=sm_90a -I.
+//        -o cuda_prefill bench/cuda_prefill.cu engine/backend/cuda/prefill_*.cu
+//        engine/backend/cuda/tensor_map.cu engine/backend/cuda/device_limits.cu   (one line)
 //
 // Weights are random bits and larger than the second-level cache, by copies where one is not.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <random>
 #include <string>
@@ -22,7 +23,7 @@ using namespace moescope::cuda;
 
 namespace {
 
-constexpr int kTokens = 2048;
+int stepTokens = 2048;
 constexpr int kModel = 2880, kFfn = 2880, kExperts = 32, kTopK = 4;
 constexpr int kHeads = 64, kKvHeads = 8, kHeadDim = 64;
 constexpr int kSamples = 2048;
@@ -301,10 +302,8 @@ struct Choice {
 };
 
 constexpr Choice kChoices[] = {
-    {"mma", false, 128},
-    {"wgmma 160", true, 160},
-    {"wgmma 128", true, 128},
-    {"wgmma chosen", true, 0},
+    {"mma", false, 128},    {"wgmma 160", true, 160}, {"wgmma 128", true, 128},
+    {"wgmma 64", true, 64}, {"wgmma 32", true, 32},   {"wgmma chosen", true, 0},
 };
 std::string only;  ///< what a choice's name must contain
 
@@ -335,15 +334,15 @@ std::string title(const char* what, const Choice& c, bool low) {
 double benchDense(const char* name, WeightFormat format, int rows, int cols) {
     constexpr int kCopies = 4;
     const DeviceMatrix w = randomMatrix(format, rows, cols, kCopies, 1);
-    auto* const out = allocate<float>(static_cast<std::size_t>(kTokens) * rows);
+    auto* const out = allocate<float>(static_cast<std::size_t>(stepTokens) * rows);
     double best = 1e9;
     for (const bool low : {false, true}) {
-        const OperandRows x = randomRows(format, kTokens, cols, low, 3);
+        const OperandRows x = randomRows(format, stepTokens, cols, low, 3);
         for (const Choice& c : choices(format, low)) {
             Projection p;
             p.weights = w;
             p.x = x;
-            p.tokens = kTokens;
+            p.tokens = stepTokens;
             p.out = out;
             p.outStride = rows;
             const double time = measure([&](int i) {
@@ -352,22 +351,22 @@ double benchDense(const char* name, WeightFormat format, int rows, int cols) {
                 multiply(productOf(p), c);
             });
             p.weights = w;
-            check(cudaMemset(out, 0xFF, std::size_t{4} * kTokens * rows), "cudaMemset");
+            check(cudaMemset(out, 0xFF, std::size_t{4} * stepTokens * rows), "cudaMemset");
             multiply(productOf(p), c);
             std::mt19937 random(1);
             std::vector<Sample> samples;
             std::vector<double> got;
-            const auto all = read(out, static_cast<std::size_t>(kTokens) * rows);
+            const auto all = read(out, static_cast<std::size_t>(stepTokens) * rows);
             for (int i = 0; i < kSamples; ++i) {
                 const Sample s{0, static_cast<int>(random() % rows),
-                               static_cast<int>(random() % kTokens)};
+                               static_cast<int>(random() % stepTokens)};
                 samples.push_back(s);
                 got.push_back(all[static_cast<std::size_t>(s.x) * rows + s.row]);
             }
             if (!low) best = std::min(best, time);
             // Scales folded into bf16 weights round them: that much error is expected.
             const bool folded = format == WeightFormat::Q8_0 && c.warpgroups;
-            report(title(name, c, low), 2.0 * kTokens * rows * cols, time,
+            report(title(name, c, low), 2.0 * stepTokens * rows * cols, time,
                    errorNorm(got, sample(w, x, samples)) * (folded ? 0.1 : 1.0));
         }
         cudaFree(x.high);
@@ -385,10 +384,10 @@ double activated(double gate, double up) {
 }
 
 double benchExperts() {
-    const int n = kTokens * kTopK;
+    const int n = stepTokens * kTopK;
     std::mt19937 random(2);
     std::vector<std::int32_t> chosen;
-    for (int t = 0; t < kTokens; ++t) {
+    for (int t = 0; t < stepTokens; ++t) {
         std::vector<std::int32_t> some;
         while (some.size() < kTopK) {
             const auto e = static_cast<std::int32_t>(random() % kExperts);
@@ -401,7 +400,7 @@ double benchExperts() {
     const ExpertGroups groups{allocate<std::int32_t>(kExperts + 1),
                               allocate<std::int32_t>(chosen.size())};
     const double sorting =
-        measure([&](int) { groupByExpert(experts, kTokens, kTopK, kExperts, groups, nullptr); });
+        measure([&](int) { groupByExpert(experts, stepTokens, kTopK, kExperts, groups, nullptr); });
     const auto order = read(groups.slots, chosen.size());
     std::vector<std::int32_t> expected(chosen.size());
     for (int i = 0; i < n; ++i) expected[i] = i;
@@ -415,7 +414,7 @@ double benchExperts() {
     auto* const products = allocate<float>(static_cast<std::size_t>(n) * kModel);
     double bestUp = 1e9, bestDown = 1e9;
     for (const bool low : {false, true}) {
-        const OperandRows x = randomRows(format, kTokens, kModel, low, 8);
+        const OperandRows x = randomRows(format, stepTokens, kModel, low, 8);
         const OperandRows hidden = randomRows(format, n, kFfn, low, 10);
         const OperandRows sorted = randomRows(format, n, kModel, low, 12);
         for (const Choice& c : choices(format, low)) {
@@ -423,7 +422,7 @@ double benchExperts() {
             e.gateUp = gateUp;
             e.x = x;
             e.groups = groups;
-            e.tokens = kTokens;
+            e.tokens = stepTokens;
             e.topK = kTopK;
             e.nExpert = kExperts;
             e.activation = Activation::GptOssSwiGlu;
@@ -459,7 +458,7 @@ double benchExperts() {
             d.down = down;
             d.hidden = hidden;
             d.groups = groups;
-            d.tokens = kTokens;
+            d.tokens = stepTokens;
             d.topK = kTopK;
             d.nExpert = kExperts;
             d.products = products;
@@ -530,12 +529,12 @@ double attentionError(const PrefillAttention& a) {
 /// Time without low parts.
 double benchAttention(int window) {
     const std::size_t width = static_cast<std::size_t>(kKvHeads) * kHeadDim;
-    auto* const keys = allocate<std::uint16_t>(kTokens * width);
-    auto* const values = allocate<std::uint16_t>(kTokens * width);
-    fill(keys, kTokens * width * 2, Fill::Half, 20);
-    fill(values, kTokens * width * 2, Fill::Half, 21);
-    auto* const queries = allocate<float>(std::size_t{kTokens} * kHeads * kHeadDim);
-    fill(queries, std::size_t{4} * kTokens * kHeads * kHeadDim, Fill::Float, 22);
+    auto* const keys = allocate<std::uint16_t>(stepTokens * width);
+    auto* const values = allocate<std::uint16_t>(stepTokens * width);
+    fill(keys, stepTokens * width * 2, Fill::Half, 20);
+    fill(values, stepTokens * width * 2, Fill::Half, 21);
+    auto* const queries = allocate<float>(std::size_t(stepTokens) * kHeads * kHeadDim);
+    fill(queries, std::size_t{4} * stepTokens * kHeads * kHeadDim, Fill::Float, 22);
     double fast = 0.0;
     for (const bool low : {false, true}) {
         PrefillAttention a;
@@ -543,15 +542,15 @@ double benchAttention(int window) {
         a.queryStride = kHeads * kHeadDim;
         a.window = window;
         a.runCount = 1;
-        a.runs[0] = {keys, values, kTokens, 0, kTokens, 0};
+        a.runs[0] = {keys, values, stepTokens, 0, stepTokens, 0};
         a.nHead = kHeads;
         a.nKvHead = kKvHeads;
         a.headDim = kHeadDim;
         a.scale = 0.125F;
-        a.out = randomRows(WeightFormat::Bf16, kTokens, kHeads * kHeadDim, low, 23);
+        a.out = randomRows(WeightFormat::Bf16, stepTokens, kHeads * kHeadDim, low, 23);
         const double time = measure([&](int) { prefillAttention(a, nullptr); });
         double pairs = 0.0;
-        for (int t = 0; t < kTokens; ++t) pairs += window > 0 ? std::min(window, t + 1) : t + 1;
+        for (int t = 0; t < stepTokens; ++t) pairs += window > 0 ? std::min(window, t + 1) : t + 1;
         const std::string name = window > 0 ? "attention, window 128" : "attention, full";
         report(name + (low ? ", exact" : ""), 4.0 * pairs * kHeads * kHeadDim, time,
                attentionError(a) * (low ? 1.0 : 0.1));
@@ -568,13 +567,15 @@ double benchAttention(int window) {
 
 }  // namespace
 
-/// An argument restricts the products to kernels whose name contains it.
+/// cuda_prefill [TOKENS [NAME]]: of a step, 2048; kernels of products whose name contains NAME.
 int main(int argc, char** argv) {
     try {
-        if (argc > 1) only = argv[1];
+        if (argc > 1) stepTokens = std::atoi(argv[1]);
+        if (argc > 2) only = argv[2];
+        if (stepTokens < 1) throw Error("TOKENS must be 1 or more");
         cudaDeviceProp properties{};
         check(cudaGetDeviceProperties(&properties, 0), "asking for the device");
-        std::printf("%s, %d tokens of gpt-oss-20b's shapes\n", properties.name, kTokens);
+        std::printf("%s, %d tokens of gpt-oss-20b's shapes\n", properties.name, stepTokens);
         if (hasWarpgroups()) benchPeak(properties.multiProcessorCount);
         double layer = benchDense("qkv", WeightFormat::Bf16, 5120, kModel);
         layer += benchDense("output", WeightFormat::Bf16, kModel, kHeads * kHeadDim);
@@ -582,7 +583,7 @@ int main(int argc, char** argv) {
         layer += benchExperts();
         layer += (benchAttention(0) + benchAttention(128)) / 2;
         std::printf("a layer %.2f ms, 24 layers %.0f tokens/s without the rest\n", layer,
-                    kTokens / (24 * layer) * 1e3);
+                    stepTokens / (24 * layer) * 1e3);
         std::printf("{\"device\":\"%s\",\"layer_ms\":%.4f,\"results\":[%s]}\n", properties.name,
                     layer, json.c_str());
         return 0;

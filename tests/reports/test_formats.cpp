@@ -147,6 +147,20 @@ TEST_CASE("Markdown matches the approved file and cannot be broken by names") {
     approve("report.md", text);
 }
 
+TEST_CASE("Markdown says what ran under the title of each run") {
+    ReportRun run = smallRun();
+    run.summary.meta["model"] = R"({"name":"demo"})";
+    run.summary.meta["machine"] = R"({"cpu_model":"A CPU"})";
+    run.summary.meta["device"] = R"({"device":"A GPU"})";
+    run.summary.meta["settings"] = R"({"threads":2})";
+    run.summary.meta["started_utc"] = "2026-11-27T23:00:00Z";
+    CHECK(file({run}, "md", "report.md")
+              .find("## demo: profile\n\n| what ran | |\n|---|---|\n| kind | profile |\n"
+                    "| status | done |\n| command | moescope profile 'it'\\\\''s a model' |\n"
+                    "| machine | A CPU; A GPU |\n| threads | 2 |\n"
+                    "| date (UTC) | 2026-11-27T23:00:00Z |\n\n") != std::string::npos);
+}
+
 TEST_CASE("Markdown shows the mean and peak of sampled counters by phase") {
     ReportRun run = smallRun();
     CHECK(file({run}, "md", "report.md").find("sampled counter") == std::string::npos);

@@ -142,8 +142,8 @@ std::string runHtml(const ReportRun& run, std::size_t index, bool alone) {
 
 std::vector<ReportFile> renderHtml(std::span<const ReportRun> runs) {
     const bool alone = runs.size() == 1;
-    const std::string title = alone ? "MoEScope " + runs.front().title()
-                                    : "MoEScope report: " + std::to_string(runs.size()) + " runs";
+    const std::string title =
+        alone ? runs.front().title() : "MoEScope report: " + std::to_string(runs.size()) + " runs";
     std::string out =
         head(title) +
         "<body>\n<a class=\"skip\" href=\"#main\">Skip to the report</a>\n<header>\n<h1>" +

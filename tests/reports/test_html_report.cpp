@@ -133,10 +133,10 @@ TEST_CASE("hostile texts of a run reach the page as text") {
 
 TEST_CASE("titles say what kind of run it is") {
     ReportRun run = smallRun();
-    run.summary.meta["model"] = R"({"name":"demo"})";
+    run.summary.meta["model"] = R"({"name":"MoEScope demo"})";
     CHECK(has(page({run}), "<title>MoEScope demo: profile</title>"));
     CHECK(has(page({run}), "<h1>MoEScope demo: profile</h1>"));
-    CHECK(has(page({run, run}), "<h2>Run 2: demo: profile</h2>"));
+    CHECK(has(page({run, run}), "<h2>Run 2: MoEScope demo: profile</h2>"));
 }
 
 TEST_CASE("checks have the words of the terminal and their ids beside them") {

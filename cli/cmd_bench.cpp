@@ -15,9 +15,11 @@
 #include "cli/model_options.h"
 #include "cli/output.h"
 #include "engine/core/count_text.h"
+#include "engine/core/cpu_features.h"
 #include "engine/core/error.h"
 #include "engine/run/cache_memory.h"
 #include "engine/run/forward_pass.h"
+#include "profiler/analysis/roofline.h"
 #include "profiler/record/machine.h"
 #include "profiler/record/run_recorder.h"
 #include "profiler/runfile/run_reader.h"
@@ -62,14 +64,6 @@ struct Row {
         return sorted.size() % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
     }
 };
-
-/// True when what one pass over the model reads fits the last-level cache: memory bandwidth is then
-/// no ceiling, and a share of it no figure.
-bool cacheResident(const Model& model) {
-    if (model.backend().deviceMemory().total > 0) return false;
-    const long bytes = ::sysconf(_SC_LEVEL3_CACHE_SIZE);
-    return bytes > 0 && model.checkpoint().fileBytes() < static_cast<std::uint64_t>(bytes);
-}
 
 /// Token ids that spread over the vocabulary, the same in every run.
 std::vector<TokenId> someTokens(int count, int vocab) {
@@ -362,7 +356,8 @@ int runBench(const Invocation& invocation) {
     }
 
     nlohmann::json results = nlohmann::json::array();
-    const bool cached = cacheResident(*model);
+    const bool cached = model->backend().deviceMemory().total == 0 &&
+                        cacheResident(model->checkpoint().fileBytes(), lastLevelCacheBytes());
     TextTable table({"phase", "sequences", "depth", "tokens", "best tok/s", "median tok/s", "GB/s",
                      "read bandwidth", "share", "GFLOP/s"});
     for (const Row& row : rows) {

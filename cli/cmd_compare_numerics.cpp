@@ -24,7 +24,7 @@ std::string percent(double share) {
 
 /// The value and its interval in the same unit.
 template <typename Format>
-std::vector<std::string> cells(const char* name, const Estimate& e, const Format& format) {
+std::vector<std::string> cells(const std::string& name, const Estimate& e, const Format& format) {
     if (std::isnan(e.value)) return {name, "-", ""};
     const bool known = !std::isnan(e.interval.low);
     return {name, format(e.value),
@@ -61,12 +61,14 @@ nlohmann::json json(const NumericsReport& r) {
             {"layers", std::move(layers)}};
 }
 
-void printTable(const NumericsReport& r) {
+/// `context`: tokens of a block, without which a perplexity says nothing.
+void printTable(const NumericsReport& r, int context) {
+    const std::string blocks = ", blocks of " + countText(context, "token");
     const auto nats = [](double x) { return formatFixed(x, 5); };
     const auto plain = [](double x) { return formatFixed(x, 4); };
     TextTable table({"figure", "value", "95 % interval"});
-    table.row(cells("perplexity A", r.perplexityA, plain));
-    table.row(cells("perplexity B", r.perplexityB, plain));
+    table.row(cells("perplexity A" + blocks, r.perplexityA, plain));
+    table.row(cells("perplexity B" + blocks, r.perplexityB, plain));
     table.row(cells("nats a token, B - A", r.nats, nats));
     table.row(cells("KL(A || B) mean, nats", r.klMean, nats));
     table.row(cells("KL(A || B) 99th percentile", r.klP99, nats));
@@ -200,7 +202,7 @@ int runCompareNumerics(const Invocation& invocation) {
     } else {
         note("A: " + names[0] + ", B: " + names[1] + "; " +
              countText(report.tokens, "scored token") + " in " + countText(report.blocks, "block"));
-        printTable(report);
+        printTable(report, numerics.context);
     }
     return kDone;
 }

@@ -14,6 +14,7 @@
 #include "cli/prompting.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
+#include "engine/core/sha256.h"
 #include "profiler/analysis/run_analysis.h"
 #include "profiler/record/run_recorder.h"
 #include "reports/analysis_json.h"
@@ -59,6 +60,7 @@ void addOptions(Options& options) {
 struct Jobs {
     std::vector<Job> list;
     int context = 1;  ///< that the longest needs, what it generates included
+    Sha256 texts;     ///< of the prompts as given, which are the same for every tokenizer
 };
 
 Jobs readJobs(const Model& model, const Options& options, const ChatSettings& settings) {
@@ -69,16 +71,21 @@ Jobs readJobs(const Model& model, const Options& options, const ChatSettings& se
         return model.tokenizer();
     };
     Jobs jobs;
-    const auto add = [&](Job&& job) {
+    const auto add = [&](Job&& job, const char* kind, const nlohmann::json& given) {
+        nlohmann::json text{{kind, given}};
+        if (!settings.system.empty()) text["system"] = settings.system;
+        jobs.texts.update(dumpJson(text) + '\n');
         const auto length = static_cast<std::int64_t>(job.prompt.tokens.size());
         jobs.context =
             std::max(jobs.context, contextFor(model, options, length + options.get<int>("tokens")));
         jobs.list.push_back(std::move(job));
     };
     if (options.has("prompt"))
-        add({"", "prompt", "", plainPrompt(needed(), options.get<std::string>("prompt"))});
+        add({"", "prompt", "", plainPrompt(needed(), options.get<std::string>("prompt"))}, "text",
+            options.get<std::string>("prompt"));
     if (options.has("chat"))
-        add({"", "chat", "", chatPrompt(needed(), options.get<std::string>("chat"), settings)});
+        add({"", "chat", "", chatPrompt(needed(), options.get<std::string>("chat"), settings)},
+            "chat", options.get<std::string>("chat"));
     if (options.has("workload")) {
         const std::string workload = options.get<std::string>("workload");
         const auto read = [&](const JsonLine& line, std::size_t number) {
@@ -88,6 +95,9 @@ Jobs readJobs(const Model& model, const Options& options, const ChatSettings& se
             if (line.contains("group")) job.group = textField(line, "group");
             if (line.contains("chat") + line.contains("tokens") + line.contains("text") != 1)
                 throw Error("give \"text\", \"chat\" or \"tokens\"");
+            const char* kind = line.contains("chat")     ? "chat"
+                               : line.contains("tokens") ? "tokens"
+                                                         : "text";
             if (line.contains("chat"))
                 job.prompt = chatPrompt(needed(), line.at("chat"), settings);
             else if (line.contains("tokens"))
@@ -95,7 +105,7 @@ Jobs readJobs(const Model& model, const Options& options, const ChatSettings& se
             else
                 job.prompt = plainPrompt(needed(), textField(line, "text"));
             if (job.prompt.tokens.empty()) throw Error("the prompt is empty");
-            add(std::move(job));
+            add(std::move(job), kind, line.at(kind));
         };
         readJsonLines(workload, {"id", "group", "text", "chat", "tokens"}, read);
     }
@@ -189,7 +199,7 @@ int runProfile(const Invocation& invocation) {
     const auto counters = startCounters(options);
     const ModelSpec& spec = model->spec();
     const Tokenizer* tokenizer = model->hasTokenizer() ? &model->tokenizer() : nullptr;
-    const Jobs read = readJobs(*model, options, chat);
+    Jobs read = readJobs(*model, options, chat);
     const std::vector<Job>& jobs = read.list;
     const int context = read.context;
 
@@ -205,7 +215,8 @@ int runProfile(const Invocation& invocation) {
                            {"top_p", generation.sampling.topP},
                            {"min_p", generation.sampling.minP},
                            {"seed", generation.sampling.seed},
-                           {"sequences", jobs.size()}});
+                           {"sequences", jobs.size()},
+                           {"texts_sha256", read.texts.hex()}});
     facts.synthetic = spec.synthetic;
     if (spec.nExpert > 0) {
         const bool perToken = options.isSet("routing-tokens");

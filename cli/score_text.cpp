@@ -72,6 +72,13 @@ std::size_t bytesOf(const Tokenizer& tokenizer, const std::vector<ScoreSequence>
     return bytes;
 }
 
+/// Behind the perplexity: " [low, high]", or why there is none.
+std::string intervalText(const TextPerplexity& of, std::size_t windows) {
+    if (std::isnan(of.low))
+        return windows == 1 ? " (one window: no interval)" : " (too few tokens: no interval)";
+    return " [" + formatFixed(of.low, 4) + ", " + formatFixed(of.high, 4) + "]";
+}
+
 }  // namespace
 
 void addTextOptions(Options& options) {
@@ -155,11 +162,10 @@ int runTextPerplexity(const Invocation& invocation, const Options& options) {
         printJson("perplexity", body);
         return kDone;
     }
-    std::cout << "perplexity " << formatFixed(result.perplexity, 4) << " ["
-              << formatFixed(result.low, 4) << ", " << formatFixed(result.high, 4) << "], "
-              << formatFixed(result.natsPerToken, 5) << " nats/token, "
-              << formatFixed(body["bits_per_byte"].get<double>(), 4) << " bits/byte; "
-              << result.tokens << " of " << tokens.size() << " tokens in "
+    std::cout << "perplexity " << formatFixed(result.perplexity, 4)
+              << intervalText(result, windows.size()) << ", " << formatFixed(result.natsPerToken, 5)
+              << " nats/token, " << formatFixed(body["bits_per_byte"].get<double>(), 4)
+              << " bits/byte; " << result.tokens << " of " << tokens.size() << " tokens in "
               << countText(windows.size(), "window") << " of " << setting.window << ", convention "
               << setting.name << "\n";
     return kDone;

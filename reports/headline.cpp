@@ -48,7 +48,12 @@ void addBandwidth(std::vector<HeadlineFigure>& out, const RunSummary& run) {
     out.push_back(figure("decode_bytes_per_second", "Decode bandwidth", rate, "B/s",
                          formatPerSecond(rate, "B"),
                          "weights and cache that must be read, per second of decode"));
-    if (std::isfinite(ceiling)) {
+    if (!std::isfinite(ceiling)) return;
+    if (cacheResident(run.meta)) {
+        out.push_back(figure(
+            "decode_bandwidth_share", "Share of bandwidth ceiling", PhaseSummary::kUnknown, "",
+            "in cache", "the model fits the last-level cache: memory bandwidth is no ceiling"));
+    } else {
         out.push_back(figure("decode_bandwidth_share", "Share of bandwidth ceiling", rate / ceiling,
                              "", formatPercent(rate / ceiling),
                              "of " + formatPerSecond(ceiling, "B") + " measured on this machine"));

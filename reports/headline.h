@@ -15,7 +15,7 @@ namespace moescope {
 struct HeadlineFigure {
     std::string id;     ///< stable: "decode_tokens_per_second"
     std::string label;  ///< "Decode"
-    double value = 0;   ///< in the unit that the id or `unit` names
+    double value = 0;   ///< in the unit that the id or `unit` names; NaN where `text` says why
     std::string unit;   ///< "tok/s"; empty for ratios and scores
     std::string text;   ///< value as a person reads it, with unit
     std::string note;   ///< what it is compared with or accumulated over; may be empty
@@ -23,7 +23,9 @@ struct HeadlineFigure {
 };
 
 /// Figures that the run did not measure are left out. The share of the bandwidth ceiling needs
-/// `read_bandwidth_bytes_per_second` (measured stream read) in the "machine" meta object.
+/// `read_bandwidth_bytes_per_second` (measured stream read) in the "machine" meta object, and is
+/// NaN
+/// ("in cache") where the model fits the last-level cache.
 std::vector<HeadlineFigure> headline(const RunSummary& run);
 
 /// Means over layers of the balance numbers; `layers` is 0 without routing.

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -49,6 +50,12 @@ struct ReportRun {
     nlohmann::json metaJson(const std::string& key) const;
     /// Short name of the model, or of the run file when the run does not name one.
     std::string modelName() const;
+    std::string kind() const;   ///< "profile", "eval", ...; empty when the run does not say
+    std::string title() const;  ///< "demo: profile"; of a run without kind its modelName
+    /// As one would paste it into a shell; empty when the run does not say.
+    std::string commandLine() const;
+    /// Label and value of kind, status, command, machine, threads and date, those that are known.
+    std::vector<std::pair<std::string, std::string>> whatRan() const;
     bool synthetic() const;  ///< random or untrained weights: scores mean nothing
     bool imported() const;   ///< recorded by another tool
 };

@@ -24,12 +24,17 @@ std::vector<std::string> specializationSentences(const Specialization& of) {
     out.push_back("Of the pairs of layer and expert " + formatPercent(of.specializedShare) +
                   " have a lift above " + formatFixed(of.liftThreshold, 2) +
                   " in some group; by chance " + formatPercent(of.chanceShare) + " (p " +
-                  formatFixed(of.shareP, 3) + "). Beyond chance, pair by pair, are " +
-                  formatPercent(of.reliableShare) + " of all pairs (q < 0.05).");
+                  formatFixed(of.shareP, 3) + "). Reliably (" + reliablyText(of) + ") such are " +
+                  formatPercent(of.reliableShare) + " of all pairs.");
     if (of.sequencesLeftOut > 0)
         out.push_back("Texts left out, since they have no group or are alone in theirs: " +
                       formatCount(of.sequencesLeftOut) + ".");
     return out;
+}
+
+std::string reliablyText(const Specialization& of) {
+    return "lift above " + formatFixed(of.liftThreshold, 2) + ", q < " +
+           formatFixed(Specialization::kReliableQ, 2);
 }
 
 std::string leadingExpertsText(const Specialization& of, std::size_t group, std::size_t limit) {
@@ -37,7 +42,7 @@ std::string leadingExpertsText(const Specialization& of, std::size_t group, std:
     for (const GroupExpert& expert : leadingExperts(of, group, limit))
         text += (text.empty() ? "" : ", ") + std::string("L") + std::to_string(expert.layer) +
                 " e" + std::to_string(expert.expert) + " x" + formatFixed(expert.lift, 1);
-    return text.empty() ? "none beyond chance" : text;
+    return text.empty() ? "none reliably" : text;
 }
 
 }  // namespace moescope

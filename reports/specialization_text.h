@@ -13,6 +13,9 @@ namespace moescope {
 /// Divergence and specialised share, each beside chance, and what was left out. Plain text.
 std::vector<std::string> specializationSentences(const Specialization& of);
 
+/// "lift above 1.50, q < 0.05": what a pair of layer and expert must show to be a group's own.
+std::string reliablyText(const Specialization& of);
+
 /// "L3 e12 x4.2, L5 e0 x3.1": at most `limit` of the group's leading experts.
 std::string leadingExpertsText(const Specialization& of, std::size_t group, std::size_t limit);
 

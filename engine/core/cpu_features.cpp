@@ -2,6 +2,7 @@
 // CPUID through the compiler's run time, which also checks that the OS saves the registers.
 #include "engine/core/cpu_features.h"
 
+#include <charconv>
 #include <fstream>
 
 namespace moescope {
@@ -37,6 +38,20 @@ CpuFeatures detect() {
 const CpuFeatures& cpuFeatures() {
     static const CpuFeatures features = detect();
     return features;
+}
+
+std::uint64_t lastLevelCacheBytes() {
+    std::ifstream file("/sys/devices/system/cpu/cpu0/cache/index3/size");
+    std::string line;
+    std::getline(file, line);
+    return cacheSizeOf(line);
+}
+
+std::uint64_t cacheSizeOf(std::string_view text) noexcept {
+    std::uint32_t kibibytes = 0;  // the kernel writes no other unit
+    const auto end = std::from_chars(text.data(), text.data() + text.size(), kibibytes);
+    const bool whole = end.ec == std::errc{} && end.ptr + 1 == text.data() + text.size();
+    return whole && *end.ptr == 'K' ? std::uint64_t{kibibytes} * 1024 : 0;
 }
 
 }  // namespace moescope

@@ -2,7 +2,9 @@
 // What this processor (and its operating system) can execute.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace moescope {
 
@@ -16,5 +18,13 @@ struct CpuFeatures {
 
 /// Asked once, then cached. All false on anything but x86-64.
 const CpuFeatures& cpuFeatures();
+
+/// Bytes of the level 3 cache that the first processor shares with its neighbours, as the kernel
+/// tells; 0 where it does not. sysconf(_SC_LEVEL3_CACHE_SIZE) is no substitute: on a machine of
+/// several such caches glibc may give their sum, which none of them can hold.
+std::uint64_t lastLevelCacheBytes();
+
+/// "32768K" of the kernel's files of caches as bytes; 0 of anything else.
+std::uint64_t cacheSizeOf(std::string_view text) noexcept;
 
 }  // namespace moescope

@@ -16,7 +16,7 @@ namespace {
 /// A row that answers a question, under a label of its own where it counts something else.
 struct Answer {
     std::string_view row;
-    const char* label = nullptr;
+    const char* label = nullptr;  ///< null: the question's
 };
 
 /// A question, and the rows that answer it: device kernels first, then CPU spans.
@@ -32,7 +32,10 @@ constexpr std::array kQuestions{
     Question{"zero or negative stamps", {{{"bad_device_stamps"}}}},
     Question{"unattributed", {{{"unattributed_kernels"}, {"unattributed_operations"}}}},
     Question{"clock steps", {{{"clock_step"}}}},
-    Question{"overhead", {{{"cupti_overhead"}, {"timer_overhead"}}}},
+    // Each is a part of what tracing costs.
+    Question{
+        "overhead",
+        {{{"cupti_overhead", "CUPTI overhead"}, {"timer_overhead", "clock reading overhead"}}}},
     Question{"throttling", {{{"throttled_samples"}}}},
     Question{"time covered by operations", {{{"op_time_share"}}}},
 };
@@ -116,6 +119,14 @@ std::string qualityValue(const QualityRow& row) {
     return number + (unit.empty() ? "" : " " + unit);
 }
 
+std::string qualityLabel(std::string_view row) {
+    for (const Question& question : kQuestions)
+        for (const Answer& answer : question.answers)
+            if (!answer.row.empty() && answer.row == row)
+                return answer.label != nullptr ? answer.label : question.label;
+    return words(std::string(row));
+}
+
 std::vector<QualityLine> qualityBlock(const std::map<std::string, std::string>& meta,
                                       RunStatus status, const std::vector<QualityRow>& rows) {
     std::vector<QualityLine> out{modeLine(meta, status)};
@@ -125,8 +136,7 @@ std::vector<QualityLine> qualityBlock(const std::map<std::string, std::string>& 
         for (const Answer& answer : question.answers) {
             for (const QualityRow& row : rows) {
                 if (answer.row.empty() || row.name != answer.row) continue;
-                const bool named = answer.label != nullptr;
-                out.push_back(lineOf(named ? answer.label : question.label, row));
+                out.push_back(lineOf(qualityLabel(row.name), row));
                 answered.insert(answer.row);
                 found = true;
             }
@@ -134,7 +144,7 @@ std::vector<QualityLine> qualityBlock(const std::map<std::string, std::string>& 
         if (!found) out.push_back({question.label, "not recorded", false, true, {}});
     }
     for (const QualityRow& row : rows)
-        if (answered.count(row.name) == 0) out.push_back(lineOf(words(row.name), row));
+        if (answered.count(row.name) == 0) out.push_back(lineOf(qualityLabel(row.name), row));
     out.push_back(versionLine(meta));
     return out;
 }

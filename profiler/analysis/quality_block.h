@@ -5,6 +5,7 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "profiler/runfile/rows.h"
@@ -24,9 +25,14 @@ std::string qualityUnit(const QualityRow& row);
 /// "0 records", "1 record", "99.2 %" of a ratio, "n/a" of what is not finite.
 std::string qualityValue(const QualityRow& row);
 
+/// What a row is called in a list of checks, by its name: "time covered by operations" of
+/// "op_time_share"; the name in words where no question asks for it.
+std::string qualityLabel(std::string_view row);
+
 /// Mode on the degradation ladder with the run's status, then records against launches, drops,
-/// stamps, attribution, clock steps, overhead, throttling and coverage (absent ones say "not
-/// recorded"), then whatever other quality rows the run has by their own names, then versions.
+/// stamps, attribution, clock steps, overhead (of clock readings, of CUPTI), throttling and
+/// coverage (absent ones say "not recorded"), then whatever other quality rows the run has by their
+/// own names, then versions.
 std::vector<QualityLine> qualityBlock(const std::map<std::string, std::string>& meta,
                                       RunStatus status, const std::vector<QualityRow>& rows);
 

@@ -113,6 +113,20 @@ Ceilings ceilingsOf(const std::map<std::string, std::string>& meta) {
     return out;
 }
 
+bool cacheResident(std::uint64_t modelBytes, std::uint64_t cacheBytes) noexcept {
+    return modelBytes > 0 && modelBytes < cacheBytes;
+}
+
+bool cacheResident(const std::map<std::string, std::string>& meta) {
+    const auto bytes = [&](const char* key, const char* member) -> std::uint64_t {
+        const nlohmann::json object = jsonOf(meta, key);
+        const auto found = object.find(member);
+        return found != object.end() && found->is_number_unsigned() ? found->get<std::uint64_t>()
+                                                                    : 0;
+    };
+    return cacheResident(bytes("model", "file_bytes"), bytes("machine", "last_level_cache_bytes"));
+}
+
 double shareOfPeak(const OperationGroup& group, const Ceilings& ceilings) noexcept {
     if (group.totalNs <= 0) return PhaseSummary::kUnknown;
     if (group.flops <= 0)

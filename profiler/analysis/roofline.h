@@ -4,6 +4,8 @@
 // they stand in for the engine's own count of bytes and operations.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -43,6 +45,14 @@ std::string_view arithmeticOf(std::string_view kernel) noexcept;
 /// exact numerics the int8 peak is no ceiling, since those kernels do not run. Those figures are
 /// the host's: of a run on a device nothing is known.
 Ceilings ceilingsOf(const std::map<std::string, std::string>& meta);
+
+/// True when what one pass over the model reads fits the last-level cache: memory bandwidth is then
+/// no ceiling, and a share of it no figure. A cache of 0 bytes is not known, and holds nothing.
+bool cacheResident(std::uint64_t modelBytes, std::uint64_t cacheBytes) noexcept;
+
+/// The same of a recorded run, by file_bytes of meta "model" and last_level_cache_bytes of
+/// "machine"; false where one of them is not recorded.
+bool cacheResident(const std::map<std::string, std::string>& meta);
 
 /// How near a group comes to its roof: attained / roof, by operations where it has any, else by
 /// bytes. Above 1: the data came from a cache, faster than memory. NaN without work or ceiling.

@@ -24,6 +24,28 @@ std::string deviceOf(const Meta& meta) {
     return device.empty() ? member(meta, "machine", "cpu_model") : device;
 }
 
+std::string kindOf(const Meta& meta) {
+    const auto found = meta.find("kind");
+    return found == meta.end() ? std::string() : found->second;
+}
+
+/// What tells the texts that were evaluated, whatever of it this kind of run records: the hash of
+/// its prompts or of its files of text, or the suites and how many items of each.
+std::string textsOf(const Meta& meta) {
+    const std::string prompts = member(meta, "settings", "texts_sha256");
+    if (!prompts.empty()) return prompts;
+    const auto found = meta.find("settings");
+    if (found == meta.end()) return {};
+    const nlohmann::json settings = nlohmann::json::parse(found->second, nullptr, false);
+    if (!settings.is_object()) return {};
+    std::string texts = member(meta, "settings", "suites");
+    if (!texts.empty() && settings.contains("limit")) texts += ", " + settings["limit"].dump();
+    if (settings.contains("texts") && settings["texts"].is_array())
+        for (const nlohmann::json& text : settings["texts"])
+            if (text.is_object()) texts += text.value("sha256", nlohmann::json()).dump();
+    return texts;
+}
+
 struct Aspect {
     const char* name;
     std::string (*of)(const Meta&);
@@ -32,6 +54,7 @@ constexpr std::array kAspects{
     Aspect{"back end", [](const Meta& meta) { return member(meta, "settings", "backend"); }},
     Aspect{"device", deviceOf},
     Aspect{"numerics", [](const Meta& meta) { return member(meta, "settings", "numerics"); }},
+    Aspect{"kind", kindOf},
 };
 
 std::string phrase(const std::string& what, const std::string& run, const std::string& base) {
@@ -61,6 +84,7 @@ std::vector<std::string> identityDifferences(const Meta& base, const Meta& run) 
         b = aspect.of(run);
         if (differ(a, b)) out.push_back(phrase(aspect.name, b, a));
     }
+    if (differ(textsOf(base), textsOf(run))) out.emplace_back("different set of texts");
     return out;
 }
 

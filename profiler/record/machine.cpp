@@ -17,6 +17,8 @@
 #include <thread>
 #include <vector>
 
+#include "engine/core/cpu_features.h"
+
 namespace moescope {
 namespace {
 
@@ -111,6 +113,7 @@ nlohmann::json machineFacts() {
             {"affinity_cpus", affinityCpus()},
             {"memory_bytes", kibibytes("MemTotal")},
             {"memory_available_bytes", kibibytes("MemAvailable")},
+            {"last_level_cache_bytes", lastLevelCacheBytes()},
             {"kernel", std::string(name.sysname) + " " + name.release},
             {"architecture", name.machine},
             {"os", valueOf("/etc/os-release", "PRETTY_NAME", '=')},

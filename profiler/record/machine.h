@@ -10,7 +10,8 @@
 namespace moescope {
 
 /// "cpu_model", "logical_cpus", "affinity_cpus", "memory_bytes", "memory_available_bytes",
-/// "kernel", "os", "governor" ("" where the kernel shows none), "hypervisor" (bool), "load_1m".
+/// "kernel", "os", "governor" ("" where the kernel shows none), "hypervisor" (bool), "load_1m",
+/// "last_level_cache_bytes" (0 where the kernel does not tell).
 nlohmann::json machineFacts();
 
 /// "version", "compiler", "build_type", "git_revision" ("unknown" outside a clone), "sanitizers".

@@ -106,7 +106,10 @@ std::string rooflineMarkdown(const Roofline& roofline) {
 }
 
 std::string runMarkdown(const ReportRun& run) {
-    std::string out = "## " + md(run.modelName()) + "\n\n";
+    std::string out = "## " + md(run.title()) + "\n\n| what ran | |\n|---|---|\n";
+    for (const auto& [label, value] : run.whatRan())
+        out += "| " + md(label) + " | " + md(value) + " |\n";
+    out += "\n";
     for (const std::string& warning : warnings(run)) out += "> **Note:** " + md(warning) + "\n\n";
     out += qualityMarkdown(run.summary);
     const std::vector<HeadlineFigure> figures = headline(run.summary);
@@ -214,9 +217,8 @@ std::vector<std::string> summaryLines(const RunSummary& summary) {
     ReportRun run;
     run.summary = summary;
     std::vector<std::string> lines;
-    const auto kind = summary.meta.find("kind");
     std::string first = run.modelName();
-    if (kind != summary.meta.end()) first += (first.empty() ? "" : ", ") + kind->second;
+    if (!run.kind().empty()) first += (first.empty() ? "" : ", ") + run.kind();
     lines.push_back(plain(first + (first.empty() ? "" : ", ") + "status " +
                           std::string(runStatusName(summary.status))));
     constexpr std::size_t kWarnings = 3;

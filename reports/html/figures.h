@@ -36,8 +36,9 @@ std::string columnChart(const FigureText& text, const ColumnChart& chart);
 /// has a dot, an expert without a token a cross.
 std::string expertHeatmap(const FigureText& text, std::span<const LayerRouting> routing);
 
-/// Layers down, experts across; colour is the greatest lift of the groups. Where it is above the
-/// threshold beyond chance and cells are wide enough, the group's mark stands in the cell.
+/// Layers down, experts across; colour is the greatest lift of the groups. Where it is
+/// reliable (Specialization::reliable) and cells are wide enough, the group's mark stands in the
+/// cell.
 std::string liftHeatmap(const FigureText& text, const Specialization& of);
 /// "A", "B", ..., "Z", "27", ...
 std::string groupMark(std::size_t group);

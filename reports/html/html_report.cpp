@@ -29,7 +29,7 @@ std::string head(const std::string& title) {
 }
 
 std::string runTitle(const ReportRun& run, std::size_t index) {
-    return "Run " + std::to_string(index + 1) + ": " + run.modelName();
+    return "Run " + std::to_string(index + 1) + ": " + run.title();
 }
 
 std::string qualityWord(const ReportRun& run) {
@@ -45,11 +45,12 @@ std::string qualityWord(const ReportRun& run) {
 }
 
 std::string overview(std::span<const ReportRun> runs) {
-    HtmlTable table("Runs in this report",
-                    {{"run"}, {"model"}, {"status"}, {"measurement"}, {"file"}, {"SHA-256"}});
+    HtmlTable table(
+        "Runs in this report",
+        {{"run"}, {"model"}, {"kind"}, {"status"}, {"measurement"}, {"file"}, {"SHA-256"}});
     for (std::size_t i = 0; i < runs.size(); ++i) {
         table.row(
-            {std::to_string(i + 1), runs[i].modelName(),
+            {std::to_string(i + 1), runs[i].modelName(), runs[i].kind(),
              std::string(runStatusName(runs[i].summary.status)), qualityWord(runs[i]),
              runs[i].source,
              runs[i].sha256.empty() ? kNoData : runs[i].sha256.substr(0, 16) + "\xE2\x80\xA6"});
@@ -141,8 +142,8 @@ std::string runHtml(const ReportRun& run, std::size_t index, bool alone) {
 
 std::vector<ReportFile> renderHtml(std::span<const ReportRun> runs) {
     const bool alone = runs.size() == 1;
-    const std::string title = alone ? "MoEScope report: " + runs.front().modelName()
-                                    : "MoEScope report: " + std::to_string(runs.size()) + " runs";
+    const std::string title =
+        alone ? runs.front().title() : "MoEScope report: " + std::to_string(runs.size()) + " runs";
     std::string out =
         head(title) +
         "<body>\n<a class=\"skip\" href=\"#main\">Skip to the report</a>\n<header>\n<h1>" +

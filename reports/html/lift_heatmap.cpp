@@ -8,6 +8,7 @@
 #include "reports/html/figures.h"
 #include "reports/html/heatmap_grid.h"
 #include "reports/numbers.h"
+#include "reports/specialization_text.h"
 
 namespace moescope {
 namespace {
@@ -77,7 +78,7 @@ std::string liftHeatmap(const FigureText& text, const Specialization& of) {
                          {1, (end >= 4 ? "\xE2\x89\xA5 " : "") + formatFixed(end, 1)}});
     if (letters(grid)) {
         const double y = grid.bottom() + 28;
-        svg.text(x, y, "A, B, ...: a group's own expert beyond chance", "start");
+        svg.text(x, y, "A, B, ...: its own (" + reliablyText(of) + ")", "start");
     }
     drawDeadLegend(svg, grid, x + 250);
     return svg.html();

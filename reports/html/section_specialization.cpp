@@ -20,7 +20,7 @@ std::string groupTable(const Specialization& of) {
         {{"mark"},
          {"group"},
          {"texts", true},
-         {"experts", false, "layer, expert, lift; beyond chance, greatest lift first"}});
+         {"experts", false, "layer, expert, lift: " + reliablyText(of) + "; greatest lift first"}});
     for (std::size_t g = 0; g < of.groups.size(); ++g)
         table.row({groupMark(g), shorten(of.groups[g].name, 60),
                    HtmlCell(formatCount(of.groups[g].sequences),
@@ -52,7 +52,7 @@ std::string divergenceTable(const Specialization& of) {
 std::string twinTable(const Specialization& of) {
     std::vector<HtmlColumn> columns = {{"layer"}};
     for (int e = 0; e < of.experts; ++e) columns.push_back({"e" + std::to_string(e), true});
-    HtmlTable table("Group with the greatest lift, and that lift; * beyond chance", columns);
+    HtmlTable table("Group with the greatest lift, and that lift; * " + reliablyText(of), columns);
     for (const LayerSpecialization& layer : of.layers) {
         std::vector<HtmlCell> cells = {std::to_string(layer.layer)};
         for (std::size_t e = 0; e < layer.dominant.size(); ++e) {

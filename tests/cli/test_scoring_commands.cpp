@@ -259,6 +259,12 @@ TEST_CASE("score measures the perplexity of a text by three conventions") {
     const json cpp = perplexity({"--convention", "llama.cpp"});
     CHECK(cpp.at("scored_tokens").get<int>() == 31 * cpp.at("windows").get<int>());
     CHECK(run({"score", "demo", "--perplexity", folder / "t", "--stride", "3"}).code == 2);
+    writeText(folder / "short", "The ship sailed on.\n");
+    const auto shown = [&](const char* window) {
+        return run({"score", "demo", "--perplexity", folder / "short", "--window", window}).out;
+    };
+    CHECK_THAT(shown("64"), Contains(" (one window: no interval), ") && !Contains("n/a"));
+    CHECK_THAT(shown("4"), Contains(" (too few tokens: no interval), ") && !Contains("n/a"));
     CHECK(run({"score", "demo", "--perplexity", folder / "absent"}).code == 1);
     CHECK(run({"score", "demo", "--perplexity", folder / "t", "--window", "100000"}).code == 2);
 }
@@ -307,6 +313,7 @@ TEST_CASE("compare-numerics leaves a run that a report shows with its intervals"
     INFO(outcome.err);
     REQUIRE(outcome.code == 0);
     CHECK_THAT(outcome.out, Contains("same experts in every layer"));
+    CHECK_THAT(outcome.out, Contains("perplexity A, blocks of 64 tokens "));
     CHECK(run(words).code == 1);  // the file is there already
     REQUIRE(run({"report", folder / "n.moescope", "--format", "html,json,csv,md", "--out",
                  folder / "r"})
@@ -362,6 +369,30 @@ TEST_CASE("compare says that the runs are of two models or numerics") {
                    !Contains("different back end") && !Contains("different device"));
     const Outcome alike = run({"compare", folder / "a.moescope", folder / "a.moescope", "--json"});
     CHECK_THAT(json::parse(alike.out).at("warnings").dump(), !Contains("different"));
+}
+
+TEST_CASE("compare says that the runs are of other texts or of another kind") {
+    const Folder folder;
+    const auto profile = [&](const char* name, const char* option, const std::string& text) {
+        const Outcome outcome =
+            run({"profile", "demo", option, text, "-n", "0", "--out", folder / name});
+        INFO(outcome.err);
+        REQUIRE(outcome.code == 0);
+    };
+    profile("a.moescope", "--prompt", "The ship sailed on.");
+    profile("b.moescope", "--prompt", "The crew slept.");
+    writeText(folder / "w", R"({"id":"1","text":"The ship sailed on."})"
+                            "\n");
+    profile("same.moescope", "--workload", folder / "w");
+    evaluate(folder / "e.moescope", "7");
+    const auto compared = [&](const char* name) {
+        return run({"compare", folder / "a.moescope", folder / name}).out;
+    };
+    CHECK_THAT(compared("b.moescope"), Contains("! b: different set of texts"));
+    CHECK_THAT(compared("same.moescope"), !Contains("different"));
+    CHECK_THAT(compared("e.moescope"),
+               Contains("! e: different kind: \"eval\" instead of \"profile\"") &&
+                   Contains("! e: different set of texts"));
 }
 
 TEST_CASE("compare warns that a model is synthetic") {

@@ -88,6 +88,19 @@ TEST_CASE("operations are grouped by kernel, operation, layer, phase and step") 
     CHECK(range[0].group.totalNs == 500);
 }
 
+TEST_CASE("a model smaller than the last-level cache is resident where both sizes are recorded") {
+    const std::string model = R"({"file_bytes":8700000})";
+    const auto resident = [](const std::string& of, const std::string& machine) {
+        return cacheResident({{"model", of}, {"machine", machine}});
+    };
+    CHECK(resident(model, R"({"last_level_cache_bytes":33554432})"));
+    CHECK_FALSE(resident(R"({"file_bytes":98000000})", R"({"last_level_cache_bytes":33554432})"));
+    CHECK_FALSE(resident(model, R"({"last_level_cache_bytes":0})"));
+    CHECK_FALSE(resident(model, R"({"cpu_model":"of an older run"})"));
+    CHECK_FALSE(resident("not JSON", R"({"last_level_cache_bytes":33554432})"));
+    CHECK_FALSE(cacheResident({}));
+}
+
 TEST_CASE("the roof is the lower of bandwidth and arithmetic") {
     const std::map<std::string, std::string> meta{{"machine",
                                                    R"({"read_bandwidth_bytes_per_second": 1e10,

@@ -6,6 +6,7 @@
 #include <random>
 #include <thread>
 
+#include "engine/core/cpu_features.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "profiler/analysis/run_summary.h"
@@ -248,6 +249,7 @@ TEST_CASE("a recorded run holds its facts and its ending") {
     CHECK(run.metaJson("command") == nlohmann::json{"moescope", "profile"});
     CHECK(run.metaJson("routing")["experts"] == 8);
     CHECK(run.metaJson("machine")["logical_cpus"].get<int>() >= 1);
+    CHECK(run.metaJson("machine")["last_level_cache_bytes"] == lastLevelCacheBytes());
     CHECK(run.metaJson("build").contains("git_revision"));
     CHECK(run.meta("started_utc").size() == 20);
     REQUIRE(run.memory().size() == 1);

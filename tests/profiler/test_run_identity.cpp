@@ -40,3 +40,27 @@ TEST_CASE("models of one name are told apart by their identities") {
     CHECK(identityDifferences(kBase, other) ==
           std::vector<std::string>{R"(different model: "demo bbbb" instead of "demo aaaa")"});
 }
+
+TEST_CASE("runs of other texts say so whatever tells the texts") {
+    using Strings = std::vector<std::string>;
+    const auto of = [](const char* kind, const char* settings) {
+        return Meta{{"kind", kind}, {"settings", settings}};
+    };
+    const Meta profile = of("profile", R"({"texts_sha256":"aaaa","threads":2})");
+    CHECK(identityDifferences(profile, of("profile", R"({"texts_sha256":"aaaa"})")).empty());
+    CHECK(identityDifferences(profile, of("profile", R"({"of":"an older run"})")).empty());
+    CHECK(identityDifferences(profile, of("profile", R"({"texts_sha256":"bbbb"})")) ==
+          Strings{"different set of texts"});
+    const Meta eval = of("eval", R"({"suites":"boolq","limit":9})");
+    CHECK(identityDifferences(profile, eval) ==
+          Strings{R"(different kind: "eval" instead of "profile")", "different set of texts"});
+    CHECK(identityDifferences(eval, eval).empty());
+    CHECK(identityDifferences(eval, of("eval", R"({"suites":"boolq","limit":8})")) ==
+          Strings{"different set of texts"});
+    const Meta numerics = of("numerics", R"({"texts":[{"file":"a","sha256":"cc"}]})");
+    CHECK(identityDifferences(numerics, of("numerics", R"({"texts":[{"file":"b","sha256":"cc"}]})"))
+              .empty());
+    CHECK(identityDifferences(numerics, of("numerics", R"({"texts":[{"file":"a","sha256":"dd"}]})"))
+              .size() == 1);
+    CHECK(identityDifferences(profile, of("profile", R"({"texts":[3],"suites":4})")).empty());
+}

@@ -200,7 +200,8 @@ TEST_CASE("the quality block gives ratios in per cent and a CPU run no launches 
     CHECK(valueOf("records against launches") == "absent");
     CHECK(valueOf("spans out of order") == "0 scopes");
     CHECK(valueOf("dropped") == "1 record");
-    CHECK(valueOf("overhead") == "0.257 %");
+    CHECK(valueOf("clock reading overhead") == "0.257 %");
+    CHECK(valueOf("overhead") == "absent");  // the clock is only a part of what tracing costs
     CHECK(valueOf("time covered by operations") == "99.2 %");
     CHECK(valueOf("timer resolution") == "1 ns");
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // JSON, CSV, Markdown, the terminal summary, the table of formats, and numbers.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <limits>
@@ -146,6 +147,20 @@ TEST_CASE("Markdown matches the approved file and cannot be broken by names") {
     approve("report.md", text);
 }
 
+TEST_CASE("Markdown says what ran under the title of each run") {
+    ReportRun run = smallRun();
+    run.summary.meta["model"] = R"({"name":"demo"})";
+    run.summary.meta["machine"] = R"({"cpu_model":"A CPU"})";
+    run.summary.meta["device"] = R"({"device":"A GPU"})";
+    run.summary.meta["settings"] = R"({"threads":2})";
+    run.summary.meta["started_utc"] = "2026-11-27T23:00:00Z";
+    CHECK(file({run}, "md", "report.md")
+              .find("## demo: profile\n\n| what ran | |\n|---|---|\n| kind | profile |\n"
+                    "| status | done |\n| command | moescope profile 'it'\\\\''s a model' |\n"
+                    "| machine | A CPU; A GPU |\n| threads | 2 |\n"
+                    "| date (UTC) | 2026-11-27T23:00:00Z |\n\n") != std::string::npos);
+}
+
 TEST_CASE("Markdown shows the mean and peak of sampled counters by phase") {
     ReportRun run = smallRun();
     CHECK(file({run}, "md", "report.md").find("sampled counter") == std::string::npos);
@@ -202,6 +217,28 @@ TEST_CASE("the terminal summary names the run and warns and shows the figures") 
     RunSummary hostile;
     hostile.meta["model"] = R"({"name":"a\u001b[31m\nb"})";
     CHECK(summaryLines(hostile)[0] == "a[31m b, status done");
+}
+
+TEST_CASE("a model in the last-level cache has no share of the memory bandwidth in any format") {
+    ReportRun run = smallRun();
+    run.summary.meta["model"] = R"({"name":"demo","file_bytes":8700000})";
+    run.summary.meta["machine"] =
+        R"({"read_bandwidth_bytes_per_second":4e10,"last_level_cache_bytes":33554432})";
+    CHECK(file({run}, "md", "report.md")
+              .find("| Share of bandwidth ceiling | in cache | the model fits") !=
+          std::string::npos);
+    const std::vector<std::string> lines = summaryLines(run.summary);
+    CHECK(std::any_of(lines.begin(), lines.end(), [](const std::string& line) {
+        return line.find("Share of bandwidth ceiling  in cache  (the model fits") == 0;
+    }));
+    const nlohmann::json document = parseJson(file({run}, "json", "report.json"), "report.json");
+    const nlohmann::json& figures = document["runs"][0]["headline"];
+    const auto share = std::find_if(figures.begin(), figures.end(), [](const auto& figure) {
+        return figure["id"] == "decode_bandwidth_share";
+    });
+    REQUIRE(share != figures.end());
+    CHECK((*share)["value"].is_null());
+    CHECK((*share)["text"] == "in cache");
 }
 
 TEST_CASE("a suite is told by its widest group difference and not by bookkeeping") {

@@ -131,12 +131,30 @@ TEST_CASE("hostile texts of a run reach the page as text") {
     CHECK(has(html, "moescope profile &#39;it&#39;\\&#39;&#39;s a model&#39;"));
 }
 
+TEST_CASE("titles say what kind of run it is") {
+    ReportRun run = smallRun();
+    run.summary.meta["model"] = R"({"name":"MoEScope demo"})";
+    CHECK(has(page({run}), "<title>MoEScope demo: profile</title>"));
+    CHECK(has(page({run}), "<h1>MoEScope demo: profile</h1>"));
+    CHECK(has(page({run, run}), "<h2>Run 2: MoEScope demo: profile</h2>"));
+}
+
+TEST_CASE("checks have the words of the terminal and their ids beside them") {
+    ReportRun run = smallRun();
+    run.summary.quality.push_back({"timer_overhead", 0.002, "ratio", true, "An estimate."});
+    const std::string html = page({run});
+    CHECK(has(html, ">time covered by operations</th>"));
+    CHECK(has(html, ">clock reading overhead</th>"));
+    CHECK(has(html, ">timer_overhead</td>"));
+    CHECK(has(html, "An estimate. Small models pay more for tracing"));
+}
+
 TEST_CASE("a failed check stands before everything else of the run") {
     const std::string html = page({smallRun()});
     const std::size_t warning = html.find("the measurement is not complete");
     REQUIRE(warning != std::string::npos);
     CHECK(warning < html.find("class=\"lead\""));
-    CHECK(has(html, "op_time_share = 91 %"));
+    CHECK(has(html, "time covered by operations (op_time_share) = 91 %"));
     CHECK(has(html, "Synthetic model."));
     ReportRun killed = smallRun();
     killed.summary.status = RunStatus::Running;

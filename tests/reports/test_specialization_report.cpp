@@ -58,6 +58,18 @@ TEST_CASE("the page shows whose experts they are and never by colour alone") {
     CHECK(count(page, "are alone in theirs: 1.") == 1);
 }
 
+TEST_CASE("what is called reliable names both of its conditions") {
+    const std::string page = content(runOf(sample()), "html", "report.html");
+    CHECK(count(page, "Reliably (lift above 1.50, q &lt; 0.05) such are 50.0 % of all pairs.") ==
+          1);
+    CHECK(count(page, "and that lift; * lift above 1.50, q &lt; 0.05</caption>") == 1);
+    CHECK(count(page, ": its own (lift above 1.50, q &lt; 0.05)</text>") == 1);
+    CHECK(count(page, "beyond chance") == 0);
+    Specialization even = sample();
+    even.layers.front().expertQ = {1, 1, 1, 1};
+    CHECK(leadingExpertsText(even, 0, 3) == "none reliably");
+}
+
 TEST_CASE("hostile names of groups reach the page as text") {
     const ReportRun run = runOf(sample("<script>alert(1)</script>"));
     CHECK(count(content(run, "html", "report.html"), "<script>alert(1)") == 0);

@@ -45,6 +45,7 @@ public:
         metricsTable_->setSource(metrics_, true);
         metricsTable_->setPreferredWidth(MetricsModel::kIntervalColumn, 190);
         metricsTable_->setLeastWidth(0, kNameWidth);  // intervals and methods give way first
+        metricsTable_->setLeastWidth(1, 140);
         filter_->setSourceModel(items_);
         itemsTable_->setProxy(filter_);
         choicesTable_->setSource(choices_, false);

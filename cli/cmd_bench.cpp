@@ -97,12 +97,16 @@ public:
             "prefill", tokens, repeat, [] {}, [&] { session_.append(ids, StepKind::Prefill); });
     }
 
-    /// Decodes greedily after a prompt of `depth` tokens.
+    /// Decodes greedily after a prompt of `depth` tokens; 0: the first step has nothing before it.
     Row decode(int depth, int tokens, int repeat) {
         const std::vector<TokenId> prompt = someTokens(depth, model_.spec().vocab);
+        const TokenId first = someTokens(1, model_.spec().vocab).front();
         Row row = measure(
-            "decode", tokens, repeat, [&] { session_.append(prompt, StepKind::Prefill); },
-            [&] { session_.appendGreedy(prompt.front(), tokens); });
+            "decode", tokens, repeat,
+            [&] {
+                if (!prompt.empty()) session_.append(prompt, StepKind::Prefill);
+            },
+            [&] { session_.appendGreedy(first, tokens); });
         row.depth = depth;
         return row;
     }
@@ -115,7 +119,7 @@ public:
         row.sequences = sequences;
         row.depth = depth;
         const Backend& backend = model_.backend();
-        const int step = std::min(depth, kPromptStep);
+        const int step = std::clamp(depth, 1, kPromptStep);
         const CacheShape shape{depth + tokens, step};
         requireCacheMemory(backend, shape, sequences);
         const std::vector<TokenId> ids = someTokens(sequences, model_.spec().vocab);
@@ -274,8 +278,10 @@ int runBench(const Invocation& invocation) {
                 "prefill lengths");
     options.add("tokens,n", po::value<std::string>()->default_value("64")->value_name("N,.."),
                 "numbers of tokens to decode");
-    options.add("depth,d", po::value<std::string>()->default_value("16")->value_name("N,.."),
-                "tokens of a sequence before those decoded");
+    options.add(
+        "depth,d", po::value<std::string>()->default_value("16")->value_name("N,.."),
+        "of decoding: tokens of a sequence before those decoded; 0: none. Prefill has none, "
+        "whatever this says");
     options.add("batch,b", po::value<std::string>()->default_value("1")->value_name("N,.."),
                 "sequences decoded at a time");
     options.add("repeat,r", po::value<int>()->default_value(3)->value_name("N"),
@@ -290,12 +296,12 @@ int runBench(const Invocation& invocation) {
     addModelOptions(options);
     if (!options.parse(invocation)) return kDone;
     constexpr int kMostTokens = 1 << 24, kMostSequences = 1 << 16;
-    const auto list = [&](const char* name, const char* shown, int most) {
-        return parseIntList(options.get<std::string>(name), shown, most);
+    const auto list = [&](const char* name, const char* shown, int most, int least = 1) {
+        return parseIntList(options.get<std::string>(name), shown, most, least);
     };
     const std::vector<int> prompts = list("prompt", "-p", kMostTokens);
     const std::vector<int> decodes = list("tokens", "-n", kMostTokens);
-    const std::vector<int> depths = list("depth", "-d", kMostTokens);
+    const std::vector<int> depths = list("depth", "-d", kMostTokens, 0);
     const std::vector<int> batches = list("batch", "-b", kMostSequences);
     const int repeat = options.get<int>("repeat");
     if (repeat < 1 || repeat > 1000) throw UsageError("--repeat takes 1 to 1000");

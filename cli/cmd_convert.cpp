@@ -56,7 +56,7 @@ ConvertOptions convertOptions(const Options& options) {
     convert.rule = *rule;
     convert.threads = options.get<int>("threads");
     if (convert.threads < 0) throw UsageError("--threads takes 0 or more");
-    convert.startOver = options.isSet("force");
+    convert.startOver = options.isSet("overwrite") || options.isSet("force");
     return convert;
 }
 
@@ -103,7 +103,8 @@ int runConvert(const Invocation& invocation) {
                 "MXFP4 scales: floor (ggml), ceil (triton_kernels), rne (OCP; torchao)");
     options.add("threads,t", po::value<int>()->default_value(0)->value_name("N"),
                 "0: every available core");
-    options.flag("force", "replace an existing file; throw an unfinished one away");
+    options.flag("overwrite", "replace an existing file; throw an unfinished one away");
+    options.flag("force", "the earlier name of --overwrite");
     options.flag("json", "print one JSON document");
     options.add("progress", po::value<std::string>()->default_value("auto")->value_name("STYLE"),
                 "auto, json, off");
@@ -115,10 +116,11 @@ int runConvert(const Invocation& invocation) {
     if (!options.has("to")) throw UsageError("'convert' needs --to TYPE");
     ConvertOptions convert = convertOptions(options);
     const auto out = std::filesystem::path(options.get<std::vector<std::string>>("out").front());
-    requireFreshOutput(out, convert.startOver, "OUT", "--force");
+    requireFreshOutput(out, convert.startOver, "OUT");
     const auto in = resolveModel(options.get<std::vector<std::string>>("model").front());
     Progress progress(parseProgressStyle(options.get<std::string>("progress")), "convert", "MB");
-    convert.progress = [&](std::uint64_t done, std::uint64_t total) {
+    convert.progress = [&](std::uint64_t done, std::uint64_t total, std::uint64_t resumed) {
+        progress.setResumed(resumed / 1000000);
         progress.update(done / 1000000, total / 1000000);
     };
     convert.stop = invocation.stop;

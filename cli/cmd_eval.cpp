@@ -17,6 +17,7 @@
 #include "evals/engine_model.h"
 #include "evals/runner.h"
 #include "profiler/record/run_recorder.h"
+#include "profiler/runfile/run_reader.h"
 
 namespace moescope::cli {
 namespace {
@@ -39,7 +40,7 @@ void addOptions(Options& options) {
                 po::value<std::string>()->default_value("medium")->value_name("EFFORT"),
                 "low, medium, high: stated in chat prompts");
     options.add("context", po::value<int>()->default_value(4096)->value_name("N"),
-                "tokens an item may have");
+                "tokens an item may have; at most those that the model was made for");
     options.add("out,o", po::value<std::string>()->value_name("RUN"), "run file to write");
     options.flag("resume",
                  "continue the run in --out after an interruption; begin it where there is none");
@@ -74,6 +75,17 @@ std::vector<SuiteData> loadSuites(const Options& options) {
     if (suites.empty())
         throw UsageError("--suite names no suite", "'moescope eval --list' lists them");
     return suites;
+}
+
+/// Whether `path` is a run that --resume could continue; whatever else it is, it is not ours to
+/// say.
+bool unfinishedRun(const std::filesystem::path& path) {
+    try {
+        const RunReader run(path);
+        return run.meta("kind") == "eval" && run.status() != RunStatus::Done;
+    } catch (const Error&) {
+        return false;
+    }
 }
 
 nlohmann::json metricJson(const MetricRow& m) {
@@ -142,7 +154,7 @@ int runEval(const Invocation& invocation) {
         noteFreshStart(out.string());
         resume = false;
     }
-    if (!resume) requireFreshOutput(out, options.isSet("overwrite"));
+    if (!resume) requireFreshOutput(out, options.isSet("overwrite"), "--out", unfinishedRun(out));
     std::vector<SuiteData> suites = loadSuites(options);
     std::optional<PriorRun> prior;
     if (resume) prior = readPriorRun(out);
@@ -158,8 +170,7 @@ int runEval(const Invocation& invocation) {
                            {"limit", options.get<std::int64_t>("limit")},
                            {"seed", options.get<std::uint64_t>("seed")},
                            {"chat", options.isSet("chat")},
-                           {"reasoning", options.get<std::string>("reasoning")},
-                           {"context", options.get<int>("context")}});
+                           {"reasoning", options.get<std::string>("reasoning")}});
     facts.synthetic = spec.synthetic;
     if (spec.nExpert > 0)
         facts.routing = RoutingOptions{spec.nExpert, spec.topK, spec.nLayer, false, false, true};
@@ -172,6 +183,7 @@ int runEval(const Invocation& invocation) {
                             {"reasoning", options.get<std::string>("reasoning")}};
     EngineModel languageModel(*model, engine);
     languageModel.setStop(invocation.stop);
+    facts.settings["context"] = languageModel.maxContext();  // what the model has of --context
     EvalOptions eval;
     eval.limit = options.get<std::int64_t>("limit");
     eval.seed = options.get<std::uint64_t>("seed");
@@ -197,6 +209,7 @@ int runEval(const Invocation& invocation) {
                     current = p.suite;
                     progress.emplace(style, "eval " + current, "items");
                 }
+                progress->setResumed(static_cast<std::uint64_t>(p.resumed));
                 progress->update(static_cast<std::uint64_t>(p.done),
                                  static_cast<std::uint64_t>(p.total));
             };

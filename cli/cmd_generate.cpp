@@ -13,6 +13,7 @@
 #include "cli/replies.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
+#include "reports/numbers.h"
 
 namespace moescope::cli {
 namespace {
@@ -105,6 +106,20 @@ void noteCalls(const std::vector<ChatMessage>& messages) {
         if (!m.recipient.empty()) note("call of " + m.recipient + ": " + m.content);
 }
 
+/// A speed that nothing was measured of is left out.
+std::string atSpeed(double tokensPerSecond) {
+    return tokensPerSecond > 0 ? " at " + formatSignificant(tokensPerSecond) + " tok/s" : "";
+}
+
+std::string closingLine(const Generation& result) {
+    return formatCounted(result.promptTokens, "prompt token") +
+           atSpeed(result.prefillTokensPerSecond()) + ", " +
+           moescope::formatCount(static_cast<std::int64_t>(result.tokens.size())) + " generated" +
+           atSpeed(result.decodeTokensPerSecond()) + ", ended by " +
+           std::string(finishReasonName(result.reason)) + ", logits hash " +
+           hashText(result.logitsHash);
+}
+
 }  // namespace
 
 int runGenerate(const Invocation& invocation) {
@@ -159,14 +174,9 @@ int runGenerate(const Invocation& invocation) {
                                {"decode_tokens_per_second", result.decodeTokensPerSecond()},
                                {"logits_hash", hashText(result.logitsHash)}});
     } else {
-        std::cout << '\n';
+        std::cout << '\n' << std::flush;  // both may go to one file, and the note comes behind
         noteCalls(messages);
-        note(std::to_string(result.promptTokens) + " prompt tokens at " +
-             formatFixed(result.prefillTokensPerSecond(), 1) + " tok/s, " +
-             std::to_string(result.tokens.size()) + " generated at " +
-             formatFixed(result.decodeTokensPerSecond(), 2) + " tok/s, ended by " +
-             std::string(finishReasonName(result.reason)) + ", logits hash " +
-             hashText(result.logitsHash));
+        note(closingLine(result));
     }
     if (result.reason == FinishReason::Interrupted)
         throw Interrupted("interrupted", "the text so far is above");

@@ -67,6 +67,7 @@ int runExport(const Invocation& invocation) {
     options.add("format", po::value<std::string>()->value_name("NAME"),
                 "one of those below; default: what the extension of --out says");
     options.flag("overwrite", "replace an existing file");
+    options.flag("json", "print one JSON document");
     std::string formats = "Formats:\n";
     for (const Exporter& exporter : exporters())
         formats += "  " + std::string(exporter.format) + " (" + std::string(exporter.extension) +
@@ -85,7 +86,12 @@ int runExport(const Invocation& invocation) {
         throw Error(run.path().string() + ": holds no timed operations",
                     "'moescope profile' records them");
     exporter.write(run, out);
-    std::cout << out.string() << ": " << exporter.opens << '\n';
+    if (options.isSet("json"))
+        printJson("export", {{"file", out.string()},
+                             {"format", std::string(exporter.format)},
+                             {"bytes", std::filesystem::file_size(out)}});
+    else
+        std::cout << out.string() << ": " << exporter.opens << '\n';
     return kDone;
 }
 

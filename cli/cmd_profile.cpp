@@ -57,6 +57,8 @@ void addOptions(Options& options) {
         "the workload\n'moescope routing' tells whether the groups use different experts.");
 }
 
+const std::vector<std::string> kWorkloadKeys{"id", "group", "text", "chat", "tokens"};
+
 struct Jobs {
     std::vector<Job> list;
     int context = 1;  ///< that the longest needs, what it generates included
@@ -107,9 +109,8 @@ Jobs readJobs(const Model& model, const Options& options, const ChatSettings& se
             if (job.prompt.tokens.empty()) throw Error("the prompt is empty");
             add(std::move(job), kind, line.at(kind));
         };
-        readJsonLines(workload, {"id", "group", "text", "chat", "tokens"}, read);
+        readJsonLines(workload, kWorkloadKeys, read);
     }
-    if (jobs.list.empty()) throw Error(options.get<std::string>("workload") + ": holds no lines");
     return jobs;
 }
 
@@ -193,6 +194,8 @@ int runProfile(const Invocation& invocation) {
     const ChatSettings chat = chatSettings(options);
     const std::filesystem::path out = options.get<std::string>("out");
     requireFreshOutput(out, options.isSet("overwrite"));
+    if (options.has("workload"))
+        checkJsonLines(options.get<std::string>("workload"), kWorkloadKeys);
 
     const auto device = startDevice(options);  // outlives the recorder, precedes the model
     const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);

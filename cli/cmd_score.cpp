@@ -176,6 +176,7 @@ int runScore(const Invocation& invocation) {
     const ResultFile::Mode mode = checkOptions(options);
     const ProgressStyle style = parseProgressStyle(options.get<std::string>("progress"));
     const std::string input = options.get<std::string>("input");
+    checkScoreItems(input);
 
     const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
     const std::vector<ScoreItem> items =
@@ -202,6 +203,7 @@ int runScore(const Invocation& invocation) {
     }
 
     Progress progress(style, "score", "items");
+    progress.setResumed(results.count());
     if (results.count() > 0 && !results.whole()) progress.update(results.count(), items.size());
     try {
         scorer.score(

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -88,7 +89,8 @@ void Progress::update(std::uint64_t done, std::uint64_t total, std::string_view 
 
 void Progress::print(std::uint64_t done, std::uint64_t total, std::string_view message) {
     const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
-    const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
+    const std::uint64_t own = done - std::min(done, resumed_);
+    const double rate = seconds > 0 ? static_cast<double>(own) / seconds : 0;
     const double left = rate > 0 && total >= done ? static_cast<double>(total - done) / rate : -1;
     if (style_ == ProgressStyle::Json) {
         nlohmann::json line{
@@ -100,7 +102,8 @@ void Progress::print(std::uint64_t done, std::uint64_t total, std::string_view m
     }
     std::string text = phase_ + ' ' + std::to_string(done);
     if (total > 0) text += '/' + std::to_string(total);
-    text += ' ' + unit_ + ", " + formatFixed(rate, rate < 10 ? 2 : 0) + ' ' + unit_ + "/s";
+    text += ' ' + unit_;
+    if (own > 0) text += ", " + formatFixed(rate, rate < 10 ? 2 : 0) + ' ' + unit_ + "/s";
     if (left >= 0 && done < total) text += ", " + formatFixed(left, 0) + " s left";
     if (!message.empty()) text += "  " + std::string(message);
     if (terminal_) {

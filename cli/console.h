@@ -34,6 +34,9 @@ public:
     Progress(const Progress&) = delete;
     Progress& operator=(const Progress&) = delete;
 
+    /// Of `done`, what an earlier process did: it took none of this one's time, so the rate and the
+    /// time that is left leave it out. May grow from update to update.
+    void setResumed(std::uint64_t done) { resumed_ = done; }
     /// total 0: unknown. Cheap to call often.
     void update(std::uint64_t done, std::uint64_t total, std::string_view message = {});
     /// Ends the line; called by the destructor too.
@@ -49,7 +52,7 @@ private:
     Clock::time_point start_ = Clock::now();
     Clock::time_point lastPrint_{};
     std::uint64_t lastTenth_ = 0;
-    std::uint64_t done_ = 0, total_ = 0;
+    std::uint64_t done_ = 0, total_ = 0, resumed_ = 0;
     bool open_ = false;
 };
 

@@ -26,6 +26,8 @@ struct Item {
     Prompt prompt;
 };
 
+const std::vector<std::string> kInputKeys{"id", "prompt", "chat"};
+
 struct Items {
     std::vector<Item> list;
     int context = 1;  ///< that the longest needs, its answer included
@@ -35,7 +37,7 @@ Items readItems(const Model& model, const Options& options, const ChatSettings& 
     const std::string input = options.get<std::string>("input");
     const Tokenizer& tokenizer = model.tokenizer();
     Items items;
-    readJsonLines(input, {"id", "prompt", "chat"}, [&](const JsonLine& line, std::size_t number) {
+    readJsonLines(input, kInputKeys, [&](const JsonLine& line, std::size_t number) {
         Item& item = items.list.emplace_back();
         item.id = idField(line, number);
         item.line = number;
@@ -47,7 +49,6 @@ Items readItems(const Model& model, const Options& options, const ChatSettings& 
         items.context = std::max(items.context,
                                  contextFor(model, options, length + options.get<int>("tokens")));
     });
-    if (items.list.empty()) throw Error(input + ": holds no lines");
     return items;
 }
 
@@ -123,6 +124,7 @@ int runGenerateFile(const Invocation& invocation, const Options& options) {
     GenerateOptions generation;
     generation.sampling = samplingOptions(options);
     generation.maxTokens = options.get<int>("tokens");
+    checkJsonLines(input, kInputKeys);
 
     const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
     const Items read = readItems(*model, options, chat);
@@ -137,6 +139,7 @@ int runGenerateFile(const Invocation& invocation, const Options& options) {
     generator.setStop(invocation.stop);
 
     Progress progress(style, "generate", "items");
+    progress.setResumed(results.count());
     if (results.count() > 0 && !results.whole()) progress.update(results.count(), items.size());
     std::size_t begun = 0;
     try {

@@ -25,6 +25,7 @@ void readJsonLines(const std::filesystem::path& path, const std::vector<std::str
                    const std::function<void(const JsonLine&, std::size_t)>& visit) {
     const std::string content = readFile(path);
     std::size_t number = 0;
+    bool any = false;
     for (std::size_t start = 0; start < content.size();) {
         std::size_t end = content.find('\n', start);
         if (end == std::string::npos) end = content.size();
@@ -32,6 +33,7 @@ void readJsonLines(const std::filesystem::path& path, const std::vector<std::str
         start = end + 1;
         ++number;
         if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+        any = true;
         const std::string name = lineName(path, number);
         const JsonLine value = parseOrderedJson(line, name);
         if (!value.is_object()) throw Error(name + ": not a JSON object");
@@ -48,6 +50,16 @@ void readJsonLines(const std::filesystem::path& path, const std::vector<std::str
             throw Error(name + ": " + e.what(), e.hint());
         }
     }
+    if (!any) throw Error(path.string() + ": holds no lines");
+}
+
+void checkJsonLines(const std::filesystem::path& path, const std::vector<std::string>& known) {
+    std::error_code absent;
+    const std::filesystem::file_status status = std::filesystem::status(path, absent);
+    if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status) &&
+        !std::filesystem::is_directory(status))
+        return;
+    readJsonLines(path, known, [](const JsonLine&, std::size_t) {});
 }
 
 std::string textField(const JsonLine& line, const char* field) {

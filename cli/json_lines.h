@@ -18,10 +18,15 @@ namespace moescope::cli {
 using JsonLine = nlohmann::ordered_json;
 
 /// Calls `visit(object, line number from 1)`. Blank lines are skipped. Throws Error naming file and
-/// line for malformed JSON, lines that are no object, keys that are not among `known`, and whatever
-/// Error `visit` throws; UsageError, which is of the options, passes unchanged.
+/// line for malformed JSON, lines that are no object, keys that are not among `known`, a file
+/// without lines, and whatever Error `visit` throws; UsageError, which is of the options, passes
+/// unchanged.
 void readJsonLines(const std::filesystem::path& path, const std::vector<std::string>& known,
                    const std::function<void(const JsonLine&, std::size_t)>& visit);
+
+/// Throws what readJsonLines would, before a model is loaded for nothing. A pipe is left alone: it
+/// can be read once only.
+void checkJsonLines(const std::filesystem::path& path, const std::vector<std::string>& known);
 
 /// "F.jsonl: line 3": how an error about a line begins.
 std::string lineName(const std::filesystem::path& path, std::size_t number);

@@ -18,16 +18,19 @@ std::vector<std::string> splitList(const std::string& text) {
     return out;
 }
 
-std::vector<int> parseIntList(const std::string& text, const std::string& option, int most) {
+std::vector<int> parseIntList(const std::string& text, const std::string& option, int most,
+                              int least) {
     std::vector<int> out;
     const char* at = text.data();
     const char* const end = at + text.size();
     while (at <= end) {
         int value = 0;
         const auto [next, error] = std::from_chars(at, end, value);
-        if (error != std::errc{} || value <= 0 || value > most || (next != end && *next != ',')) {
-            throw UsageError(option + " takes whole numbers from 1 to " + std::to_string(most) +
-                             " separated by commas, not '" + text + "'");
+        if (error != std::errc{} || value < least || value > most ||
+            (next != end && *next != ',')) {
+            throw UsageError(option + " takes whole numbers from " + std::to_string(least) +
+                             " to " + std::to_string(most) + " separated by commas, not '" + text +
+                             "'");
         }
         out.push_back(value);
         if (next == end) break;

@@ -35,17 +35,19 @@ void refuseSameFile(std::string_view option, const std::filesystem::path& path,
 }
 
 void requireFreshOutput(const std::filesystem::path& out, bool overwrite, std::string_view option,
-                        std::string_view consent) {
+                        bool unfinished) {
     if (out.empty()) throw UsageError(std::string(option) + " needs the name of a file");
     std::error_code absent;
     const std::filesystem::file_status status = std::filesystem::status(out, absent);
     if (!std::filesystem::exists(status)) return;
     if (!std::filesystem::is_regular_file(status))
         throw Error(out.string() + ": cannot write: not a regular file");
-    if (!overwrite)
-        throw Error(
-            out.string() + ": exists already",
-            std::string(consent) + " replaces it; or choose another " + std::string(option));
+    if (overwrite) return;
+    const std::string choice = "; or choose another " + std::string(option);
+    if (unfinished)
+        throw Error(out.string() + ": exists already and is unfinished",
+                    "--resume continues it, --overwrite throws it away" + choice);
+    throw Error(out.string() + ": exists already", "--overwrite replaces it" + choice);
 }
 
 std::size_t displayWidth(std::string_view utf8) {

@@ -33,11 +33,10 @@ void refuseSameFile(std::string_view option, const std::filesystem::path& path,
                     const std::vector<std::pair<std::string, std::string>>& others);
 
 /// Throws Error when `out`, the value of `option`, may not be written: it is empty, a folder, a
-/// device, or exists and `overwrite` (the option `consent`) is false. Called before a model is
-/// loaded, so that a long run does not end in it.
+/// device, or exists and `overwrite` is false. Called before a model is loaded, so that a long run
+/// does not end in it. `unfinished`: --resume could continue what is there, which the hint says.
 void requireFreshOutput(const std::filesystem::path& out, bool overwrite,
-                        std::string_view option = "--out",
-                        std::string_view consent = "--overwrite");
+                        std::string_view option = "--out", bool unfinished = false);
 
 /// Display width of UTF-8 text, counting code points.
 std::size_t displayWidth(std::string_view utf8);

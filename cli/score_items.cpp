@@ -15,6 +15,9 @@
 namespace moescope::cli {
 namespace {
 
+const std::vector<std::string> kKeys{"id",     "group",        "text",
+                                     "tokens", "continuation", "continuations"};
+
 /// Control tokens and the padding of a vocabulary are no text: their nats count, bytes they have
 /// none.
 std::optional<std::size_t> spelledBytes(const Model& model, const ScoreCandidate& candidate) {
@@ -189,15 +192,17 @@ nlohmann::json best(const ScoreItem& item, const std::vector<nlohmann::json>& re
 
 }  // namespace
 
+void checkScoreItems(const std::filesystem::path& path) {
+    checkJsonLines(path, kKeys);
+}
+
 std::vector<ScoreItem> readScoreItems(const Model& model, const std::filesystem::path& path,
                                       bool prompts) {
     const LineReader reader(model, prompts);
     std::vector<ScoreItem> items;
-    readJsonLines(path, {"id", "group", "text", "tokens", "continuation", "continuations"},
-                  [&](const JsonLine& line, std::size_t number) {
-                      items.push_back(reader.read(line, number));
-                  });
-    if (items.empty()) throw Error(path.string() + ": holds no lines");
+    readJsonLines(path, kKeys, [&](const JsonLine& line, std::size_t number) {
+        items.push_back(reader.read(line, number));
+    });
     return items;
 }
 

@@ -82,6 +82,10 @@ EngineModel::EngineModel(const Model& model, const EngineModelOptions& options)
 
 EngineModel::~EngineModel() = default;
 
+int EngineModel::maxContext() const {
+    return scorer_.maxContext();
+}
+
 nlohmann::json EngineModel::identity() const {
     nlohmann::json identity = {
         {"checkpoint", model_.checkpoint().identity()},

@@ -47,6 +47,8 @@ public:
     EngineModel(const Model& model, const EngineModelOptions& options);
     ~EngineModel() override;
 
+    /// Tokens that an item may have: the option's, cut to the model's own context length.
+    int maxContext() const;
     nlohmann::json identity() const override;
     bool hasChatFormat() const override { return chat_ != nullptr; }
     void score(const Source& next, const Done& done) override;

@@ -117,6 +117,7 @@ public:
           options_(options),
           total_(total),
           file_(file),
+          resumed_(file.written()),
           pool_(options.threads),
           scratch_(static_cast<std::size_t>(pool_.size())) {}
 
@@ -165,7 +166,7 @@ private:
             }
         });
         bytes(buffer_);
-        if (options_.progress) options_.progress(position_, total_);
+        if (options_.progress) options_.progress(position_, total_, resumed_);
     }
 
     void stopped() {
@@ -181,6 +182,7 @@ private:
     const ConvertOptions& options_;
     std::uint64_t total_;
     PartialFile& file_;
+    std::uint64_t resumed_;
     ThreadPool pool_;
     std::vector<std::vector<float>> scratch_;  ///< a row per thread
     std::vector<std::byte> buffer_;

@@ -29,7 +29,8 @@ struct ConvertOptions {
     int threads = 0;         ///< 0: every available core
     bool startOver = false;  ///< throw an unfinished result away instead of continuing it
     const StopFlag* stop = nullptr;
-    std::function<void(std::uint64_t done, std::uint64_t total)> progress;  ///< bytes of the result
+    /// In bytes of the result; `resumed` of `done` are those of an earlier, interrupted run.
+    std::function<void(std::uint64_t done, std::uint64_t total, std::uint64_t resumed)> progress;
 };
 
 struct ConvertResult {

@@ -115,7 +115,7 @@ std::uint64_t PartialFile::verified(std::string_view description) {
     if (std::string_view(text).substr(0, firstEnd) != description) {
         throw Error(
             part_.string() + ": an unfinished file of another source or other options",
-            "--force starts over; or choose another name, or run the command that began it");
+            "--overwrite starts over; or choose another name, or run the command that began it");
     }
     std::vector<Line> lines;
     for (std::size_t at = firstEnd + 1;;) {

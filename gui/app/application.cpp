@@ -125,8 +125,8 @@ int takeScreenshot(MainWindow& window, const Options& options) {
 }
 
 int report(const Error& error, int code) {
-    std::fprintf(stderr, "Error: %s\n", error.what());
-    if (!error.hint().empty()) std::fprintf(stderr, "  %s\n", error.hint().c_str());
+    std::fprintf(stderr, "error: %s\n", error.what());
+    if (!error.hint().empty()) std::fprintf(stderr, "hint: %s\n", error.hint().c_str());
     return code;
 }
 

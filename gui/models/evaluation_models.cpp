@@ -30,6 +30,10 @@ bool sameText(const QString& a, const std::string& b) {
     return !b.empty() && a.trimmed() == text(b).trimmed();
 }
 
+struct Items {
+    Q_DECLARE_TR_FUNCTIONS(Items)
+};
+
 }  // namespace
 
 QString groupsText(const std::string& json) {
@@ -39,6 +43,16 @@ QString groupsText(const std::string& json) {
     for (const auto& [key, value] : groups.items())
         parts << text(key) + QChar('=') + jsonText(value);
     return parts.join(QStringLiteral(", "));
+}
+
+QString itemCaption(const ItemRow& item) {
+    QStringList facts;
+    if (!item.answer.empty())
+        facts << Items::tr("answered “%1”").arg(text(item.answer).simplified());
+    if (!item.target.empty())
+        facts << Items::tr("expected “%1”").arg(text(item.target).simplified());
+    facts << Items::tr("score %1").arg(formatNumber(item.score));
+    return text(item.id) + ": " + facts.join(", ");
 }
 
 std::vector<ChoiceRow> choicesOf(const ItemRow& item) {

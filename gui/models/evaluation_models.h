@@ -67,6 +67,10 @@ struct ChoiceRow {
 /// showing.
 std::vector<ChoiceRow> choicesOf(const ItemRow& item);
 
+/// "arc-3: answered “oxygen”, expected “helium”, score 0"; of pairs of texts, which have no right
+/// answer, without what is expected.
+QString itemCaption(const ItemRow& item);
+
 class ChoicesModel : public RowModel<ChoiceRow> {
     Q_DECLARE_TR_FUNCTIONS(ChoicesModel)
 public:

@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <utility>
 
 #include "gui/data/colors.h"
 #include "gui/data/format.h"
 #include "gui/models/operation_groups.h"
 #include "profiler/analysis/quality_block.h"
+#include "reports/headline.h"
 
 namespace moescope::gui {
 namespace {
@@ -209,8 +211,7 @@ std::vector<Notice> notices(const RunData& run) {
             break;
         case RunStatus::Running:
             out.push_back(
-                {Level::Warning,
-                 tr("This run has not finished (still running, or killed); F5 reads it again.")});
+                {Level::Warning, tr("This run is still being written; F5 reads it again.")});
             break;
         case RunStatus::Done:
             break;
@@ -255,6 +256,33 @@ std::vector<FactRow> headlineFacts(const RunData& run) {
         for (const MemoryRow& m : run.summary.memory)
             rows.push_back({memoryName(m.name), formatBytes(static_cast<double>(m.bytes)),
                             text(m.name), false});
+    }
+    return rows;
+}
+
+std::vector<FactRow> scoreFacts(const RunData& run) {
+    std::vector<FactRow> rows;
+    const std::vector<HeadlineFigure> figures = headline(run.summary);
+    for (const SuiteData& suite : run.suites) {
+        const SuiteRow& s = suite.suite;
+        rows.push_back(section(text(s.title.empty() ? s.name : s.title)));
+        std::set<std::string> shown;
+        for (const HeadlineFigure& figure : figures) {
+            const std::string prefix = "suite." + s.name + '.';
+            if (!figure.id.starts_with(prefix)) continue;
+            const std::string name = figure.id.substr(prefix.size());
+            shown.insert(name);
+            rows.push_back({text(name), text(figure.text), text(figure.note), false});
+            if (!figure.note.empty()) rows.back().value += "  (" + text(figure.note) + ')';
+        }
+        for (const MetricRow& metric : suite.metrics) {
+            if (!metric.group.empty() || shown.count(metric.name) > 0) continue;
+            QString value = formatNumber(metric.value);
+            if (metric.low && metric.high)
+                value += tr("  (95 %: %1 to %2)")
+                             .arg(formatNumber(*metric.low), formatNumber(*metric.high));
+            rows.push_back({text(metric.name), value, text(metric.method), false});
+        }
     }
     return rows;
 }

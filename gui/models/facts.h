@@ -32,7 +32,10 @@ struct Notice {
 std::vector<Notice> notices(const RunData& run);
 
 std::vector<FactRow> headlineFacts(
-    const RunData& run);                               ///< tokens/s, TTFT, TPOT, bandwidth, memory
+    const RunData& run);  ///< tokens/s, TTFT, TPOT, bandwidth, memory
+/// Of each suite its figures in the reports' headline (reports/headline.h), which may be of a
+/// group, and behind them all other metrics over all items.
+std::vector<FactRow> scoreFacts(const RunData& run);
 std::vector<FactRow> originFacts(const RunData& run);  ///< model, machine, build, settings, command
 /// Details of what is selected; the run itself when nothing is.
 std::vector<FactRow> selectionFacts(const RunData& run, const SelectionState& selection);

@@ -238,7 +238,7 @@ std::vector<FactRow> originFacts(const RunData& run) {
             sourceFacts(parsed, rows);
         } else if (!parsed.is_object() && key != "error" && key != "status" && key != "kind" &&
                    key != "started_utc" && key != "ended_utc" && key != "writer_pid" &&
-                   key != "synthetic") {
+                   key != "writer_stamp" && key != "synthetic") {
             rows.add(key, json(value));
         }
     }

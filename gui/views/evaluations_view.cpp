@@ -17,6 +17,9 @@
 namespace moescope::gui {
 namespace {
 
+/// Has room for the longest name of a metric, "demographic_parity_difference_p".
+constexpr int kNameWidth = 280;
+
 class EvaluationsView : public View {
     Q_DECLARE_TR_FUNCTIONS(EvaluationsView)
 public:
@@ -41,6 +44,8 @@ public:
         suitesTable_->setSelectionMode(QAbstractItemView::SingleSelection);
         metricsTable_->setSource(metrics_, true);
         metricsTable_->setPreferredWidth(MetricsModel::kIntervalColumn, 190);
+        metricsTable_->setLeastWidth(0, kNameWidth);  // intervals and methods give way first
+        metricsTable_->setLeastWidth(1, 140);
         filter_->setSourceModel(items_);
         itemsTable_->setProxy(filter_);
         choicesTable_->setSource(choices_, false);
@@ -50,8 +55,6 @@ public:
         groups_->setAccessibleName(tr("Groups"));
         prompt_->setReadOnly(true);
         prompt_->setAccessibleName(tr("Prompt of the item"));
-        prompt_->setPlaceholderText(
-            tr("Choose an item to see its prompt, choices and log-likelihoods."));
         caption_->setWordWrap(true);
         caption_->setTextFormat(Qt::PlainText);
         layOut();
@@ -174,7 +177,7 @@ private:
                 rows.push_back(metric);
         }
         metrics_->setMetrics(std::move(rows));
-        metricsTable_->fitColumns(180);
+        metricsTable_->fitColumns(kNameWidth);
     }
 
     void showCount() {
@@ -186,15 +189,16 @@ private:
     void showItem(const QModelIndex& index) {
         if (!index.isValid()) {
             prompt_->clear();
+            prompt_->setPlaceholderText(
+                tr("Choose an item to see its prompt, choices and log-likelihoods."));
             caption_->clear();
             choices_->setRows({});
             return;
         }
         const ItemRow& item = items_->row(itemsTable_->sourceRow(index));
+        prompt_->setPlaceholderText(tr("This item has no prompt text."));
         prompt_->setPlainText(text(item.prompt));
-        caption_->setText(tr("%1: answered “%2”, expected “%3”, score %4")
-                              .arg(text(item.id), text(item.answer).simplified(),
-                                   text(item.target).simplified(), formatNumber(item.score)));
+        caption_->setText(itemCaption(item));
         choices_->setRows(choicesOf(item));
         choicesTable_->setVisible(choices_->rowCount() > 0);
         choicesTable_->fitColumns(220);

@@ -4,6 +4,7 @@
 #include <QLabel>
 #include <QSplitter>
 #include <QVBoxLayout>
+#include <iterator>
 
 #include "gui/data/format.h"
 #include "gui/models/facts.h"
@@ -76,7 +77,9 @@ public:
         title_->setText(model.empty() ? text(run->path.filename().string()) : text(model));
         std::vector<FactRow> headline = headlineFacts(*run);
         appendRouting(*run, headline);
-        appendScores(*run, headline);
+        std::vector<FactRow> scores = scoreFacts(*run);
+        headline.insert(headline.end(), std::make_move_iterator(scores.begin()),
+                        std::make_move_iterator(scores.end()));
         headline_->setRows(std::move(headline));
         origin_->setRows(originFacts(*run));
         operations_->setRows(groupOperations(run->operations, GroupBy::Operation));
@@ -116,23 +119,6 @@ private:
                                  formatNumber(worst->null.maxOverMean)),
                         {},
                         false});
-    }
-
-    void appendScores(const RunData& run, std::vector<FactRow>& rows) const {
-        for (const SuiteData& suite : run.suites) {
-            rows.push_back({text(suite.suite.title.empty() ? suite.suite.name : suite.suite.title),
-                            {},
-                            {},
-                            true});
-            for (const MetricRow& metric : suite.metrics) {
-                if (!metric.group.empty()) continue;
-                QString value = formatNumber(metric.value);
-                if (metric.low && metric.high)
-                    value += tr("  (95 %: %1 to %2)")
-                                 .arg(formatNumber(*metric.low), formatNumber(*metric.high));
-                rows.push_back({text(metric.name), value, text(metric.method), false});
-            }
-        }
     }
 
     FactsModel *headline_, *origin_;

@@ -263,8 +263,9 @@ void writeNsysSqlite(const RunReader& run, const std::filesystem::path& path) {
     {
         Database db(sqlite::fileUri(out.partPath(), "mode=rw"), SQLITE_OPEN_READWRITE, path,
                     "Nsight Systems export");
-        // Nobody reads the file before it is whole, and a crash leaves nothing behind anyway.
-        db.exec("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN;");
+        // Nobody reads the file before it is whole, and no journal must be left beside it by a full
+        // disk. SQLite refuses OFF in a defensive connection, without an error.
+        db.exec("PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF; BEGIN;");
         db.exec(kSchema);
         writeFacts(db, run);
         Ranges ranges(db);

@@ -3,6 +3,7 @@
 
 #include <sqlite3.h>
 
+#include <charconv>
 #include <cstring>
 #include <map>
 #include <system_error>
@@ -11,6 +12,7 @@
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
+#include "profiler/runfile/process_stamp.h"
 #include "profiler/runfile/schema.h"
 #include "profiler/runfile/sqlite.h"
 
@@ -140,6 +142,21 @@ struct RunReader::Impl {
 
     std::int64_t version() const { return db->integer("PRAGMA user_version"); }
 
+    std::string meta(std::string_view key) const {
+        Statement statement(*db, "SELECT value FROM meta WHERE key=?");
+        statement.bind(key);
+        return statement.step() ? statement.text(0) : std::string{};
+    }
+
+    /// Files of earlier revisions name no more than a number, which another process may have now.
+    bool writerLives() const {
+        int pid = 0;
+        const std::string number = meta("writer_pid"), recorded = meta("writer_stamp");
+        std::from_chars(number.data(), number.data() + number.size(), pid);
+        const std::string now = processStamp(pid);
+        return !now.empty() && (recorded.empty() || recorded == now);
+    }
+
     fs::path path;
     std::unique_ptr<Database> db;
 };
@@ -155,6 +172,9 @@ const fs::path& RunReader::path() const noexcept {
 
 RunStatus RunReader::status() const {
     const std::string name = meta("status");
+    // What was killed could not say so itself.
+    if (name == runStatusName(RunStatus::Running) && !impl_->writerLives())
+        return RunStatus::Interrupted;
     for (const RunStatus status :
          {RunStatus::Running, RunStatus::Done, RunStatus::Failed, RunStatus::Interrupted}) {
         if (name == runStatusName(status)) return status;
@@ -170,9 +190,7 @@ std::map<std::string, std::string> RunReader::meta() const {
 }
 
 std::string RunReader::meta(const std::string& key) const {
-    Statement statement(*impl_->db, "SELECT value FROM meta WHERE key=?");
-    statement.bind(key);
-    return statement.step() ? statement.text(0) : std::string{};
+    return impl_->meta(key);
 }
 
 nlohmann::json RunReader::metaJson(const std::string& key) const {

@@ -28,6 +28,8 @@ public:
     RunReader& operator=(RunReader&&) noexcept;
 
     const std::filesystem::path& path() const noexcept;
+    /// As recorded, but a run that is "running" while its writer is dead (killed, or on another
+    /// machine or before the last boot) is Interrupted.
     RunStatus status() const;
     std::map<std::string, std::string> meta() const;
     std::string meta(const std::string& key) const;         ///< "" when absent

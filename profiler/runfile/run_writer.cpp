@@ -14,6 +14,7 @@
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
+#include "profiler/runfile/process_stamp.h"
 #include "profiler/runfile/row_insert.h"
 #include "profiler/runfile/run_lock.h"
 #include "profiler/runfile/schema.h"
@@ -104,6 +105,7 @@ struct RunWriter::Impl {
         if (mode == Mode::Resume) db->exec("DELETE FROM meta WHERE key IN ('error','ended_utc')");
         inserter->setMeta("status", runStatusName(RunStatus::Running));
         inserter->setMeta("writer_pid", std::to_string(lock.processId()));
+        inserter->setMeta("writer_stamp", processStamp(lock.processId()));
         db->exec("COMMIT");
     }
 

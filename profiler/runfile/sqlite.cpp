@@ -2,6 +2,7 @@
 #include "profiler/runfile/sqlite.h"
 
 #include <sqlite3.h>
+#include <sys/resource.h>
 
 #include <cstring>
 #include <limits>
@@ -12,12 +13,37 @@
 namespace moescope::sqlite {
 namespace {
 
+bool isWrite(int code) {
+    return code == SQLITE_IOERR_WRITE || code == SQLITE_IOERR_TRUNCATE ||
+           code == SQLITE_IOERR_SHMSIZE || code == SQLITE_IOERR_FSYNC;
+}
+
+/// "the limit of N bytes a file (ulimit -f)"; "" where there is none.
+std::string fileLimit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return {};
+    return "the limit of " + std::to_string(limit.rlim_cur) + " bytes a file (ulimit -f)";
+}
+
+/// SQLite forgets the system's error of a write in a transaction: the likeliest is named.
+std::string writeFailure(int code) {
+    const std::string limit = fileLimit();
+    return "cannot be written" +
+           (limit.empty() ? std::string(": ") + sqlite3_errstr(code) : ", probably for " + limit);
+}
+
+/// After a write that was cut short SQLite takes the disk to be full, whatever cut it.
+std::string noSpace() {
+    const std::string limit = fileLimit();
+    return "no space left on the device" + (limit.empty() ? "" : ", or " + limit + " is reached");
+}
+
 /// What a person should read for a result code; SQLite's own words where they are good enough.
 std::string describe(sqlite3* db, int code) {
     const int system = db != nullptr ? sqlite3_system_errno(db) : 0;
     switch (code & 0xFF) {
         case SQLITE_FULL:
-            return "no space left on the device";
+            return noSpace();
         case SQLITE_NOTADB:
             return "not a SQLite database";
         case SQLITE_CORRUPT:
@@ -27,7 +53,7 @@ std::string describe(sqlite3* db, int code) {
         case SQLITE_IOERR:
         case SQLITE_CANTOPEN:
             if (system != 0) return std::strerror(system);
-            return sqlite3_errstr(code);
+            return isWrite(code) ? writeFailure(code) : sqlite3_errstr(code);
         default:
             return db != nullptr ? sqlite3_errmsg(db) : sqlite3_errstr(code);
     }

@@ -135,7 +135,8 @@ std::string factTables(const ReportRun& run) {
     const bool modelKnown = run.metaJson("model").contains("experts");
     for (const auto& [key, text] : run.summary.meta) {
         if (key == "model" || key == "machine" || key == "build" || key == "settings" ||
-            key == "command" || key == "writer_pid" || (key == "routing" && modelKnown))
+            key == "command" || key == "writer_pid" || key == "writer_stamp" ||
+            (key == "routing" && modelKnown))
             continue;
         const nlohmann::json value = run.metaJson(key);
         if (key == "sources" && value.is_array()) {

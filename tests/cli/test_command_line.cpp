@@ -143,7 +143,10 @@ TEST_CASE("outputs are replaced only when asked and never when they are devices"
     CHECK(run({"export", out, "--out", exported}).code == 0);
     requireFailure(run({"export", out, "--out", exported}), 1, "--overwrite replaces it");
     CHECK(run({"export", out, "--out", exported, "--overwrite"}).code == 0);
-    requireFailure(run({"convert", "demo", exported, "--to", "q8_0"}), 1, "--force replaces it");
+    requireFailure(run({"convert", "demo", exported, "--to", "q8_0"}), 1,
+                   "--overwrite replaces it");
+    for (const char* consent : {"--overwrite", "--force"})
+        CHECK(run({"convert", "demo", exported, "--to", "q8_0", consent}).code == 0);
     requireFailure(run({"synth", "demo-synthetic", "--out", pipe, "--overwrite"}), 1,
                    "not a regular file");
     CHECK(fs::is_fifo(pipe));

@@ -50,8 +50,13 @@ TEST_CASE("an evaluation stopped in the middle resumes to the same figures") {
         {
             const RunReader partial(stopped);
             CHECK(partial.meta("status") == (signal == SIGINT ? "interrupted" : "running"));
+            CHECK(partial.status() == RunStatus::Interrupted);
             CHECK(partial.items(1).size() < 288);
         }
+        const Outcome again = run(evaluation(stopped));
+        CHECK(again.code == 1);
+        CHECK_THAT(again.err, Catch::Contains("exists already and is unfinished") &&
+                                  Catch::Contains("--resume continues it"));
         std::vector<std::string> resume = evaluation(stopped);
         resume.emplace_back("--resume");
         REQUIRE(run(resume).code == 0);

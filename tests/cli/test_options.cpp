@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Options, lists, number formatting and tables, without a process.
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <cmath>
+#include <cstdio>
+#include <thread>
 
 #include "cli/console.h"
 #include "cli/lists.h"
@@ -13,6 +18,36 @@ using namespace moescope;
 using namespace moescope::cli;
 
 namespace {
+
+/// What is written to stderr while this object lives.
+class StderrCapture {
+public:
+    StderrCapture() {
+        REQUIRE(file_ != nullptr);
+        std::fflush(stderr);
+        ::dup2(::fileno(file_), STDERR_FILENO);
+    }
+    ~StderrCapture() {
+        std::fflush(stderr);
+        ::dup2(saved_, STDERR_FILENO);
+        ::close(saved_);
+        std::fclose(file_);
+    }
+    StderrCapture(const StderrCapture&) = delete;
+    StderrCapture& operator=(const StderrCapture&) = delete;
+
+    std::string text() const {
+        std::fflush(stderr);
+        std::string out(4096, '\0');
+        const auto read = ::pread(::fileno(file_), out.data(), out.size(), 0);
+        out.resize(static_cast<std::size_t>(read));
+        return out;
+    }
+
+private:
+    std::FILE* file_ = std::tmpfile();
+    int saved_ = ::dup(STDERR_FILENO);
+};
 
 Options parsed(std::vector<std::string> arguments) {
     Options options("profile");
@@ -68,6 +103,25 @@ TEST_CASE("an option that would be ignored is refused by its name") {
                       "--json goes with --out");
 }
 
+TEST_CASE("the rate of what is resumed leaves out what was done before") {
+    const auto lastLine = [](std::uint64_t done) {
+        const StderrCapture capture;
+        Progress progress(ProgressStyle::Json, "eval", "items");
+        progress.setResumed(1000);
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        progress.update(done, 2000);
+        return nlohmann::json::parse(capture.text());
+    };
+    const auto begun = lastLine(1000);  // all of it from before: nothing is known yet
+    CHECK(begun.at("rate") == 0);
+    CHECK(begun.at("eta_s").is_null());
+    const auto next = lastLine(1001);
+    CHECK(next.at("done") == 1001);
+    CHECK(next.at("rate") > 0);
+    CHECK(next.at("rate") <= 1 / 0.020);  // one item in what was slept at least
+    CHECK(next.at("eta_s") >= 999 * 0.020);
+}
+
 TEST_CASE("lists of integers are strict") {
     CHECK(parseIntList("1,20,300", "-p") == std::vector<int>{1, 20, 300});
     for (const char* wrong : {"", "0", "-1", "1,", ",1", "1,,2", "1 2", "x", "99999999999"}) {
@@ -76,6 +130,8 @@ TEST_CASE("lists of integers are strict") {
     }
     CHECK_THROWS_WITH(parseIntList("1,9", "-b", 8),
                       "-b takes whole numbers from 1 to 8 separated by commas, not '1,9'");
+    CHECK(parseIntList("0,256", "-d", 512, 0) == std::vector<int>{0, 256});
+    CHECK_THROWS_WITH(parseIntList("-1", "-d", 8, 0), Catch::Contains("from 0 to 8"));
     CHECK(splitList("a,,b,") == std::vector<std::string>{"a", "b"});
 }
 

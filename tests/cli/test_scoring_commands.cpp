@@ -524,18 +524,23 @@ TEST_CASE("bench decodes several sequences at a time") {
 
 TEST_CASE("bench decodes behind as many tokens as --depth says") {
     for (const char* batch : {"1", "3"}) {
-        const Outcome outcome = run({"bench", "demo", "-p", "16", "-n", "4", "-d", "16,600", "-b",
+        const Outcome outcome = run({"bench", "demo", "-p", "16", "-n", "4", "-d", "0,16,600", "-b",
                                      batch, "-r", "1", "--json"});
         REQUIRE(outcome.code == 0);
         const json rows = json::parse(outcome.out).at("results");
-        REQUIRE(rows.size() == 3);
-        CHECK(rows[0].at("depth") == 0);  // prefill
-        CHECK(rows[1].at("depth") == 16);
-        CHECK(rows[2].at("depth") == 600);
+        REQUIRE(rows.size() == 4);
+        CHECK(rows[0].at("phase") == "prefill");
+        CHECK(rows[0].at("depth") == 0);
+        CHECK(rows[1].at("phase") == "decode");
+        CHECK(rows[1].at("depth") == 0);
+        CHECK(rows[2].at("depth") == 16);
+        CHECK(rows[3].at("depth") == 600);
         // More keys and values are read, for the same tokens.
-        CHECK(rows[2].at("tokens") == rows[1].at("tokens"));
-        CHECK(rows[2].at("bytes").get<double>() > rows[1].at("bytes").get<double>());
-        CHECK(rows[2].at("flops").get<double>() > rows[1].at("flops").get<double>());
+        CHECK(rows[3].at("tokens") == rows[2].at("tokens"));
+        CHECK(rows[3].at("bytes").get<double>() > rows[2].at("bytes").get<double>());
+        for (const std::size_t deeper : {2, 3})
+            CHECK(rows[deeper].at("flops").get<double>() >
+                  rows[deeper - 1].at("flops").get<double>());
     }
 }
 
@@ -566,7 +571,7 @@ TEST_CASE("bench names the option whose number is none it takes") {
                                                           {"-p", "-1"},
                                                           {"-p", "2147483647"},
                                                           {"-n", "2147483647"},
-                                                          {"-d", "0"},
+                                                          {"-d", "-1"},
                                                           {"-n", "0"},
                                                           {"-n", "x"}}) {
         CAPTURE(option, value);
@@ -575,7 +580,8 @@ TEST_CASE("bench names the option whose number is none it takes") {
               std::vector<std::string>{"bench", "demo", option + "=" + value}}) {
             const Outcome outcome = run(words);
             CHECK(outcome.code == 2);
-            CHECK_THAT(outcome.err, Contains(option + " takes whole numbers from 1 to ") &&
+            CHECK_THAT(outcome.err, Contains(option + " takes whole numbers from " +
+                                             (option == "-d" ? "0" : "1")) &&
                                         Contains("not '" + value + "'"));
         }
     }

@@ -163,7 +163,9 @@ TEST_CASE("an interrupted conversion continues and gives the same file") {
         int chunks = 0;
         ConvertOptions options = whole;
         options.stop = &stop;
-        options.progress = [&](std::uint64_t, std::uint64_t) { stop = ++chunks == 5; };
+        options.progress = [&](std::uint64_t, std::uint64_t, std::uint64_t) {
+            stop = ++chunks == 5;
+        };
         try {
             const ConvertResult result = convertCheckpoint(in, out, options);
             CHECK(result.resumedAt > 0);
@@ -224,7 +226,7 @@ TEST_CASE("an unfinished conversion with other options is refused until told to 
     StopFlag stop{false};
     ConvertOptions options = to(DType::MXFP4, ConvertPart::Linear);
     options.stop = &stop;
-    options.progress = [&](std::uint64_t, std::uint64_t) { stop = true; };
+    options.progress = [&](std::uint64_t, std::uint64_t, std::uint64_t) { stop = true; };
     CHECK_THROWS_AS(convertCheckpoint(in, out, options), Interrupted);
     options.stop = nullptr;
     options.rule = Mxfp4Rule::Rne;
@@ -243,7 +245,7 @@ TEST_CASE("a second writer of the same result is refused and the first is not di
     ConvertOptions options = to(DType::MXFP4, ConvertPart::Linear);
     const ConvertOptions second = options;
     int refused = 0;
-    options.progress = [&](std::uint64_t, std::uint64_t) {
+    options.progress = [&](std::uint64_t, std::uint64_t, std::uint64_t) {
         CHECK_THROWS_WITH(convertCheckpoint(in, out, second),
                           out.string() + ".part: another process is writing it");
         ++refused;

@@ -212,6 +212,34 @@ private slots:
         QCOMPARE(shown, formatRate(found->value, QStringLiteral("B/s")));
     }
 
+    void scoresAreThoseOfTheReportsOfGroupsToo() {
+        RunData run = *run_;
+        run.suites[1].metrics = {{2, "flip_rate", "gender=female", 0.4, 0.2, 0.6, {}, {}, "m", 30},
+                                 {2, "flip_rate", "gender=male", 0.1, 0.0, 0.2, {}, {}, "m", 30},
+                                 {2, "items_too_long", "", 0, {}, {}, {}, {}, "count", 30}};
+        run.summary.metrics = run.suites[1].metrics;
+        QStringList lines;
+        for (const FactRow& row : scoreFacts(run)) lines << row.name + QChar('=') + row.value;
+        const auto flips = lines.filter(QStringLiteral("flip_rate="));
+        QCOMPARE(flips.size(), 1);
+        QVERIFY2(flips[0].contains(QStringLiteral("=0.4")) &&
+                     flips[0].contains(QStringLiteral("gender=female")),
+                 qPrintable(flips[0]));
+        QCOMPARE(lines.filter(QStringLiteral("items_too_long=0")).size(), 1);
+    }
+
+    void captionsLeaveOutWhatAnItemHasNot() {
+        moescope::ItemRow item;
+        item.id = "pair-1";
+        item.score = 1;
+        QCOMPARE(itemCaption(item), QStringLiteral("pair-1: score ") + formatNumber(1.0));
+        item.answer = "was\nhired";
+        item.target = "hired";
+        QCOMPARE(itemCaption(item),
+                 QStringLiteral("pair-1: answered “was hired”, expected “hired”, score ") +
+                     formatNumber(1.0));
+    }
+
     void itemsFilterFindsWrongAnswers() {
         ItemsModel items;
         ItemsFilter filter;

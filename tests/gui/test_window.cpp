@@ -3,6 +3,7 @@
 #include <QAction>
 #include <QFile>
 #include <QListWidget>
+#include <QPlainTextEdit>
 #include <QProcess>
 #include <QSet>
 #include <QSettings>
@@ -19,6 +20,7 @@
 #include "gui/app/export_view.h"
 #include "gui/app/main_window.h"
 #include "gui/widgets/heatmap_widget.h"
+#include "profiler/runfile/run_writer.h"
 #include "tests/gui/make_sample_run.h"
 
 using namespace moescope::gui;
@@ -199,6 +201,36 @@ private slots:
         QCOMPARE(delegate->tip(option, name), QString());
     }
 
+    void namesOfMetricsKeepTheirRoom() {
+        const QString run = folder_.filePath(QStringLiteral("metrics.moescope"));
+        moescope::RunWriter writer(run.toStdString(), moescope::RunWriter::Mode::Create);
+        writer.setMeta("kind", std::string("eval"));
+        writer.add(moescope::SuiteRow{1, "s", "1", "S", "fairness", "s.json", 1, "{}"});
+        writer.add(
+            moescope::ItemRow{1, "pair", 0, "{}", "", "[]", "[]", "", "", 1.0, 1, 1, -1, "{}"});
+        writer.add(moescope::MetricRow{1, "demographic_parity_difference_p", "ethnicity=hispanic",
+                                       0.5, 0.125, 0.875, 0.1, 0.25, std::string(200, 'm'), 30});
+        writer.finish(moescope::RunStatus::Done);
+        MainWindow window;
+        window.resize(1400, 900);
+        window.show();
+        window.openRun(run);
+        QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr && !window.isBusy(), 20000);
+        window.showView(QStringLiteral("evaluations"));
+        QWidget* view = window.view(QStringLiteral("evaluations"));
+        bool found = false;
+        for (DataTable* table : view->findChildren<DataTable*>()) {
+            if (table->accessibleName() != QStringLiteral("Metrics")) continue;
+            found = true;
+            const QString name = table->model()->index(0, 0).data().toString();
+            QVERIFY(table->columnWidth(0) > QFontMetrics(table->font()).horizontalAdvance(name));
+        }
+        QVERIFY(found);
+        const auto* prompt = view->findChild<QPlainTextEdit*>();
+        QVERIFY(prompt != nullptr && prompt->toPlainText().isEmpty());
+        QCOMPARE(prompt->placeholderText(), QStringLiteral("This item has no prompt text."));
+    }
+
     void paletteFindsActionsByWords() {
         QAction open(QStringLiteral("&Open a run…")), quit(QStringLiteral("&Quit")),
             off(QStringLiteral("Open nothing"));
@@ -234,7 +266,7 @@ private slots:
             program({QStringLiteral("--screenshot"), picture, QStringLiteral("/nowhere.moescope")},
                     &errors),
             1);
-        QVERIFY(errors.contains("Error: /nowhere.moescope"));
+        QVERIFY(errors.contains("error: /nowhere.moescope"));
         QCOMPARE(program({QStringLiteral("--view"), QStringLiteral("nothing")}), 2);
     }
 };

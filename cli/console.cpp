@@ -127,7 +127,12 @@ std::string formatFixed(double value, int decimals) {
     std::array<char, 64> buffer{};
     const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
                                       std::chars_format::fixed, decimals);
-    return result.ec == std::errc{} ? std::string(buffer.data(), result.ptr) : std::string("inf");
+    if (result.ec != std::errc{}) return "inf";
+    const std::string_view text(buffer.data(),
+                                static_cast<std::size_t>(result.ptr - buffer.data()));
+    // What rounds to zero has no sign: "-0.00" reads as less than nothing.
+    const bool zero = text.find_first_not_of("-0.") == std::string_view::npos;
+    return std::string(zero && text.starts_with('-') ? text.substr(1) : text);
 }
 
 std::string formatBytes(double bytes) {

@@ -143,6 +143,8 @@ TEST_CASE("figures carry three digits and a unit") {
     CHECK(formatNanoseconds(1234567) == "1.23 ms");
     CHECK(formatNanoseconds(1140) == "1.14 \xC2\xB5s");  // as reports and the window have it
     CHECK(formatFixed(-0.125, 2).substr(0, 3) == "-0.");
+    CHECK(formatFixed(-0.001, 2) == "0.00");
+    CHECK(formatFixed(-0.0, 0) == "0");
     CHECK(formatFixed(std::nan(""), 2) == "n/a");
 }
 

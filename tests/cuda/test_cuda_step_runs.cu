@@ -3,10 +3,7 @@
 // reference back end.
 #include <catch2/catch.hpp>
 
-#include <optional>
-
 #include "engine/backend/cuda/decode.h"
-#include "engine/run/generate_many.h"
 #include "engine/run/score.h"
 #include "tests/cuda/cuda_models.h"
 #include "tests/cuda/device_data.h"
@@ -283,33 +280,6 @@ TEST_CASE("rows are copied between rings of different sizes, of any width") {
         check(oneKeys, oneValues, 8, 14);
         check(twoKeys, twoValues, 3, 4);
     }
-}
-
-TEST_CASE("generations side by side on cuda choose the tokens of each alone") {
-    const auto model = gptOssLike();
-    const auto cuda = makeCuda(model->bound);
-    std::vector<GenerateRequest> requests;
-    for (int i = 0; i < 9; ++i) {
-        GenerateRequest& request = requests.emplace_back();
-        request.prompt = tokensFrom(i, 1 + 2 * (i % 2), *model);
-        request.options.maxTokens = 1 + i % 2;
-        request.options.sampling.temperature = 0;
-    }
-    std::vector<std::vector<TokenId>> alone;
-    Session session(*cuda, 24, 16);
-    for (const GenerateRequest& request : requests) {
-        session.beginSequence(0);
-        alone.push_back(generate(session, request.prompt, request.options).tokens);
-    }
-    BatchGenerator generator(*cuda, {24, 8, 16});
-    std::size_t at = 0;
-    generator.run(
-        [&] { return at < requests.size() ? std::optional(requests[at++]) : std::nullopt; },
-        [&](std::size_t i, Generation&& found) {
-            INFO("request " << i);
-            CHECK(found.tokens == alone[i]);
-        });
-    CHECK(at == requests.size());
 }
 
 TEST_CASE("scores on cuda are the same with and without shared beginnings") {

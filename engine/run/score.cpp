@@ -292,37 +292,29 @@ private:
     /// Of the logits that the back end keeps.
     void askOfRows() {
         questions_.clear();
+        asked_.clear();
         for (std::size_t row = 0; row < rows_.size(); ++row) {
             const auto first = static_cast<std::ptrdiff_t>(questions_.size());
             eachReported(rows_[row], [&](std::size_t sequence, std::size_t index) {
                 const TokenId token = sequences_[sequence].tokens[index];
                 const auto isThis = [&](const TokenQuestion& q) { return q.token == token; };
-                if (std::any_of(questions_.begin() + first, questions_.end(), isThis)) return;
-                questions_.push_back({static_cast<std::int32_t>(row), token});
+                const auto found =
+                    std::find_if(questions_.begin() + first, questions_.end(), isThis);
+                asked_.push_back(
+                    {sequence, index, static_cast<std::size_t>(found - questions_.begin())});
+                if (found == questions_.end())
+                    questions_.push_back({static_cast<std::int32_t>(row), token});
             });
         }
         answers_.resize(questions_.size());
         owner_.pass_.examine(wanted_, questions_, answers_);
-        auto question = questions_.cbegin();
-        for (std::size_t row = 0; row < rows_.size(); ++row) {
-            const auto isOfRow = [&](const TokenQuestion& q) {
-                return static_cast<std::size_t>(q.row) == row;
-            };
-            const auto end = std::find_if_not(question, questions_.cend(), isOfRow);
-            eachReported(rows_[row], [&](std::size_t sequence, std::size_t index) {
-                const ScoreSequence& s = sequences_[sequence];
-                const auto isThis = [&](const TokenQuestion& q) {
-                    return q.token == s.tokens[index];
-                };
-                const auto asked = std::find_if(question, end, isThis) - questions_.cbegin();
-                try {
-                    findings_[sequence][index - s.reportFrom] =
-                        findingOf(answers_[static_cast<std::size_t>(asked)]);
-                } catch (const Error& e) {
-                    throw SequenceError(sequence, e);
-                }
-            });
-            question = end;
+        for (const Asked& a : asked_) {
+            try {
+                findings_[a.sequence][a.index - sequences_[a.sequence].reportFrom] =
+                    findingOf(answers_[a.question]);
+            } catch (const Error& e) {
+                throw SequenceError(a.sequence, e);
+            }
         }
     }
 
@@ -443,7 +435,12 @@ private:
     std::vector<TokenId> tokens_;
     std::vector<StepRun> runs_;
     std::vector<Row> rows_;
-    std::vector<std::int32_t> wanted_;      ///< (rows_) their index within the step
+    std::vector<std::int32_t> wanted_;  ///< (rows_) their index within the step
+    /// tokens[index] of a sequence, which `question` is about.
+    struct Asked {
+        std::size_t sequence, index, question;
+    };
+    std::vector<Asked> asked_;
     std::vector<TokenQuestion> questions_;  ///< of logits that the back end keeps
     std::vector<TokenAnswer> answers_;      ///< (questions_)
 };

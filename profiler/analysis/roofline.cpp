@@ -15,6 +15,12 @@ nlohmann::json jsonOf(const std::map<std::string, std::string>& meta, const char
     return value.is_object() ? value : nlohmann::json();
 }
 
+/// Then neither ceilings nor caches of the host bound it.
+bool ranOnDevice(const std::map<std::string, std::string>& meta) {
+    const nlohmann::json settings = jsonOf(meta, "settings");
+    return settings.is_object() && settings.contains("backend") && settings["backend"] == "cuda";
+}
+
 double positive(const nlohmann::json& value) {
     const double number = value.is_number() ? value.get<double>() : 0;
     return number > 0 ? number : PhaseSummary::kUnknown;
@@ -92,8 +98,7 @@ Ceilings ceilingsOf(const std::map<std::string, std::string>& meta) {
     const nlohmann::json machine = jsonOf(meta, "machine");
     const nlohmann::json settings = jsonOf(meta, "settings");
     if (!machine.is_object()) return out;
-    if (settings.is_object() && settings.contains("backend") && settings["backend"] == "cuda")
-        return out;
+    if (ranOnDevice(meta)) return out;
     if (machine.contains("read_bandwidth_bytes_per_second"))
         out.bytesPerSecond = positive(machine["read_bandwidth_bytes_per_second"]);
     const auto peaks = machine.find("peak_operations_per_second");
@@ -118,6 +123,7 @@ bool cacheResident(std::uint64_t modelBytes, std::uint64_t cacheBytes) noexcept 
 }
 
 bool cacheResident(const std::map<std::string, std::string>& meta) {
+    if (ranOnDevice(meta)) return false;
     const auto bytes = [&](const char* key, const char* member) -> std::uint64_t {
         const nlohmann::json object = jsonOf(meta, key);
         const auto found = object.find(member);

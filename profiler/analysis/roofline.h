@@ -51,7 +51,7 @@ Ceilings ceilingsOf(const std::map<std::string, std::string>& meta);
 bool cacheResident(std::uint64_t modelBytes, std::uint64_t cacheBytes) noexcept;
 
 /// The same of a recorded run, by file_bytes of meta "model" and last_level_cache_bytes of
-/// "machine"; false where one of them is not recorded.
+/// "machine"; false where one of them is not recorded, and where it ran on a device.
 bool cacheResident(const std::map<std::string, std::string>& meta);
 
 /// How near a group comes to its roof: attained / roof, by operations where it has any, else by

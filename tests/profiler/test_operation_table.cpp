@@ -99,6 +99,10 @@ TEST_CASE("a model smaller than the last-level cache is resident where both size
     CHECK_FALSE(resident(model, R"({"cpu_model":"of an older run"})"));
     CHECK_FALSE(resident("not JSON", R"({"last_level_cache_bytes":33554432})"));
     CHECK_FALSE(cacheResident({}));
+    // The host's cache is nothing to a model in a device's memory.
+    CHECK_FALSE(cacheResident({{"model", model},
+                               {"machine", R"({"last_level_cache_bytes":33554432})"},
+                               {"settings", R"({"backend":"cuda"})"}}));
 }
 
 TEST_CASE("the roof is the lower of bandwidth and arithmetic") {

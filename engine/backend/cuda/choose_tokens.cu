@@ -12,10 +12,12 @@
 namespace moescope::cuda {
 namespace {
 
-/// Blocks of a row: rows fill the GPU together, with 1,024 blocks an H100.
-__host__ __device__ constexpr int blocksOfRow(int rows) {
-    const int shared = 1024 / rows;
-    return shared < 4 ? 4 : shared > 128 ? 128 : shared;
+/// Blocks of all rows together, of few rows fewer: as many as an H100 has room for.
+constexpr int kBlocks = 1024;
+/// Blocks of a row, at least, however many there are.
+constexpr int kLeastRowBlocks = 4;
+int blocksOfRow(int rows) {
+    return std::clamp(kBlocks / rows, kLeastRowBlocks, 128);
 }
 
 /// An exponential variate: the minus logarithm of a uniform number. The uniform number is measured
@@ -210,11 +212,7 @@ __global__ void __launch_bounds__(kBlockThreads) examineTokensKernel(const Exami
 }  // namespace
 
 std::uint64_t choiceParts(int rows) noexcept {
-    std::uint64_t most = 0;
-    for (int n = 1; n <= rows; ++n)
-        most = std::max(most,
-                        static_cast<std::uint64_t>(n) * static_cast<std::uint64_t>(blocksOfRow(n)));
-    return most;
+    return static_cast<std::uint64_t>(std::max(kBlocks, kLeastRowBlocks * rows));
 }
 
 void chooseTokens(const ChooseTokens& c, cudaStream_t stream) {

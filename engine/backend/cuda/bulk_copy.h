@@ -10,16 +10,20 @@
 
 namespace moescope::cuda {
 
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+#if (defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900) || defined(MOESCOPE_SIMT_EMULATED)
 #define MOESCOPE_BULK_COPY 1
 #else
 #define MOESCOPE_BULK_COPY 0
 #endif
 
 /// One in shared memory for each buffer that a warp copies to.
+#ifdef MOESCOPE_SIMT_EMULATED
+using CopyBarrier = simt::PhaseBarrier;
+#else
 struct CopyBarrier {
     std::uint64_t state;
 };
+#endif
 
 /// Whether this lane is one that calls expectCopies and beginCopy: the first one where the copy
 /// engine does the rest, every one elsewhere.
@@ -34,7 +38,12 @@ __device__ __forceinline__ bool laneCopies([[maybe_unused]] int lane) {
 /// By one warp, for barriers of its own.
 __device__ __forceinline__ void prepareBarriers([[maybe_unused]] CopyBarrier* barriers,
                                                 [[maybe_unused]] int count) {
-#if MOESCOPE_BULK_COPY
+#ifdef MOESCOPE_SIMT_EMULATED
+    if (threadIdx.x % kWarp == 0) {
+        for (int i = 0; i < count; ++i) simt::beginPhases(barriers + i, 1);
+    }
+    __syncwarp();
+#elif MOESCOPE_BULK_COPY
     if (threadIdx.x % kWarp == 0) {
         for (int i = 0; i < count; ++i) {
             const auto at = static_cast<std::uint32_t>(__cvta_generic_to_shared(barriers + i));
@@ -51,7 +60,9 @@ __device__ __forceinline__ void prepareBarriers([[maybe_unused]] CopyBarrier* ba
 /// bytes in all.
 __device__ __forceinline__ void expectCopies([[maybe_unused]] CopyBarrier* barrier,
                                              [[maybe_unused]] std::uint32_t bytes) {
-#if MOESCOPE_BULK_COPY
+#ifdef MOESCOPE_SIMT_EMULATED
+    simt::arriveAt(barrier, bytes);
+#elif MOESCOPE_BULK_COPY
     const auto at = static_cast<std::uint32_t>(__cvta_generic_to_shared(barrier));
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(at), "r"(bytes)
                  : "memory");
@@ -61,7 +72,9 @@ __device__ __forceinline__ void expectCopies([[maybe_unused]] CopyBarrier* barri
 /// By the lanes that copy. Both ends are aligned to 16 bytes, and so is their number.
 __device__ __forceinline__ void beginCopy([[maybe_unused]] CopyBarrier* barrier, void* to,
                                           const void* from, std::uint32_t bytes) {
-#if MOESCOPE_BULK_COPY
+#ifdef MOESCOPE_SIMT_EMULATED
+    simt::copyInBulk({{to, from, bytes}}, barrier);
+#elif MOESCOPE_BULK_COPY
     const auto target = static_cast<std::uint32_t>(__cvta_generic_to_shared(to));
     const auto at = static_cast<std::uint32_t>(__cvta_generic_to_shared(barrier));
     asm volatile(
@@ -79,7 +92,10 @@ __device__ __forceinline__ void beginCopy([[maybe_unused]] CopyBarrier* barrier,
 /// older GPUs it waits for all of the warp's copies.
 __device__ __forceinline__ void waitForCopies([[maybe_unused]] CopyBarrier* barrier,
                                               [[maybe_unused]] std::uint32_t phase) {
-#if MOESCOPE_BULK_COPY
+#ifdef MOESCOPE_SIMT_EMULATED
+    simt::waitForPhase(barrier, phase);
+    __syncwarp();
+#elif MOESCOPE_BULK_COPY
     const auto at = static_cast<std::uint32_t>(__cvta_generic_to_shared(barrier));
     std::uint32_t done = 0;
     while (done == 0) {

@@ -86,7 +86,7 @@ template <typename... Parameters, typename... Arguments>
 void launch(const Launch& l, void (*kernel)(Parameters...), Arguments&&... arguments) {
     ++tally().kernels;
 #ifdef MOESCOPE_SIMT_EMULATED
-    simt::launch(l.grid, l.block, l.sharedBytes, l.stream, kernel,
+    simt::launch(l.grid, l.block, l.sharedBytes, l.stream, l.overlap, kernel,
                  Parameters(std::forward<Arguments>(arguments))...);
 #else
     const bool mayOverlap = prepareKernel(reinterpret_cast<const void*>(kernel), l.sharedBytes);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a producer and the consumers of a pipeline in shared memory tell each other with: barriers
 // that count arrivals and bytes, copies of boxes that complete on them, and a division of
-// registers. Hopper's (sm_90a); the emulator has the same by plain counting.
+// registers. Hopper's (sm_90a), and the emulator's.
 #pragma once
 
 #include <cstddef>
@@ -13,10 +13,7 @@
 namespace moescope::cuda {
 
 #ifdef MOESCOPE_SIMT_EMULATED
-struct alignas(8) Barrier {
-    std::uint16_t count, pending;
-    std::uint32_t phase;
-};
+using Barrier = simt::PhaseBarrier;
 #else
 struct alignas(8) Barrier {
     std::uint64_t state;
@@ -33,7 +30,7 @@ __device__ __forceinline__ void initialize(Barrier* barrier, int count) {
     asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(sharedAddress(barrier)), "r"(count)
                  : "memory");
 #elif defined(MOESCOPE_SIMT_EMULATED)
-    *barrier = {static_cast<std::uint16_t>(count), static_cast<std::uint16_t>(count), 0};
+    simt::beginPhases(barrier, count);
 #endif
 }
 /// Initialized barriers become visible to the copy engine.
@@ -48,10 +45,7 @@ __device__ __forceinline__ void arrive(Barrier* barrier) {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(sharedAddress(barrier))
                  : "memory");
 #elif defined(MOESCOPE_SIMT_EMULATED)
-    if (--barrier->pending == 0) {
-        barrier->pending = barrier->count;
-        ++barrier->phase;
-    }
+    simt::arriveAt(barrier);
 #endif
 }
 /// Arrives; the phase does not end before `bytes` bytes of boxes have come as well.
@@ -62,8 +56,7 @@ __device__ __forceinline__ void arriveAndExpect(Barrier* barrier, std::uint32_t 
         "r"(bytes)
         : "memory");
 #elif defined(MOESCOPE_SIMT_EMULATED)
-    (void)bytes;  // copies have been made when they are begun
-    arrive(barrier);
+    simt::arriveAt(barrier, bytes);
 #endif
 }
 /// Waits for the end of the barrier's phases of this parity. All lanes of a warp together.
@@ -76,9 +69,7 @@ __device__ __forceinline__ void waitFor(const Barrier* barrier, std::uint32_t pa
         "r"(parity)
         : "memory");
 #elif defined(MOESCOPE_SIMT_EMULATED)
-    // A vote, so that no lane goes on alone.
-    while (__ballot_sync(kAllLanes, (barrier->phase & 1U) != parity) != kAllLanes) {
-    }
+    simt::waitForPhase(barrier, parity);
 #endif
 }
 
@@ -94,8 +85,7 @@ __device__ __forceinline__ void copyBox(void* shared, const TensorMap& map, int 
         "l"(&map), "r"(x), "r"(y), "r"(sharedAddress(barrier))
         : "memory");
 #elif defined(MOESCOPE_SIMT_EMULATED)
-    (void)barrier;
-    copyBoxEmulated(shared, map.view, x, y);
+    simt::copyInBulk(piecesOfBox(shared, map.view, x, y), barrier);
 #endif
 }
 /// Fetches a map that copyBox will want.

@@ -152,8 +152,8 @@ __device__ __forceinline__ void copyAsync16(void* shared, const void* global) {
 #ifdef __CUDA_ARCH__
     const auto to = static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(global) : "memory");
-#else
-    __builtin_memcpy(shared, global, 16);
+#elif defined(MOESCOPE_SIMT_EMULATED)
+    simt::copyLater(shared, global);
 #endif
 }
 /// The same, or 16 zeros where `valid` is false (`global` is then not read, but must be an
@@ -164,17 +164,15 @@ __device__ __forceinline__ void copyAsync16OrZero(void* shared, const void* glob
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global),
                  "r"(valid ? 16 : 0)
                  : "memory");
-#else
-    if (valid) {
-        __builtin_memcpy(shared, global, 16);
-    } else {
-        __builtin_memset(shared, 0, 16);
-    }
+#elif defined(MOESCOPE_SIMT_EMULATED)
+    simt::copyLater(shared, valid ? global : nullptr);
 #endif
 }
 __device__ __forceinline__ void copyCommit() {
 #ifdef __CUDA_ARCH__
     asm volatile("cp.async.commit_group;" ::: "memory");
+#elif defined(MOESCOPE_SIMT_EMULATED)
+    simt::commitCopies();
 #endif
 }
 /// Waits until at most `kPending` of this thread's latest groups are under way.
@@ -182,6 +180,8 @@ template <int kPending>
 __device__ __forceinline__ void copyWait() {
 #ifdef __CUDA_ARCH__
     asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+#elif defined(MOESCOPE_SIMT_EMULATED)
+    simt::waitForCopies(kPending);
 #endif
 }
 
@@ -241,19 +241,22 @@ __device__ __forceinline__ void loadMatrices(std::uint32_t (&r)[4], const void* 
 #endif
 }
 
-// ---- Between kernels (programmatic dependent launch, sm_90 and newer)
-// ----------------------------
+// ---- Between kernels (programmatic dependent launch, sm_90 and newer) --------------------------
 
 /// What follows reads what the kernel before wrote.
 __device__ __forceinline__ void waitForPreviousKernel() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.wait;" ::: "memory");
+#elif defined(MOESCOPE_SIMT_EMULATED)
+    simt::races::waitForKernel();
 #endif
 }
 /// Lets the next kernel begin its own preparations (it waits before it reads our results).
 __device__ __forceinline__ void letNextKernelBegin() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#elif defined(MOESCOPE_SIMT_EMULATED)
+    simt::races::letKernelBegin();
 #endif
 }
 

@@ -91,6 +91,8 @@ __device__ __forceinline__ void warpgroupFence() {
 __device__ __forceinline__ void warpgroupCommit() {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
     asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+#elif defined(MOESCOPE_SIMT_EMULATED)
+    simt::commitProducts();
 #endif
 }
 /// Waits until at most `kPending` committed groups of products are under way.
@@ -98,6 +100,8 @@ template <int kPending>
 __device__ __forceinline__ void warpgroupWait() {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
     asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
+#elif defined(MOESCOPE_SIMT_EMULATED)
+    simt::waitForProducts(kPending);
 #endif
 }
 

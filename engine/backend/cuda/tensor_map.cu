@@ -2,7 +2,6 @@
 #include "engine/backend/cuda/tensor_map.h"
 
 #include <cstddef>
-#include <cstring>
 #include <string>
 
 #ifndef MOESCOPE_SIMT_EMULATED
@@ -17,7 +16,8 @@ TensorMap tensorMapOf(const TensorView& view) {
     return {view};
 }
 
-void copyBoxEmulated(void* shared, const TensorView& view, int x, int y) {
+std::vector<simt::Piece> piecesOfBox(void* shared, const TensorView& view, int x, int y) {
+    std::vector<simt::Piece> pieces;
     const std::int64_t width = view.columns * view.elementBytes;
     const std::int64_t boxWidth = std::int64_t{view.boxColumns} * view.elementBytes;
     const std::int64_t from = std::int64_t{x} * view.elementBytes;
@@ -29,13 +29,12 @@ void copyBoxEmulated(void* shared, const TensorView& view, int x, int y) {
             if (view.swizzled) at ^= at >> 3U & 0x70U;
             // NOLINTNEXTLINE(performance-no-int-to-ptr)
             auto* const to = reinterpret_cast<void*>(at);
-            if (y + row < view.rows && from + i < width) {
-                std::memcpy(to, data + (y + row) * view.rowBytes + from + i, 16);
-            } else {
-                std::memset(to, 0, 16);
-            }
+            const bool inside = y + row < view.rows && from + i < width;
+            pieces.push_back(
+                {to, inside ? data + (y + row) * view.rowBytes + from + i : nullptr, 16});
         }
     }
+    return pieces;
 }
 
 #else

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "engine/backend/cuda/launch.h"
 
@@ -29,7 +30,7 @@ struct TensorMap {
     TensorView view;
 };
 /// What the copy engine does for one box.
-void copyBoxEmulated(void* shared, const TensorView& view, int x, int y);
+std::vector<simt::Piece> piecesOfBox(void* shared, const TensorView& view, int x, int y);
 #else
 using TensorMap = CUtensorMap;
 #endif

@@ -5,14 +5,13 @@
 #include <boost/context/fixedsize_stack.hpp>
 
 #include <algorithm>
-#include <chrono>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "engine/backend/cuda/emulation/races.h"
 #include "engine/formats/half.h"
 
 namespace moescope::cuda::simt {
@@ -21,8 +20,6 @@ namespace {
 namespace context = boost::context;
 
 constexpr std::size_t kStackBytes = 128 << 10;
-/// Of a block, dynamic: as on Hopper.
-constexpr std::size_t kSharedOfBlock = 227 << 10;
 
 /// One allocation for the stacks of a block, reused by the next.
 class StackPool {
@@ -46,37 +43,24 @@ struct PooledStack {
     void deallocate(context::stack_context& stack) noexcept { pool->give(stack); }
 };
 
-struct Fiber {
-    Lane lane;
-    context::continuation resume;
-    bool done = false;
-};
-
-/// The block that is running: one at a time.
-struct Block {
-    dim3 index, shape, grid;
-    std::vector<std::byte> shared;
-    std::vector<Fiber> fibers;
-    std::vector<Warp> warps;
-    Fiber* current = nullptr;
-    context::continuation scheduler;
-    int live = 0;
-    int arrived = 0;
-    unsigned generation = 0;
-    std::uint64_t progress = 0;  // counts what a thread did other than wait
-    std::exception_ptr failure;
-};
+}  // namespace
 
 thread_local Block* running = nullptr;
-thread_local StackPool stacks;
 
-void yield() {
+void sleep(const Wait& wait) {
+    if (wait.over()) return;
     Block& block = *running;
+    block.current->wait = wait;
     block.scheduler = block.scheduler.resume();
 }
 
+namespace {
+
+thread_local StackPool stacks;
+
 void releaseWarp(Warp& warp) {
     if (warp.live > 0 && warp.arrived == warp.live) {
+        if (std::exchange(warp.ordersMemory, false)) races::meetWarp(*running, warp);
         warp.arrived = 0;
         ++warp.generation;
         ++running->progress;
@@ -85,6 +69,7 @@ void releaseWarp(Warp& warp) {
 
 void releaseBlock(Block& block) {
     if (block.live > 0 && block.arrived == block.live) {
+        races::meetBlock(block);
         block.arrived = 0;
         ++block.generation;
         ++block.progress;
@@ -95,13 +80,17 @@ void startFiber(Block& block, Fiber& fiber, const std::function<void()>& thread)
     fiber.resume = context::callcc(std::allocator_arg, PooledStack{&stacks},
                                    [&block, &fiber, &thread](context::continuation&& scheduler) {
                                        block.scheduler = std::move(scheduler);
-                                       yield();  // all threads exist before the first one runs
+                                       // All threads exist before the first one runs.
+                                       block.scheduler = block.scheduler.resume();
                                        try {
                                            thread();
+                                       } catch (const context::detail::forced_unwind&) {
+                                           throw;  // the block has failed and is given up
                                        } catch (...) {
                                            block.failure = std::current_exception();
                                        }
                                        fiber.done = true;
+                                       races::endThread(fiber.index);
                                        ++block.progress;
                                        --block.live;
                                        --fiber.lane.warp->live;
@@ -121,6 +110,7 @@ void runBlock(Block& block, const std::function<void()>& thread) {
     for (std::size_t i = 0; i < threads; ++i) {
         Fiber& fiber = block.fibers[i];
         const auto n = static_cast<unsigned>(i);
+        fiber.index = n;
         fiber.lane.thread = dim3(n % block.shape.x, n / block.shape.x % block.shape.y,
                                  n / block.shape.x / block.shape.y);
         fiber.lane.warpLane = static_cast<int>(i % 32);
@@ -129,21 +119,24 @@ void runBlock(Block& block, const std::function<void()>& thread) {
         block.current = &fiber;
         startFiber(block, fiber, thread);
     }
+    races::beginBlock(block);
     while (block.live > 0) {
         const std::uint64_t before = block.progress;
         for (Fiber& fiber : block.fibers) {
-            if (fiber.done) continue;
+            if (fiber.done || !fiber.wait.over()) continue;
             block.current = &fiber;
             fiber.resume = fiber.resume.resume();
             if (block.failure) std::rethrow_exception(block.failure);
         }
-        if (block.live > 0 && block.progress == before) {
+        if (block.live > 0 && block.progress == before && !endEngineCopies(block)) {
             throw std::logic_error("block " + std::to_string(block.index.x) + ", " +
                                    std::to_string(block.index.y) + ", " +
                                    std::to_string(block.index.z) +
-                                   ": a barrier that some of its threads never reach");
+                                   ": a barrier that some of its threads, or bytes, never reach");
         }
     }
+    if (!block.engine.empty())
+        throw std::logic_error("a block has ended before a copy to its shared memory");
 }
 
 }  // namespace
@@ -170,15 +163,16 @@ void blockBarrier() {
     const unsigned generation = block.generation;
     ++block.arrived;
     releaseBlock(block);
-    while (block.generation == generation) yield();
+    sleep({.generation = &block.generation, .seen = generation});
 }
 
-void warpBarrier() {
+void warpBarrier(bool ordersMemory) {
     Warp& warp = *lane().warp;
     const unsigned generation = warp.generation;
+    if (ordersMemory) warp.ordersMemory = true;
     ++warp.arrived;
     releaseWarp(warp);
-    while (warp.generation == generation) yield();
+    sleep({.generation = &warp.generation, .seen = generation});
 }
 
 namespace {
@@ -230,40 +224,8 @@ void multiplyAccumulateHalf(float (&c)[4], const std::uint32_t (&a)[4], std::uin
     multiply16x8(c, a, b0, b1, halfOf);
 }
 
-void multiplyWarpgroup(float (*c)[4], int n, const std::uint32_t (&a)[4], const void* b) {
-    struct Operand {
-        std::uint32_t a[4];
-    };
-    const Exchange<Operand> all(Operand{{a[0], a[1], a[2], a[3]}});
-    const int self = lane().warpLane;
-    const int g = self / 4;
-    const int t = self % 4;
-    float rows[2][16];
-    for (int k = 0; k < 16; ++k) {
-        const Operand owner = all.of(4 * g + k % 8 / 2);
-        for (int r = 0; r < 2; ++r) rows[r][k] = bf16Of(owner.a[r + (k >= 8 ? 2 : 0)], k % 2);
-    }
-    const auto base = reinterpret_cast<std::uintptr_t>(b);
-    for (int column = 0; column < n; ++column) {
-        if (column % 8 / 2 != t) continue;
-        float* const out = c[column / 8];
-        for (int k = 0; k < 16; k += 2) {
-            // The hardware swizzles addresses: bits 4 to 6 with bits 7 to 9.
-            std::uintptr_t at = base + static_cast<std::uintptr_t>(128 * column + 2 * k);
-            at ^= at >> 3U & 0x70U;
-            std::uint32_t pair;
-            // NOLINTNEXTLINE(performance-no-int-to-ptr)
-            std::memcpy(&pair, reinterpret_cast<const void*>(at), sizeof pair);
-            for (int e = 0; e < 2; ++e) {
-                out[column % 2] += rows[0][k + e] * bf16Of(pair, e);
-                out[2 + column % 2] += rows[1][k + e] * bf16Of(pair, e);
-            }
-        }
-    }
-    warpBarrier();  // nobody overwrites what another lane still reads
-}
-
 void loadMatrices(std::uint32_t (&r)[4], const void* shared) {
+    races::read(shared, 16, __builtin_return_address(0));
     const Exchange<const void*> rows(shared);
     const int self = lane().warpLane;
     for (int m = 0; m < 4; ++m) {
@@ -274,6 +236,7 @@ void loadMatrices(std::uint32_t (&r)[4], const void* shared) {
 }
 
 void loadMatricesTransposed(std::uint32_t (&r)[4], const void* shared) {
+    races::read(shared, 16, __builtin_return_address(0));
     const Exchange<const void*> rows(shared);
     const int self = lane().warpLane;
     for (int m = 0; m < 4; ++m) {
@@ -287,7 +250,8 @@ void loadMatricesTransposed(std::uint32_t (&r)[4], const void* shared) {
     warpBarrier();
 }
 
-void runGrid(dim3 grid, dim3 block, std::size_t sharedBytes, const std::function<void()>& thread) {
+void runGrid(dim3 grid, dim3 block, std::size_t sharedBytes, bool overlap,
+             const std::function<void()>& thread) {
     if (sharedBytes > kSharedOfBlock)
         throw std::logic_error("a kernel asks for " + std::to_string(sharedBytes) +
                                " bytes of shared memory, more than a block has");
@@ -296,6 +260,7 @@ void runGrid(dim3 grid, dim3 block, std::size_t sharedBytes, const std::function
     state.grid = grid;
     Block* const outer = std::exchange(running, &state);
     try {
+        races::beginGrid(state, overlap);
         for (unsigned z = 0; z < grid.z; ++z) {
             for (unsigned y = 0; y < grid.y; ++y) {
                 for (unsigned x = 0; x < grid.x; ++x) {
@@ -305,6 +270,7 @@ void runGrid(dim3 grid, dim3 block, std::size_t sharedBytes, const std::function
                 }
             }
         }
+        races::endGrid();
     } catch (...) {
         running = outer;
         throw;
@@ -312,147 +278,4 @@ void runGrid(dim3 grid, dim3 block, std::size_t sharedBytes, const std::function
     running = outer;
 }
 
-struct Graph {
-    std::vector<std::function<void()>> work;
-};
-struct Stream {
-    std::unique_ptr<Graph> capture;
-};
-struct Event {
-    std::chrono::steady_clock::time_point at;
-};
-
-namespace {
-/// `__shared__` variables are static in the emulation: kernels run one at a time.
-std::recursive_mutex oneKernel;
-}  // namespace
-
-void enqueue(Stream* stream, std::function<void()> work) {
-    if (stream != nullptr && stream->capture) {
-        stream->capture->work.push_back(std::move(work));
-        return;
-    }
-    const std::lock_guard lock(oneKernel);
-    work();
-}
-
 }  // namespace moescope::cuda::simt
-
-using namespace moescope::cuda::simt;
-
-const char* cudaGetErrorString(cudaError_t status) {
-    return status == cudaSuccess ? "no error" : "emulated error";
-}
-cudaError_t cudaGetLastError() {
-    return cudaSuccess;
-}
-cudaError_t cudaGetDeviceCount(int* count) {
-    *count = 1;
-    return cudaSuccess;
-}
-cudaError_t cudaSetDevice(int device) {
-    return device == 0 ? cudaSuccess : cudaErrorNoDevice;
-}
-cudaError_t cudaGetDevice(int* device) {
-    *device = 0;
-    return cudaSuccess;
-}
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
-    *properties = {};
-    std::strncpy(properties->name, "SIMT emulator", sizeof properties->name - 1);
-    properties->major = 9;
-    properties->multiProcessorCount = 3;
-    properties->totalGlobalMem = std::size_t{4} << 30;
-    properties->sharedMemPerBlockOptin = kSharedOfBlock;
-    properties->sharedMemPerMultiprocessor = 228 << 10;
-    properties->l2CacheSize = 1 << 20;
-    return cudaSuccess;
-}
-cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
-    *free = *total = std::size_t{4} << 30;
-    return cudaSuccess;
-}
-cudaError_t cudaMalloc(void** at, std::size_t bytes) {
-    *at = ::operator new (bytes, std::align_val_t{256}, std::nothrow);
-    if (*at == nullptr) return cudaErrorMemoryAllocation;
-    std::memset(*at, 0xFF, bytes);  // NaN as float32, bf16 and half
-    return cudaSuccess;
-}
-cudaError_t cudaFree(void* at) {
-    ::operator delete (at, std::align_val_t{256});
-    return cudaSuccess;
-}
-cudaError_t cudaMallocHost(void** at, std::size_t bytes) {
-    return cudaMalloc(at, bytes);
-}
-cudaError_t cudaFreeHost(void* at) {
-    return cudaFree(at);
-}
-cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind,
-                            cudaStream_t stream) {
-    enqueue(stream, [=] { std::memcpy(to, from, bytes); });
-    return cudaSuccess;
-}
-cudaError_t cudaMemsetAsync(void* at, int value, std::size_t bytes, cudaStream_t stream) {
-    enqueue(stream, [=] { std::memset(at, value, bytes); });
-    return cudaSuccess;
-}
-cudaError_t cudaStreamCreate(cudaStream_t* stream) {
-    *stream = new Stream;
-    return cudaSuccess;
-}
-cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-    delete stream;
-    return cudaSuccess;
-}
-cudaError_t cudaStreamSynchronize(cudaStream_t) {
-    return cudaSuccess;
-}
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
-    if (stream == nullptr || stream->capture) return cudaErrorInvalidValue;
-    stream->capture = std::make_unique<Graph>();
-    return cudaSuccess;
-}
-cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
-    if (!stream->capture) return cudaErrorInvalidValue;
-    *graph = stream->capture.release();
-    return cudaSuccess;
-}
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
-    *exec = new Graph(*graph);
-    return cudaSuccess;
-}
-cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
-    for (const auto& work : exec->work) enqueue(stream, work);
-    return cudaSuccess;
-}
-cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
-    delete graph;
-    return cudaSuccess;
-}
-cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
-    delete exec;
-    return cudaSuccess;
-}
-cudaError_t cudaEventCreate(cudaEvent_t* event) {
-    *event = new Event;
-    return cudaSuccess;
-}
-cudaError_t cudaEventDestroy(cudaEvent_t event) {
-    delete event;
-    return cudaSuccess;
-}
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
-    event->at = std::chrono::steady_clock::now();
-    return cudaSuccess;
-}
-cudaError_t cudaDeviceSynchronize() {
-    return cudaSuccess;
-}
-cudaError_t cudaEventSynchronize(cudaEvent_t) {
-    return cudaSuccess;
-}
-cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
-    *milliseconds = std::chrono::duration<float, std::milli>(to->at - from->at).count();
-    return cudaSuccess;
-}

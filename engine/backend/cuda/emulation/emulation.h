@@ -5,8 +5,11 @@
 //
 // What it checks that a GPU does not: a barrier that not all threads reach is an error with the
 // kernel's block named, shared and device memory begin poisoned with NaN, and the host's own
-// sanitizers see every access. More shared memory than a block of Hopper has is an error too. What
-// it cannot show: races between blocks, overlap, speed.
+// sanitizers see every access. More shared memory than a block of Hopper has is an error too.
+// All that is asynchronous happens as late as it may: a stream works when somebody waits for it,
+// copies to shared memory and products of warpgroups are made when a thread waits for them, so that
+// who forgets to wait reads NaN. Races of threads, blocks and kernels: races.h. What it cannot
+// show: speed.
 #pragma once
 
 #include <algorithm>
@@ -17,6 +20,7 @@
 #include <functional>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 // The names are CUDA's, which no compiler of the host defines.
 // NOLINTBEGIN(bugprone-reserved-identifier)
@@ -74,8 +78,16 @@ struct Warp {
     alignas(16) std::byte slots[2][32][kSlotBytes];
     int live = 0;
     int arrived = 0;
+    bool ordersMemory = false;  ///< the meeting under way is __syncwarp's
     unsigned generation = 0;
 };
+
+#ifdef MOESCOPE_SIMT_RACES
+/// Of functions that stand for an instruction: their accesses are not the kernel's.
+#define MOESCOPE_SIMT_INSTRUCTION __attribute__((no_sanitize_thread))
+#else
+#define MOESCOPE_SIMT_INSTRUCTION
+#endif
 
 Lane& lane();
 const dim3& blockIndex();
@@ -83,13 +95,14 @@ const dim3& blockShape();
 const dim3& gridShape();
 std::byte* dynamicSharedBytes();
 void blockBarrier();
-void warpBarrier();
+/// All live lanes meet. Only __syncwarp also orders what they do to memory.
+void warpBarrier(bool ordersMemory = false);
 
 /// Every live lane of the warp offers `mine`; afterwards all can be read until the next exchange.
 template <typename T>
 class Exchange {
 public:
-    explicit Exchange(const T& mine) {
+    MOESCOPE_SIMT_INSTRUCTION explicit Exchange(const T& mine) {
         static_assert(sizeof(T) <= Warp::kSlotBytes);
         Lane& self = lane();
         slots_ = self.warp->slots[self.parity];
@@ -97,7 +110,7 @@ public:
         std::memcpy(slots_[self.warpLane], &mine, sizeof(T));
         warpBarrier();
     }
-    T of(int source) const {
+    MOESCOPE_SIMT_INSTRUCTION T of(int source) const {
         T value;
         std::memcpy(&value, slots_[source], sizeof(T));
         return value;
@@ -115,7 +128,55 @@ void loadMatrices(std::uint32_t (&r)[4], const void* shared);
 void loadMatricesTransposed(std::uint32_t (&r)[4], const void* shared);
 /// A warp's quarter of wgmma m64nNk16 with A in registers: c (n / 8, 4), b (n rows of 128 bytes,
 /// 128-byte swizzle).
+/// Carried out when the thread waits for its group: until then neither may change.
 void multiplyWarpgroup(float (*c)[4], int n, const std::uint32_t (&a)[4], const void* b);
+void commitProducts();
+void waitForProducts(int pending);
+
+// ---- Copies that go on by themselves -----------------------------------------------------------
+
+/// An mbarrier: a phase ends when as many threads have arrived as it counts, and all bytes have
+/// come that were announced.
+struct alignas(8) PhaseBarrier {
+    std::uint64_t count : 12, pending : 12, bytes : 24, phase : 16;
+};
+void beginPhases(PhaseBarrier* barrier, int count);
+/// Throws std::logic_error for more bytes than a phase may announce.
+void arriveAt(PhaseBarrier* barrier, std::uint32_t bytes = 0);
+/// Until a phase of this parity has ended.
+void waitForPhase(const PhaseBarrier* barrier, unsigned parity);
+
+/// Multiples of 16, all three.
+struct Piece {
+    void* to;
+    const void* from;  ///< null: zeros
+    std::size_t bytes;
+};
+/// The copy engine copies them; their bytes count for the barrier's phase.
+void copyInBulk(std::vector<Piece> pieces, PhaseBarrier* barrier);
+
+/// A thread's own copy of 16 bytes, made when it waits for its group; null: zeros.
+void copyLater(void* shared, const void* global);
+void commitCopies();
+void waitForCopies(int pending);
+
+// ---- What only the race checker wants to know --------------------------------------------------
+
+#ifdef MOESCOPE_SIMT_RACES
+namespace races {
+void waitForKernel();
+void letKernelBegin();
+void fence();
+void atomic(void* at, std::size_t bytes);
+}  // namespace races
+#else
+namespace races {
+inline void waitForKernel() {}
+inline void letKernelBegin() {}
+inline void fence() {}
+inline void atomic(void*, std::size_t) {}
+}  // namespace races
+#endif
 
 }  // namespace moescope::cuda::simt
 
@@ -128,7 +189,7 @@ inline void __syncthreads() {
     moescope::cuda::simt::blockBarrier();
 }
 inline void __syncwarp(unsigned = 0xFFFFFFFFU) {
-    moescope::cuda::simt::warpBarrier();
+    moescope::cuda::simt::warpBarrier(true);
 }
 template <typename T>
 T __shfl_sync(unsigned, T value, int source) {
@@ -174,10 +235,13 @@ inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
     }
     return out;
 }
-inline void __threadfence() {}
+inline void __threadfence() {
+    moescope::cuda::simt::races::fence();
+}
 // NOLINTEND(bugprone-reserved-identifier)
 template <typename T>
-T atomicAdd(T* at, T value) {
+MOESCOPE_SIMT_INSTRUCTION T atomicAdd(T* at, T value) {
+    moescope::cuda::simt::races::atomic(at, sizeof(T));
     const T before = *at;
     *at = before + value;
     return before;
@@ -257,16 +321,20 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEven
 
 namespace moescope::cuda::simt {
 
-/// Runs now, or is recorded while the stream captures.
+/// Runs when somebody waits for the stream, or now without one; is recorded while the stream
+/// captures.
 void enqueue(Stream* stream, std::function<void()> work);
 /// Runs `thread` once for every thread of every block. Throws std::logic_error on a barrier that
-/// some threads of a block never reach.
-void runGrid(dim3 grid, dim3 block, std::size_t sharedBytes, const std::function<void()>& thread);
+/// some threads of a block never reach, or whose bytes never come.
+/// overlap: the kernel may begin before the one in front of it has ended.
+void runGrid(dim3 grid, dim3 block, std::size_t sharedBytes, bool overlap,
+             const std::function<void()>& thread);
 
 template <typename... Parameters>
-void launch(dim3 grid, dim3 block, std::size_t sharedBytes, Stream* stream,
+void launch(dim3 grid, dim3 block, std::size_t sharedBytes, Stream* stream, bool overlap,
             void (*kernel)(Parameters...), Parameters... parameters) {
-    enqueue(stream, [=] { runGrid(grid, block, sharedBytes, [&] { kernel(parameters...); }); });
+    enqueue(stream,
+            [=] { runGrid(grid, block, sharedBytes, overlap, [&] { kernel(parameters...); }); });
 }
 
 }  // namespace moescope::cuda::simt

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the SIMT emulator finds that a GPU may let pass: each kernel here is wrong on purpose, or is
+// the right one beside it.
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "engine/backend/cuda/launch.h"
+#include "engine/backend/cuda/prefill_async.h"
+#include "tests/cuda/device_data.h"
+
+namespace moescope::cuda {
+namespace {
+
+using test::Buffer;
+
+constexpr int kThreads = 64;
+
+struct Run {
+    const float* in;
+    float* out;
+    bool right;
+};
+
+template <typename Kernel>
+std::vector<float> runOn(Kernel kernel, bool right, int blocks = 1) {
+    const Buffer<float> in(std::vector<float>(kThreads * 4, 3.0F));
+    const Buffer<float> out(kThreads * 4);
+    launch({dim3(static_cast<unsigned>(blocks)), dim3(kThreads), 4096, nullptr}, kernel,
+           Run{in.get(), out.get(), right});
+    return out.read();
+}
+
+// ---- What is asynchronous is late --------------------------------------------------------------
+
+__global__ void ownCopyKernel(const Run r) {
+    auto* const shared = dynamicShared<float>();
+    const auto i = static_cast<int>(threadIdx.x);
+    copyAsync16(shared + 4 * i, r.in + 4 * i);
+    copyCommit();
+    if (r.right) copyWait<0>();
+    r.out[i] = shared[4 * i];
+}
+
+__global__ void groupsKernel(const Run r) {
+    auto* const shared = dynamicShared<float>();
+    const auto i = static_cast<int>(threadIdx.x);
+    for (int group = 0; group < 2; ++group) {
+        copyAsync16(shared + 4 * (2 * i + group), r.in + 4 * i);
+        copyCommit();
+    }
+    copyWait<1>();
+    r.out[i] = shared[4 * (2 * i + (r.right ? 0 : 1))];
+    copyWait<0>();
+}
+
+__global__ void bulkCopyKernel(const Run r) {
+    auto* const shared = dynamicShared<float>();
+    auto* const barrier = reinterpret_cast<Barrier*>(shared + kThreads);
+    const auto i = static_cast<int>(threadIdx.x);
+    if (i == 0) {
+        initialize(barrier, 1);
+        arriveAndExpect(barrier, sizeof(float) * kThreads);
+        simt::copyInBulk({{shared, r.in, sizeof(float) * kThreads}}, barrier);
+    }
+    __syncthreads();
+    if (r.right) waitFor(barrier, 0);
+    r.out[i] = shared[i];
+    waitFor(barrier, 0);
+}
+
+__global__ void announcedKernel(const Run r) {
+    auto* const shared = dynamicShared<float>();
+    auto* const barrier = reinterpret_cast<Barrier*>(shared + kThreads);
+    if (threadIdx.x == 0) {
+        initialize(barrier, 1);
+        arriveAndExpect(barrier, r.right ? 64 : 80);
+        simt::copyInBulk({{shared, r.in, 64}}, barrier);
+    }
+    __syncthreads();
+    waitFor(barrier, 0);
+}
+
+__global__ void warpgroupKernel(const Run r) {
+    auto* const shared = dynamicShared<std::uint16_t>();
+    for (auto i = static_cast<int>(threadIdx.x); i < 16 * 64; i += kThreads) shared[i] = 0x3F80;
+    __syncthreads();
+    const std::uint32_t one = packBf16(1, 1);
+    const std::uint32_t a[4] = {one, one, one, one};
+    float c[2][4] = {};
+    multiplyWarpgroup(c, a, SwizzledRows(shared));
+    warpgroupCommit();
+    if (r.right) warpgroupWait<0>();
+    r.out[threadIdx.x] = c[0][0];
+    warpgroupWait<0>();
+}
+
+TEST_CASE("a copy to shared memory is not there before its thread waits for its group") {
+    CHECK(runOn(ownCopyKernel, true)[5] == 3.0F);
+    CHECK(runOn(groupsKernel, true)[5] == 3.0F);
+#ifndef MOESCOPE_SIMT_RACES
+    CHECK(std::isnan(runOn(ownCopyKernel, false)[5]));
+    CHECK(std::isnan(runOn(groupsKernel, false)[5]));
+#endif
+}
+
+TEST_CASE("bytes of the copy engine are not there before their barrier's phase has ended") {
+    CHECK(runOn(bulkCopyKernel, true)[5] == 3.0F);
+#ifndef MOESCOPE_SIMT_RACES
+    CHECK(std::isnan(runOn(bulkCopyKernel, false)[5]));
+#endif
+}
+
+TEST_CASE("bytes that were announced to a barrier and never come are an error") {
+    CHECK_NOTHROW(runOn(announcedKernel, true));
+    CHECK_THROWS_WITH(runOn(announcedKernel, false), Catch::Contains("never reach"));
+}
+
+TEST_CASE("a product of a warpgroup is not there before it is waited for") {
+    CHECK(runOn(warpgroupKernel, true)[5] == 16.0F);
+    CHECK(runOn(warpgroupKernel, false)[5] == 0.0F);
+}
+
+TEST_CASE("a stream has done nothing before somebody waits for it") {
+    cudaStream_t stream = nullptr;
+    REQUIRE(cudaStreamCreate(&stream) == cudaSuccess);
+    void* locked = nullptr;
+    REQUIRE(cudaMallocHost(&locked, sizeof(float)) == cudaSuccess);
+    auto* const number = static_cast<float*>(locked);
+    *number = 1;
+    const Buffer<float> device(std::vector<float>{2});
+    cudaMemcpyAsync(number, device.get(), sizeof(float), cudaMemcpyDeviceToHost, stream);
+    CHECK(*number == 1);
+    cudaStreamSynchronize(stream);
+    CHECK(*number == 2);
+    // Memory that is not page-locked has been read when the call returns.
+    float pageable = 5;
+    cudaMemcpyAsync(device.get(), &pageable, sizeof(float), cudaMemcpyHostToDevice, stream);
+    *number = pageable = 6;
+    cudaStreamSynchronize(stream);
+    CHECK(device.read()[0] == 5);
+    cudaMemcpyAsync(device.get(), number, sizeof(float), cudaMemcpyHostToDevice, stream);
+    *number = 7;
+    cudaStreamSynchronize(stream);
+    CHECK(device.read()[0] == 7);
+    cudaStreamDestroy(stream);
+    cudaFreeHost(locked);
+}
+
+// ---- Races -------------------------------------------------------------------------------------
+#ifdef MOESCOPE_SIMT_RACES
+
+__global__ void blockKernel(const Run r) {
+    auto* const shared = dynamicShared<float>();
+    const auto i = static_cast<int>(threadIdx.x);
+    shared[i] = r.in[i];
+    if (r.right) __syncthreads();
+    r.out[i] = shared[(i + 32) % kThreads];
+}
+
+__global__ void warpKernel(const Run r) {
+    auto* const shared = dynamicShared<float>();
+    const auto i = static_cast<int>(threadIdx.x);
+    shared[i] = r.in[i];
+    __shfl_xor_sync(kAllLanes, i, 1);  // orders nothing
+    if (r.right) __syncwarp();
+    r.out[i] = shared[i ^ 1];
+}
+
+__global__ void refillKernel(const Run r) {
+    auto* const shared = dynamicShared<float>();
+    auto* const full = reinterpret_cast<Barrier*>(shared + 256);
+    Barrier* const empty = full + 1;
+    const auto warp = static_cast<int>(threadIdx.x) / kWarp;
+    const auto lane = static_cast<int>(threadIdx.x) % kWarp;
+    if (threadIdx.x == 0) {
+        initialize(full, 1);
+        initialize(empty, 1);
+    }
+    __syncthreads();
+    for (std::uint32_t round = 0; round < 2; ++round) {
+        if (warp == 0) {
+            if (round > 0 && r.right) waitFor(empty, 0);
+            if (lane == 0) {
+                arriveAndExpect(full, 128);
+                simt::copyInBulk({{shared, r.in, 128}}, full);
+            }
+            waitFor(full, round);
+        } else {
+            waitFor(full, round);
+            r.out[32 * round + threadIdx.x] = shared[lane];
+            __syncwarp();
+            if (lane == 0) arrive(empty);
+        }
+    }
+}
+
+__global__ void lastBlockKernel(const Run r, unsigned* counter) {
+    if (threadIdx.x != 0) return;
+    r.out[blockIdx.x] = r.in[blockIdx.x];
+    if (r.right) __threadfence();
+    if (atomicAdd(counter, 1U) + 1 < gridDim.x) return;
+    float sum = 0;
+    for (unsigned i = 0; i < gridDim.x; ++i) sum += r.out[i];
+    r.out[gridDim.x] = sum;
+}
+
+__global__ void wholeOutKernel(const Run r) {
+    r.out[5] = r.in[threadIdx.x];
+}
+
+__global__ void unwrittenKernel(const Run r) {
+    auto* const words = reinterpret_cast<std::uint32_t*>(r.out) + kThreads * 4;
+    if (!r.right) words[1] = words[1] + 1;
+}
+
+TEST_CASE("threads that share a number without a barrier between them race") {
+    CHECK_NOTHROW(runOn(blockKernel, true));
+    CHECK_THROWS_WITH(runOn(blockKernel, false),
+                      Catch::Contains("read of shared memory") && Catch::Contains("same block"));
+    CHECK_NOTHROW(runOn(warpKernel, true));
+    CHECK_THROWS_WITH(runOn(warpKernel, false), Catch::Contains("read of shared memory"));
+    CHECK_THROWS_WITH(runOn(wholeOutKernel, true), Catch::Contains("write of device memory"));
+}
+
+TEST_CASE("copies that nobody has waited for race with who reads them") {
+    CHECK_THROWS_WITH(runOn(bulkCopyKernel, false), Catch::Contains("the copies of warp 0"));
+}
+
+TEST_CASE("a buffer that is filled again while others read it is a race") {
+    CHECK_NOTHROW(runOn(refillKernel, true));
+    CHECK_THROWS_WITH(runOn(refillKernel, false), Catch::Contains("by the copies of warp 0"));
+}
+
+TEST_CASE("blocks know of each other by an atomic addition behind a fence") {
+    const auto run = [](bool fence) {
+        const Buffer<float> in(std::vector<float>(8, 1.0F));
+        const Buffer<float> out(8);
+        const Buffer<unsigned> counter(std::vector<unsigned>{0});
+        launch({dim3(4), dim3(32)}, lastBlockKernel, Run{in.get(), out.get(), fence},
+               counter.get());
+        return out.read()[4];
+    };
+    CHECK(run(true) == 4);
+    CHECK_THROWS_WITH(run(false), Catch::Contains("another block"));
+}
+
+TEST_CASE("device memory that is read before it was written is told of") {
+    // The buffers of these tests are filled, what lies behind them is not.
+    CHECK_NOTHROW(runOn(unwrittenKernel, true));
+    CHECK_THROWS_WITH(runOn(unwrittenKernel, false), Catch::Contains("before it was written"));
+}
+
+/// Kernel `stage` of a chain reads what that `back` places before it wrote.
+struct Chain {
+    float* numbers;
+    int stage, back;
+    bool waitsFirst;  ///< before it lets the next one begin
+    bool readsEarly;  ///< before it waits
+};
+__global__ void chainKernel(const Chain c) {
+    if (!c.waitsFirst) letNextKernelBegin();
+    float before = 0;
+    const auto read = [&] { before = c.stage >= c.back ? c.numbers[c.stage - c.back] : 0; };
+    if (c.readsEarly) read();
+    waitForPreviousKernel();
+    if (c.waitsFirst) letNextKernelBegin();
+    if (!c.readsEarly) read();
+    c.numbers[c.stage] = before + 1;
+}
+
+void runChain(int back, bool waitsFirst, bool readsEarly) {
+    const Buffer<float> numbers(8);
+    for (int stage = 0; stage < 6; ++stage) {
+        launch({dim3(1), dim3(1), 0, nullptr, true}, chainKernel,
+               Chain{numbers.get(), stage, back, waitsFirst, readsEarly});
+    }
+}
+
+TEST_CASE("a kernel that may begin early knows of earlier ones only what it has waited for") {
+    for (const bool waitsFirst : {false, true}) {
+        CHECK_NOTHROW(runChain(1, waitsFirst, false));
+        CHECK_NOTHROW(runChain(2, waitsFirst, false));
+    }
+    CHECK_THROWS_WITH(runChain(1, true, true), Catch::Contains("an earlier kernel"));
+    // The kernel before has waited for the one before it before it let this one begin, or has not.
+    CHECK_THROWS_WITH(runChain(2, false, true), Catch::Contains("an earlier kernel"));
+}
+
+#endif
+
+}  // namespace
+}  // namespace moescope::cuda

@@ -259,7 +259,7 @@ __global__ void __launch_bounds__(kProductThreads, 2) peakKernel(float* out, int
     for (int i = static_cast<int>(threadIdx.x); i < 128 * kPanelBytes / 4; i += kProductThreads) {
         shared[i] = packBf16(randomFloat(2 * i), randomFloat(2 * i + 1));
     }
-    showToWarpgroups();
+    showToEngines();
     __syncthreads();
     float acc[2][16][4] = {};
     const SwizzledRows rows(shared);

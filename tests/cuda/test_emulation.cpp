@@ -8,7 +8,8 @@
 #include <vector>
 
 #include "engine/backend/cuda/launch.h"
-#include "engine/backend/cuda/prefill_async.h"
+#include "engine/backend/cuda/phase_barrier.h"
+#include "engine/backend/cuda/tensor_core.h"
 #include "tests/cuda/device_data.h"
 
 namespace moescope::cuda {
@@ -97,7 +98,8 @@ __global__ void warpgroupKernel(const Run r) {
     warpgroupWait<0>();
 }
 
-TEST_CASE("a copy to shared memory is not there before its thread waits for its group") {
+TEST_CASE("a copy to shared memory is not there before its thread waits for its group",
+          "[emulation]") {
     CHECK(runOn(ownCopyKernel, true)[5] == 3.0F);
     CHECK(runOn(groupsKernel, true)[5] == 3.0F);
 #ifndef MOESCOPE_SIMT_RACES
@@ -106,24 +108,25 @@ TEST_CASE("a copy to shared memory is not there before its thread waits for its 
 #endif
 }
 
-TEST_CASE("bytes of the copy engine are not there before their barrier's phase has ended") {
+TEST_CASE("bytes of the copy engine are not there before their barrier's phase has ended",
+          "[emulation]") {
     CHECK(runOn(bulkCopyKernel, true)[5] == 3.0F);
 #ifndef MOESCOPE_SIMT_RACES
     CHECK(std::isnan(runOn(bulkCopyKernel, false)[5]));
 #endif
 }
 
-TEST_CASE("bytes that were announced to a barrier and never come are an error") {
+TEST_CASE("bytes that were announced to a barrier and never come are an error", "[emulation]") {
     CHECK_NOTHROW(runOn(announcedKernel, true));
     CHECK_THROWS_WITH(runOn(announcedKernel, false), Catch::Contains("never reach"));
 }
 
-TEST_CASE("a product of a warpgroup is not there before it is waited for") {
+TEST_CASE("a product of a warpgroup is not there before it is waited for", "[emulation]") {
     CHECK(runOn(warpgroupKernel, true)[5] == 16.0F);
     CHECK(runOn(warpgroupKernel, false)[5] == 0.0F);
 }
 
-TEST_CASE("a stream has done nothing before somebody waits for it") {
+TEST_CASE("a stream has done nothing before somebody waits for it", "[emulation]") {
     cudaStream_t stream = nullptr;
     REQUIRE(cudaStreamCreate(&stream) == cudaSuccess);
     void* locked = nullptr;
@@ -216,7 +219,7 @@ __global__ void unwrittenKernel(const Run r) {
     if (!r.right) words[1] = words[1] + 1;
 }
 
-TEST_CASE("threads that share a number without a barrier between them race") {
+TEST_CASE("threads that share a number without a barrier between them race", "[emulation]") {
     CHECK_NOTHROW(runOn(blockKernel, true));
     CHECK_THROWS_WITH(runOn(blockKernel, false),
                       Catch::Contains("read of shared memory") && Catch::Contains("same block"));
@@ -225,16 +228,16 @@ TEST_CASE("threads that share a number without a barrier between them race") {
     CHECK_THROWS_WITH(runOn(wholeOutKernel, true), Catch::Contains("write of device memory"));
 }
 
-TEST_CASE("copies that nobody has waited for race with who reads them") {
+TEST_CASE("copies that nobody has waited for race with who reads them", "[emulation]") {
     CHECK_THROWS_WITH(runOn(bulkCopyKernel, false), Catch::Contains("the copies of warp 0"));
 }
 
-TEST_CASE("a buffer that is filled again while others read it is a race") {
+TEST_CASE("a buffer that is filled again while others read it is a race", "[emulation]") {
     CHECK_NOTHROW(runOn(refillKernel, true));
     CHECK_THROWS_WITH(runOn(refillKernel, false), Catch::Contains("by the copies of warp 0"));
 }
 
-TEST_CASE("blocks know of each other by an atomic addition behind a fence") {
+TEST_CASE("blocks know of each other by an atomic addition behind a fence", "[emulation]") {
     const auto run = [](bool fence) {
         const Buffer<float> in(std::vector<float>(8, 1.0F));
         const Buffer<float> out(8);
@@ -247,7 +250,7 @@ TEST_CASE("blocks know of each other by an atomic addition behind a fence") {
     CHECK_THROWS_WITH(run(false), Catch::Contains("another block"));
 }
 
-TEST_CASE("device memory that is read before it was written is told of") {
+TEST_CASE("device memory that is read before it was written is told of", "[emulation]") {
     // The buffers of these tests are filled, what lies behind them is not.
     CHECK_NOTHROW(runOn(unwrittenKernel, true));
     CHECK_THROWS_WITH(runOn(unwrittenKernel, false), Catch::Contains("before it was written"));
@@ -279,7 +282,8 @@ void runChain(int back, bool waitsFirst, bool readsEarly) {
     }
 }
 
-TEST_CASE("a kernel that may begin early knows of earlier ones only what it has waited for") {
+TEST_CASE("a kernel that may begin early knows of earlier ones only what it has waited for",
+          "[emulation]") {
     for (const bool waitsFirst : {false, true}) {
         CHECK_NOTHROW(runChain(1, waitsFirst, false));
         CHECK_NOTHROW(runChain(2, waitsFirst, false));

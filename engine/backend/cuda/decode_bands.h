@@ -96,9 +96,8 @@ private:
 
 /// Begins to copy `columns` words of each of `count` rows to shared memory, (count, stride). By one
 /// warp, which waits for the barrier.
-__device__ __forceinline__ void copyRowsToShared(CopyBarrier* barrier, const PairRows& rows,
-                                                 int count, int columns, std::uint32_t* to,
-                                                 int stride) {
+__device__ __forceinline__ void copyRowsToShared(Barrier* barrier, const PairRows& rows, int count,
+                                                 int columns, std::uint32_t* to, int stride) {
     if (!laneCopies(static_cast<int>(threadIdx.x % kWarp))) return;
     const std::uint32_t bytes = 4U * static_cast<std::uint32_t>(columns);
     expectCopies(barrier, static_cast<std::uint32_t>(count) * bytes);
@@ -106,7 +105,7 @@ __device__ __forceinline__ void copyRowsToShared(CopyBarrier* barrier, const Pai
         beginCopy(barrier, to + i * stride, rows.words + std::int64_t{i} * rows.stride, bytes);
 }
 /// All columns of a step's rows, once: the barrier's phase is 0.
-__device__ __forceinline__ void stageRows(CopyBarrier* barrier, const PairRows& rows, int tokens,
+__device__ __forceinline__ void stageRows(Barrier* barrier, const PairRows& rows, int tokens,
                                           int columns, std::uint32_t* to, int stride) {
     prepareBarriers(barrier, 1);
     copyRowsToShared(barrier, rows, tokens, columns, to, stride);

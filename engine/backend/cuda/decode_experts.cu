@@ -101,7 +101,7 @@ __device__ __forceinline__ BandOfExpert bandOf(const WeightStream& m, int expert
 template <WeightFormat F, bool kStaged, bool kWide>
 __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
     decodeExpertsUpKernel(const UpArgs a) {
-    __shared__ CopyBarrier staged;
+    __shared__ Barrier staged;
     __shared__ Choice choice;
     const DecodeExpertsUp& e = a.e;
     auto* memory = dynamicShared<std::byte>();
@@ -243,7 +243,7 @@ template <WeightFormat F, bool kStaged, bool kWide>
 __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
     decodeExpertsDownKernel(const DownArgs a) {
     __shared__ float partial[kBlockWarps][kDecodeTokens * kBandRows];
-    __shared__ CopyBarrier staged;
+    __shared__ Barrier staged;
     __shared__ Choice choice;
     constexpr int kColumns = WeightRegisters<F>::kColumns;
     const DecodeExpertsDown& e = a.e;

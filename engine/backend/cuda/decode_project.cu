@@ -128,8 +128,8 @@ __device__ __forceinline__ Result resultAt(int i, int firstBand, int bands, int 
 template <WeightFormat F, bool kStaged, bool kWide>
 __global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : kResidentBlocks)
     decodeProjectKernel(const Args a) {
-    __shared__ CopyBarrier barriers[kBlockWarps * kMaxDepth];
-    __shared__ CopyBarrier staged;
+    __shared__ Barrier barriers[kBlockWarps * kMaxDepth];
+    __shared__ Barrier staged;
     __shared__ float sums[kBlockWarps][kDecodeTokens];
     const DecodeProjection& p = a.p;
     auto* memory = dynamicShared<std::byte>();

@@ -43,8 +43,7 @@ template <WeightFormat F>
 class WeightRing {
 public:
     /// memory: the block's rings; barriers: (kBlockWarps, kMaxDepth).
-    __device__ WeightRing(const WeightStream& m, int depth, std::byte* memory,
-                          CopyBarrier* barriers)
+    __device__ WeightRing(const WeightStream& m, int depth, std::byte* memory, Barrier* barriers)
         : m_(m),
           depth_(depth),
           barriers_(barriers + threadIdx.x / kWarp * kMaxDepth),
@@ -58,7 +57,7 @@ public:
     __device__ __forceinline__ void fetch(int band, int group) {
         if (laneCopies(lane_)) {
             std::byte* to = buffers_ + fetchSlot_ * slotBytes_;
-            CopyBarrier* barrier = barriers_ + fetchSlot_;
+            Barrier* barrier = barriers_ + fetchSlot_;
             const Piece piece = pieceOf(band, group);
             // Where there is no second tile, what its rows are is nobody's result.
             const bool both = m_.bandTiles == kBandTiles && kBandTiles * band + 1 < m_.tiles;
@@ -157,7 +156,7 @@ private:
 
     const WeightStream& m_;
     int depth_;
-    CopyBarrier* barriers_;
+    Barrier* barriers_;
     int slotBytes_;
     std::byte* buffers_;
     int lane_;

@@ -15,6 +15,7 @@
 #include "engine/backend/cuda/prefill_epilogue.h"
 #include "engine/backend/cuda/prefill_staged.h"
 #include "engine/backend/cuda/prefill_tile.h"
+#include "engine/backend/cuda/tensor_core.h"
 
 namespace moescope::cuda {
 

@@ -114,7 +114,7 @@ int expertTile(const Product& p) {
 
 bool hasWarpgroups() {
 #ifdef MOESCOPE_SIMT_EMULATED
-    return true;
+    return simt::hasHopper();
 #else
     // Code compiled for an older architecture runs on Hopper too, and has no warpgroup products.
     cudaFuncAttributes attributes{};

@@ -76,12 +76,6 @@ __device__ __forceinline__ void loadMatricesTransposed(std::uint32_t (&r)[4], co
 #define MOESCOPE_HAS_WARPGROUPS
 #endif
 
-/// What this thread wrote to shared memory becomes visible to warpgroup products.
-__device__ __forceinline__ void showToWarpgroups() {
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-#endif
-}
 /// Registers written so far may be read by the products that follow.
 __device__ __forceinline__ void warpgroupFence() {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL

@@ -14,9 +14,6 @@
 
 namespace moescope::cuda::simt {
 
-/// Bytes of dynamic shared memory of a block: as on Hopper.
-inline constexpr std::size_t kSharedOfBlock = 227 << 10;
-
 /// A product of a warpgroup that is carried out when somebody waits for it.
 struct PendingProduct {
     float (*c)[4];

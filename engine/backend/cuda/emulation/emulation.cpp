@@ -252,7 +252,9 @@ void loadMatricesTransposed(std::uint32_t (&r)[4], const void* shared) {
 
 void runGrid(dim3 grid, dim3 block, std::size_t sharedBytes, bool overlap,
              const std::function<void()>& thread) {
-    if (sharedBytes > kSharedOfBlock)
+    cudaDeviceProp properties{};
+    cudaGetDeviceProperties(&properties, 0);
+    if (sharedBytes > properties.sharedMemPerBlockOptin)
         throw std::logic_error("a kernel asks for " + std::to_string(sharedBytes) +
                                " bytes of shared memory, more than a block has");
     Block state;
@@ -260,7 +262,7 @@ void runGrid(dim3 grid, dim3 block, std::size_t sharedBytes, bool overlap,
     state.grid = grid;
     Block* const outer = std::exchange(running, &state);
     try {
-        races::beginGrid(state, overlap);
+        races::beginGrid(state, overlap && hasHopper());
         for (unsigned z = 0; z < grid.z; ++z) {
             for (unsigned y = 0; y < grid.y; ++y) {
                 for (unsigned x = 0; x < grid.x; ++x) {

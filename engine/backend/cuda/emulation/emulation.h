@@ -66,6 +66,10 @@ struct dim3 {
 
 namespace moescope::cuda::simt {
 
+/// Whether what is emulated has a copy engine, warpgroups, kernels that overlap, and 227 KiB of
+/// shared memory for a block. With MOESCOPE_SIMT_DEVICE=8.9 in the environment it is an older GPU.
+bool hasHopper();
+
 /// The thread that is running.
 struct Lane {
     dim3 thread;

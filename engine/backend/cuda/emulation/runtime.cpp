@@ -3,12 +3,14 @@
 // waits for it, as a device may be late.
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <deque>
 #include <exception>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <new>
+#include <string_view>
 #include <vector>
 
 #include "engine/backend/cuda/emulation/races.h"
@@ -45,7 +47,7 @@ struct Device {
     /// Of work that was done where nothing may be thrown; for the next who waits.
     std::exception_ptr failure;
 };
-Device device;
+Device gpu;
 
 bool capturing(const Stream* stream) {
     return stream != nullptr && stream->capture;
@@ -60,9 +62,9 @@ void doNext(Stream& stream) {
 /// Does what the stream was given, up to `last` if there is one; null: what all streams were given,
 /// as the stream without a name waits for all others.
 void finish(Stream* stream, const Event* last) {
-    const std::lock_guard lock(device.mutex);
-    if (device.failure) std::rethrow_exception(std::exchange(device.failure, nullptr));
-    for (Stream* each : device.streams) {
+    const std::lock_guard lock(gpu.mutex);
+    if (gpu.failure) std::rethrow_exception(std::exchange(gpu.failure, nullptr));
+    for (Stream* each : gpu.streams) {
         if (stream != nullptr && each != stream) continue;
         while (!each->work.empty() && !(last != nullptr && last->happened)) doNext(*each);
     }
@@ -72,34 +74,34 @@ void finishQuietly() noexcept {
     try {
         finish(nullptr, nullptr);
     } catch (...) {
-        device.failure = std::current_exception();
+        gpu.failure = std::current_exception();
     }
 }
 
 Kind kindOf(const void* at) {
-    const std::lock_guard lock(device.mutex);
+    const std::lock_guard lock(gpu.mutex);
     const auto* const byte = static_cast<const std::byte*>(at);
-    auto next = device.memory.upper_bound(byte);
-    if (next == device.memory.begin()) return Kind::Pageable;
+    auto next = gpu.memory.upper_bound(byte);
+    if (next == gpu.memory.begin()) return Kind::Pageable;
     --next;
     return byte < next->first + next->second.bytes ? next->second.kind : Kind::Pageable;
 }
 
 void* take(std::size_t bytes, Kind kind) {
-    const std::lock_guard lock(device.mutex);
+    const std::lock_guard lock(gpu.mutex);
     void* at = kind == Kind::Device ? races::allocate(bytes) : nullptr;
     if (at == nullptr) at = ::operator new (bytes, std::align_val_t{256}, std::nothrow);
     if (at == nullptr) return nullptr;
     std::memset(at, 0xFF, bytes);  // NaN as float32, bf16 and half
-    device.memory[static_cast<const std::byte*>(at)] = {bytes, kind};
+    gpu.memory[static_cast<const std::byte*>(at)] = {bytes, kind};
     return at;
 }
 
 void giveBack(void* at, Kind kind) {
     if (at == nullptr) return;
     finishQuietly();
-    const std::lock_guard lock(device.mutex);
-    device.memory.erase(static_cast<const std::byte*>(at));
+    const std::lock_guard lock(gpu.mutex);
+    gpu.memory.erase(static_cast<const std::byte*>(at));
     if (kind == Kind::Device && races::release(at)) return;
     ::operator delete (at, std::align_val_t{256});
 }
@@ -111,8 +113,16 @@ void copy(void* to, const void* from, std::size_t bytes) {
 
 }  // namespace
 
+bool hasHopper() {
+    static const bool hopper = [] {
+        const char* const wanted = std::getenv("MOESCOPE_SIMT_DEVICE");
+        return wanted == nullptr || std::string_view(wanted) != "8.9";
+    }();
+    return hopper;
+}
+
 void enqueue(Stream* stream, std::function<void()> work) {
-    const std::lock_guard lock(device.mutex);
+    const std::lock_guard lock(gpu.mutex);
     if (capturing(stream)) {
         stream->capture->work.push_back(std::move(work));
     } else if (stream != nullptr) {
@@ -147,11 +157,12 @@ cudaError_t cudaGetDevice(int* device) {
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
     *properties = {};
     std::strncpy(properties->name, "SIMT emulator", sizeof properties->name - 1);
-    properties->major = 9;
+    properties->major = hasHopper() ? 9 : 8;
+    properties->minor = hasHopper() ? 0 : 9;
     properties->multiProcessorCount = 3;
     properties->totalGlobalMem = std::size_t{4} << 30;
-    properties->sharedMemPerBlockOptin = kSharedOfBlock;
-    properties->sharedMemPerMultiprocessor = 228 << 10;
+    properties->sharedMemPerBlockOptin = (hasHopper() ? 227 : 99) << 10;
+    properties->sharedMemPerMultiprocessor = (hasHopper() ? 228 : 100) << 10;
     properties->l2CacheSize = 1 << 20;
     return cudaSuccess;
 }
@@ -199,15 +210,15 @@ cudaError_t cudaMemsetAsync(void* at, int value, std::size_t bytes, cudaStream_t
     return cudaSuccess;
 }
 cudaError_t cudaStreamCreate(cudaStream_t* stream) {
-    const std::lock_guard lock(device.mutex);
+    const std::lock_guard lock(gpu.mutex);
     *stream = new Stream;
-    device.streams.push_back(*stream);
+    gpu.streams.push_back(*stream);
     return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     finishQuietly();
-    const std::lock_guard lock(device.mutex);
-    std::erase(device.streams, stream);
+    const std::lock_guard lock(gpu.mutex);
+    std::erase(gpu.streams, stream);
     delete stream;
     return cudaSuccess;
 }

@@ -163,7 +163,7 @@ std::string runMarkdown(const ReportRun& run) {
         for (const std::string& sentence : specializationSentences(run.specialization))
             out += md(sentence) + " ";
         out +=
-            "\n\n| group | texts | experts most its own (layer, expert, lift) |\n|---|---:|---|\n";
+            std::string("\n\n| group | texts | ") + kLeadingExpertsTitle + " |\n|---|---:|---|\n";
         constexpr std::size_t kExperts = 5;
         const std::vector<TextGroup>& groups = run.specialization.groups;
         for (std::size_t g = 0; g < groups.size(); ++g)

@@ -57,7 +57,7 @@ std::vector<std::string> warnings(const ReportRun& run) {
     for (std::string& warning : evaluationWarnings(run.summary)) out.push_back(std::move(warning));
     for (const QualityRow& row : run.summary.quality) {
         if (!row.ok)
-            out.push_back(row.name + " = " + qualityValue(row) +
+            out.push_back(qualityLabel(row.name) + " = " + qualityValue(row) +
                           (row.note.empty() ? "" : ": " + row.note));
     }
     return out;

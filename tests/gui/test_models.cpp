@@ -186,13 +186,15 @@ private slots:
             {"cut", 1, "sequences", false, "Sequences of 38 that did not finish."},
             {"share", 0.9, "ratio", false, "Operation time over wall time."},
             {"timings", 0, "steps", false, "Nothing was timed."},
-            {"lost_records", 7, "records", false, ""}};
+            {"lost_records", 7, "records", false, ""},
+            {"bad_device_stamps", 2, "records", false, ""}};
         QStringList words;
         for (const Notice& notice : notices(run)) words << notice.text;
         QVERIFY(words.contains(QStringLiteral("1 sequence of 38 that did not finish.")));
         QVERIFY(words.contains(QStringLiteral("Operation time over wall time (90.0 %).")));
         QVERIFY(words.contains(QStringLiteral("Nothing was timed.")));
         QVERIFY(words.contains(QStringLiteral("lost records: 7 records")));
+        QVERIFY(words.contains(QStringLiteral("zero or negative stamps: 2 records")));
     }
 
     void originIsToldInWordsAndUnits() {

@@ -13,6 +13,7 @@
 #include "engine/core/file.h"
 #include "profiler/analysis/run_summary.h"
 #include "profiler/analysis/specialization.h"
+#include "reports/numbers.h"
 #include "reports/specialization_json.h"
 #include "reports/specialization_text.h"
 
@@ -146,7 +147,7 @@ int runRouting(const Invocation& invocation) {
     } else {
         std::cout << run.experts << " experts, top-" << run.topK
                   << ", per expert, per layer, accumulated over "
-                  << countText(run.routing.front().balance.tokens, "routed token")
+                  << formatCounted(run.routing.front().balance.tokens, "routed token")
                   << " of all phases\n\n";
         TextTable table({"layer", "max/mean", "by chance", "95 %", "excess", "entropy/max",
                          "effective", "Gini", "dead"});

@@ -120,6 +120,10 @@ TEST_CASE("wrong inputs are refused before the model is loaded") {
         {{"generate", "demo", "--chat", "Hi", "--tools", folder / "tools.json"}, "tools.json: "},
         {{"generate", "demo", "--chat", "Hi", "--context", "3"}, "--context 3 is too small"},
         {{"profile", "demo", "--chat", "Hi", "--tools", folder / "absent", "--out", out}, "absent"},
+        {{"score", "demo", "--input", folder / "absent", "--output", out}, "absent"},
+        {{"generate", "demo", "--input", folder / "absent", "--output", out}, "absent"},
+        {{"profile", "demo", "--workload", folder / "absent", "--out", out}, "absent"},
+        {{"score", "demo", "--perplexity", folder / "absent"}, "absent"},
         {{"score", "demo", "--perplexity", folder / "none.txt"}, "none.txt: a text of 0 tokens"},
         {{"compare-numerics", "demo", "demo-wide", "--text", folder / "none.txt"},
          "none.txt: holds no text"},
@@ -136,6 +140,7 @@ TEST_CASE("wrong inputs are refused before the model is loaded") {
         CHECK(errorLines(outcome.err) == 1);
         CHECK_THAT(outcome.err, Contains(why) && !Contains("loaded "));
     }
+    CHECK_FALSE(fs::exists(out));
 }
 
 TEST_CASE("a file without lines is refused by name") {

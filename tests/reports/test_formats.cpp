@@ -198,12 +198,21 @@ TEST_CASE("Markdown says how many rows a table leaves out, and has quality and r
     CHECK(has("| ! time covered by operations | 91 % | less than 95 % of the step time"));
     CHECK(has("> **Note:** time covered by operations = 91 %: less than 95 % of the step time"));
     CHECK(has("Ceilings measured before this run: memory 40.0 GB/s"));
-    CHECK(has("| experts | mxfp4\\_avx2 | prefill | 2.25 | 6.00 GFLOP/s |"));
+    CHECK(has("| experts | mxfp4\\_avx2 | prefill | 2.25 | 6.00 GOP/s |"));
     CHECK(has("1 more row: see report.html or operations.csv"));
     CHECK_FALSE(has("1 more row: see report.html or report.json"));
     run.analysis.roofline.points.resize(10, run.analysis.roofline.points.front());
     text = file({run}, "md", "report.md");
     CHECK(has("2 more rows: see report.html or report.json"));
+}
+
+TEST_CASE("Markdown numbers the runs where there are several, as the page does") {
+    const std::string title = "tiny &lt;b>moe&lt;/b>: profile\n";
+    const std::string alone = file({smallRun()}, "md", "report.md");
+    CHECK(alone.find("## " + title) != std::string::npos);
+    const std::string both = file({smallRun(), smallRun()}, "md", "report.md");
+    CHECK(both.find("## Run 1: " + title) < both.find("## Run 2: " + title));
+    CHECK(both.find("## Run 2: " + title) != std::string::npos);
 }
 
 TEST_CASE("the terminal summary names the run and warns and shows the figures") {

@@ -47,13 +47,14 @@ std::vector<std::string> nameColumns(const OperationGroupRow& row) {
 }  // namespace
 
 std::string qualityText(const std::vector<QualityLine>& lines) {
-    TextTable table({"", "", ""});
+    TextTable table({"", ""});
     std::string unknown;
     for (const QualityLine& line : lines) {
         if (!line.known)
             unknown += (unknown.empty() ? "" : ", ") + line.label;
         else
-            table.row({(line.ok ? "  " : "! ") + line.label, line.value, line.ok ? "" : line.note});
+            table.row({(line.ok ? "  " : "! ") + line.label,
+                       line.value + (line.ok || line.note.empty() ? "" : ": " + line.note)});
     }
     return "Quality of the measurement\n" + table.text() +
            (unknown.empty() ? "" : "  not recorded by this run: " + unknown + '\n');

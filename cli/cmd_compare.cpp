@@ -67,7 +67,7 @@ const std::vector<Figure>& figures() {
          [](const RunSummary& r) { return orNan(r.decode.steps > 0, r.decode.p95StepNs / 1e6); }},
         {"decode bandwidth", "GB/s", 2,
          [](const RunSummary& r) { return r.decode.bytesPerSecond() / 1e9; }},
-        {"peak memory", "GB", 2, [](const RunSummary& r) { return memoryOf(r, "peak_rss"); }},
+        {"peak memory", "GB", 3, [](const RunSummary& r) { return memoryOf(r, "peak_rss"); }},
         {"routing excess, mean of layers", "x chance", 3,
          [](const RunSummary& r) { return meanOverLayers(r, &LayerRouting::excess); }},
         {"routing entropy / max, mean of layers", "", 4, meanEntropy},

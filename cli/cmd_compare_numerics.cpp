@@ -160,15 +160,23 @@ int runCompareNumerics(const Invocation& invocation) {
     if (options.has("out"))
         requireFreshOutput(options.get<std::string>("out"), options.isSet("overwrite"));
     std::vector<std::string> texts;
-    for (const std::string& file : options.get<std::vector<std::string>>("text"))
+    for (const std::string& file : options.get<std::vector<std::string>>("text")) {
         texts.push_back(readFile(file));
+        if (texts.back().empty()) throw Error(file + ": holds no text");
+    }
 
     const auto names = options.get<std::vector<std::string>>("models");
-    const auto a = loadModel(names[0], options);
     ModelOptions other = modelOptions(options);
     if (options.has("numerics-b"))
         other.cpu.numerics = parseNumerics(options.get<std::string>("numerics-b"));
-    const auto b = loadModel(names[1], other);
+    // B is opened while A waits for its back end: what cannot be compared is refused before either
+    // is loaded.
+    std::unique_ptr<Model> b;
+    const auto a = loadModel(names[0], options, [&](const Model& first) {
+        b = loadModel(names[1], other, [&](const Model& second) {
+            requireComparable(first, second, texts, numerics);
+        });
+    });
     Progress progress(parseProgressStyle(options.get<std::string>("progress")), "compare",
                       "blocks");
     numerics.stop = invocation.stop;

@@ -144,13 +144,17 @@ int runGenerate(const Invocation& invocation) {
     generation.maxTokens = options.get<int>("tokens");
     parseProgressStyle(options.get<std::string>("progress"));
 
-    const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
+    Prompt prompt;
+    int context = 0;
+    const auto model = loadModel(
+        options.get<std::vector<std::string>>("model").front(), options, [&](const Model& opened) {
+            prompt = promptOf(options, opened.tokenizer(), chat);
+            context = contextFor(opened, options,
+                                 std::ssize(prompt.tokens) + std::int64_t{generation.maxTokens});
+        });
     const Tokenizer& tokenizer = model->tokenizer();
-    const Prompt prompt = promptOf(options, tokenizer, chat);
     generation.stopTokens = stopTokens(options, prompt);
-    Session session(
-        *model, contextFor(*model, options,
-                           static_cast<std::int64_t>(prompt.tokens.size()) + generation.maxTokens));
+    Session session(*model, context);
     session.setStop(invocation.stop);
     session.beginSequence(0);
 

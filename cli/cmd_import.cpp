@@ -53,9 +53,12 @@ int runImport(const Invocation& invocation) {
                              {"top_k", run.topK}});
     } else {
         std::cout << request.out.string() << ": " << countText(run.sequences.size(), "sequence")
-                  << ", " << countText(tokens, "token") << ", "
-                  << countText(run.routing.size(), "layer") << " x "
-                  << countText(run.experts, "expert") << ", top-" << run.topK << '\n';
+                  << ", " << countText(tokens, "token") << ", ";
+        if (run.routing.empty())
+            std::cout << "no expert routing\n";
+        else
+            std::cout << countText(run.routing.size(), "layer") << " x "
+                      << countText(run.experts, "expert") << ", top-" << run.topK << '\n';
     }
     return kDone;
 }

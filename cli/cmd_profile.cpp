@@ -57,8 +57,6 @@ void addOptions(Options& options) {
         "the workload\n'moescope routing' tells whether the groups use different experts.");
 }
 
-const std::vector<std::string> kWorkloadKeys{"id", "group", "text", "chat", "tokens"};
-
 struct Jobs {
     std::vector<Job> list;
     int context = 1;  ///< that the longest needs, what it generates included
@@ -107,9 +105,10 @@ Jobs readJobs(const Model& model, const Options& options, const ChatSettings& se
             else
                 job.prompt = plainPrompt(needed(), textField(line, "text"));
             if (job.prompt.tokens.empty()) throw Error("the prompt is empty");
+            requireTokens(model.spec(), job.prompt.tokens);
             add(std::move(job), kind, line.at(kind));
         };
-        readJsonLines(workload, kWorkloadKeys, read);
+        readJsonLines(workload, {"id", "group", "text", "chat", "tokens"}, read);
     }
     return jobs;
 }
@@ -194,15 +193,15 @@ int runProfile(const Invocation& invocation) {
     const ChatSettings chat = chatSettings(options);
     const std::filesystem::path out = options.get<std::string>("out");
     requireFreshOutput(out, options.isSet("overwrite"));
-    if (options.has("workload"))
-        checkJsonLines(options.get<std::string>("workload"), kWorkloadKeys);
 
     const auto device = startDevice(options);  // outlives the recorder, precedes the model
-    const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
+    Jobs read;
+    const auto model =
+        loadModel(options.get<std::vector<std::string>>("model").front(), options,
+                  [&](const Model& opened) { read = readJobs(opened, options, chat); });
     const auto counters = startCounters(options);
     const ModelSpec& spec = model->spec();
     const Tokenizer* tokenizer = model->hasTokenizer() ? &model->tokenizer() : nullptr;
-    Jobs read = readJobs(*model, options, chat);
     const std::vector<Job>& jobs = read.list;
     const int context = read.context;
 

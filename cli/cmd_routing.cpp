@@ -13,6 +13,7 @@
 #include "engine/core/file.h"
 #include "profiler/analysis/run_summary.h"
 #include "profiler/analysis/specialization.h"
+#include "reports/numbers.h"
 #include "reports/specialization_json.h"
 #include "reports/specialization_text.h"
 
@@ -65,10 +66,6 @@ std::string shown(const std::string& name) {
     return text;
 }
 
-std::string percent(double share) {
-    return formatFixed(share * 100, 1) + " %";
-}
-
 void printGroups(const Specialization& of) {
     if (of.empty()) {
         std::cout << '\n' << of.reason << '\n';
@@ -88,21 +85,13 @@ void printGroups(const Specialization& of) {
                     formatFixed(layer.p, 3), formatFixed(layer.q, 3)});
     layers.row({"mean", formatFixed(of.meanDivergence, 4), formatFixed(of.meanNull, 4), "",
                 formatFixed(of.meanDivergence - of.meanNull, 4), "", formatFixed(of.p, 3), ""});
-    TextTable groups({"group", "texts", "experts most its own (layer, expert, lift)"});
+    TextTable groups({"group", "texts", kLeadingExpertsTitle});
     for (std::size_t g = 0; g < of.groups.size(); ++g)
         groups.row({shown(of.groups[g].name), std::to_string(of.groups[g].sequences),
                     leadingExpertsText(of, g, 5)});
-    std::cout << layers.text() << '\n'
-              << "Specialised pairs of layer and expert (lift above "
-              << formatFixed(of.liftThreshold, 2)
-              << " in some group): " << percent(of.specializedShare) << "; by chance "
-              << percent(of.chanceShare) << ", p " << formatFixed(of.shareP, 3)
-              << "; reliably (q < 0.05) " << percent(of.reliableShare) << "\n\n"
-              << groups.text();
-    if (of.sequencesLeftOut > 0)
-        std::cout << "Texts left out, since they have no group or are alone in theirs: "
-                  << of.sequencesLeftOut << '\n';
-    std::cout << kGroupsExplanation;
+    std::cout << layers.text() << '\n';
+    for (const std::string& sentence : specializationSentences(of)) std::cout << sentence << '\n';
+    std::cout << '\n' << groups.text() << kGroupsExplanation;
 }
 
 SpecializationOptions groupOptions(const Options& options) {
@@ -158,7 +147,7 @@ int runRouting(const Invocation& invocation) {
     } else {
         std::cout << run.experts << " experts, top-" << run.topK
                   << ", per expert, per layer, accumulated over "
-                  << countText(run.routing.front().balance.tokens, "routed token")
+                  << formatCounted(run.routing.front().balance.tokens, "routed token")
                   << " of all phases\n\n";
         TextTable table({"layer", "max/mean", "by chance", "95 %", "excess", "entropy/max",
                          "effective", "Gini", "dead"});

@@ -176,16 +176,18 @@ int runScore(const Invocation& invocation) {
     const ResultFile::Mode mode = checkOptions(options);
     const ProgressStyle style = parseProgressStyle(options.get<std::string>("progress"));
     const std::string input = options.get<std::string>("input");
-    checkScoreItems(input);
 
-    const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
-    const std::vector<ScoreItem> items =
-        readScoreItems(*model, input, options.isSet("prompt-logprobs"));
+    std::vector<ScoreItem> items;
+    int context = 0;
+    const auto model = loadModel(
+        options.get<std::vector<std::string>>("model").front(), options, [&](const Model& opened) {
+            items = readScoreItems(opened, input, options.isSet("prompt-logprobs"));
+            context = contextFor(opened, options, static_cast<std::int64_t>(longestOf(items)));
+        });
     const std::string output = options.get<std::string>("output");
     ResultFile results(output, headerOf(*model, options), mode);
     // Rows of logits are written one sequence behind the other: none shares its tokens then.
-    BatchScorer scorer(model->backend(),
-                       contextFor(*model, options, static_cast<std::int64_t>(longestOf(items))),
+    BatchScorer scorer(model->backend(), context,
                        {.share = !options.isSet("no-share-prefix") && !options.has("logits"),
                         .top = options.get<int>("top")});
     scorer.setStop(invocation.stop);

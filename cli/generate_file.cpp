@@ -26,8 +26,6 @@ struct Item {
     Prompt prompt;
 };
 
-const std::vector<std::string> kInputKeys{"id", "prompt", "chat"};
-
 struct Items {
     std::vector<Item> list;
     int context = 1;  ///< that the longest needs, its answer included
@@ -37,7 +35,7 @@ Items readItems(const Model& model, const Options& options, const ChatSettings& 
     const std::string input = options.get<std::string>("input");
     const Tokenizer& tokenizer = model.tokenizer();
     Items items;
-    readJsonLines(input, kInputKeys, [&](const JsonLine& line, std::size_t number) {
+    readJsonLines(input, {"id", "prompt", "chat"}, [&](const JsonLine& line, std::size_t number) {
         Item& item = items.list.emplace_back();
         item.id = idField(line, number);
         item.line = number;
@@ -124,10 +122,11 @@ int runGenerateFile(const Invocation& invocation, const Options& options) {
     GenerateOptions generation;
     generation.sampling = samplingOptions(options);
     generation.maxTokens = options.get<int>("tokens");
-    checkJsonLines(input, kInputKeys);
 
-    const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
-    const Items read = readItems(*model, options, chat);
+    Items read;
+    const auto model =
+        loadModel(options.get<std::vector<std::string>>("model").front(), options,
+                  [&](const Model& opened) { read = readItems(opened, options, chat); });
     const std::vector<Item>& items = read.list;
     ResultFile results(output, headerOf(*model, options, items), mode);
     std::vector<std::size_t> missing;

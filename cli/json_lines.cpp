@@ -53,15 +53,6 @@ void readJsonLines(const std::filesystem::path& path, const std::vector<std::str
     if (!any) throw Error(path.string() + ": holds no lines");
 }
 
-void checkJsonLines(const std::filesystem::path& path, const std::vector<std::string>& known) {
-    std::error_code absent;
-    const std::filesystem::file_status status = std::filesystem::status(path, absent);
-    if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status) &&
-        !std::filesystem::is_directory(status))
-        return;
-    readJsonLines(path, known, [](const JsonLine&, std::size_t) {});
-}
-
 std::string textField(const JsonLine& line, const char* field) {
     const auto found = line.find(field);
     if (found == line.end() || !found->is_string()) wrongField(field, "a string");

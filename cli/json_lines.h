@@ -24,10 +24,6 @@ using JsonLine = nlohmann::ordered_json;
 void readJsonLines(const std::filesystem::path& path, const std::vector<std::string>& known,
                    const std::function<void(const JsonLine&, std::size_t)>& visit);
 
-/// Throws what readJsonLines would, before a model is loaded for nothing. A pipe is left alone: it
-/// can be read once only.
-void checkJsonLines(const std::filesystem::path& path, const std::vector<std::string>& known);
-
 /// "F.jsonl: line 3": how an error about a line begins.
 std::string lineName(const std::filesystem::path& path, std::size_t number);
 

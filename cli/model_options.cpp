@@ -52,12 +52,14 @@ ModelOptions modelOptions(const Options& options) {
     return out;
 }
 
-std::unique_ptr<Model> loadModel(const std::string& name, const Options& options) {
-    return loadModel(name, modelOptions(options));
+std::unique_ptr<Model> loadModel(const std::string& name, const Options& options,
+                                 const Model::Check& check) {
+    return loadModel(name, modelOptions(options), check);
 }
 
-std::unique_ptr<Model> loadModel(const std::string& name, const ModelOptions& options) {
-    auto model = Model::load(name, options);
+std::unique_ptr<Model> loadModel(const std::string& name, const ModelOptions& options,
+                                 const Model::Check& check) {
+    auto model = Model::load(name, options, check);
     const ModelSpec& spec = model->spec();
     note("loaded " + spec.name + " (" + spec.architecture + ", " +
          formatBytes(static_cast<double>(model->checkpoint().fileBytes())) + ") in " +

@@ -19,8 +19,11 @@ ModelOptions modelOptions(const Options& options);
 Numerics parseNumerics(const std::string& name);
 
 /// Loads with a line on stderr saying what was loaded, how long it took, and "SYNTHETIC" if it is.
-std::unique_ptr<Model> loadModel(const std::string& name, const Options& options);
-std::unique_ptr<Model> loadModel(const std::string& name, const ModelOptions& options);
+/// Commands read their input in `check` (Model::load): a mistake in it costs no loading then.
+std::unique_ptr<Model> loadModel(const std::string& name, const Options& options,
+                                 const Model::Check& check = {});
+std::unique_ptr<Model> loadModel(const std::string& name, const ModelOptions& options,
+                                 const Model::Check& check = {});
 
 /// {"name", "path", "architecture", "identity", "synthetic", "parameters": {...}, shape...}: the
 /// "model" object of run files and JSON outputs.

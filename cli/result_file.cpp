@@ -14,6 +14,7 @@
 #include "engine/core/count_text.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
+#include "engine/core/locked_file.h"
 #include "engine/core/sha256.h"
 
 namespace moescope::cli {
@@ -156,9 +157,10 @@ void ResultFile::open(Mode mode) {
     if (mode == Mode::Fresh) refuseUnfinished(part_);
     const bool resume = mode == Mode::Resume && std::filesystem::exists(part_);
     if (mode == Mode::Resume && !resume) noteFreshStart(part_.string());
-    file_.reset(std::fopen(part_.c_str(), resume ? "r+b" : "w+b"));
+    file_.reset(::fdopen(openLocked(part_), "r+b"));
     if (!file_) fail(part_);
     if (resume) return load();
+    if (::ftruncate(::fileno(file_.get()), 0) != 0) fail(part_);
     Header begun = header_;
     if (mode == Mode::Overwrite) begun[kReplaces] = true;
     append(dumpJson(begun) + "\n");

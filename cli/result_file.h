@@ -16,8 +16,8 @@
 namespace moescope::cli {
 
 /// Lines go to PATH.part, each as soon as it is known: a header, then "<index> <result>". `finish`
-/// sorts them into PATH and writes PATH.meta, which says of what and of which bytes. Devices and
-/// pipes (/dev/stdout) are written at the end alone.
+/// sorts them into PATH and writes PATH.meta, which says of what and of which bytes. PATH.part is
+/// locked while it is written. Devices and pipes (/dev/stdout) are written at the end alone.
 class ResultFile {
 public:
     enum class Mode : std::uint8_t { Fresh, Resume, Overwrite };
@@ -29,8 +29,9 @@ public:
 
     /// `header`: everything a result depends on, each part under the name of its option. Throws
     /// Error when PATH.part exists (Fresh), is of something else (Resume; the differences are
-    /// named), or cannot be written, and when PATH.meta is another's file. Resume with PATH alone:
-    /// it is whole, and read only; Error unless PATH.meta is of `header` and of the bytes of PATH.
+    /// named), is being written by another process, or cannot be written, and when PATH.meta is
+    /// another's file. Resume with PATH alone: it is whole, and read only; Error unless PATH.meta
+    /// is of `header` and of the bytes of PATH.
     ResultFile(std::filesystem::path path, const nlohmann::ordered_json& header, Mode mode);
     ~ResultFile();
     ResultFile(const ResultFile&) = delete;

@@ -15,9 +15,6 @@
 namespace moescope::cli {
 namespace {
 
-const std::vector<std::string> kKeys{"id",     "group",        "text",
-                                     "tokens", "continuation", "continuations"};
-
 /// Control tokens and the padding of a vocabulary are no text: their nats count, bytes they have
 /// none.
 std::optional<std::size_t> spelledBytes(const Model& model, const ScoreCandidate& candidate) {
@@ -97,10 +94,7 @@ private:
     void check(const ScoreCandidate& candidate) const {
         const std::vector<TokenId>& tokens = candidate.sequence.tokens;
         if (tokens.empty()) throw Error("there is nothing to score");
-        for (const TokenId token : tokens)
-            if (token < 0 || token >= model_.spec().vocab)
-                throw Error("token id " + std::to_string(token) + " is outside the vocabulary of " +
-                            std::to_string(model_.spec().vocab));
+        requireTokens(model_.spec(), tokens);
         if (candidate.scoredFrom == 0 || candidate.scoredFrom >= tokens.size())
             throw Error(
                 "there is nothing to score: a token needs another before it to be "
@@ -192,17 +186,14 @@ nlohmann::json best(const ScoreItem& item, const std::vector<nlohmann::json>& re
 
 }  // namespace
 
-void checkScoreItems(const std::filesystem::path& path) {
-    checkJsonLines(path, kKeys);
-}
-
 std::vector<ScoreItem> readScoreItems(const Model& model, const std::filesystem::path& path,
                                       bool prompts) {
     const LineReader reader(model, prompts);
     std::vector<ScoreItem> items;
-    readJsonLines(path, kKeys, [&](const JsonLine& line, std::size_t number) {
-        items.push_back(reader.read(line, number));
-    });
+    readJsonLines(path, {"id", "group", "text", "tokens", "continuation", "continuations"},
+                  [&](const JsonLine& line, std::size_t number) {
+                      items.push_back(reader.read(line, number));
+                  });
     return items;
 }
 

@@ -29,9 +29,6 @@ struct ScoreItem {
     std::vector<ScoreCandidate> candidates;
 };
 
-/// Throws what can be found wrong with the file without a model (checkJsonLines).
-void checkScoreItems(const std::filesystem::path& path);
-
 /// All lines of the file. `prompts`: report the tokens before a continuation too. Errors name file
 /// and line.
 std::vector<ScoreItem> readScoreItems(const Model& model, const std::filesystem::path& path,

@@ -97,28 +97,34 @@ int runTextPerplexity(const Invocation& invocation, const Options& options) {
     const ProgressStyle style = parseProgressStyle(options.get<std::string>("progress"));
     const std::string path = options.get<std::string>("perplexity");
     const std::string text = readFile(path);
-    const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
-    const Setting setting = settingOf(options, model->spec());
-    const Tokenizer& tokenizer = model->tokenizer();
-    std::vector<TokenId> tokens = tokenizer.encode(text, SpecialTokens::AsText);
-    const std::optional<TokenId> lead = leadToken(tokenizer, setting.convention);
-    // The page of Hugging Face scores what its tokenizer gives, the first token included.
-    const bool inText = setting.convention == WindowConvention::HuggingFace && lead;
-    if (inText) tokens.insert(tokens.begin(), *lead);
+    Setting setting;
+    int context = 0;
+    std::vector<TokenId> tokens;
     std::vector<TextWindow> windows;
-    try {
-        windows = textWindows(setting.convention, tokens.size(), setting.window, setting.stride,
-                              lead && !inText);
-    } catch (const UsageError&) {
-        throw;
-    } catch (const Error& e) {
-        throw Error(path + ": " + e.what(), e.hint());
-    }
-    std::vector<ScoreSequence> sequences = sequencesOf(windows, tokens, lead);
-    const std::size_t bytes = bytesOf(tokenizer, sequences);
-    BatchScorer scorer(model->backend(),
-                       contextFor(*model, options, static_cast<std::int64_t>(setting.window)),
-                       {.share = false, .brief = true});
+    std::vector<ScoreSequence> sequences;
+    const auto cut = [&](const Model& model) {
+        setting = settingOf(options, model.spec());
+        context = contextFor(model, options, static_cast<std::int64_t>(setting.window));
+        const Tokenizer& tokenizer = model.tokenizer();
+        tokens = tokenizer.encode(text, SpecialTokens::AsText);
+        const std::optional<TokenId> lead = leadToken(tokenizer, setting.convention);
+        // The page of Hugging Face scores what its tokenizer gives, the first token included.
+        const bool inText = setting.convention == WindowConvention::HuggingFace && lead;
+        if (inText) tokens.insert(tokens.begin(), *lead);
+        try {
+            windows = textWindows(setting.convention, tokens.size(), setting.window, setting.stride,
+                                  lead && !inText);
+        } catch (const UsageError&) {
+            throw;
+        } catch (const Error& e) {
+            throw Error(path + ": " + e.what(), e.hint());
+        }
+        sequences = sequencesOf(windows, tokens, lead);
+    };
+    const auto model =
+        loadModel(options.get<std::vector<std::string>>("model").front(), options, cut);
+    const std::size_t bytes = bytesOf(model->tokenizer(), sequences);
+    BatchScorer scorer(model->backend(), context, {.share = false, .brief = true});
     scorer.setStop(invocation.stop);
     std::vector<WindowScore> scores(windows.size());
     Progress progress(style, "perplexity", "windows");

@@ -212,6 +212,14 @@ std::vector<std::vector<TokenId>> splitBlocks(const Model& a, const Model& b,
     return blocks;
 }
 
+std::vector<std::vector<TokenId>> comparableBlocks(const Model& a, const Model& b,
+                                                   const std::vector<std::string>& texts,
+                                                   const NumericsOptions& options) {
+    requireAlike(a, b);
+    if (options.context < 2) throw Error("a block needs at least two tokens");
+    return splitBlocks(a, b, texts, options);
+}
+
 class Summary {
 public:
     Summary(const std::vector<Block>& blocks, int resamples)
@@ -325,12 +333,15 @@ NumericsReport summarize(const std::vector<Block>& blocks, const ModelSpec& spec
 
 }  // namespace
 
+void requireComparable(const Model& a, const Model& b, const std::vector<std::string>& texts,
+                       const NumericsOptions& options) {
+    comparableBlocks(a, b, texts, options);
+}
+
 NumericsReport compareNumerics(const Model& a, const Model& b,
                                const std::vector<std::string>& texts,
                                const NumericsOptions& options) {
-    requireAlike(a, b);
-    if (options.context < 2) throw Error("a block needs at least two tokens");
-    const auto tokens = splitBlocks(a, b, texts, options);
+    const auto tokens = comparableBlocks(a, b, texts, options);
     Comparison comparison(a, b, options.context);
     std::vector<Block> blocks;
     for (const auto& block : tokens) {

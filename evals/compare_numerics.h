@@ -51,7 +51,12 @@ struct NumericsOptions {
 };
 
 /// Throws Error unless both models have the same layers, widths, experts and vocabulary and split
-/// the texts into the same tokens. A's tokenizer is used; a model without one takes what A's gives.
+/// the texts into the same tokens, two at least. A's tokenizer is used; a model without one takes
+/// what A's gives. Neither back end is touched: a `Model::Check` may call it.
+void requireComparable(const Model& a, const Model& b, const std::vector<std::string>& texts,
+                       const NumericsOptions& options);
+
+/// Throws what requireComparable does.
 NumericsReport compareNumerics(const Model& a, const Model& b,
                                const std::vector<std::string>& texts,
                                const NumericsOptions& options);

@@ -58,6 +58,10 @@ std::string ReportRun::title() const {
     return modelName() + (kind().empty() ? "" : ": " + kind());
 }
 
+std::string runTitle(const ReportRun& run, std::size_t index) {
+    return "Run " + std::to_string(index + 1) + ": " + run.title();
+}
+
 std::string ReportRun::commandLine() const {
     const auto found = summary.meta.find("command");
     if (found == summary.meta.end()) return {};

@@ -60,6 +60,9 @@ struct ReportRun {
     bool imported() const;   ///< recorded by another tool
 };
 
+/// "Run 2: demo: profile", from 0: the heading of one of several runs.
+std::string runTitle(const ReportRun& run, std::size_t index);
+
 /// Version of the program that draws the report, "0.1.0".
 std::string toolVersion();
 

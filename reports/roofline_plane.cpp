@@ -117,7 +117,7 @@ std::string ceilingsSentence(const Ceilings& ceilings) {
 
 std::string pointSentence(const RooflinePoint& point) {
     return nameOf(point.op, point.kernel, point.phase) + ": " + formatSignificant(point.intensity) +
-           " operations per byte, " + formatPerSecond(point.operationsPerSecond, "FLOP") + ", " +
+           " operations per byte, " + formatPerSecond(point.operationsPerSecond, "OP") + ", " +
            formatPercent(point.share) + " of the roof, " + formatPercent(point.timeShare) +
            " of the time, " + point.origin();
 }

@@ -60,7 +60,7 @@ std::string ceilingsSentence(const Ceilings& ceilings);
 inline constexpr char kModelledNote[] =
     "Modelled points: times are measured, bytes and operations are the engine's count of what must "
     "be read and done, not what counters saw.";
-/// "experts (matvec), decode: 2.1 operations per byte, 40 GFLOP/s, 80 % of the roof, ...".
+/// "experts (matvec), decode: 2.1 operations per byte, 40 GOP/s, 80 % of the roof, ...".
 std::string pointSentence(const RooflinePoint& point);
 
 }  // namespace moescope

@@ -2,7 +2,6 @@
 #include "engine/convert/partial_file.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
+#include "engine/core/locked_file.h"
 
 namespace moescope {
 namespace {
@@ -67,10 +67,8 @@ PartialFile::PartialFile(std::filesystem::path path, std::string_view descriptio
     std::error_code code;
     if (path_.has_parent_path()) std::filesystem::create_directories(path_.parent_path(), code);
     if (code) fail(path_.parent_path(), code.message());
-    file_ = ::open(part_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (file_ < 0) fail(part_, std::strerror(errno));
+    file_ = openLocked(part_);
     try {
-        lock();
         if (startOver) std::filesystem::remove(journal_, code);
         written_ = recorded_ = startOver ? 0 : verified(description);
         if (::ftruncate(file_, static_cast<off_t>(written_)) != 0 ||
@@ -88,21 +86,6 @@ PartialFile::PartialFile(std::filesystem::path path, std::string_view descriptio
 PartialFile::~PartialFile() {
     if (log_ >= 0) ::close(log_);
     if (file_ >= 0) ::close(file_);
-}
-
-/// Held until the file is closed. The one who held it before may have renamed the very file that
-/// was opened here: then it is the finished result, which must not be written to.
-void PartialFile::lock() const {
-    if (::flock(file_, LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK) fail(part_, std::strerror(errno));
-        throw Error(part_.string() + ": another process is writing it",
-                    "wait for it to end, or choose another name");
-    }
-    struct stat opened {
-    }, named{};
-    if (::fstat(file_, &opened) != 0 || ::stat(part_.c_str(), &named) != 0 ||
-        opened.st_ino != named.st_ino || opened.st_dev != named.st_dev)
-        throw Error(path_.string() + ": another process has just finished it");
 }
 
 /// Bytes that the journal vouches for; 0 when there is nothing to continue.

@@ -39,7 +39,6 @@ public:
     void finish();
 
 private:
-    void lock() const;
     std::uint64_t verified(std::string_view description);
     bool intact(std::uint64_t begin, std::uint64_t end, std::string_view digest) const;
     void checkSpace(std::uint64_t totalBytes) const;

@@ -4,12 +4,21 @@
 #include <cassert>
 #include <cmath>
 
+#include "engine/core/error.h"
+
 namespace moescope {
 
 float ModelSpec::scale() const noexcept {
     if (attentionScale != 0.0F) return attentionScale;
     assert(headDim > 0);
     return static_cast<float>(1.0 / std::sqrt(static_cast<double>(headDim)));
+}
+
+void requireTokens(const ModelSpec& spec, std::span<const TokenId> tokens) {
+    for (const TokenId id : tokens)
+        if (id < 0 || id >= spec.vocab)
+            throw Error("token id " + std::to_string(id) + " is outside the vocabulary of " +
+                        std::to_string(spec.vocab));
 }
 
 }  // namespace moescope

@@ -6,10 +6,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "engine/core/types.h"
 #include "engine/formats/checkpoint.h"
 #include "engine/formats/tensor.h"
 
@@ -130,6 +132,9 @@ struct BoundModel {
     ModelSpec spec;
     ModelWeights weights;
 };
+
+/// Throws Error, naming the id, unless every token is in the vocabulary.
+void requireTokens(const ModelSpec& spec, std::span<const TokenId> tokens);
 
 struct ArchitectureOptions {
     bool ggmlCompatibleYarn = false;  ///< truncate the YaRN bounds, for comparison with llama.cpp

@@ -34,11 +34,7 @@ ForwardPass::ForwardPass(const Backend& backend, int maxContext, int maxBatch) :
 }
 
 void ForwardPass::checkTokens(std::span<const TokenId> tokens) const {
-    for (const TokenId id : tokens) {
-        if (id < 0 || id >= spec().vocab)
-            throw Error("token id " + std::to_string(id) + " is outside the vocabulary of " +
-                        std::to_string(spec().vocab));
-    }
+    requireTokens(spec(), tokens);
 }
 
 void ForwardPass::setTrace(TraceSink* sink) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loading: name, checkpoint, specification, tokenizer, memory check, back end - in this order, so
-// that every refusal comes before the expensive part.
+// Loading: name, checkpoint, specification, tokenizer, the caller's check, memory check, back end -
+// in this order, so that every refusal comes before the expensive part.
 #include <chrono>
 
 #include "engine/core/error.h"
@@ -11,6 +11,8 @@
 
 namespace moescope {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 struct BackendEntry {
     std::string_view name;
@@ -48,13 +50,17 @@ const BackendEntry& backendEntry(const std::string& name) {
 
 }  // namespace
 
-std::unique_ptr<Model> Model::load(const std::string& name, const ModelOptions& options) {
-    const auto start = std::chrono::steady_clock::now();
+std::unique_ptr<Model> Model::load(const std::string& name, const ModelOptions& options,
+                                   const Check& check) {
+    const auto start = Clock::now();
     const BackendEntry& entry = backendEntry(options.backend);
     std::unique_ptr<Model> model(new Model());
     model->checkpoint_ = openModel(name);
     model->bound_ = bindModel(*model->checkpoint_, options.architecture);
     model->tokenizer_ = tokenizerFromCheckpoint(*model->checkpoint_);
+    const auto beforeCheck = Clock::now();
+    if (check) check(*model);
+    const auto checked = Clock::now();
     if (entry.copiesWeights) {
         // The file's pages are released as they are repacked, so one copy is what it takes. How
         // long the cache will be is the session's to say; it refuses what does not fit then.
@@ -66,10 +72,9 @@ std::unique_ptr<Model> Model::load(const std::string& name, const ModelOptions& 
     } catch (const WeightError& e) {
         throw Error(model->checkpoint_->path().string() + ": " + e.what(), e.hint());
     }
-    model->loadNs_ =
-        static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
-                                       std::chrono::steady_clock::now() - start)
-                                       .count());
+    const auto loading = (beforeCheck - start) + (Clock::now() - checked);
+    model->loadNs_ = static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(loading).count());
     return model;
 }
 

@@ -32,9 +32,15 @@ struct ModelOptions {
 /// Checkpoint, spec, weights, tokenizer and back end together. Immovable; sessions point into it.
 class Model {
 public:
+    /// Looks at a model that has everything but its back end; may throw to load no further.
+    using Check = std::function<void(const Model&)>;
+
     /// `name`: a path, "demo", "ollama:NAME[:TAG]", "hf:ORG/NAME" and the like: see resolveModel.
     /// Throws Error before loading when the model cannot fit into memory, with the sum shown.
-    static std::unique_ptr<Model> load(const std::string& name, const ModelOptions& options = {});
+    /// `check` is called before the expensive part, so that what is to be evaluated can be refused
+    /// without waiting for it; the model is where it stays, but backend() may not be called yet.
+    static std::unique_ptr<Model> load(const std::string& name, const ModelOptions& options = {},
+                                       const Check& check = {});
 
     Model(const Model&) = delete;
     Model& operator=(const Model&) = delete;
@@ -46,7 +52,7 @@ public:
     bool hasTokenizer() const noexcept { return tokenizer_ != nullptr; }
     const Tokenizer& tokenizer() const;  ///< throws Error when the checkpoint carries none
     const Backend& backend() const noexcept { return *backend_; }
-    std::uint64_t loadNanoseconds() const noexcept { return loadNs_; }
+    std::uint64_t loadNanoseconds() const noexcept { return loadNs_; }  ///< without the check
 
 private:
     Model() = default;

@@ -46,10 +46,7 @@ QString qualityText(const QualityRow& row) {
                                   : formatNumber(row.value);
     const QString figure = share || unit.isEmpty() ? value : value + QChar(' ') + unit;
     QString note = text(row.note);
-    if (note.isEmpty()) {
-        QString name = text(row.name);
-        return tr("%1: %2").arg(name.replace(QChar('_'), QChar(' ')), figure);
-    }
+    if (note.isEmpty()) return tr("%1: %2").arg(text(qualityLabel(row.name)), figure);
     const QString counted = text(row.unit) + QChar(' ');
     if (!share && note.startsWith(counted, Qt::CaseInsensitive))
         return figure + QChar(' ') + note.mid(counted.size());

@@ -19,7 +19,7 @@ RooflineModel::RooflineModel(QObject* parent) : RowModel(parent) {
         return TableColumn<Row>{
             title, tip,
             [of](const Row& r) -> QVariant {
-                return std::isnan(r.*of) ? QString() : formatRate(r.*of, QStringLiteral("FLOP/s"));
+                return std::isnan(r.*of) ? QString() : formatRate(r.*of, QStringLiteral("OP/s"));
             },
             [of](const Row& r) -> QVariant { return r.*of; }};
     };

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "gui/data/format.h"
+#include "reports/specialization_text.h"
 
 namespace moescope::gui {
 namespace {
@@ -32,7 +33,8 @@ QString describeLift(const Specialization& of, int group, HeatmapCell cell) {
                 .arg(text(of.groups[static_cast<std::size_t>(shown)].name),
                      formatLift(layer.lift[at]), formatPercent(layer.probability[at]));
     if (layer.dominant[expert] == shown && of.reliable(layer, expert))
-        said += translated("; beyond chance (q %1)").arg(formatNumber(layer.expertQ[expert], 2));
+        said += translated("; its own (%1): q %2")
+                    .arg(text(reliablyText(of)), formatNumber(layer.expertQ[expert], 2));
     return said;
 }
 
@@ -91,19 +93,13 @@ std::vector<GroupExpertsRow> groupExperts(const Specialization& of) {
     constexpr std::size_t kLeading = 5;
     std::vector<GroupExpertsRow> rows;
     for (std::size_t group = 0; group < of.groups.size(); ++group)
-        rows.push_back({of.groups[group], leadingExperts(of, group, kLeading)});
+        rows.push_back({of.groups[group], text(leadingExpertsText(of, group, kLeading))});
     return rows;
 }
 
 GroupExpertsModel::GroupExpertsModel(QObject* parent) : RowModel(parent) {
     using Row = GroupExpertsRow;
-    const auto leading = [](const Row& r) -> QVariant {
-        QStringList names;
-        for (const GroupExpert& e : r.leading) {
-            names.append(tr("L%1 e%2 %3").arg(e.layer).arg(e.expert).arg(formatLift(e.lift)));
-        }
-        return names.isEmpty() ? tr("none beyond chance") : names.join(QStringLiteral(", "));
-    };
+    const auto leading = [](const Row& r) -> QVariant { return r.leading; };
     setColumns({
         {tr("Group"), {}, [](const Row& r) -> QVariant { return text(r.group.name); }, {}, false},
         {tr("Texts"),
@@ -111,7 +107,7 @@ GroupExpertsModel::GroupExpertsModel(QObject* parent) : RowModel(parent) {
          [](const Row& r) -> QVariant { return formatCount(r.group.sequences); },
          [](const Row& r) -> QVariant { return qlonglong(r.group.sequences); }},
         {tr("Leading experts"),
-         tr("Layer and expert that this group prefers beyond chance, and the lift; greatest first"),
+         text(kLeadingExpertsTitle),
          leading,
          {},
          false,

@@ -27,7 +27,7 @@ public:
 
 struct GroupExpertsRow {
     TextGroup group;
-    std::vector<GroupExpert> leading;  ///< beyond chance, greatest lift first
+    QString leading;  ///< experts that are reliably its own, greatest lift first
 };
 std::vector<GroupExpertsRow> groupExperts(const Specialization& of);
 

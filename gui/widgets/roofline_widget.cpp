@@ -37,7 +37,7 @@ void RooflineWidget::setHighlight(const QString& operation) {
 
 void RooflineWidget::arrange() {
     const QFontMetrics metrics(font());
-    const int left = metrics.horizontalAdvance(QStringLiteral("000 GFLOP/s")) + 12;
+    const int left = metrics.horizontalAdvance(QStringLiteral("000 GOP/s")) + 12;
     layout_ = {rect().adjusted(left, metrics.height() + 14, -12, -2 * metrics.height() - 10),
                RooflinePlane::of(roofline_)};
     update();
@@ -67,7 +67,7 @@ void RooflineWidget::paintAxes(QPainter& painter) const {
         painter.setPen(ink);
         painter.drawText(QRect(0, y - high, area.left() - 6, 2 * high),
                          Qt::AlignRight | Qt::AlignVCenter,
-                         formatRate(tick, QStringLiteral("FLOP/s")));
+                         formatRate(tick, QStringLiteral("OP/s")));
     }
     painter.drawText(QRect(area.left(), area.bottom() + 4 + high, area.width(), high),
                      Qt::AlignHCenter | Qt::AlignVCenter, tr("Operations per byte"));

@@ -120,8 +120,9 @@ std::string microseconds(double ns) {
 std::string verdictOf(const ExpertLoadPhase& phase) {
     const Coefficient& hottest = phase.fit.coefficients[kHottest];
     if (!hottest.estimated)
-        return "Every launch of a layer has the same load on its hottest expert as its tokens and "
-               "active experts tell: nothing to compare.";
+        return "In every layer the load on the hottest expert follows from how many tokens a "
+               "launch "
+               "has and how many experts they choose: nothing to compare.";
     if (!std::isfinite(hottest.low)) return "Too few steps for an interval: at least 4 are needed.";
     const std::string interval = microseconds(hottest.value) + " (95 % interval " +
                                  microseconds(hottest.low) + " to " + microseconds(hottest.high) +

@@ -1,28 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "profiler/export/export_file.h"
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstring>
 #include <system_error>
 
 #include "engine/core/error.h"
+#include "engine/core/locked_file.h"
 
 namespace moescope {
 namespace {
 
-std::FILE* openPart(const std::filesystem::path& path, const std::string& part) {
+int openPart(const std::filesystem::path& path, const std::string& part) {
     std::error_code absent;
     const std::filesystem::file_status status = std::filesystem::status(path, absent);
     if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
         throw Error(path.string() + ": cannot write: not a regular file");
-    return std::fopen(part.c_str(), "wb");
+    return openLocked(part);
 }
 
 }  // namespace
 
 ExportFile::ExportFile(const std::filesystem::path& path)
-    : path_(path), part_(path.string() + ".part"), file_(openPart(path, part_), &std::fclose) {
-    if (!file_) fail();
+    : path_(path),
+      part_(path.string() + ".part"),
+      file_(::fdopen(openPart(path, part_), "wb"), &std::fclose) {
+    if (!file_ || ::ftruncate(::fileno(file_.get()), 0) != 0) fail();
 }
 
 ExportFile::~ExportFile() {
@@ -39,11 +44,10 @@ void ExportFile::put(std::string_view bytes) {
 }
 
 void ExportFile::close() {
-    if (std::fclose(file_.release()) != 0) fail();
-    std::error_code error;
-    std::filesystem::rename(part_, path_, error);
-    if (error) throw Error(path_.string() + ": " + error.message());
+    // Renamed while still open: nobody else may begin to write the file before it has its name.
+    if (std::fflush(file_.get()) != 0 || ::rename(part_.c_str(), path_.c_str()) != 0) fail();
     done_ = true;
+    file_.reset();
 }
 
 }  // namespace moescope

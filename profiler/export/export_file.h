@@ -12,8 +12,8 @@ namespace moescope {
 
 class ExportFile {
 public:
-    /// Throws Error: unwritable, or `path` exists and is no regular file (the rename at the end
-    /// would replace a device or a pipe).
+    /// Throws Error: unwritable, being written by another process, or `path` exists and is no
+    /// regular file (the rename at the end would replace a device or a pipe).
     explicit ExportFile(const std::filesystem::path& path);
     ~ExportFile();
     ExportFile(const ExportFile&) = delete;

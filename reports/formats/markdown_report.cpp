@@ -57,7 +57,7 @@ std::vector<std::string> warnings(const ReportRun& run) {
     for (std::string& warning : evaluationWarnings(run.summary)) out.push_back(std::move(warning));
     for (const QualityRow& row : run.summary.quality) {
         if (!row.ok)
-            out.push_back(row.name + " = " + qualityValue(row) +
+            out.push_back(qualityLabel(row.name) + " = " + qualityValue(row) +
                           (row.note.empty() ? "" : ": " + row.note));
     }
     return out;
@@ -95,8 +95,8 @@ std::string rooflineMarkdown(const Roofline& roofline) {
         const RooflinePoint& p = roofline.points[i];
         out += "| " + md(p.op) + " | " + md(p.kernel) + " | " + md(p.phase) + " | " +
                formatSignificant(p.intensity) + " | " +
-               formatPerSecond(p.operationsPerSecond, "FLOP") + " | " +
-               formatPerSecond(p.roof, "FLOP") + " | " + md(p.operationKind) + " | " +
+               formatPerSecond(p.operationsPerSecond, "OP") + " | " +
+               formatPerSecond(p.roof, "OP") + " | " + md(p.operationKind) + " | " +
                formatPercent(p.share) + " | " + (p.bound() != nullptr ? p.bound() : kNoData) +
                " | " + p.origin() + " |\n";
     }
@@ -105,8 +105,8 @@ std::string rooflineMarkdown(const Roofline& roofline) {
     return out + (roofline.anyModelled() ? std::string(kModelledNote) + "\n\n" : "");
 }
 
-std::string runMarkdown(const ReportRun& run) {
-    std::string out = "## " + md(run.title()) + "\n\n| what ran | |\n|---|---|\n";
+std::string runMarkdown(const ReportRun& run, const std::string& title) {
+    std::string out = "## " + md(title) + "\n\n| what ran | |\n|---|---|\n";
     for (const auto& [label, value] : run.whatRan())
         out += "| " + md(label) + " | " + md(value) + " |\n";
     out += "\n";
@@ -163,7 +163,7 @@ std::string runMarkdown(const ReportRun& run) {
         for (const std::string& sentence : specializationSentences(run.specialization))
             out += md(sentence) + " ";
         out +=
-            "\n\n| group | texts | experts most its own (layer, expert, lift) |\n|---|---:|---|\n";
+            std::string("\n\n| group | texts | ") + kLeadingExpertsTitle + " |\n|---|---:|---|\n";
         constexpr std::size_t kExperts = 5;
         const std::vector<TextGroup>& groups = run.specialization.groups;
         for (std::size_t g = 0; g < groups.size(); ++g)
@@ -209,7 +209,9 @@ std::string suiteLine(const RunSummary& run, const SuiteRow& suite) {
 
 std::vector<ReportFile> renderMarkdown(std::span<const ReportRun> runs) {
     std::string out = "# MoEScope report\n";
-    for (const ReportRun& run : runs) out += "\n" + runMarkdown(run);
+    for (std::size_t i = 0; i < runs.size(); ++i)
+        out +=
+            "\n" + runMarkdown(runs[i], runs.size() == 1 ? runs[i].title() : runTitle(runs[i], i));
     return {{"report.md", std::move(out)}};
 }
 

@@ -28,10 +28,6 @@ std::string head(const std::string& title) {
            style + "</style>\n</head>\n";
 }
 
-std::string runTitle(const ReportRun& run, std::size_t index) {
-    return "Run " + std::to_string(index + 1) + ": " + run.title();
-}
-
 std::string qualityWord(const ReportRun& run) {
     std::size_t failed = 0;
     for (const QualityRow& row : run.summary.quality) failed += row.ok ? 0 : 1;

@@ -52,7 +52,7 @@ void axes(SvgCanvas& svg, const LogPlane& plane) {
     }
     for (const double tick : decadeTicks(plane.lowY, plane.highY)) {
         svg.line(kLeft, plane.y(tick), kWidth - kRight, plane.y(tick), "grid");
-        svg.text(kLeft - 6, plane.y(tick) + 4, formatPerSecond(tick, "FLOP"), "end");
+        svg.text(kLeft - 6, plane.y(tick) + 4, formatPerSecond(tick, "OP"), "end");
     }
     svg.line(kLeft, kHeight - kBottom, kWidth - kRight, kHeight - kBottom, "baseline");
     svg.text((kLeft + kWidth - kRight) / 2, kHeight - 8, "operations per byte", "middle", "axis");

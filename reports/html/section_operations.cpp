@@ -66,8 +66,9 @@ std::string phaseTable(const ReportRun& report, const std::string& phase,
     }
     return table.html() +
            paragraph("Operations account for " + formatPercent(summary.operationShare) +
-                     " of the wall time of " + phase +
-                     " steps; below 95 % the profile misses something.");
+                     " of the time inside the steps of " + phase +
+                     " (what lies between steps is not in it); below 95 % the profile misses "
+                     "something.");
 }
 
 std::string byLayer(const RunSummary& run, const SectionContext& at) {

@@ -87,7 +87,7 @@ std::string roofline(const Roofline& of, const SectionContext& at) {
                      {"bytes and operations"}});
     for (const RooflinePoint& p : of.points)
         table.row({p.op, p.kernel, p.phase, formatSignificant(p.intensity),
-                   formatPerSecond(p.operationsPerSecond, "FLOP"), formatPerSecond(p.roof, "FLOP"),
+                   formatPerSecond(p.operationsPerSecond, "OP"), formatPerSecond(p.roof, "OP"),
                    formatPercent(p.share), p.operationKind,
                    p.bound() != nullptr ? p.bound() : kNoData, p.origin()});
     const std::string figure =

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What ran, on what, and how complete the measurement is. Whatever limits the numbers comes first.
 #include <algorithm>
+#include <cmath>
 
 #include "profiler/analysis/quality_block.h"
 #include "reports/headline.h"
@@ -40,8 +41,8 @@ std::string failedQuality(const RunSummary& run, bool imported) {
                  (row.note.empty() ? "" : ": " + htmlEscape(row.note)) + "</li>\n";
     }
     if (items.empty()) return {};
-    const std::string title =
-        imported ? "What the source does not cover:" : "Warning: the measurement is not complete.";
+    const std::string title = imported ? "What the source does not cover:"
+                                       : "Warning: not every check of the measurement passed.";
     return "<div class=\"notice warning\" role=\"note\"><strong>" + title + "</strong>\n<ul>\n" +
            items + "</ul></div>\n";
 }
@@ -86,10 +87,12 @@ std::string scalarText(const std::string& key, const nlohmann::json& value) {
         const double number = value.get<double>();
         if (key.ends_with("bytes")) return formatBytes(number);
         if (key.ends_with("_ns")) return formatDuration(number);
-        if (key == "total" || key == "active" || key == "context_length")
+        if (key == "total" || key == "active" || key == "attention" || key == "mlp" ||
+            key == "embedding" || key == "vocab" || key == "context_length")
             return formatCount(value.get<std::int64_t>());
         if (key == "read_bandwidth_bytes_per_second") return formatPerSecond(number, "B");
-        return value.is_number_float() ? formatSignificant(number, 4) : value.dump();
+        if (!value.is_number_float()) return value.dump();
+        return number == std::floor(number) ? formatFixed(number, 0) : formatSignificant(number, 4);
     }
     std::string list;
     for (const nlohmann::json& element : value) {

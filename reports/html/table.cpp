@@ -12,6 +12,17 @@
 namespace moescope {
 namespace {
 
+/// Names of kernels and metrics may go on in the next line behind an underscore: it is their length
+/// that makes tables wide.
+std::string breakable(const std::string& html) {
+    std::string out;
+    for (const char c : html) {
+        out += c;
+        if (c == '_') out += "<wbr/>";
+    }
+    return out;
+}
+
 std::string cellHtml(const HtmlCell& cell, bool header, bool numeric) {
     std::string out = header ? "<th scope=\"row\"" : "<td";
     if (numeric) out += " class=\"n\"";
@@ -19,7 +30,7 @@ std::string cellHtml(const HtmlCell& cell, bool header, bool numeric) {
         const std::string value = rawNumber(*cell.sortValue);
         if (!value.empty()) out += " data-v=\"" + value + "\"";
     }
-    out += ">" + htmlEscape(cell.text);
+    out += ">" + breakable(htmlEscape(cell.text));
     if (cell.bar) {
         const double width = std::clamp(*cell.bar, 0.0, 1.0) * 100;
         out +=

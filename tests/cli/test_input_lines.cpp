@@ -35,6 +35,7 @@ struct Reading {
         CHECK(outcome.code == 1);
         CHECK(errorLines(outcome.err) == 1);
         CHECK_THAT(outcome.err, Contains("in.jsonl: line 2: " + why));
+        CHECK_THAT(outcome.err, !Contains("loaded "));
     }
 };
 
@@ -74,6 +75,7 @@ TEST_CASE("texts that are too long, empty or out of the vocabulary are named by 
         INFO(outcome.err);
         CHECK(outcome.code == 1);
         CHECK_THAT(outcome.err, Contains("in.jsonl: line 2: ") && Contains(tooLong));
+        CHECK_THAT(outcome.err, !Contains("loaded "));
     };
     refusesLength(kGenerate, {{"prompt", text}});
     refusesLength(kGenerate, {{"chat", text}});
@@ -103,6 +105,42 @@ TEST_CASE("a wrong option is no error of a line") {
     refuses(kProfile, {"--temperature", "-1"}, 2, "temperature", false);
     refuses(kGenerate, {"--context", "0"}, 2, "--context takes", false);
     refuses(kGenerate, {"--context", "5"}, 1, "line 1: --context 5 is too small", true);
+}
+
+TEST_CASE("wrong inputs are refused before the model is loaded") {
+    const Folder folder;
+    std::ofstream(folder / "role.json") << R"([{"role":"bot","content":"U"}])";
+    std::ofstream(folder / "tools.json") << R"([{"type":"oven"}])";
+    std::ofstream(folder / "none.txt");
+    std::ofstream(folder / "one.txt") << "a";
+    using Words = std::vector<std::string>;
+    const std::string out = folder / "out";
+    const std::vector<std::pair<Words, std::string>> wrong{
+        {{"generate", "demo", "--messages", folder / "role.json"}, "role.json: message 1"},
+        {{"generate", "demo", "--chat", "Hi", "--tools", folder / "tools.json"}, "tools.json: "},
+        {{"generate", "demo", "--chat", "Hi", "--context", "3"}, "--context 3 is too small"},
+        {{"profile", "demo", "--chat", "Hi", "--tools", folder / "absent", "--out", out}, "absent"},
+        {{"score", "demo", "--input", folder / "absent", "--output", out}, "absent"},
+        {{"generate", "demo", "--input", folder / "absent", "--output", out}, "absent"},
+        {{"profile", "demo", "--workload", folder / "absent", "--out", out}, "absent"},
+        {{"score", "demo", "--perplexity", folder / "absent"}, "absent"},
+        {{"score", "demo", "--perplexity", folder / "none.txt"}, "none.txt: a text of 0 tokens"},
+        {{"compare-numerics", "demo", "demo-wide", "--text", folder / "none.txt"},
+         "none.txt: holds no text"},
+        {{"compare-numerics", "demo", "demo", "--text", folder / "one.txt"}, "no two tokens"},
+        {{"compare-numerics", "demo", "demo-wide", "--text", folder / "role.json"},
+         "cannot be compared token by token"},
+        {{"compare-numerics", "demo", folder / "absent", "--text", folder / "role.json"}, "absent"},
+        {{"eval", "demo", "--suite", folder / "absent", "--out", out}, "absent"}};
+    for (const auto& [words, why] : wrong) {
+        CAPTURE(words);
+        const Outcome outcome = run(words);
+        INFO(outcome.err);
+        CHECK((outcome.code == 1 || outcome.code == 2));
+        CHECK(errorLines(outcome.err) == 1);
+        CHECK_THAT(outcome.err, Contains(why) && !Contains("loaded "));
+    }
+    CHECK_FALSE(fs::exists(out));
 }
 
 TEST_CASE("a file without lines is refused by name") {

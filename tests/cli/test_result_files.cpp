@@ -69,6 +69,24 @@ TEST_CASE("a finished output is replaced only with --overwrite") {
     CHECK_THAT(logits.err, Contains("exists already") && Contains("another --logits"));
 }
 
+TEST_CASE("results of two processes do not mix in one output") {
+    using moescope::Error;
+    using moescope::cli::ResultFile;
+    const Folder folder;
+    const std::string path = folder / "out";
+    const nlohmann::ordered_json header{{"-n", 1}};
+    {
+        ResultFile first(path, header, ResultFile::Mode::Fresh);
+        first.add(0, {{"id", "a"}});
+        for (const ResultFile::Mode mode : {ResultFile::Mode::Resume, ResultFile::Mode::Overwrite})
+            CHECK_THROWS_WITH(ResultFile(path, header, mode),
+                              path + ".part: another process is writing it");
+        first.add(1, {{"id", "b"}});
+        first.finish([](const json&) {});
+    }
+    CHECK((contentOf(path) == "{\"id\":\"a\"}\n{\"id\":\"b\"}\n"));
+}
+
 TEST_CASE("a finished output is left alone by --resume and said to be whole") {
     const Inputs inputs;
     for (const std::string command : {"score", "generate"}) {

@@ -54,7 +54,7 @@ TEST_CASE("given texts are routed without generating and their groups compared")
 
     const Outcome text = run({"routing", out, "--lift-threshold", "1.9"});
     CHECK_THAT(text.out, Contains("2 groups of texts, 10 texts in all, 999 permutations"));
-    CHECK_THAT(text.out, Contains("lift above 1.90"));
+    CHECK_THAT(text.out, Contains("Reliably (lift above 1.90, q < 0.05) such are"));
     CHECK(text.out.find('\x1b') == std::string::npos);  // names cannot reach the terminal's control
     CHECK(run({"routing", out, "--permutations", "99"}).out ==
           run({"routing", out, "--permutations", "99"}).out);

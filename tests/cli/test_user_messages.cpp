@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "cli/analysis_text.h"
 #include "profiler/runfile/run_reader.h"
 #include "tests/cli/program.h"
 
@@ -41,26 +42,6 @@ TEST_CASE("eval records the context that the model has and not more") {
     CHECK(run.metaJson("settings").at("context") == run.metaJson("model").at("context_length"));
 }
 
-TEST_CASE("missing and wrong inputs are found before a model is loaded") {
-    const Folder folder;
-    const std::string out = folder / "out", missing = folder / "missing", wrong = folder / "wrong";
-    std::ofstream(wrong) << "{\"text\": \"a b c\"}\nno JSON\n";
-    for (const std::string& input : {missing, wrong}) {
-        for (const auto& words : std::vector<std::vector<std::string>>{
-                 {"score", "demo", "--input", input, "--output", out},
-                 {"generate", "demo", "--input", input, "--output", out},
-                 {"profile", "demo", "--workload", input, "--out", out},
-                 {"score", "demo", "--perplexity", missing}}) {
-            const Outcome outcome = run(words);
-            INFO(outcome.err);
-            CHECK(outcome.code == 1);
-            CHECK(errorLines(outcome.err) == 1);
-            CHECK_THAT(outcome.err, !Catch::Contains("loaded "));
-        }
-    }
-    CHECK_FALSE(fs::exists(out));
-}
-
 TEST_CASE("an export that finds no room leaves nothing behind and names the file") {
     const Folder folder;
     const std::string made = folder / "run.moescope", out = folder / "x.sqlite",
@@ -80,4 +61,25 @@ TEST_CASE("an export that finds no room leaves nothing behind and names the file
     CHECK(document.at("schema") == "moescope.export");
     CHECK(document.at("file") == out);
     CHECK(document.at("bytes") == fs::file_size(out));
+}
+
+TEST_CASE("an import without routing is not said to have no layers and no experts") {
+    const Folder folder;
+    const std::string made = folder / "run.moescope", out = folder / "x.sqlite";
+    REQUIRE(run({"profile", "demo", "--prompt", "the", "-n", "2", "--out", made}).code == 0);
+    REQUIRE(run({"export", made, "--out", out}).code == 0);
+    const Outcome imported = run({"import", "nsys", out, "--out", folder / "i.moescope"});
+    INFO(imported.err);
+    REQUIRE(imported.code == 0);
+    CHECK_THAT(imported.out,
+               Catch::Contains("1 sequence, ") && Catch::Contains("tokens, no expert routing\n"));
+}
+
+TEST_CASE("the note of a failed check follows its value in the terminal") {
+    using moescope::QualityLine;
+    const std::vector<QualityLine> lines{{"mode", "cpu spans", true, true, ""},
+                                         {"dropped", "2 records", true, false, "Lost."},
+                                         {"versions", std::string(60, 'v'), true, true, ""}};
+    CHECK_THAT(moescope::cli::qualityText(lines),
+               Catch::Contains("! dropped   2 records: Lost.\n"));
 }

@@ -17,6 +17,7 @@
 #include "gui/models/specialization_models.h"
 #include "gui/models/token_models.h"
 #include "reports/headline.h"
+#include "reports/specialization_text.h"
 #include "tests/gui/make_sample_run.h"
 
 using namespace moescope::gui;
@@ -122,8 +123,13 @@ private slots:
         const HeatmapData any = liftHeatmap(of, kAnyGroup);
         QCOMPARE(any.value({0, 1}), 1.0);
         QVERIFY(any.describe({0, 1}).contains(QStringLiteral("b chooses it 2.00") + QChar(0x00D7)));
-        QVERIFY(any.describe({0, 1}).contains(QStringLiteral("beyond chance")));
-        QVERIFY(!any.describe({0, 0}).contains(QStringLiteral("beyond chance")));
+        const QString own = moescope::gui::text(moescope::reliablyText(of));
+        QVERIFY(any.describe({0, 1}).contains(own));
+        QVERIFY(!any.describe({0, 0}).contains(own));
+        // The window calls an expert a group's own in the words of the reports and the terminal.
+        const std::vector<GroupExpertsRow> groups = groupExperts(of);
+        QCOMPARE(groups[0].leading, QStringLiteral("none reliably"));
+        QCOMPARE(groups[1].leading, QStringLiteral("L4 e1 x2.0"));
         QVERIFY(any.describe({0, 2}).contains(QStringLiteral("nobody")));
     }
 
@@ -180,13 +186,15 @@ private slots:
             {"cut", 1, "sequences", false, "Sequences of 38 that did not finish."},
             {"share", 0.9, "ratio", false, "Operation time over wall time."},
             {"timings", 0, "steps", false, "Nothing was timed."},
-            {"lost_records", 7, "records", false, ""}};
+            {"lost_records", 7, "records", false, ""},
+            {"bad_device_stamps", 2, "records", false, ""}};
         QStringList words;
         for (const Notice& notice : notices(run)) words << notice.text;
         QVERIFY(words.contains(QStringLiteral("1 sequence of 38 that did not finish.")));
         QVERIFY(words.contains(QStringLiteral("Operation time over wall time (90.0 %).")));
         QVERIFY(words.contains(QStringLiteral("Nothing was timed.")));
         QVERIFY(words.contains(QStringLiteral("lost records: 7 records")));
+        QVERIFY(words.contains(QStringLiteral("zero or negative stamps: 2 records")));
     }
 
     void originIsToldInWordsAndUnits() {

@@ -13,6 +13,7 @@
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "profiler/analysis/run_analysis.h"
+#include "profiler/export/export_file.h"
 #include "profiler/export/exporters.h"
 #include "profiler/import/importers.h"
 #include "profiler/runfile/sqlite.h"
@@ -391,6 +392,22 @@ TEST_CASE("what is no export of Nsight Systems is refused by name") {
     CHECK(test::thrownBy<Error>([&] { importFiles(request); }).find("no such file") !=
           std::string::npos);
     CHECK_FALSE(std::filesystem::exists(request.out));
+}
+
+TEST_CASE("a second export to the same name is refused and the first is whole") {
+    const TempDir dir;
+    const std::filesystem::path out = dir / "a.csv";
+    {
+        ExportFile first(out);
+        first.put("one ");
+        CHECK(test::thrownBy<Error>([&] { ExportFile{out}; }) ==
+              out.string() + ".part: another process is writing it");
+        first.put("two");
+        first.close();
+        CHECK_NOTHROW(ExportFile{out});  // which ends without having written
+    }
+    CHECK(readFile(out) == "one two");
+    CHECK_FALSE(std::filesystem::exists(out.string() + ".part"));
 }
 
 TEST_CASE("the format of an export follows its name, and unknown formats are listed") {

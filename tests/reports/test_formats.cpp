@@ -196,8 +196,9 @@ TEST_CASE("Markdown says how many rows a table leaves out, and has quality and r
     const auto has = [&](const char* part) { return text.find(part) != std::string::npos; };
     CHECK(has("| mode | cpu spans |"));
     CHECK(has("| ! time covered by operations | 91 % | less than 95 % of the step time"));
+    CHECK(has("> **Note:** time covered by operations = 91 %: less than 95 % of the step time"));
     CHECK(has("Ceilings measured before this run: memory 40.0 GB/s"));
-    CHECK(has("| experts | mxfp4\\_avx2 | prefill | 2.25 | 6.00 GFLOP/s |"));
+    CHECK(has("| experts | mxfp4\\_avx2 | prefill | 2.25 | 6.00 GOP/s |"));
     CHECK(has("1 more row: see report.html or operations.csv"));
     CHECK_FALSE(has("1 more row: see report.html or report.json"));
     run.analysis.roofline.points.resize(10, run.analysis.roofline.points.front());
@@ -205,11 +206,20 @@ TEST_CASE("Markdown says how many rows a table leaves out, and has quality and r
     CHECK(has("2 more rows: see report.html or report.json"));
 }
 
+TEST_CASE("Markdown numbers the runs where there are several, as the page does") {
+    const std::string title = "tiny &lt;b>moe&lt;/b>: profile\n";
+    const std::string alone = file({smallRun()}, "md", "report.md");
+    CHECK(alone.find("## " + title) != std::string::npos);
+    const std::string both = file({smallRun(), smallRun()}, "md", "report.md");
+    CHECK(both.find("## Run 1: " + title) < both.find("## Run 2: " + title));
+    CHECK(both.find("## Run 2: " + title) != std::string::npos);
+}
+
 TEST_CASE("the terminal summary names the run and warns and shows the figures") {
     const std::vector<std::string> lines = summaryLines(smallRun().summary);
     CHECK(lines[0] == "tiny <b>moe</b>, profile, status done");
     CHECK(lines[1].find("! synthetic model") == 0);
-    CHECK(lines[2].find("! op_time_share") == 0);
+    CHECK(lines[2].find("! time covered by operations = 91 %") == 0);
     CHECK(lines.size() >= 10);
     CHECK(lines.size() <= 13);
     for (const std::string& line : lines) CHECK(line.size() <= 114);

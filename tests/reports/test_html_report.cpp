@@ -145,13 +145,13 @@ TEST_CASE("checks have the words of the terminal and their ids beside them") {
     const std::string html = page({run});
     CHECK(has(html, ">time covered by operations</th>"));
     CHECK(has(html, ">clock reading overhead</th>"));
-    CHECK(has(html, ">timer_overhead</td>"));
+    CHECK(has(html, ">timer_<wbr/>overhead</td>"));  // long names break behind underscores
     CHECK(has(html, "An estimate. Small models pay more for tracing"));
 }
 
 TEST_CASE("a failed check stands before everything else of the run") {
     const std::string html = page({smallRun()});
-    const std::size_t warning = html.find("the measurement is not complete");
+    const std::size_t warning = html.find("not every check of the measurement passed");
     REQUIRE(warning != std::string::npos);
     CHECK(warning < html.find("class=\"lead\""));
     CHECK(has(html, "time covered by operations (op_time_share) = 91 %"));

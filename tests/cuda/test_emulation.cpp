@@ -200,6 +200,22 @@ __global__ void refillKernel(const Run r) {
     }
 }
 
+__global__ void otherStageKernel(const Run r) {
+    auto* const shared = dynamicShared<float>();
+    auto* const full = reinterpret_cast<Barrier*>(shared + 256);
+    if (threadIdx.x == 0) {
+        for (int stage = 0; stage < 2; ++stage) {
+            initialize(full + stage, 1);
+            arriveAndExpect(full + stage, 256);
+            simt::copyInBulk({{shared + 64 * stage, r.in, 256}}, full + stage);
+        }
+    }
+    __syncthreads();
+    waitFor(full, 0);
+    r.out[threadIdx.x] = shared[threadIdx.x + (r.right ? 0 : 64)];
+    waitFor(full + 1, 0);
+}
+
 __global__ void lastBlockKernel(const Run r, unsigned* counter) {
     if (threadIdx.x != 0) return;
     r.out[blockIdx.x] = r.in[blockIdx.x];
@@ -230,6 +246,8 @@ TEST_CASE("threads that share a number without a barrier between them race", "[e
 
 TEST_CASE("copies that nobody has waited for race with who reads them", "[emulation]") {
     CHECK_THROWS_WITH(runOn(bulkCopyKernel, false), Catch::Contains("the copies of warp 0"));
+    CHECK_NOTHROW(runOn(otherStageKernel, true));
+    CHECK_THROWS_WITH(runOn(otherStageKernel, false), Catch::Contains("the copies of warp 0"));
 }
 
 TEST_CASE("a buffer that is filled again while others read it is a race", "[emulation]") {

@@ -123,7 +123,7 @@ void waitForPhase(const PhaseBarrier* barrier, unsigned parity) {
 }
 
 void copyInBulk(std::vector<Piece> pieces, PhaseBarrier* barrier) {
-    running->engine.push_back({std::move(pieces), barrier, running->current->index});
+    running->engine.push_back({std::move(pieces), barrier, running->current->index, 0});
     races::beginCopy(running->engine.back(), __builtin_return_address(0));
 }
 

@@ -70,7 +70,8 @@ struct Fiber {
 struct EngineCopy {
     std::vector<Piece> pieces;
     PhaseBarrier* barrier;
-    unsigned issuer;  ///< thread of the block
+    unsigned issuer;          ///< thread of the block
+    std::uint32_t clock = 0;  ///< the race checker's
 };
 
 struct Block {

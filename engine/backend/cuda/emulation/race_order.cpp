@@ -4,6 +4,7 @@
 #include "engine/backend/cuda/emulation/race_order.h"
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <stdexcept>
 #include <unordered_map>
@@ -36,7 +37,7 @@ struct Grid {
 
 struct Phases {
     Clock arriving;
-    ClockPointer ended[2];  ///< by parity
+    std::array<ClockPointer, 2> ended;  ///< by parity
 };
 
 /// What a run has shown to who adds to the same number after it.
@@ -65,11 +66,6 @@ Actor& self() {
 
 void raise(Clock& to, const Clock& from) {
     for (std::size_t i = 0; i < to.size(); ++i) to[i] = std::max(to[i], from[i]);
-}
-void raise(Clock& to, std::size_t actor) {
-    const Actor& a = o.actors[actor];
-    raise(to, *a.known);
-    to[actor] = a.clock;
 }
 ClockPointer joined(const ClockPointer& a, const ClockPointer& b) {
     if (a == b || b == nullptr) return a;
@@ -265,10 +261,11 @@ Phases& phasesOf(const PhaseBarrier* barrier) {
     return found->second;
 }
 
-void arriveAs(std::size_t actor, const PhaseBarrier* barrier, bool ends) {
+/// Who waits for the phase knows what `actor` knows, and what it did up to `clock`.
+void arriveAs(std::size_t actor, std::uint32_t clock, const PhaseBarrier* barrier, bool ends) {
     Phases& p = phasesOf(barrier);
-    raise(p.arriving, actor);
-    ++o.actors[actor].clock;
+    raise(p.arriving, *o.actors[actor].known);
+    p.arriving[actor] = std::max(p.arriving[actor], clock);
     if (!ends) return;
     // The phase that ended is the one before the current.
     p.ended[(barrier->phase & 1U) ^ 1U] = std::make_shared<const Clock>(p.arriving);
@@ -282,7 +279,7 @@ std::size_t engineOf(const EngineCopy& copy) {
 }  // namespace
 
 void arrive(const PhaseBarrier* barrier, bool ends) {
-    arriveAs(running->current->index, barrier, ends);
+    arriveAs(running->current->index, self().clock++, barrier, ends);
 }
 
 void pass(const PhaseBarrier* barrier, unsigned parity) {
@@ -290,15 +287,16 @@ void pass(const PhaseBarrier* barrier, unsigned parity) {
     a.known = joinedAgain(a.known, phasesOf(barrier).ended[parity]);
 }
 
-void beginCopy(const EngineCopy& copy, const void* caller) {
+void beginCopy(EngineCopy& copy, const void* caller) {
     const std::size_t engine = engineOf(copy);
     Actor& e = o.actors[engine];
     Actor& issuer = o.actors[copy.issuer];
     auto known = std::make_shared<Clock>(*e.known);
-    raise(*known, copy.issuer);
-    ++issuer.clock;
+    raise(*known, *issuer.known);
+    (*known)[copy.issuer] = issuer.clock++;
     e.known = std::move(known);
     e.before = issuer.before;
+    copy.clock = ++e.clock;
     for (const Piece& piece : copy.pieces) {
         access(engine, piece.to, piece.bytes, true, false, caller);
         if (piece.from != nullptr) access(engine, piece.from, piece.bytes, false, false, caller);
@@ -306,7 +304,7 @@ void beginCopy(const EngineCopy& copy, const void* caller) {
 }
 
 void endCopy(const EngineCopy& copy, bool ends) {
-    arriveAs(engineOf(copy), copy.barrier, ends);
+    arriveAs(engineOf(copy), copy.clock, copy.barrier, ends);
 }
 
 void orderAll() {

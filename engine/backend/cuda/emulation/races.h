@@ -34,7 +34,7 @@ void arrive(const PhaseBarrier* barrier, bool ends);
 void pass(const PhaseBarrier* barrier, unsigned parity);
 /// A copy of the copy engine, begun by the thread that runs; its bytes count for the barrier, whose
 /// phase they end or not.
-void beginCopy(const EngineCopy& copy, const void* caller);
+void beginCopy(EngineCopy& copy, const void* caller);
 void endCopy(const EngineCopy& copy, bool ends);
 
 /// What the stream does next begins when all before has ended.
@@ -59,7 +59,7 @@ inline void write(const void*, std::size_t, const void*) {}
 inline void prepare(const PhaseBarrier*) {}
 inline void arrive(const PhaseBarrier*, bool) {}
 inline void pass(const PhaseBarrier*, unsigned) {}
-inline void beginCopy(const EngineCopy&, const void*) {}
+inline void beginCopy(EngineCopy&, const void*) {}
 inline void endCopy(const EngineCopy&, bool) {}
 inline void orderAll() {}
 inline void streamWrites(const void*, std::size_t) {}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ceiling that decoding is held against: a kernel that reads device memory and does nothing
-// else.
+#include "engine/backend/cuda/read_bandwidth.h"
+
 #include <algorithm>
 
 #include "engine/backend/cuda/cuda_backend.h"
@@ -31,10 +31,8 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-/// The model's own weights where they are large enough, so that nothing more is allocated.
-double CudaBackend::readBandwidth() const {
-    const std::uint64_t bytes = std::min(model_->bytes(), kBytes);
-    const auto units = bytes / 16;
+double readBandwidthOf(const uint4* from, std::uint64_t bytes, int multiprocessors) {
+    const auto units = bytes / sizeof(uint4);
     DeviceArena sinkArena(sizeof(std::uint32_t), "a bandwidth measurement");
     auto* sink = sinkArena.take<std::uint32_t>(1);
     Stream stream;
@@ -43,14 +41,19 @@ double CudaBackend::readBandwidth() const {
     float best = 0;
     for (int i = 0; i < kRepeats; ++i) {
         begin.record(stream);
-        launch({dim3(static_cast<unsigned>(16 * multiprocessors_)), dim3(kThreads), 0, stream},
-               readKernel, model_->base(), units, sink);
+        launch({dim3(static_cast<unsigned>(16 * multiprocessors)), dim3(kThreads), 0, stream},
+               readKernel, from, units, sink);
         end.record(stream);
         stream.wait();
         const float milliseconds = end.since(begin);
         if (i == 1 || (i > 1 && milliseconds < best)) best = milliseconds;  // 0 warms up
     }
     return best > 0 ? static_cast<double>(bytes) / best * 1e3 : 0;
+}
+
+/// The model's own weights where they are large enough, so that nothing more is allocated.
+double CudaBackend::readBandwidth() const {
+    return readBandwidthOf(model_->base(), std::min(model_->bytes(), kBytes), multiprocessors_);
 }
 
 }  // namespace moescope::cuda

@@ -140,17 +140,24 @@ __host__ __device__ constexpr int operandPosition(WeightFormat format, int colum
 // ---- E2M1 codes
 // ----------------------------------------------------------------------------------
 //
-// A word holds 8 codes (columns 8 octet .. + 7 of a block), as 4 pairs; the low half-word has the
-// even columns, the high one the odd ones. Within a half-word a code's sign and its three bits of
-// magnitude lie where one shift and one mask put them on bf16's sign, lowest two exponent bits and
-// highest mantissa bit: read as bf16 that is the code's value times 2^-126.
+// A word holds 8 codes (columns 8 octet .. + 7 of a block), as 4 pairs: an even column, whose code
+// is put into the low half-word of bf16 numbers, and an odd one for the high one. What is to be a
+// code's sign and its three bits of magnitude lies where one rotation and one mask put them on
+// bf16's sign, lowest two exponent bits and highest mantissa bit: read as bf16 that is the code's
+// value times 2^-126. Four such patterns do not fit into 32 bits; the last pair's bits are where a
+// product with three powers of two puts them.
 //
-//   bit   15  14  13  12  11 10   9   8 7 6  5 4 3  2 1 0
-//         s0  s3  b3  s1  c3 a3   s2  m0     m1     m2        m3 = b3 c3 a3 (high to low)
+//   bit          15  14 13 12  11 10 9   8 7 6   5    4  3   2    1 0
+//   of an even    s0  m2        m1        m0          a3 s3        c3 b3     m3 = c3 b3 a3
+//   of an odd                                    s2           s1             and the reverse above
 
 inline constexpr std::uint32_t kE2m1Mask = 0x81C081C0U;  // sign, two exponent bits, one of mantissa
+inline constexpr std::uint32_t kLastPairMask = 0x001B001BU;  // of pair 3 in a word
+/// Bits 3, 1, 0 and 4 to 15 (2^12), 8 and 7 (2^7), 6 (2^2); no other ones of the product meet.
+inline constexpr std::uint32_t kLastPairFactor = 0x1084U;
 
-/// A code (sign, magnitude) of pair `pair` as it lies in a half-word.
+/// Where an even column's code (sign, magnitude) of pair `pair` lies in a word; an odd one's bits
+/// lie 16 further on, around the word's end.
 __host__ __device__ constexpr std::uint32_t mxfp4Bits(int pair, std::uint32_t code) {
     const std::uint32_t sign = code >> 3U & 1U;
     const std::uint32_t magnitude = code & 7U;
@@ -158,22 +165,27 @@ __host__ __device__ constexpr std::uint32_t mxfp4Bits(int pair, std::uint32_t co
         case 0:
             return sign << 15U | magnitude << 6U;
         case 1:
-            return sign << 12U | magnitude << 3U;
+            return sign << 18U | magnitude << 9U;
         case 2:
-            return sign << 9U | magnitude;
+            return sign << 21U | magnitude << 12U;
         default:
-            return sign << 14U | (magnitude >> 2U & 1U) << 13U | (magnitude & 3U) << 10U;
+            return sign << 3U | magnitude >> 1U | (magnitude & 1U) << 4U;
     }
+}
+/// Two codes' bits of a word.
+__host__ __device__ constexpr std::uint32_t mxfp4PairBits(int pair, std::uint32_t even,
+                                                          std::uint32_t odd) {
+    const std::uint32_t bits = mxfp4Bits(pair, odd);
+    return mxfp4Bits(pair, even) | bits << 16U | bits >> 16U;
 }
 
 /// Eight codes of consecutive columns as one word.
 template <typename Code>
 __host__ __device__ constexpr std::uint32_t mxfp4Word(const Code* codes) {
     std::uint32_t word = 0;
-    for (int pair = 0; pair < 4; ++pair) {
-        word |= mxfp4Bits(pair, static_cast<std::uint32_t>(codes[2 * pair]));
-        word |= mxfp4Bits(pair, static_cast<std::uint32_t>(codes[2 * pair + 1])) << 16U;
-    }
+    for (int pair = 0; pair < 4; ++pair)
+        word |= mxfp4PairBits(pair, static_cast<std::uint32_t>(codes[2 * pair]),
+                              static_cast<std::uint32_t>(codes[2 * pair + 1]));
     return word;
 }
 
@@ -181,9 +193,9 @@ __host__ __device__ constexpr std::uint32_t mxfp4Word(const Code* codes) {
 template <int kPair>
 __host__ __device__ __forceinline__ std::uint32_t mxfp4Pair(std::uint32_t word) {
     if constexpr (kPair == 0) return word & kE2m1Mask;
-    if constexpr (kPair == 1) return word << 3U & kE2m1Mask;
-    if constexpr (kPair == 2) return word << 6U & kE2m1Mask;
-    return (word << 1U & 0x80008000U) | (word >> 5U & 0x01000100U) | (word >> 4U & 0x00C000C0U);
+    if constexpr (kPair == 1) return (word >> 3U | word << 29U) & kE2m1Mask;
+    if constexpr (kPair == 2) return (word >> 6U | word << 26U) & kE2m1Mask;
+    return (word & kLastPairMask) * kLastPairFactor & kE2m1Mask;
 }
 
 /// What turns such a pair into weights: the E8M0 scale e as bf16 2^(e - 1), twice. e <= 128.

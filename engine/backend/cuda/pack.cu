@@ -20,7 +20,7 @@ constexpr PairTable makePairTable() {
     for (int pair = 0; pair < 4; ++pair) {
         for (std::uint32_t byte = 0; byte < 256; ++byte) {
             table[static_cast<std::size_t>(pair)][byte] =
-                mxfp4Bits(pair, byte & 15U) | mxfp4Bits(pair, byte >> 4U) << 16U;
+                mxfp4PairBits(pair, byte & 15U, byte >> 4U);
         }
     }
     return table;

@@ -212,7 +212,7 @@ TEST_CASE("the text part of a Gemma 3 with images is found under either name") {
     const BoundModel model = bindModel(c);
     CHECK(model.weights.layers[1].q.name ==
           "model.language_model.layers.1.self_attn.q_proj.weight");
-    CHECK(model.spec.leftAside == loadGolden("gemma3_images").model.spec.leftAside);
+    CHECK_THAT(model.spec.leftAside, Catch::StartsWith("the image encoder"));
 }
 
 TEST_CASE("keys that a published Gemma 3 with images leaves out mean what transformers means") {

@@ -492,7 +492,7 @@ def gemma3_older():
 
 def with_images(**text):
     values = dict(vocab_size=16, hidden_size=12, intermediate_size=10, num_attention_heads=2, num_key_value_heads=1,
-                  head_dim=4, max_position_embeddings=64, query_pre_attn_scalar=5)
+                  head_dim=4, max_position_embeddings=64, query_pre_attn_scalar=4)
     vision = dict(model_type="siglip_vision_model", hidden_size=4, intermediate_size=4, num_hidden_layers=0,
                   num_attention_heads=1, image_size=4, patch_size=2, vision_use_head=False)
     config = tf.Gemma3Config(text_config=values | text, vision_config=vision, mm_tokens_per_image=4,

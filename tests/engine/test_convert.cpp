@@ -16,6 +16,7 @@
 #include "engine/formats/gguf.h"
 #include "engine/formats/gguf_writer.h"
 #include "engine/run/session.h"
+#include "tests/engine/experts_apart.h"
 #include "tests/engine/golden.h"
 
 using namespace moescope;
@@ -153,6 +154,20 @@ TEST_CASE("a GGUF file keeps its keys and all tensors that are not chosen") {
         CHECK(std::memcmp(now->data, t.data, static_cast<std::size_t>(t.stackStride * t.stack())) ==
               0);
     }
+}
+
+TEST_CASE("experts that are tensors of their own are converted as experts") {
+    const Folder folder;
+    const Golden golden = loadGolden("mixtral_pair", "model.gguf");
+    writeExpertsApart(*golden.checkpoint, folder.path / "apart.gguf");
+    const fs::path out = folder.path / "f32.gguf";
+    const ConvertResult result =
+        convertCheckpoint(folder.path / "apart.gguf", out, to(DType::F32, ConvertPart::Experts));
+    CHECK(result.converted == 2 * 3 * 3);  // layers, experts, matrices
+    const auto file = openCheckpoint(out);
+    CHECK(file->find("blk.1.ffn_down.2.weight")->type == DType::F32);
+    CHECK(file->find("blk.1.attn_q.weight")->type == DType::BF16);
+    CHECK(relativeError(logits(*file, golden.tokens), golden.logits) < 1e-4);
 }
 
 TEST_CASE("an interrupted conversion continues and gives the same file") {

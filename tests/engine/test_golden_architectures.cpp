@@ -8,8 +8,7 @@
 #include <random>
 
 #include "engine/backend/cpu/kernel_table.h"
-#include "engine/formats/gguf.h"
-#include "engine/formats/gguf_writer.h"
+#include "tests/engine/experts_apart.h"
 #include "tests/engine/golden.h"
 
 using namespace moescope;
@@ -121,29 +120,6 @@ std::vector<float> gateSums(const Backend& backend, std::span<const TokenId> tok
     return std::move(sink.sums);
 }
 
-/// The GGUF file of Mixtral with every expert as a tensor of its own, as converters wrote it before
-/// April 2024: "blk.0.ffn_gate.2.weight".
-void writeApart(const GgufCheckpoint& merged, const std::filesystem::path& out) {
-    GgufWriter writer(out);
-    for (const auto& record : merged.keyRecords()) writer.addRecord(record.bytes);
-    std::vector<TensorView> order;
-    const auto add = [&](const TensorView& t, const std::string& name) {
-        const auto rank = static_cast<std::size_t>(t.rank);
-        writer.addTensor(name, t.type, std::span(t.shape).first(rank));
-        order.push_back(t);
-    };
-    for (const TensorView& t : merged.tensors()) {
-        const std::size_t at = t.name.find("_exps");
-        for (std::int64_t e = 0; at != std::string::npos && e < t.stack(); ++e)
-            add(t.matrix(e), t.name.substr(0, at) + "." + std::to_string(e) + ".weight");
-        if (at == std::string::npos) add(t, t.name);
-    }
-    writer.begin();
-    for (const TensorView& t : order)
-        writer.write({t.data, static_cast<std::size_t>(t.rowStride * t.rows())});
-    writer.finish();
-}
-
 }  // namespace
 
 TEST_CASE("Qwen3 equals transformers") {
@@ -204,7 +180,7 @@ TEST_CASE("Mixtral from a GGUF file with one tensor for each expert has the same
     const Golden merged = loadGolden("mixtral_pair", "model.gguf");
     const auto path = std::filesystem::temp_directory_path() /
                       ("moescope-apart-" + std::to_string(::getpid()) + ".gguf");
-    writeApart(dynamic_cast<const GgufCheckpoint&>(*merged.checkpoint), path);
+    writeExpertsApart(*merged.checkpoint, path);
     const auto apart = openCheckpoint(path);
     std::filesystem::remove(path);
     const BoundModel model = bindModel(*apart);

@@ -83,6 +83,7 @@ nlohmann::json describe(const Checkpoint& checkpoint, const BoundModel& bound,
             {"tensors", total.tensors}, {"elements", total.elements}, {"bytes", total.bytes}};
     }
     facts["types"] = std::move(types);
+    if (!bound.spec.leftAside.empty()) facts["not_read"] = bound.spec.leftAside;
     facts["memory"] = {{"weights", plan.weights},         {"kv_cache", plan.kvCache},
                        {"activations", plan.activations}, {"total", plan.total()},
                        {"available", plan.available},     {"context", plan.context}};
@@ -119,6 +120,7 @@ int runInspect(const Invocation& invocation) {
     TextTable head({"", ""});
     head.row({"file", checkpoint->path().string() + ", " +
                           formatBytes(static_cast<double>(checkpoint->fileBytes()))});
+    if (!s.leftAside.empty()) head.row({"not read", s.leftAside});
     head.row(
         {"architecture", s.architecture + ", identity " + checkpoint->identity().substr(0, 16)});
     head.row({"parameters", formatCount(static_cast<double>(count.total)) + " total, " +

@@ -67,7 +67,9 @@ class RoutingSink {
 public:
     virtual ~RoutingSink() = default;
     /// experts, weights: (n_tokens, top_k), int32 and float32, in gate order (largest first);
-    /// weights of a token sum to 1 for gpt-oss. Valid only during the call.
+    /// weights are what the experts' outputs are multiplied with: those of a token sum to 1 for
+    /// gpt-oss, Mixtral and a renormalising Qwen3-MoE or OLMoE, else to less. Valid only during the
+    /// call.
     virtual void onRouting(const StepInfo& step, int layer, int topK,
                            std::span<const std::int32_t> experts,
                            std::span<const float> weights) = 0;

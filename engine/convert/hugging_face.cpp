@@ -44,6 +44,7 @@ constexpr Role kRoles[] = {
 
 std::string_view ggufName(const ModelSpec& spec) {
     if (spec.architecture == "olmo3") return "olmo2";  // told apart by the window
+    if (spec.architecture == "mistral" || spec.architecture == "mixtral") return "llama";
     for (const Architecture& a : architectures())
         if (a.name == spec.architecture) return a.ggufName;
     return spec.architecture;
@@ -86,7 +87,7 @@ private:
     void layer(std::size_t i) {
         const ModelSpec& spec = model_.spec;
         const LayerSpec& layer = spec.layers[i];
-        const bool reorder = spec.architecture == "llama";
+        const bool reorder = ggufName(spec) == "llama";
         for (const Role& role : kRoles) {
             const TensorView& t = model_.weights.layers[i].*role.view;
             if (t.empty()) continue;

@@ -33,6 +33,10 @@ bool scalesQueries(const BoundModel& model) {
                1e-6F;
 }
 
+bool slides(const BoundModel& model) {
+    return model.spec.layers.front().window > 0;
+}
+
 struct Gap {
     const char* architecture;
     bool (*applies)(const BoundModel&);
@@ -40,7 +44,11 @@ struct Gap {
 };
 constexpr const char* kBiases =
     "llama.cpp does not load this file: it has no code for biases of this architecture";
+constexpr const char* kWindow =
+    "llama.cpp computes something else with this file: it ignores the sliding window of Mistral";
 constexpr std::array kGaps{
+    Gap{"mistral", slides, kWindow},
+    Gap{"mixtral", slides, kWindow},
     Gap{"qwen3", hasBiases, kBiases},
     Gap{"olmo2", hasBiases, kBiases},
     Gap{"olmo3", hasBiases, kBiases},

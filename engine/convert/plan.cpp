@@ -37,8 +37,12 @@ std::uint32_t fileType(DType type) {
     }
 }
 
+/// Stacks, and the experts of Mixtral's older files: "blk.3.ffn_gate.7.weight".
 bool isExperts(std::string_view name) {
-    return name.starts_with("blk.") && name.ends_with("_exps.weight");
+    constexpr std::string_view kEnd = ".weight";
+    if (!name.starts_with("blk.") || !name.ends_with(kEnd)) return false;
+    name.remove_suffix(kEnd.size());
+    return name.ends_with("_exps") || (name.back() >= '0' && name.back() <= '9');
 }
 
 /// A matrix of a layer, other than the router. Names are GGUF's.

@@ -125,7 +125,7 @@ BoundModel bindGpt2(const Checkpoint& checkpoint, const ArchitectureOptions& opt
                      : config.integerOr("n_inner", 4 * spec.dModel, 1, kMaxFfn);
     const Names names = namesOf(checkpoint);
     TensorBinder tensors(checkpoint, model.weights);
-    bindEnds(checkpoint, tensors, model,
+    bindEnds(checkpoint, config, tensors, model,
              {names.embedding, names.outputNorm + ".weight", names.outputNorm + ".bias", names.head,
               true});
     model.weights.positions = tensors.matrix(names.positions, {spec.contextLength, spec.dModel});

@@ -92,7 +92,7 @@ BoundModel bindGptOssOriginal(const Checkpoint& checkpoint, const ArchitectureOp
     spec.swigluLimit = static_cast<float>(config.numberOr("swiglu_limit", 7.0, 1e-3, 1e6));
     const std::int32_t window = config.integer("sliding_window", 1, 1 << 24);
     TensorBinder tensors(checkpoint, model.weights);
-    bindEnds(checkpoint, tensors, model,
+    bindEnds(checkpoint, config, tensors, model,
              {"embedding.weight", "norm.scale", "", "unembedding.weight"});
     if (spec.tiedHead) config.fail("tensor 'unembedding.weight' is missing");
     for (std::int32_t i = 0; i < spec.nLayer; ++i) {

@@ -11,6 +11,9 @@ constexpr Architecture kArchitectures[] = {
     {"gpt-oss", "gpt-oss", "gpt_oss", bindGptOss},
     {"gpt-oss", "", "", bindGptOssOriginal, "block.0.attn.qkv.weight"},
     {"llama", "llama", "llama", bindLlama},
+    {"mistral", "", "mistral", bindMistral},  // in GGUF a llama, as is Mixtral with its experts
+    {"mixtral", "", "mixtral", bindMixtral},
+    {"qwen2", "qwen2", "qwen2", bindQwen2},
     {"qwen3", "qwen3", "qwen3", bindQwen3},
     {"qwen3-moe", "qwen3moe", "qwen3_moe", bindQwen3Moe},
     {"olmoe", "olmoe", "olmoe", bindOlmoe},
@@ -18,6 +21,7 @@ constexpr Architecture kArchitectures[] = {
     {"olmo3", "", "olmo3", bindOlmo3},  // in GGUF an olmo2 with a window
     {"gpt2", "gpt2", "gpt2", bindGpt2},
     {"gemma3", "gemma3", "gemma3_text", bindGemma3},
+    {"gemma3", "", "gemma3", bindGemma3WithImages},
 };
 
 std::string supported(bool gguf) {

@@ -24,6 +24,9 @@ std::span<const Architecture> architectures() noexcept;
 BoundModel bindGptOss(const Checkpoint& checkpoint, const ArchitectureOptions& options);
 BoundModel bindGptOssOriginal(const Checkpoint& checkpoint, const ArchitectureOptions& options);
 BoundModel bindLlama(const Checkpoint& checkpoint, const ArchitectureOptions& options);
+BoundModel bindMistral(const Checkpoint& checkpoint, const ArchitectureOptions& options);
+BoundModel bindMixtral(const Checkpoint& checkpoint, const ArchitectureOptions& options);
+BoundModel bindQwen2(const Checkpoint& checkpoint, const ArchitectureOptions& options);
 BoundModel bindQwen3(const Checkpoint& checkpoint, const ArchitectureOptions& options);
 BoundModel bindQwen3Moe(const Checkpoint& checkpoint, const ArchitectureOptions& options);
 BoundModel bindOlmoe(const Checkpoint& checkpoint, const ArchitectureOptions& options);
@@ -31,5 +34,6 @@ BoundModel bindOlmo2(const Checkpoint& checkpoint, const ArchitectureOptions& op
 BoundModel bindOlmo3(const Checkpoint& checkpoint, const ArchitectureOptions& options);
 BoundModel bindGpt2(const Checkpoint& checkpoint, const ArchitectureOptions& options);
 BoundModel bindGemma3(const Checkpoint& checkpoint, const ArchitectureOptions& options);
+BoundModel bindGemma3WithImages(const Checkpoint& checkpoint, const ArchitectureOptions& options);
 
 }  // namespace moescope

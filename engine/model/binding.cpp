@@ -49,7 +49,9 @@ std::string numberText(double value) {
 }
 
 /// " by the configuration (hidden_size 32, ..)": every key there is that a shape follows from.
-std::string statedDimensions(const nlohmann::json& config) {
+std::string statedDimensions(const nlohmann::json& whole) {
+    const auto text = whole.find("text_config");  // of models that see images too
+    const nlohmann::json& config = text != whole.end() && text->is_object() ? *text : whole;
     constexpr std::string_view kKeys[] = {"hidden_size",
                                           "intermediate_size",
                                           "moe_intermediate_size",
@@ -73,14 +75,14 @@ std::string statedDimensions(const nlohmann::json& config) {
     if (const auto name = config.find("general.architecture");
         name != config.end() && name->is_string())
         prefix = name->get<std::string>() + ".";
-    std::string text;
+    std::string stated;
     for (const std::string_view key : kKeys) {
         const auto found = config.find(prefix + std::string(key));
         if (found == config.end() || !found->is_number()) continue;
-        text += (text.empty() ? " by the configuration (" : ", ") + prefix + std::string(key) +
-                " " + found->dump();
+        stated += (stated.empty() ? " by the configuration (" : ", ") + prefix + std::string(key) +
+                  " " + found->dump();
     }
-    return text.empty() ? text : text + ")";
+    return stated.empty() ? stated : stated + ")";
 }
 
 }  // namespace

@@ -144,9 +144,9 @@ struct EndNames {
 EndNames endNames(CheckpointLayout layout);
 
 /// Embedding, final norm (with its bias, for LayerNorm) and head; sets spec.vocab and
-/// spec.tiedHead.
-void bindEnds(const Checkpoint& checkpoint, TensorBinder& tensors, BoundModel& model,
-              const EndNames& names);
+/// spec.tiedHead. `config`: where config.json states vocabulary and tied head.
+void bindEnds(const Checkpoint& checkpoint, const ConfigReader& config, TensorBinder& tensors,
+              BoundModel& model, const EndNames& names);
 void bindEnds(const Checkpoint& checkpoint, TensorBinder& tensors, BoundModel& model);
 
 /// "blk." or "model.layers."

@@ -156,10 +156,9 @@ bool headIsTied(const Checkpoint& checkpoint, const ConfigReader& config,
 
 }  // namespace
 
-void bindEnds(const Checkpoint& checkpoint, TensorBinder& tensors, BoundModel& model,
-              const EndNames& names) {
+void bindEnds(const Checkpoint& checkpoint, const ConfigReader& config, TensorBinder& tensors,
+              BoundModel& model, const EndNames& names) {
     const bool gguf = checkpoint.layout() == CheckpointLayout::Gguf;
-    const ConfigReader config(checkpoint.config(), checkpoint.path().string());
     ModelSpec& spec = model.spec;
     if (const TensorView* t = checkpoint.find(names.embedding); t != nullptr && t->rank == 2) {
         spec.vocab = static_cast<std::int32_t>(std::clamp<std::int64_t>(t->rows(), 1, kMaxVocab));
@@ -180,7 +179,8 @@ void bindEnds(const Checkpoint& checkpoint, TensorBinder& tensors, BoundModel& m
 }
 
 void bindEnds(const Checkpoint& checkpoint, TensorBinder& tensors, BoundModel& model) {
-    bindEnds(checkpoint, tensors, model, endNames(checkpoint.layout()));
+    const ConfigReader config(checkpoint.config(), checkpoint.path().string());
+    bindEnds(checkpoint, config, tensors, model, endNames(checkpoint.layout()));
 }
 
 std::string layerRoot(CheckpointLayout layout) {

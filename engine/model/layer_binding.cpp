@@ -15,7 +15,7 @@ public:
     LayerWeights bind(const BiasRules& biases) {
         LayerWeights w;
         norms(w);
-        attention(w, biases.attention);
+        attention(w, biases);
         if (layer_.mlp == MlpKind::Experts) {
             experts(w);
         } else {
@@ -53,7 +53,7 @@ private:
         w.ffnNormBias = bias(names_.ffnNorm, d, Presence::Required);
     }
 
-    void attention(LayerWeights& w, Presence biases) {
+    void attention(LayerWeights& w, const BiasRules& biases) {
         const std::int64_t d = spec_.dModel;
         const std::int64_t qWidth = std::int64_t{spec_.nHead} * spec_.headDim;
         const std::int64_t kvWidth = std::int64_t{spec_.nKvHead} * spec_.headDim;
@@ -61,10 +61,10 @@ private:
         w.k = tensors_.matrix(weight(names_.k), {kvWidth, d});
         w.v = tensors_.matrix(weight(names_.v), {kvWidth, d});
         w.o = tensors_.matrix(weight(names_.o), {d, qWidth});
-        w.qBias = bias(names_.q, qWidth, biases);
-        w.kBias = bias(names_.k, kvWidth, biases);
-        w.vBias = bias(names_.v, kvWidth, biases);
-        w.oBias = bias(names_.o, d, biases);
+        w.qBias = bias(names_.q, qWidth, biases.attention);
+        w.kBias = bias(names_.k, kvWidth, biases.attention);
+        w.vBias = bias(names_.v, kvWidth, biases.attention);
+        w.oBias = bias(names_.o, d, biases.attentionOutput.value_or(biases.attention));
         if (spec_.qkNorm == QkNorm::None) return;
         const bool perHead = spec_.qkNorm == QkNorm::PerHead;
         w.qNorm = norm(names_.qNorm, perHead ? spec_.headDim : qWidth);
@@ -85,12 +85,12 @@ private:
     }
 
     TensorView stack(std::string_view name, std::int64_t rows, std::int64_t cols) {
-        if (names_.experts.empty())
+        const std::size_t number = name.find('*');
+        if (number == std::string_view::npos)
             return tensors_.matrix(weight(name), {spec_.nExpert, rows, cols});
         std::vector<std::string> all;
         for (std::int32_t e = 0; e < spec_.nExpert; ++e) {
-            all.push_back(
-                weight(std::string(names_.experts) + std::to_string(e) + "." + std::string(name)));
+            all.push_back(weight(std::string(name).replace(number, 1, std::to_string(e))));
         }
         return tensors_.stacked(all, rows, cols);
     }
@@ -147,10 +147,9 @@ const LayerNames kHuggingFaceLayer{
     .down = "mlp.down_proj",
     .postFfnNorm = "post_feedforward_layernorm",
     .router = "mlp.gate",
-    .expertGate = "gate_proj",
-    .expertUp = "up_proj",
-    .expertDown = "down_proj",
-    .experts = "mlp.experts.",
+    .expertGate = "mlp.experts.*.gate_proj",
+    .expertUp = "mlp.experts.*.up_proj",
+    .expertDown = "mlp.experts.*.down_proj",
 };
 
 Presence presenceOf(const ConfigReader& config, std::string_view key) {

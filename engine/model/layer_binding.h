@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,10 +20,9 @@ inline constexpr std::int64_t kMaxExperts = 4096;
 struct LayerNames {
     std::string_view attnNorm, q, k, v, o, qNorm, kNorm, postAttnNorm, ffnNorm;
     std::string_view gate, up, down, postFfnNorm, router;
-    /// Stacks of all experts ("ffn_gate_exps"), or what follows the number of one expert in
-    /// "mlp.experts.7.gate_proj" where `experts` is not empty.
+    /// Stacks of all experts ("ffn_gate_exps"); with an asterisk for the number of the expert where
+    /// each is a tensor of its own ("mlp.experts.*.gate_proj").
     std::string_view expertGate, expertUp, expertDown;
-    std::string_view experts = {};  ///< "mlp.experts.": each expert is a tensor of its own
 };
 extern const LayerNames kGgufLayer;         ///< "attn_q"
 extern const LayerNames kHuggingFaceLayer;  ///< "self_attn.q_proj"
@@ -35,6 +35,8 @@ Presence presenceOf(const ConfigReader& config, std::string_view key);
 struct BiasRules {
     Presence attention = Presence::IfPresent;    ///< q, k, v, o
     Presence feedForward = Presence::IfPresent;  ///< gate, up, down of a dense layer
+    /// Of o, where it is not that of q, k and v.
+    std::optional<Presence> attentionOutput = {};
 };
 
 /// Appends `layer` to the spec and its tensors, named `prefix` + name, to the weights.

@@ -65,6 +65,7 @@ struct ModelSpec {
     std::string architecture;  ///< "gpt-oss", "llama"
     std::string name;          ///< general.name or the folder's name
     bool synthetic = false;
+    std::string leftAside;  ///< parts of the checkpoint that are not read, in words; empty: none
 
     std::int32_t nLayer = 0;
     std::int32_t dModel = 0;

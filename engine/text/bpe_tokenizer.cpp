@@ -41,14 +41,10 @@ public:
     }
 
     std::vector<TokenId> encode(std::string_view text, SpecialTokens specials) const override {
-        Run run{specials == SpecialTokens::Parse, {}, {}};
-        raw_.split(
-            text, run.specials,
-            [&](std::size_t start, std::string_view plain) {
-                encodeSegment(plain, start == 0, run);
-            },
-            [&](TokenId id) { run.out.push_back(id); });
-        return std::move(run.out);
+        return encodeWhole(text, specials == SpecialTokens::Parse, true);
+    }
+    std::vector<TokenId> encodeAfterSpecial(std::string_view text) const override {
+        return encodeWhole(text, false, false);
     }
 
     std::string decode(std::span<const TokenId> tokens, bool withSpecials) const override {
@@ -131,6 +127,18 @@ private:
     std::string normalised(std::string_view text) const {
         if (sentencePiece_) return sentencePiece_->normalise(text);
         return data_.nfc ? unicode::toNfc(text) : std::string(text);
+    }
+
+    /// `begins`: nothing comes before the text.
+    std::vector<TokenId> encodeWhole(std::string_view text, bool specials, bool begins) const {
+        Run run{specials, {}, {}};
+        raw_.split(
+            text, run.specials,
+            [&](std::size_t start, std::string_view plain) {
+                encodeSegment(plain, begins && start == 0, run);
+            },
+            [&](TokenId id) { run.out.push_back(id); });
+        return std::move(run.out);
     }
 
     void encodeSegment(std::string_view text, bool first, Run& run) const {

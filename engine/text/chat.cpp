@@ -18,11 +18,21 @@ struct Row {
     std::unique_ptr<ChatFormat> (*make)(const Tokenizer&);
 };
 constexpr std::array kFormats = {
-    Row{"harmony", text::makeHarmony}, Row{"chatml", text::makeChatMl},
-    Row{"smollm", text::makeSmolLm},   Row{"qwen3", text::makeQwen3},
-    Row{"olmo2", text::makeOlmo2},     Row{"tulu", text::makeTulu},
-    Row{"olmo3", text::makeOlmo3},     Row{"olmo3-think", text::makeOlmo3Think},
-    Row{"gemma3", text::makeGemma3},   Row{"plain", text::makePlain},
+    Row{"harmony", text::makeHarmony},
+    Row{"chatml", text::makeChatMl},
+    Row{"smollm", text::makeSmolLm},
+    Row{"qwen2", text::makeQwen2},
+    Row{"qwen2.5", text::makeQwen25},
+    Row{"qwen3", text::makeQwen3},
+    Row{"mistral", text::makeMistral},
+    Row{"mistral-plain", text::makeMistralPlain},
+    Row{"mistral-7b-v0.1", text::makeMistral7bV01},
+    Row{"olmo2", text::makeOlmo2},
+    Row{"tulu", text::makeTulu},
+    Row{"olmo3", text::makeOlmo3},
+    Row{"olmo3-think", text::makeOlmo3Think},
+    Row{"gemma3", text::makeGemma3},
+    Row{"plain", text::makePlain},
 };
 
 std::string knownNames() {

@@ -98,7 +98,8 @@ std::unique_ptr<ChatFormat> chatFormatNamed(const Tokenizer& tokenizer, std::str
 std::vector<std::string_view> chatFormatNames();
 
 /// The template's text as its identity is taken: "\\n" escapes in it are line ends, and white space
-/// that Jinja's own dashes remove is gone. The output of the template is the same.
+/// that Jinja's own dashes remove is gone, as is a last line end. The output of the template is the
+/// same.
 std::string canonicalTemplate(std::string_view source);
 
 /// From the JSON of OpenAI's chat completions: [{"role", "content", "tool_calls", ...}]. Also

@@ -58,6 +58,10 @@ std::unique_ptr<ChatFormat> makeChatMl(const Tokenizer& tokenizer) {
     return std::make_unique<ChatMl>(tokenizer, "chatml", "");
 }
 
+std::unique_ptr<ChatFormat> makeQwen2(const Tokenizer& tokenizer) {
+    return std::make_unique<ChatMl>(tokenizer, "qwen2", "You are a helpful assistant.");
+}
+
 std::unique_ptr<ChatFormat> makeSmolLm(const Tokenizer& tokenizer) {
     return std::make_unique<ChatMl>(
         tokenizer, "smollm",

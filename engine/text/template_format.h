@@ -68,7 +68,8 @@ public:
 
 private:
     void flush() {
-        const auto ids = tokenizer_.encode(pending_, SpecialTokens::AsText);
+        const auto ids = out_.empty() ? tokenizer_.encode(pending_, SpecialTokens::AsText)
+                                      : tokenizer_.encodeAfterSpecial(pending_);
         out_.insert(out_.end(), ids.begin(), ids.end());
         pending_.clear();
     }

@@ -37,6 +37,11 @@ public:
 
     /// text must be valid UTF-8 or not: invalid bytes are encoded byte by byte, never rejected.
     virtual std::vector<TokenId> encode(std::string_view text, SpecialTokens specials) const = 0;
+    /// AsText, of text that goes on after a special token: some vocabularies put a space before the
+    /// whole text only.
+    virtual std::vector<TokenId> encodeAfterSpecial(std::string_view text) const {
+        return encode(text, SpecialTokens::AsText);
+    }
     /// Raw bytes of the tokens; may be incomplete UTF-8 at the ends. Padding has none. Ids below 0
     /// or beyond the padding throw Error.
     virtual std::string decode(std::span<const TokenId> tokens, bool withSpecials = true) const = 0;

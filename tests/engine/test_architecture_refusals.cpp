@@ -142,6 +142,114 @@ TEST_CASE("switches that are not implemented are refused by their key") {
                Catch::Contains("'layer_types' must list 4 layers"));
 }
 
+TEST_CASE("what Mistral, Mixtral and Qwen2 do not compute is refused") {
+    CHECK(refusalOf("mistral_null", "rope_scaling", {{"type", "dynamic"}, {"factor", 2.0}}) ==
+          "accepted");  // rope_parameters, which is there, goes before
+    CHECK(refusalOf("mistral_silent", "rope_scaling", {{"type", "dynamic"}, {"factor", 2.0}}) ==
+          "memory.gguf: RoPE scaling 'dynamic' (key 'rope_scaling.rope_type') is not supported, "
+          "expected default, linear, yarn or llama3");
+    CHECK_THAT(refusalOf("qwen2_tied", "rope_parameters", {{"rope_type", "longrope"}}),
+               Catch::Contains("RoPE scaling 'longrope'"));
+    CHECK_THAT(refusalOf("mistral_window", "sliding_window", 0),
+               Catch::Contains("'sliding_window' must be a number from 1 to"));
+    CHECK_THAT(refusalOf("mixtral_pair", "hidden_act", "gelu"),
+               Catch::Contains("activation 'gelu'"));
+    CHECK_THAT(refusalOf("mixtral_pair", "num_local_experts", 2),
+               Catch::Contains("'model.layers.0.block_sparse_moe.gate.weight' has shape [3, 8], "
+                               "expected [2, 8] by the configuration (hidden_size 8, ") &&
+                   Catch::Contains("num_local_experts 2)"));
+    CHECK_THAT(refusalOf("mixtral_pair", "num_experts_per_tok", 4),
+               Catch::Contains("'num_experts_per_tok' must be a number from 1 to 3"));
+    CHECK_THAT(refusalOf("mixtral_pair", "head_dim", 6),
+               Catch::Contains("self_attn.q_proj.weight' has shape [8, 8], expected [12, 8]"));
+    MemoryCheckpoint c = likeGolden("mixtral_pair");
+    c.remove("model.layers.1.block_sparse_moe.experts.2.w3.weight");
+    CHECK(refusal(c) ==
+          "memory.gguf: tensor 'model.layers.1.block_sparse_moe.experts.2.w3.weight' is missing");
+    c = likeGolden("mistral_null");
+    c.add("model.layers.0.self_attn.q_proj.bias", {8});
+    CHECK_THAT(refusal(c), Catch::Contains("q_proj.bias' has no place"));
+    c = likeGolden("qwen2_tied");
+    c.remove("model.layers.1.self_attn.k_proj.bias");
+    CHECK(refusal(c) == "memory.gguf: tensor 'model.layers.1.self_attn.k_proj.bias' is missing");
+    c = likeGolden("qwen2_tied");
+    c.add("model.layers.1.self_attn.o_proj.bias", {8});
+    CHECK_THAT(refusal(c), Catch::Contains("o_proj.bias' has no place"));
+    CHECK(refusalOf("qwen2_tied", "model_type", "qwen2_moe") ==
+          "memory.gguf: architecture 'qwen2_moe' (key 'model_type') is not supported");
+}
+
+TEST_CASE("the text part of a Gemma 3 with images is refused by its own keys and names") {
+    const auto refusedText = [](const std::string& key, const nlohmann::json& value) {
+        MemoryCheckpoint c = likeGolden("gemma3_images");
+        c.editConfig()["text_config"][key] = value;
+        return refusal(c);
+    };
+    CHECK(refusalOf("gemma3_images", "text_config", nullptr) ==
+          "memory.gguf: configuration key 'text_config' is missing");
+    CHECK(refusalOf("gemma3_images", "text_config", 7) ==
+          "memory.gguf: configuration key 'text_config' is no group of keys");
+    CHECK_THAT(refusedText("rope_scaling", {{"rope_type", "dynamic"}}),
+               Catch::Contains("RoPE scaling 'dynamic'"));
+    CHECK_THAT(refusedText("intermediate_size", 11),
+               Catch::Contains("'language_model.model.layers.0.mlp.gate_proj.weight' has shape "
+                               "[10, 12], expected [11, 12] by the configuration (hidden_size 12, "
+                               "intermediate_size 11, "));
+    CHECK_THAT(refusedText("num_hidden_layers", 1),
+               Catch::Contains("'language_model.model.layers.1.") &&
+                   Catch::Contains("beyond the 1 of the configuration"));
+    CHECK_THAT(refusedText("vocab_size", 17), Catch::Contains("has 16 rows"));
+    CHECK_THAT(refusedText("final_logit_softcapping", 30.0),
+               Catch::Contains("'final_logit_softcapping'"));
+}
+
+TEST_CASE("the text part of a Gemma 3 with images is found under either name") {
+    const std::string published = "language_model.model.";
+    MemoryCheckpoint c = likeGolden("gemma3_images", [&](const std::string& name) {
+        return name.starts_with(published) ? "model.language_model." + name.substr(published.size())
+                                           : name;
+    });
+    const BoundModel model = bindModel(c);
+    CHECK(model.weights.layers[1].q.name ==
+          "model.language_model.layers.1.self_attn.q_proj.weight");
+    CHECK_THAT(model.spec.leftAside, Catch::StartsWith("the image encoder"));
+}
+
+TEST_CASE("keys that a published Gemma 3 with images leaves out mean what transformers means") {
+    MemoryCheckpoint c(
+        CheckpointLayout::HuggingFace,
+        {{"model_type", "gemma3"},
+         {"text_config",
+          {{"hidden_size", 8}, {"intermediate_size", 6}, {"num_hidden_layers", 1}}}});
+    const std::string layer = "language_model.model.layers.0.";
+    c.add("language_model.model.embed_tokens.weight", {10, 8});
+    c.add("language_model.model.norm.weight", {8});
+    for (const char* norm : {"input_layernorm", "post_attention_layernorm",
+                             "pre_feedforward_layernorm", "post_feedforward_layernorm"})
+        c.add(layer + norm + ".weight", {8});
+    c.add(layer + "self_attn.q_proj.weight", {2048, 8});
+    c.add(layer + "self_attn.k_proj.weight", {1024, 8});
+    c.add(layer + "self_attn.v_proj.weight", {1024, 8});
+    c.add(layer + "self_attn.o_proj.weight", {8, 2048});
+    c.add(layer + "self_attn.q_norm.weight", {256});
+    c.add(layer + "self_attn.k_norm.weight", {256});
+    c.add(layer + "mlp.gate_proj.weight", {6, 8});
+    c.add(layer + "mlp.up_proj.weight", {6, 8});
+    c.add(layer + "mlp.down_proj.weight", {8, 6});
+    c.add("vision_tower.vision_model.embeddings.patch_embedding.bias", {4});
+    const ModelSpec spec = bindModel(c).spec;
+    CHECK(spec.nHead == 8);
+    CHECK(spec.nKvHead == 4);
+    CHECK(spec.headDim == 256);
+    CHECK(spec.contextLength == 131072);
+    CHECK(spec.normEps == 1e-6F);
+    CHECK(spec.scale() == Approx(1.0 / 16.0));
+    CHECK(spec.tiedHead);
+    CHECK(spec.layers[0].window == 4096);
+    CHECK(spec.layers[0].rope.theta == 10000.0);
+    CHECK_THAT(spec.leftAside, Catch::Contains("(1 tensor)"));
+}
+
 TEST_CASE("GPT-2 is read with the names of the first release and its mask buffers left aside") {
     MemoryCheckpoint c = likeGolden("gpt2_tied", [](const std::string& name) {
         return name.starts_with("transformer.") ? name.substr(12) : name;

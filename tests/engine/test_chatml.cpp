@@ -81,6 +81,7 @@ TEST_CASE("a template is known whatever its escapes and dashes look like") {
     const std::string plain = "{{ 'a\n' }}{%- if x -%}b {{ \"\\\\n\" }}";
     CHECK(canonicalTemplate(escaped) == plain);
     CHECK(canonicalTemplate(plain) == plain);
+    CHECK(canonicalTemplate(plain + "\n") == plain);
     CHECK(canonicalTemplate("text \\n {{ '-}} ' }} x") == "text \\n {{ '-}} ' }} x");
 }
 

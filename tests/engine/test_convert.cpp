@@ -16,6 +16,7 @@
 #include "engine/formats/gguf.h"
 #include "engine/formats/gguf_writer.h"
 #include "engine/run/session.h"
+#include "tests/engine/experts_apart.h"
 #include "tests/engine/golden.h"
 
 using namespace moescope;
@@ -78,7 +79,12 @@ TEST_CASE("a Hugging Face folder converted without loss has the same logits") {
                              "olmo2_heads",    "olmo2_grouped",      "olmo2_yarn",
                              "olmo3_pattern",  "olmo3_types",        "olmo3_older",
                              "gpt2_tied",      "gpt2_untied",        "gpt2_full",
-                             "gemma3_pattern", "gemma3_scaled",      "gemma3_older"}) {
+                             "gemma3_pattern", "gemma3_scaled",      "gemma3_older",
+                             "mistral_window", "mistral_null",       "mistral_silent",
+                             "mixtral_pair",   "mixtral_many",       "mixtral_window",
+                             "qwen2_tied",     "qwen2_yarn",
+
+                             "gemma3_images"}) {
         INFO(name);
         const Golden golden = loadGolden(name);
         const auto got =
@@ -103,6 +109,7 @@ TEST_CASE("what GGUF keys cannot say is refused before anything is written") {
     CHECK_THAT(refused("gpt_oss_heads"),
                Catch::Contains("its activation (its kind, SwiGLU limit or factor) would differ"));
     CHECK_THAT(refused("qwen3_window"), Catch::Contains("its sliding window"));
+    CHECK_THAT(refused("qwen2_window"), Catch::Contains("its sliding window"));
     CHECK_THAT(refused("qwen3_moe_plain"),
                Catch::Contains("would not be the same model: read back, tensor 'blk.1"));
     CHECK(fs::is_empty(folder.path));
@@ -147,6 +154,20 @@ TEST_CASE("a GGUF file keeps its keys and all tensors that are not chosen") {
         CHECK(std::memcmp(now->data, t.data, static_cast<std::size_t>(t.stackStride * t.stack())) ==
               0);
     }
+}
+
+TEST_CASE("experts that are tensors of their own are converted as experts") {
+    const Folder folder;
+    const Golden golden = loadGolden("mixtral_pair", "model.gguf");
+    writeExpertsApart(*golden.checkpoint, folder.path / "apart.gguf");
+    const fs::path out = folder.path / "f32.gguf";
+    const ConvertResult result =
+        convertCheckpoint(folder.path / "apart.gguf", out, to(DType::F32, ConvertPart::Experts));
+    CHECK(result.converted == 2 * 3 * 3);  // layers, experts, matrices
+    const auto file = openCheckpoint(out);
+    CHECK(file->find("blk.1.ffn_down.2.weight")->type == DType::F32);
+    CHECK(file->find("blk.1.attn_q.weight")->type == DType::BF16);
+    CHECK(relativeError(logits(*file, golden.tokens), golden.logits) < 1e-4);
 }
 
 TEST_CASE("an interrupted conversion continues and gives the same file") {
@@ -265,7 +286,10 @@ TEST_CASE("what llama.cpp is known not to do with the result is said") {
     };
     CHECK_THAT(gapOf("qwen3_yarn"), Catch::Contains("no code for biases"));
     CHECK_THAT(gapOf("gemma3_scaled"), Catch::Contains("query_pre_attn_scalar"));
-    for (const char* name : {"llama_tied", "qwen3_tied", "gemma3_pattern", "gpt_oss_mxfp4"}) {
+    CHECK_THAT(gapOf("mistral_window"), Catch::Contains("ignores the sliding window"));
+    CHECK_THAT(gapOf("mixtral_window"), Catch::Contains("ignores the sliding window"));
+    for (const char* name : {"mistral_null", "mixtral_pair", "qwen2_tied", "llama_tied",
+                             "qwen3_tied", "gemma3_pattern", "gpt_oss_mxfp4"}) {
         INFO(name);
         CHECK(gapOf(name).empty());
     }

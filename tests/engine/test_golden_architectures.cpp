@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every architecture against Hugging Face transformers: tiny random models, made by
 // tests/golden/make_golden.py, that between them use every switch of ModelSpec.
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
+#include <numeric>
 #include <random>
 
 #include "engine/backend/cpu/kernel_table.h"
+#include "tests/engine/experts_apart.h"
 #include "tests/engine/golden.h"
 
 using namespace moescope;
@@ -98,6 +102,24 @@ double errorAfter(const std::string& name, const Change& change) {
 
 constexpr double kVisible = 1e-3;
 
+/// Sums of the recorded gate weights of each token.
+struct GateSums final : RoutingSink {
+    std::vector<float> sums;
+    void onRouting(const StepInfo&, int, int topK, std::span<const std::int32_t>,
+                   std::span<const float> weights) override {
+        for (; !weights.empty(); weights = weights.subspan(static_cast<std::size_t>(topK)))
+            sums.push_back(std::accumulate(weights.begin(), weights.begin() + topK, 0.0F));
+    }
+};
+
+std::vector<float> gateSums(const Backend& backend, std::span<const TokenId> tokens) {
+    GateSums sink;
+    Session session(backend, kContext);
+    session.setRouting(&sink);
+    session.append(tokens);
+    return std::move(sink.sums);
+}
+
 }  // namespace
 
 TEST_CASE("Qwen3 equals transformers") {
@@ -131,6 +153,69 @@ TEST_CASE("Llama equals transformers on every target and for any chunking") {
     checkModel("llama_linear", "model.gguf");
     checkModel("llama_llama3");
     checkModel("llama_llama3", "model.gguf");
+}
+
+TEST_CASE("Mistral equals transformers") {
+    checkModel("mistral_window");
+    checkModel("mistral_null");
+    checkModel("mistral_null", "model.gguf");
+    checkModel("mistral_silent");
+    CHECK(loadGolden("mistral_null").model.spec.layers[0].window == 0);
+    CHECK(loadGolden("mistral_silent").model.spec.layers[0].window == 4096);
+}
+
+TEST_CASE("Mixtral equals transformers") {
+    checkModel("mixtral_pair");
+    checkModel("mixtral_pair", "model.gguf");
+    checkModel("mixtral_many");
+    checkModel("mixtral_window");
+    for (const char* file : {"", "model.gguf"}) {
+        const ModelSpec spec = loadGolden("mixtral_pair", file).model.spec;
+        CHECK(spec.architecture == "mixtral");
+        CHECK(spec.routing == RoutingRule::SoftmaxThenTopKRenorm);
+    }
+}
+
+TEST_CASE("Mixtral from a GGUF file with one tensor for each expert has the same logits") {
+    const Golden merged = loadGolden("mixtral_pair", "model.gguf");
+    const auto path = std::filesystem::temp_directory_path() /
+                      ("moescope-apart-" + std::to_string(::getpid()) + ".gguf");
+    writeExpertsApart(*merged.checkpoint, path);
+    const auto apart = openCheckpoint(path);
+    std::filesystem::remove(path);
+    const BoundModel model = bindModel(*apart);
+    CHECK(model.weights.layers[1].down.matrices != nullptr);
+    const auto a = makeReferenceBackend(merged.model);
+    const auto b = makeReferenceBackend(model);
+    CHECK(logitsOf(*a, merged.tokens) == logitsOf(*b, merged.tokens));
+}
+
+TEST_CASE("recorded gate weights sum to 1 of a Mixtral and to less of an OLMoE") {
+    for (const char* name : {"mixtral_pair", "mixtral_many", "mixtral_window", "olmoe_plain"}) {
+        INFO(name);
+        const Golden golden = loadGolden(name);
+        const auto layers = static_cast<std::size_t>(golden.model.spec.nLayer);
+        for (const bool reference : {true, false}) {
+            const auto backend = reference ? makeReferenceBackend(golden.model)
+                                           : makeCpuBackend(golden.model, *golden.checkpoint, {});
+            const std::vector<float> sums = gateSums(*backend, golden.tokens);
+            CHECK(sums.size() == golden.tokens.size() * layers);
+            for (const float sum : sums) {
+                if (golden.model.spec.architecture == "mixtral") {
+                    CHECK(sum == Approx(1.0F).margin(1e-6));
+                } else {
+                    CHECK(sum < 0.999F);
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("Qwen2 equals transformers") {
+    checkModel("qwen2_tied");
+    checkModel("qwen2_tied", "model.gguf");
+    checkModel("qwen2_window");
+    checkModel("qwen2_yarn");
 }
 
 TEST_CASE("OLMoE equals transformers") {
@@ -172,6 +257,15 @@ TEST_CASE("Gemma 3 equals transformers") {
     checkModel("gemma3_scaled");
     checkModel("gemma3_scaled", "model.gguf");
     checkModel("gemma3_older");
+}
+
+TEST_CASE("the text model of a Gemma 3 that sees images equals transformers") {
+    checkModel("gemma3_images");
+    const Golden golden = loadGolden("gemma3_images");
+    CHECK(golden.model.spec.architecture == "gemma3");
+    CHECK(golden.model.spec.leftAside ==
+          "the image encoder and its projection (7 tensors): text alone is computed");
+    CHECK(loadGolden("gemma3_pattern").model.spec.leftAside.empty());
 }
 
 TEST_CASE("the golden OLMo models see their switches") {
@@ -228,6 +322,29 @@ TEST_CASE("the golden Llama models see their switches") {
     CHECK(errorAfter("llama_llama3", [](ModelSpec& s) {
               for (LayerSpec& l : s.layers)
                   for (float& d : l.rope.divisors) d = d > 1.0F ? 8.0F : 1.0F;
+          }) > kVisible);
+}
+
+TEST_CASE("the golden Mistral, Mixtral and Qwen2 models see their switches") {
+    const auto noWindow = [](ModelSpec& s) {
+        for (LayerSpec& l : s.layers) l.window = 0;
+    };
+    CHECK(errorAfter("mistral_window", noWindow) > kVisible);
+    CHECK(errorAfter("mixtral_window", noWindow) > kVisible);
+    CHECK(errorAfter("qwen2_window", noWindow) > kVisible);
+    CHECK(errorAfter("mistral_null", [](ModelSpec& s) {
+              for (LayerSpec& l : s.layers) l.rope.theta = 10000.0;
+          }) > kVisible);
+    CHECK(errorAfter("mixtral_many", [](ModelSpec& s) {
+              for (LayerSpec& l : s.layers) l.rope.theta = 10000.0;
+          }) > kVisible);
+    CHECK(errorAfter("mixtral_pair",
+                     [](ModelSpec& s) { s.routing = RoutingRule::SoftmaxThenTopK; }) > kVisible);
+    CHECK(errorAfter("qwen2_yarn", [](ModelSpec& s) {
+              for (LayerSpec& l : s.layers) l.rope.yarn = false;
+          }) > kVisible);
+    CHECK(errorAfter("gemma3_images", [](ModelSpec& s) {
+              for (LayerSpec& l : s.layers) l.rope.factor = 1.0;
           }) > kVisible);
 }
 

@@ -9,7 +9,7 @@ transformers' logits: log-probabilities of the token that follows the golden pro
 xllamacpp carries llama.cpp as a prebuilt wheel. The folders have no tokenizer, without which llama.cpp loads
 nothing: they get one whose tokens are single bytes. llama.cpp has no code for biases of Qwen3, OLMo and Gemma 3
 and does not load those; it ignores Gemma's query_pre_attn_scalar (gemma3_scaled) and multiplies an attention factor
-by the formula's (olmo3_types); it needs a head of OLMoE's own. Of gpt-oss it rounds the YaRN bounds whatever the
+by the formula's (olmo3_types); it needs a head of OLMoE's own; it ignores the windows of Mistral and Mixtral. Of gpt-oss it rounds the YaRN bounds whatever the
 file says: there the second column holds `moescope score --ggml-yarn` against it.
 """
 import argparse
@@ -27,7 +27,9 @@ DATA = pathlib.Path(__file__).parent / "data"
 NAMES = ["llama_tied", "llama_untied", "llama_linear", "llama_llama3", "qwen3_tied", "qwen3_yarn",
          "qwen3_moe_renormalised", "olmoe_plain", "olmoe_renormalised", "olmoe_yarn", "olmo2_heads", "olmo2_grouped",
          "olmo2_yarn", "olmo3_pattern", "olmo3_types", "olmo3_older", "gpt2_tied", "gpt2_untied", "gpt2_full",
-         "gemma3_pattern", "gemma3_scaled", "gemma3_older", "gpt_oss_window", "gpt_oss_openai", "gpt_oss_mxfp4"]
+         "gemma3_pattern", "gemma3_scaled", "gemma3_older", "gemma3_images",
+         "mistral_window", "mistral_null", "mistral_silent", "mixtral_pair", "mixtral_many", "mixtral_window",
+         "qwen2_tied", "qwen2_yarn", "gpt_oss_window", "gpt_oss_openai", "gpt_oss_mxfp4"]
 
 
 def byte_alphabet():
@@ -76,7 +78,8 @@ def rounded_yarn(moescope, folder, tokens, vocab):
 
 def check(moescope, name):
     about = json.loads((DATA / name / "golden.json").read_text())
-    vocab = json.loads((DATA / name / "config.json").read_text())["vocab_size"]
+    config = json.loads((DATA / name / "config.json").read_text())
+    vocab = config.get("text_config", config)["vocab_size"]
     expected = log_softmax(np.fromfile(DATA / name / "logits.f32", "<f4").reshape(-1, vocab)[-3])
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch) / name

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Golden models of Qwen3, Qwen3-MoE, OLMoE, OLMo 2, OLMo 3, GPT-2 and Gemma 3. transformers itself
-writes config.json and model.safetensors, so that names and layouts are those of published folders.
-Weights are rounded to bfloat16 before the logits are computed, unless a model says float32.
+"""Golden models of Mistral, Mixtral, Qwen2, Qwen3, Qwen3-MoE, OLMoE, OLMo 2, OLMo 3, GPT-2 and Gemma 3, alone and beside
+an image encoder. transformers itself writes config.json and model.safetensors, so that names and layouts are those of
+published folders. Weights are rounded to bfloat16 before the logits are computed, unless a model says float32.
 """
 import json
 import re
@@ -12,7 +12,7 @@ import transformers as tf
 from gguf.quants import quantize
 from safetensors.torch import load_file
 
-from golden_common import DATA, finish, prompt, write_logits, yarn
+from golden_common import DATA, finish, permuted, prompt, write_logits, yarn
 
 MAKERS = {}
 FULL, SLIDING = "full_attention", "sliding_attention"
@@ -48,7 +48,7 @@ def randomise(model, seed, plus_one):
 
 def make_folder(name, config, model_class, seed, length, gguf_file, float32, respell):
     model = model_class(config).float().eval()
-    randomise(model, seed, config.model_type == "gemma3_text")
+    randomise(model, seed, config.model_type.startswith("gemma3"))
     if not float32:
         model = model.bfloat16()
     folder = DATA / name
@@ -60,15 +60,15 @@ def make_folder(name, config, model_class, seed, length, gguf_file, float32, res
     (folder / "config.json").write_text(json.dumps(spelled, indent=1, sort_keys=True) + "\n")
     # Loaded back with the spelling on disk: both must describe the same model.
     model = model_class.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
-    write_logits(name, model, prompt(seed, length, config.vocab_size))
+    write_logits(name, model, prompt(seed, length, config.get_text_config().vocab_size))
     if gguf_file:
         write_gguf(folder, config, float32)
 
 
 # GGUF
 
-GGUF_NAMES = {"qwen3": "qwen3", "qwen3_moe": "qwen3moe", "olmoe": "olmoe", "olmo2": "olmo2", "olmo3": "olmo2",
-              "gpt2": "gpt2", "gemma3_text": "gemma3"}
+GGUF_NAMES = {"mistral": "llama", "mixtral": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "qwen3_moe": "qwen3moe",
+              "olmoe": "olmoe", "olmo2": "olmo2", "olmo3": "olmo2", "gpt2": "gpt2", "gemma3_text": "gemma3"}
 PRE_NORM = {"input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
 POST_NORM = {"post_attention_layernorm": "post_attention_norm", "post_feedforward_layernorm": "post_ffw_norm"}
 SANDWICH = {"input_layernorm": "attn_norm", "pre_feedforward_layernorm": "ffn_norm"} | POST_NORM
@@ -76,6 +76,7 @@ NORMS = {"olmo2": POST_NORM, "olmo3": POST_NORM, "gemma3_text": SANDWICH}
 PARTS = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
          "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm",
          "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down", "mlp.gate": "ffn_gate_inp",
+         "block_sparse_moe.gate": "ffn_gate_inp",
          "ln_1": "attn_norm", "ln_2": "ffn_norm", "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output",
          "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down"}
 ENDS = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output",
@@ -91,19 +92,23 @@ def gguf_name(name, model_type):
 
 
 def gguf_tensors(folder, config):
-    """(name, float32 tensor) in GGUF's names and layouts: experts stacked, Conv1D transposed, Gemma's one added."""
+    """(name, float32 tensor) in GGUF's names and layouts: experts stacked, Conv1D transposed, Gemma's one added,
+    rows of q and k permuted in what GGUF calls llama."""
     state = {k: v.float() for k, v in load_file(folder / "model.safetensors").items()}
     stacks = {}
     for name, tensor in state.items():
-        expert = re.fullmatch(r"model\.layers\.(\d+)\.mlp\.experts\.(\d+)\.(\w+)_proj\.weight", name)
+        expert = re.fullmatch(r"model\.layers\.(\d+)\.\w+\.experts\.(\d+)\.(?:(\w+)_proj|(w\d))\.weight", name)
         if expert:
-            layer, number, part = expert.groups()
+            layer, number, part, mixtral = expert.groups()
+            part = part or {"w1": "gate", "w2": "down", "w3": "up"}[mixtral]
             stacks.setdefault(f"blk.{layer}.ffn_{part}_exps.weight", {})[int(number)] = tensor
             continue
         if re.search(r"(c_attn|c_proj|c_fc)\.weight", name):
             tensor = tensor.T.contiguous()
         if config.model_type == "gemma3_text" and name.endswith("norm.weight"):
             tensor = tensor + 1
+        if GGUF_NAMES[config.model_type] == "llama" and re.search(r"[qk]_proj", name):
+            tensor = permuted(tensor, config.num_attention_heads if "q_proj" in name else config.num_key_value_heads)
         yield gguf_name(name, config.model_type), tensor
     for name, experts in stacks.items():
         yield name, torch.stack([experts[i] for i in range(len(experts))])
@@ -145,9 +150,10 @@ def write_gguf(folder, config, float32):
     if getattr(config, "head_dim", None):
         writer.add_key_length(config.head_dim)
         writer.add_value_length(config.head_dim)
-    if config.model_type in ("qwen3_moe", "olmoe"):
+    if config.model_type in ("qwen3_moe", "olmoe", "mixtral"):
         writer.add_expert_count(config.num_experts)
         writer.add_expert_used_count(config.num_experts_per_tok)
+    if config.model_type in ("qwen3_moe", "olmoe"):
         writer.add_expert_weights_norm(config.norm_topk_prob)
     if config.model_type == "qwen3_moe":
         writer.add_expert_feed_forward_length(config.moe_intermediate_size)
@@ -225,6 +231,108 @@ def qwen3_moe_sparse():
     """Every second layer dense, one expert a token, YaRN past the original context."""
     return qwen3_moe(num_hidden_layers=4, decoder_sparse_step=2, num_experts=4, num_experts_per_tok=1,
                      rope_parameters=truncated(5000.0, 8.0, 8))
+
+
+# Mistral, Mixtral and Qwen2
+
+def small(config_class, model_class, **overrides):
+    values = dict(vocab_size=16, hidden_size=8, intermediate_size=12, num_hidden_layers=2, num_attention_heads=2,
+                  num_key_value_heads=1, max_position_embeddings=64)
+    return config_class(**(values | overrides)), model_class
+
+
+def mistral(**overrides):
+    return small(tf.MistralConfig, tf.MistralForCausalLM, **overrides)
+
+
+@golden(81, length=12)
+def mistral_window():
+    """Window 5; heads wider than hidden / heads."""
+    return mistral(sliding_window=5, hidden_size=12, num_attention_heads=4, num_key_value_heads=2, head_dim=4,
+                   num_hidden_layers=1)
+
+
+@golden(82, length=12, gguf_file=True)
+def mistral_null():
+    """No window, tied, theta of the later models."""
+    return mistral(sliding_window=None, tie_word_embeddings=True,
+                   rope_parameters={"rope_type": "default", "rope_theta": 1e6})
+
+
+def older_rope(config):
+    """Theta beside the other keys, as before transformers 5."""
+    rope = config.pop("rope_parameters")
+    config["rope_theta"] = rope.pop("rope_theta")
+    del rope["rope_type"]
+    if rope:
+        config["rope_scaling"] = rope | {"type": "yarn"}
+
+
+def silent_mistral(config):
+    older_rope(config)
+    for key in ("sliding_window", "head_dim"):
+        del config[key]
+
+
+@golden(83, length=12, respell=silent_mistral)
+def mistral_silent():
+    """A config.json without a window (4096 then) and without the width of a head; as many keys as queries."""
+    return mistral(hidden_size=12, num_key_value_heads=2, num_hidden_layers=1,
+                   rope_parameters={"rope_type": "default", "rope_theta": 50.0})
+
+
+def mixtral(**overrides):
+    return small(tf.MixtralConfig, tf.MixtralForCausalLM, **overrides)
+
+
+@golden(84, length=12, gguf_file=True)
+def mixtral_pair():
+    """Top 2 of 3 experts."""
+    return mixtral(num_local_experts=3)
+
+
+def theta_left_out(config):
+    del config["rope_parameters"]
+
+
+@golden(85, length=12, respell=theta_left_out)
+def mixtral_many():
+    """Top 3 of 11 experts, so that names sort unlike numbers; tied; no theta in config.json, which means 1e6."""
+    return mixtral(num_local_experts=11, num_experts_per_tok=3, num_hidden_layers=1, num_key_value_heads=2,
+                   intermediate_size=4, tie_word_embeddings=True)
+
+
+@golden(86, length=12, respell=older_rope)
+def mixtral_window():
+    """One expert a token, window 6, one key head for three queries, heads wider than hidden / heads."""
+    return mixtral(num_local_experts=3, num_experts_per_tok=1, sliding_window=6, hidden_size=12,
+                   num_attention_heads=3, num_key_value_heads=1, head_dim=6, num_hidden_layers=1,
+                   rope_parameters={"rope_type": "default", "rope_theta": 100.0})
+
+
+def qwen2(**overrides):
+    return small(tf.Qwen2Config, tf.Qwen2ForCausalLM, **overrides)
+
+
+@golden(91, length=12, gguf_file=True)
+def qwen2_tied():
+    """Tied, two queries on one key, theta of the published models."""
+    return qwen2(tie_word_embeddings=True,
+                 rope_parameters={"rope_type": "default", "rope_theta": 1e6})
+
+
+@golden(92, length=12)
+def qwen2_window():
+    """The second of two layers slides over 4 keys; four queries on two keys."""
+    return qwen2(use_sliding_window=True, sliding_window=4, max_window_layers=1, num_attention_heads=4,
+                 num_key_value_heads=2)
+
+
+@golden(93, length=30, respell=older_rope)
+def qwen2_yarn():
+    """YaRN as Qwen2.5's model cards have users add it, past the original context; as many keys as queries."""
+    return qwen2(hidden_size=12, num_key_value_heads=2, num_hidden_layers=1, intermediate_size=10,
+                 rope_parameters={k: v for k, v in truncated(100.0, 4.0, 12).items() if "beta" not in k})
 
 
 # OLMo
@@ -380,3 +488,33 @@ def gemma3_older():
                   sliding_window=4, attention_bias=True,
                   rope_parameters={FULL: {"rope_type": "default", "rope_theta": 2000.0},
                                    SLIDING: {"rope_type": "default", "rope_theta": 100.0}})
+
+
+def with_images(**text):
+    values = dict(vocab_size=16, hidden_size=12, intermediate_size=10, num_attention_heads=2, num_key_value_heads=1,
+                  head_dim=4, max_position_embeddings=64, query_pre_attn_scalar=4)
+    vision = dict(model_type="siglip_vision_model", hidden_size=4, intermediate_size=4, num_hidden_layers=0,
+                  num_attention_heads=1, image_size=4, patch_size=2, vision_use_head=False)
+    config = tf.Gemma3Config(text_config=values | text, vision_config=vision, mm_tokens_per_image=4,
+                             image_token_index=50)
+    return config, tf.Gemma3ForConditionalGeneration
+
+
+def like_published(config):
+    """google/gemma-3-4b-it: what equals the defaults of the text model is left out, scaling is spelled as of old."""
+    text = config["text_config"]
+    config["text_config"] = {k: text[k] for k in (
+        "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
+        "head_dim", "query_pre_attn_scalar", "sliding_window", "vocab_size", "model_type")}
+    config["text_config"]["rope_scaling"] = {"factor": 8.0, "rope_type": "linear"}
+    config["text_config"]["sliding_window_pattern"] = 2
+    config.pop("tie_word_embeddings")
+
+
+@golden(74, length=12, respell=like_published)
+def gemma3_images():
+    """Beside an image encoder, tensors under language_model.model; linear scaling by 8 in the second of two layers."""
+    full = {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0}
+    return with_images(num_hidden_layers=2, sliding_window=7, layer_types=[SLIDING, FULL],
+                         max_position_embeddings=131072,
+                         rope_parameters={FULL: full, SLIDING: {"rope_type": "default", "rope_theta": 10000.0}})

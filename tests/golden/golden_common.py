@@ -63,6 +63,12 @@ def yarn(theta, factor, original):
             "truncate": False, "original_max_position_embeddings": original}
 
 
+def permuted(weight, heads):
+    """GGUF llama files pair neighbours: row i of a head goes to 2i, row i + half to 2i + 1."""
+    half = weight.shape[0] // heads // 2
+    return weight.reshape(heads, 2, half, -1).transpose(1, 2).reshape(weight.shape).contiguous()
+
+
 def finish(writer):
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

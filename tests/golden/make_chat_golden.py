@@ -33,6 +33,7 @@ TOOLS = [{"type": "function", "function": {
         "type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer", "default": 1.5}},
         "required": ["city"]}}},
     {"type": "function", "function": {"name": "now", "description": "Time"}}]
+NO_SYSTEM = ("mistral-plain", "mistral-7b-v0.1")  # their templates refuse it
 CHATS = [
     [user("Hi")], [SYSTEM, user("Hi")], [user("  a\n"), assistant("\nb "), user("c")],
     [SYSTEM, user("a"), assistant("b")], [user("a"), assistant(""), user("Grüße 你好 🙂\t")],
@@ -57,7 +58,11 @@ def rows():
     for path in sorted(HERE.glob("*.jinja")):
         template = path.read_text()
         name = path.stem
-        chats = [(c, None) for c in CHATS]
+        chats = [(c, None) for c in CHATS if name not in NO_SYSTEM or c[0] is not SYSTEM]
+        if name == "qwen2":  # smollm's with another text
+            chats = chats[:3]
+        if name == "qwen2.5":
+            chats = chats[:4] + [(CALLS[1], None), (CALLS[2], None), (CHATS[0], TOOLS[1:]), (CHATS[1], TOOLS[1:])]
         if name == "qwen3":
             chats += [(c, None) for c in THOUGHTS + CALLS]
         if name in ("qwen3", "olmo3"):
@@ -65,7 +70,7 @@ def rows():
         if name == "olmo3":
             chats += [(c, None) for c in CALLS]
         for chat, tools in chats:
-            for prompt in (True, False):
+            for prompt in (True,) if name.startswith(("mistral", "qwen2.5")) else (True, False):
                 for thinking in ((None, True, False) if name == "qwen3" and prompt else (None,)):
                     extra = {} if thinking is None else {"enable_thinking": thinking}
                     text = render_jinja_template([chat], tools=tools, chat_template=template,

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from transformers import GptOssConfig, GptOssForCausalLM, LlamaConfig, LlamaForCausalLM
 
 import golden_architectures
-from golden_common import DATA, TRANSFORMERS, finish, prompt, randomise, write, yarn
+from golden_common import DATA, TRANSFORMERS, finish, permuted, prompt, randomise, write, yarn
 
 E2M1 = [0, 0.5, 1, 1.5, 2, 3, 4, 6]
 MXFP4_VALUES = torch.tensor(E2M1 + [-v for v in E2M1])
@@ -238,12 +238,6 @@ def llama(name, seed, length=24, **overrides):
         del state["lm_head.weight"]
     write(name, model, prompt(seed, length, 80), state, config.to_dict())
     return config, state
-
-
-def permuted(weight, heads):
-    """GGUF llama files pair neighbours: row i of a head goes to 2i, row i + half to 2i + 1."""
-    half = weight.shape[0] // heads // 2
-    return weight.reshape(heads, 2, half, -1).transpose(1, 2).reshape(weight.shape).contiguous()
 
 
 def llama_tied():

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Qwen3: ChatML with reasoning between <think> tags, a switch for it, and tools.
-// Source: chat_template of Qwen/Qwen3-* tokenizer_config.json.
+// Qwen2.5 and Qwen3: ChatML with tools; Qwen2.5 begins with instructions of its own where none are
+// given, Qwen3 reasons between <think> tags and has a switch for it.
+// Source: chat_template of Qwen/Qwen2.5-*-Instruct and Qwen/Qwen3-* tokenizer_config.json.
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "engine/text/chat_formats.h"
@@ -10,7 +11,6 @@
 namespace moescope::text {
 namespace {
 
-constexpr std::string_view kName = "qwen3";
 constexpr std::string_view kToolsBefore =
     "# Tools\n\nYou may call one or more functions to assist with the user query.\n\nYou are "
     "provided with function signatures within <tools></tools> XML tags:\n<tools>";
@@ -54,20 +54,30 @@ bool readCall(std::string_view body, ChatMessage& call) {
     return true;
 }
 
-class Qwen3 final : public ChatFormat {
+struct Style {
+    std::string_view name;
+    std::string_view defaultSystem;  ///< empty: no instructions where none are given
+    bool thinks;
+};
+constexpr Style kQwen25{
+    "qwen2.5", "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.", false};
+constexpr Style kQwen3{"qwen3", "", true};
+
+class Qwen final : public ChatFormat {
 public:
-    explicit Qwen3(const Tokenizer& tokenizer)
+    Qwen(const Tokenizer& tokenizer, const Style& style)
         : tokenizer_(tokenizer),
-          start_(needToken(tokenizer, "<|im_start|>", kName)),
-          end_(needToken(tokenizer, "<|im_end|>", kName)),
+          style_(style),
+          start_(needToken(tokenizer, "<|im_start|>", style.name)),
+          end_(needToken(tokenizer, "<|im_end|>", style.name)),
           stop_(stopTokensWith(tokenizer, end_)) {}
 
-    std::string_view name() const noexcept override { return kName; }
+    std::string_view name() const noexcept override { return style_.name; }
     const std::vector<TokenId>& stopTokens() const noexcept override { return stop_; }
 
     std::vector<TokenId> render(std::span<const ChatMessage> messages,
                                 const ChatOptions& options) const override {
-        refuseUnsupported(kName, {.tools = true, .thinkingSwitch = true}, options);
+        refuseUnsupported(style_.name, {.tools = true, .thinkingSwitch = style_.thinks}, options);
         std::vector<ChatTurn> turns = turnsOf(messages);
         PromptWriter out(tokenizer_);
         instructions(out, turns, options);
@@ -86,6 +96,7 @@ public:
         }
         if (options.generationPrompt || !options.forcedChannel.empty()) {
             out.token(start_).text("assistant\n");
+            if (!style_.thinks) return out.take();
             if (options.forcedChannel == "analysis")
                 out.text("<think>\n");
             else if (!options.forcedChannel.empty() || !options.thinking.value_or(true))
@@ -95,9 +106,10 @@ public:
     }
 
     std::unique_ptr<ReplyParser> newParser(const ChatOptions& options) const override {
-        constexpr ReplyTags kTags{"<think>", "</think>", "<tool_call>", "</tool_call>", readCall};
-        return std::make_unique<TaggedReplyParser>(tokenizer_, stop_, kTags,
-                                                   options.forcedChannel == "analysis");
+        ReplyTags tags{"<think>", "</think>", "<tool_call>", "</tool_call>", readCall};
+        if (!style_.thinks) tags.think = tags.endThink = {};
+        return std::make_unique<TaggedReplyParser>(
+            tokenizer_, stop_, tags, style_.thinks && options.forcedChannel == "analysis");
     }
 
 private:
@@ -106,11 +118,12 @@ private:
     void instructions(PromptWriter& out, const std::vector<ChatTurn>& turns,
                       const ChatOptions& options) const {
         const bool given = !turns.empty() && turns[0].role == Role::System;
-        if (!given && options.functions.empty()) return;
+        const bool any = given || !style_.defaultSystem.empty();
+        if (!any && options.functions.empty()) return;
         out.token(start_).text("system\n");
-        if (given) out.text(turns[0].content);
+        out.text(given ? std::string_view(turns[0].content) : style_.defaultSystem);
         if (!options.functions.empty()) {
-            if (given) out.text("\n\n");
+            if (any) out.text("\n\n");
             out.text(kToolsBefore);
             for (const ToolFunction& function : options.functions)
                 out.text("\n").text(templateJson(toolJson(function)));
@@ -131,10 +144,10 @@ private:
     }
 
     void assistant(PromptWriter& out, ChatTurn& turn, bool current, bool last) const {
-        splitReasoning(turn);
+        if (style_.thinks) splitReasoning(turn);
         const std::string reasoning = turn.reasoning.value_or("");
         out.token(start_).text("assistant\n");
-        if (current && (last || !reasoning.empty())) {
+        if (style_.thinks && current && (last || !reasoning.empty())) {
             out.text("<think>\n").text(stripLineEnds(reasoning, true, true));
             out.text("\n</think>\n\n").text(stripLineEnds(turn.content, true, false));
         } else {
@@ -155,14 +168,19 @@ private:
     }
 
     const Tokenizer& tokenizer_;
+    const Style& style_;
     TokenId start_, end_;
     std::vector<TokenId> stop_;
 };
 
 }  // namespace
 
+std::unique_ptr<ChatFormat> makeQwen25(const Tokenizer& tokenizer) {
+    return std::make_unique<Qwen>(tokenizer, kQwen25);
+}
+
 std::unique_ptr<ChatFormat> makeQwen3(const Tokenizer& tokenizer) {
-    return std::make_unique<Qwen3>(tokenizer);
+    return std::make_unique<Qwen>(tokenizer, kQwen3);
 }
 
 }  // namespace moescope::text

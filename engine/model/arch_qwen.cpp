@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Qwen3 and Qwen3-MoE: Llama's layer with an RMSNorm over each head of q and k before RoPE; in the
-// MoE models a softmax over all experts, of which the top-k are used and divided by their sum.
+// Qwen2, Qwen3 and Qwen3-MoE. Qwen2 (2.5 among them) is Llama's layer with biases of q, k and v.
+// Qwen3 has an RMSNorm over each head of q and k before RoPE instead; in its MoE models a softmax
+// over all experts, of which the top-k are used and divided by their sum.
 #include <algorithm>
 
 #include "engine/model/architectures.h"
@@ -8,6 +9,8 @@
 
 namespace moescope {
 namespace {
+
+enum class Family : std::uint8_t { Qwen2, Qwen3, Qwen3Moe };
 
 struct Reader {
     const ConfigReader& config;
@@ -47,18 +50,27 @@ struct Reader {
     }
 };
 
-BoundModel bind(const Checkpoint& checkpoint, const ArchitectureOptions& options, bool experts) {
+BiasRules biasRules(const ConfigReader& config, Family family, bool gguf) {
+    // Not a matter of any key: transformers and llama.cpp have them in every Qwen2.
+    if (family == Family::Qwen2) return {Presence::Required, Presence::Absent, Presence::Absent};
+    if (gguf) return {};
+    return {presenceOf(config, "attention_bias"), Presence::Absent};
+}
+
+BoundModel bind(const Checkpoint& checkpoint, const ArchitectureOptions& options, Family family) {
     const bool gguf = checkpoint.layout() == CheckpointLayout::Gguf;
+    const bool experts = family == Family::Qwen3Moe;
     const ConfigReader config(checkpoint.config(), checkpoint.path().string(),
-                              !gguf     ? ""
-                              : experts ? "qwen3moe."
-                                        : "qwen3.");
+                              !gguf                     ? ""
+                              : experts                 ? "qwen3moe."
+                              : family == Family::Qwen3 ? "qwen3."
+                                                        : "qwen2.");
     const Reader reader{config, gguf, experts};
     BoundModel model;
     ModelSpec& spec = model.spec;
-    spec.qkNorm = QkNorm::PerHead;
+    spec.qkNorm = family == Family::Qwen2 ? QkNorm::None : QkNorm::PerHead;
     LayerSpec common;
-    BiasRules biases;
+    const BiasRules biases = biasRules(config, family, gguf);
     if (gguf) {
         readGgufDimensions(checkpoint, config, spec);
         common.rope = readGgufRope(config, {}, options);
@@ -66,7 +78,6 @@ BoundModel bind(const Checkpoint& checkpoint, const ArchitectureOptions& options
         requireActivation(config, "hidden_act", "silu");
         readHuggingFaceDimensions(checkpoint, config, spec);
         common.rope = readHuggingFaceRope(config, spec, {}, options);
-        biases = {presenceOf(config, "attention_bias"), Presence::Absent};
     }
     if (experts) readRouting(config, checkpoint.layout(), gguf, spec);
     const std::vector<bool> sliding = reader.sliding(spec);
@@ -89,12 +100,16 @@ BoundModel bind(const Checkpoint& checkpoint, const ArchitectureOptions& options
 
 }  // namespace
 
+BoundModel bindQwen2(const Checkpoint& checkpoint, const ArchitectureOptions& options) {
+    return bind(checkpoint, options, Family::Qwen2);
+}
+
 BoundModel bindQwen3(const Checkpoint& checkpoint, const ArchitectureOptions& options) {
-    return bind(checkpoint, options, false);
+    return bind(checkpoint, options, Family::Qwen3);
 }
 
 BoundModel bindQwen3Moe(const Checkpoint& checkpoint, const ArchitectureOptions& options) {
-    return bind(checkpoint, options, true);
+    return bind(checkpoint, options, Family::Qwen3Moe);
 }
 
 }  // namespace moescope

@@ -159,7 +159,11 @@ int runEval(const Invocation& invocation) {
     std::optional<PriorRun> prior;
     if (resume) prior = readPriorRun(out);
 
-    const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
+    const auto name = options.get<std::vector<std::string>>("model").front();
+    const auto model = loadModel(name, options, [&](const Model& opened) {
+        if (options.isSet("chat") && chatFormatFor(opened.tokenizer()) == nullptr)
+            throw UsageError(name + ": this model has no chat template", "leave out --chat");
+    });
     const ModelSpec& spec = model->spec();
     RunFacts facts;
     facts.kind = "eval";

@@ -219,8 +219,8 @@ std::string differenceText(const RunDifference& difference) {
         "Time per token by operation, with a noise test (q < 0.05: more than the "
         "noise within the runs)\n";
     for (const DifferencePhase& phase : difference.phases) out += phaseSentence(phase) + '\n';
-    TextTable table({"phase", "op", "baseline", "other", "difference", "change", "95 % low", "high",
-                     "p", "q", ""});
+    TextTable table({"phase", "op", "baseline", "this run", "difference", "change", "95 % low",
+                     "high", "p", "q", ""});
     const auto plain = [](double value) {
         return std::isfinite(value) ? formatFixed(value, 4) : "-";
     };

@@ -264,7 +264,9 @@ int runCompare(const Invocation& invocation) {
     for (std::size_t i = 0; i < timeDifferences.size(); ++i) {
         const std::string text = differenceText(timeDifferences[i]);
         if (!text.empty())
-            std::cout << '\n' << names[i + 1] << " against " << names.front() << ". " << text;
+            std::cout << '\n'
+                      << names[i + 1] << " (this run) against " << names.front()
+                      << " (the baseline). " << text;
     }
     if (!metrics.empty()) printSuites(names, metrics, differences);
     return kDone;

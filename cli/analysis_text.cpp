@@ -8,6 +8,7 @@
 #include "engine/core/count_text.h"
 #include "reports/counter_names.h"
 #include "reports/numbers.h"
+#include "reports/terms.h"
 
 namespace moescope::cli {
 namespace {
@@ -66,7 +67,7 @@ std::string operationTableText(const std::vector<OperationGroupRow>& rows,
     if (rows.empty()) return "No operations were timed.\n";
     std::vector<std::string> header = nameColumns(rows.front());
     const std::size_t names = header.size();
-    for (const char* title : {"calls", "total", "share", "mean", "median", "p95", "p99", "sd",
+    for (const char* title : {"calls", "total", "share", "mean", "median", "p95", "p99", kStdDev,
                               "GB/s", "GFLOP/s", "of peak"})
         header.emplace_back(title);
     TextTable table(header);
@@ -98,15 +99,16 @@ std::string operationTableText(const std::vector<OperationGroupRow>& rows,
 
 std::string timeText(const std::vector<PhaseTime>& time) {
     if (time.empty()) return {};
-    TextTable table({"", "wall", "compute", "copy", "idle", "launch gap", "host wait", "other"});
+    TextTable table(
+        {"phase", kWallTime, "compute", "copy", kIdle, "launch gap", "host wait", "other"});
     for (const PhaseTime& phase : time) {
         const TimeParts& p = phase.parts;
         const auto share = [&](std::int64_t ns) {
             return percent(p.wallNs > 0 ? double(ns) / double(p.wallNs) : std::nan(""));
         };
-        table.row({phase.phase.empty() ? "whole run" : phase.phase, duration(double(p.wallNs)),
-                   share(p.computeNs), share(p.copyNs), share(p.idleNs()), share(p.launchGapNs),
-                   share(p.hostWaitNs), share(p.otherNs)});
+        table.row({phaseTitle(phase.phase), duration(double(p.wallNs)), share(p.computeNs),
+                   share(p.copyNs), share(p.idleNs()), share(p.launchGapNs), share(p.hostWaitNs),
+                   share(p.otherNs)});
     }
     return "Wall time: computing, copying, idle, and why idle (between operations of a step; "
            "between "
@@ -116,15 +118,15 @@ std::string timeText(const std::vector<PhaseTime>& time) {
 
 std::string latencyText(const TokenLatency& latency) {
     if (latency.tokens.empty()) return {};
-    TextTable times({"", "tokens", "mean", "median", "p90", "p95", "p99", "max", "sd"});
+    TextTable times({"", "tokens", "mean", "median", "p90", "p95", "p99", kMax, kStdDev});
     const auto row = [&](const char* name, const Distribution& d, double p90) {
         if (d.count == 0) return;
         times.row({name, std::to_string(d.count), duration(d.mean), duration(d.median),
                    duration(p90), duration(d.p95), duration(d.p99), duration(double(d.max)),
                    duration(d.standardDeviation)});
     };
-    row("time to first token", latency.ttft, latency.ttftP90);
-    row("time per output token", latency.tpot, latency.tpotP90);
+    row(kTimeToFirstToken, latency.ttft, latency.ttftP90);
+    row(kTimePerOutputToken, latency.tpot, latency.tpotP90);
     std::vector<std::string> header{"mean time of a token went to"};
     for (const LatencyStack& stack : latency.stacks) {
         header.push_back(stack.name);
@@ -225,7 +227,7 @@ std::string differenceText(const RunDifference& difference) {
         return std::isfinite(value) ? formatFixed(value, 4) : "-";
     };
     for (const DifferenceRow& row : difference.rows)
-        table.row({row.phase, row.op.empty() ? "(step)" : row.op, duration(row.baseNs),
+        table.row({row.phase, row.op.empty() ? kWholeStep : row.op, duration(row.baseNs),
                    duration(row.otherNs), duration(row.difference),
                    percent(row.difference / row.baseNs), duration(row.low), duration(row.high),
                    plain(row.p), plain(row.q), differenceVerdict(row)});

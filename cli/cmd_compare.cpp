@@ -16,6 +16,7 @@
 #include "profiler/analysis/run_identity.h"
 #include "profiler/analysis/run_summary.h"
 #include "reports/analysis_json.h"
+#include "reports/terms.h"
 
 namespace moescope::cli {
 namespace {
@@ -136,7 +137,8 @@ void printSuites(const std::vector<std::string>& header,
     columns.insert(columns.end(), header.begin(), header.end());
     TextTable table(columns);
     for (const MetricComparison& metric : metrics) {
-        std::vector<std::string> cells{metric.suite, metric.name, metric.group};
+        std::vector<std::string> cells{metric.suite, metric.name,
+                                       metric.group.empty() ? kAllGroups : metric.group};
         for (const MetricRow* m : metric.rows) cells.push_back(cellOf(m));
         table.row(cells);
     }

@@ -18,6 +18,7 @@
 #include "evals/runner.h"
 #include "profiler/record/run_recorder.h"
 #include "profiler/runfile/run_reader.h"
+#include "reports/terms.h"
 
 namespace moescope::cli {
 namespace {
@@ -117,7 +118,7 @@ void printResults(const std::vector<SuiteResult>& results, bool synthetic) {
             auto known = std::find(methods.begin(), methods.end(), m.method);
             if (known == methods.end()) known = methods.insert(methods.end(), m.method);
             const std::string how = '(' + std::to_string(known - methods.begin() + 1) + ')';
-            table.row({m.name, m.group, formatFixed(m.value, 4),
+            table.row({m.name, m.group.empty() ? kAllGroups : m.group, formatFixed(m.value, 4),
                        m.low && m.high
                            ? "[" + formatFixed(*m.low, 4) + ", " + formatFixed(*m.high, 4) + "]"
                            : "",

@@ -33,6 +33,12 @@ QString text(std::string_view bytes) {
     return QString::fromStdString(toValidUtf8(bytes));
 }
 
+QString heading(std::string_view term) {
+    QString out = text(term);
+    if (!out.isEmpty()) out[0] = out[0].toUpper();
+    return out;
+}
+
 QString formatNumber(double value, int significant) {
     if (!std::isfinite(value)) return QStringLiteral("-");
     if (value == 0) return QStringLiteral("0");

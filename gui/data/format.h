@@ -11,6 +11,8 @@ namespace moescope::gui {
 
 /// Bytes from a file as text; invalid UTF-8 becomes U+FFFD.
 QString text(std::string_view bytes);
+/// A term of reports/terms.h as a heading: its first letter a capital.
+QString heading(std::string_view term);
 
 QString formatNumber(double value,
                      int significant = 3);  ///< "0.0123", "12.3", "12300"; "-" for NaN

@@ -5,6 +5,7 @@
 
 #include "gui/data/colors.h"
 #include "gui/data/format.h"
+#include "reports/terms.h"
 
 namespace moescope::gui {
 
@@ -31,7 +32,7 @@ DifferenceModel::DifferenceModel(QObject* parent) : RowModel(parent) {
         {tr("Operation"),
          tr("The step is all of a token's time, what lies between operations included"),
          [](const Row& r) -> QVariant {
-             return r.op.empty() ? tr("whole step") : operationTitle(r.op);
+             return r.op.empty() ? text(kWholeStep) : operationTitle(r.op);
          },
          {},
          false,

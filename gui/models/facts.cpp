@@ -11,6 +11,7 @@
 #include "gui/models/operation_groups.h"
 #include "profiler/analysis/quality_block.h"
 #include "reports/headline.h"
+#include "reports/terms.h"
 
 namespace moescope::gui {
 namespace {
@@ -99,17 +100,17 @@ void layerFacts(const RunData& run, const SelectionState& selection, std::vector
     rows.push_back({tr("Tokens"), formatCount(b.tokens), {}, false});
     rows.push_back({tr("Max/mean"), formatNumber(b.maxOverMean), {}, false});
     rows.push_back(
-        {tr("By chance alone"),
+        {heading(kByChance),
          tr("%1 (95 %: %2)")
              .arg(formatNumber(layer->null.maxOverMean), formatNumber(layer->null.maxOverMean95)),
          {},
          false});
     rows.push_back({tr("Normalised entropy"), formatNumber(b.normalizedEntropy, 4), {}, false});
-    rows.push_back({tr("Effective experts"),
+    rows.push_back({heading(kEffectiveExperts),
                     tr("%1 of %2").arg(formatNumber(b.effectiveExperts)).arg(layer->counts.size()),
                     {},
                     false});
-    rows.push_back({tr("Unused experts"), formatCount(b.deadExperts), {}, false});
+    rows.push_back({heading(kDeadExperts), formatCount(b.deadExperts), {}, false});
     if (!selection.expert || *selection.expert < 0 ||
         static_cast<std::size_t>(*selection.expert) >= layer->counts.size())
         return;

@@ -5,6 +5,7 @@
 
 #include "gui/data/colors.h"
 #include "gui/data/format.h"
+#include "reports/terms.h"
 
 namespace moescope::gui {
 OperationsModel::OperationsModel(QObject* parent) : RowModel(parent) {
@@ -65,7 +66,7 @@ OperationsModel::OperationsModel(QObject* parent) : RowModel(parent) {
         {tr("p95"), tr("95 % of the calls took no longer"), duration(&OperationGroup::p95Ns),
          raw(&OperationGroup::p95Ns)},
         {tr("Min"), {}, duration(&OperationGroup::minNs), raw(&OperationGroup::minNs)},
-        {tr("Max"), {}, duration(&OperationGroup::maxNs), raw(&OperationGroup::maxNs)},
+        {heading(kMax), {}, duration(&OperationGroup::maxNs), raw(&OperationGroup::maxNs)},
         {tr("Bandwidth"), tr("Weights and cache read, per second of the operation"),
          [rate](const Row& r) -> QVariant {
              return rate(r.group.bytesPerSecond(), QStringLiteral("B/s"));
@@ -80,7 +81,7 @@ OperationsModel::OperationsModel(QObject* parent) : RowModel(parent) {
          [](const Row& r) -> QVariant { return r.group.meanNs; }},
         {tr("p99"), tr("99 % of the calls took no longer"), duration(&OperationGroup::p99Ns),
          raw(&OperationGroup::p99Ns)},
-        {tr("Deviation"), tr("Standard deviation of the calls"),
+        {heading(kStdDev), tr("Standard deviation of the calls"),
          [](const Row& r) -> QVariant {
              return std::isnan(r.group.standardDeviationNs)
                         ? QString()

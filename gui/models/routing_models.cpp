@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "gui/data/format.h"
+#include "reports/terms.h"
 
 namespace moescope::gui {
 
@@ -72,7 +73,7 @@ QString formatLoad(double value, LoadScale scale) {
         case LoadScale::Log:
             break;
     }
-    if (std::isinf(value)) return QStringLiteral("unused");
+    if (std::isinf(value)) return QStringLiteral("dead");
     return (value >= 0 ? QStringLiteral("+") : QString()) + QString::number(value, 'f', 2);
 }
 
@@ -122,7 +123,7 @@ LayerBalanceModel::LayerBalanceModel(QObject* parent) : RowModel(parent) {
          [](const Row& r) -> QVariant { return r.layer; }},
         column(tr("Max/mean"), tr("Load of the busiest expert over the mean; 1 is ideal"),
                [](const Row& r) { return r.balance.maxOverMean; }),
-        column(tr("Chance"),
+        column(heading(kByChance),
                tr("Max/mean that a perfectly uniform router shows with as many tokens, by chance "
                   "alone"),
                [](const Row& r) { return r.null.maxOverMean; }),
@@ -134,11 +135,10 @@ LayerBalanceModel::LayerBalanceModel(QObject* parent) : RowModel(parent) {
          raw([](const Row& r) { return r.excess; })},
         column(tr("Entropy"), tr("Normalised entropy: over that of a uniform load; 1 is ideal"),
                [](const Row& r) { return r.balance.normalizedEntropy; }),
-        column(tr("Effective"),
-               tr("Effective experts: as many equally loaded ones have the same entropy"),
+        column(heading(kEffectiveExperts), tr("As many equally loaded ones have the same entropy"),
                [](const Row& r) { return r.balance.effectiveExperts; }),
         column(tr("Gini"), tr("0 is ideal"), [](const Row& r) { return r.balance.gini; }),
-        {tr("Unused"), tr("Unused experts: no token chose them"),
+        {heading(kDeadExperts), heading(kDeadExpertsNote),
          [](const Row& r) -> QVariant { return qlonglong(r.balance.deadExperts); },
          raw([](const Row& r) { return r.balance.deadExperts; })},
         {tr("Tokens"),

@@ -6,6 +6,7 @@
 
 #include "gui/data/colors.h"
 #include "gui/data/format.h"
+#include "reports/terms.h"
 
 namespace moescope::gui {
 namespace {
@@ -43,10 +44,6 @@ constexpr std::array<Cause, 5> kCauses = {{
      &TimeParts::otherNs},
 }};
 
-QString phaseName(const std::string& phase) {
-    return phase.empty() ? tr("all") : text(phase);
-}
-
 QString stackName(const LatencyStack& stack) {
     if (stack.name == "first tokens") return tr("First tokens");
     if (stack.name == "output tokens") return tr("Output tokens");
@@ -59,10 +56,10 @@ BreakdownModel::BreakdownModel(QObject* parent) : RowModel(parent) {
     std::vector<TableColumn<PhaseTime>> columns{
         {tr("Phase"),
          tr("A phase has its steps and the waits before them within a sequence"),
-         [](const PhaseTime& r) -> QVariant { return phaseName(r.phase); },
+         [](const PhaseTime& r) -> QVariant { return text(phaseTitle(r.phase)); },
          {},
          false},
-        {tr("Wall time"),
+        {heading(kWallTime),
          {},
          [](const PhaseTime& r) -> QVariant { return formatDuration(double(r.parts.wallNs)); },
          [](const PhaseTime& r) -> QVariant { return qlonglong(r.parts.wallNs); }}};
@@ -88,7 +85,7 @@ StackedBars breakdownBars(const std::vector<PhaseTime>& time) {
     for (const Cause& cause : kCauses)
         out.parts.push_back({tr(cause.title), QColor::fromRgb(cause.color), {}});
     for (const PhaseTime& phase : time) {
-        StackBar bar{phaseName(phase.phase), {}};
+        StackBar bar{text(phaseTitle(phase.phase)), {}};
         for (const Cause& cause : kCauses) bar.ns.push_back(double(phase.parts.*cause.ns));
         out.bars.push_back(std::move(bar));
     }
@@ -113,7 +110,7 @@ LatencyModel::LatencyModel(QObject* parent) : RowModel(parent) {
         {tr("Time"),
          {},
          [](const Row& r) -> QVariant {
-             return r.first ? tr("to first token (TTFT)") : tr("per output token (TPOT)");
+             return text(r.first ? kTimeToFirstToken : kTimePerOutputToken);
          },
          {},
          false,
@@ -135,7 +132,7 @@ LatencyModel::LatencyModel(QObject* parent) : RowModel(parent) {
              [](const Row& r) { return r.time.p95; }),
         time(tr("p99"), tr("99 % of the tokens took no longer"),
              [](const Row& r) { return r.time.p99; }),
-        time(tr("Longest"), {}, [](const Row& r) { return double(r.time.max); }),
+        time(heading(kMax), {}, [](const Row& r) { return double(r.time.max); }),
     });
 }
 

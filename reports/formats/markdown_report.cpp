@@ -13,6 +13,7 @@
 #include "reports/report.h"
 #include "reports/roofline_plane.h"
 #include "reports/specialization_text.h"
+#include "reports/terms.h"
 
 namespace moescope {
 namespace {
@@ -152,7 +153,7 @@ std::string runMarkdown(const ReportRun& run, const std::string& title) {
             for (const MetricRow& metric : run.summary.metrics) {
                 if (metric.suite != suite.id) continue;
                 out += "| " + md(suite.name) + " | " + md(metric.name) + " | " +
-                       md(metric.group.empty() ? "all" : metric.group) + " | " +
+                       md(metric.group.empty() ? kAllGroups : metric.group) + " | " +
                        metricText(metric) + " | " + formatCount(metric.n) + " | " +
                        metricCaution(metric) + " |\n";
             }

@@ -8,10 +8,12 @@
 #include <numeric>
 
 #include "gui/app/main_window.h"
+#include "gui/data/format.h"
 #include "gui/models/time_models.h"
 #include "gui/models/token_columns.h"
 #include "gui/widgets/stacked_bars_widget.h"
 #include "gui/widgets/token_chart.h"
+#include "reports/terms.h"
 #include "tests/gui/make_sample_run.h"
 
 using namespace moescope::gui;
@@ -50,6 +52,7 @@ private slots:
             testers.push_back(std::make_unique<QAbstractItemModelTester>(model, Mode::Fatal));
         breakdown.setRows(time_);
         QCOMPARE(breakdown.rowCount(), 3);
+        QCOMPARE(breakdown.index(0, 0).data().toString(), text(moescope::kWholeRun));
         for (int row = 0; row < 3; ++row) {
             double shares = 0;
             for (int c = 2; c < breakdown.columnCount(); ++c)
@@ -58,6 +61,7 @@ private slots:
         }
         latency.setRows(latencyRows(*latency_));
         QCOMPARE(latency.rowCount(), 2);
+        QCOMPARE(latency.index(0, 0).data().toString(), text(moescope::kTimeToFirstToken));
         QCOMPARE(latency.index(0, 1).data(kValueRole).toInt(), 3);       // a sequence each
         QCOMPARE(latency.index(1, 1).data(kValueRole).toInt(), 3 * 24);  // decode steps
         QVERIFY(latency.index(1, 3).data(kValueRole).toDouble() <=

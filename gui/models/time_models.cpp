@@ -63,19 +63,24 @@ BreakdownModel::BreakdownModel(QObject* parent) : RowModel(parent) {
          {},
          [](const PhaseTime& r) -> QVariant { return formatDuration(double(r.parts.wallNs)); },
          [](const PhaseTime& r) -> QVariant { return qlonglong(r.parts.wallNs); }}};
-    for (const Cause& cause : kCauses) {
-        const auto ns = cause.ns;
+    const auto add = [&](const QString& title, const QString& tip, auto ns) {
         const auto share = [ns](const PhaseTime& r) {
-            return double(r.parts.*ns) / double(std::max<std::int64_t>(1, r.parts.wallNs));
+            return double(ns(r.parts)) / double(std::max<std::int64_t>(1, r.parts.wallNs));
         };
         columns.push_back(
-            {tr(cause.title), tr(cause.tip),
+            {title, tip,
              [share](const PhaseTime& r) -> QVariant { return formatPercent(share(r)); },
              [share](const PhaseTime& r) -> QVariant { return share(r); }, true,
              [ns](const PhaseTime& r, int role) -> QVariant {
-                 return role == Qt::ToolTipRole ? QVariant(formatDuration(double(r.parts.*ns)))
+                 return role == Qt::ToolTipRole ? QVariant(formatDuration(double(ns(r.parts))))
                                                 : QVariant();
              }});
+    };
+    for (const Cause& cause : kCauses) {
+        if (cause.ns == &TimeParts::launchGapNs)  // before what it consists of
+            add(heading(kIdle), tr("Launch gap, host wait and other together"),
+                [](const TimeParts& p) { return p.idleNs(); });
+        add(tr(cause.title), tr(cause.tip), [ns = cause.ns](const TimeParts& p) { return p.*ns; });
     }
     setColumns(std::move(columns));
 }
@@ -133,6 +138,8 @@ LatencyModel::LatencyModel(QObject* parent) : RowModel(parent) {
         time(tr("p99"), tr("99 % of the tokens took no longer"),
              [](const Row& r) { return r.time.p99; }),
         time(heading(kMax), {}, [](const Row& r) { return double(r.time.max); }),
+        time(heading(kStdDev), tr("Standard deviation of the tokens"),
+             [](const Row& r) { return r.time.standardDeviation; }),
     });
 }
 

@@ -24,6 +24,7 @@ std::string breakdown(const std::vector<PhaseTime>& time) {
                      {kWallTime, true},
                      {"compute", true},
                      {"copy", true, "copies that no computation hides"},
+                     {kIdle, true, "launch gap, host wait and other together"},
                      {"launch gap", true, "idle from one operation to the next"},
                      {"host wait", true, "idle because the host had not asked for work yet"},
                      {"other", true, "idle between sequences, and long gaps"}});
@@ -32,7 +33,7 @@ std::string breakdown(const std::vector<PhaseTime>& time) {
         std::vector<HtmlCell> cells{phaseTitle(phase.phase),
                                     formatDuration(static_cast<double>(p.wallNs))};
         for (const std::int64_t ns :
-             {p.computeNs, p.copyNs, p.launchGapNs, p.hostWaitNs, p.otherNs})
+             {p.computeNs, p.copyNs, p.idleNs(), p.launchGapNs, p.hostWaitNs, p.otherNs})
             cells.emplace_back(share(static_cast<double>(ns), static_cast<double>(p.wallNs)));
         table.row(std::move(cells));
     }
@@ -48,12 +49,14 @@ std::string latency(const TokenLatency& of, const SectionContext& at) {
                                           {"p90", true},
                                           {"p95", true},
                                           {"p99", true},
-                                          {kMax, true}});
+                                          {kMax, true},
+                                          {kStdDev, true}});
     const auto add = [&](const char* name, const Distribution& d, double p90) {
         if (d.count == 0) return;
         times.row({name, formatCount(d.count), formatDuration(d.mean), formatDuration(d.median),
                    formatDuration(p90), formatDuration(d.p95), formatDuration(d.p99),
-                   formatDuration(static_cast<double>(d.max))});
+                   formatDuration(static_cast<double>(d.max)),
+                   formatDuration(d.standardDeviation)});
     };
     add(kTimeToFirstToken, of.ttft, of.ttftP90);
     add(kTimePerOutputToken, of.tpot, of.tpotP90);

@@ -92,12 +92,15 @@ TEST_CASE("terminal and page call the same thing by the same name") {
     REQUIRE(run({"report", made, "--format", "html", "--out", page}).code == 0);
     const std::string html = contentOf(fs::path(page) / "report.html");
     const std::string text = run({"kernels", made}).out + run({"routing", made}).out;
-    for (const char* term : {kWholeRun, kWallTime, kTimeToFirstToken, kTimePerOutputToken, kStdDev,
-                             kMax, kByChance, kEffectiveExperts, kDeadExperts}) {
+    for (const char* term : {kWholeRun, kWallTime, kIdle, kTimeToFirstToken, kTimePerOutputToken,
+                             kStdDev, kMax, kByChance, kEffectiveExperts, kDeadExperts}) {
         CAPTURE(term);
         CHECK_THAT(html, Catch::Contains('>' + std::string(term) + "</"));
         CHECK_THAT(text, Catch::Contains(term));
     }
+    const std::size_t latency = html.find("Latency of tokens");
+    REQUIRE(latency != std::string::npos);
+    CHECK(html.substr(latency, 1000).find('>' + std::string(kStdDev) + "</") != std::string::npos);
     const Outcome compared = run({"compare", made, made});
     REQUIRE(compared.code == 0);
     CHECK_THAT(compared.out, Catch::Contains(kWholeStep));

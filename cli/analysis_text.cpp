@@ -8,6 +8,7 @@
 #include "engine/core/count_text.h"
 #include "reports/counter_names.h"
 #include "reports/numbers.h"
+#include "reports/roofline_plane.h"
 #include "reports/terms.h"
 
 namespace moescope::cli {
@@ -18,11 +19,11 @@ std::string duration(double ns) {
 }
 
 std::string percent(double share) {
-    return std::isfinite(share) ? formatFixed(share * 100, 1) + " %" : "-";
+    return std::isfinite(share) ? formatPercent(share) : "-";
 }
 
-std::string giga(double perSecond) {
-    return std::isfinite(perSecond) && perSecond > 0 ? formatFixed(perSecond / 1e9, 2) : "-";
+std::string rate(double perSecond, const char* unit) {
+    return std::isfinite(perSecond) && perSecond > 0 ? formatPerSecond(perSecond, unit) : "-";
 }
 
 /// What the rows of a table are: one column for most groupings, three for kernels.
@@ -31,7 +32,7 @@ std::vector<std::string> rowNames(const OperationGroupRow& row, const std::vecto
     if (row.step) {
         if (*row.step < 0) return {"lost", "", ""};
         const StepRow& step = steps[static_cast<std::size_t>(*row.step)];
-        return {std::to_string(step.id), step.kind, std::to_string(step.tokens)};
+        return {std::to_string(step.id), step.kind, formatCount(step.tokens)};
     }
     const OperationGroup& group = row.group;
     if (!group.op.empty() && !group.phase.empty()) return {group.op, group.kernel, group.phase};
@@ -68,7 +69,7 @@ std::string operationTableText(const std::vector<OperationGroupRow>& rows,
     std::vector<std::string> header = nameColumns(rows.front());
     const std::size_t names = header.size();
     for (const char* title : {"calls", "total", "share", "mean", "median", "p95", "p99", kStdDev,
-                              "GB/s", "GFLOP/s", "of peak"})
+                              "bandwidth", "arithmetic", "of peak"})
         header.emplace_back(title);
     TextTable table(header);
     double rest = 0;
@@ -81,10 +82,10 @@ std::string operationTableText(const std::vector<OperationGroupRow>& rows,
         std::vector<std::string> cells = rowNames(rows[i], steps);
         cells.resize(names);
         for (std::string& cell : std::vector<std::string>{
-                 std::to_string(g.calls), duration(double(g.totalNs)), percent(g.share),
+                 formatCount(g.calls), duration(double(g.totalNs)), percent(g.share),
                  duration(g.meanNs), duration(double(g.medianNs)), duration(double(g.p95Ns)),
                  duration(double(g.p99Ns)), duration(g.standardDeviationNs),
-                 giga(g.bytesPerSecond()), giga(g.flopsPerSecond()),
+                 rate(g.bytesPerSecond(), "B"), rate(g.flopsPerSecond(), "FLOP"),
                  percent(shareOfPeak(g, ceilings))})
             cells.push_back(std::move(cell));
         table.row(std::move(cells));
@@ -121,8 +122,8 @@ std::string latencyText(const TokenLatency& latency) {
     TextTable times({"", "tokens", "mean", "median", "p90", "p95", "p99", kMax, kStdDev});
     const auto row = [&](const char* name, const Distribution& d, double p90) {
         if (d.count == 0) return;
-        times.row({name, std::to_string(d.count), duration(d.mean), duration(d.median),
-                   duration(p90), duration(d.p95), duration(d.p99), duration(double(d.max)),
+        times.row({name, formatCount(d.count), duration(d.mean), duration(d.median), duration(p90),
+                   duration(d.p95), duration(d.p99), duration(double(d.max)),
                    duration(d.standardDeviation)});
     };
     row(kTimeToFirstToken, latency.ttft, latency.ttftP90);
@@ -148,22 +149,17 @@ std::string latencyText(const TokenLatency& latency) {
 std::string rooflineText(const Roofline& roofline, std::size_t limit) {
     if (roofline.points.empty()) return {};
     const Ceilings& c = roofline.ceilings;
-    std::string out = std::string("Roofline. Ceilings ") +
-                      (c.counted ? "by the device's counters" : "measured before this run") +
-                      ": memory " +
-                      (std::isfinite(c.bytesPerSecond) ? giga(c.bytesPerSecond) + " GB/s"
-                                                       : std::string("not measured"));
-    for (const auto& [name, peak] : c.peaks) out += ", " + name + " " + giga(peak) + " GOP/s";
-    out += std::isfinite(c.ridge()) ? "; ridge of " + c.operationKind + " at " +
-                                          formatFixed(c.ridge(), 1) + " operations a byte\n"
+    std::string out = "Roofline. " + ceilingsSentence(c);
+    out += std::isfinite(c.ridge()) ? " Ridge of " + c.operationKind + " at " +
+                                          formatFixed(c.ridge(), 1) + " operations a byte.\n"
                                     : "\n";
-    TextTable table({"op", "kernel", "phase", "op/byte", "GOP/s", "roof", "peak of", "of roof",
+    TextTable table({"op", "kernel", "phase", "op/byte", "arithmetic", "roof", "peak of", "of roof",
                      "bound by", "bytes, operations"});
     for (std::size_t i = 0; i < std::min(limit, roofline.points.size()); ++i) {
         const RooflinePoint& p = roofline.points[i];
-        table.row({p.op, p.kernel, p.phase, formatFixed(p.intensity, 2),
-                   giga(p.operationsPerSecond), giga(p.roof), p.operationKind, percent(p.share),
-                   p.bound() != nullptr ? p.bound() : "-", p.origin()});
+        table.row({p.op, p.kernel, p.phase, formatSignificant(p.intensity),
+                   rate(p.operationsPerSecond, "OP"), rate(p.roof, "OP"), p.operationKind,
+                   percent(p.share), p.bound() != nullptr ? p.bound() : "-", p.origin()});
     }
     out += table.text();
     if (roofline.anyModelled())
@@ -179,7 +175,7 @@ std::string sampledText(const std::vector<SampledMetric>& sampled) {
     TextTable table({"counter", "phase", "samples", "mean", "peak", "NVIDIA's name"});
     for (const SampledMetric& metric : sampled)
         for (const SampledPhase& phase : metric.phases)
-            table.row({counterName(metric.metric), phase.phase, std::to_string(phase.samples),
+            table.row({counterName(metric.metric), phase.phase, formatCount(phase.samples),
                        formatCounter(metric.metric, phase.mean),
                        formatCounter(metric.metric, phase.peak), metric.metric});
     return "Counters over time, in the steps of each phase\n" + table.text();
@@ -205,7 +201,7 @@ std::string expertLoadText(const ExpertLoad& load) {
         const char* names[] = {"coolest quarter", "second", "third", "hottest quarter"};
         for (std::size_t q = 0; q < phase.quarters.size(); ++q) {
             const LoadQuarter& quarter = phase.quarters[q];
-            quarters.row({names[q], std::to_string(quarter.launches),
+            quarters.row({names[q], formatCount(quarter.launches),
                           formatFixed(quarter.meanMaxOverMean, 2),
                           formatFixed(quarter.meanHottestLoad, 1),
                           formatFixed(quarter.meanActiveExperts, 1), duration(quarter.nsPerToken)});

@@ -16,6 +16,7 @@
 #include "profiler/analysis/run_identity.h"
 #include "profiler/analysis/run_summary.h"
 #include "reports/analysis_json.h"
+#include "reports/numbers.h"
 #include "reports/terms.h"
 
 namespace moescope::cli {
@@ -147,7 +148,7 @@ void printSuites(const std::vector<std::string>& header,
     TextTable paired(
         {"suite", "run", "common items", "clusters", "mean score difference", "se", "p"});
     for (const PairedDifference& d : differences) {
-        paired.row({d.suite, header[d.run], std::to_string(d.items), std::to_string(d.clusters),
+        paired.row({d.suite, header[d.run], formatCount(d.items), formatCount(d.clusters),
                     formatFixed(d.mean, 4), formatFixed(d.standardError, 4), formatFixed(d.p, 4)});
     }
     std::cout << "\nPaired against the first run, item by item (sign-flip permutation test):\n"

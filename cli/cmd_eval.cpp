@@ -18,6 +18,7 @@
 #include "evals/runner.h"
 #include "profiler/record/run_recorder.h"
 #include "profiler/runfile/run_reader.h"
+#include "reports/numbers.h"
 #include "reports/terms.h"
 
 namespace moescope::cli {
@@ -122,7 +123,7 @@ void printResults(const std::vector<SuiteResult>& results, bool synthetic) {
                        m.low && m.high
                            ? "[" + formatFixed(*m.low, 4) + ", " + formatFixed(*m.high, 4) + "]"
                            : "",
-                       m.chance ? formatFixed(*m.chance, 4) : "", std::to_string(m.n), how});
+                       m.chance ? formatFixed(*m.chance, 4) : "", formatCount(m.n), how});
         }
         std::cout << table.text();
         for (std::size_t i = 0; i < methods.size(); ++i)

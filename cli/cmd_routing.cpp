@@ -157,7 +157,7 @@ int runRouting(const Invocation& invocation) {
             table.row({std::to_string(layer.layer), formatFixed(b.maxOverMean, 2),
                        formatFixed(layer.null.maxOverMean, 2),
                        formatFixed(layer.null.maxOverMean95, 2), formatFixed(layer.excess, 2),
-                       formatFixed(b.normalizedEntropy, 4), formatFixed(b.effectiveExperts, 1),
+                       formatFixed(b.normalizedEntropy, 3), formatFixed(b.effectiveExperts, 1),
                        formatFixed(b.gini, 3), std::to_string(b.deadExperts)});
         }
         std::cout << table.text() << kExplanation;

@@ -21,8 +21,7 @@ DifferenceModel::DifferenceModel(QObject* parent) : RowModel(parent) {
     const auto chance = [](const QString& title, const QString& tip, double Row::*of) {
         return TableColumn<Row>{title, tip,
                                 [of](const Row& r) -> QVariant {
-                                    return std::isfinite(r.*of) ? QString::number(r.*of, 'f', 4)
-                                                                : QString();
+                                    return std::isfinite(r.*of) ? formatFixed(r.*of, 4) : QString();
                                 },
                                 [of](const Row& r) -> QVariant { return r.*of; }};
     };

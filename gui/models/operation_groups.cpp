@@ -33,8 +33,8 @@ OperationsModel::OperationsModel(QObject* parent) : RowModel(parent) {
         return
             [member](const Row& r) -> QVariant { return static_cast<qlonglong>(r.group.*member); };
     };
-    const auto rate = [](double perSecond, const QString& unit) {
-        return perSecond > 0 ? formatRate(perSecond, unit) : QString();
+    const auto rate = [](double perSecond, const char* unit) {
+        return perSecond > 0 ? formatPerSecond(perSecond, unit) : QString();
     };
     setColumns({
         {tr("Operation"), tr("Operation of the forward pass, or the layer"), name,
@@ -68,14 +68,10 @@ OperationsModel::OperationsModel(QObject* parent) : RowModel(parent) {
         {tr("Min"), {}, duration(&OperationGroup::minNs), raw(&OperationGroup::minNs)},
         {heading(kMax), {}, duration(&OperationGroup::maxNs), raw(&OperationGroup::maxNs)},
         {tr("Bandwidth"), tr("Weights and cache read, per second of the operation"),
-         [rate](const Row& r) -> QVariant {
-             return rate(r.group.bytesPerSecond(), QStringLiteral("B/s"));
-         },
+         [rate](const Row& r) -> QVariant { return rate(r.group.bytesPerSecond(), "B"); },
          [](const Row& r) -> QVariant { return r.group.bytesPerSecond(); }},
         {tr("Arithmetic"), tr("Floating-point operations per second; a multiply-add counts two"),
-         [rate](const Row& r) -> QVariant {
-             return rate(r.group.flopsPerSecond(), QStringLiteral("FLOP/s"));
-         },
+         [rate](const Row& r) -> QVariant { return rate(r.group.flopsPerSecond(), "FLOP"); },
          [](const Row& r) -> QVariant { return r.group.flopsPerSecond(); }},
         {tr("Mean"), tr("Total / calls"), duration(&OperationGroup::meanNs),
          [](const Row& r) -> QVariant { return r.group.meanNs; }},

@@ -57,9 +57,7 @@ std::vector<std::string> warnings(const ReportRun& run) {
     if (run.imported()) out.emplace_back("imported, not measured here: recorded by another tool");
     for (std::string& warning : evaluationWarnings(run.summary)) out.push_back(std::move(warning));
     for (const QualityRow& row : run.summary.quality) {
-        if (!row.ok)
-            out.push_back(qualityLabel(row.name) + " = " + qualityValue(row) +
-                          (row.note.empty() ? "" : ": " + row.note));
+        if (!row.ok) out.push_back(qualityWarning(row));
     }
     return out;
 }

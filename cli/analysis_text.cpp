@@ -8,6 +8,8 @@
 #include "engine/core/count_text.h"
 #include "reports/counter_names.h"
 #include "reports/numbers.h"
+#include "reports/roofline_plane.h"
+#include "reports/terms.h"
 
 namespace moescope::cli {
 namespace {
@@ -17,11 +19,11 @@ std::string duration(double ns) {
 }
 
 std::string percent(double share) {
-    return std::isfinite(share) ? formatFixed(share * 100, 1) + " %" : "-";
+    return std::isfinite(share) ? formatPercent(share) : "-";
 }
 
-std::string giga(double perSecond) {
-    return std::isfinite(perSecond) && perSecond > 0 ? formatFixed(perSecond / 1e9, 2) : "-";
+std::string rate(double perSecond, const char* unit) {
+    return std::isfinite(perSecond) && perSecond > 0 ? formatPerSecond(perSecond, unit) : "-";
 }
 
 /// What the rows of a table are: one column for most groupings, three for kernels.
@@ -30,7 +32,7 @@ std::vector<std::string> rowNames(const OperationGroupRow& row, const std::vecto
     if (row.step) {
         if (*row.step < 0) return {"lost", "", ""};
         const StepRow& step = steps[static_cast<std::size_t>(*row.step)];
-        return {std::to_string(step.id), step.kind, std::to_string(step.tokens)};
+        return {std::to_string(step.id), step.kind, formatCount(step.tokens)};
     }
     const OperationGroup& group = row.group;
     if (!group.op.empty() && !group.phase.empty()) return {group.op, group.kernel, group.phase};
@@ -66,8 +68,8 @@ std::string operationTableText(const std::vector<OperationGroupRow>& rows,
     if (rows.empty()) return "No operations were timed.\n";
     std::vector<std::string> header = nameColumns(rows.front());
     const std::size_t names = header.size();
-    for (const char* title : {"calls", "total", "share", "mean", "median", "p95", "p99", "sd",
-                              "GB/s", "GFLOP/s", "of peak"})
+    for (const char* title : {"calls", "total", "share", "mean", "median", "p95", "p99", kStdDev,
+                              "bandwidth", "arithmetic", "of peak"})
         header.emplace_back(title);
     TextTable table(header);
     double rest = 0;
@@ -80,10 +82,10 @@ std::string operationTableText(const std::vector<OperationGroupRow>& rows,
         std::vector<std::string> cells = rowNames(rows[i], steps);
         cells.resize(names);
         for (std::string& cell : std::vector<std::string>{
-                 std::to_string(g.calls), duration(double(g.totalNs)), percent(g.share),
+                 formatCount(g.calls), duration(double(g.totalNs)), percent(g.share),
                  duration(g.meanNs), duration(double(g.medianNs)), duration(double(g.p95Ns)),
                  duration(double(g.p99Ns)), duration(g.standardDeviationNs),
-                 giga(g.bytesPerSecond()), giga(g.flopsPerSecond()),
+                 rate(g.bytesPerSecond(), "B"), rate(g.flopsPerSecond(), "FLOP"),
                  percent(shareOfPeak(g, ceilings))})
             cells.push_back(std::move(cell));
         table.row(std::move(cells));
@@ -98,15 +100,16 @@ std::string operationTableText(const std::vector<OperationGroupRow>& rows,
 
 std::string timeText(const std::vector<PhaseTime>& time) {
     if (time.empty()) return {};
-    TextTable table({"", "wall", "compute", "copy", "idle", "launch gap", "host wait", "other"});
+    TextTable table(
+        {"phase", kWallTime, "compute", "copy", kIdle, "launch gap", "host wait", "other"});
     for (const PhaseTime& phase : time) {
         const TimeParts& p = phase.parts;
         const auto share = [&](std::int64_t ns) {
             return percent(p.wallNs > 0 ? double(ns) / double(p.wallNs) : std::nan(""));
         };
-        table.row({phase.phase.empty() ? "whole run" : phase.phase, duration(double(p.wallNs)),
-                   share(p.computeNs), share(p.copyNs), share(p.idleNs()), share(p.launchGapNs),
-                   share(p.hostWaitNs), share(p.otherNs)});
+        table.row({phaseTitle(phase.phase), duration(double(p.wallNs)), share(p.computeNs),
+                   share(p.copyNs), share(p.idleNs()), share(p.launchGapNs), share(p.hostWaitNs),
+                   share(p.otherNs)});
     }
     return "Wall time: computing, copying, idle, and why idle (between operations of a step; "
            "between "
@@ -116,15 +119,15 @@ std::string timeText(const std::vector<PhaseTime>& time) {
 
 std::string latencyText(const TokenLatency& latency) {
     if (latency.tokens.empty()) return {};
-    TextTable times({"", "tokens", "mean", "median", "p90", "p95", "p99", "max", "sd"});
+    TextTable times({"", "tokens", "mean", "median", "p90", "p95", "p99", kMax, kStdDev});
     const auto row = [&](const char* name, const Distribution& d, double p90) {
         if (d.count == 0) return;
-        times.row({name, std::to_string(d.count), duration(d.mean), duration(d.median),
-                   duration(p90), duration(d.p95), duration(d.p99), duration(double(d.max)),
+        times.row({name, formatCount(d.count), duration(d.mean), duration(d.median), duration(p90),
+                   duration(d.p95), duration(d.p99), duration(double(d.max)),
                    duration(d.standardDeviation)});
     };
-    row("time to first token", latency.ttft, latency.ttftP90);
-    row("time per output token", latency.tpot, latency.tpotP90);
+    row(kTimeToFirstToken, latency.ttft, latency.ttftP90);
+    row(kTimePerOutputToken, latency.tpot, latency.tpotP90);
     std::vector<std::string> header{"mean time of a token went to"};
     for (const LatencyStack& stack : latency.stacks) {
         header.push_back(stack.name);
@@ -146,22 +149,17 @@ std::string latencyText(const TokenLatency& latency) {
 std::string rooflineText(const Roofline& roofline, std::size_t limit) {
     if (roofline.points.empty()) return {};
     const Ceilings& c = roofline.ceilings;
-    std::string out = std::string("Roofline. Ceilings ") +
-                      (c.counted ? "by the device's counters" : "measured before this run") +
-                      ": memory " +
-                      (std::isfinite(c.bytesPerSecond) ? giga(c.bytesPerSecond) + " GB/s"
-                                                       : std::string("not measured"));
-    for (const auto& [name, peak] : c.peaks) out += ", " + name + " " + giga(peak) + " GOP/s";
-    out += std::isfinite(c.ridge()) ? "; ridge of " + c.operationKind + " at " +
-                                          formatFixed(c.ridge(), 1) + " operations a byte\n"
+    std::string out = "Roofline. " + ceilingsSentence(c);
+    out += std::isfinite(c.ridge()) ? " Ridge of " + c.operationKind + " at " +
+                                          formatFixed(c.ridge(), 1) + " operations a byte.\n"
                                     : "\n";
-    TextTable table({"op", "kernel", "phase", "op/byte", "GOP/s", "roof", "peak of", "of roof",
+    TextTable table({"op", "kernel", "phase", "op/byte", "arithmetic", "roof", "peak of", "of roof",
                      "bound by", "bytes, operations"});
     for (std::size_t i = 0; i < std::min(limit, roofline.points.size()); ++i) {
         const RooflinePoint& p = roofline.points[i];
-        table.row({p.op, p.kernel, p.phase, formatFixed(p.intensity, 2),
-                   giga(p.operationsPerSecond), giga(p.roof), p.operationKind, percent(p.share),
-                   p.bound() != nullptr ? p.bound() : "-", p.origin()});
+        table.row({p.op, p.kernel, p.phase, formatSignificant(p.intensity),
+                   rate(p.operationsPerSecond, "OP"), rate(p.roof, "OP"), p.operationKind,
+                   percent(p.share), p.bound() != nullptr ? p.bound() : "-", p.origin()});
     }
     out += table.text();
     if (roofline.anyModelled())
@@ -177,7 +175,7 @@ std::string sampledText(const std::vector<SampledMetric>& sampled) {
     TextTable table({"counter", "phase", "samples", "mean", "peak", "NVIDIA's name"});
     for (const SampledMetric& metric : sampled)
         for (const SampledPhase& phase : metric.phases)
-            table.row({counterName(metric.metric), phase.phase, std::to_string(phase.samples),
+            table.row({counterName(metric.metric), phase.phase, formatCount(phase.samples),
                        formatCounter(metric.metric, phase.mean),
                        formatCounter(metric.metric, phase.peak), metric.metric});
     return "Counters over time, in the steps of each phase\n" + table.text();
@@ -203,7 +201,7 @@ std::string expertLoadText(const ExpertLoad& load) {
         const char* names[] = {"coolest quarter", "second", "third", "hottest quarter"};
         for (std::size_t q = 0; q < phase.quarters.size(); ++q) {
             const LoadQuarter& quarter = phase.quarters[q];
-            quarters.row({names[q], std::to_string(quarter.launches),
+            quarters.row({names[q], formatCount(quarter.launches),
                           formatFixed(quarter.meanMaxOverMean, 2),
                           formatFixed(quarter.meanHottestLoad, 1),
                           formatFixed(quarter.meanActiveExperts, 1), duration(quarter.nsPerToken)});
@@ -219,13 +217,13 @@ std::string differenceText(const RunDifference& difference) {
         "Time per token by operation, with a noise test (q < 0.05: more than the "
         "noise within the runs)\n";
     for (const DifferencePhase& phase : difference.phases) out += phaseSentence(phase) + '\n';
-    TextTable table({"phase", "op", "baseline", "other", "difference", "change", "95 % low", "high",
-                     "p", "q", ""});
+    TextTable table({"phase", "op", "baseline", "this run", "difference", "change", "95 % low",
+                     "high", "p", "q", ""});
     const auto plain = [](double value) {
         return std::isfinite(value) ? formatFixed(value, 4) : "-";
     };
     for (const DifferenceRow& row : difference.rows)
-        table.row({row.phase, row.op.empty() ? "(step)" : row.op, duration(row.baseNs),
+        table.row({row.phase, row.op.empty() ? kWholeStep : row.op, duration(row.baseNs),
                    duration(row.otherNs), duration(row.difference),
                    percent(row.difference / row.baseNs), duration(row.low), duration(row.high),
                    plain(row.p), plain(row.q), differenceVerdict(row)});

@@ -23,6 +23,7 @@
 #include "profiler/record/machine.h"
 #include "profiler/record/run_recorder.h"
 #include "profiler/runfile/run_reader.h"
+#include "reports/numbers.h"
 
 namespace moescope::cli {
 namespace {

@@ -16,6 +16,8 @@
 #include "profiler/analysis/run_identity.h"
 #include "profiler/analysis/run_summary.h"
 #include "reports/analysis_json.h"
+#include "reports/numbers.h"
+#include "reports/terms.h"
 
 namespace moescope::cli {
 namespace {
@@ -136,7 +138,8 @@ void printSuites(const std::vector<std::string>& header,
     columns.insert(columns.end(), header.begin(), header.end());
     TextTable table(columns);
     for (const MetricComparison& metric : metrics) {
-        std::vector<std::string> cells{metric.suite, metric.name, metric.group};
+        std::vector<std::string> cells{metric.suite, metric.name,
+                                       metric.group.empty() ? kAllGroups : metric.group};
         for (const MetricRow* m : metric.rows) cells.push_back(cellOf(m));
         table.row(cells);
     }
@@ -145,7 +148,7 @@ void printSuites(const std::vector<std::string>& header,
     TextTable paired(
         {"suite", "run", "common items", "clusters", "mean score difference", "se", "p"});
     for (const PairedDifference& d : differences) {
-        paired.row({d.suite, header[d.run], std::to_string(d.items), std::to_string(d.clusters),
+        paired.row({d.suite, header[d.run], formatCount(d.items), formatCount(d.clusters),
                     formatFixed(d.mean, 4), formatFixed(d.standardError, 4), formatFixed(d.p, 4)});
     }
     std::cout << "\nPaired against the first run, item by item (sign-flip permutation test):\n"
@@ -264,7 +267,9 @@ int runCompare(const Invocation& invocation) {
     for (std::size_t i = 0; i < timeDifferences.size(); ++i) {
         const std::string text = differenceText(timeDifferences[i]);
         if (!text.empty())
-            std::cout << '\n' << names[i + 1] << " against " << names.front() << ". " << text;
+            std::cout << '\n'
+                      << names[i + 1] << " (this run) against " << names.front()
+                      << " (the baseline). " << text;
     }
     if (!metrics.empty()) printSuites(names, metrics, differences);
     return kDone;

@@ -14,6 +14,7 @@
 #include "engine/core/sha256.h"
 #include "evals/compare_numerics.h"
 #include "profiler/record/run_recorder.h"
+#include "reports/numbers.h"
 
 namespace moescope::cli {
 namespace {

@@ -12,6 +12,7 @@
 #include "engine/core/error.h"
 #include "engine/formats/dtypes.h"
 #include "engine/run/model_names.h"
+#include "reports/numbers.h"
 
 namespace moescope::cli {
 namespace {

@@ -18,6 +18,8 @@
 #include "evals/runner.h"
 #include "profiler/record/run_recorder.h"
 #include "profiler/runfile/run_reader.h"
+#include "reports/numbers.h"
+#include "reports/terms.h"
 
 namespace moescope::cli {
 namespace {
@@ -117,11 +119,11 @@ void printResults(const std::vector<SuiteResult>& results, bool synthetic) {
             auto known = std::find(methods.begin(), methods.end(), m.method);
             if (known == methods.end()) known = methods.insert(methods.end(), m.method);
             const std::string how = '(' + std::to_string(known - methods.begin() + 1) + ')';
-            table.row({m.name, m.group, formatFixed(m.value, 4),
+            table.row({m.name, m.group.empty() ? kAllGroups : m.group, formatFixed(m.value, 4),
                        m.low && m.high
                            ? "[" + formatFixed(*m.low, 4) + ", " + formatFixed(*m.high, 4) + "]"
                            : "",
-                       m.chance ? formatFixed(*m.chance, 4) : "", std::to_string(m.n), how});
+                       m.chance ? formatFixed(*m.chance, 4) : "", formatCount(m.n), how});
         }
         std::cout << table.text();
         for (std::size_t i = 0; i < methods.size(); ++i)
@@ -159,7 +161,11 @@ int runEval(const Invocation& invocation) {
     std::optional<PriorRun> prior;
     if (resume) prior = readPriorRun(out);
 
-    const auto model = loadModel(options.get<std::vector<std::string>>("model").front(), options);
+    const auto name = options.get<std::vector<std::string>>("model").front();
+    const auto model = loadModel(name, options, [&](const Model& opened) {
+        if (options.isSet("chat") && chatFormatFor(opened.tokenizer()) == nullptr)
+            throw UsageError(name + ": this model has no chat template", "leave out --chat");
+    });
     const ModelSpec& spec = model->spec();
     RunFacts facts;
     facts.kind = "eval";

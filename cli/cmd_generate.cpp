@@ -114,7 +114,7 @@ std::string atSpeed(double tokensPerSecond) {
 std::string closingLine(const Generation& result) {
     return formatCounted(result.promptTokens, "prompt token") +
            atSpeed(result.prefillTokensPerSecond()) + ", " +
-           moescope::formatCount(static_cast<std::int64_t>(result.tokens.size())) + " generated" +
+           formatCount(static_cast<std::int64_t>(result.tokens.size())) + " generated" +
            atSpeed(result.decodeTokensPerSecond()) + ", ended by " +
            std::string(finishReasonName(result.reason)) + ", logits hash " +
            hashText(result.logitsHash);

@@ -15,6 +15,7 @@
 #include "engine/model/memory_plan.h"
 #include "engine/model/spec.h"
 #include "engine/run/model_names.h"
+#include "reports/numbers.h"
 
 namespace moescope::cli {
 namespace {
@@ -123,12 +124,13 @@ int runInspect(const Invocation& invocation) {
     if (!s.leftAside.empty()) head.row({"not read", s.leftAside});
     head.row(
         {"architecture", s.architecture + ", identity " + checkpoint->identity().substr(0, 16)});
-    head.row({"parameters", formatCount(static_cast<double>(count.total)) + " total, " +
-                                formatCount(static_cast<double>(count.active)) +
+    head.row({"parameters", formatParameters(static_cast<double>(count.total)) + " total, " +
+                                formatParameters(static_cast<double>(count.active)) +
                                 " active per token"});
-    head.row({"", formatCount(static_cast<double>(count.mlp)) + " feed-forward, " +
-                      formatCount(static_cast<double>(count.attention)) + " attention, " +
-                      formatCount(static_cast<double>(count.embedding)) + " embedding and head"});
+    head.row({"", formatParameters(static_cast<double>(count.mlp)) + " feed-forward, " +
+                      formatParameters(static_cast<double>(count.attention)) + " attention, " +
+                      formatParameters(static_cast<double>(count.embedding)) +
+                      " embedding and head"});
     head.row({"layers", std::to_string(s.nLayer) + " of width " + std::to_string(s.dModel)});
     head.row({"attention", std::to_string(s.nHead) + " query heads, " + std::to_string(s.nKvHead) +
                                " key/value heads of " + std::to_string(s.headDim) +
@@ -154,7 +156,7 @@ int runInspect(const Invocation& invocation) {
     TextTable types({"type", "tensors", "weights", "bytes"});
     for (const auto& [name, total] : totalsByType(*checkpoint)) {
         types.row({name, std::to_string(total.tensors),
-                   formatCount(static_cast<double>(total.elements)),
+                   formatParameters(static_cast<double>(total.elements)),
                    formatBytes(static_cast<double>(total.bytes))});
     }
     std::cout << types.text();

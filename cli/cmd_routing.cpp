@@ -16,6 +16,7 @@
 #include "reports/numbers.h"
 #include "reports/specialization_json.h"
 #include "reports/specialization_text.h"
+#include "reports/terms.h"
 
 namespace moescope::cli {
 namespace {
@@ -27,7 +28,7 @@ constexpr const char* kExplanation =
     "tokens.\n"
     "excess: max/mean over that mean. Tokens of one text are alike, so an excess somewhat above 1 "
     "is\n"
-    "no defect by itself: compare runs of the same text.\n";
+    "no defect by itself: compare runs of the same text. entropy: over that of an even load.\n";
 
 nlohmann::json layerJson(const LayerRouting& layer) {
     const Balance& b = layer.balance;
@@ -149,14 +150,14 @@ int runRouting(const Invocation& invocation) {
                   << ", per expert, per layer, accumulated over "
                   << formatCounted(run.routing.front().balance.tokens, "routed token")
                   << " of all phases\n\n";
-        TextTable table({"layer", "max/mean", "by chance", "95 %", "excess", "entropy/max",
-                         "effective", "Gini", "dead"});
+        TextTable table({"layer", "max/mean", kByChance, "95 % of chance", "excess", "entropy",
+                         kEffectiveExperts, "Gini", kDeadExperts});
         for (const LayerRouting& layer : run.routing) {
             const Balance& b = layer.balance;
             table.row({std::to_string(layer.layer), formatFixed(b.maxOverMean, 2),
                        formatFixed(layer.null.maxOverMean, 2),
                        formatFixed(layer.null.maxOverMean95, 2), formatFixed(layer.excess, 2),
-                       formatFixed(b.normalizedEntropy, 4), formatFixed(b.effectiveExperts, 1),
+                       formatFixed(b.normalizedEntropy, 3), formatFixed(b.effectiveExperts, 1),
                        formatFixed(b.gini, 3), std::to_string(b.deadExperts)});
         }
         std::cout << table.text() << kExplanation;

@@ -18,6 +18,7 @@
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "engine/core/sha256.h"
+#include "reports/numbers.h"
 
 namespace moescope::cli {
 namespace {

@@ -8,6 +8,7 @@
 #include "cli/output.h"
 #include "engine/core/error.h"
 #include "engine/model/synth.h"
+#include "reports/numbers.h"
 
 namespace moescope::cli {
 
@@ -64,7 +65,7 @@ int runSynth(const Invocation& invocation) {
                             {"synthetic", true}});
     } else {
         std::cout << out.string() << ": " << formatBytes(static_cast<double>(result.fileBytes))
-                  << ", " << formatCount(static_cast<double>(result.parameters))
+                  << ", " << formatParameters(static_cast<double>(result.parameters))
                   << " SYNTHETIC weights (seed " << synth.seed << ") in " << result.tensors
                   << " tensors\n";
     }

@@ -4,32 +4,16 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
-#include <cmath>
 #include <cstdlib>
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
+#include "reports/numbers.h"
 
 namespace moescope::cli {
 namespace {
 
 using namespace std::chrono_literals;
-
-std::string withUnit(double value, double step, std::initializer_list<std::string_view> units) {
-    auto unit = units.begin();
-    while (std::abs(value) >= step * 0.9995 && unit + 1 != units.end()) {
-        value /= step;
-        ++unit;
-    }
-    const double size = std::abs(value);
-    const int decimals = unit == units.begin() && value == std::floor(value) ? 0
-                         : size >= 99.95                                     ? 0
-                         : size >= 9.995                                     ? 1
-                                                                             : 2;
-    return formatFixed(value, decimals) + ' ' + std::string(*unit);
-}
 
 }  // namespace
 
@@ -100,8 +84,8 @@ void Progress::print(std::uint64_t done, std::uint64_t total, std::string_view m
         std::fprintf(stderr, "%s\n", dumpJson(line).c_str());
         return;
     }
-    std::string text = phase_ + ' ' + std::to_string(done);
-    if (total > 0) text += '/' + std::to_string(total);
+    std::string text = phase_ + ' ' + formatCount(static_cast<std::int64_t>(done));
+    if (total > 0) text += '/' + formatCount(static_cast<std::int64_t>(total));
     text += ' ' + unit_;
     if (own > 0) text += ", " + formatFixed(rate, rate < 10 ? 2 : 0) + ' ' + unit_ + "/s";
     if (left >= 0 && done < total) text += ", " + formatFixed(left, 0) + " s left";
@@ -120,31 +104,6 @@ void Progress::finish() {
         std::fputc('\n', stderr);
         open_ = false;
     }
-}
-
-std::string formatFixed(double value, int decimals) {
-    if (std::isnan(value)) return "n/a";
-    std::array<char, 64> buffer{};
-    const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
-                                      std::chars_format::fixed, decimals);
-    if (result.ec != std::errc{}) return "inf";
-    const std::string_view text(buffer.data(),
-                                static_cast<std::size_t>(result.ptr - buffer.data()));
-    // What rounds to zero has no sign: "-0.00" reads as less than nothing.
-    const bool zero = text.find_first_not_of("-0.") == std::string_view::npos;
-    return std::string(zero && text.starts_with('-') ? text.substr(1) : text);
-}
-
-std::string formatBytes(double bytes) {
-    return withUnit(bytes, 1000.0, {"B", "kB", "MB", "GB", "TB"});
-}
-
-std::string formatCount(double value) {
-    return withUnit(value, 1000.0, {"", "k", "M", "B", "T"});
-}
-
-std::string formatNanoseconds(double ns) {
-    return withUnit(ns, 1000.0, {"ns", "µs", "ms", "s"});
 }
 
 }  // namespace moescope::cli

@@ -56,13 +56,4 @@ private:
     bool open_ = false;
 };
 
-/// "12.1 GB", "640 MB": decimal units, three significant digits.
-std::string formatBytes(double bytes);
-/// "1.23 ms", "4.5 s".
-std::string formatNanoseconds(double ns);
-/// Fixed number of decimals, never locale-dependent.
-std::string formatFixed(double value, int decimals);
-/// 20914757184 -> "20.91 B".
-std::string formatCount(double value);
-
 }  // namespace moescope::cli

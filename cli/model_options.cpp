@@ -6,6 +6,7 @@
 
 #include "cli/console.h"
 #include "engine/core/error.h"
+#include "reports/numbers.h"
 
 namespace moescope::cli {
 
@@ -63,7 +64,7 @@ std::unique_ptr<Model> loadModel(const std::string& name, const ModelOptions& op
     const ModelSpec& spec = model->spec();
     note("loaded " + spec.name + " (" + spec.architecture + ", " +
          formatBytes(static_cast<double>(model->checkpoint().fileBytes())) + ") in " +
-         formatNanoseconds(static_cast<double>(model->loadNanoseconds())) + " on " +
+         formatDuration(static_cast<double>(model->loadNanoseconds())) + " on " +
          model->backend().description());
     if (options.cpu.numerics == Numerics::Fast && options.backend == "cpu") {
         note(

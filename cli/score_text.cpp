@@ -13,6 +13,7 @@
 #include "engine/core/file.h"
 #include "engine/run/score.h"
 #include "evals/text_perplexity.h"
+#include "reports/numbers.h"
 
 namespace moescope::cli {
 namespace {

@@ -8,6 +8,7 @@
 
 #include "cli/console.h"
 #include "cli/output.h"
+#include "reports/numbers.h"
 
 namespace moescope::cli {
 namespace {
@@ -35,9 +36,9 @@ nlohmann::json figures(const ScoreTotal& total) {
 
 std::vector<std::string> cells(const std::string& name, const ScoreTotal& total) {
     return {name,
-            std::to_string(total.items),
-            std::to_string(total.tokens),
-            total.bytes ? std::to_string(*total.bytes) : "n/a",
+            formatCount(total.items),
+            formatCount(total.tokens),
+            total.bytes ? formatCount(*total.bytes) : "n/a",
             formatFixed(total.natsPerToken(), 4),
             formatFixed(total.bitsPerByte(), 4)};
 }

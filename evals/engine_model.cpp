@@ -102,7 +102,7 @@ std::vector<TokenPair> EngineModel::encode(const ScoreRequest& request) const {
     std::vector<TokenPair> pairs;
     std::vector<TokenId> rendered;
     if (request.chat) {
-        if (!chat_) throw Error("the model has no chat format", "leave out --chat");
+        if (!chat_) throw Error("this model has no chat template", "leave out --chat");
         const ChatMessage message{Role::User, std::string(request.prompt), {}, {}, {}, {}};
         ChatOptions options;
         options.reasoning = options_.reasoning;

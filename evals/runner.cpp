@@ -336,7 +336,7 @@ std::vector<SuiteResult> evaluate(std::vector<SuiteData> suites, LanguageModel& 
                                   RunWriter& writer, const EvalOptions& options,
                                   const PriorRun* prior) {
     if (options.chat && !model.hasChatFormat())
-        throw UsageError("the model has no chat format", "leave out --chat");
+        throw UsageError("this model has no chat template", "leave out --chat");
     if (prior != nullptr) requireSameSuites(*prior, suites);
     std::vector<std::unique_ptr<SuiteRun>> runs;
     std::int64_t nextId = 1;

@@ -51,14 +51,18 @@ std::optional<LabelPlace> LabelPlacer::place(double width, std::span<const Label
 
 std::optional<LabelPlace> LabelPlacer::place(double width, double x, double y, double radius) {
     const double away = radius + 4, up = radius + height_ / 2 + 2;
-    return place(width, std::array<LabelPlace, 8>{{{x + away, y, LabelAnchor::Start},
-                                                   {x - away, y, LabelAnchor::End},
-                                                   {x + away, y - height_, LabelAnchor::Start},
-                                                   {x + away, y + height_, LabelAnchor::Start},
-                                                   {x - away, y - height_, LabelAnchor::End},
-                                                   {x - away, y + height_, LabelAnchor::End},
-                                                   {x, y - up, LabelAnchor::Middle},
-                                                   {x, y + up, LabelAnchor::Middle}}});
+    return place(width, std::array<LabelPlace, 12>{{{x + away, y, LabelAnchor::Start},
+                                                    {x - away, y, LabelAnchor::End},
+                                                    {x + away, y - height_, LabelAnchor::Start},
+                                                    {x + away, y + height_, LabelAnchor::Start},
+                                                    {x - away, y - height_, LabelAnchor::End},
+                                                    {x - away, y + height_, LabelAnchor::End},
+                                                    {x, y - up, LabelAnchor::Middle},
+                                                    {x, y + up, LabelAnchor::Middle},
+                                                    {x, y + up, LabelAnchor::Start},
+                                                    {x, y - up, LabelAnchor::End},
+                                                    {x, y - up, LabelAnchor::Start},
+                                                    {x, y + up, LabelAnchor::End}}});
 }
 
 std::optional<LabelPlace> LabelPlacer::placeAtEnd(double width, double x, double y, double above,

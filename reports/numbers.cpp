@@ -109,6 +109,27 @@ std::string formatCounter(const std::string& metric, double value) {
     return formatSignificant(value);
 }
 
+std::string formatParameters(double count) {
+    constexpr std::array<Scale, 5> kNames = {
+        {{1, ""}, {1e3, "k"}, {1e6, "M"}, {1e9, "B"}, {1e12, "T"}}};
+    return std::abs(count) < 999.5 ? formatSignificant(count) : scaled(count, kNames, "");
+}
+
+std::string_view unitKey(std::string_view object, std::string_view key) {
+    return object == "parameters" || object.ends_with("_per_second") ? object : key;
+}
+
+std::string formatFact(std::string_view key, double value) {
+    if (key == "parameters") return formatParameters(value);
+    if (key.ends_with("operations_per_second")) return formatPerSecond(value, "OP");
+    if (key.ends_with("bytes_per_second")) return formatPerSecond(value, "B");
+    if (key.ends_with("bytes")) return formatBytes(value);
+    if (key.ends_with("_ns")) return formatDuration(value);
+    constexpr double kExact = 9007199254740992.0;  // 2^53: beyond it a double is no count
+    if (value != std::floor(value) || std::abs(value) > kExact) return formatSignificant(value);
+    return formatCount(static_cast<std::int64_t>(value));
+}
+
 std::string rawNumber(double value) {
     if (!std::isfinite(value)) return {};
     std::array<char, 64> buffer{};

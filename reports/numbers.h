@@ -24,6 +24,13 @@ std::string formatCounter(const std::string& metric, double value);
 std::string formatPercent(double fraction);                          ///< 0.432 -> "43.2 %"
 std::string formatPerSecond(double value, const std::string& unit);  ///< 3.8e10, "B" -> "38.0 GB/s"
 
+std::string formatParameters(double count);  ///< 20914757184 -> "20.9 B"
+/// A fact of a run file, its unit told by the key: "..._bytes", "..._ns", "..._per_second" of bytes
+/// or operations, "parameters"; other whole numbers are counts.
+std::string formatFact(std::string_view key, double value);
+/// Of a fact within an object: the object's key where that tells the unit, else the fact's own.
+std::string_view unitKey(std::string_view object, std::string_view key);
+
 /// Shortest text that reads back as the same double; empty for NaN and infinities. For CSV.
 std::string rawNumber(double value);
 

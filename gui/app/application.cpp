@@ -8,6 +8,7 @@
 #include <QTimer>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 #include "engine/core/error.h"
 #include "gui/app/main_window.h"
@@ -25,6 +26,9 @@ constexpr const char* kUsage =
     "usage: moescope-gui [--view ID] [--theme system|light|dark] [--size WxH]\n"
     "                    [--screenshot FILE.png] [--sequence N] [--layer N]\n"
     "                    [--baseline RUN] [RUN ...]\n"
+    "Of several runs the first is the baseline, as in 'moescope compare': the second is shown, "
+    "the\n"
+    "others are in the list. --baseline RUN is the same as naming that run first.\n"
     "views: start summary kernels roofline time timeline experts expert-time groups tokens\n"
     "       compare evaluations\n";
 
@@ -154,6 +158,8 @@ Options parseOptions(const QStringList& arguments) {
             setOption(options, word, arguments[++i]);
         }
     }
+    if (!options.baseline.isEmpty() && !options.runs.isEmpty())
+        options.runs.prepend(std::exchange(options.baseline, QString()));
     return options;
 }
 

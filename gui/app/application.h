@@ -11,8 +11,9 @@
 namespace moescope::gui {
 
 struct Options {
-    QStringList runs;
-    QString view, screenshot, baseline;
+    QStringList runs;  ///< of several the first is the baseline, --baseline's run among them
+    QString baseline;  ///< of --baseline without runs; empty otherwise
+    QString view, screenshot;
     std::optional<Theme> theme;
     QSize size;  ///< invalid: as last time
     std::optional<qint64> sequence;

@@ -248,14 +248,16 @@ void MainWindow::chooseRun() {
 
 void MainWindow::openRuns(const QStringList& paths) {
     if (paths.isEmpty()) return;
-    for (const QString& path : paths.mid(1)) {
-        const QFileInfo file(path);
+    const qsizetype shown = paths.size() > 1 ? 1 : 0;
+    for (qsizetype i = 0; i < paths.size(); ++i) {
+        if (i == shown) continue;
+        const QFileInfo file(paths[i]);
         const QString known = file.absoluteFilePath();
         dropRunItem(known);
         addRunItem(runs_->count(), known, file.absolutePath());
     }
-    if (paths.size() > 1) setBaseline(paths[1]);
-    openRun(paths.front());
+    if (shown > 0) setBaseline(paths.front());
+    openRun(paths[shown]);
 }
 
 void MainWindow::openRun(const QString& path) {
@@ -382,9 +384,11 @@ void MainWindow::dragEnterEvent(QDragEnterEvent* event) {
 }
 
 void MainWindow::dropEvent(QDropEvent* event) {
+    QStringList paths;
     for (const QUrl& url : event->mimeData()->urls()) {
-        if (url.isLocalFile()) openRun(url.toLocalFile());
+        if (url.isLocalFile()) paths << url.toLocalFile();
     }
+    openRuns(paths);
 }
 
 void MainWindow::saveSettings() const {

@@ -20,7 +20,8 @@ public:
     ~MainWindow() override;
 
     void openRun(const QString& path);
-    /// Shows the first one and lists the others; the second one is what the first is compared with.
+    /// Shows the only one. Of several the first is the baseline, as in `moescope compare`: the
+    /// second is shown and compared with it, the others are listed.
     void openRuns(const QStringList& paths);
     /// For views that compare runs.
     void setBaseline(const QString& path);

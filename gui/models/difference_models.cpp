@@ -5,6 +5,7 @@
 
 #include "gui/data/colors.h"
 #include "gui/data/format.h"
+#include "reports/terms.h"
 
 namespace moescope::gui {
 
@@ -20,8 +21,7 @@ DifferenceModel::DifferenceModel(QObject* parent) : RowModel(parent) {
     const auto chance = [](const QString& title, const QString& tip, double Row::*of) {
         return TableColumn<Row>{title, tip,
                                 [of](const Row& r) -> QVariant {
-                                    return std::isfinite(r.*of) ? QString::number(r.*of, 'f', 4)
-                                                                : QString();
+                                    return std::isfinite(r.*of) ? formatFixed(r.*of, 4) : QString();
                                 },
                                 [of](const Row& r) -> QVariant { return r.*of; }};
     };
@@ -31,7 +31,7 @@ DifferenceModel::DifferenceModel(QObject* parent) : RowModel(parent) {
         {tr("Operation"),
          tr("The step is all of a token's time, what lies between operations included"),
          [](const Row& r) -> QVariant {
-             return r.op.empty() ? tr("whole step") : operationTitle(r.op);
+             return r.op.empty() ? text(kWholeStep) : operationTitle(r.op);
          },
          {},
          false,

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "gui/data/format.h"
+#include "reports/terms.h"
 
 namespace moescope::gui {
 namespace {
@@ -119,7 +120,7 @@ MetricsModel::MetricsModel(QObject* parent) : RowModel(parent) {
         {tr("Metric"), {}, [](const Row& r) -> QVariant { return text(r.name); }, {}, false},
         {tr("Group"),
          {},
-         [](const Row& r) -> QVariant { return r.group.empty() ? tr("all") : text(r.group); },
+         [](const Row& r) -> QVariant { return text(r.group.empty() ? kAllGroups : r.group); },
          {},
          false},
         {tr("Value"),

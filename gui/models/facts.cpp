@@ -11,6 +11,7 @@
 #include "gui/models/operation_groups.h"
 #include "profiler/analysis/quality_block.h"
 #include "reports/headline.h"
+#include "reports/terms.h"
 
 namespace moescope::gui {
 namespace {
@@ -35,32 +36,12 @@ QString memoryName(const std::string& key) {
     return name;
 }
 
-/// A quality row in words. Notes that begin with what is counted ("Sequences that ...") get the
-/// number in front, others behind; a count of zero adds nothing to its note.
-QString qualityText(const QualityRow& row) {
-    const QString unit = text(qualityUnit(row));
-    const bool share = row.unit == "ratio";
-    const bool whole = row.value == std::floor(row.value) && std::abs(row.value) < 1e15;
-    const QString value = share   ? formatPercent(row.value)
-                          : whole ? formatCount(static_cast<std::int64_t>(row.value))
-                                  : formatNumber(row.value);
-    const QString figure = share || unit.isEmpty() ? value : value + QChar(' ') + unit;
-    QString note = text(row.note);
-    if (note.isEmpty()) return tr("%1: %2").arg(text(qualityLabel(row.name)), figure);
-    const QString counted = text(row.unit) + QChar(' ');
-    if (!share && note.startsWith(counted, Qt::CaseInsensitive))
-        return figure + QChar(' ') + note.mid(counted.size());
-    if (row.value == 0) return note;
-    if (note.endsWith(QChar('.'))) note.chop(1);
-    return tr("%1 (%2).").arg(note, figure);
-}
-
 void phaseFacts(const PhaseSummary& phase, const QString& title, bool decode,
                 std::vector<FactRow>& rows) {
     if (phase.steps == 0) return;
     rows.push_back(section(title));
     rows.push_back(
-        {tr("Speed"), tr("%1 tokens/s").arg(formatNumber(phase.tokensPerSecond)), {}, false});
+        {tr("Speed"), tr("%1 tok/s").arg(formatNumber(phase.tokensPerSecond)), {}, false});
     rows.push_back(
         {decode ? tr("Time per output token (median, p95)") : tr("Time per step (median, p95)"),
          tr("%1, %2").arg(formatDuration(phase.medianStepNs), formatDuration(phase.p95StepNs)),
@@ -68,7 +49,7 @@ void phaseFacts(const PhaseSummary& phase, const QString& title, bool decode,
          false});
     if (const double rate = phase.bytesPerSecond(); std::isfinite(rate)) {
         rows.push_back({decode ? tr("Decode bandwidth") : tr("Prefill bandwidth"),
-                        formatRate(rate, QStringLiteral("B/s")),
+                        formatPerSecond(rate, "B"),
                         tr("Weights and cache that must be read, over the time that the speed is "
                            "of"),
                         false});
@@ -99,17 +80,18 @@ void layerFacts(const RunData& run, const SelectionState& selection, std::vector
     rows.push_back({tr("Tokens"), formatCount(b.tokens), {}, false});
     rows.push_back({tr("Max/mean"), formatNumber(b.maxOverMean), {}, false});
     rows.push_back(
-        {tr("By chance alone"),
+        {heading(kByChance),
          tr("%1 (95 %: %2)")
              .arg(formatNumber(layer->null.maxOverMean), formatNumber(layer->null.maxOverMean95)),
          {},
          false});
-    rows.push_back({tr("Normalised entropy"), formatNumber(b.normalizedEntropy, 4), {}, false});
-    rows.push_back({tr("Effective experts"),
-                    tr("%1 of %2").arg(formatNumber(b.effectiveExperts)).arg(layer->counts.size()),
-                    {},
-                    false});
-    rows.push_back({tr("Unused experts"), formatCount(b.deadExperts), {}, false});
+    rows.push_back({tr("Normalised entropy"), formatFixed(b.normalizedEntropy, 3), {}, false});
+    rows.push_back(
+        {heading(kEffectiveExperts),
+         tr("%1 of %2").arg(formatFixed(b.effectiveExperts, 1)).arg(layer->counts.size()),
+         {},
+         false});
+    rows.push_back({heading(kDeadExperts), formatCount(b.deadExperts), {}, false});
     if (!selection.expert || *selection.expert < 0 ||
         static_cast<std::size_t>(*selection.expert) >= layer->counts.size())
         return;
@@ -150,15 +132,10 @@ void operationFacts(const RunData& run, const QString& name, std::vector<FactRow
                         {},
                         false});
         if (g.bytes > 0)
-            rows.push_back({tr("Bandwidth"),
-                            formatRate(g.bytesPerSecond(), QStringLiteral("B/s")),
-                            {},
-                            false});
+            rows.push_back({tr("Bandwidth"), formatPerSecond(g.bytesPerSecond(), "B"), {}, false});
         if (g.flops > 0)
-            rows.push_back({tr("Arithmetic"),
-                            formatRate(g.flopsPerSecond(), QStringLiteral("FLOP/s")),
-                            {},
-                            false});
+            rows.push_back(
+                {tr("Arithmetic"), formatPerSecond(g.flopsPerSecond(), "FLOP"), {}, false});
     }
 }
 
@@ -225,7 +202,7 @@ std::vector<Notice> notices(const RunData& run) {
         out.push_back({Level::Information,
                        tr("Imported from another tool: only what it recorded can be shown.")});
     for (const QualityRow& row : run.summary.quality) {
-        if (!row.ok) out.push_back({Level::Warning, qualityText(row)});
+        if (!row.ok) out.push_back({Level::Warning, text(qualityWarning(row))});
     }
     if (run.operationsInFile > static_cast<std::int64_t>(run.operations.size())) {
         out.push_back(

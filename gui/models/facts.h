@@ -31,8 +31,7 @@ struct Notice {
 };
 std::vector<Notice> notices(const RunData& run);
 
-std::vector<FactRow> headlineFacts(
-    const RunData& run);  ///< tokens/s, TTFT, TPOT, bandwidth, memory
+std::vector<FactRow> headlineFacts(const RunData& run);  ///< tok/s, TTFT, TPOT, bandwidth, memory
 /// Of each suite its figures in the reports' headline (reports/headline.h), which may be of a
 /// group, and behind them all other metrics over all items.
 std::vector<FactRow> scoreFacts(const RunData& run);

@@ -5,6 +5,7 @@
 
 #include "gui/data/colors.h"
 #include "gui/data/format.h"
+#include "reports/terms.h"
 
 namespace moescope::gui {
 OperationsModel::OperationsModel(QObject* parent) : RowModel(parent) {
@@ -32,8 +33,8 @@ OperationsModel::OperationsModel(QObject* parent) : RowModel(parent) {
         return
             [member](const Row& r) -> QVariant { return static_cast<qlonglong>(r.group.*member); };
     };
-    const auto rate = [](double perSecond, const QString& unit) {
-        return perSecond > 0 ? formatRate(perSecond, unit) : QString();
+    const auto rate = [](double perSecond, const char* unit) {
+        return perSecond > 0 ? formatPerSecond(perSecond, unit) : QString();
     };
     setColumns({
         {tr("Operation"), tr("Operation of the forward pass, or the layer"), name,
@@ -65,22 +66,18 @@ OperationsModel::OperationsModel(QObject* parent) : RowModel(parent) {
         {tr("p95"), tr("95 % of the calls took no longer"), duration(&OperationGroup::p95Ns),
          raw(&OperationGroup::p95Ns)},
         {tr("Min"), {}, duration(&OperationGroup::minNs), raw(&OperationGroup::minNs)},
-        {tr("Max"), {}, duration(&OperationGroup::maxNs), raw(&OperationGroup::maxNs)},
+        {heading(kMax), {}, duration(&OperationGroup::maxNs), raw(&OperationGroup::maxNs)},
         {tr("Bandwidth"), tr("Weights and cache read, per second of the operation"),
-         [rate](const Row& r) -> QVariant {
-             return rate(r.group.bytesPerSecond(), QStringLiteral("B/s"));
-         },
+         [rate](const Row& r) -> QVariant { return rate(r.group.bytesPerSecond(), "B"); },
          [](const Row& r) -> QVariant { return r.group.bytesPerSecond(); }},
         {tr("Arithmetic"), tr("Floating-point operations per second; a multiply-add counts two"),
-         [rate](const Row& r) -> QVariant {
-             return rate(r.group.flopsPerSecond(), QStringLiteral("FLOP/s"));
-         },
+         [rate](const Row& r) -> QVariant { return rate(r.group.flopsPerSecond(), "FLOP"); },
          [](const Row& r) -> QVariant { return r.group.flopsPerSecond(); }},
         {tr("Mean"), tr("Total / calls"), duration(&OperationGroup::meanNs),
          [](const Row& r) -> QVariant { return r.group.meanNs; }},
         {tr("p99"), tr("99 % of the calls took no longer"), duration(&OperationGroup::p99Ns),
          raw(&OperationGroup::p99Ns)},
-        {tr("Deviation"), tr("Standard deviation of the calls"),
+        {heading(kStdDev), tr("Standard deviation of the calls"),
          [](const Row& r) -> QVariant {
              return std::isnan(r.group.standardDeviationNs)
                         ? QString()

@@ -7,6 +7,7 @@
 
 #include "gui/data/format.h"
 #include "gui/models/facts.h"
+#include "reports/numbers.h"
 
 namespace moescope::gui {
 namespace {
@@ -71,15 +72,8 @@ QString nameOf(const std::string& key) {
 QString valueOf(const std::string& key, const json& value) {
     const auto endsWith = [&](std::string_view ending) { return key.ends_with(ending); };
     if (value.is_boolean()) return value.get<bool>() ? tr("yes") : tr("no");
-    if (value.is_number()) {
-        const double number = value.get<double>();
-        if (endsWith("bytes_per_second")) return formatRate(number, QStringLiteral("B/s"));
-        if (endsWith("bytes")) return formatBytes(number);
-        if (endsWith("_ns")) return formatDuration(number);
-        if (key == "seed") return text(value.dump());
-        return value.is_number_integer() ? formatCount(value.get<std::int64_t>())
-                                         : formatNumber(number);
-    }
+    if (value.is_number())
+        return text(key == "seed" ? value.dump() : formatFact(key, value.get<double>()));
     QString shown = value.is_string() ? text(value.get<std::string>()) : text(value.dump());
     if (endsWith("_utc")) shown.replace(QChar('T'), QChar(' ')).remove(QChar('Z'));
     constexpr int kLongest = 1000;
@@ -100,7 +94,7 @@ public:
         add(nameOf(key), valueOf(key, value), text(key));
     }
     /// What is left of an object; nested objects add their own key in front.
-    void addRest(const json& object, const QString& prefix = {}) {
+    void addRest(const json& object, const QString& prefix = {}, const std::string& of = {}) {
         constexpr std::size_t kMostRows = 200;
         for (const auto& [key, value] : object.items()) {
             if (rows_.size() >= kMostRows) return;
@@ -108,9 +102,9 @@ public:
                                      ? nameOf(key)
                                      : prefix + QStringLiteral(": ") + nameOf(key).toLower();
             if (value.is_object()) {
-                addRest(value, name);
+                addRest(value, name, key);
             } else if (!value.is_null()) {
-                add(name, valueOf(key, value), text(key));
+                add(name, valueOf(std::string(unitKey(of, key)), value), text(key));
             }
         }
     }
@@ -128,7 +122,7 @@ json take(json& object, const char* key) {
 
 /// 11.8 M rather than eight digits; the exact number is in the tip.
 QString parameterCount(const json& value) {
-    return value.is_number() ? formatRate(value.get<double>(), QString()).trimmed() : QString();
+    return value.is_number() ? text(formatParameters(value.get<double>())) : QString();
 }
 
 void modelFacts(json model, Rows& rows) {
@@ -186,7 +180,7 @@ void machineFacts(json machine, Rows& rows) {
     if (bandwidth.is_number())
         rows.add(
             tr("Read bandwidth"),
-            formatRate(bandwidth.get<double>(), QStringLiteral("B/s")) +
+            formatPerSecond(bandwidth.get<double>(), "B") +
                 (threads.is_number() ? tr(", %1 threads").arg(text(threads.dump())) : QString()),
             tr("Measured before the run by reading memory"));
     rows.addRest(machine);

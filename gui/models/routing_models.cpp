@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "gui/data/format.h"
+#include "reports/numbers.h"
+#include "reports/terms.h"
 
 namespace moescope::gui {
 
@@ -63,17 +65,17 @@ std::vector<LayerRouting> layerBalance(const LoadMatrix& matrix, int topK) {
 }
 
 QString formatLoad(double value, LoadScale scale) {
-    if (std::isnan(value)) return QStringLiteral("-");
+    if (std::isnan(value)) return text(kNoData);
     switch (scale) {
         case LoadScale::Share:
             return formatPercent(value);
         case LoadScale::Uniform:
-            return QString::number(value, 'f', 2) + QChar(0x00D7);
+            return formatTimes(value);
         case LoadScale::Log:
             break;
     }
-    if (std::isinf(value)) return QStringLiteral("unused");
-    return (value >= 0 ? QStringLiteral("+") : QString()) + QString::number(value, 'f', 2);
+    if (std::isinf(value)) return QStringLiteral("dead");
+    return (value >= 0 ? QStringLiteral("+") : QString()) + formatFixed(value, 2);
 }
 
 HeatmapData loadHeatmap(LoadMatrix matrix, LoadScale scale) {
@@ -106,39 +108,36 @@ HeatmapData loadHeatmap(LoadMatrix matrix, LoadScale scale) {
 
 LayerBalanceModel::LayerBalanceModel(QObject* parent) : RowModel(parent) {
     using Row = LayerRouting;
-    const auto number = [](auto get) {
-        return [get](const Row& r) -> QVariant { return formatNumber(get(r)); };
+    const auto number = [](auto get, int decimals) {
+        return [get, decimals](const Row& r) -> QVariant { return formatFixed(get(r), decimals); };
     };
     const auto raw = [](auto get) {
         return [get](const Row& r) -> QVariant { return static_cast<double>(get(r)); };
     };
-    const auto column = [&](const QString& title, const QString& tip, auto get) {
-        return TableColumn<Row>{title, tip, number(get), raw(get)};
+    const auto column = [&](const QString& title, int decimals, const QString& tip, auto get) {
+        return TableColumn<Row>{title, tip, number(get, decimals), raw(get)};
     };
     setColumns({
         {tr("Layer"),
          {},
          [](const Row& r) -> QVariant { return r.layer; },
          [](const Row& r) -> QVariant { return r.layer; }},
-        column(tr("Max/mean"), tr("Load of the busiest expert over the mean; 1 is ideal"),
+        column(tr("Max/mean"), 2, tr("Load of the busiest expert over the mean; 1 is ideal"),
                [](const Row& r) { return r.balance.maxOverMean; }),
-        column(tr("Chance"),
+        column(heading(kByChance), 2,
                tr("Max/mean that a perfectly uniform router shows with as many tokens, by chance "
                   "alone"),
                [](const Row& r) { return r.null.maxOverMean; }),
         {tr("Excess"), tr("Max/mean over its chance value; 1: no more imbalance than chance"),
-         [](const Row& r) -> QVariant {
-             return std::isfinite(r.excess) ? QString::number(r.excess, 'f', 2) + QChar(0x00D7)
-                                            : QStringLiteral("-");
-         },
+         [](const Row& r) -> QVariant { return formatTimes(r.excess); },
          raw([](const Row& r) { return r.excess; })},
-        column(tr("Entropy"), tr("Normalised entropy: over that of a uniform load; 1 is ideal"),
+        column(tr("Entropy"), 3, tr("Normalised entropy: over that of a uniform load; 1 is ideal"),
                [](const Row& r) { return r.balance.normalizedEntropy; }),
-        column(tr("Effective"),
-               tr("Effective experts: as many equally loaded ones have the same entropy"),
+        column(heading(kEffectiveExperts), 1,
+               tr("As many equally loaded ones have the same entropy"),
                [](const Row& r) { return r.balance.effectiveExperts; }),
-        column(tr("Gini"), tr("0 is ideal"), [](const Row& r) { return r.balance.gini; }),
-        {tr("Unused"), tr("Unused experts: no token chose them"),
+        column(tr("Gini"), 3, tr("0 is ideal"), [](const Row& r) { return r.balance.gini; }),
+        {heading(kDeadExperts), heading(kDeadExpertsNote),
          [](const Row& r) -> QVariant { return qlonglong(r.balance.deadExperts); },
          raw([](const Row& r) { return r.balance.deadExperts; })},
         {tr("Tokens"),

@@ -41,7 +41,7 @@ QString describeLift(const Specialization& of, int group, HeatmapCell cell) {
 }  // namespace
 
 QString formatLift(double lift) {
-    return std::isnan(lift) ? QStringLiteral("-") : QString::number(lift, 'f', 2) + QChar(0x00D7);
+    return formatTimes(lift);
 }
 
 HeatmapData liftHeatmap(const Specialization& of, int group) {

@@ -6,6 +6,7 @@
 
 #include "gui/data/colors.h"
 #include "gui/data/format.h"
+#include "reports/terms.h"
 
 namespace moescope::gui {
 namespace {
@@ -43,10 +44,6 @@ constexpr std::array<Cause, 5> kCauses = {{
      &TimeParts::otherNs},
 }};
 
-QString phaseName(const std::string& phase) {
-    return phase.empty() ? tr("all") : text(phase);
-}
-
 QString stackName(const LatencyStack& stack) {
     if (stack.name == "first tokens") return tr("First tokens");
     if (stack.name == "output tokens") return tr("Output tokens");
@@ -59,26 +56,31 @@ BreakdownModel::BreakdownModel(QObject* parent) : RowModel(parent) {
     std::vector<TableColumn<PhaseTime>> columns{
         {tr("Phase"),
          tr("A phase has its steps and the waits before them within a sequence"),
-         [](const PhaseTime& r) -> QVariant { return phaseName(r.phase); },
+         [](const PhaseTime& r) -> QVariant { return text(phaseTitle(r.phase)); },
          {},
          false},
-        {tr("Wall time"),
+        {heading(kWallTime),
          {},
          [](const PhaseTime& r) -> QVariant { return formatDuration(double(r.parts.wallNs)); },
          [](const PhaseTime& r) -> QVariant { return qlonglong(r.parts.wallNs); }}};
-    for (const Cause& cause : kCauses) {
-        const auto ns = cause.ns;
+    const auto add = [&](const QString& title, const QString& tip, auto ns) {
         const auto share = [ns](const PhaseTime& r) {
-            return double(r.parts.*ns) / double(std::max<std::int64_t>(1, r.parts.wallNs));
+            return double(ns(r.parts)) / double(std::max<std::int64_t>(1, r.parts.wallNs));
         };
         columns.push_back(
-            {tr(cause.title), tr(cause.tip),
+            {title, tip,
              [share](const PhaseTime& r) -> QVariant { return formatPercent(share(r)); },
              [share](const PhaseTime& r) -> QVariant { return share(r); }, true,
              [ns](const PhaseTime& r, int role) -> QVariant {
-                 return role == Qt::ToolTipRole ? QVariant(formatDuration(double(r.parts.*ns)))
+                 return role == Qt::ToolTipRole ? QVariant(formatDuration(double(ns(r.parts))))
                                                 : QVariant();
              }});
+    };
+    for (const Cause& cause : kCauses) {
+        if (cause.ns == &TimeParts::launchGapNs)  // before what it consists of
+            add(heading(kIdle), tr("Launch gap, host wait and other together"),
+                [](const TimeParts& p) { return p.idleNs(); });
+        add(tr(cause.title), tr(cause.tip), [ns = cause.ns](const TimeParts& p) { return p.*ns; });
     }
     setColumns(std::move(columns));
 }
@@ -88,7 +90,7 @@ StackedBars breakdownBars(const std::vector<PhaseTime>& time) {
     for (const Cause& cause : kCauses)
         out.parts.push_back({tr(cause.title), QColor::fromRgb(cause.color), {}});
     for (const PhaseTime& phase : time) {
-        StackBar bar{phaseName(phase.phase), {}};
+        StackBar bar{text(phaseTitle(phase.phase)), {}};
         for (const Cause& cause : kCauses) bar.ns.push_back(double(phase.parts.*cause.ns));
         out.bars.push_back(std::move(bar));
     }
@@ -113,7 +115,7 @@ LatencyModel::LatencyModel(QObject* parent) : RowModel(parent) {
         {tr("Time"),
          {},
          [](const Row& r) -> QVariant {
-             return r.first ? tr("to first token (TTFT)") : tr("per output token (TPOT)");
+             return text(r.first ? kTimeToFirstToken : kTimePerOutputToken);
          },
          {},
          false,
@@ -135,7 +137,9 @@ LatencyModel::LatencyModel(QObject* parent) : RowModel(parent) {
              [](const Row& r) { return r.time.p95; }),
         time(tr("p99"), tr("99 % of the tokens took no longer"),
              [](const Row& r) { return r.time.p99; }),
-        time(tr("Longest"), {}, [](const Row& r) { return double(r.time.max); }),
+        time(heading(kMax), {}, [](const Row& r) { return double(r.time.max); }),
+        time(heading(kStdDev), tr("Standard deviation of the tokens"),
+             [](const Row& r) { return r.time.standardDeviation; }),
     });
 }
 

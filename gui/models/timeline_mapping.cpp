@@ -5,6 +5,8 @@
 #include <array>
 #include <cmath>
 
+#include "gui/data/format.h"
+
 namespace moescope::gui {
 namespace {
 
@@ -75,7 +77,7 @@ TimelineMapping::Axis TimelineMapping::axis(double minPixels) const {
         const Unit baseUnit = unitFor(base);
         const int decimals =
             std::clamp(static_cast<int>(std::ceil(std::log10(baseUnit.ns / step) - 1e-9)), 0, 9);
-        axis.base = QString::number(base / baseUnit.ns, 'f', decimals) + QChar(' ') +
+        axis.base = formatFixed(base / baseUnit.ns, decimals) + QChar(' ') +
                     QString::fromUtf8(baseUnit.name);
     }
     const auto count = static_cast<int>(spanNs / step) + 2;
@@ -84,7 +86,7 @@ TimelineMapping::Axis TimelineMapping::axis(double minPixels) const {
         if (ns > startNs + spanNs) break;
         const double shown = std::round((ns - base) / unit.ns);
         axis.ticks.push_back({xOf(ns), (base > 0 ? QStringLiteral("+") : QString()) +
-                                           QString::number(shown, 'f', 0) + QChar(' ') +
+                                           formatFixed(shown, 0) + QChar(' ') +
                                            QString::fromUtf8(unit.name)});
     }
     return axis;

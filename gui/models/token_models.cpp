@@ -22,7 +22,7 @@ QString joinExperts(const std::vector<std::int16_t>& experts) {
 QString joinWeights(const std::vector<float>& weights) {
     QStringList parts;
     for (const float weight : weights) {
-        if (!std::isnan(weight)) parts << QString::number(static_cast<double>(weight), 'f', 3);
+        if (!std::isnan(weight)) parts << formatFixed(static_cast<double>(weight), 3);
     }
     return parts.join(QStringLiteral(", "));
 }

@@ -143,7 +143,9 @@ private:
 
     void show(const Compared& compared) {
         const RunDifference& difference = compared.times;
-        QString says;
+        QString says =
+            tr("%1 (this run) against %2 (the baseline). ")
+                .arg(text(run_->path.filename().string()), QFileInfo(baseline_).fileName());
         for (const std::string& other : compared.identity)
             says += tr("Beside the baseline this run is of a %1. ").arg(text(other));
         if (difference.rows.empty()) says += tr("The two runs have no phase in common.");

@@ -40,6 +40,7 @@ public:
         matrixTable_->setSource(matrixModel_, false);
         matrixTable_->showAsMatrix();
         groupsTable_->setSource(groupsModel_, true);
+        groupsTable_->setLeastWidth(0, 240);  // names stay whole, the list of experts gives way
         layersTable_->setSource(layersModel_, true);
         stack_->addWidget(heatmap_);
         stack_->addWidget(matrixTable_);

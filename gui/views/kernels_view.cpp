@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Operations and kernels as a table: group, sort, filter; the selected time range limits it.
+#include <QCheckBox>
 #include <QComboBox>
 #include <QHBoxLayout>
+#include <QHeaderView>
 #include <QLabel>
 #include <QSortFilterProxyModel>
 #include <QVBoxLayout>
@@ -23,6 +25,7 @@ public:
           table_(new DataTable(tr("Operations and kernels"), page())),
           groupBy_(new QComboBox(page())),
           search_(new QLineEdit(page())),
+          allColumns_(new QCheckBox(tr("&All columns"), page())),
           range_(new QLabel(page())) {
         groupBy_->addItem(tr("Kernel"), int(GroupBy::Kernel));
         groupBy_->addItem(tr("Operation"), int(GroupBy::Operation));
@@ -35,6 +38,10 @@ public:
         search_->setMaximumWidth(260);
         table_->setSource(model_, true);
         table_->setPreferredWidth(5, 150);
+        table_->setLeastWidth(5, 84);
+        // Where the last column stretches, hidden ones keep their place as an empty stripe
+        // (Qt 6.4).
+        table_->horizontalHeader()->setStretchLastSection(false);
         // Names of kernels begin and end with what tells them apart.
         table_->setTextElideMode(Qt::ElideMiddle);
         table_->setLeastWidth(0, 170);
@@ -42,6 +49,7 @@ public:
         auto* bar = new QHBoxLayout;
         addLabelled(bar, tr("&Group by"), groupBy_);
         bar->addWidget(search_);
+        bar->addWidget(allColumns_);
         bar->addStretch();
         bar->addWidget(range_);
         auto* layout = new QVBoxLayout(page());
@@ -51,6 +59,7 @@ public:
         connect(groupBy_, &QComboBox::currentIndexChanged, this, [this] { refresh(); });
         connect(search_, &QLineEdit::textChanged, this,
                 [this](const QString& text) { table_->proxy()->setFilterFixedString(text); });
+        connect(allColumns_, &QCheckBox::toggled, this, [this] { fitColumns(); });
         connect(&selection, &Selection::changed, this, [this] { follow(); });
         connect(table_->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
                 [this](const QModelIndex& index) { choose(index); });
@@ -99,9 +108,17 @@ private:
         table_->setColumnHidden(1, by != GroupBy::Kernel);
         table_->setColumnHidden(
             2, by != GroupBy::Kernel && by != GroupBy::Phase && by != GroupBy::Step);
-        table_->fitColumns(240);
+        fitColumns();
         updating_ = false;
         highlight();
+    }
+
+    /// The window is too narrow for every column: what a first look does not need comes when asked
+    /// for, rather than all of it by scrolling.
+    void fitColumns() {
+        for (const int column : OperationsModel::kDetails)
+            table_->setColumnHidden(column, !allColumns_->isChecked());
+        table_->fitColumns(240);
     }
 
     void follow() {
@@ -154,6 +171,7 @@ private:
     DataTable* table_;
     QComboBox* groupBy_;
     QLineEdit* search_;
+    QCheckBox* allColumns_;
     QLabel* range_;
     std::optional<TimeRange> shownRange_;
     int generation_ = 0;

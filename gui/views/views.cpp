@@ -4,6 +4,7 @@
 
 #include "gui/data/format.h"
 #include "gui/views/view.h"
+#include "reports/terms.h"
 
 #include <QLabel>
 
@@ -60,7 +61,7 @@ QPushButton* View::tableSwitch(QStackedWidget* stack) const {
 QString View::extentText(const std::optional<TimeRange>& range) {
     return range ? tr("in the selected %1 (Esc: all)")
                        .arg(formatDuration(static_cast<double>(range->endNs - range->beginNs)))
-                 : tr("whole run");
+                 : text(kWholeRun);
 }
 
 void View::showPage() {

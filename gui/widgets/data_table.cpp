@@ -77,7 +77,7 @@ void CellDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option,
         paintInterval(*painter, item.rect, item.palette, interval.toList());
     } else if (bar.isValid()) {
         // The number keeps its own column beside the bar, so that neither hides the other.
-        const int textWidth = item.fontMetrics.horizontalAdvance(QStringLiteral("100.00 %")) + 6;
+        const int textWidth = item.fontMetrics.horizontalAdvance(QStringLiteral("100.0 %")) + 6;
         const double share = std::clamp(bar.toDouble(), 0.0, 1.0);
         const QRect space(rect.left(), rect.top() + 4, std::max(0, rect.width() - textWidth),
                           rect.height() - 8);

@@ -66,8 +66,7 @@ void RooflineWidget::paintAxes(QPainter& painter) const {
         painter.drawLine(area.left(), y, area.right(), y);
         painter.setPen(ink);
         painter.drawText(QRect(0, y - high, area.left() - 6, 2 * high),
-                         Qt::AlignRight | Qt::AlignVCenter,
-                         formatRate(tick, QStringLiteral("OP/s")));
+                         Qt::AlignRight | Qt::AlignVCenter, formatPerSecond(tick, "OP"));
     }
     painter.drawText(QRect(area.left(), area.bottom() + 4 + high, area.width(), high),
                      Qt::AlignHCenter | Qt::AlignVCenter, tr("Operations per byte"));
@@ -96,8 +95,7 @@ void RooflineWidget::nameRoofs(QPainter& painter, LabelPlacer& labels) const {
     const QFontMetrics metrics(font());
     const Ceilings& ceilings = roofline_.ceilings;
     if (const auto roof = memoryRoof(layout_.plane, ceilings)) {
-        const QString name =
-            tr("memory %1").arg(formatRate(ceilings.bytesPerSecond, QStringLiteral("B/s")));
+        const QString name = tr("memory %1").arg(formatPerSecond(ceilings.bytesPerSecond, "B"));
         const QPointF from = layout_.at(roof->fromX, roof->fromY);
         const QPointF to = layout_.at(roof->toX, roof->toY);
         const int width = metrics.horizontalAdvance(name), high = metrics.height();
@@ -115,7 +113,7 @@ void RooflineWidget::nameRoofs(QPainter& painter, LabelPlacer& labels) const {
     const double edge = layout_.area.right() - 2, away = metrics.height() / 2.0 + 2;
     for (const auto& [kind, peak] : ceilings.peaks) {
         const double y = layout_.at(layout_.plane.highX, peak).y();
-        const QString name = text(kind) + QChar(' ') + formatRate(peak, QStringLiteral("OP/s"));
+        const QString name = text(kind) + QChar(' ') + formatPerSecond(peak, "OP");
         draw(painter, name,
              labels.placeAtEnd(metrics.horizontalAdvance(name), edge, y, away, away));
     }

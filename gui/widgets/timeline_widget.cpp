@@ -328,10 +328,9 @@ QStringList TimelineWidget::describe(const Hit& hit) const {
     if (ops.bytes[i] > 0)
         lines << tr("%1 read, %2")
                      .arg(formatBytes(static_cast<double>(ops.bytes[i])),
-                          formatRate(static_cast<double>(ops.bytes[i]) / seconds,
-                                     QStringLiteral("B/s")));
+                          formatPerSecond(static_cast<double>(ops.bytes[i]) / seconds, "B"));
     if (ops.flops[i] > 0)
-        lines << formatRate(static_cast<double>(ops.flops[i]) / seconds, QStringLiteral("FLOP/s"));
+        lines << formatPerSecond(static_cast<double>(ops.flops[i]) / seconds, "FLOP");
     return lines;
 }
 

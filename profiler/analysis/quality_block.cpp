@@ -119,6 +119,11 @@ std::string qualityValue(const QualityRow& row) {
     return number + (unit.empty() ? "" : " " + unit);
 }
 
+std::string qualityWarning(const QualityRow& row) {
+    return qualityLabel(row.name) + " = " + qualityValue(row) +
+           (row.note.empty() ? "" : ": " + row.note);
+}
+
 std::string qualityLabel(std::string_view row) {
     for (const Question& question : kQuestions)
         for (const Answer& answer : question.answers)

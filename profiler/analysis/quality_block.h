@@ -25,6 +25,9 @@ std::string qualityUnit(const QualityRow& row);
 /// "0 records", "1 record", "99.2 %" of a ratio, "n/a" of what is not finite.
 std::string qualityValue(const QualityRow& row);
 
+/// What is said of a failed row: "clock reading overhead = 5.62 %: <note>".
+std::string qualityWarning(const QualityRow& row);
+
 /// What a row is called in a list of checks, by its name: "time covered by operations" of
 /// "op_time_share"; the name in words where no question asks for it.
 std::string qualityLabel(std::string_view row);

@@ -13,6 +13,7 @@
 #include "reports/report.h"
 #include "reports/roofline_plane.h"
 #include "reports/specialization_text.h"
+#include "reports/terms.h"
 
 namespace moescope {
 namespace {
@@ -56,9 +57,7 @@ std::vector<std::string> warnings(const ReportRun& run) {
     if (run.imported()) out.emplace_back("imported, not measured here: recorded by another tool");
     for (std::string& warning : evaluationWarnings(run.summary)) out.push_back(std::move(warning));
     for (const QualityRow& row : run.summary.quality) {
-        if (!row.ok)
-            out.push_back(qualityLabel(row.name) + " = " + qualityValue(row) +
-                          (row.note.empty() ? "" : ": " + row.note));
+        if (!row.ok) out.push_back(qualityWarning(row));
     }
     return out;
 }
@@ -152,7 +151,7 @@ std::string runMarkdown(const ReportRun& run, const std::string& title) {
             for (const MetricRow& metric : run.summary.metrics) {
                 if (metric.suite != suite.id) continue;
                 out += "| " + md(suite.name) + " | " + md(metric.name) + " | " +
-                       md(metric.group.empty() ? "all" : metric.group) + " | " +
+                       md(metric.group.empty() ? kAllGroups : metric.group) + " | " +
                        metricText(metric) + " | " + formatCount(metric.n) + " | " +
                        metricCaution(metric) + " |\n";
             }

@@ -8,6 +8,7 @@
 #include "reports/html/sections.h"
 #include "reports/html/table.h"
 #include "reports/numbers.h"
+#include "reports/terms.h"
 
 namespace moescope {
 namespace {
@@ -35,14 +36,14 @@ std::string balanceTable(const RunSummary& run, const std::string& basis) {
         {{"layer"},
          {"tokens", true},
          {"max/mean", true, "load of the busiest expert over the fair share; 1 is even"},
-         {"by chance", true, "mean max/mean of a perfectly uniform router with as many tokens"},
+         {kByChance, true, "mean max/mean of a perfectly uniform router with as many tokens"},
          {"95 % of chance", true, "a uniform router exceeds this in one of 20 runs"},
          {"excess", true, "max/mean over its mean by chance"},
          {"above chance", false, "max/mean exceeds the 95th percentile of chance"},
          {"entropy", true, "normalised: H / log2(experts); 1 is even"},
-         {"by chance", true, "mean normalised entropy of a uniform router"},
-         {"effective experts", true, "2^H"},
-         {"dead", true, "experts that no token chose"},
+         {kByChance, true, "mean normalised entropy of a uniform router"},
+         {kEffectiveExperts, true, "2^H"},
+         {kDeadExperts, true, kDeadExpertsNote},
          {"dead by chance", true, "E (1 - k/E)^T"}},
         true);
     for (const LayerRouting& layer : run.routing) {

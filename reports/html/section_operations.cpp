@@ -7,6 +7,7 @@
 #include "reports/html/sections.h"
 #include "reports/html/table.h"
 #include "reports/numbers.h"
+#include "reports/terms.h"
 
 namespace moescope {
 namespace {
@@ -36,7 +37,7 @@ std::string phaseTable(const ReportRun& report, const std::string& phase,
                      {"median", true, "of one call"},
                      {"p95", true, "95th percentile of one call"},
                      {"p99", true, "99th percentile of one call"},
-                     {"deviation", true, "standard deviation of the calls"},
+                     {kStdDev, true, "standard deviation of the calls"},
                      {"bandwidth", true, "bytes that must be read, per second of operation time"},
                      {"arithmetic", true, "a multiply-add counts two"},
                      {"of peak", true,

@@ -10,6 +10,7 @@
 #include "reports/html/table.h"
 #include "reports/numbers.h"
 #include "reports/ranking.h"
+#include "reports/terms.h"
 
 namespace moescope {
 namespace {
@@ -46,7 +47,7 @@ std::string metricTable(const SuiteRow& suite, const std::vector<MetricRow>& met
             metric.low && metric.high
                 ? formatSignificant(*metric.low) + " to " + formatSignificant(*metric.high)
                 : kNoData;
-        table.row({metric.name, metric.group.empty() ? "all" : metric.group,
+        table.row({metric.name, metric.group.empty() ? kAllGroups : metric.group,
                    HtmlCell(formatSignificant(metric.value), metric.value), interval,
                    metric.chance ? formatSignificant(*metric.chance) : kNoData,
                    HtmlCell(formatCount(metric.n), static_cast<double>(metric.n)), metric.method,
@@ -59,8 +60,8 @@ std::string metricTable(const SuiteRow& suite, const std::vector<MetricRow>& met
 std::string plots(const std::vector<MetricRow>& metrics, const std::string& id) {
     std::map<std::string, std::vector<Interval>> byMetric;
     for (const MetricRow& metric : metrics)
-        byMetric[metric.name].push_back({metric.group.empty() ? "all" : metric.group, metric.value,
-                                         metric.low, metric.high, metric.chance});
+        byMetric[metric.name].push_back({metric.group.empty() ? kAllGroups : metric.group,
+                                         metric.value, metric.low, metric.high, metric.chance});
     std::string out;
     std::size_t number = 0;
     for (const auto& [name, intervals] : byMetric) {

@@ -9,6 +9,7 @@
 #include "reports/html/table.h"
 #include "reports/numbers.h"
 #include "reports/roofline_plane.h"
+#include "reports/terms.h"
 
 namespace moescope {
 namespace {
@@ -19,19 +20,20 @@ std::string share(double part, double whole) {
 
 std::string breakdown(const std::vector<PhaseTime>& time) {
     HtmlTable table("Wall time by what the machine did",
-                    {{"stretch"},
-                     {"wall time", true},
+                    {{"phase"},
+                     {kWallTime, true},
                      {"compute", true},
                      {"copy", true, "copies that no computation hides"},
+                     {kIdle, true, "launch gap, host wait and other together"},
                      {"launch gap", true, "idle from one operation to the next"},
                      {"host wait", true, "idle because the host had not asked for work yet"},
                      {"other", true, "idle between sequences, and long gaps"}});
     for (const PhaseTime& phase : time) {
         const TimeParts& p = phase.parts;
-        std::vector<HtmlCell> cells{phase.phase.empty() ? "whole run" : phase.phase,
+        std::vector<HtmlCell> cells{phaseTitle(phase.phase),
                                     formatDuration(static_cast<double>(p.wallNs))};
         for (const std::int64_t ns :
-             {p.computeNs, p.copyNs, p.launchGapNs, p.hostWaitNs, p.otherNs})
+             {p.computeNs, p.copyNs, p.idleNs(), p.launchGapNs, p.hostWaitNs, p.otherNs})
             cells.emplace_back(share(static_cast<double>(ns), static_cast<double>(p.wallNs)));
         table.row(std::move(cells));
     }
@@ -47,15 +49,17 @@ std::string latency(const TokenLatency& of, const SectionContext& at) {
                                           {"p90", true},
                                           {"p95", true},
                                           {"p99", true},
-                                          {"longest", true}});
+                                          {kMax, true},
+                                          {kStdDev, true}});
     const auto add = [&](const char* name, const Distribution& d, double p90) {
         if (d.count == 0) return;
         times.row({name, formatCount(d.count), formatDuration(d.mean), formatDuration(d.median),
                    formatDuration(p90), formatDuration(d.p95), formatDuration(d.p99),
-                   formatDuration(static_cast<double>(d.max))});
+                   formatDuration(static_cast<double>(d.max)),
+                   formatDuration(d.standardDeviation)});
     };
-    add("to first token", of.ttft, of.ttftP90);
-    add("per output token", of.tpot, of.tpotP90);
+    add(kTimeToFirstToken, of.ttft, of.ttftP90);
+    add(kTimePerOutputToken, of.tpot, of.tpotP90);
     std::vector<HtmlColumn> columns{{"part"}};
     for (const LatencyStack& stack : of.stacks) columns.push_back({stack.name, true});
     HtmlTable stacks("What a token's time went to, mean", std::move(columns));

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What ran, on what, and how complete the measurement is. Whatever limits the numbers comes first.
 #include <algorithm>
-#include <cmath>
 
 #include "profiler/analysis/quality_block.h"
 #include "reports/headline.h"
@@ -83,17 +82,8 @@ std::string scalarText(const std::string& key, const nlohmann::json& value) {
     if (value.is_string()) return value.get<std::string>();
     if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
     if (value.is_null()) return kNoData;
-    if (value.is_number()) {
-        const double number = value.get<double>();
-        if (key.ends_with("bytes")) return formatBytes(number);
-        if (key.ends_with("_ns")) return formatDuration(number);
-        if (key == "total" || key == "active" || key == "attention" || key == "mlp" ||
-            key == "embedding" || key == "vocab" || key == "context_length")
-            return formatCount(value.get<std::int64_t>());
-        if (key == "read_bandwidth_bytes_per_second") return formatPerSecond(number, "B");
-        if (!value.is_number_float()) return value.dump();
-        return number == std::floor(number) ? formatFixed(number, 0) : formatSignificant(number, 4);
-    }
+    if (value.is_number())
+        return key == "seed" ? value.dump() : formatFact(key, value.get<double>());
     std::string list;
     for (const nlohmann::json& element : value) {
         if (element.is_structured())
@@ -108,7 +98,8 @@ void flatten(HtmlTable& table, const std::string& label, const std::string& key,
              const nlohmann::json& value, int depth = 0) {
     if (value.is_object() && depth < 6) {
         for (const auto& [name, child] : value.items())
-            flatten(table, label.empty() ? name : label + " " + name, name, child, depth + 1);
+            flatten(table, label.empty() ? name : label + " " + name,
+                    std::string(unitKey(key, name)), child, depth + 1);
         return;
     }
     const std::string text = scalarText(key, value);

@@ -143,6 +143,36 @@ TEST_CASE("wrong inputs are refused before the model is loaded") {
     CHECK_FALSE(fs::exists(out));
 }
 
+TEST_CASE("eval --chat of a model without a chat template is refused before it is loaded") {
+    // The demo is harmony by its template and by its control tokens: both get other names.
+    const auto facts = nlohmann::json::parse(run({"inspect", "demo", "--json"}).out);
+    std::string bytes = contentOf(facts.at("path").get<std::string>());
+    for (const auto& [name, other] :
+         {std::pair<std::string, std::string>{"chat_template", "chat_nothing!"},
+          {"<|channel|>", "<|nothing|>"}}) {
+        REQUIRE(name.size() == other.size());
+        REQUIRE(bytes.find(name) != std::string::npos);
+        for (std::size_t at = 0; (at = bytes.find(name, at)) != std::string::npos;)
+            bytes.replace(at, name.size(), other);
+    }
+    const Folder folder;
+    const std::string model = folder / "plain.gguf", out = folder / "out";
+    std::ofstream(model, std::ios::binary) << bytes;
+    const std::vector<std::string> words{"eval",    model, "--suite", "basics",
+                                         "--limit", "1",   "--out",   out};
+    const Outcome plain = run(words);
+    INFO(plain.err);
+    CHECK(plain.code == 0);
+    std::vector<std::string> chat = words;
+    chat.insert(chat.end(), {"--chat", "--overwrite"});
+    const Outcome refused = run(chat);
+    INFO(refused.err);
+    CHECK(refused.code == 2);
+    CHECK(errorLines(refused.err) == 1);
+    CHECK_THAT(refused.err,
+               Contains("plain.gguf: this model has no chat template") && !Contains("loaded "));
+}
+
 TEST_CASE("a file without lines is refused by name") {
     const Folder folder;
     std::ofstream(folder / "none") << "\n";

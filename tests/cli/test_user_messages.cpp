@@ -5,6 +5,7 @@
 
 #include "cli/analysis_text.h"
 #include "profiler/runfile/run_reader.h"
+#include "reports/terms.h"
 #include "tests/cli/program.h"
 
 using namespace moescope;
@@ -82,4 +83,25 @@ TEST_CASE("the note of a failed check follows its value in the terminal") {
                                          {"versions", std::string(60, 'v'), true, true, ""}};
     CHECK_THAT(moescope::cli::qualityText(lines),
                Catch::Contains("! dropped   2 records: Lost.\n"));
+}
+
+TEST_CASE("terminal and page call the same thing by the same name") {
+    const Folder folder;
+    const std::string made = folder / "run.moescope", page = folder / "report";
+    REQUIRE(run({"profile", "demo", "--prompt", "the", "-n", "3", "--out", made}).code == 0);
+    REQUIRE(run({"report", made, "--format", "html", "--out", page}).code == 0);
+    const std::string html = contentOf(fs::path(page) / "report.html");
+    const std::string text = run({"kernels", made}).out + run({"routing", made}).out;
+    for (const char* term : {kWholeRun, kWallTime, kIdle, kTimeToFirstToken, kTimePerOutputToken,
+                             kStdDev, kMax, kByChance, kEffectiveExperts, kDeadExperts}) {
+        CAPTURE(term);
+        CHECK_THAT(html, Catch::Contains('>' + std::string(term) + "</"));
+        CHECK_THAT(text, Catch::Contains(term));
+    }
+    const std::size_t latency = html.find("Latency of tokens");
+    REQUIRE(latency != std::string::npos);
+    CHECK(html.substr(latency, 1000).find('>' + std::string(kStdDev) + "</") != std::string::npos);
+    const Outcome compared = run({"compare", made, made});
+    REQUIRE(compared.code == 0);
+    CHECK_THAT(compared.out, Catch::Contains(kWholeStep));
 }

@@ -11,6 +11,7 @@
 #include <limits>
 #include <memory>
 
+#include "gui/app/application.h"
 #include "gui/app/main_window.h"
 #include "gui/data/loader.h"
 #include "gui/models/difference_models.h"
@@ -106,6 +107,24 @@ private slots:
         QTRY_VERIFY_WITH_TIMEOUT(!view->isBusy(), 20000);
         QVERIFY(says(*view, reading.failure.what));
         QVERIFY(says(*view, reading.failure.hint));
+    }
+
+    void theFirstOfSeveralRunsIsTheBaselineAsOnTheCommandLine() {
+        MainWindow window;
+        window.openRuns({baseline_, sample_});
+        window.showView(QStringLiteral("compare"));
+        QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr && !window.isBusy(), 20000);
+        QCOMPARE(window.run()->path.string(), sample_.toStdString());
+        const View* view = window.view(QStringLiteral("compare"));
+        QCOMPARE(view->findChild<QComboBox*>()->currentData().toString(), baseline_);
+        QVERIFY(says(*view, QStringLiteral("sample.moescope (this run) against baseline.moescope "
+                                           "(the baseline). ")));
+        // --baseline names the first one, wherever it stands.
+        const Options options = parseOptions(
+            {sample_, QStringLiteral("--baseline"), baseline_, QStringLiteral("--view=compare")});
+        QCOMPARE(options.runs, QStringList({baseline_, sample_}));
+        QCOMPARE(options.baseline, QString());
+        QCOMPARE(parseOptions({QStringLiteral("--baseline"), baseline_}).baseline, baseline_);
     }
 
     void aRunIsNotComparedWithItself() {

@@ -17,6 +17,7 @@
 #include "gui/models/specialization_models.h"
 #include "gui/models/token_models.h"
 #include "reports/headline.h"
+#include "reports/numbers.h"
 #include "reports/specialization_text.h"
 #include "tests/gui/make_sample_run.h"
 
@@ -119,7 +120,7 @@ private slots:
         QCOMPARE(rampPosition(a.value({0, 1}), a.range), 0.0);  // never chosen by a
         QVERIFY(std::isnan(a.value({0, 2})));
         QCOMPARE(a.format(a.value({0, 0})), formatLift(1.6));
-        QCOMPARE(a.format(a.value({0, 2})), QStringLiteral("-"));
+        QCOMPARE(a.format(a.value({0, 2})), text(moescope::kNoData));
         const HeatmapData any = liftHeatmap(of, kAnyGroup);
         QCOMPARE(any.value({0, 1}), 1.0);
         QVERIFY(any.describe({0, 1}).contains(QStringLiteral("b chooses it 2.00") + QChar(0x00D7)));
@@ -180,7 +181,7 @@ private slots:
         QVERIFY(notices(*loadRun(partial)).front().text.contains(QStringLiteral("interrupted")));
     }
 
-    void noticesPutTheCountWhereItIsReadBest() {
+    void noticesSayWhatFailedAndHowMuchAsTheTerminalDoes() {
         RunData run;
         run.summary.quality = {
             {"cut", 1, "sequences", false, "Sequences of 38 that did not finish."},
@@ -190,11 +191,12 @@ private slots:
             {"bad_device_stamps", 2, "records", false, ""}};
         QStringList words;
         for (const Notice& notice : notices(run)) words << notice.text;
-        QVERIFY(words.contains(QStringLiteral("1 sequence of 38 that did not finish.")));
-        QVERIFY(words.contains(QStringLiteral("Operation time over wall time (90.0 %).")));
-        QVERIFY(words.contains(QStringLiteral("Nothing was timed.")));
-        QVERIFY(words.contains(QStringLiteral("lost records: 7 records")));
-        QVERIFY(words.contains(QStringLiteral("zero or negative stamps: 2 records")));
+        QVERIFY(words.contains(
+            QStringLiteral("cut = 1 sequence: Sequences of 38 that did not finish.")));
+        QVERIFY(words.contains(QStringLiteral("share = 90 %: Operation time over wall time.")));
+        QVERIFY(words.contains(QStringLiteral("timings = 0 steps: Nothing was timed.")));
+        QVERIFY(words.contains(QStringLiteral("lost records = 7 records")));
+        QVERIFY(words.contains(QStringLiteral("zero or negative stamps = 2 records")));
     }
 
     void originIsToldInWordsAndUnits() {
@@ -217,7 +219,7 @@ private slots:
             return figure.label == "Decode bandwidth";
         });
         QVERIFY(found != figures.end());
-        QCOMPARE(shown, formatRate(found->value, QStringLiteral("B/s")));
+        QCOMPARE(shown, formatPerSecond(found->value, "B"));
     }
 
     void scoresAreThoseOfTheReportsOfGroupsToo() {
@@ -299,6 +301,12 @@ private slots:
         QCOMPARE(formatDuration(1234567), QStringLiteral("1.23 ms"));
         QCOMPARE(formatBytes(12.1e9), QStringLiteral("12.1 GB"));
         QCOMPARE(formatPercent(0.123), QStringLiteral("12.3 %"));
+        QCOMPARE(formatPercent(0.0123), QStringLiteral("1.2 %"));
+        // As terminal and reports write them.
+        QCOMPARE(formatNumber(10659.2), QStringLiteral("10,659"));
+        QCOMPARE(formatCount(1234567), QStringLiteral("1,234,567"));
+        QCOMPARE(formatPerSecond(1.0474e12, "OP"), QStringLiteral("1.05 TOP/s"));
+        QCOMPARE(formatTimes(std::nan("")), text(moescope::kNoData));
         QCOMPARE(formatNumber(0.01234), QStringLiteral("0.0123"));
         QCOMPARE(text(std::string("a\xFF")), QStringLiteral("a\uFFFD"));
     }

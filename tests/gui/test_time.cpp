@@ -8,10 +8,12 @@
 #include <numeric>
 
 #include "gui/app/main_window.h"
+#include "gui/data/format.h"
 #include "gui/models/time_models.h"
 #include "gui/models/token_columns.h"
 #include "gui/widgets/stacked_bars_widget.h"
 #include "gui/widgets/token_chart.h"
+#include "reports/terms.h"
 #include "tests/gui/make_sample_run.h"
 
 using namespace moescope::gui;
@@ -50,18 +52,27 @@ private slots:
             testers.push_back(std::make_unique<QAbstractItemModelTester>(model, Mode::Fatal));
         breakdown.setRows(time_);
         QCOMPARE(breakdown.rowCount(), 3);
+        QCOMPARE(breakdown.headerData(4, Qt::Horizontal, Qt::DisplayRole).toString(),
+                 heading(moescope::kIdle));
+        QCOMPARE(breakdown.index(0, 0).data().toString(), text(moescope::kWholeRun));
         for (int row = 0; row < 3; ++row) {
             double shares = 0;
             for (int c = 2; c < breakdown.columnCount(); ++c)
                 shares += breakdown.index(row, c).data(kValueRole).toDouble();
-            QVERIFY(qAbs(shares - 1) < 1e-9);
+            const moescope::TimeParts& parts = time_[std::size_t(row)].parts;
+            const double idle = breakdown.index(row, 4).data(kValueRole).toDouble();
+            QCOMPARE(idle, double(parts.idleNs()) / double(parts.wallNs));
+            QVERIFY(qAbs(shares - idle - 1) < 1e-9);  // idle time is there with its causes too
         }
         latency.setRows(latencyRows(*latency_));
         QCOMPARE(latency.rowCount(), 2);
+        QCOMPARE(latency.index(0, 0).data().toString(), text(moescope::kTimeToFirstToken));
         QCOMPARE(latency.index(0, 1).data(kValueRole).toInt(), 3);       // a sequence each
         QCOMPARE(latency.index(1, 1).data(kValueRole).toInt(), 3 * 24);  // decode steps
         QVERIFY(latency.index(1, 3).data(kValueRole).toDouble() <=
                 latency.index(1, 5).data(kValueRole).toDouble());  // median, p95
+        QCOMPARE(latency.index(1, latency.columnCount() - 1).data(kValueRole).toDouble(),
+                 latency_->tpot.standardDeviation);
         parts.setLatency(*latency_);
         QCOMPARE(parts.columnCount(), 1 + 2 * 2);  // below 100 tokens no slowest 1 %
         QCOMPARE(parts.rowCount(), 8 + 2);         // 8 operations and two kinds of gaps

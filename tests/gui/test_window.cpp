@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The whole window over the sample run, and the program's command line.
 #include <QAction>
+#include <QCheckBox>
 #include <QFile>
 #include <QListWidget>
 #include <QPlainTextEdit>
 #include <QProcess>
+#include <QScrollBar>
 #include <QSet>
 #include <QSettings>
 #include <QStandardPaths>
@@ -19,6 +21,7 @@
 #include "gui/app/command_palette.h"
 #include "gui/app/export_view.h"
 #include "gui/app/main_window.h"
+#include "gui/models/operation_groups.h"
 #include "gui/widgets/heatmap_widget.h"
 #include "profiler/runfile/run_writer.h"
 #include "tests/gui/make_sample_run.h"
@@ -86,14 +89,14 @@ private slots:
         QVERIFY(!window.selection().state().layer);
     }
 
-    void ofSeveralRunsTheFirstIsShownAndTheOthersAreListed() {
+    void ofSeveralRunsTheSecondIsShownAndTheOthersAreListed() {
         const QString second = folder_.filePath(QStringLiteral("second.moescope"));
         QVERIFY(QFile::copy(sample_, second));
         MainWindow window;
         window.show();
         window.openRuns({sample_, second});
         QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr, 20000);
-        QCOMPARE(QString::fromStdString(window.run()->path.string()), sample_);
+        QCOMPARE(QString::fromStdString(window.run()->path.string()), second);
         QStringList listed;
         for (const QListWidget* list : window.findChildren<QListWidget*>()) {
             if (list->accessibleName() != QStringLiteral("Runs")) continue;
@@ -163,6 +166,12 @@ private slots:
         QVERIFY(map != nullptr && map->isVisible());
         QCOMPARE(map->layout().rows, 12);
         QCOMPARE(map->layout().columns, 32);
+        // The table of groups is the view's table; its names are whole.
+        const DataTable* groups = window.view(QStringLiteral("groups"))->table();
+        const QFontMetrics metrics(groups->font());
+        for (int row = 0; row < groups->model()->rowCount(); ++row)
+            QVERIFY(groups->columnWidth(0) >
+                    metrics.horizontalAdvance(groups->model()->index(row, 0).data().toString()));
     }
 
     void onlyTheFirstNineViewsHaveKeys() {
@@ -190,6 +199,13 @@ private slots:
         for (int row = 0; row < table->model()->rowCount(); ++row)
             QVERIFY(table->columnWidth(1) >
                     metrics.horizontalAdvance(table->model()->index(row, 1).data().toString()));
+        // Nothing to scroll for, until all columns are asked for.
+        QCOMPARE(table->horizontalScrollBar()->maximum(), 0);
+        auto* all = window.view(QStringLiteral("kernels"))->findChild<QCheckBox*>();
+        all->setChecked(true);
+        for (const int column : OperationsModel::kDetails) QVERIFY(!table->isColumnHidden(column));
+        all->setChecked(false);
+        for (const int column : OperationsModel::kDetails) QVERIFY(table->isColumnHidden(column));
         table->setColumnWidth(1, 40);
         const QModelIndex name = table->model()->index(0, 1);
         QStyleOptionViewItem option;

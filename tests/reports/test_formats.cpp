@@ -65,6 +65,18 @@ void approve(const std::string& name, const std::string& content) {
 }  // namespace
 
 TEST_CASE("numbers read the same everywhere") {
+    CHECK(formatParameters(20914757184.0) == "20.9 B");
+    CHECK(formatParameters(3607000000.0) == "3.61 B");
+    CHECK(formatParameters(640) == "640");
+    // A fact's unit is told by its key, a peak's by that of the object it is in.
+    CHECK(formatFact(unitKey("peak_operations_per_second", "bf16"), 1047404401307.0) ==
+          "1.05 TOP/s");
+    CHECK(formatFact(unitKey("parameters", "active"), 3733216) == "3.73 M");
+    CHECK(formatFact(unitKey("machine", "memory_bytes"), 25276510208.0) == "25.3 GB");
+    CHECK(formatFact("read_bandwidth_bytes_per_second", 38597549178.0) == "38.6 GB/s");
+    CHECK(formatFact("load_ns", 20091993) == "20.1 ms");
+    CHECK(formatFact("context_length", 131072) == "131,072");
+    CHECK(formatFact("load_1m", 5.92333984375) == "5.92");
     CHECK(formatCount(1234567) == "1,234,567");
     CHECK(formatCount(-999) == "-999");
     CHECK(formatFixed(1234.5, 2) == "1,234.50");

@@ -159,11 +159,20 @@ void ResultFile::open(Mode mode) {
     if (mode == Mode::Resume && !resume) noteFreshStart(part_.string());
     file_.reset(::fdopen(openLocked(part_), "r+b"));
     if (!file_) fail(part_);
+    // Since the options were read another process may have finished it. From here on nobody can.
+    if (mode == Mode::Fresh && std::filesystem::exists(path_)) refuseFinished();
     if (resume) return load();
     if (::ftruncate(::fileno(file_.get()), 0) != 0) fail(part_);
     Header begun = header_;
     if (mode == Mode::Overwrite) begun[kReplaces] = true;
     append(dumpJson(begun) + "\n");
+}
+
+void ResultFile::refuseFinished() const {
+    std::error_code ignored;
+    std::filesystem::remove(part_, ignored);  // begun just now
+    throw Error(path_.string() + ": another process has finished it meanwhile",
+                "choose another name, or --overwrite");
 }
 
 void ResultFile::fail(const std::filesystem::path& path) const {

@@ -70,6 +70,7 @@ private:
     void begin();
     void put(const std::string& line);
     void end();
+    [[noreturn]] void refuseFinished() const;
     [[noreturn]] void fail(const std::filesystem::path& path) const;
 
     struct Close {

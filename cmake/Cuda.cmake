@@ -34,6 +34,9 @@ if(NOT MOESCOPE_CUDA STREQUAL "OFF")
 endif()
 
 if(MOESCOPE_WITH_CUDA)
+  if(MOESCOPE_CUDA_ARCHITECTURES MATCHES "(^|;)90(-real|-virtual)?(;|$)")
+    message(FATAL_ERROR "MOESCOPE_CUDA_ARCHITECTURES: 90 lacks Hopper's matrix instructions, which the kernels use there; write 90a")
+  endif()
   set(CMAKE_CUDA_ARCHITECTURES ${MOESCOPE_CUDA_ARCHITECTURES})
   set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
   # CMake 3.25 does not know how nvcc 13 is told of C++20.

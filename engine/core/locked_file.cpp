@@ -16,6 +16,8 @@ namespace {
 
 void lock(int file, const std::filesystem::path& path) {
     if (::flock(file, LOCK_EX | LOCK_NB) != 0) {
+        // Some file systems have no locks: then as if there were nobody else.
+        if (errno == ENOLCK || errno == ENOSYS || errno == EOPNOTSUPP) return;
         if (errno != EWOULDBLOCK)
             throw Error(path.string() + ": cannot write: " + std::strerror(errno));
         throw Error(path.string() + ": another process is writing it",
@@ -27,7 +29,7 @@ void lock(int file, const std::filesystem::path& path) {
     }, named{};
     if (::fstat(file, &opened) != 0 || ::stat(path.c_str(), &named) != 0 ||
         opened.st_ino != named.st_ino || opened.st_dev != named.st_dev)
-        throw Error(path.string() + ": another process has just finished it");
+        throw Error(path.string() + ": another process has just finished it, or given it up");
 }
 
 }  // namespace

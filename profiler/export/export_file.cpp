@@ -21,6 +21,11 @@ int openPart(const std::filesystem::path& path, const std::string& part) {
     return openLocked(part);
 }
 
+/// False with errno. Pipes and the like have nothing to wait for.
+bool isOnDisk(int file) {
+    return ::fsync(file) == 0 || errno == EINVAL || errno == EROFS;
+}
+
 }  // namespace
 
 ExportFile::ExportFile(const std::filesystem::path& path)
@@ -45,7 +50,10 @@ void ExportFile::put(std::string_view bytes) {
 
 void ExportFile::close() {
     // Renamed while still open: nobody else may begin to write the file before it has its name.
-    if (std::fflush(file_.get()) != 0 || ::rename(part_.c_str(), path_.c_str()) != 0) fail();
+    // On the disk first, since what does not fit there may come to light only then.
+    if (std::fflush(file_.get()) != 0 || !isOnDisk(::fileno(file_.get())) ||
+        ::rename(part_.c_str(), path_.c_str()) != 0)
+        fail();
     done_ = true;
     file_.reset();
 }

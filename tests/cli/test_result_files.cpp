@@ -292,3 +292,16 @@ TEST_CASE("options that an output needs and others would ignore are refused by n
     refused({"score", "demo", "--input", folder / "t", "--output", folder / "o", "--window", "8"},
             "--window goes with --perplexity");
 }
+
+TEST_CASE("a result that another process has finished meanwhile is not replaced") {
+    using moescope::cli::ResultFile;
+    const Folder folder;
+    // The options were read, and said "fresh", before it was there.
+    std::ofstream(folder / "o") << "theirs\n";
+    CHECK_THROWS_WITH(ResultFile(folder / "o", {{"model", "demo"}}, ResultFile::Mode::Fresh),
+                      Contains("another process has finished it meanwhile"));
+    std::string left;
+    std::getline(std::ifstream(folder / "o") >> std::ws, left);
+    CHECK(left == "theirs");
+    CHECK_FALSE(std::filesystem::exists(folder / "o.part"));
+}

@@ -216,11 +216,59 @@ __global__ void otherStageKernel(const Run r) {
     waitFor(full + 1, 0);
 }
 
+/// One of the warps that read has not said so before the word is written again.
+__global__ void manyReadersKernel(const Run r, int silent) {
+    auto* const shared = dynamicShared<float>();
+    auto* const done = reinterpret_cast<Barrier*>(shared + 256);
+    const auto warp = static_cast<int>(threadIdx.x) / kWarp;
+    if (threadIdx.x == 0) {
+        shared[0] = 1;
+        initialize(done, silent < 0 ? 7 : 6);
+    }
+    __syncthreads();
+    if (warp == 0) {
+        waitFor(done, 0);
+        if (threadIdx.x == 0) shared[0] = 2;
+        return;
+    }
+    r.out[threadIdx.x] = shared[0];
+    __syncwarp();
+    if (threadIdx.x % kWarp == 0 && warp != silent) arrive(done);
+}
+
+/// Waits for the later of two copies and reads the earlier.
+__global__ void earlierStageKernel(const Run r) {
+    auto* const shared = dynamicShared<float>();
+    auto* const full = reinterpret_cast<Barrier*>(shared + 256);
+    if (threadIdx.x == 0) {
+        for (int stage = 0; stage < 2; ++stage) initialize(full + stage, 1);
+        for (int stage = 0; stage < 2; ++stage) {
+            arriveAndExpect(full + stage, 256);
+            simt::copyInBulk({{shared + 64 * stage, r.in, 256}}, full + stage);
+        }
+    }
+    __syncthreads();
+    waitFor(full + 1, 0);
+    r.out[threadIdx.x] = shared[threadIdx.x + (r.right ? 64 : 0)];
+    waitFor(full, 0);
+}
+
+__global__ void uninitializedKernel(const Run r) {
+    auto* const barrier = reinterpret_cast<Barrier*>(dynamicShared<float>());
+    if (threadIdx.x == 0) {
+        initialize(barrier, 1);
+        arrive(barrier);
+    }
+    if (r.right) __syncthreads();
+    waitFor(barrier, 0);
+}
+
 __global__ void lastBlockKernel(const Run r, unsigned* counter) {
     if (threadIdx.x != 0) return;
     r.out[blockIdx.x] = r.in[blockIdx.x];
     if (r.right) __threadfence();
     if (atomicAdd(counter, 1U) + 1 < gridDim.x) return;
+    __threadfence();
     float sum = 0;
     for (unsigned i = 0; i < gridDim.x; ++i) sum += r.out[i];
     r.out[gridDim.x] = sum;
@@ -245,14 +293,35 @@ TEST_CASE("threads that share a number without a barrier between them race", "[e
 }
 
 TEST_CASE("copies that nobody has waited for race with who reads them", "[emulation]") {
-    CHECK_THROWS_WITH(runOn(bulkCopyKernel, false), Catch::Contains("the copies of warp 0"));
+    CHECK_THROWS_WITH(runOn(bulkCopyKernel, false), Catch::Contains("a copy of the copy engine"));
     CHECK_NOTHROW(runOn(otherStageKernel, true));
-    CHECK_THROWS_WITH(runOn(otherStageKernel, false), Catch::Contains("the copies of warp 0"));
+    CHECK_THROWS_WITH(runOn(otherStageKernel, false), Catch::Contains("a copy of the copy engine"));
 }
 
 TEST_CASE("a buffer that is filled again while others read it is a race", "[emulation]") {
     CHECK_NOTHROW(runOn(refillKernel, true));
-    CHECK_THROWS_WITH(runOn(refillKernel, false), Catch::Contains("by the copies of warp 0"));
+    CHECK_THROWS_WITH(runOn(refillKernel, false), Catch::Contains("by a copy of the copy engine"));
+}
+
+TEST_CASE("a word is not written while any of the warps that read it may not have", "[emulation]") {
+    const auto run = [](int silent) {
+        const Buffer<float> in(8);
+        const Buffer<float> out(256);
+        launch({dim3(1), dim3(256), 4096}, manyReadersKernel, Run{in.get(), out.get(), true},
+               silent);
+    };
+    CHECK_NOTHROW(run(-1));
+    for (int warp = 1; warp < 8; ++warp)
+        CHECK_THROWS_WITH(run(warp), Catch::Contains("write of shared memory"));
+}
+
+TEST_CASE("copies are not ordered among themselves, nor a barrier with its initialization",
+          "[emulation]") {
+    CHECK_NOTHROW(runOn(earlierStageKernel, true));
+    CHECK_THROWS_WITH(runOn(earlierStageKernel, false),
+                      Catch::Contains("a copy of the copy engine"));
+    CHECK_NOTHROW(runOn(uninitializedKernel, true));
+    CHECK_THROWS_WITH(runOn(uninitializedKernel, false), Catch::Contains("of shared memory"));
 }
 
 TEST_CASE("blocks know of each other by an atomic addition behind a fence", "[emulation]") {

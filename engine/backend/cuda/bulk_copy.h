@@ -67,7 +67,14 @@ __device__ __forceinline__ void beginCopy([[maybe_unused]] Barrier* barrier, voi
 /// older GPUs it waits for all of the warp's copies.
 __device__ __forceinline__ void waitForCopies(Barrier* barrier, std::uint32_t phase) {
     if (copiesInBulk()) {
+        // The loop is the compiler's: with waitFor, whose loop it does not see, it unrolls products
+        // otherwise than was measured.
+#ifdef MOESCOPE_SIMT_EMULATED
         waitFor(barrier, phase);
+#else
+        while (!hasEnded(barrier, phase)) {
+        }
+#endif
     } else {
         copyCommit();
         copyWait<0>();

@@ -149,8 +149,8 @@ __global__ void __launch_bounds__(kBlockThreads) chooseTokensKernel(const Choose
         parts[blockIdx.x] = packed(mine);
         __threadfence();
         last = atomicAdd(c.counters + row, 1U) + 1 == gridDim.x;
-        if (last) c.counters[row] = 0;
         __threadfence();
+        if (last) c.counters[row] = 0;
     }
     __syncthreads();
     if (!last) return;

@@ -68,6 +68,21 @@ __device__ __forceinline__ void arriveAndExpect(Barrier* barrier, std::uint32_t 
     simt::arriveAt(barrier, bytes);
 #endif
 }
+/// Whether a phase of this parity has ended, asked once; the hardware waits a little. GPUs only.
+__device__ __forceinline__ bool hasEnded([[maybe_unused]] const Barrier* barrier,
+                                         [[maybe_unused]] std::uint32_t parity) {
+    std::uint32_t done = 1;
+#ifdef MOESCOPE_HAS_PHASES
+    asm volatile(
+        "{\n.reg .pred p;\n"
+        "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n"
+        "selp.u32 %0, 1, 0, p;\n}\n"
+        : "=r"(done)
+        : "r"(sharedAddress(barrier)), "r"(parity)
+        : "memory");
+#endif
+    return done != 0;
+}
 /// Waits for the end of the barrier's phases of this parity. All lanes of a warp together.
 __device__ __forceinline__ void waitFor(const Barrier* barrier, std::uint32_t parity) {
 #ifdef MOESCOPE_HAS_PHASES

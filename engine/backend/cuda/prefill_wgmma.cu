@@ -116,11 +116,12 @@ bool hasWarpgroups() {
 #ifdef MOESCOPE_SIMT_EMULATED
     return simt::hasHopper();
 #else
-    // Code compiled for an older architecture runs on Hopper too, and has no warpgroup products.
+    // Only code for Hopper itself has warpgroup products (cmake/Cuda.cmake sees to it that it is
+    // 90a's): what was compiled for an older architecture runs there too, newer ones have others.
     cudaFuncAttributes attributes{};
     const auto kernel = pipelineKernel<WeightFormat::Bf16, 1, kWarpgroupTokens>;
     check(cudaFuncGetAttributes(&attributes, kernel), "asking for a kernel's target");
-    return attributes.ptxVersion >= 90;
+    return attributes.binaryVersion == 90;
 #endif
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What goes on by itself while threads run: copies to shared memory and products of warpgroups. All
 // of it is carried out as late as the waiting of threads allows.
+#include <algorithm>
 #include <stdexcept>
 
 #include "engine/backend/cuda/emulation/races.h"
@@ -103,7 +104,7 @@ void waitForProducts(int pending) {
 void beginPhases(PhaseBarrier* barrier, int count) {
     *barrier = {};
     barrier->count = barrier->pending = static_cast<unsigned>(count) & 0xFFFU;
-    races::prepare(barrier);
+    races::prepare(barrier, __builtin_return_address(0));
 }
 
 void arriveAt(PhaseBarrier* barrier, std::uint32_t bytes) {
@@ -114,23 +115,30 @@ void arriveAt(PhaseBarrier* barrier, std::uint32_t bytes) {
     barrier->pending = barrier->pending - 1U;
     barrier->bytes = (barrier->bytes + bytes) & 0xFFFFFFU;
     const bool ends = endPhase(barrier);
-    races::arrive(barrier, ends);
+    races::arrive(barrier, ends, __builtin_return_address(0));
 }
 
 void waitForPhase(const PhaseBarrier* barrier, unsigned parity) {
     sleep({.barrier = barrier, .seen = parity});
-    races::pass(barrier, parity);
+    races::pass(barrier, parity, __builtin_return_address(0));
 }
 
 void copyInBulk(std::vector<Piece> pieces, PhaseBarrier* barrier) {
-    running->engine.push_back({std::move(pieces), barrier, running->current->index, 0});
+    running->engine.push_back({std::move(pieces), barrier, running->current->index, nullptr, 0, 0});
     races::beginCopy(running->engine.back(), __builtin_return_address(0));
 }
 
 bool endEngineCopies(Block& block) {
-    while (!block.engine.empty()) {
-        const EngineCopy copy = std::move(block.engine.front());
-        block.engine.pop_front();
+    std::vector<const PhaseBarrier*> awaited;
+    for (const Fiber& fiber : block.fibers) {
+        if (!fiber.done && !fiber.wait.over() && fiber.wait.barrier != nullptr)
+            awaited.push_back(fiber.wait.barrier);
+    }
+    for (auto i = block.engine.end(); i != block.engine.begin();) {
+        --i;
+        if (std::ranges::find(awaited, i->barrier) == awaited.end()) continue;
+        const EngineCopy copy = std::move(*i);
+        i = block.engine.erase(i);
         std::size_t bytes = 0;
         for (const Piece& piece : copy.pieces) {
             carryOut(piece);
@@ -159,6 +167,7 @@ void waitForCopies(int pending) {
     const void* const caller = __builtin_return_address(0);
     running->current->copies.wait(static_cast<std::size_t>(pending), [&](const Piece& piece) {
         races::write(piece.to, piece.bytes, caller);
+        if (piece.from != nullptr) races::read(piece.from, piece.bytes, caller);
         carryOut(piece);
     });
 }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <exception>
+#include <memory>
 #include <vector>
 
 #include "engine/backend/cuda/emulation/emulation.h"
@@ -70,8 +71,11 @@ struct Fiber {
 struct EngineCopy {
     std::vector<Piece> pieces;
     PhaseBarrier* barrier;
-    unsigned issuer;          ///< thread of the block
-    std::uint32_t clock = 0;  ///< the race checker's
+    unsigned issuer;  ///< thread of the block
+    // The race checker's: what its beginning knew, and when and by whom it is made.
+    std::shared_ptr<const void> known;
+    std::uint32_t clock = 0;
+    std::size_t actor = 0;
 };
 
 struct Block {
@@ -94,7 +98,8 @@ extern thread_local Block* running;
 
 /// Lets the block's other threads run until the wait is over.
 void sleep(const Wait& wait);
-/// Ends copies of the copy engine, the oldest first, until one ends a phase; false: none does.
+/// Ends copies of the copy engine for barriers that somebody waits for, the newest first, since
+/// they come in any order, until one ends a phase; false: none does.
 bool endEngineCopies(Block& block);
 
 }  // namespace moescope::cuda::simt

@@ -119,7 +119,7 @@ void runBlock(Block& block, const std::function<void()>& thread) {
         block.current = &fiber;
         startFiber(block, fiber, thread);
     }
-    races::beginBlock(block);
+    races::beginBlock();
     while (block.live > 0) {
         const std::uint64_t before = block.progress;
         for (Fiber& fiber : block.fibers) {

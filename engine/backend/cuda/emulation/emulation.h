@@ -4,12 +4,12 @@
 // use of the language and of the runtime.
 //
 // What it checks that a GPU does not: a barrier that not all threads reach is an error with the
-// kernel's block named, shared and device memory begin poisoned with NaN, and the host's own
-// sanitizers see every access. More shared memory than a block of Hopper has is an error too.
+// kernel's block named, dynamic shared and device memory begin poisoned with NaN, and the host's
+// own sanitizers see every access. More shared memory than a block of Hopper has is an error too.
 // All that is asynchronous happens as late as it may: a stream works when somebody waits for it,
 // copies to shared memory and products of warpgroups are made when a thread waits for them, so that
-// who forgets to wait reads NaN. Races of threads, blocks and kernels: races.h. What it cannot
-// show: speed.
+// who forgets to wait reads NaN or what was there before. Races of threads, blocks and kernels:
+// races.h. What it cannot show: speed.
 #pragma once
 
 #include <algorithm>

@@ -35,10 +35,12 @@ struct Record {
     std::uint8_t bytes = 0;   ///< a bit for each
     bool atomic = false;
 };
-/// The latest writes, and some of the reads since.
+/// The latest writes, and of the reads since as many as there is place for.
 struct Cell {
     Record writes[2];
     Record reads[2];
+    std::uint32_t unordered = 0;  ///< reads that `reads` were drawn from
+    std::uint32_t more = 0;       ///< shared memory: place of its further readers; 0: none
 };
 
 constexpr std::size_t kDeviceBytes = std::size_t{8} << 30;
@@ -56,6 +58,7 @@ struct Memory {
 
     std::set<std::array<std::uint32_t, 2>> reported;  ///< places of a race, each pair once a kernel
     std::string report;
+    std::vector<std::vector<Record>> readers{1};  ///< a warp's latest read each
     std::uint32_t random = 1;
 };
 Memory m;
@@ -95,8 +98,7 @@ void tell(const char* what, const Record* before, const char* where, std::size_t
     if (!m.reported.insert({before != nullptr ? before->place : 0, place}).second) return;
     if (m.reported.size() > 20) return;
     const auto who = [&](std::size_t a) {
-        return a < threadsOfBlock() ? "thread " + std::to_string(a)
-                                    : "the copies of warp " + std::to_string(a - threadsOfBlock());
+        return a < threadsOfBlock() ? "thread " + std::to_string(a) : "a copy of the copy engine";
     };
     std::string bytes = std::to_string(offset);
     if (auto piece = m.taken.upper_bound(offset); *where == 'd' && piece != m.taken.begin()) {
@@ -122,19 +124,51 @@ bool isCovered(const Record& r, std::uint8_t bytes, std::size_t actor) {
     return r.when.run == 0 || ((r.bytes & ~bytes) == 0 && isKnown(r.when, actor));
 }
 
-void keep(Record (&records)[2], const Record& r, std::size_t actor) {
+bool keepIn(Record (&records)[2], const Record& r, std::size_t actor) {
     for (Record& old : records) {
-        if (isCovered(old, r.bytes, actor)) {
+        // An atomic access does not stand for a plain one: it conflicts with fewer.
+        const bool stands = !r.atomic || old.atomic || old.when.run == 0;
+        if (stands && isCovered(old, r.bytes, actor)) {
             old = r;
-            return;
+            return true;
         }
     }
+    return false;
+}
+
+std::uint32_t randomBelow(std::uint32_t n) {
     m.random = m.random * 1664525U + 1013904223U;
-    records[m.random >> 31U] = r;
+    return static_cast<std::uint32_t>(std::uint64_t{m.random} * n >> 32U);
+}
+
+void keepRead(Cell& cell, const Record& r, std::size_t actor, bool shared) {
+    if (keepIn(cell.reads, r, actor)) {
+        cell.unordered = std::max(cell.unordered, 2U);
+        return;
+    }
+    if (!shared) {
+        // Each of the n reads has the same chance of being one of the two.
+        const std::uint32_t place = randomBelow(++cell.unordered);
+        if (place < 2) cell.reads[place] = r;
+        return;
+    }
+    if (cell.more == 0) {
+        cell.more = static_cast<std::uint32_t>(m.readers.size());
+        m.readers.emplace_back();
+    }
+    std::vector<Record>& readers = m.readers[cell.more];
+    const auto same = std::ranges::find_if(
+        readers, [&](const Record& old) { return old.when.actor / 32 == r.when.actor / 32; });
+    if (same == readers.end()) {
+        readers.push_back(r);
+    } else {
+        *same = r;
+    }
 }
 
 void touch(Cell& cell, Record r, bool writes, std::size_t actor, const char* where,
            std::size_t offset) {
+    const bool shared = *where == 's';
     const auto conflicts = [&](const Record& old) {
         return old.when.run != 0 && (old.bytes & r.bytes) != 0 && !(old.atomic && r.atomic) &&
                !isKnown(old.when, actor);
@@ -142,12 +176,19 @@ void touch(Cell& cell, Record r, bool writes, std::size_t actor, const char* whe
     for (const Record& old : cell.writes) {
         if (conflicts(old)) tell(writes ? "write" : "read", &old, where, offset, actor, r.place);
     }
-    if (!writes) return keep(cell.reads, r, actor);
+    if (!writes) return keepRead(cell, r, actor, shared);
     for (Record& old : cell.reads) {
         if (conflicts(old)) tell("write", &old, where, offset, actor, r.place);
         if (isCovered(old, r.bytes, actor)) old = {};
     }
-    keep(cell.writes, r, actor);
+    cell.unordered = 0;
+    if (cell.more != 0) {
+        for (const Record& old : m.readers[cell.more]) {
+            if (conflicts(old)) tell("write", &old, where, offset, actor, r.place);
+        }
+        m.readers[cell.more].clear();
+    }
+    if (!keepIn(cell.writes, r, actor)) cell.writes[randomBelow(2)] = r;
 }
 
 /// Of shared memory, which was another block's before this one.
@@ -159,6 +200,10 @@ Cell& cellOfRun(std::vector<Cell>& cells, std::size_t word, std::uint32_t run) {
     }
     for (Record& r : cell.reads) {
         if (r.when.run != run) r = {};
+    }
+    if (cell.more != 0) {
+        std::vector<Record>& readers = m.readers[cell.more];
+        if (!readers.empty() && readers.front().when.run != run) readers.clear();
     }
     return cell;
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <memory>
 #include <stdexcept>
 #include <unordered_map>
@@ -18,8 +19,14 @@ namespace {
 using Clock = std::vector<std::uint32_t>;
 using ClockPointer = std::shared_ptr<const Clock>;
 
+/// What is known of other blocks, by their runs.
+using Others = std::map<std::uint32_t, ClockPointer>;
+using OthersPointer = std::shared_ptr<const Others>;
+
 struct Actor {
     ClockPointer known;
+    OthersPointer others;
+    OthersPointer met;    ///< at atomics; known from the next fence on
     ClockPointer fenced;  ///< what its latest fence has shown to other blocks
     std::uint32_t clock = 1;
     std::uint32_t before = 0;  ///< all kernels up to this one have ended
@@ -35,10 +42,19 @@ struct Grid {
     bool kernel = false;
 };
 
-struct Phases {
-    Clock arriving;
-    std::array<ClockPointer, 2> ended;  ///< by parity
+/// What who passes a phase gets to know.
+struct Told {
+    ClockPointer known;
+    OthersPointer others;
+    std::uint32_t before = 0;
 };
+struct Phases {
+    Told arriving;
+    std::array<Told, 2> ended;  ///< by parity
+};
+/// Actors of the copy engine, which take copies in turns: what is known of one says nothing of
+/// those of the others.
+constexpr std::size_t kEngines = 96;
 
 /// What a run has shown to who adds to the same number after it.
 struct Shown {
@@ -56,7 +72,7 @@ struct Order {
     std::vector<Actor> actors;
     std::size_t threads = 0;
     std::unordered_map<const void*, Phases> phases;
-    std::unordered_map<std::uint32_t, ClockPointer> otherBlocks;  ///< what it knows, by run
+    std::size_t copies = 0;
 };
 Order o;
 
@@ -85,6 +101,17 @@ ClockPointer joinedAgain(const ClockPointer& a, const ClockPointer& b) {
     return last;
 }
 
+OthersPointer joined(const OthersPointer& a, const OthersPointer& b) {
+    if (a == b || b == nullptr) return a;
+    if (a == nullptr) return b;
+    auto to = std::make_shared<Others>(*a);
+    for (const auto& [run, clock] : *b) {
+        ClockPointer& known = (*to)[run];
+        known = joined(known, clock);
+    }
+    return to;
+}
+
 /// The threads `of` have met: each knows what any of them knew.
 template <typename Members>
 void meet(const Members& of) {
@@ -92,9 +119,11 @@ void meet(const Members& of) {
     std::shared_ptr<Clock> fenced;
     const Clock* last = nullptr;
     const Clock* lastFenced = nullptr;
+    OthersPointer others;
     std::uint32_t before = 0;
     for (const unsigned t : of) {
         const Actor& a = o.actors[t];
+        others = joined(others, a.others);
         if (a.known.get() != last) raise(*all, *a.known);
         last = a.known.get();
         (*all)[t] = std::max((*all)[t], a.clock);
@@ -109,6 +138,7 @@ void meet(const Members& of) {
         Actor& a = o.actors[t];
         a.known = all;
         a.fenced = fenced;
+        a.others = others;
         a.before = before;
         ++a.clock;
     }
@@ -122,12 +152,15 @@ Moment now(std::size_t actor) {
 
 bool isKnown(const Moment& before, std::size_t actor) {
     const Actor& a = o.actors[actor];
-    if (before.run == o.run)
-        return before.actor == actor || before.clock <= (*a.known)[before.actor];
+    if (before.run == o.run) {
+        const bool own = before.actor == actor && actor < o.threads;
+        return own || before.clock <= (*a.known)[before.actor];
+    }
     const std::uint32_t grid = o.gridOf[before.run];
     if (grid != o.gridOf[o.run]) return grid <= a.before;
-    const auto found = o.otherBlocks.find(before.run);
-    return found != o.otherBlocks.end() && before.clock <= (*found->second)[before.actor];
+    if (a.others == nullptr) return false;
+    const auto found = a.others->find(before.run);
+    return found != a.others->end() && before.clock <= (*found->second)[before.actor];
 }
 
 Relation relationTo(const Moment& before) {
@@ -161,13 +194,13 @@ void beginGrid(const Block& block, bool overlap) {
     o.threads = static_cast<std::size_t>(block.shape.x) * block.shape.y * block.shape.z;
 }
 
-void beginBlock(const Block& block) {
+void beginBlock() {
     const auto grid = static_cast<std::uint32_t>(o.grids.size() - 1);
     o.gridOf.push_back(grid);
     o.run = static_cast<std::uint32_t>(o.gridOf.size() - 1);
-    o.otherBlocks.clear();
+    o.copies = 0;
     o.phases.clear();
-    o.actors.assign(o.threads + block.warps.size(), {});
+    o.actors.assign(o.threads + kEngines, {});
     const auto nothing = std::make_shared<const Clock>(o.actors.size(), 0U);
     for (Actor& a : o.actors) {
         a.known = nothing;
@@ -231,6 +264,7 @@ void fence() {
     auto clock = std::make_shared<Clock>(*a.known);
     (*clock)[running->current->index] = a.clock++;
     a.fenced = std::move(clock);
+    a.others = joined(a.others, std::exchange(a.met, nullptr));
 }
 
 void atomic(void* at, std::size_t bytes) {
@@ -238,10 +272,9 @@ void atomic(void* at, std::size_t bytes) {
     Actor& a = self();
     access(running->current->index, at, bytes, true, true, __builtin_return_address(0));
     std::vector<Shown>& shown = o.shown[at];
-    for (const Shown& s : shown) {
-        ClockPointer& known = o.otherBlocks[s.run];
-        known = joined(known, s.clock);
-    }
+    auto met = std::make_shared<Others>();
+    for (const Shown& s : shown) (*met)[s.run] = s.clock;
+    a.met = joined(a.met, met);
     if (!a.fenced) return;
     // This addition itself is seen, too.
     auto clock = std::make_shared<Clock>(*a.fenced);
@@ -249,8 +282,11 @@ void atomic(void* at, std::size_t bytes) {
     shown.push_back({o.run, std::move(clock)});
 }
 
-void prepare(const PhaseBarrier* barrier) {
-    o.phases[barrier] = {Clock(o.actors.size(), 0U), {}};
+void prepare(const PhaseBarrier* barrier, const void* caller) {
+    write(barrier, sizeof *barrier, caller);
+    Phases& p = o.phases[barrier];
+    p = {};
+    p.arriving.known = std::make_shared<const Clock>(o.actors.size(), 0U);
 }
 
 namespace {
@@ -261,50 +297,66 @@ Phases& phasesOf(const PhaseBarrier* barrier) {
     return found->second;
 }
 
-/// Who waits for the phase knows what `actor` knows, and what it did up to `clock`.
-void arriveAs(std::size_t actor, std::uint32_t clock, const PhaseBarrier* barrier, bool ends) {
-    Phases& p = phasesOf(barrier);
-    raise(p.arriving, *o.actors[actor].known);
-    p.arriving[actor] = std::max(p.arriving[actor], clock);
-    if (!ends) return;
-    // The phase that ended is the one before the current.
-    p.ended[(barrier->phase & 1U) ^ 1U] = std::make_shared<const Clock>(p.arriving);
-    std::ranges::fill(p.arriving, 0U);
+/// Uses of a barrier are ordered among themselves, not with its initialization.
+void use(const PhaseBarrier* barrier, const void* caller) {
+    access(running->current->index, barrier, sizeof *barrier, true, true, caller);
 }
 
-std::size_t engineOf(const EngineCopy& copy) {
-    return o.threads + copy.issuer / 32;
+/// Who waits for the phase knows what `told` says, and what `actor` did up to `clock`.
+void arriveAs(std::size_t actor, std::uint32_t clock, const Told& told, const PhaseBarrier* barrier,
+              bool ends) {
+    Phases& p = phasesOf(barrier);
+    auto known = std::make_shared<Clock>(*p.arriving.known);
+    raise(*known, *told.known);
+    (*known)[actor] = std::max((*known)[actor], clock);
+    p.arriving = {std::move(known), joined(p.arriving.others, told.others),
+                  std::max(p.arriving.before, told.before)};
+    if (!ends) return;
+    // The phase that ended is the one before the current.
+    p.ended[(barrier->phase & 1U) ^ 1U] = p.arriving;
+    p.arriving = {std::make_shared<const Clock>(o.actors.size(), 0U), nullptr, 0};
 }
 
 }  // namespace
 
-void arrive(const PhaseBarrier* barrier, bool ends) {
-    arriveAs(running->current->index, self().clock++, barrier, ends);
+void arrive(const PhaseBarrier* barrier, bool ends, const void* caller) {
+    use(barrier, caller);
+    Actor& a = self();
+    const Told told{a.known, a.others, a.before};
+    arriveAs(running->current->index, a.clock++, told, barrier, ends);
 }
 
-void pass(const PhaseBarrier* barrier, unsigned parity) {
+void pass(const PhaseBarrier* barrier, unsigned parity, const void* caller) {
+    use(barrier, caller);
     Actor& a = self();
-    a.known = joinedAgain(a.known, phasesOf(barrier).ended[parity]);
+    const Told& told = phasesOf(barrier).ended[parity];
+    a.known = joinedAgain(a.known, told.known);
+    a.others = joined(a.others, told.others);
+    a.before = std::max(a.before, told.before);
 }
 
 void beginCopy(EngineCopy& copy, const void* caller) {
-    const std::size_t engine = engineOf(copy);
-    Actor& e = o.actors[engine];
+    use(copy.barrier, caller);
+    copy.actor = o.threads + o.copies++ % kEngines;
+    Actor& e = o.actors[copy.actor];
     Actor& issuer = o.actors[copy.issuer];
-    auto known = std::make_shared<Clock>(*e.known);
-    raise(*known, *issuer.known);
+    auto known = std::make_shared<Clock>(*issuer.known);
     (*known)[copy.issuer] = issuer.clock++;
-    e.known = std::move(known);
+    e.known = known;
+    e.others = issuer.others;
     e.before = issuer.before;
     copy.clock = ++e.clock;
+    copy.known = std::make_shared<Told>(Told{std::move(known), issuer.others, issuer.before});
     for (const Piece& piece : copy.pieces) {
-        access(engine, piece.to, piece.bytes, true, false, caller);
-        if (piece.from != nullptr) access(engine, piece.from, piece.bytes, false, false, caller);
+        access(copy.actor, piece.to, piece.bytes, true, false, caller);
+        if (piece.from != nullptr)
+            access(copy.actor, piece.from, piece.bytes, false, false, caller);
     }
 }
 
 void endCopy(const EngineCopy& copy, bool ends) {
-    arriveAs(engineOf(copy), copy.clock, copy.barrier, ends);
+    arriveAs(copy.actor, copy.clock, *static_cast<const Told*>(copy.known.get()), copy.barrier,
+             ends);
 }
 
 void orderAll() {

@@ -53,10 +53,16 @@ bool capturing(const Stream* stream) {
     return stream != nullptr && stream->capture;
 }
 
+/// What fails ends all that was to come, as on a device.
 void doNext(Stream& stream) {
     const std::function<void()> work = std::move(stream.work.front());
     stream.work.pop_front();
-    work();
+    try {
+        work();
+    } catch (...) {
+        for (Stream* each : gpu.streams) each->work.clear();
+        throw;
+    }
 }
 
 /// Does what the stream was given, up to `last` if there is one; null: what all streams were given,
@@ -71,6 +77,7 @@ void finish(Stream* stream, const Event* last) {
 }
 
 void finishQuietly() noexcept {
+    const std::lock_guard lock(gpu.mutex);
     try {
         finish(nullptr, nullptr);
     } catch (...) {
@@ -197,6 +204,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
             copy(to, data.data(), data.size());
         });
     } else {
+        const std::lock_guard lock(gpu.mutex);
         cudaStreamSynchronize(stream);  // the call returns when the memory has been written
         copy(to, from, bytes);
     }
@@ -259,6 +267,7 @@ cudaError_t cudaEventCreate(cudaEvent_t* event) {
     return cudaSuccess;
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
+    finishQuietly();  // a stream may still be going to record it
     delete event;
     return cudaSuccess;
 }

@@ -193,3 +193,14 @@ TEST_CASE("experts that a router chooses for one to eight tokens agree with plai
     // the last tile has some.
     CHECK(expertsError(3204, 72, 2, 1) < kPairs);
 }
+
+TEST_CASE("experts of few rows and many columns agree with plain loops", "[cuda][decode]") {
+    // So few that the emulator's three multiprocessors hold all of a token's second half: up to
+    // eight tiles each, the last one of four rows; columns of some warps or of all, the last of
+    // three blocks.
+    for (const int topK : {1, 3, 4}) {
+        INFO(topK << " experts");
+        CHECK(expertsError(172, 1120, topK, 1) < kPairs);
+        CHECK(expertsError(64, 3040, topK, 1) < kPairs);
+    }
+}

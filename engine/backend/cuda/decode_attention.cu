@@ -397,8 +397,8 @@ __global__ void __launch_bounds__(kVector ? kRegisterThreads : kThreads, 2)
     if (thread == 0) {
         unsigned* counter = a.counters + team;
         last = atomicAdd(counter, 1U) + 1 == static_cast<unsigned>(splits);
-        if (last) *counter = 0;
         __threadfence();
+        if (last) *counter = 0;
     }
     __syncthreads();
     if (!last) return;

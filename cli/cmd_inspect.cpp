@@ -70,8 +70,9 @@ std::string windowsText(const ModelSpec& spec) {
     if (windowed == 0) return "full on every layer";
     const auto first = std::find_if(spec.layers.begin(), spec.layers.end(),
                                     [](const LayerSpec& l) { return l.window > 0; });
-    return "sliding window of " + std::to_string(first->window) + " on " +
-           std::to_string(windowed) + " of " + std::to_string(spec.nLayer) +
+    const std::string window = "sliding window of " + std::to_string(first->window) + " on ";
+    if (windowed == spec.nLayer) return window + "every layer";
+    return window + std::to_string(windowed) + " of " + std::to_string(spec.nLayer) +
            " layers, full on the rest";
 }
 

@@ -192,6 +192,14 @@ TEST_CASE("wrong input lines are named by number") {
     }
 }
 
+TEST_CASE("inspect says on which layers a window slides") {
+    const std::string golden = std::string(MOESCOPE_SOURCE_DIR) + "/tests/golden/data/";
+    CHECK_THAT(run({"inspect", golden + "mistral_window"}).out,
+               Contains("sliding window of 5 on every layer"));
+    CHECK_THAT(run({"inspect", golden + "mistral_null"}).out, Contains("full on every layer"));
+    CHECK_THAT(run({"inspect", "demo"}).out, Contains("layers, full on the rest"));
+}
+
 TEST_CASE("conversations and functions are read from files and refused by file and message") {
     const Folder folder;
     const auto write = [&](const std::string& name, const std::string& text) {

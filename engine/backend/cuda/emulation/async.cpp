@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "engine/backend/cuda/emulation/races.h"
+#include "engine/backend/cuda/simt.h"
 
 namespace moescope::cuda::simt {
 namespace {
@@ -47,13 +48,6 @@ void tellReads(const PendingProduct& p, const void* caller) {
     }
 }
 
-float bf16Of(std::uint32_t bits) {
-    bits <<= 16U;
-    float value;
-    std::memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 void carryOut(const PendingProduct& p, const void* caller) {
     tellReads(p, caller);
     struct Operand {
@@ -68,7 +62,7 @@ void carryOut(const PendingProduct& p, const void* caller) {
     for (int k = 0; k < 16; ++k) {
         const Operand owner = all.of(4 * g + k % 8 / 2);
         for (int r = 0; r < 2; ++r)
-            rows[r][k] = bf16Of(owner.a[r + (k >= 8 ? 2 : 0)] >> 16 * (k % 2) & 0xFFFFU);
+            rows[r][k] = fromBf16(owner.a[r + (k >= 8 ? 2 : 0)] >> 16 * (k % 2) & 0xFFFFU);
     }
     for (int column = 0; column < p.n; ++column) {
         if (column % 8 / 2 != t) continue;
@@ -77,7 +71,7 @@ void carryOut(const PendingProduct& p, const void* caller) {
             std::uint32_t pair;
             std::memcpy(&pair, swizzled(p.b, column, 2 * k), sizeof pair);
             for (int e = 0; e < 2; ++e) {
-                const float x = bf16Of(pair >> 16 * e & 0xFFFFU);
+                const float x = fromBf16(pair >> 16 * e & 0xFFFFU);
                 out[column % 2] += rows[0][k + e] * x;
                 out[2 + column % 2] += rows[1][k + e] * x;
             }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/backend/cuda/emulation/races.h"
+#include "engine/backend/cuda/simt.h"
 #include "engine/formats/half.h"
 
 namespace moescope::cuda::simt {
@@ -178,10 +179,7 @@ void warpBarrier(bool ordersMemory) {
 namespace {
 
 float bf16Of(std::uint32_t pair, int which) {
-    const std::uint32_t bits = (which != 0 ? pair >> 16U : pair & 0xFFFFU) << 16U;
-    float value;
-    std::memcpy(&value, &bits, sizeof value);
-    return value;
+    return fromBf16(which != 0 ? pair >> 16U : pair & 0xFFFFU);
 }
 float halfOf(std::uint32_t pair, int which) {
     return halfToFloat(static_cast<std::uint16_t>(which != 0 ? pair >> 16U : pair & 0xFFFFU));

@@ -212,6 +212,9 @@ int runCompareNumerics(const Invocation& invocation) {
         note("A: " + names[0] + ", B: " + names[1] + "; " +
              countText(report.tokens, "scored token") + " in " + countText(report.blocks, "block"));
         printTable(report, numerics.context);
+        const auto fewest = static_cast<std::int64_t>(stats::kFewestClusters);
+        if (report.blocks < fewest)
+            note("no intervals: they take " + countText(fewest, "block") + " or more");
     }
     return kDone;
 }

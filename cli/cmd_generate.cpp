@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <optional>
 
 #include "cli/command.h"
 #include "cli/console.h"
@@ -66,9 +67,9 @@ public:
         }
         const std::string piece = parser_->feed(token);
         if (isAnswer(parser_->channel()))
-            write(piece, stdout);
+            write(piece, stdout, answers_);
         else if (showReasoning_)
-            write(piece, stderr);
+            write(piece, stderr, others_);
         return true;  // what ends a message is among the stop tokens, and says so
     }
 
@@ -83,6 +84,14 @@ public:
     const std::string& text() const { return text_; }
 
 private:
+    /// Begins a line for each message but the first.
+    void write(std::string_view bytes, std::FILE* to, std::optional<std::size_t>& message) {
+        if (bytes.empty()) return;
+        if (message && message != parser_->message()) write(kBetweenMessages, to);
+        message = parser_->message();
+        write(bytes, to);
+    }
+
     void write(std::string_view bytes, std::FILE* to) {
         if (bytes.empty()) return;
         if (to == stdout) text_ += bytes;
@@ -98,6 +107,7 @@ private:
     std::vector<TokenId> stopTokens_;
     bool print_, showReasoning_;
     std::string text_;
+    std::optional<std::size_t> answers_, others_;  ///< the message written last
 };
 
 /// Nobody runs the tools here: the caller must know what the model asks for.

@@ -44,6 +44,9 @@ void addOptions(Options& options) {
                 "tokens of context; default: what is needed");
     options.add("out,o", po::value<std::string>()->value_name("RUN"), "run file to write");
     options.flag("overwrite", "replace an existing run file");
+    options.flag("no-warmup",
+                 "measure from the first step on; without this the beginning of the first text is "
+                 "evaluated once before");
     options.flag("json", "print one JSON document");
     options.add("progress", po::value<std::string>()->default_value("auto")->value_name("STYLE"),
                 "auto, json, off");
@@ -88,10 +91,11 @@ Jobs readJobs(const Model& model, const Options& options, const ChatSettings& se
             "chat", options.get<std::string>("chat"));
     if (options.has("workload")) {
         const std::string workload = options.get<std::string>("workload");
+        LineIds ids;
         const auto read = [&](const JsonLine& line, std::size_t number) {
             Job job;
             job.place = lineName(workload, number) + ": ";
-            job.label = idField(line, number);
+            job.label = ids.next(line, number);
             if (line.contains("group")) job.group = textField(line, "group");
             if (line.contains("chat") + line.contains("tokens") + line.contains("text") != 1)
                 throw Error("give \"text\", \"chat\" or \"tokens\"");
@@ -218,6 +222,7 @@ int runProfile(const Invocation& invocation) {
                            {"min_p", generation.sampling.minP},
                            {"seed", generation.sampling.seed},
                            {"sequences", jobs.size()},
+                           {"warmup", !options.isSet("no-warmup")},
                            {"texts_sha256", read.texts.hex()}});
     facts.synthetic = spec.synthetic;
     if (spec.nExpert > 0) {
@@ -228,13 +233,15 @@ int runProfile(const Invocation& invocation) {
     if (model->backend().deviceMemory().total == 0)
         facts.bandwidthThreads = model->backend().threads();
     RunRecorder recorder(out, facts, RunWriter::Mode::Create, options.isSet("overwrite"));
-    if (device) recorder.setDevice(*device);
-    if (counters && counters->session) recorder.setCounters(*counters->session);
-    if (counters && counters->sampling) recorder.setSampling(*counters->sampling);
 
     recorder.record([&] {
         Session session(*model, context);
         session.setStop(invocation.stop);
+        if (!options.isSet("no-warmup")) session.warmUp(jobs.front().prompt.tokens);
+        // What ran until here is not part of the run.
+        if (device) recorder.setDevice(*device);
+        if (counters && counters->session) recorder.setCounters(*counters->session);
+        if (counters && counters->sampling) recorder.setSampling(*counters->sampling);
         session.setTrace(recorder.trace());
         session.setRouting(recorder.routing());
         session.setLaunches(recorder.launches());

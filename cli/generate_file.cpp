@@ -35,9 +35,10 @@ Items readItems(const Model& model, const Options& options, const ChatSettings& 
     const std::string input = options.get<std::string>("input");
     const Tokenizer& tokenizer = model.tokenizer();
     Items items;
+    LineIds ids;
     readJsonLines(input, {"id", "prompt", "chat"}, [&](const JsonLine& line, std::size_t number) {
         Item& item = items.list.emplace_back();
-        item.id = idField(line, number);
+        item.id = ids.next(line, number);
         item.line = number;
         const bool chatted = line.contains("chat");
         if (chatted == line.contains("prompt")) throw Error("give \"prompt\" or \"chat\"");

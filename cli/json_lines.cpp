@@ -74,10 +74,16 @@ std::vector<TokenId> tokensField(const JsonLine& line, const char* field) {
     return ids;
 }
 
-std::string idField(const JsonLine& line, std::size_t number) {
+std::string LineIds::next(const JsonLine& line, std::size_t number) {
     const auto found = line.find("id");
-    if (found == line.end()) return std::to_string(number);
-    return found->is_string() ? found->get<std::string>() : dumpJson(*found);
+    std::string id = found == line.end()    ? std::to_string(number)
+                     : found->is_string() ? found->get<std::string>()
+                                          : dumpJson(*found);
+    const auto [earlier, fresh] = lines_.try_emplace(id, number);
+    if (!fresh)
+        throw Error("\"id\" " + id + " is that of line " + std::to_string(earlier->second) +
+                    " as well");
+    return id;
 }
 
 }  // namespace moescope::cli

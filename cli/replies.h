@@ -17,11 +17,17 @@ inline bool isAnswer(std::string_view channel) {
     return channel.empty() || channel == "final";
 }
 
+/// Between two messages that are shown one behind the other.
+inline constexpr std::string_view kBetweenMessages = "\n";
+
 /// Of all messages that are answers, one behind the other.
 inline std::string answerOf(const std::vector<ChatMessage>& messages) {
     std::string answer;
     for (const ChatMessage& m : messages)
-        if (isAnswer(m.channel)) answer += m.content;
+        if (isAnswer(m.channel) && !m.content.empty()) {
+            if (!answer.empty()) answer += kBetweenMessages;
+            answer += m.content;
+        }
     return answer;
 }
 

@@ -39,10 +39,10 @@ class LineReader {
 public:
     LineReader(const Model& model, bool prompts) : model_(model), prompts_(prompts) {}
 
-    ScoreItem read(const JsonLine& line, std::size_t number) const {
+    ScoreItem read(const JsonLine& line, std::size_t number) {
         ScoreItem item;
         item.line = number;
-        item.id = idField(line, number);
+        item.id = ids_.next(line, number);
         if (line.contains("group")) item.group = textField(line, "group");
         if (line.contains("tokens") && line.contains("text"))
             throw Error("give \"text\" or \"tokens\", not both");
@@ -107,6 +107,7 @@ private:
 
     const Model& model_;
     bool prompts_;
+    LineIds ids_;
 };
 
 struct Sums {
@@ -188,7 +189,7 @@ nlohmann::json best(const ScoreItem& item, const std::vector<nlohmann::json>& re
 
 std::vector<ScoreItem> readScoreItems(const Model& model, const std::filesystem::path& path,
                                       bool prompts) {
-    const LineReader reader(model, prompts);
+    LineReader reader(model, prompts);
     std::vector<ScoreItem> items;
     readJsonLines(path, {"id", "group", "text", "tokens", "continuation", "continuations"},
                   [&](const JsonLine& line, std::size_t number) {

@@ -20,6 +20,7 @@ struct Names {
     nvtxDomainHandle_t domain = nvtxDomainCreateA("moescope");
     std::array<nvtxStringHandle_t, kOpCount> ops{};
     std::array<nvtxStringHandle_t, 2> steps{};  ///< by StepKind
+    nvtxStringHandle_t warmUp{};
     std::array<nvtxStringHandle_t, kNamedLayers + 1> layers{};
 
     Names() {
@@ -30,6 +31,7 @@ struct Names {
         for (int op = 0; op < kOpCount; ++op)
             ops[std::size_t(op)] = registered(std::string(opName(static_cast<Op>(op))));
         steps = {registered("prefill"), registered("decode")};
+        warmUp = registered("warmup");
         for (int layer = 0; layer < kNamedLayers; ++layer)
             layers[std::size_t(layer)] = registered("layer " + std::to_string(layer));
         layers.back() = registered("layer");
@@ -59,6 +61,11 @@ NvtxRange::NvtxRange(const StepInfo& step) noexcept {
     push(names().steps[step.kind == StepKind::Prefill ? 0 : 1], step.firstPosition);
 }
 
+NvtxRange::NvtxRange(WarmUp) noexcept {
+    if (names().domain == nullptr) return;
+    push(names().warmUp, 0);
+}
+
 NvtxRange::NvtxRange(int layer) noexcept {
     if (names().domain == nullptr) return;
     push(names().layers[std::size_t(std::clamp(layer, 0, kNamedLayers))], layer);
@@ -80,6 +87,7 @@ NvtxRange::~NvtxRange() {
 namespace moescope {
 
 NvtxRange::NvtxRange(const StepInfo&) noexcept {}
+NvtxRange::NvtxRange(WarmUp) noexcept {}
 NvtxRange::NvtxRange(int) noexcept {}
 NvtxRange::NvtxRange(Op, int) noexcept {}
 NvtxRange::~NvtxRange() {}

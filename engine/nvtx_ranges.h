@@ -15,6 +15,9 @@ class NvtxRange {
 public:
     /// "prefill" or "decode"; the payload is the position of its first token.
     explicit NvtxRange(const StepInfo& step) noexcept;
+    /// "warmup", around steps that are evaluated once before others are measured; payload 0.
+    struct WarmUp {};
+    explicit NvtxRange(WarmUp) noexcept;
     /// "layer 3"; the payload is the same number.
     explicit NvtxRange(int layer) noexcept;
     /// The name of the operation; the payload is its layer, -1 outside the layers.

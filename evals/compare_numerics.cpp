@@ -229,7 +229,7 @@ public:
 
     Estimate of(const stats::Statistic& statistic) const {
         Estimate out{statistic(all_), {kNan, kNan}};
-        if (blocks_.size() > 1 && !std::isnan(out.value))
+        if (!std::isnan(out.value))
             out.interval = stats::clusterBootstrap(all_, resamples_, kSeed, statistic);
         return out;
     }
@@ -370,7 +370,8 @@ std::vector<MetricRow> numericsMetrics(const NumericsReport& report, std::int64_
             row.low = e.interval.low;
             row.high = e.interval.high;
         }
-        row.method = row.low ? method : "one block: no interval";
+        row.method =
+            row.low ? method : countText(report.blocks, "block") + ": too few for an interval";
         row.n = report.tokens;
         rows.push_back(std::move(row));
     };

@@ -6,8 +6,19 @@
 #include <numeric>
 
 #include "engine/core/error.h"
+#include "engine/nvtx_ranges.h"
 
 namespace moescope {
+namespace {
+
+class IgnoredTrace final : public TraceSink {
+    void stepBegin(const StepInfo&) override {}
+    void stepEnd() override {}
+    void opBegin(Op, int) override {}
+    void opEnd(const OpWork&) override {}
+};
+
+}  // namespace
 
 Session::Session(const Backend& backend, int maxContext, int maxBatch)
     : pass_(backend, maxContext,
@@ -18,6 +29,18 @@ Session::Session(const Model& model, int maxContext, int maxBatch)
     : Session(model.backend(), maxContext, maxBatch) {}
 
 Session::~Session() = default;
+
+void Session::warmUp(std::span<const TokenId> tokens) {
+    const NvtxRange range(NvtxRange::WarmUp{});
+    IgnoredTrace each;  // whole steps would leave a device's graph recorded that nobody counted
+    setTrace(&each);
+    const auto most = std::min(pass_.maxBatch(), std::max(1, maxContext() - 1));
+    append(tokens.first(std::min(tokens.size(), static_cast<std::size_t>(most))),
+           StepKind::Prefill);
+    if (position_ < maxContext()) append(tokens.first(1), StepKind::Decode);
+    setTrace(nullptr);
+    beginSequence(0);
+}
 
 void Session::beginSequence(std::int64_t id) noexcept {
     sequence_ = id;

@@ -84,6 +84,11 @@ public:
     /// For operations between steps (sampling).
     TraceSink* trace() const noexcept { return pass_.trace(); }
 
+    /// Evaluates the first chunk of `tokens` and a decode step, operation by operation, and empties
+    /// the cache: what is measured next finds threads awake and memory and kernels touched. Call it
+    /// before sinks are set; it leaves none. Throws as append does.
+    void warmUp(std::span<const TokenId> tokens);
+
     /// Empties the cache; `id` labels what the sinks are told from now on.
     void beginSequence(std::int64_t id) noexcept;
 

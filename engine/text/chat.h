@@ -69,6 +69,8 @@ public:
     /// while a character is incomplete), with `channel()` saying where they belong.
     virtual std::string feed(TokenId token) = 0;
     virtual const std::string& channel() const noexcept = 0;
+    /// Place in finish() of the message that the bytes returned last belong to.
+    virtual std::size_t message() const noexcept = 0;
     virtual bool finished() const noexcept = 0;  ///< a stop token was seen
     /// Flushes held bytes (invalid UTF-8 becomes U+FFFD) and returns all messages so far.
     virtual std::vector<ChatMessage> finish() = 0;

@@ -55,6 +55,9 @@ public:
         ChatMessage m;
         m.role = roleField(message, where);
         m.content = contentField(message, where);
+        const auto content = message.find("content");
+        if (m.role != Role::Assistant && (content == message.end() || content->is_null()))
+            refuse(where, "has no \"content\"");
         m.channel = textField(message, "channel", where);
         m.recipient = textField(message, "recipient", where);
         m.contentType = textField(message, "content_type", where);

@@ -95,6 +95,7 @@ std::string HarmonyParser::feed(TokenId token) {
             std::string out = text_.add(bytes);
             current_.content += out;
             channel_ = current_.channel;
+            message_ = messages_.size();
             return out;
         }
     }
@@ -140,6 +141,7 @@ std::string HarmonyParser::keepText(std::string text) {
     ChatMessage message;
     message.role = Role::Assistant;
     message.content = text;
+    message_ = messages_.size();
     messages_.push_back(std::move(message));
     channel_.clear();
     return text;
@@ -197,7 +199,10 @@ std::string HarmonyParser::close() {
     if (state == State::Between) return {};
     if (state == State::Content) {
         std::string rest = text_.flush();
-        if (!rest.empty()) channel_ = current_.channel;
+        if (!rest.empty()) {
+            channel_ = current_.channel;
+            message_ = messages_.size();
+        }
         current_.content += rest;
         messages_.push_back(std::move(current_));
         return rest;

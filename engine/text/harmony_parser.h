@@ -30,6 +30,7 @@ public:
 
     std::string feed(TokenId token) override;
     const std::string& channel() const noexcept override { return channel_; }
+    std::size_t message() const noexcept override { return message_; }
     bool finished() const noexcept override { return finished_; }
     std::vector<ChatMessage> finish() override;
 
@@ -53,6 +54,7 @@ private:
     bool promptNamedAuthor_ = false;  // it is the assistant; author_ holds what follows that word
     ChatMessage current_;
     std::string channel_;
+    std::size_t message_ = 0;
     ReplyText text_;
     std::vector<ChatMessage> messages_;
     bool finished_ = false;

@@ -85,6 +85,7 @@ std::string TaggedReplyParser::advance(bool last) {
         if (!piece.empty()) {
             out = std::move(piece);
             channel_ = channelOf(part_);
+            message_ = messages_.size();
         }
         if (!found) return out;
         closePart(true);

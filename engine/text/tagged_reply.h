@@ -35,6 +35,7 @@ public:
 
     std::string feed(TokenId token) override;
     const std::string& channel() const noexcept override { return channel_; }
+    std::size_t message() const noexcept override { return message_; }
     bool finished() const noexcept override { return finished_; }
     std::vector<ChatMessage> finish() override;
 
@@ -63,6 +64,7 @@ private:
     std::string heldLineEnds_;  // at the end of the part so far
     std::string content_;       // of the part
     std::string channel_;       // of what feed() returned last
+    std::size_t message_ = 0;   // likewise
     ReplyText text_;
     std::vector<ChatMessage> messages_;
     bool finished_ = false;

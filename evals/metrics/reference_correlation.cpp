@@ -13,9 +13,8 @@ namespace moescope {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr std::size_t kFewestClusters = 5;
-/// Below this a bootstrap says little; the p-value is still right.
-constexpr std::size_t kFewestForInterval = 10;
+/// The p-value is right for so few; an interval takes stats::kFewestClusters.
+constexpr std::size_t kFewestPoints = 5;
 constexpr int kDraws = 10'000;
 
 /// One point for each cluster that has a reference.
@@ -72,8 +71,8 @@ MetricRow rowOf(const std::string& name, const Group& group, const Points& point
 
 /// Why there is nothing to correlate; empty when there is.
 std::string obstacle(const Points& points) {
-    if (points.reference.size() < kFewestClusters)
-        return "no data: fewer than " + std::to_string(kFewestClusters) +
+    if (points.reference.size() < kFewestPoints)
+        return "no data: fewer than " + std::to_string(kFewestPoints) +
                " clusters with a reference";
     if (std::isnan(stats::slope(points.reference, points.difference)))
         return "no data: all references are equal";
@@ -92,7 +91,6 @@ MetricRow valueRow(const MetricInput& input, const Group& group, const Points& p
     row.method = std::string(kind.title) +
                  " of the clusters' mean log-likelihood difference with " +
                  input.suite.reference.name;
-    if (points.reference.size() < kFewestForInterval) return row;
     std::vector<std::size_t> own(points.reference.size());
     for (std::size_t i = 0; i < own.size(); ++i) own[i] = i;
     const stats::Interval interval = stats::clusterBootstrapBca(

@@ -116,9 +116,6 @@ std::vector<MetricRow> parity(const MetricInput& input, const std::string& name,
     return {row, p};
 }
 
-/// Intervals of fewer bases, or of bases that all agree, would claim a certainty that is not there.
-constexpr std::size_t kFewestBases = 10;
-
 double scoreOf(const ItemResult& item) {
     return item.score;
 }
@@ -134,7 +131,7 @@ std::vector<MetricRow> differencesToReference(const MetricInput& input) {
         row.chance = 0.0;
         row.method = "mean over " + std::to_string(differences.size()) +
                      " bases of differences to " + input.suite.factor(input.factor)->reference;
-        if (differences.size() < kFewestBases || !(row.standardError.value_or(0) > 0)) {
+        if (differences.size() < stats::kFewestClusters || !(row.standardError.value_or(0) > 0)) {
             row.low.reset();
             row.high.reset();
             row.method += "; no interval: too few bases, or all alike";
@@ -173,7 +170,7 @@ std::vector<MetricRow> ratiosToReference(const MetricInput& input) {
         row.method = "ratio to " + input.suite.factor(input.factor)->reference;
         const stats::Interval interval =
             stats::clusterBootstrap(clusters, input.resamples, input.seed, ratio);
-        if (stats::clusterCount(clusters) >= kFewestBases && interval.low < interval.high) {
+        if (interval.low < interval.high) {
             row.low = interval.low;
             row.high = interval.high;
             row.method += ", clustered bootstrap, " + std::to_string(input.resamples) +

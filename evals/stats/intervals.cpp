@@ -34,7 +34,7 @@ Members membersOf(std::span<const std::size_t> cluster) {
 std::vector<double> replicates(const Members& members, int resamples, std::uint64_t seed,
                                const Statistic& statistic) {
     std::vector<double> values;
-    if (members.size() < 2) return values;
+    if (members.size() < kFewestClusters) return values;
     Random random(seed);
     std::vector<std::size_t> chosen;
     for (int r = 0; r < resamples; ++r) {

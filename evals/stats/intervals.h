@@ -34,12 +34,17 @@ Interval clusteredWilson(std::span<const double> x, std::span<const std::size_t>
 /// mean +- t(df) se.
 Interval tInterval(double center, double error, double degrees, double confidence = 0.95);
 
+/// A bootstrap over fewer clusters gives intervals that are far too narrow: it draws from the few
+/// values seen and knows no Student's t.
+inline constexpr std::size_t kFewestClusters = 10;
+
 /// A figure of the chosen items (indices, with repetition); may be NaN.
 using Statistic = std::function<double(std::span<const std::size_t>)>;
 
 /// Percentile interval of `statistic` over resamples of whole clusters (drawn with replacement,
 /// seeded, the same on every platform). `statistic` gets the chosen indices into the items and may
-/// return NaN (the resample is left out). low = high = NaN when fewer than half are defined.
+/// return NaN (the resample is left out). low = high = NaN when fewer than half are defined or there
+/// are fewer than kFewestClusters.
 Interval clusterBootstrap(std::span<const std::size_t> cluster, int resamples, std::uint64_t seed,
                           const Statistic& statistic);
 /// The same resamples with bias correction and acceleration (BCa: Efron 1987; Efron and Tibshirani

@@ -82,7 +82,7 @@ void SpanTracer::opEnd(const OpWork& work) {
     span.work = work;
     opOpen_ = false;
     ++operations_;
-    if (inStep_) operationNs_ += span.endNs - span.startNs;
+    if (inStep_) timeOf(step_.kind).operationNs += span.endNs - span.startNs;
 }
 
 void SpanTracer::stepEnd() {
@@ -92,7 +92,7 @@ void SpanTracer::stepEnd() {
         return;
     }
     inStep_ = false;
-    wallNs_ += end - stepStartNs_;
+    timeOf(step_.kind).wallNs += end - stepStartNs_;
     stepRows_.emplace_back(StepRow{nextStep_, step_.sequence,
                                    step_.kind == StepKind::Decode ? "decode" : "prefill",
                                    step_.firstPosition, step_.tokens, stepStartNs_, end});
@@ -124,12 +124,24 @@ void SpanTracer::drain() {
 }
 
 double SpanTracer::operationShare() const noexcept {
-    return wallNs_ > 0 ? double(operationNs_) / double(wallNs_) : 1.0;
+    double least = 1;
+    for (const StepTime& time : times_) least = std::min(least, time.share());
+    return least;
 }
 
 void SpanTracer::addQuality(const char* name, double value, const char* unit, bool ok,
                             std::string note) {
     writer_.add(QualityRow{name, value, unit, ok, std::move(note)});
+}
+
+std::string SpanTracer::shareNote() const {
+    const auto [prefill, decode] = times_;
+    std::string note =
+        "Operation time over the wall time of the steps; below 95 % time is missing.";
+    if (prefill.wallNs > 0 && decode.wallNs > 0)
+        note += std::string(" The smaller share counts: of ") +
+                (decode.share() < prefill.share() ? "decode." : "prefill.");
+    return note;
 }
 
 void SpanTracer::finish() {
@@ -143,13 +155,13 @@ void SpanTracer::finish() {
     addQuality("unbalanced_scopes", double(unbalanced_), "scopes", unbalanced_ == 0,
                "Steps or operations that began or ended out of order, or were cut short.");
     const double share = operationShare();
-    addQuality("op_time_share", share, "ratio", share >= kGoodShare,
-               "Operation time over the wall time of the steps; below 95 % time is missing.");
+    addQuality("op_time_share", share, "ratio", share >= kGoodShare, shareNote());
     const TimerFacts timer = measureTimer();
     addQuality("timer_resolution", timer.resolutionNs, "ns", timer.resolutionNs <= 1000,
                "Smallest step of the clock that times operations.");
+    const std::int64_t wallNs = times_[0].wallNs + times_[1].wallNs;
     const double overhead =
-        wallNs_ > 0 ? 2 * timer.costNs * double(operations_) / double(wallNs_) : 0;
+        wallNs > 0 ? 2 * timer.costNs * double(operations_) / double(wallNs) : 0;
     addQuality("timer_overhead", overhead, "ratio", overhead <= kGoodOverhead,
                "Estimated share of step time spent reading the clock (two readings an operation); "
                "what else the tracer does is not in it.");

@@ -2,8 +2,10 @@
 // Times every operation of every step on the CPU and writes them to the run file between steps.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "engine/trace.h"
@@ -43,10 +45,17 @@ public:
     std::int64_t steps() const noexcept { return nextStep_ - firstStep_; }
     std::int64_t dropped() const noexcept { return dropped_; }
     std::int64_t unattributed() const noexcept { return unattributed_; }
-    /// Operation time inside steps over the wall time of the steps; 1 when there was no step.
+    /// Operation time inside steps over the wall time of the steps, of the kind of step that is
+    /// covered least: a long prefill must not hide what decoding misses. 1 when there was no step.
     double operationShare() const noexcept;
 
 private:
+    struct StepTime {
+        std::int64_t wallNs = 0, operationNs = 0;
+        double share() const noexcept {
+            return wallNs > 0 ? double(operationNs) / double(wallNs) : 1.0;
+        }
+    };
     struct Span {
         std::int64_t step = 0;
         std::int64_t index = 0;
@@ -56,6 +65,8 @@ private:
         Op op = Op::Embed;
     };
 
+    StepTime& timeOf(StepKind kind) noexcept { return times_[kind == StepKind::Decode ? 1 : 0]; }
+    std::string shareNote() const;
     void drain();
     void addQuality(const char* name, double value, const char* unit, bool ok, std::string note);
 
@@ -73,7 +84,7 @@ private:
     bool anyStep_ = false;
 
     std::int64_t operations_ = 0, dropped_ = 0, unattributed_ = 0, unbalanced_ = 0;
-    std::int64_t wallNs_ = 0, operationNs_ = 0;
+    std::array<StepTime, 2> times_;  ///< prefill, decode
     std::atomic<std::int64_t> writtenThrough_{-1};
     std::int64_t systemMinusSteadyNs_ = 0;  ///< changes when somebody sets the system clock
 };

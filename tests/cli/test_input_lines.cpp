@@ -65,6 +65,18 @@ TEST_CASE("keys that no command knows are refused with those it knows") {
     kTokenize.refuses(R"({"txt":"a b"})", "txt: unknown key; did you mean 'text'?");
 }
 
+TEST_CASE("lines of one id are refused where results are found by it") {
+    for (Reading reading : {kScore, kGenerate, kProfile}) {
+        reading.good.insert(1, R"("id":"a",)");
+        std::string same = reading.good;
+        reading.refuses(same, "\"id\" a is that of line 1 as well");
+        reading.good.replace(reading.good.find("\"a\""), 3, "2");
+        same = reading.good;
+        same.replace(same.find("\"id\":2,"), 7, "");  // has its number as id
+        reading.refuses(same, "\"id\" 2 is that of line 1 as well");
+    }
+}
+
 TEST_CASE("texts that are too long, empty or out of the vocabulary are named by their line") {
     std::string text;
     for (int i = 0; i < 4000; ++i) text += " word";

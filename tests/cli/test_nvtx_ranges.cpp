@@ -55,6 +55,7 @@ Ranges parse(const std::string& text) {
         std::string path;
         for (const std::string& part : open) path += (path.empty() ? "" : "/") + part;
         ++out.paths[path];
+        if (open.front() == "warmup") continue;
         if (name == "prefill" || name == "decode") {
             out.stepPayloads.push_back(std::stoll(payload));
         } else if (open.size() > 1 && open[1].rfind("layer ", 0) == 0) {
@@ -95,6 +96,10 @@ TEST_CASE("NVTX tells other tools of steps, layers and operations, nested and ba
             const auto found = ranges.paths.find(path);
             return found == ranges.paths.end() ? 0 : found->second;
         };
+        const int warmed = command.front() == "profile" ? 1 : 0;
+        CHECK(count("warmup") == warmed);
+        CHECK(count("warmup/prefill/layer 1/experts") == warmed);
+        CHECK(count("warmup/decode/layer 1/experts") == warmed);
         CHECK(count("prefill") == 1);
         CHECK(count("decode") == 2);
         CHECK(count("sample") == 3);

@@ -223,11 +223,13 @@ TEST_CASE("score writes the logits behind every scored token") {
     for (const float v : row) sum += std::exp(double(v) - row[7]);
     const double expected = lines(folder / "out").at(0).at("logprobs").at(2).get<double>();
     CHECK(-std::log(sum) == Approx(expected).epsilon(1e-9));
-    writeText(folder / "in", "{\"id\":\"x\",\"tokens\":[5,6]}\n{\"id\":\"x\",\"tokens\":[5,6]}");
+    writeText(folder / "in",
+              "{\"id\":\"x\",\"text\":\"The ship\",\"continuations\":[\" sailed\"]}\n"
+              "{\"id\":\"x/0\",\"tokens\":[5,6]}");
     const Outcome twice = run({"score", "demo", "--input", folder / "in", "--output", folder / "o2",
                                "--logits", folder / "m.safetensors"});
     CHECK(twice.code == 1);
-    CHECK_THAT(twice.err, Contains("in: line 2: the id 'x' is there twice"));
+    CHECK_THAT(twice.err, Contains("in: line 2: the id 'x/0' is there twice"));
     CHECK_FALSE(fs::exists(folder / "m.safetensors.part"));
 }
 

@@ -41,6 +41,10 @@ TEST_CASE("conversations that cannot be read are refused by message and field") 
     CHECK_THROWS_WITH(messages("[1]"), Catch::Contains("message 1: is no JSON object"));
     CHECK_THROWS_WITH(messages(R"([{"role": "user", "content": "a"}, {"role": "bot"}])"),
                       Catch::Contains("message 2: \"role\" is 'bot'"));
+    CHECK_THROWS_WITH(messages(R"([{"role": "user"}])"),
+                      Catch::Contains("message 1: has no \"content\""));
+    CHECK_THROWS_WITH(messages(R"([{"role": "system", "content": null}])"),
+                      Catch::Contains("message 1: has no \"content\""));
     CHECK_THROWS_WITH(messages(R"([{"role": "user", "content": 3}])"),
                       Catch::Contains("\"content\" is no text"));
     CHECK_THROWS_WITH(

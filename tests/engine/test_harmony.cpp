@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Harmony: rendering against openai/harmony's golden files, and the streaming parser on good, odd
 // and random token streams.
+#include <map>
 #include <random>
 
 #include "tests/engine/text_test_support.h"
@@ -328,6 +329,7 @@ TEST_CASE("the harmony parser survives random streams and streams what it return
         if (random() % 4 == 0) options.forcedChannel = "final";
         const auto parser = format->newParser(options);
         std::string streamed;
+        std::map<std::size_t, std::string> parts;
         for (int i = 0; i < 60; ++i) {
             // Mostly letters and control tokens, so that headers and contents form; <|return|> and
             // <|call|> seldom.
@@ -338,9 +340,13 @@ TEST_CASE("the harmony parser survives random streams and streams what it return
             const std::string out = parser->feed(id);
             REQUIRE(toValidUtf8(out) == out);
             streamed += out;
+            if (!out.empty()) parts[parser->message()] += out;
         }
         std::string contents;
-        for (const ChatMessage& m : parser->finish()) contents += m.content;
+        const std::vector<ChatMessage> messages = parser->finish();
+        for (const ChatMessage& m : messages) contents += m.content;
+        for (const auto& [message, text] : parts)
+            REQUIRE(messages.at(message).content.starts_with(text));
         // finish() may add the replacement of a character that was still held, or text of which it
         // was not known that it is no header: up to three bytes U+FFFD for each.
         REQUIRE(contents.starts_with(streamed));

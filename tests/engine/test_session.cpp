@@ -61,6 +61,22 @@ struct Recorder final : TraceSink, RoutingSink {
 
 }  // namespace
 
+TEST_CASE("a session that was warmed up answers as a new one, in any context") {
+    const TinyModel tiny;
+    for (const int length : {1, 2, 5, 70}) {
+        const auto tokens = longPrompt(length);
+        for (const int context : {length, length + 1}) {
+            Session fresh(*tiny.backend, context, 16);
+            const auto expected = allLogits(fresh, tokens);
+            Session session(*tiny.backend, context, 16);
+            session.warmUp(tokens);
+            CHECK(session.position() == 0);
+            CHECK(session.trace() == nullptr);
+            CHECK(allLogits(session, tokens) == expected);
+        }
+    }
+}
+
 TEST_CASE("any chunking of a prompt gives the logits of one chunk") {
     const TinyModel tiny;
     const auto tokens = longPrompt(70);

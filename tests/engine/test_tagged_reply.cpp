@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Replies with reasoning and calls between tags, token by token.
+#include <map>
 #include <random>
 
 #include "engine/text/tagged_reply.h"
@@ -85,13 +86,22 @@ TEST_CASE("random replies with tags stream what they return") {
     for (int round = 0; round < 2000; ++round) {
         const auto parser = format->newParser({});
         std::string streamed;
+        std::map<std::size_t, std::string> parts;
         for (int i = 0; i < 12; ++i) {
             const std::string& piece = pieces[random() % pieces.size()];
-            for (const TokenId id : t->encode(piece, SpecialTokens::AsText))
-                streamed += parser->feed(id);
+            for (const TokenId id : t->encode(piece, SpecialTokens::AsText)) {
+                const std::string out = parser->feed(id);
+                streamed += out;
+                if (!out.empty()) parts[parser->message()] += out;
+            }
         }
         std::string contents;
-        for (const ChatMessage& m : parser->finish()) {
+        const std::vector<ChatMessage> messages = parser->finish();
+        for (const auto& [message, text] : parts) {
+            const ChatMessage& m = messages.at(message);  // a call's content is what is in it
+            if (m.recipient.empty()) REQUIRE(m.content.starts_with(text));
+        }
+        for (const ChatMessage& m : messages) {
             if (m.channel == "analysis") REQUIRE(m.content.find("</think>") == std::string::npos);
             contents += m.content;
         }

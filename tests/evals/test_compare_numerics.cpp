@@ -63,7 +63,7 @@ const std::vector<std::string>& texts() {
 NumericsOptions small() {
     NumericsOptions options;
     options.context = 100;  // no multiple of the 64 tokens of a step
-    options.maxTokens = 450;
+    options.maxTokens = 950;
     options.resamples = 200;
     return options;
 }
@@ -72,8 +72,8 @@ NumericsOptions small() {
 
 TEST_CASE("a model compared with itself differs in nothing") {
     const NumericsReport r = compareNumerics(*models().exact, *models().exact, texts(), small());
-    CHECK(r.blocks == 5);
-    CHECK(r.tokens == 450 - 5);
+    CHECK(r.blocks == 10);
+    CHECK(r.tokens == 950 - 10);
     CHECK(r.perplexityA.value == r.perplexityB.value);
     CHECK(r.nats.value == 0.0);
     CHECK(r.klMean.value == 0.0);
@@ -144,7 +144,7 @@ TEST_CASE("a comparison as rows of a run file") {
     CHECK(rows[3].low == r.klMean.interval.low);
     CHECK(rows[3].high == r.klMean.interval.high);
     CHECK(rows[3].n == r.tokens);
-    CHECK(rows[3].method == "percentile bootstrap over 5 blocks, 200 resamples, seed 1");
+    CHECK(rows[3].method == "percentile bootstrap over 10 blocks, 200 resamples, seed 1");
     CHECK(rows.back().name == "routing_agreement");
     CHECK(rows.back().group == "layer=002");
     CHECK(rows.back().value == r.layers[2].routing.value);

@@ -82,12 +82,13 @@ TEST_CASE("A t interval of ten") {
 }
 
 TEST_CASE("The cluster bootstrap is seeded and resamples whole clusters") {
-    const std::vector<std::size_t> clusters = {0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3};
+    std::vector<std::size_t> clusters;
+    for (std::size_t i = 0; i < 30; ++i) clusters.push_back(i / 3);
     const auto sizes = [](std::span<const std::size_t> items) {
         return static_cast<double>(items.size());
     };
-    CHECK(clusterBootstrap(clusters, 50, 1, sizes).low == 12.0);
-    CHECK(clusterBootstrap(clusters, 50, 1, sizes).high == 12.0);
+    CHECK(clusterBootstrap(clusters, 50, 1, sizes).low == 30.0);
+    CHECK(clusterBootstrap(clusters, 50, 1, sizes).high == 30.0);
     const auto first = [](std::span<const std::size_t> items) {
         double sum = 0;
         for (const std::size_t i : items) sum += static_cast<double>(i);
@@ -96,10 +97,11 @@ TEST_CASE("The cluster bootstrap is seeded and resamples whole clusters") {
     const Interval a = clusterBootstrap(clusters, 2000, 1, first);
     const Interval b = clusterBootstrap(clusters, 2000, 1, first);
     CHECK(a.low == b.low);
-    // Cluster means 1, 4, 7, 10: sd of the mean of four draws is 3.354 / 2; interval about +-3.3.
-    CHECK(a.low == Approx(2.5).margin(0.6));
-    CHECK(a.high == Approx(8.5).margin(0.6));
-    CHECK(std::isnan(clusterBootstrap(std::vector<std::size_t>{1, 1}, 10, 1, first).low));
+    // Cluster means 1, 4, ... 28: sd of the mean of ten draws is 8.617 / sqrt 10 = 2.72.
+    CHECK(a.low == Approx(14.5 - 1.96 * 2.72).margin(0.6));
+    CHECK(a.high == Approx(14.5 + 1.96 * 2.72).margin(0.6));
+    // Nine clusters are too few.
+    CHECK(std::isnan(clusterBootstrap(std::span(clusters).first(27), 2000, 1, first).low));
 }
 
 TEST_CASE("McNemar and binomial tests") {

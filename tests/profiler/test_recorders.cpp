@@ -122,6 +122,27 @@ TEST_CASE("a step with time outside its operations is reported as incomplete") {
     CHECK(RunReader(path).operationCount() == 1);
 }
 
+TEST_CASE("a long prefill does not hide what is missing of decoding") {
+    const TempDir dir;
+    const auto path = dir / "r.moescope";
+    RunWriter writer(path, RunWriter::Mode::Create);
+    SpanTracer tracer(writer, RunClock{});
+    tracer.stepBegin({0, StepKind::Prefill, 0, 100});
+    tracer.opBegin(Op::Head, -1);
+    spin(std::chrono::milliseconds(40));
+    tracer.opEnd({});
+    tracer.stepEnd();
+    tracer.stepBegin({0, StepKind::Decode, 100, 1});
+    operation(tracer, Op::Embed, -1);
+    spin(std::chrono::microseconds(300));
+    tracer.stepEnd();
+    tracer.finish();
+    writer.finish(RunStatus::Done);
+    const QualityRow share = qualityOf(RunReader(path)).at("op_time_share");
+    CHECK_FALSE(share.ok);
+    CHECK(share.note.find("of decode") != std::string::npos);
+}
+
 TEST_CASE("operations beyond the bound of a step are counted as dropped") {
     const TempDir dir;
     const auto path = dir / "r.moescope";

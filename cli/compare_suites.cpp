@@ -6,6 +6,7 @@
 
 #include "engine/core/file.h"
 #include "evals/stats/tests.h"
+#include "reports/numbers.h"
 
 namespace moescope::cli {
 namespace {
@@ -25,6 +26,13 @@ const MetricRow* findMetric(const RunSummary& run, const std::string& suite,
         if (m.suite == row->id && m.name == wanted.name && m.group == wanted.group) return &m;
     }
     return nullptr;
+}
+
+/// Items that did not fit the context.
+double excludedItems(const RunSummary& run, const SuiteRow& suite) {
+    for (const MetricRow& m : run.metrics)
+        if (m.suite == suite.id && m.name == "items_too_long") return m.value;
+    return 0;
 }
 
 std::string clusterOf(const ItemRow& item) {
@@ -114,6 +122,13 @@ std::vector<std::string> comparisonWarnings(const std::vector<RunSummary>& runs)
         for (std::size_t r = 1; r < runs.size(); ++r) {
             const SuiteRow* other = findSuite(runs[r], suite.name);
             if (other == nullptr) continue;
+            const double left = excludedItems(runs.front(), suite);
+            const double leftHere = excludedItems(runs[r], *other);
+            if (left != leftHere)
+                out.push_back(suite.name + ": " + formatCount(std::llround(left)) +
+                              " items did not fit the context in the first and " +
+                              formatCount(std::llround(leftHere)) + " in run " +
+                              std::to_string(r + 1) + ": their figures are of different items");
             const nlohmann::json settings = parseJson(other->settings, "settings of " + suite.name);
             for (const auto& [key, value] : base.items()) {
                 if (key == "model" || key == "warnings") continue;  // what is compared

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <map>
 #include <memory>
 #include <set>
@@ -185,6 +186,7 @@ private:
         Json detail;
         Json logLikelihoods = Json::array();
         if (scores.tooLong) {
+            row.score = std::numeric_limits<double>::quiet_NaN();
             detail = {{"excluded", "too_long"}, {"needed_context", scores.neededContext}};
         } else {
             ItemScore judged = scorer_.judge(data_.definition, item, scores.continuations);

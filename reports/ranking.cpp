@@ -47,17 +47,18 @@ double likelihoodMargin(const ItemRow& item) {
 std::vector<const ItemRow*> tellingItems(const std::vector<ItemRow>& items, std::size_t limit) {
     struct Ranked {
         const ItemRow* item;
-        double score, margin;  // never NaN, so that the order below is one
+        double margin;  // never NaN, so that the order below is one
     };
     std::vector<Ranked> ranked;
     ranked.reserve(items.size());
     for (const ItemRow& item : items) {
+        if (std::isnan(item.score)) continue;
         const double margin = likelihoodMargin(item);
-        ranked.push_back({&item, std::isnan(item.score) ? -1e300 : item.score,
-                          std::isnan(margin) ? -1 : margin});
+        ranked.push_back({&item, std::isnan(margin) ? -1 : margin});
     }
     std::stable_sort(ranked.begin(), ranked.end(), [](const Ranked& a, const Ranked& b) {
-        return a.score != b.score ? a.score < b.score : a.margin > b.margin;
+        return a.item->score != b.item->score ? a.item->score < b.item->score
+                                              : a.margin > b.margin;
     });
     std::vector<const ItemRow*> chosen;
     for (std::size_t i = 0; i < std::min(limit, ranked.size()); ++i)

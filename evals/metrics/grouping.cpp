@@ -112,17 +112,6 @@ std::vector<double> clusterDifferences(const MetricInput& input, const PairedLev
     return differences;
 }
 
-std::vector<std::vector<std::size_t>> exchangeBlocks(const MetricInput& input) {
-    const FactorSpec& factor = *input.suite.factor(input.factor);
-    std::map<std::string, std::vector<std::size_t>> byKey;
-    for (std::size_t i = 0; i < input.items.size(); ++i)
-        if (!levelOf(input.items[i], factor.name).empty())
-            byKey[blockKey(input.items[i], factor)].push_back(i);
-    std::vector<std::vector<std::size_t>> blocks;
-    for (auto& [key, items] : byKey) blocks.push_back(std::move(items));
-    return blocks;
-}
-
 MetricRow proportionRow(const std::string& name, const Group& group, const GroupValues& values) {
     MetricRow row;
     row.name = name;

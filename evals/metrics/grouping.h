@@ -45,10 +45,6 @@ std::vector<PairedLevel> pairsOf(const MetricInput& input);
 std::vector<double> clusterDifferences(const MetricInput& input, const PairedLevel& level,
                                        const std::function<double(const ItemResult&)>& value);
 
-/// Indices of items between which the factor's labels may be exchanged if it does not matter: same
-/// cluster, same `match` factors.
-std::vector<std::vector<std::size_t>> exchangeBlocks(const MetricInput& input);
-
 /// Proportion with a Wilson interval, clustered when items share clusters. Sample-sd standard
 /// error.
 MetricRow proportionRow(const std::string& name, const Group& group, const GroupValues& values);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <string>
 
 #include "evals/metrics/grouping.h"
@@ -68,18 +69,48 @@ struct Exchanged {
     double p = 1;        ///< (draws at least as extreme + 1) / (draws + 1)
 };
 
-/// Labels shuffled within exchange blocks. `sign`: +1 when large values are extreme, -1 when small.
+/// The items made from one base, and the levels that they have.
+struct Base {
+    std::vector<std::size_t> items;
+    std::vector<int> levels;
+};
+
+std::vector<Base> basesOf(const MetricInput& input, const std::vector<int>& labels) {
+    const std::vector<std::size_t> clusters = clusterIds(input.items);
+    std::map<std::size_t, Base> byCluster;
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+        if (labels[i] < 0) continue;
+        Base& base = byCluster[clusters[i]];
+        base.items.push_back(i);
+        if (std::find(base.levels.begin(), base.levels.end(), labels[i]) == base.levels.end())
+            base.levels.push_back(labels[i]);
+    }
+    std::vector<Base> bases;
+    for (auto& [cluster, base] : byCluster) bases.push_back(std::move(base));
+    return bases;
+}
+
+/// Levels renamed within each base, all its items alike: decisions about one base are not
+/// independent, and twins that were exchanged one by one would look as if they were. `sign`: +1
+/// when large values are extreme, -1 when small.
 Exchanged underExchange(const MetricInput& input, RateTable table, Combine combine, double sign,
                         double observed) {
-    const auto blocks = exchangeBlocks(input);
+    const std::vector<Base> bases = basesOf(input, table.labels());
     stats::Random random(input.seed);
+    std::vector<int> renamed(static_cast<std::size_t>(table.levels()));
     double sum = 0;
     int defined = 0;
     int hits = 0;
     for (int r = 0; r < input.resamples; ++r) {
-        for (const auto& block : blocks)
-            for (std::size_t i = block.size(); i > 1; --i)
-                std::swap(table.labels()[block[i - 1]], table.labels()[block[random.below(i)]]);
+        for (const Base& base : bases) {
+            std::vector<int> levels = base.levels;
+            for (std::size_t i = levels.size(); i > 1; --i)
+                std::swap(levels[i - 1], levels[random.below(i)]);
+            for (std::size_t i = 0; i < levels.size(); ++i)
+                renamed[static_cast<std::size_t>(base.levels[i])] = levels[i];
+            for (const std::size_t i : base.items)
+                table.labels()[i] = renamed[static_cast<std::size_t>(table.labels()[i])];
+        }
         const double value = combine(table.extremes(table.all()));
         if (std::isnan(value)) continue;
         sum += value;
@@ -105,13 +136,13 @@ std::vector<MetricRow> parity(const MetricInput& input, const std::string& name,
     const Exchanged null = underExchange(input, table, combine, sign, row.value);
     if (!std::isnan(null.mean)) row.chance = null.mean;
     row.method = "extremes of " + std::to_string(table.levels()) +
-                 " levels; chance: mean when labels are exchanged within bases";
+                 " levels; chance: mean when levels are renamed within bases";
     MetricRow p;
     p.name = name + "_p";
     p.group = row.group;
     p.value = null.p;
     p.n = row.n;
-    p.method = "labels exchanged within bases, " + std::to_string(input.resamples) +
+    p.method = "levels renamed within bases, " + std::to_string(input.resamples) +
                " permutations, seed " + std::to_string(input.seed);
     return {row, p};
 }

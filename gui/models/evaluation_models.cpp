@@ -52,7 +52,8 @@ QString itemCaption(const ItemRow& item) {
         facts << Items::tr("answered “%1”").arg(text(item.answer).simplified());
     if (!item.target.empty())
         facts << Items::tr("expected “%1”").arg(text(item.target).simplified());
-    facts << Items::tr("score %1").arg(formatNumber(item.score));
+    facts << (std::isnan(item.score) ? Items::tr("no score")
+                                     : Items::tr("score %1").arg(formatNumber(item.score)));
     return text(item.id) + ": " + facts.join(", ");
 }
 
@@ -232,7 +233,7 @@ bool ItemsFilter::filterAcceptsRow(int row, const QModelIndex&) const {
     const auto* model = dynamic_cast<const ItemsModel*>(items);
     if (model == nullptr) return true;
     const ItemRow& item = model->row(row);
-    if (wrongOnly_ && item.score >= 1) return false;
+    if (wrongOnly_ && !(item.score < 1)) return false;
     if (text_.isEmpty()) return true;
     for (const std::string* field :
          {&item.id, &item.prompt, &item.answer, &item.target, &item.groups}) {

@@ -47,9 +47,11 @@ struct TimedRun {
 /// step, is the unit. Where at least 80 % of the steps of the shorter run have their like in the
 /// other (sequence, position, tokens), those are compared pair by pair: p by flipping the signs of
 /// the block differences (exact up to 12 blocks, else 9999 seeded flips), the interval all shifts
-/// which that test does not reject: the two never contradict each other. Otherwise Welch's interval
-/// and p by permuting blocks between the runs. What changed between the runs as a whole (another
-/// clock, a busy machine) is not noise within a run: only a repetition of the baseline shows it.
+/// which that test does not reject. Otherwise the difference over its standard error (Welch 1947)
+/// is compared with what it is when blocks are dealt out to the runs by chance, 9999 times, and the
+/// interval is as wide as 5 % of these reach. Interval and p never contradict each other. What
+/// changed between the runs as a whole (another clock, a busy machine) is not noise within a run:
+/// only a repetition of the baseline shows it.
 RunDifference runDifference(const TimedRun& base, const TimedRun& other);
 
 /// "not tested", "noise", "faster" or "slower".

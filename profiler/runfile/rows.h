@@ -165,7 +165,7 @@ struct ItemRow {
     std::string logLikelihoods;  ///< JSON array of nats, same order
     std::string answer;          ///< the model's choice or text
     std::string target;
-    double score = 0;         ///< suite's per-item score (1 correct, 0 wrong, ...)
+    double score = 0;         ///< suite's per-item score (1 correct, 0 wrong, ...); NaN: none
     std::int64_t tokens = 0;  ///< tokens evaluated for this item
     std::int64_t durationNs = 0;
     std::int64_t sequence = -1;  ///< sequence whose routing belongs to it; -1 none

@@ -355,6 +355,24 @@ TEST_CASE("compare pairs items and warns when the runs saw different ones") {
     CHECK_THAT(warnings, !Contains("synthetic"));
 }
 
+TEST_CASE("compare pairs no item that one of the runs had no room for") {
+    const Folder folder;
+    for (const char* context : {"24", "200"}) {
+        const Outcome made = run({"eval", "demo", "--suite", "basics", "--context", context, "--out",
+                                  folder / context});
+        INFO(made.err);
+        REQUIRE(made.code == 0);
+    }
+    const Outcome outcome = run({"compare", folder / "200", folder / "24", "--json"});
+    const json document = json::parse(outcome.out);
+    const json paired = document.at("paired").at(0);
+    CHECK(paired.at("items").get<int>() > 50);
+    CHECK(paired.at("items").get<int>() < 112);
+    CHECK(paired.at("mean_difference") == 0.0);  // the logits are the same
+    CHECK_THAT(document.at("warnings").dump(),
+               Contains("basics: 0 items did not fit the context in the first and"));
+}
+
 TEST_CASE("compare says that the runs are of two models or numerics") {
     const Folder folder;
     const auto score = [&](const char* model, const char* name, const char* numerics) {

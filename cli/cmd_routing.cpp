@@ -2,6 +2,7 @@
 // moescope routing: load balance of the experts, layer by layer, beside what chance would show; and
 // whether groups of texts use different experts.
 #include <algorithm>
+#include <cmath>
 #include <iostream>
 
 #include "cli/command.h"
@@ -135,15 +136,17 @@ int runRouting(const Invocation& invocation) {
                     "'moescope profile' on a mixture-of-experts model records it");
     }
     const Specialization groups = specialization(reader, grouping);
-    double worst = 0;
-    for (const LayerRouting& layer : run.routing) worst = std::max(worst, layer.excess);
+    const double worst = worstExcess(run.routing);
+    if (options.has("fail-on") && std::isnan(worst))
+        throw Error(options.get<std::vector<std::string>>("run").front() +
+                    ": no layer's excess can be told, so --fail-on has nothing to judge");
     if (options.isSet("json")) {
         nlohmann::json layers = nlohmann::json::array();
         for (const LayerRouting& layer : run.routing) layers.push_back(layerJson(layer));
         printJson("routing", {{"experts", run.experts},
                               {"top_k", run.topK},
                               {"layers", std::move(layers)},
-                              {"worst_excess", worst},
+                              {"worst_excess", std::isnan(worst) ? nlohmann::json() : nlohmann::json(worst)},
                               {"specialization", specializationJson(groups)}});
     } else {
         std::cout << run.experts << " experts, top-" << run.topK

@@ -105,14 +105,17 @@ public:
         for (std::size_t at = 0; at < tokens.size(); at += kStep) {
             throwIfStopped(stop);
             const auto part = tokens.subspan(at, std::min<std::size_t>(kStep, tokens.size() - at));
-            step(part, tokens.subspan(at + 1, std::min(part.size(), tokens.size() - at - 1)), out);
+            step(part, tokens.subspan(at + 1, std::min(part.size(), tokens.size() - at - 1)),
+                 at == 0, out);
         }
         return out;
     }
 
 private:
-    /// targets: the tokens that follow each of `part`; one less at the end of the block.
-    void step(std::span<const TokenId> part, std::span<const TokenId> targets, Block& out) {
+    /// targets: the tokens that follow each of `part`; one less at the end of the block. start:
+    /// `part` begins the block.
+    void step(std::span<const TokenId> part, std::span<const TokenId> targets, bool start,
+              Block& out) {
         const auto vocab = static_cast<std::size_t>(spec_.vocab);
         logitsA_.resize(part.size() * vocab);
         a_.append(part, [&](int i, std::span<const float> row) {
@@ -124,7 +127,7 @@ private:
             if (index >= targets.size()) return;
             score(std::span(logitsA_).subspan(index * vocab, vocab), row, targets[index], out);
         });
-        layers(part.size(), out);
+        layers(start ? 1 : 0, part.size(), out);
     }
 
     void score(std::span<const float> a, std::span<const float> b, TokenId target, Block& out) {
@@ -139,27 +142,31 @@ private:
         out.tokens += 1;
     }
 
-    void layers(std::size_t tokens, Block& out) {
+    /// Of the tokens [first, tokens): what begins a block is given, and the state of a first token
+    /// is that large in many models (attention sinks) that it would hide what the others differ by.
+    void layers(std::size_t first, std::size_t tokens, Block& out) {
         const auto topK = static_cast<std::size_t>(spec_.topK);
+        const std::size_t begin = first * static_cast<std::size_t>(spec_.dModel);
         std::vector<char> everywhere(tokens, 1);
         for (std::size_t l = 0; l < out.layers.size(); ++l) {
             const auto& before = tapA_.states[l];
             const auto& after = tapB_.states[l];
-            for (std::size_t i = 0; i < before.size(); ++i) {
+            for (std::size_t i = begin; i < before.size(); ++i) {
                 const double d = static_cast<double>(after[i]) - before[i];
                 out.layers[l].difference += d * d;
                 out.layers[l].reference += static_cast<double>(before[i]) * before[i];
             }
             if (tapA_.experts[l].empty()) continue;
-            for (std::size_t t = 0; t < tokens; ++t) {
+            for (std::size_t t = first; t < tokens; ++t) {
                 const auto* x = tapA_.experts[l].data() + t * topK;
                 const bool same = std::equal(x, x + topK, tapB_.experts[l].data() + t * topK);
                 out.layers[l].sameExperts += same ? 1 : 0;
                 if (!same) everywhere[t] = 0;
             }
         }
-        out.evaluated += static_cast<double>(tokens);
-        out.sameEverywhere += std::accumulate(everywhere.begin(), everywhere.end(), 0.0);
+        out.evaluated += static_cast<double>(tokens - first);
+        out.sameEverywhere += std::accumulate(
+            everywhere.begin() + static_cast<std::ptrdiff_t>(first), everywhere.end(), 0.0);
     }
 
     const ModelSpec& spec_;

@@ -15,7 +15,8 @@
 
 namespace moescope {
 
-/// A figure with its 95 % interval: percentile bootstrap over blocks of text (NaN for fewer than stats::kFewestClusters).
+/// A figure with its 95 % interval: percentile bootstrap over blocks of text (NaN for fewer than
+/// stats::kFewestClusters).
 struct Estimate {
     double value = 0;
     stats::Interval interval;

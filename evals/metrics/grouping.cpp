@@ -131,7 +131,8 @@ MetricRow proportionRow(const std::string& name, const Group& group, const Group
     return row;
 }
 
-MetricRow meanRow(const std::string& name, const Group& group, const GroupValues& values) {
+MetricRow meanRow(const std::string& name, const Group& group, const GroupValues& values,
+                  stats::Interval range) {
     MetricRow row;
     row.name = name;
     row.group = group.label;
@@ -140,6 +141,10 @@ MetricRow meanRow(const std::string& name, const Group& group, const GroupValues
     const std::size_t clusters = stats::clusterCount(values.clusters);
     const double error = stats::clusteredError(values.values, values.clusters);
     setInterval(row, stats::tInterval(row.value, error, static_cast<double>(clusters) - 1));
+    if (row.low) {
+        row.low = std::max(*row.low, range.low);
+        row.high = std::min(*row.high, range.high);
+    }
     if (!std::isnan(error)) row.standardError = error;
     row.method = singletons(values.clusters)
                      ? "t interval"

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
 #include "evals/metrics/metric.h"
+#include "evals/stats/intervals.h"
 
 namespace moescope {
 
@@ -48,7 +50,9 @@ std::vector<double> clusterDifferences(const MetricInput& input, const PairedLev
 /// Proportion with a Wilson interval, clustered when items share clusters. Sample-sd standard
 /// error.
 MetricRow proportionRow(const std::string& name, const Group& group, const GroupValues& values);
-/// Mean with a clustered t interval (C - 1 degrees of freedom).
-MetricRow meanRow(const std::string& name, const Group& group, const GroupValues& values);
+/// Mean with a clustered t interval (C - 1 degrees of freedom), cut off where the quantity ends.
+MetricRow meanRow(const std::string& name, const Group& group, const GroupValues& values,
+                  stats::Interval range = {-std::numeric_limits<double>::infinity(),
+                                           std::numeric_limits<double>::infinity()});
 
 }  // namespace moescope

@@ -26,7 +26,8 @@ MetricRow absoluteRow(const MetricInput& input, const PairedLevel& level) {
         values.values.push_back(std::abs(logitOf(item) - logitOf(input.items[pair.reference])));
         values.clusters.push_back(ids.try_emplace(item.cluster, ids.size()).first->second);
     }
-    return meanRow("logit_difference_abs", level.group, values);
+    return meanRow("logit_difference_abs", level.group, values,
+                   {0, std::numeric_limits<double>::infinity()});
 }
 
 }  // namespace
@@ -45,10 +46,13 @@ std::vector<MetricRow> meanLogit(const MetricInput& input) {
 std::vector<MetricRow> answerMass(const MetricInput& input) {
     std::vector<MetricRow> rows;
     for (const Group& group : groupsOf(input))
-        rows.push_back(
-            meanRow("answer_mass", group, valuesOf(input, group, [](const ItemResult& item) {
-                        return std::exp(item.detail.at("log_mass").get<double>());
-                    })));
+        rows.push_back(meanRow("answer_mass", group,
+                               valuesOf(input, group,
+                                        [](const ItemResult& item) {
+                                            return std::exp(
+                                                item.detail.at("log_mass").get<double>());
+                                        }),
+                               {0, 1}));
     return rows;
 }
 

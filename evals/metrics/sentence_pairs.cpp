@@ -37,9 +37,12 @@ std::vector<MetricRow> likelihoodDifference(const MetricInput& input) {
     std::vector<MetricRow> rows;
     for (const Group& group : groupsOf(input))
         rows.push_back(meanRow("likelihood_difference", group,
-                               valuesOf(input, group, [](const ItemResult& item) {
-                                   return std::abs(item.detail.at("difference").get<double>());
-                               })));
+                               valuesOf(input, group,
+                                        [](const ItemResult& item) {
+                                            return std::abs(
+                                                item.detail.at("difference").get<double>());
+                                        }),
+                               {0, std::numeric_limits<double>::infinity()}));
     return rows;
 }
 

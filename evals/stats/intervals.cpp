@@ -139,12 +139,13 @@ Interval clusteredWilson(std::span<const double> x, std::span<const std::size_t>
     if (x.empty()) return {kNaN, kNaN};
     const double p = mean(x);
     const auto clusters = static_cast<double>(clusterCount(cluster));
-    double deff = n / clusters;
+    double effective = clusters;
     if (p > 0 && p < 1 && clusters > 1 && clusters < n) {
         const double clustered = clusteredError(x, cluster);
-        deff = std::max(1.0, clustered * clustered / (p * (1 - p) / n));
+        const double deff = std::max(1.0, clustered * clustered / (p * (1 - p) / n));
+        const double narrower = normalQuantile(0.025) / tQuantile(0.025, clusters - 1);
+        effective = n / deff * narrower * narrower;
     }
-    const double effective = n / deff;
     return wilson(p * effective, effective);
 }
 

@@ -28,7 +28,8 @@ std::size_t clusterCount(std::span<const std::size_t> cluster);
 /// Two-sided `confidence` interval of a proportion; n may be an effective (fractional) sample size.
 Interval wilson(double successes, double n, double confidence = 0.95);
 /// Wilson on n / deff, where deff is the ratio of clustered to simple variance of the mean (at
-/// least 1). When all x agree the variances say nothing: then the clusters count as single items.
+/// least 1), times (z / t)^2 with t of C - 1 degrees, because deff itself is estimated from C
+/// clusters (Korn and Graubard, Survey Methodology 24, 1998). When all x agree the variances say nothing: then the clusters count as single items.
 /// x: zeros and ones.
 Interval clusteredWilson(std::span<const double> x, std::span<const std::size_t> cluster);
 /// mean +- t(df) se.

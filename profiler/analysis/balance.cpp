@@ -122,8 +122,8 @@ private:
 };
 
 /// Fewer simulations where each is dear. 300 keep the relative standard error of the mean below
-/// 0.5 %; where even they would take above some tenths of a second, as only made-up sizes do,
-/// precision gives way.
+/// 0.5 %; where even they would take above some tenths of a second, as hundreds of experts with
+/// dozens a token do, precision gives way.
 int simulations(std::int64_t tokens, int experts, int topK) {
     const double cost =
         drawnByToken(tokens, topK) ? double(tokens) * topK + experts : 8.0 * experts;

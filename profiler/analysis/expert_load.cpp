@@ -86,11 +86,12 @@ std::vector<LoadQuarter> quartersOf(const std::vector<const ExpertLaunch*>& laun
     std::vector<LoadQuarter> quarters(4);
     std::vector<std::int64_t> tokens(4, 0), ns(4, 0);
     for (auto& [size, same] : bySize) {
+        if (same.size() < quarters.size()) continue;  // nothing of its own size to rank it among
         std::stable_sort(same.begin(), same.end(), [&](const auto* a, const auto* b) {
             return a->maxOverMean(experts) < b->maxOverMean(experts);
         });
         for (std::size_t i = 0; i < same.size(); ++i) {
-            const std::size_t q = i * 4 / same.size();
+            const std::size_t q = (2 * i + 1) * quarters.size() / (2 * same.size());
             LoadQuarter& quarter = quarters[q];
             ++quarter.launches;
             quarter.meanHottestLoad += double(same[i]->hottestLoad);

@@ -241,6 +241,12 @@ void addRouting(RunSummary& summary, const RunReader& run) {
 
 }  // namespace
 
+double worstExcess(std::span<const LayerRouting> layers) noexcept {
+    double worst = std::numeric_limits<double>::quiet_NaN();
+    for (const LayerRouting& layer : layers) worst = std::fmax(worst, layer.excess);
+    return worst;
+}
+
 double OperationGroup::bytesPerSecond() const noexcept {
     return totalNs > 0 ? double(bytes) * 1e9 / double(totalNs) : 0;
 }

@@ -6,6 +6,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -57,8 +58,11 @@ struct LayerRouting {
     std::vector<std::int64_t> counts;  ///< (n_expert), both phases, all sequences
     Balance balance;
     BalanceNull null;
-    double excess = 0;  ///< maxOverMean / null.maxOverMean
+    double excess = 0;  ///< maxOverMean / null.maxOverMean; NaN where either is not known
 };
+
+/// Of the layers whose excess is known; NaN when none is.
+double worstExcess(std::span<const LayerRouting> layers) noexcept;
 
 struct RunSummary {
     std::map<std::string, std::string> meta;

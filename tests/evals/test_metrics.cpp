@@ -70,6 +70,8 @@ TEST_CASE("CrowS-Pairs share and difference with a tie") {
     CHECK(row(rows, "pct_stereotype").value == near(0.5));
     CHECK(row(rows, "pct_stereotype").chance == 0.5);
     CHECK(row(rows, "likelihood_difference").value == near(1.875));
+    CHECK(row(rows, "likelihood_difference").low ==
+          0.0);  // 1.875 - 3.18 * 1.09 is below what it can be
 }
 
 TEST_CASE("Length can turn the verdict of a pair") {

@@ -78,6 +78,32 @@ TEST_CASE("the cost of a hot expert is found at equal tokens and equal active ex
     CHECK(phases[0].quarters[3].meanMaxOverMean > phases[0].quarters[0].meanMaxOverMean);
 }
 
+TEST_CASE("a launch that stands alone among those of its size is in no quarter") {
+    std::vector<StepRow> steps;
+    std::vector<ExpertLaunch> launches;
+    const auto add = [&](std::int64_t tokens, std::int64_t hottest) {
+        const auto s = static_cast<std::int64_t>(steps.size());
+        steps.push_back({s, 0, "prefill", 0, tokens, s * 100, s * 100 + 50});
+        ExpertLaunch launch;
+        launch.step = s;
+        launch.tokens = tokens;
+        launch.assignments = 2 * tokens;
+        launch.activeExperts = 8;
+        launch.hottestLoad = hottest;
+        launch.ns = 1000 + 3 * tokens + 7 * hottest + s % 3;
+        launches.push_back(launch);
+    };
+    for (const std::int64_t tokens : {4, 8, 16, 32, 64, 128}) add(tokens, tokens);
+    for (const std::int64_t hottest : {300, 320, 340, 360}) add(1024, hottest);
+    const std::vector<ExpertLoadPhase> phases = expertLoadPhases(launches, steps, 8);
+    REQUIRE(phases.size() == 1);
+    REQUIRE(phases[0].quarters.size() == 4);
+    for (std::size_t q = 0; q < 4; ++q) {
+        CHECK(phases[0].quarters[q].launches == 1);
+        CHECK(phases[0].quarters[q].meanHottestLoad == 300.0 + 20.0 * double(q));
+    }
+}
+
 TEST_CASE("load of a launch is counted from the experts of its own tokens") {
     const TempDir dir;
     RunWriter writer(dir / "r.moescope", RunWriter::Mode::Create);

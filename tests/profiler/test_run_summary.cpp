@@ -87,6 +87,16 @@ TEST_CASE("a summary knows experts that no token chose") {
     CHECK(s.topK == 2);
 }
 
+TEST_CASE("an excess that cannot be told is not the worst, nor none at all") {
+    std::vector<LayerRouting> layers(3);
+    layers[0].excess = 1.2;
+    layers[1].excess = std::nan("");
+    layers[2].excess = 1.1;
+    CHECK(worstExcess(layers) == 1.2);
+    CHECK(std::isnan(worstExcess(std::span(layers).subspan(1, 1))));
+    CHECK(std::isnan(worstExcess({})));
+}
+
 TEST_CASE("top-k follows from the tokens when the run does not state it") {
     const TempDir dir;
     const auto path = dir / "r.moescope";

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// compare and routing on runs of the demo model: what they pair, what they warn of, when they fail.
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/program.h"
+
+using namespace moescope::test;
+using Catch::Matchers::Contains;
+using nlohmann::json;
+
+namespace {
+
+void evaluate(const std::string& out, const std::string& limit) {
+    const Outcome outcome =
+        run({"eval", "demo", "--suite", "basics", "--limit", limit, "--out", out});
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+}
+
+}  // namespace
+
+TEST_CASE("compare pairs items and warns when the runs saw different ones") {
+    const Folder folder;
+    evaluate(folder / "a.moescope", "28");
+    evaluate(folder / "b.moescope", "14");
+    const Outcome outcome =
+        run({"compare", folder / "a.moescope", folder / "b.moescope", "--json"});
+    REQUIRE(outcome.code == 0);
+    const json document = json::parse(outcome.out);
+    const json paired = document.at("paired").at(0);
+    CHECK(paired.at("suite") == "basics");
+    CHECK(paired.at("mean_difference") == 0.0);  // the same model on the common items
+    CHECK(paired.at("p") == 1.0);
+    CHECK(paired.at("items").get<int>() > 0);
+    CHECK(paired.at("items").get<int>() <= 14);
+    bool grouped = false;
+    for (const json& metric : document.at("metrics"))
+        grouped |= !metric.at("group").get<std::string>().empty();
+    CHECK(grouped);
+    const std::string warnings = document.at("warnings").dump();
+    CHECK_THAT(warnings, Contains("basics: limit is 28 in the first and 14 in run 2"));
+    CHECK_THAT(warnings, !Contains("synthetic"));
+}
+
+TEST_CASE("compare pairs no item that one of the runs had no room for") {
+    const Folder folder;
+    for (const char* context : {"24", "200"}) {
+        const Outcome made = run(
+            {"eval", "demo", "--suite", "basics", "--context", context, "--out", folder / context});
+        INFO(made.err);
+        REQUIRE(made.code == 0);
+    }
+    const Outcome outcome = run({"compare", folder / "200", folder / "24", "--json"});
+    const json document = json::parse(outcome.out);
+    const json paired = document.at("paired").at(0);
+    CHECK(paired.at("items").get<int>() > 50);
+    CHECK(paired.at("items").get<int>() < 112);
+    CHECK(paired.at("mean_difference") == 0.0);  // the logits are the same
+    CHECK_THAT(document.at("warnings").dump(),
+               Contains("basics: 0 items did not fit the context in the first and"));
+}
+
+TEST_CASE("compare says that the runs are of two models or numerics") {
+    const Folder folder;
+    const auto score = [&](const char* model, const char* name, const char* numerics) {
+        return run({"eval", model, "--suite", "basics", "--limit", "7", "--numerics", numerics,
+                    "--cpu-target", "avx2", "--out", folder / name});
+    };
+    REQUIRE(score("demo", "a.moescope", "exact").code == 0);
+    REQUIRE(score("demo-wide", "b.moescope", "fast").code == 0);
+    const Outcome outcome = run({"compare", folder / "a.moescope", folder / "b.moescope"});
+    REQUIRE(outcome.code == 0);
+    CHECK_THAT(outcome.out,
+               Contains("! b: different model: ") &&
+                   Contains("! b: different numerics: \"fast\" instead of \"exact\"") &&
+                   !Contains("different back end") && !Contains("different device"));
+    const Outcome alike = run({"compare", folder / "a.moescope", folder / "a.moescope", "--json"});
+    CHECK_THAT(json::parse(alike.out).at("warnings").dump(), !Contains("different"));
+}
+
+TEST_CASE("compare says that the runs are of other texts or of another kind") {
+    const Folder folder;
+    const auto profile = [&](const char* name, const char* option, const std::string& text) {
+        const Outcome outcome =
+            run({"profile", "demo", option, text, "-n", "0", "--out", folder / name});
+        INFO(outcome.err);
+        REQUIRE(outcome.code == 0);
+    };
+    profile("a.moescope", "--prompt", "The ship sailed on.");
+    profile("b.moescope", "--prompt", "The crew slept.");
+    std::ofstream(folder / "w") << R"({"id":"1","text":"The ship sailed on."})"
+                                << "\n";
+    profile("same.moescope", "--workload", folder / "w");
+    evaluate(folder / "e.moescope", "7");
+    const auto compared = [&](const char* name) {
+        return run({"compare", folder / "a.moescope", folder / name}).out;
+    };
+    CHECK_THAT(compared("b.moescope"), Contains("! b: different set of texts"));
+    CHECK_THAT(compared("same.moescope"), !Contains("different"));
+    CHECK_THAT(compared("e.moescope"),
+               Contains("! e: different kind: \"eval\" instead of \"profile\"") &&
+                   Contains("! e: different set of texts"));
+}
+
+TEST_CASE("compare warns that a model is synthetic") {
+    const Folder folder;
+    REQUIRE(run({"synth", "demo-synthetic", "--out", folder / "s.gguf"}).code == 0);
+    for (const char* name : {"a.moescope", "b.moescope"})
+        REQUIRE(run({"eval", folder / "s.gguf", "--suite", "basics", "--limit", "7", "--out",
+                     folder / name})
+                    .code == 0);
+    const Outcome outcome =
+        run({"compare", folder / "a.moescope", folder / "b.moescope", "--json"});
+    REQUIRE(outcome.code == 0);
+    CHECK_THAT(json::parse(outcome.out).at("warnings").dump(), Contains("synthetic"));
+}
+
+TEST_CASE("a refused resume leaves a finished run as it was") {
+    const Folder folder;
+    evaluate(folder / "a.moescope", "14");
+    const std::string before = contentOf(folder / "a.moescope");
+    const Outcome outcome = run({"eval", "demo", "--suite", "basics", "--limit", "14", "--chat",
+                                 "--resume", "--out", folder / "a.moescope"});
+    CHECK(outcome.code == 1);
+    CHECK_THAT(outcome.err, Contains("prompt_format differs"));
+    CHECK((contentOf(folder / "a.moescope") == before));
+}
+
+TEST_CASE("routing exits with 3 when a threshold is crossed") {
+    const Folder folder;
+    REQUIRE(run({"profile", "demo", "--prompt", "one two three", "-n", "4", "--out",
+                 folder / "p.moescope"})
+                .code == 0);
+    CHECK(run({"routing", folder / "p.moescope", "--fail-on", "0.01"}).code == 3);
+    CHECK(run({"routing", folder / "p.moescope", "--fail-on", "1000"}).code == 0);
+}

@@ -329,9 +329,7 @@ int runBench(const Invocation& invocation) {
         facts.model = modelFacts(*model);
         facts.settings = backendFacts(*model, options);
         facts.synthetic = model->spec().synthetic;
-        if (model->spec().nExpert > 0)
-            facts.routing = RoutingOptions{model->spec().nExpert, model->spec().topK,
-                                           model->spec().nLayer, false, false};
+        facts.routing = routingOptions(model->spec());
         recorder.emplace(scratch.path, facts, RunWriter::Mode::Create, true);
     }
     std::vector<Row> rows;

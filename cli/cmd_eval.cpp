@@ -178,8 +178,8 @@ int runEval(const Invocation& invocation) {
                            {"chat", options.isSet("chat")},
                            {"reasoning", options.get<std::string>("reasoning")}});
     facts.synthetic = spec.synthetic;
-    if (spec.nExpert > 0)
-        facts.routing = RoutingOptions{spec.nExpert, spec.topK, spec.nLayer, false, false, true};
+    facts.routing = routingOptions(spec);
+    if (facts.routing) facts.routing->interleaved = true;
 
     EngineModelOptions engine;
     engine.maxContext = options.get<int>("context");

@@ -225,10 +225,9 @@ int runProfile(const Invocation& invocation) {
                            {"warmup", !options.isSet("no-warmup")},
                            {"texts_sha256", read.texts.hex()}});
     facts.synthetic = spec.synthetic;
-    if (spec.nExpert > 0) {
-        const bool perToken = options.isSet("routing-tokens");
-        facts.routing = RoutingOptions{spec.nExpert, spec.topK, spec.nLayer, perToken, perToken};
-    }
+    facts.routing = routingOptions(spec);
+    if (facts.routing)
+        facts.routing->perToken = facts.routing->weights = options.isSet("routing-tokens");
     // What the host can do is no ceiling of a device.
     if (model->backend().deviceMemory().total == 0)
         facts.bandwidthThreads = model->backend().threads();

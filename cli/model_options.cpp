@@ -147,6 +147,11 @@ std::string numericIdentity(const Model& model, const Options& options) {
     return backend;
 }
 
+std::optional<RoutingOptions> routingOptions(const ModelSpec& spec) {
+    if (spec.expertLayers() == 0) return std::nullopt;
+    return RoutingOptions{spec.nExpert, spec.topK, spec.nLayer, spec.expertLayers()};
+}
+
 int contextFor(const Model& model, const Options& options, std::int64_t needed) {
     const std::int64_t limit = model.spec().contextLength > 0 ? model.spec().contextLength : 131072;
     std::int64_t context = options.has("context") ? options.get<int>("context") : needed;

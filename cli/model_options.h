@@ -3,12 +3,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <nlohmann/json.hpp>
 
 #include "cli/options.h"
 #include "engine/run/session.h"
+#include "profiler/record/routing_recorder.h"
 
 namespace moescope::cli {
 
@@ -32,6 +34,9 @@ nlohmann::json modelFacts(const Checkpoint& checkpoint, const ModelSpec& spec,
                           const ModelWeights& weights);
 /// {"backend", "numerics", "threads", ...}: part of "settings".
 nlohmann::json backendFacts(const Model& model, const Options& options);
+
+/// What to record of the routing, counts alone; absent for models without experts.
+std::optional<RoutingOptions> routingOptions(const ModelSpec& spec);
 
 /// --context N, bounded by what the model was trained for; by default `needed`. UsageError when
 /// the option is wrong whatever is needed; Error, which a line's number is put before, when

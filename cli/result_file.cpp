@@ -78,7 +78,7 @@ Header metaBeside(const std::filesystem::path& path) {
     const std::filesystem::path meta = metaOf(path);
     std::error_code absent;
     if (!std::filesystem::exists(meta, absent)) return nullptr;
-    Header out = Header::parse(readFile(meta, kMaxBytes), nullptr, false);
+    Header out = looseOrderedJson(readFile(meta, kMaxBytes));
     const auto member = [&](const char* key) { return out.is_object() ? out[key] : Header(); };
     if (!member("header").is_object() || !member("sha256").is_string())
         throw Error(meta.string() + ": is no file of this command, which would write one there",
@@ -93,7 +93,7 @@ void refuseToReplace(const std::filesystem::path& path) {
     if (!std::filesystem::exists(part, absent) || !std::filesystem::exists(path, absent)) return;
     std::string line;
     std::getline(std::ifstream(part), line);
-    const Header header = Header::parse(line, nullptr, false);
+    const Header header = looseOrderedJson(line);
     if (!header.is_object() || !header.contains(kReplaces))
         throw Error(path.string() + ": exists beside " + part.string() +
                         ", which was not begun to replace it",
@@ -187,7 +187,7 @@ void ResultFile::load() {
         if (::ftruncate(::fileno(file_.get()), 0) != 0) fail(part_);
         return append(dumpJson(header_) + "\n");
     }
-    Header theirs = Header::parse(text.substr(0, at), nullptr, false);
+    Header theirs = looseOrderedJson(text.substr(0, at));
     if (theirs.is_object()) theirs.erase(kReplaces);
     if (!sameHeader(theirs, header_))
         throw Error(part_.string() + ": was begun with " +

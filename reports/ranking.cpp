@@ -11,6 +11,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/core/file.h"
+
 namespace moescope {
 namespace {
 
@@ -31,7 +33,7 @@ constexpr std::array<std::pair<std::string_view, const char*>, 2> kReadings{{
 double likelihoodMargin(const ItemRow& item) {
     double best = -std::numeric_limits<double>::infinity();
     double second = best;
-    const nlohmann::json values = nlohmann::json::parse(item.logLikelihoods, nullptr, false);
+    const nlohmann::json values = looseJson(item.logLikelihoods);
     if (!values.is_array()) return std::numeric_limits<double>::quiet_NaN();
     for (const nlohmann::json& element : values) {
         if (!element.is_number()) continue;
@@ -57,8 +59,7 @@ std::vector<const ItemRow*> tellingItems(const std::vector<ItemRow>& items, std:
         ranked.push_back({&item, std::isnan(margin) ? -1 : margin});
     }
     std::stable_sort(ranked.begin(), ranked.end(), [](const Ranked& a, const Ranked& b) {
-        return a.item->score != b.item->score ? a.item->score < b.item->score
-                                              : a.margin > b.margin;
+        return a.item->score != b.item->score ? a.item->score < b.item->score : a.margin > b.margin;
     });
     std::vector<const ItemRow*> chosen;
     for (std::size_t i = 0; i < std::min(limit, ranked.size()); ++i)

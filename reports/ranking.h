@@ -12,7 +12,8 @@ namespace moescope {
 /// Widest log-likelihood of an item minus its runner-up, nats; NaN with fewer than two.
 double likelihoodMargin(const ItemRow& item);
 
-/// At most `limit` items that have a score: lowest score first, among equals those the model was surest of.
+/// At most `limit` items that have a score: lowest score first, among equals those the model was
+/// surest of.
 std::vector<const ItemRow*> tellingItems(const std::vector<ItemRow>& items, std::size_t limit);
 
 /// What a reader must not conclude from this metric, and how to read those whose name would

@@ -2,6 +2,8 @@
 // Meta look-ups shared by the formats.
 #include "reports/report_model.h"
 
+#include "engine/core/file.h"
+
 namespace moescope {
 namespace {
 
@@ -30,7 +32,7 @@ std::string toolVersion() {
 nlohmann::json ReportRun::metaJson(const std::string& key) const {
     const auto found = summary.meta.find(key);
     if (found == summary.meta.end()) return nullptr;
-    nlohmann::json value = nlohmann::json::parse(found->second, nullptr, false);
+    nlohmann::json value = looseJson(found->second);
     return value.is_discarded() ? nlohmann::json() : value;
 }
 

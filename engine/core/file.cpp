@@ -173,6 +173,15 @@ Json parseChecked(std::string_view text, const std::string& origin) {
     }
 }
 
+template <typename Json>
+Json parseLoosely(std::string_view text) {
+    try {
+        return parseChecked<Json>(text, {});
+    } catch (const Error&) {
+        return Json(nlohmann::json::value_t::discarded);
+    }
+}
+
 }  // namespace
 
 nlohmann::json parseJson(std::string_view text, const std::string& origin) {
@@ -181,6 +190,14 @@ nlohmann::json parseJson(std::string_view text, const std::string& origin) {
 
 nlohmann::ordered_json parseOrderedJson(std::string_view text, const std::string& origin) {
     return parseChecked<nlohmann::ordered_json>(text, origin);
+}
+
+nlohmann::json looseJson(std::string_view text) {
+    return parseLoosely<nlohmann::json>(text);
+}
+
+nlohmann::ordered_json looseOrderedJson(std::string_view text) {
+    return parseLoosely<nlohmann::ordered_json>(text);
 }
 
 std::string dumpJson(const nlohmann::json& value, int indent) {

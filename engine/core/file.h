@@ -25,6 +25,10 @@ nlohmann::json parseJson(std::string_view text, const std::string& origin);
 /// The same with the members of objects in the order of the text, for schemas shown to a model.
 nlohmann::ordered_json parseOrderedJson(std::string_view text, const std::string& origin);
 
+/// For what may be damaged without harm: is_discarded() where the others throw.
+nlohmann::json looseJson(std::string_view text);
+nlohmann::ordered_json looseOrderedJson(std::string_view text);
+
 /// Serialises with invalid UTF-8 replaced by U+FFFD (token texts may be partial characters).
 std::string dumpJson(const nlohmann::json& value, int indent = -1);
 

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/model/spec.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cmath>
 
 #include "engine/core/error.h"
 
 namespace moescope {
+
+int ModelSpec::expertLayers() const noexcept {
+    return static_cast<int>(std::count_if(layers.begin(), layers.end(), [](const LayerSpec& layer) {
+        return layer.mlp == MlpKind::Experts;
+    }));
+}
 
 float ModelSpec::scale() const noexcept {
     if (attentionScale != 0.0F) return attentionScale;

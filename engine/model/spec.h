@@ -95,7 +95,8 @@ struct ModelSpec {
 
     std::vector<LayerSpec> layers;  ///< (n_layer)
 
-    float scale() const noexcept;  ///< attentionScale, or 1 / sqrt(head_dim)
+    float scale() const noexcept;       ///< attentionScale, or 1 / sqrt(head_dim)
+    int expertLayers() const noexcept;  ///< layers with routed experts
 };
 
 /// Empty views mean "this model has none". Vectors (norms, biases, sinks) are rank 1.

@@ -3,6 +3,7 @@
 // Sources: chat_template of allenai/Olmo-3.1-32B-Instruct; "olmo_thinker" of open-instruct's
 // CHAT_TEMPLATES, which the first Think models carry.
 #include "engine/core/error.h"
+#include "engine/core/file.h"
 #include "engine/text/chat_formats.h"
 #include "engine/text/tagged_reply.h"
 #include "engine/text/template_format.h"
@@ -112,7 +113,7 @@ private:
         out.text("<function_calls>");
         std::string_view lineEnd;
         for (const ChatMessage* call : turn.calls) {
-            const auto arguments = nlohmann::ordered_json::parse(call->content, nullptr, false);
+            const auto arguments = looseOrderedJson(call->content);
             if (!arguments.is_object())
                 throw Error("the arguments of the call of " + std::string(functionName(*call)) +
                             " are no JSON object");

@@ -41,7 +41,7 @@ void splitReasoning(ChatTurn& turn) {
 }
 
 bool readCall(std::string_view body, ChatMessage& call) {
-    const auto json = nlohmann::ordered_json::parse(body, nullptr, false);
+    const auto json = looseOrderedJson(body);
     if (!json.is_object() || !json.contains("name") || !json["name"].is_string()) return false;
     call.recipient = "functions." + json["name"].get<std::string>();
     call.contentType = "json";

@@ -9,10 +9,13 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
+#include "engine/core/file.h"
+
 namespace moescope::gui {
 
 std::optional<ProgressLine> parseProgress(const QByteArray& line) {
-    const nlohmann::json json = nlohmann::json::parse(line.begin(), line.end(), nullptr, false);
+    const nlohmann::json json =
+        looseJson(std::string_view(line.data(), static_cast<std::size_t>(line.size())));
     if (!json.is_object() || !json.contains("phase") || !json["phase"].is_string())
         return std::nullopt;
     const auto number = [&](const char* key) -> std::optional<double> {

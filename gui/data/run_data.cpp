@@ -77,7 +77,7 @@ const SequenceRow* RunData::sequence(std::int64_t id) const {
 }
 
 std::string RunData::modelName() const {
-    const nlohmann::json model = nlohmann::json::parse(meta("model"), nullptr, false);
+    const nlohmann::json model = looseJson(meta("model"));
     if (model.is_object()) {
         for (const char* key : {"name", "architecture", "path"}) {
             if (model.contains(key) && model[key].is_string()) return model[key].get<std::string>();

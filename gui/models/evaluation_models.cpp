@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "engine/core/file.h"
 #include "gui/data/format.h"
 #include "reports/terms.h"
 
@@ -38,7 +39,7 @@ struct Items {
 }  // namespace
 
 QString groupsText(const std::string& json) {
-    const nlohmann::json groups = nlohmann::json::parse(json, nullptr, false);
+    const nlohmann::json groups = looseJson(json);
     if (!groups.is_object()) return text(json);
     QStringList parts;
     for (const auto& [key, value] : groups.items())
@@ -58,8 +59,8 @@ QString itemCaption(const ItemRow& item) {
 }
 
 std::vector<ChoiceRow> choicesOf(const ItemRow& item) {
-    const nlohmann::json choices = nlohmann::json::parse(item.choices, nullptr, false);
-    const nlohmann::json likelihoods = nlohmann::json::parse(item.logLikelihoods, nullptr, false);
+    const nlohmann::json choices = looseJson(item.choices);
+    const nlohmann::json likelihoods = looseJson(item.logLikelihoods);
     std::vector<ChoiceRow> rows;
     if (!choices.is_array()) return rows;
     for (std::size_t i = 0; i < choices.size(); ++i) {

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "engine/core/file.h"
 #include "gui/data/format.h"
 #include "gui/models/facts.h"
 #include "reports/numbers.h"
@@ -222,7 +223,7 @@ std::vector<FactRow> originFacts(const RunData& run) {
     for (const char* key : {"kind", "started_utc", "ended_utc"})
         rows.add(nameOf(key), valueOf(key, run.meta(key)));
     for (const auto& [key, value] : run.summary.meta) {
-        const json parsed = json::parse(value, nullptr, false);
+        const json parsed = looseJson(value);
         if (key == "command" && parsed.is_array()) {
             const QString line = commandLine(parsed);
             constexpr int kLongest = 280;  // an import names every file it read
@@ -237,7 +238,7 @@ std::vector<FactRow> originFacts(const RunData& run) {
         }
     }
     const auto object = [&](const char* key) {
-        json parsed = json::parse(run.meta(key), nullptr, false);
+        json parsed = looseJson(run.meta(key));
         return parsed.is_object() ? parsed : json::object();
     };
     if (json model = object("model"); !model.empty()) modelFacts(std::move(model), rows);

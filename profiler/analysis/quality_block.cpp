@@ -10,6 +10,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/core/file.h"
+
 namespace moescope {
 namespace {
 
@@ -84,7 +86,7 @@ QualityLine modeLine(const std::map<std::string, std::string>& meta, RunStatus s
 }
 
 QualityLine versionLine(const std::map<std::string, std::string>& meta) {
-    const nlohmann::json build = nlohmann::json::parse(metaOr(meta, "build", ""), nullptr, false);
+    const nlohmann::json build = looseJson(metaOr(meta, "build", ""));
     std::string text;
     const auto add = [&](const nlohmann::json& from, const char* key, const char* prefix) {
         if (!from.is_object() || !from.contains(key) || from[key].is_null()) return;
@@ -95,7 +97,7 @@ QualityLine versionLine(const std::map<std::string, std::string>& meta) {
     add(build, "version", "moescope ");
     add(build, "git_revision", "revision ");
     add(build, "compiler", "");
-    const nlohmann::json device = nlohmann::json::parse(metaOr(meta, "device", ""), nullptr, false);
+    const nlohmann::json device = looseJson(metaOr(meta, "device", ""));
     add(device, "device", "");
     add(device, "driver_version", "driver ");
     add(device, "cupti_version", "CUPTI ");

@@ -5,13 +5,15 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/core/file.h"
+
 namespace moescope {
 namespace {
 
 nlohmann::json jsonOf(const std::map<std::string, std::string>& meta, const char* key) {
     const auto found = meta.find(key);
     if (found == meta.end()) return nullptr;
-    nlohmann::json value = nlohmann::json::parse(found->second, nullptr, false);
+    nlohmann::json value = looseJson(found->second);
     return value.is_object() ? value : nlohmann::json();
 }
 

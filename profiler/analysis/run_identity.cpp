@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/core/file.h"
+
 namespace moescope {
 namespace {
 
@@ -14,7 +16,7 @@ using Meta = std::map<std::string, std::string>;
 std::string member(const Meta& meta, const char* key, const char* member) {
     const auto found = meta.find(key);
     if (found == meta.end()) return {};
-    const nlohmann::json object = nlohmann::json::parse(found->second, nullptr, false);
+    const nlohmann::json object = looseJson(found->second);
     if (!object.is_object() || !object.contains(member) || !object[member].is_string()) return {};
     return object[member].get<std::string>();
 }
@@ -36,7 +38,7 @@ std::string textsOf(const Meta& meta) {
     if (!prompts.empty()) return prompts;
     const auto found = meta.find("settings");
     if (found == meta.end()) return {};
-    const nlohmann::json settings = nlohmann::json::parse(found->second, nullptr, false);
+    const nlohmann::json settings = looseJson(found->second);
     if (!settings.is_object()) return {};
     std::string texts = member(meta, "settings", "suites");
     if (!texts.empty() && settings.contains("limit")) texts += ", " + settings["limit"].dump();

@@ -16,26 +16,51 @@ struct Collected {
     std::vector<std::size_t> steps;
 };
 
-/// Time of operations by step and operation name: (n_steps, n_ops).
+/// An imported run may have a name for each operation, and the table below a column for each name.
+constexpr std::size_t kMostParts = 64;
+
+/// Time of operations by step and part: (n_steps, n_parts).
 struct StepTimes {
-    std::size_t ops = 0;
+    std::vector<std::string> parts;  ///< by total time, largest first
     std::vector<std::int64_t> ns;
     std::vector<std::int64_t> inStepNs;  ///< (n_steps) of operations that end within their step
     std::vector<std::int64_t> tokenNs;   ///< (n_steps) end of its last operation
 
-    std::int64_t at(std::size_t step, std::size_t op) const { return ns[step * ops + op]; }
+    std::int64_t at(std::size_t step, std::size_t part) const {
+        return ns[step * parts.size() + part];
+    }
 };
+
+/// Names the parts and tells of each operation name (by index) which part it is.
+std::vector<std::size_t> partOfName(const OperationColumns& operations,
+                                    std::vector<std::string>& parts) {
+    std::vector<std::int64_t> totals(operations.opNames.size(), 0);
+    for (std::size_t i = 0; i < operations.size(); ++i)
+        if (operations.step[i] >= 0) totals[operations.op[i]] += operations.durationNs(i);
+    std::vector<std::size_t> order(totals.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return totals[a] > totals[b]; });
+    const bool all = order.size() <= kMostParts;
+    std::vector<std::size_t> partOf(order.size(), kMostParts - 1);
+    for (std::size_t p = 0; p < (all ? order.size() : kMostParts - 1); ++p) {
+        partOf[order[p]] = p;
+        parts.push_back(operations.opNames[order[p]]);
+    }
+    if (!all) parts.emplace_back(kOtherOperations);
+    return partOf;
+}
 
 StepTimes stepTimes(std::span<const StepRow> steps, const OperationColumns& operations) {
     StepTimes out;
-    out.ops = operations.opNames.size();
-    out.ns.assign(steps.size() * out.ops, 0);
+    const std::vector<std::size_t> partOf = partOfName(operations, out.parts);
+    out.ns.assign(steps.size() * out.parts.size(), 0);
     out.inStepNs.assign(steps.size(), 0);
     for (const StepRow& step : steps) out.tokenNs.push_back(step.endNs);
     for (std::size_t i = 0; i < operations.size(); ++i) {
         if (operations.step[i] < 0) continue;
         const auto step = static_cast<std::size_t>(operations.step[i]);
-        out.ns[step * out.ops + operations.op[i]] += operations.durationNs(i);
+        out.ns[step * out.parts.size() + partOf[operations.op[i]]] += operations.durationNs(i);
         if (operations.endNs[i] <= steps[step].endNs)
             out.inStepNs[step] += operations.durationNs(i);
         out.tokenNs[step] = std::max(out.tokenNs[step], operations.endNs[i]);
@@ -92,21 +117,22 @@ std::vector<Collected> collectTokens(std::span<const StepRow> steps, const StepT
     return out;
 }
 
-/// What the time of a token went to, operations in the given order.
+/// What the time of a token went to.
 std::vector<std::int64_t> partsOf(const Collected& token, std::span<const StepRow> steps,
-                                  const StepTimes& times, const std::vector<std::size_t>& order) {
-    std::vector<std::int64_t> parts(order.size() + 2, 0);
+                                  const StepTimes& times) {
+    const std::size_t operations = times.parts.size();
+    std::vector<std::int64_t> parts(operations + 2, 0);
     std::int64_t gaps = 0, all = 0;
     for (const std::size_t step : token.steps) {
-        for (std::size_t p = 0; p < order.size(); ++p) {
-            parts[p] += times.at(step, order[p]);
-            all += times.at(step, order[p]);
+        for (std::size_t p = 0; p < operations; ++p) {
+            parts[p] += times.at(step, p);
+            all += times.at(step, p);
         }
         gaps += std::max<std::int64_t>(
             0, steps[step].endNs - steps[step].startNs - times.inStepNs[step]);
     }
-    parts[order.size()] = gaps;
-    parts[order.size() + 1] = std::max<std::int64_t>(0, token.time.ns() - all - gaps);
+    parts[operations] = gaps;
+    parts[operations + 1] = std::max<std::int64_t>(0, token.time.ns() - all - gaps);
     return parts;
 }
 
@@ -144,19 +170,13 @@ TokenLatency tokenLatency(std::span<const StepRow> steps, const OperationColumns
     std::erase_if(collected, [&](const Collected& token) { return !chosenBy(token.time, filter); });
     if (collected.empty()) return out;
 
-    std::vector<std::int64_t> totals(times.ops, 0);
-    for (std::size_t i = 0; i < times.ns.size(); ++i) totals[i % times.ops] += times.ns[i];
-    std::vector<std::size_t> order(times.ops);
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::size_t a, std::size_t b) { return totals[a] > totals[b]; });
-    for (const std::size_t op : order) out.parts.push_back(operations.opNames[op]);
+    out.parts = times.parts;
     out.parts.emplace_back(kBetweenOperations);
     out.parts.emplace_back(kBetweenSteps);
 
     std::vector<std::int64_t> first, later;
     for (Collected& token : collected) {
-        token.time.partsNs = partsOf(token, steps, times, order);
+        token.time.partsNs = partsOf(token, steps, times);
         (token.time.first ? first : later).push_back(token.time.ns());
         out.tokens.push_back(std::move(token.time));
     }

@@ -13,6 +13,8 @@
 
 namespace moescope {
 
+/// Of a run with more than 64 names of operations: all but the 63 with the most time.
+inline constexpr char kOtherOperations[] = "other operations";
 /// Names of the parts that are no operation: within a step, and the rest.
 inline constexpr char kBetweenOperations[] = "between operations";
 inline constexpr char kBetweenSteps[] = "between steps";

@@ -22,8 +22,8 @@ constexpr const char* kPhases[] = {"prefill", "decode"};
 RoutingRecorder::RoutingRecorder(RunWriter& writer, RoutingOptions options)
     : writer_(writer), options_(options) {
     constexpr int kMost = std::numeric_limits<std::int16_t>::max();  // ids are stored as int16
-    for (const int value : {options.experts, options.topK, options.layers}) {
-        if (value < 1 || value > kMost) {
+    for (const int value : {options.experts, options.topK, options.layers, options.expertLayers}) {
+        if (value < 1 || value > kMost || options.expertLayers > options.layers) {
             throw Error("routing cannot be recorded: " + std::to_string(options.layers) +
                         " layers, " + std::to_string(options.experts) + " experts, top-" +
                         std::to_string(options.topK));
@@ -137,12 +137,8 @@ std::vector<AnyRow> RoutingRecorder::drain(std::int64_t sequence) {
 }
 
 std::int64_t RoutingRecorder::expectedAssignments() const noexcept {
-    std::int64_t moeLayers = 0, tokens = 0;
-    for (const std::int64_t count : layerTokens_) {
-        moeLayers += count > 0 ? 1 : 0;
-        tokens = std::max(tokens, count);
-    }
-    return tokens * options_.topK * moeLayers;
+    return *std::max_element(layerTokens_.begin(), layerTokens_.end()) * options_.topK *
+           options_.expertLayers;
 }
 
 void RoutingRecorder::finish() {
@@ -151,8 +147,8 @@ void RoutingRecorder::finish() {
     const std::int64_t difference = assignments_ - expected;
     writer_.add(QualityRow{"routing_sum", double(difference), "assignments", difference == 0,
                            "Routing counts add up to " + std::to_string(assignments_) +
-                               "; tokens x top-k x MoE layers is " + std::to_string(expected) +
-                               "; " + std::to_string(rejected_) +
+                               "; tokens x top-k x layers with experts is " +
+                               std::to_string(expected) + "; " + std::to_string(rejected_) +
                                " ids were outside the model's experts."});
 }
 

@@ -16,6 +16,7 @@ struct RoutingOptions {
     int experts = 0;        ///< routed experts of a layer
     int topK = 0;           ///< experts a token chooses
     int layers = 0;         ///< layers of the model, MoE or not
+    int expertLayers = 0;   ///< those with experts: each must be heard of
     bool perToken = false;  ///< also keep each token's expert ids
     bool weights = false;   ///< and their gate weights
     /// Several sequences at a time: each ends when it is drained, not when another begins.
@@ -42,7 +43,7 @@ public:
     void finish();
 
     std::int64_t assignments() const noexcept { return assignments_; }
-    /// tokens * top_k * MoE layers, counted from the steps and not from the ids.
+    /// tokens * top_k * layers with experts, counted from the steps and not from the ids.
     std::int64_t expectedAssignments() const noexcept;
 
 private:

@@ -5,7 +5,6 @@
 #include <array>
 #include <ctime>
 #include <map>
-#include <set>
 #include <utility>
 
 #include "engine/core/error.h"
@@ -40,6 +39,7 @@ RunRecorder::Start RunRecorder::startOf(const std::filesystem::path& path, const
         start.step = std::max(start.step, step.id + 1);
         start.ns = std::max(start.ns, step.endNs);
     }
+    start.killed = run.meta("status") == runStatusName(RunStatus::Running);
     start.quality = run.quality();
     for (const MemoryRow& row : run.memory())
         if (row.name == "peak_rss") start.peakRss = row.bytes;
@@ -60,7 +60,10 @@ RunRecorder::RunRecorder(const std::filesystem::path& path, const RunFacts& fact
     } else {
         writeFacts(facts);
     }
-    if (facts.routing) routingTopK_ = facts.routing->topK;
+    if (facts.routing) {
+        routingTopK_ = facts.routing->topK;
+        expertLayers_ = facts.routing->expertLayers;
+    }
     tracer_ = std::make_unique<SpanTracer>(writer_, clock_, start_.step);
     if (facts.routing) routing_ = std::make_unique<RoutingRecorder>(writer_, *facts.routing);
 }
@@ -134,18 +137,14 @@ void RunRecorder::addRoutingSum() {
     writer_.flush();
     const RunReader run(writer_.path());
     std::int64_t tokens = 0, counted = 0;
-    std::set<int> layers;
     if (run.meta("kind") == "eval") {
         for (const SuiteRow& suite : run.suites())
             for (const ItemRow& item : run.items(suite.id)) tokens += item.tokens;
     } else {
         for (const StepRow& step : run.steps()) tokens += step.tokens;
     }
-    for (const RoutingCountRow& row : run.routingCounts()) {
-        counted += row.count;
-        layers.insert(row.layer);
-    }
-    const std::int64_t expected = tokens * routingTopK_ * std::int64_t(layers.size());
+    for (const RoutingCountRow& row : run.routingCounts()) counted += row.count;
+    const std::int64_t expected = tokens * routingTopK_ * expertLayers_;
     writer_.add(QualityRow{"routing_sum", double(counted - expected), "assignments",
                            counted == expected,
                            "Routing counts in the file add up to " + std::to_string(counted) +
@@ -182,6 +181,10 @@ void RunRecorder::finish(RunStatus status, const std::string& error) {
     if (sampling_ != nullptr) sampling_->finish();
     if (start_.step + tracer_->steps() == 0) writer_.setMeta("degradation", "not traced");
     if (!start_.quality.empty() && tracer_->steps() > 0) mergeEarlierQuality();
+    if (start_.killed && tracer_->steps() > 0)
+        writer_.add(QualityRow{"killed_processes", 1, "processes", false,
+                               "A process of this run was killed: steps and operations that it had "
+                               "not written yet are missing, also of items that are complete."});
     if (routing_) {
         routing_->finish();
         addRoutingSum();

@@ -81,6 +81,7 @@ private:
         std::int64_t step = 0, ns = 0;
         std::vector<QualityRow> quality;  ///< of the processes that wrote the file before
         std::int64_t peakRss = 0;
+        bool killed = false;  ///< the process before was, and what it had not written is lost
         nlohmann::json resumptions = nlohmann::json::array();
     };
     static Start startOf(const std::filesystem::path& path, const RunFacts& facts,
@@ -101,7 +102,7 @@ private:
     cupti::CounterSession* counters_ = nullptr;
     cupti::SamplingSession* sampling_ = nullptr;
     Start start_;
-    int routingTopK_ = 0;
+    int routingTopK_ = 0, expertLayers_ = 0;
     bool finished_ = false;
 };
 

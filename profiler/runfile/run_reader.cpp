@@ -370,7 +370,9 @@ std::vector<RoutingTokensRow> RunReader::routingTokens(std::int64_t sequence) co
             row.firstPosition = s.count(2);
             row.tokens = s.int32(3);
             row.topK = s.int32(4);
-            if (row.tokens < 0 || row.topK < 0) impl_->db->damaged("negative routing_tokens size");
+            // No expert for any number of tokens: a number that no byte of the file stands behind.
+            if (row.tokens < 0 || row.topK < 0 || (row.topK == 0 && row.tokens > 0))
+                impl_->db->damaged("impossible routing_tokens size");
             const std::int64_t cells = std::int64_t{row.tokens} * row.topK;
             row.experts = arrayOf<std::int16_t>(*impl_->db, s.blob(5), cells, "experts");
             const std::string_view weights = s.blob(6);

@@ -94,11 +94,13 @@ struct RunWriter::Impl {
     void open(Mode mode) {
         db.emplace(sqlite::fileUri(path, {}), SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, path);
         if (mode == Mode::Resume) makeResumable(*db);
+        // Before the journal: what is in the log alone does not say whose file this is
+        // (mayOverwrite).
+        if (mode == Mode::Create) createSchema(*db);
         db->exec("PRAGMA journal_mode=WAL");
         // WAL with NORMAL: a killed process loses nothing that was committed; a power failure may
         // lose the last commits but never damages the file.
         db->exec("PRAGMA synchronous=NORMAL");
-        if (mode == Mode::Create) createSchema(*db);
         inserter.emplace(*db);
         db->exec("BEGIN IMMEDIATE");
         // How an earlier process ended says nothing of a run that goes on.

@@ -24,7 +24,7 @@ json number(const std::optional<double>& value) {
 
 /// Stored JSON texts are nested as JSON; anything else stays the text that it is.
 json nested(const std::string& text) {
-    json value = json::parse(text, nullptr, false);
+    json value = looseJson(text);
     return value.is_structured() ? value : json(text);
 }
 

@@ -58,7 +58,7 @@ RunFacts facts() {
     facts.command = {"moescope", "profile"};
     facts.model = {{"name", "fake"}};
     facts.settings = {{"threads", 3}};
-    facts.routing = RoutingOptions{8, 2, 2, true, true};
+    facts.routing = RoutingOptions{8, 2, 2, 1, true, true};
     return facts;
 }
 
@@ -164,7 +164,7 @@ TEST_CASE("routing counts always add up to tokens times top-k times layers") {
     const TempDir dir;
     const auto path = dir / "r.moescope";
     RunWriter writer(path, RunWriter::Mode::Create);
-    RoutingRecorder recorder(writer, {16, 4, 3, true, true});
+    RoutingRecorder recorder(writer, {16, 4, 3, 2, true, true});
     std::mt19937 random(1);
     std::int64_t tokens = 0;
     for (std::int64_t sequence = 0; sequence < 4; ++sequence) {
@@ -214,8 +214,8 @@ TEST_CASE("the routing recorder reports what cannot be right") {
     const TempDir dir;
     const auto path = dir / "r.moescope";
     RunWriter writer(path, RunWriter::Mode::Create);
-    CHECK_THROWS_AS(RoutingRecorder(writer, {0, 4, 1, false, false}), Error);
-    RoutingRecorder recorder(writer, {4, 2, 1, false, false});
+    CHECK_THROWS_AS(RoutingRecorder(writer, {0, 4, 1, 1, false, false}), Error);
+    RoutingRecorder recorder(writer, {4, 2, 1, 1, false, false});
     const StepInfo one{0, StepKind::Decode, 0, 1};
     const std::vector<std::int32_t> outside{1, 9}, good{1, 2};
     recorder.onRouting(one, 0, 2, outside, {});
@@ -233,7 +233,7 @@ TEST_CASE("sequences that are routed at the same time keep their own counts") {
     const TempDir dir;
     const auto path = dir / "r.moescope";
     RunWriter writer(path, RunWriter::Mode::Create);
-    RoutingRecorder recorder(writer, {4, 2, 2, true, false, true});
+    RoutingRecorder recorder(writer, {4, 2, 2, 2, true, false, true});
     const std::vector<std::int32_t> low{0, 1}, high{2, 3};
     for (int layer = 0; layer < 2; ++layer) {
         for (const int position : {0, 1}) {
@@ -377,6 +377,40 @@ TEST_CASE("routing that misses a step of the run is reported") {
         step(*recorder.trace(), {0, StepKind::Decode, 1, 1});  // its routing never comes
     });
     CHECK(qualityOf(RunReader(dir / "r.moescope")).at("routing_sum").value == -2);
+}
+
+TEST_CASE("routing that never comes, of all layers or of one, is reported") {
+    const std::vector<std::int32_t> ids{0, 1};
+    const std::vector<float> weights{0.5F, 0.5F};
+    for (const int heard : {0, 1}) {
+        const TempDir dir;
+        RunFacts twoLayers = facts();
+        twoLayers.routing->expertLayers = 2;
+        RunRecorder recorder(dir / "r.moescope", twoLayers);
+        recorder.record([&] {
+            const StepInfo one{0, StepKind::Prefill, 0, 1};
+            step(*recorder.trace(), one);
+            for (int layer = 0; layer < heard; ++layer)
+                recorder.routing()->onRouting(one, layer, 2, ids, weights);
+        });
+        const QualityRow sum = qualityOf(RunReader(dir / "r.moescope")).at("routing_sum");
+        CHECK_FALSE(sum.ok);
+        CHECK(sum.value == 2 * heard - 4);
+    }
+}
+
+TEST_CASE("a run that is resumed after a kill says that something is missing") {
+    const TempDir dir;
+    const auto path = dir / "r.moescope";
+    {
+        RunWriter killed(path, RunWriter::Mode::Create);
+        killed.setMeta("kind", "profile");
+    }  // no ending
+    RunRecorder again(path, facts(), RunWriter::Mode::Resume);
+    again.record([&] { step(*again.trace(), {0, StepKind::Prefill, 0, 1}); });
+    const auto quality = qualityOf(RunReader(path));
+    REQUIRE(quality.count("killed_processes") == 1);
+    CHECK_FALSE(quality.at("killed_processes").ok);
 }
 
 TEST_CASE("resuming a run keeps its first facts and its worst quality") {

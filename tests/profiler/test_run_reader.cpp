@@ -107,6 +107,9 @@ TEST_CASE("damaged contents are refused with their cause") {
     CHECK(contains(afterTampering("UPDATE routing_tokens SET top_k=4"), "bytes"));
     CHECK(contains(afterTampering("UPDATE routing_tokens SET tokens=2000000000"), "bytes"));
     CHECK(contains(afterTampering("UPDATE routing_tokens SET experts=x'01'"), "bytes"));
+    CHECK(contains(afterTampering("UPDATE routing_tokens SET tokens=2000000000, top_k=0, "
+                                  "experts=x'', weights=x''"),
+                   "impossible routing_tokens size"));
     CHECK(contains(afterTampering("UPDATE routing_tokens SET weights=x'0102030405'"), "bytes"));
     CHECK(contains(afterTampering("UPDATE token SET token=9999999999"), "32-bit"));
     CHECK(contains(afterTampering("UPDATE meta SET value='odd' WHERE key='status'"), "status"));

@@ -273,6 +273,29 @@ TEST_CASE("an existing file is refused unless overwriting is asked for") {
     CHECK(RunReader(path).tokens(0)[0].position == 5);
 }
 
+TEST_CASE("a run that was killed at its beginning can be overwritten") {
+    const TempDir dir;
+    const auto path = dir / "r.moescope";
+    int ready[2];
+    REQUIRE(::pipe(ready) == 0);
+    const pid_t child = spawn([&] {
+        RunWriter writer(path, RunWriter::Mode::Create);
+        writer.add(token(0));
+        writer.flush();
+        if (::write(ready[1], "x", 1) == 1) ::pause();
+        return 1;
+    });
+    char byte = 0;
+    REQUIRE(::read(ready[0], &byte, 1) == 1);
+    ::close(ready[0]);
+    ::close(ready[1]);
+    ::kill(child, SIGKILL);
+    CHECK(exitCode(child) == -1);
+    RunWriter again(path, RunWriter::Mode::Create, true);
+    again.finish(RunStatus::Done);
+    CHECK(RunReader(path).tokens(0).empty());
+}
+
 TEST_CASE("overwriting spares files that are not run files") {
     const TempDir dir;
     const auto path = dir / "thesis.txt";

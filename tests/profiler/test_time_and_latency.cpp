@@ -128,6 +128,23 @@ TEST_CASE("a token's time is its operations, the gaps in its steps and the time 
     CHECK(latency.tokens[0].partsNs == std::vector<std::int64_t>{50, 40, 0, 10, 10, 5});
 }
 
+TEST_CASE("many names of operations share a part, so that memory does not grow with both") {
+    std::vector<StepRow> steps;
+    for (int i = 0; i < 300; ++i)
+        steps.push_back({i, 0, i == 0 ? "prefill" : "decode", i, 1, i * 100, i * 100 + 90});
+    OperationCollector collector(steps);
+    for (int i = 0; i < 300; ++i)
+        collector.add({i, i, 0, "name " + std::to_string(i), "k", i * 100,
+                       i * 100 + (i == 7 ? 80 : 20), 0, 0, 1});
+    const std::vector<SequenceRow> sequences{{0, "a", "", 1, 300}};
+    const TokenLatency latency = tokenLatency(steps, collector.take(), sequences, "profile");
+    REQUIRE(latency.parts.size() == 64 + 2);
+    CHECK(latency.parts[0] == "name 7");
+    CHECK(latency.parts[63] == "other operations");
+    for (const LatencyStack& stack : latency.stacks)
+        CHECK(sum(stack.partsNs) == Approx(stack.meanNs));
+}
+
 TEST_CASE("tokens of a sequence or a range are chosen by when they were chosen") {
     const std::vector<SequenceRow> sequences{{0, "a", "", 4, 2}, {1, "b", "", 4, 1}};
     const auto with = [&](const TokenFilter& filter) {
@@ -182,6 +199,15 @@ TEST_CASE("the quality block asks its questions in one order whatever the run re
     CHECK(lines[2].value == "3 records");
     CHECK_FALSE(lines[2].ok);
     CHECK(lines.back().value == "moescope 0.1.0");
+}
+
+TEST_CASE("versions that are nested without end are none") {
+    std::string deep;
+    for (int i = 0; i < 200'000; ++i) deep += '[';
+    for (int i = 0; i < 200'000; ++i) deep += ']';
+    const std::vector<QualityLine> lines =
+        qualityBlock({{"build", R"({"version":)" + deep + "}"}}, RunStatus::Done, {});
+    CHECK(lines.back().value == "not recorded");
 }
 
 TEST_CASE("the quality block gives ratios in per cent and a CPU run no launches to compare") {

@@ -16,8 +16,7 @@ struct Options {
     QString view, screenshot;
     std::optional<Theme> theme;
     QSize size;  ///< invalid: as last time
-    std::optional<qint64> sequence;
-    std::optional<int> layer;
+    std::optional<qint64> sequence, layer;  ///< to select; must be of the run
     bool help = false, version = false;
 };
 

@@ -285,6 +285,26 @@ private slots:
         QVERIFY(errors.contains("error: /nowhere.moescope"));
         QCOMPARE(program({QStringLiteral("--view"), QStringLiteral("nothing")}), 2);
     }
+
+    void aSequenceOrLayerThatTheRunDoesNotHaveIsRefused() {
+        const QString picture = folder_.filePath(QStringLiteral("refused.png"));
+        const auto refused = [&](const QStringList& asked, const char* says) {
+            QByteArray errors;
+            QCOMPARE(program(QStringList{QStringLiteral("--screenshot"), picture} + asked, &errors),
+                     2);
+            QVERIFY2(errors.contains(says), errors.constData());
+            QVERIFY(!QFile::exists(picture));
+        };
+        refused({QStringLiteral("--sequence"), QStringLiteral("99"), sample_},
+                "error: --sequence 99: the run has 3 sequences, 0 to 2\n");
+        refused({QStringLiteral("--layer=77"), sample_},
+                "error: --layer 77: the run has 12 layers, 0 to 11\n");
+        refused({QStringLiteral("--layer=4294967296"), sample_}, "error: --layer 4294967296: ");
+        refused({QStringLiteral("--layer=1")}, "--sequence and --layer need a run");
+        QCOMPARE(program({QStringLiteral("--screenshot"), picture, QStringLiteral("--layer=11"),
+                          QStringLiteral("--sequence=0"), sample_}),
+                 0);
+    }
 };
 
 QTEST_MAIN(TestWindow)

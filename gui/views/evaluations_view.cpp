@@ -48,6 +48,7 @@ public:
         metricsTable_->setLeastWidth(1, 140);
         filter_->setSourceModel(items_);
         itemsTable_->setProxy(filter_);
+        itemsTable_->setLeastWidth(1, 90);
         choicesTable_->setSource(choices_, false);
         search_->setPlaceholderText(tr("Search (Ctrl+F)"));
         search_->setClearButtonEnabled(true);

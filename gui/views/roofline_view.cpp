@@ -4,6 +4,7 @@
 #include <QLabel>
 #include <QSplitter>
 #include <QVBoxLayout>
+#include <algorithm>
 
 #include "gui/data/format.h"
 #include "gui/data/loader.h"
@@ -28,8 +29,10 @@ public:
         caption_->setTextInteractionFlags(Qt::TextSelectableByMouse);
         table_->setSource(model_, true);
         table_->setTextElideMode(Qt::ElideMiddle);
+        // Two operations of attention must not look the same; what is too wide then scrolls.
+        table_->setLeastWidth(0, 150);
         table_->setLeastWidth(1, 110);
-        table_->setLeastWidth(9, 75);
+        table_->setLeastWidth(10, 75);
         auto* splitter = new QSplitter(Qt::Vertical, page());
         splitter->addWidget(chart_);
         splitter->addWidget(table_);
@@ -81,6 +84,9 @@ private:
         updating_ = true;
         model_->setRows(roofline.points);
         updating_ = false;
+        const bool roofs = std::any_of(roofline.points.begin(), roofline.points.end(),
+                                       [](const RooflinePoint& p) { return p.bound() != nullptr; });
+        for (const int column : RooflineModel::kOfRoof) table_->setColumnHidden(column, !roofs);
         table_->fitColumns(320);
         chart_->setRoofline(std::move(roofline));
         showPage();

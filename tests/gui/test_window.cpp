@@ -2,6 +2,7 @@
 // The whole window over the sample run, and the program's command line.
 #include <QAction>
 #include <QCheckBox>
+#include <QDockWidget>
 #include <QFile>
 #include <QListWidget>
 #include <QPlainTextEdit>
@@ -245,6 +246,42 @@ private slots:
         const auto* prompt = view->findChild<QPlainTextEdit*>();
         QVERIFY(prompt != nullptr && prompt->toPlainText().isEmpty());
         QCOMPARE(prompt->placeholderText(), QStringLiteral("This item has no prompt text."));
+    }
+
+    void everyViewFitsASmallWindow() {
+        // Docks that are squeezed to a few characters are of no use: they make room, and come back.
+        MainWindow window;
+        window.resize(800, 600);
+        window.show();
+        window.openRun(sample_);
+        QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr, 20000);
+        for (const ViewType& type : viewTypes()) {
+            window.showView(QLatin1String(type.id));
+            QTRY_VERIFY_WITH_TIMEOUT(!window.isBusy(), 20000);
+            QCoreApplication::processEvents();
+            const QSize least = window.view(QLatin1String(type.id))->minimumSizeHint();
+            QVERIFY2(least.width() <= 780 && least.height() <= 480,
+                     qPrintable(QStringLiteral("%1: %2 x %3")
+                                    .arg(QLatin1String(type.id))
+                                    .arg(least.width())
+                                    .arg(least.height())));
+            QCOMPARE(window.size(), QSize(800, 600));
+        }
+        for (const QDockWidget* dock : window.findChildren<QDockWidget*>())
+            QVERIFY(!dock->isVisible());
+        // Operations of attention are told apart by the end of their names.
+        for (const DataTable* table :
+             window.view(QStringLiteral("summary"))->findChildren<DataTable*>()) {
+            if (table->accessibleName() != QStringLiteral("Operations by time")) continue;
+            for (int row = 0; row < table->model()->rowCount(); ++row)
+                QVERIFY(table->columnWidth(0) >
+                        QFontMetrics(table->font())
+                            .horizontalAdvance(table->model()->index(row, 0).data().toString()));
+        }
+        window.resize(1400, 900);
+        QCoreApplication::processEvents();
+        for (const QDockWidget* dock : window.findChildren<QDockWidget*>())
+            QVERIFY(dock->isVisible());
     }
 
     void paletteFindsActionsByWords() {

@@ -146,6 +146,8 @@ private slots:
         QVERIFY(view->table()->model()->rowCount() >= 10);
         for (const int column : RooflineModel::kOfRoof)
             QVERIFY(view->table()->isColumnHidden(column));
+        QCOMPARE(view->table()->columnViewportPosition(10),
+                 view->table()->columnViewportPosition(5) + view->table()->columnWidth(5));
     }
 
     void whenTheRunCannotBeReadTheViewSaysWhatToDo() {

@@ -69,16 +69,19 @@ std::string operationTableText(const std::vector<OperationGroupRow>& rows,
     std::vector<std::string> header = nameColumns(rows.front());
     const std::size_t names = header.size();
     for (const char* title : {"calls", "total", "share", "mean", "median", "p95", "p99", kStdDev,
-                              "bandwidth", "arithmetic", "of peak"})
+                              "bandwidth", "arithmetic", "of roof", "bound by"})
         header.emplace_back(title);
     TextTable table(header);
     double rest = 0;
+    std::vector<RoofShare> shares;
     for (std::size_t i = 0; i < rows.size(); ++i) {
         const OperationGroup& g = rows[i].group;
         if (i >= limit) {
             rest += g.share;
             continue;
         }
+        shares.push_back(shareOfRoof(g, ceilings));
+        const RoofShare& ofRoof = shares.back();
         std::vector<std::string> cells = rowNames(rows[i], steps);
         cells.resize(names);
         for (std::string& cell : std::vector<std::string>{
@@ -86,7 +89,7 @@ std::string operationTableText(const std::vector<OperationGroupRow>& rows,
                  duration(g.meanNs), duration(double(g.medianNs)), duration(double(g.p95Ns)),
                  duration(double(g.p99Ns)), duration(g.standardDeviationNs),
                  rate(g.bytesPerSecond(), "B"), rate(g.flopsPerSecond(), "FLOP"),
-                 percent(shareOfPeak(g, ceilings))})
+                 percent(ofRoof.share), ofRoof.bound != nullptr ? ofRoof.bound : "-"})
             cells.push_back(std::move(cell));
         table.row(std::move(cells));
     }
@@ -95,6 +98,8 @@ std::string operationTableText(const std::vector<OperationGroupRow>& rows,
         out += countText(rows.size() - limit, "more row") +
                (rows.size() - limit == 1 ? " takes " : " take ") + percent(rest) +
                "; --limit 0 shows them\n";
+    if (const std::string above = aboveRoofNote(shares, ceilings); !above.empty())
+        out += above + '\n';
     return out;
 }
 
@@ -166,7 +171,8 @@ std::string rooflineText(const Roofline& roofline, std::size_t limit) {
         out +=
             "Modelled: times are measured, bytes and operations are the engine's count of what "
             "must "
-            "be read and\ndone, not what counters saw. Above 100 % the data came from a cache.\n";
+            "be read and\ndone, not what counters saw.\n";
+    if (const std::string above = aboveRoofNote(roofline); !above.empty()) out += above + '\n';
     return out;
 }
 

@@ -16,6 +16,7 @@
 #include "profiler/analysis/run_identity.h"
 #include "profiler/analysis/run_summary.h"
 #include "reports/analysis_json.h"
+#include "reports/comparison.h"
 #include "reports/numbers.h"
 #include "reports/terms.h"
 
@@ -26,11 +27,16 @@ struct Figure {
     const char* name;
     const char* unit;
     int decimals;
-    std::function<double(const RunSummary&)> value;  ///< NaN when the run has none
+    std::function<double(const RunSummary&)> value;   ///< NaN when the run has none
+    const PhaseSummary RunSummary::*phase = nullptr;  ///< that it is of; null: of none
 };
 
 double orNan(bool present, double value) {
     return present ? value : std::nan("");
+}
+
+double tokensOf(const PhaseSummary& phase) {
+    return orNan(phase.tokens > 0, static_cast<double>(phase.tokens));
 }
 
 double meanOverLayers(const RunSummary& run, double LayerRouting::*field) {
@@ -55,20 +61,22 @@ double memoryOf(const RunSummary& run, const std::string& name) {
 const std::vector<Figure>& figures() {
     static const std::vector<Figure> all{
         {"prefill", "tok/s", 1,
-         [](const RunSummary& r) {
-             return orNan(r.prefill.tokens > 0, r.prefill.tokensPerSecond);
-         }},
+         [](const RunSummary& r) { return orNan(r.prefill.tokens > 0, r.prefill.tokensPerSecond); },
+         &RunSummary::prefill},
+        {"prefill tokens", "", 0, [](const RunSummary& r) { return tokensOf(r.prefill); }},
         {"decode", "tok/s", 2,
-         [](const RunSummary& r) { return orNan(r.decode.tokens > 0, r.decode.tokensPerSecond); }},
+         [](const RunSummary& r) { return orNan(r.decode.tokens > 0, r.decode.tokensPerSecond); },
+         &RunSummary::decode},
+        {"decode tokens", "", 0, [](const RunSummary& r) { return tokensOf(r.decode); }},
         {"TTFT", "ms", 2, [](const RunSummary& r) { return orNan(r.ttftNs > 0, r.ttftNs / 1e6); }},
         {"TPOT median", "ms", 3,
-         [](const RunSummary& r) {
-             return orNan(r.decode.steps > 0, r.decode.medianStepNs / 1e6);
-         }},
+         [](const RunSummary& r) { return orNan(r.decode.steps > 0, r.decode.medianStepNs / 1e6); },
+         &RunSummary::decode},
         {"TPOT p95", "ms", 3,
-         [](const RunSummary& r) { return orNan(r.decode.steps > 0, r.decode.p95StepNs / 1e6); }},
+         [](const RunSummary& r) { return orNan(r.decode.steps > 0, r.decode.p95StepNs / 1e6); },
+         &RunSummary::decode},
         {"decode bandwidth", "GB/s", 2,
-         [](const RunSummary& r) { return r.decode.bytesPerSecond() / 1e9; }},
+         [](const RunSummary& r) { return r.decode.bytesPerSecond() / 1e9; }, &RunSummary::decode},
         {"peak memory", "GB", 3, [](const RunSummary& r) { return memoryOf(r, "peak_rss"); }},
         {"routing excess, mean of layers", "x chance", 3,
          [](const RunSummary& r) { return meanOverLayers(r, &LayerRouting::excess); }},
@@ -174,6 +182,14 @@ nlohmann::json qualityOfAll(const std::vector<RunSummary>& runs) {
     return list;
 }
 
+/// In what run `i` is not of the same thing as the first, and what that does to its figures.
+std::vector<std::string> cautionsOf(const std::vector<RunSummary>& runs, std::size_t i) {
+    std::vector<std::string> out = identityDifferences(runs.front().meta, runs[i].meta);
+    for (std::string& caution : comparisonCautions(runs.front(), runs[i]))
+        out.push_back(std::move(caution));
+    return out;
+}
+
 /// The mode of each run, and only what a person must know about (two whole blocks before two
 /// numbers would be skipped by every reader); then in what the runs are not of the same thing.
 void printQuality(const std::vector<std::string>& names, const std::vector<RunSummary>& runs) {
@@ -187,8 +203,8 @@ void printQuality(const std::vector<std::string>& names, const std::vector<RunSu
         std::cout << names[i] << ": " << line << '\n';
     }
     for (std::size_t i = 1; i < runs.size(); ++i)
-        for (const std::string& difference : identityDifferences(runs.front().meta, runs[i].meta))
-            std::cout << "! " << names[i] << ": " << difference << '\n';
+        for (const std::string& caution : cautionsOf(runs, i))
+            std::cout << "! " << names[i] << ": " << caution << '\n';
     std::cout << '\n';
 }
 
@@ -221,8 +237,8 @@ int runCompare(const Invocation& invocation) {
     std::vector<std::string> warnings = comparisonWarnings(runs);
     if (options.isSet("json")) {
         for (std::size_t i = 1; i < runs.size(); ++i)
-            for (const std::string& d : identityDifferences(runs.front().meta, runs[i].meta))
-                warnings.push_back("run " + std::to_string(i + 1) + ": " + d);
+            for (const std::string& caution : cautionsOf(runs, i))
+                warnings.push_back("run " + std::to_string(i + 1) + ": " + caution);
         nlohmann::json rows = nlohmann::json::array();
         for (const Figure& figure : figures()) {
             nlohmann::json values = nlohmann::json::array();
@@ -259,7 +275,11 @@ int runCompare(const Invocation& invocation) {
         for (std::size_t i = 0; i < runs.size(); ++i) {
             const double value = figure.value(runs[i]);
             cells.push_back(std::isnan(value) ? "-" : formatFixed(value, figure.decimals));
-            if (i > 0) cells.push_back(change(base, value));
+            if (i == 0) continue;
+            const bool apart =
+                figure.phase != nullptr &&
+                tokensApart((runs.front().*figure.phase).tokens, (runs[i].*figure.phase).tokens);
+            cells.push_back((apart ? "! " : "") + change(base, value));
         }
         table.row(cells);
     }

@@ -33,15 +33,37 @@ std::uint64_t storedBytes(const TensorView& t) {
            static_cast<std::uint64_t>(info.blockBytes);
 }
 
+void add(TypeTotal& total, const TensorView& t) {
+    ++total.tensors;
+    total.elements += t.elements();
+    total.bytes += storedBytes(t);
+}
+
 std::map<std::string, TypeTotal> totalsByType(const Checkpoint& checkpoint) {
     std::map<std::string, TypeTotal> totals;
     for (const TensorView& t : checkpoint.tensors()) {
-        TypeTotal& total = totals[std::string(dtypeInfo(t.type).name)];
-        ++total.tensors;
-        total.elements += t.elements();
-        total.bytes += storedBytes(t);
+        add(totals[std::string(dtypeInfo(t.type).name)], t);
     }
     return totals;
+}
+
+/// Where the bytes of the checkpoint's files are.
+struct FileParts {
+    TypeTotal all, notRead;  ///< of tensors; notRead is a part of all
+    std::uint64_t header = 0;
+};
+
+FileParts partsOf(const Checkpoint& checkpoint, const ModelSpec& spec) {
+    FileParts parts;
+    for (const TensorView& t : checkpoint.tensors()) add(parts.all, t);
+    for (const std::string& name : spec.leftAsideTensors)
+        if (const TensorView* t = checkpoint.find(name); t != nullptr) add(parts.notRead, *t);
+    parts.header = checkpoint.fileBytes() - std::min(checkpoint.fileBytes(), parts.all.bytes);
+    return parts;
+}
+
+std::string bytesText(std::uint64_t bytes) {
+    return formatBytes(static_cast<double>(bytes));
 }
 
 std::string shapeText(const TensorView& t) {
@@ -85,7 +107,12 @@ nlohmann::json describe(const Checkpoint& checkpoint, const BoundModel& bound,
             {"tensors", total.tensors}, {"elements", total.elements}, {"bytes", total.bytes}};
     }
     facts["types"] = std::move(types);
-    if (!bound.spec.leftAside.empty()) facts["not_read"] = bound.spec.leftAside;
+    const FileParts parts = partsOf(checkpoint, bound.spec);
+    facts["tensor_bytes"] = parts.all.bytes;
+    if (!bound.spec.leftAside.empty()) {
+        facts["not_read"] = bound.spec.leftAside;
+        facts["not_read_bytes"] = parts.notRead.bytes;
+    }
     facts["memory"] = {{"weights", plan.weights},         {"kv_cache", plan.kvCache},
                        {"activations", plan.activations}, {"total", plan.total()},
                        {"available", plan.available},     {"context", plan.context}};
@@ -120,8 +147,12 @@ int runInspect(const Invocation& invocation) {
     std::cout << toValidUtf8(s.name) << (s.synthetic ? "  SYNTHETIC: seeded random weights" : "")
               << "\n\n";
     TextTable head({"", ""});
-    head.row({"file", checkpoint->path().string() + ", " +
-                          formatBytes(static_cast<double>(checkpoint->fileBytes()))});
+    const FileParts parts = partsOf(*checkpoint, bound.spec);
+    head.row({"file", checkpoint->path().string() + ", " + bytesText(checkpoint->fileBytes())});
+    head.row({"", bytesText(parts.all.bytes - parts.notRead.bytes) +
+                      " of weights that are read + " +
+                      (s.leftAside.empty() ? "" : bytesText(parts.notRead.bytes) + " not read + ") +
+                      bytesText(parts.header) + " of names, settings and padding"});
     if (!s.leftAside.empty()) head.row({"not read", s.leftAside});
     head.row(
         {"architecture", s.architecture + ", identity " + checkpoint->identity().substr(0, 16)});
@@ -131,7 +162,10 @@ int runInspect(const Invocation& invocation) {
     head.row({"", formatParameters(static_cast<double>(count.mlp)) + " feed-forward, " +
                       formatParameters(static_cast<double>(count.attention)) + " attention, " +
                       formatParameters(static_cast<double>(count.embedding)) +
-                      " embedding and head"});
+                      " embedding and head, " +
+                      formatCount(static_cast<std::int64_t>(count.total - count.mlp -
+                                                            count.attention - count.embedding)) +
+                      " last norm"});
     head.row({"layers", std::to_string(s.nLayer) + " of width " + std::to_string(s.dModel)});
     head.row({"attention", std::to_string(s.nHead) + " query heads, " + std::to_string(s.nKvHead) +
                                " key/value heads of " + std::to_string(s.headDim) +
@@ -145,21 +179,24 @@ int runInspect(const Invocation& invocation) {
     }
     head.row({"vocabulary", std::to_string(s.vocab) + " tokens"});
     head.row({"context", std::to_string(s.contextLength) + " tokens at most"});
-    head.row({"memory", formatBytes(static_cast<double>(plan.weights)) + " weights + " +
-                            formatBytes(static_cast<double>(plan.kvCache)) + " KV cache for " +
+    head.row({"memory", bytesText(plan.weights) + " weights as the CPU packs them + " +
+                            bytesText(plan.kvCache) + " KV cache for " +
                             std::to_string(plan.context) + " tokens + " +
-                            formatBytes(static_cast<double>(plan.activations)) +
-                            " activations = " + formatBytes(static_cast<double>(plan.total()))});
-    head.row({"", formatBytes(static_cast<double>(plan.available)) + " are available here: " +
+                            bytesText(plan.activations) +
+                            " activations = " + bytesText(plan.total())});
+    head.row({"", bytesText(plan.available) + " are available here: " +
                       (plan.total() <= plan.available ? "fits" : "does NOT fit")});
     std::cout << head.text() << '\n';
 
     TextTable types({"type", "tensors", "weights", "bytes"});
     for (const auto& [name, total] : totalsByType(*checkpoint)) {
         types.row({name, std::to_string(total.tensors),
-                   formatParameters(static_cast<double>(total.elements)),
-                   formatBytes(static_cast<double>(total.bytes))});
+                   formatParameters(static_cast<double>(total.elements)), bytesText(total.bytes)});
     }
+    if (!s.leftAside.empty())
+        types.row({"of these not read", std::to_string(parts.notRead.tensors),
+                   formatParameters(static_cast<double>(parts.notRead.elements)),
+                   bytesText(parts.notRead.bytes)});
     std::cout << types.text();
     if (options.isSet("tensors")) {
         TextTable table({"tensor", "type", "shape", "bytes"});

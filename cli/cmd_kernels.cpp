@@ -56,7 +56,8 @@ int runKernels(const Invocation& invocation) {
                 "rows of the tables; 0: all");
     options.flag("json", "print one JSON document");
     options.epilog(
-        "Share of peak and roofline stand against ceilings that the run measured itself. Time "
+        "The share of the roof and the roofline stand against ceilings that the run measured "
+        "itself. Time "
         "against expert\nload needs each token's experts: moescope profile --routing-tokens.");
     if (!options.parse(invocation)) return kDone;
     const GroupBy by = groupingOf(options.get<std::string>("by"));

@@ -171,7 +171,7 @@ std::vector<AnyRow> sequenceRows(std::int64_t id, const Job& job, const Generati
 }
 
 void addMemory(RunWriter& writer, const Model& model, const Session& session) {
-    writer.add(MemoryRow{"weights", static_cast<std::int64_t>(model.checkpoint().fileBytes())});
+    writer.add(MemoryRow{"model_file", static_cast<std::int64_t>(model.checkpoint().fileBytes())});
     const int batch = std::min(session.maxContext(), model.backend().preferredBatch());
     const std::uint64_t bytes = model.backend().stateBytes(session.maxContext(), batch) +
                                 model.backend().cacheBytes({session.maxContext(), batch});

@@ -91,7 +91,8 @@ ItemScore judgeChoice(const SuiteItem& item, std::span<const ContinuationScore> 
     out.score = answer == target ? 1 : 0;
     out.detail = {{"target_index", item.target},
                   {"right", plain == target},
-                  {"right_norm", normalized == target}};
+                  {"right_norm", normalized == target},
+                  {"answer_norm", normalized}};
     return out;
 }
 

@@ -3,9 +3,40 @@
 #include "reports/comparison.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
+#include <tuple>
+
+#include "profiler/analysis/roofline.h"
+#include "reports/numbers.h"
 
 namespace moescope {
+namespace {
+
+/// The machine's neighbours move what it can do by a few percent from run to run.
+bool ceilingsApart(double base, double run) {
+    constexpr double kMost = 1.1;
+    return std::isfinite(base) && std::isfinite(run) &&
+           std::max(base, run) > kMost * std::min(base, run);
+}
+
+std::string ceilingPhrase(const Ceilings& base, const Ceilings& run) {
+    std::string out;
+    const auto add = [&](const std::string& name, double a, double b, const char* unit) {
+        if (ceilingsApart(a, b))
+            out += (out.empty() ? "" : ", ") + name + " " + formatPerSecond(b, unit) +
+                   " instead of " + formatPerSecond(a, unit);
+    };
+    add("memory", base.bytesPerSecond, run.bytesPerSecond, "B");
+    for (const auto& [name, peak] : base.peaks)
+        for (const auto& [other, peakOfRun] : run.peaks)
+            if (name == other) add(name, peak, peakOfRun, "OP");
+    return out.empty() ? out
+                       : "ceilings measured more than 10 % apart (" + out +
+                             "): shares of bandwidth and of roofs cannot be compared";
+}
+
+}  // namespace
 
 bool ComparisonRow::shared() const noexcept {
     return std::count_if(figures.begin(), figures.end(),
@@ -33,8 +64,42 @@ std::vector<ComparisonRow> compareHeadlines(std::span<const ReportRun> runs) {
 double relativeChange(const ComparisonRow& row, std::size_t index) {
     const auto& base = row.figures.front();
     const auto& other = row.figures[index];
-    if (!base || !other || base->value == 0) return std::numeric_limits<double>::quiet_NaN();
+    if (!base || !other || base->value == 0 || (base->raw && base->tokens != other->tokens))
+        return std::numeric_limits<double>::quiet_NaN();
     return other->value / base->value - 1;
+}
+
+bool tokensApart(std::int64_t base, std::int64_t run) noexcept {
+    return base > 0 && run > 0 && (base > 2 * run || run > 2 * base);
+}
+
+bool ofOtherLength(const ComparisonRow& row, std::size_t index) {
+    const auto& base = row.figures.front();
+    const auto& other = row.figures[index];
+    return base && other && tokensApart(base->tokens, other->tokens);
+}
+
+std::vector<std::string> comparisonCautions(const RunSummary& base, const RunSummary& run) {
+    std::vector<std::string> out;
+    for (const auto& [name, a, b] : {std::tuple{"prefill", &base.prefill, &run.prefill},
+                                     std::tuple{"decode", &base.decode, &run.decode}}) {
+        if (tokensApart(a->tokens, b->tokens))
+            out.push_back(std::string(name) + " of " + formatCounted(b->tokens, "token") +
+                          " instead of " + formatCount(a->tokens) +
+                          ": a difference in speed is also one of length");
+    }
+    const std::string ceilings = ceilingPhrase(ceilingsOf(base.meta), ceilingsOf(run.meta));
+    if (!ceilings.empty()) out.push_back(ceilings);
+    return out;
+}
+
+std::string rawBalanceCaution(const RunSummary& base, const RunSummary& run) {
+    const BalanceHeadline a = balanceHeadline(base.routing), b = balanceHeadline(run.routing);
+    if (a.layers == 0 || b.layers == 0 || a.tokens == b.tokens) return {};
+    return "max/mean over " + formatCounted(b.tokens, "token") + " instead of " +
+           formatCount(a.tokens) + ": by chance alone it would be " +
+           formatSignificant(b.nullMaxOverMean) + " x instead of " +
+           formatSignificant(a.nullMaxOverMean) + " x; compare the excess over chance";
 }
 
 }  // namespace moescope

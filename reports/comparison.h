@@ -2,6 +2,7 @@
 // Headline figures of several runs side by side.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -22,7 +23,20 @@ struct ComparisonRow {
 std::vector<ComparisonRow> compareHeadlines(std::span<const ReportRun> runs);
 
 /// Change of run `index` against the first run as a fraction; NaN when either is absent or the
-/// first is zero.
+/// first is zero, and of raw figures over different numbers of tokens, whose ratio says more of
+/// these than of the runs.
 double relativeChange(const ComparisonRow& row, std::size_t index);
+
+/// Is the figure of run `index` of more than twice, or less than half, the tokens of the first?
+bool ofOtherLength(const ComparisonRow& row, std::size_t index);
+/// More than twofold apart; what is of no tokens is not.
+bool tokensApart(std::int64_t base, std::int64_t run) noexcept;
+
+/// A phrase for each thing that keeps figures of `run` from being read against those of `base`:
+/// phases whose tokens are more than twofold apart, and measured ceilings more than 10 % apart, to
+/// which the shares of roofs are.
+std::vector<std::string> comparisonCautions(const RunSummary& base, const RunSummary& run);
+/// Why raw max/mean of the two cannot be compared; empty where it can, or one has none.
+std::string rawBalanceCaution(const RunSummary& base, const RunSummary& run);
 
 }  // namespace moescope

@@ -15,8 +15,14 @@ namespace {
 
 HeadlineFigure figure(std::string id, std::string label, double value, std::string unit,
                       std::string text, std::string note = {}) {
-    return {std::move(id),   std::move(label), value, std::move(unit),
-            std::move(text), std::move(note),  {},    {}};
+    HeadlineFigure out;
+    out.id = std::move(id);
+    out.label = std::move(label);
+    out.value = value;
+    out.unit = std::move(unit);
+    out.text = std::move(text);
+    out.note = std::move(note);
+    return out;
 }
 
 void addPhase(std::vector<HeadlineFigure>& out, const PhaseSummary& phase, const std::string& id,
@@ -26,19 +32,34 @@ void addPhase(std::vector<HeadlineFigure>& out, const PhaseSummary& phase, const
                          formatSignificant(phase.tokensPerSecond) + " tok/s",
                          formatCounted(phase.tokens, "token") + " in " +
                              formatDuration(static_cast<double>(phase.wallNs))));
+    out.back().tokens = phase.tokens;
+}
+
+/// Of the sequences that generate, to whose first token TTFT is, the median; 0 without.
+std::int64_t promptTokens(const RunSummary& run) {
+    std::vector<std::int64_t> prompts;
+    for (const SequenceRow& sequence : run.sequences)
+        if (sequence.generatedTokens > 0) prompts.push_back(sequence.promptTokens);
+    if (prompts.empty()) return 0;
+    const auto middle = prompts.begin() + static_cast<std::ptrdiff_t>(prompts.size() / 2);
+    std::nth_element(prompts.begin(), middle, prompts.end());
+    return *middle;
 }
 
 void addLatency(std::vector<HeadlineFigure>& out, const RunSummary& run) {
     if (run.ttftNs > 0) {
         out.push_back(figure("ttft_ns", "Time to first token", run.ttftNs, "ns",
                              formatDuration(run.ttftNs), "median over sequences"));
+        out.back().tokens = promptTokens(run);
     }
     if (run.decode.steps == 0) return;
     out.push_back(figure("tpot_median_ns", "Time per output token", run.decode.medianStepNs, "ns",
                          formatDuration(run.decode.medianStepNs),
                          "median time between tokens, sampling included"));
+    out.back().tokens = run.decode.tokens;
     out.push_back(figure("tpot_p95_ns", "Time per output token, p95", run.decode.p95StepNs, "ns",
                          formatDuration(run.decode.p95StepNs), "95th percentile of the same"));
+    out.back().tokens = run.decode.tokens;
 }
 
 void addBandwidth(std::vector<HeadlineFigure>& out, const RunSummary& run) {
@@ -48,6 +69,7 @@ void addBandwidth(std::vector<HeadlineFigure>& out, const RunSummary& run) {
     out.push_back(figure("decode_bytes_per_second", "Decode bandwidth", rate, "B/s",
                          formatPerSecond(rate, "B"),
                          "weights and cache that must be read, per second of decode"));
+    out.back().tokens = run.decode.tokens;
     if (!std::isfinite(ceiling)) return;
     if (cacheResident(run.meta)) {
         out.push_back(figure(
@@ -58,6 +80,7 @@ void addBandwidth(std::vector<HeadlineFigure>& out, const RunSummary& run) {
                              "", formatPercent(rate / ceiling),
                              "of " + formatPerSecond(ceiling, "B") + " measured on this machine"));
     }
+    out.back().tokens = run.decode.tokens;
 }
 
 void addMemory(std::vector<HeadlineFigure>& out, const RunSummary& run) {
@@ -117,17 +140,20 @@ void addBalance(std::vector<HeadlineFigure>& out, const RunSummary& run) {
     if (balance.layers == 0) return;
     const std::string basis =
         balanceBasis(balance.tokens) + "; mean of " + formatCounted(balance.layers, "layer");
-    out.push_back(figure(
-        "balance_max_over_mean", "Expert load, max/mean", balance.maxOverMean, "",
-        formatSignificant(balance.maxOverMean) + " x",
-        basis + "; uniform router by chance " + formatSignificant(balance.nullMaxOverMean) + " x"));
     out.push_back(figure("balance_excess", "Excess imbalance", balance.excess, "",
                          formatSignificant(balance.excess) + " x chance",
                          basis + "; greatest in layer " + formatCount(balance.worstLayer) + " (" +
                              formatSignificant(balance.worstExcess) + " x)"));
+    out.push_back(figure(
+        "balance_max_over_mean", "Expert load, max/mean", balance.maxOverMean, "",
+        formatSignificant(balance.maxOverMean) + " x",
+        basis + "; uniform router by chance " + formatSignificant(balance.nullMaxOverMean) + " x"));
+    out.back().tokens = balance.tokens;
+    out.back().raw = true;
     out.push_back(figure("balance_normalized_entropy", "Router entropy, normalised",
                          balance.normalizedEntropy, "", formatFixed(balance.normalizedEntropy, 3),
                          basis + "; 1 is even"));
+    out.back().tokens = balance.tokens;
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 // Markdown and terminal cannot disagree.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -20,6 +21,9 @@ struct HeadlineFigure {
     std::string text;   ///< value as a person reads it, with unit
     std::string note;   ///< what it is compared with or accumulated over; may be empty
     std::optional<double> low, high;  ///< 95 % interval
+    /// That the figure is of, so that figures of runs of other lengths can be told; 0: of none.
+    std::int64_t tokens = 0;
+    bool raw = false;  ///< grows as tokens become fewer, by chance alone
 };
 
 /// Figures that the run did not measure are left out. The share of the bandwidth ceiling needs

@@ -46,6 +46,23 @@ double likelihoodMargin(const ItemRow& item) {
     return std::isfinite(second) ? best - second : std::numeric_limits<double>::quiet_NaN();
 }
 
+std::string answerPerCharacter(const ItemRow& item) {
+    const nlohmann::json detail = nlohmann::json::parse(item.detail, nullptr, false);
+    if (!detail.is_object()) return {};
+    const auto index = detail.find("answer_norm");
+    if (index == detail.end() || !index->is_number_unsigned()) return {};
+    const nlohmann::json choices = nlohmann::json::parse(item.choices, nullptr, false);
+    const auto at = index->get<std::size_t>();
+    if (!choices.is_array() || at >= choices.size() || !choices[at].is_string()) return {};
+    const std::string text = choices[at].get<std::string>();  // with the suite's delimiter
+    return text.substr(std::min(text.find_first_not_of(' '), text.size()));
+}
+
+bool countsPerCharacter(const std::vector<MetricRow>& metrics) {
+    return std::any_of(metrics.begin(), metrics.end(),
+                       [](const MetricRow& metric) { return metric.name == "accuracy_norm"; });
+}
+
 std::vector<const ItemRow*> tellingItems(const std::vector<ItemRow>& items, std::size_t limit) {
     struct Ranked {
         const ItemRow* item;

@@ -12,6 +12,12 @@ namespace moescope {
 /// Widest log-likelihood of an item minus its runner-up, nats; NaN with fewer than two.
 double likelihoodMargin(const ItemRow& item);
 
+/// The choice that is likeliest per character, which accuracy_norm counts; empty where the item
+/// does not record it.
+std::string answerPerCharacter(const ItemRow& item);
+/// Do a suite's metrics count it, so that its items must show it?
+bool countsPerCharacter(const std::vector<MetricRow>& metrics);
+
 /// At most `limit` items that have a score: lowest score first, among equals those the model was
 /// surest of.
 std::vector<const ItemRow*> tellingItems(const std::vector<ItemRow>& items, std::size_t limit);

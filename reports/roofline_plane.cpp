@@ -115,6 +115,29 @@ std::string ceilingsSentence(const Ceilings& ceilings) {
     return out + ".";
 }
 
+std::string aboveRoofNote(std::span<const RoofShare> shares, const Ceilings& ceilings) {
+    const auto above = [&](std::string_view bound) {
+        return std::any_of(shares.begin(), shares.end(), [&](const RoofShare& of) {
+            return of.bound != nullptr && of.bound == bound && of.share > 1;
+        });
+    };
+    std::string out;
+    if (above("memory"))
+        out = "Above 100 % of a memory roof the data came from a cache, which is faster than the " +
+              formatPerSecond(ceilings.bytesPerSecond, "B") + " of the memory.";
+    if (above("compute"))
+        out += std::string(out.empty() ? "" : " ") +
+               "Above 100 % of a compute roof the machine was faster than when its ceilings were "
+               "measured: clocks, and neighbours on a virtual machine, move.";
+    return out;
+}
+
+std::string aboveRoofNote(const Roofline& roofline) {
+    std::vector<RoofShare> shares;
+    for (const RooflinePoint& point : roofline.points) shares.push_back(point.shareOfRoof());
+    return aboveRoofNote(shares, roofline.ceilings);
+}
+
 std::string pointSentence(const RooflinePoint& point) {
     return nameOf(point.op, point.kernel, point.phase) + ": " + formatSignificant(point.intensity) +
            " operations per byte, " + formatPerSecond(point.operationsPerSecond, "OP") + ", " +

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -56,6 +57,10 @@ std::vector<std::string> pointNames(
 /// "Ceilings measured before this run: memory 37.1 GB/s, bf16 1.2 TOP/s"; without a bandwidth what
 /// is missing and what would tell it.
 std::string ceilingsSentence(const Ceilings& ceilings);
+/// What it means that some of `shares` are above 100 %, a sentence for memory and one for
+/// arithmetic; empty where none is.
+std::string aboveRoofNote(std::span<const RoofShare> shares, const Ceilings& ceilings);
+std::string aboveRoofNote(const Roofline& roofline);
 /// For a picture that holds such points.
 inline constexpr char kModelledNote[] =
     "Modelled points: times are measured, bytes and operations are the engine's count of what must "

@@ -22,6 +22,17 @@ inline constexpr char kEffectiveExperts[] = "effective experts";
 inline constexpr char kDeadExperts[] = "dead experts";
 inline constexpr char kDeadExpertsNote[] = "experts that no token chose";
 
+/// Of a row of the run file's table "memory".
+inline std::string memoryTitle(std::string_view name) {
+    // Older runs called the file's size "weights", which is not what the packed weights take.
+    if (name == "model_file" || name == "weights") return "model file";
+    if (name == "session_state") return "session state (KV cache, activations)";
+    if (name == "peak_rss") return "peak of the process";
+    std::string title(name);
+    for (char& c : title) c = c == '_' ? ' ' : c;
+    return title;
+}
+
 /// "prefill", "decode"; the whole run where `phase` is empty.
 inline std::string phaseTitle(std::string_view phase) {
     return std::string(phase.empty() ? kWholeRun : phase);

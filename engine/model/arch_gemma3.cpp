@@ -36,7 +36,8 @@ struct TextPart {
     nlohmann::json config;
     std::string layers;  ///< "model.layers."
     EndNames ends;
-    std::string leftAside;  ///< as ModelSpec has it
+    std::string leftAside;  ///< as ModelSpec has it, like the next
+    std::vector<std::string> leftAsideTensors;
 };
 
 /// transformers' Gemma3TextConfig: published folders with images leave out what equals these.
@@ -48,14 +49,15 @@ nlohmann::json unsaid() {
 }
 
 TextPart wholeFolder(const Checkpoint& checkpoint) {
-    return {checkpoint.config(), layerRoot(checkpoint.layout()), endNames(checkpoint.layout()), {}};
+    return {
+        checkpoint.config(), layerRoot(checkpoint.layout()), endNames(checkpoint.layout()), {}, {}};
 }
 
 TextPart besideImages(const Checkpoint& checkpoint) {
     const ConfigReader whole(checkpoint.config(), checkpoint.path().string());
     if (!whole.at("text_config").is_object())
         whole.fail("configuration key 'text_config' is no group of keys");
-    TextPart part{unsaid(), {}, {}, {}};
+    TextPart part{unsaid(), {}, {}, {}, {}};
     part.config.update(checkpoint.config().at("text_config"));
     part.config["tie_word_embeddings"] = whole.flagOr("tie_word_embeddings", true);
     std::string root = "model.language_model.";  // as the model in memory has them
@@ -65,10 +67,11 @@ TextPart besideImages(const Checkpoint& checkpoint) {
     const bool inside = checkpoint.find("language_model.lm_head.weight") != nullptr;
     part.ends = {root + "embed_tokens.weight", root + "norm.weight", root + "norm.bias",
                  inside ? "language_model.lm_head.weight" : "lm_head.weight"};
-    const auto other = std::count_if(
-        checkpoint.tensors().begin(), checkpoint.tensors().end(),
-        [&](const TensorView& t) { return !t.name.starts_with(root) && t.name != part.ends.head; });
-    part.leftAside = "the image encoder and its projection (" + countText(other, "tensor") +
+    for (const TensorView& t : checkpoint.tensors())
+        if (!t.name.starts_with(root) && t.name != part.ends.head)
+            part.leftAsideTensors.emplace_back(t.name);
+    part.leftAside = "the image encoder and its projection (" +
+                     countText(part.leftAsideTensors.size(), "tensor") +
                      "): text alone is computed";
     return part;
 }
@@ -80,6 +83,7 @@ BoundModel bind(const Checkpoint& checkpoint, const ArchitectureOptions& options
     BoundModel model;
     ModelSpec& spec = model.spec;
     spec.leftAside = part.leftAside;
+    spec.leftAsideTensors = part.leftAsideTensors;
     spec.norm = gguf ? NormKind::Rms : NormKind::RmsPlusOne;
     spec.normPlace = NormPlace::PreAndPost;
     spec.qkNorm = QkNorm::PerHead;

@@ -66,6 +66,7 @@ struct ModelSpec {
     std::string name;          ///< general.name or the folder's name
     bool synthetic = false;
     std::string leftAside;  ///< parts of the checkpoint that are not read, in words; empty: none
+    std::vector<std::string> leftAsideTensors;  ///< their names in the checkpoint
 
     std::int32_t nLayer = 0;
     std::int32_t dModel = 0;

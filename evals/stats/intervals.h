@@ -29,8 +29,8 @@ std::size_t clusterCount(std::span<const std::size_t> cluster);
 Interval wilson(double successes, double n, double confidence = 0.95);
 /// Wilson on n / deff, where deff is the ratio of clustered to simple variance of the mean (at
 /// least 1), times (z / t)^2 with t of C - 1 degrees, because deff itself is estimated from C
-/// clusters (Korn and Graubard, Survey Methodology 24, 1998). When all x agree the variances say nothing: then the clusters count as single items.
-/// x: zeros and ones.
+/// clusters (Korn and Graubard, Survey Methodology 24, 1998). When all x agree the variances say
+/// nothing: then the clusters count as single items. x: zeros and ones.
 Interval clusteredWilson(std::span<const double> x, std::span<const std::size_t> cluster);
 /// mean +- t(df) se.
 Interval tInterval(double center, double error, double degrees, double confidence = 0.95);
@@ -44,8 +44,8 @@ using Statistic = std::function<double(std::span<const std::size_t>)>;
 
 /// Percentile interval of `statistic` over resamples of whole clusters (drawn with replacement,
 /// seeded, the same on every platform). `statistic` gets the chosen indices into the items and may
-/// return NaN (the resample is left out). low = high = NaN when fewer than half are defined or there
-/// are fewer than kFewestClusters.
+/// return NaN (the resample is left out). low = high = NaN when fewer than half are defined or
+/// there are fewer than kFewestClusters.
 Interval clusterBootstrap(std::span<const std::size_t> cluster, int resamples, std::uint64_t seed,
                           const Statistic& statistic);
 /// The same resamples with bias correction and acceleration (BCa: Efron 1987; Efron and Tibshirani

@@ -8,8 +8,12 @@
 #include <QTimer>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
+#include <set>
+#include <string>
 #include <utility>
 
+#include "engine/core/count_text.h"
 #include "engine/core/error.h"
 #include "gui/app/main_window.h"
 
@@ -75,7 +79,7 @@ void setOption(Options& options, const QString& name, const QString& value) {
     } else if (name == QLatin1String("--sequence")) {
         options.sequence = parseInteger(name, value);
     } else if (name == QLatin1String("--layer")) {
-        options.layer = static_cast<int>(parseInteger(name, value));
+        options.layer = parseInteger(name, value);
     } else {
         throw UsageError(name.toStdString() + ": unknown option",
                          "moescope-gui --help lists the options");
@@ -108,16 +112,48 @@ bool settle(MainWindow& window) {
     return true;
 }
 
-int takeScreenshot(MainWindow& window, const Options& options) {
-    window.show();
+/// Throws UsageError naming the option, its value and what the run has, where `value` is none of
+/// `known`, the numbers of the run's `what`s.
+void requireAmong(const char* option, std::optional<std::int64_t> value,
+                  const std::set<std::int64_t>& known, const char* what) {
+    if (!value || known.count(*value) > 0) return;
+    std::string has = "no " + std::string(what) + "s";
+    if (!known.empty())
+        has = countText(known.size(), what) + ", " + std::to_string(*known.begin()) +
+              (known.size() > 1 ? " to " + std::to_string(*known.rbegin()) : "");
+    throw UsageError(std::string(option) + " " + std::to_string(*value) + ": the run has " + has);
+}
+
+void waitForRun(MainWindow& window) {
     if (!settle(window)) throw Error("the run was not read within two minutes");
     if (window.failure())
         throw Error(window.failure()->what.toStdString(), window.failure()->hint.toStdString());
-    if (!options.view.isEmpty()) window.showView(options.view);
+}
+
+/// What --sequence and --layer ask for. A number that the run does not have would show something
+/// else under its name.
+void select(MainWindow& window, const Options& options) {
+    if (!options.sequence && !options.layer) return;
+    if (!window.run()) throw UsageError("--sequence and --layer need a run to select in");
+    const RunSummary& run = window.run()->summary;
+    std::set<std::int64_t> sequences, layers;
+    for (const SequenceRow& sequence : run.sequences) sequences.insert(sequence.id);
+    for (const LayerRouting& layer : run.routing) layers.insert(layer.layer);
+    for (const auto& [layer, ns] : run.layerNs)
+        if (layer >= 0) layers.insert(layer);
+    requireAmong("--sequence", options.sequence, sequences, "sequence");
+    requireAmong("--layer", options.layer, layers, "layer");
     window.selection().edit([&](SelectionState& s) {
         if (options.sequence) s.sequence = *options.sequence;
-        if (options.layer) s.layer = *options.layer;
+        if (options.layer) s.layer = static_cast<int>(*options.layer);
     });
+}
+
+int takeScreenshot(MainWindow& window, const Options& options) {
+    window.show();
+    waitForRun(window);
+    if (!options.view.isEmpty()) window.showView(options.view);
+    select(window, options);
     settle(window);
     QTimer::singleShot(150, qApp, &QApplication::quit);  // timers of the views
     QApplication::exec();
@@ -208,7 +244,13 @@ int runApplication(int argc, char** argv) {
         if (!options.view.isEmpty()) window.showView(options.view);
         if (!options.screenshot.isEmpty()) return takeScreenshot(window, options);
         window.show();
+        if (options.sequence || options.layer) {
+            waitForRun(window);
+            select(window, options);
+        }
         return QApplication::exec();
+    } catch (const UsageError& error) {
+        return report(error, 2);
     } catch (const Error& error) {
         return report(error, 1);
     }

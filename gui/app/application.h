@@ -15,9 +15,8 @@ struct Options {
     QString baseline;  ///< of --baseline without runs; empty otherwise
     QString view, screenshot;
     std::optional<Theme> theme;
-    QSize size;  ///< invalid: as last time
-    std::optional<qint64> sequence;
-    std::optional<int> layer;
+    QSize size;                             ///< invalid: as last time
+    std::optional<qint64> sequence, layer;  ///< to select; must be of the run
     bool help = false, version = false;
 };
 

@@ -5,7 +5,6 @@
 #include <QApplication>
 #include <QClipboard>
 #include <QCloseEvent>
-#include <QDockWidget>
 #include <QFileDialog>
 #include <QFileInfo>
 #include <QHeaderView>
@@ -15,6 +14,7 @@
 #include <QSettings>
 #include <QStatusBar>
 #include <QVBoxLayout>
+#include <utility>
 
 #include "gui/app/command_palette.h"
 #include "gui/app/export_view.h"
@@ -23,6 +23,10 @@
 #include "gui/data/format.h"
 
 namespace moescope::gui {
+
+namespace {
+const QList<int> kDockWidths{170, 262};  ///< runs, inspector
+}  // namespace
 
 MainWindow::MainWindow(QWidget* parent)
     : QMainWindow(parent),
@@ -107,7 +111,26 @@ void MainWindow::makeDocks() {
     inspectorDock->setObjectName(QStringLiteral("inspector"));
     inspectorDock->setWidget(inspector_);
     addDockWidget(Qt::RightDockWidgetArea, inspectorDock);
-    resizeDocks({runsDock, inspectorDock}, {170, 262}, Qt::Horizontal);
+    docks_ = {runsDock, inspectorDock};
+    resizeDocks(docks_, kDockWidths, Qt::Horizontal);
+}
+
+/// In a narrow window the docks would be squeezed to a few characters beside a view without room:
+/// they make way, until there is room again or the menu "View" calls them back.
+void MainWindow::fitDocks() {
+    constexpr int kLeastWidth = 1100;  // the docks and the widest view
+    if ((width() < kLeastWidth) == narrow_) return;
+    narrow_ = !narrow_;
+    if (narrow_) {
+        for (QDockWidget* dock : docks_) {
+            if (dock->isHidden() || dock->isFloating()) continue;
+            dock->hide();
+            madeRoom_ << dock;
+        }
+        return;
+    }
+    for (QDockWidget* dock : std::exchange(madeRoom_, {})) dock->show();
+    resizeDocks(docks_, kDockWidths, Qt::Horizontal);
 }
 
 QAction* MainWindow::add(QMenu* menu, const QString& text, const QKeySequence& key,
@@ -394,13 +417,27 @@ void MainWindow::dropEvent(QDropEvent* event) {
 void MainWindow::saveSettings() const {
     QSettings settings;
     settings.setValue(QStringLiteral("geometry"), saveGeometry());
-    settings.setValue(QStringLiteral("state"), saveState());
+    // Docks that are hidden for want of room were not hidden by the user.
+    if (madeRoom_.isEmpty()) settings.setValue(QStringLiteral("state"), saveState());
 }
 
 void MainWindow::restoreSettings() {
     const QSettings settings;
     restoreGeometry(settings.value(QStringLiteral("geometry")).toByteArray());
     restoreState(settings.value(QStringLiteral("state")).toByteArray());
+    narrow_ = false;
+    madeRoom_.clear();
+    fitDocks();
+}
+
+void MainWindow::setVisible(bool visible) {
+    fitDocks();  // before the layout widens the window to what the docks need
+    QMainWindow::setVisible(visible);
+}
+
+void MainWindow::resizeEvent(QResizeEvent* event) {
+    QMainWindow::resizeEvent(event);
+    fitDocks();
 }
 
 void MainWindow::closeEvent(QCloseEvent* event) {

@@ -2,6 +2,7 @@
 // Runs to the left, views in the centre, inspector to the right, one Selection for all of them.
 #pragma once
 
+#include <QDockWidget>
 #include <QListWidget>
 #include <QMainWindow>
 #include <QStackedWidget>
@@ -32,6 +33,7 @@ public:
     RunPtr run() const { return run_; }
     QString noticeText() const { return notices_->text(); }
     std::optional<Failure> failure() const { return failure_; }
+    void setVisible(bool visible) override;
     bool isBusy() const;  ///< loading, or the shown view is
     void saveSettings() const;
     void restoreSettings();
@@ -40,11 +42,13 @@ protected:
     void dragEnterEvent(QDragEnterEvent* event) override;
     void dropEvent(QDropEvent* event) override;
     void closeEvent(QCloseEvent* event) override;
+    void resizeEvent(QResizeEvent* event) override;
 
 private:
     QAction* add(QMenu* menu, const QString& text, const QKeySequence& key,
                  std::function<void()> act);
     void makeDocks();
+    void fitDocks();
     void makeMenus();
     void makeFileMenu();
     void makeViewMenu();
@@ -73,6 +77,9 @@ private:
     NoticeBar* notices_;
     QStackedWidget* stack_;
     StatePage* state_;
+    QList<QDockWidget*> docks_;
+    QList<QDockWidget*> madeRoom_;  ///< hidden while the window is narrow, not by the user
+    bool narrow_ = false;
     QListWidget* runs_;
     FactsModel* facts_;
     DataTable* inspector_;

@@ -9,6 +9,7 @@
 
 #include "engine/core/file.h"
 #include "gui/data/format.h"
+#include "reports/ranking.h"
 #include "reports/terms.h"
 
 namespace moescope::gui {
@@ -64,12 +65,13 @@ std::vector<ChoiceRow> choicesOf(const ItemRow& item) {
     std::vector<ChoiceRow> rows;
     if (!choices.is_array()) return rows;
     for (std::size_t i = 0; i < choices.size(); ++i) {
-        ChoiceRow row{jsonText(choices[i]), kNone, false, false};
+        ChoiceRow row{jsonText(choices[i]), kNone, false, false, false};
         if (likelihoods.is_array() && i < likelihoods.size() && likelihoods[i].is_number()) {
             row.logLikelihood = likelihoods[i].get<double>();
         }
         row.chosen = sameText(row.choice, item.answer);
         row.target = sameText(row.choice, item.target);
+        row.perCharacter = !row.chosen && sameText(row.choice, answerPerCharacter(item));
         rows.push_back(std::move(row));
     }
     return rows;
@@ -193,6 +195,11 @@ ItemsModel::ItemsModel(QObject* parent) : RowModel(parent) {
          [](const Row& r) -> QVariant { return formatNumber(r.score); },
          [](const Row& r) -> QVariant { return r.score; }},
         {tr("Answer"), {}, [](const Row& r) -> QVariant { return firstLine(r.answer); }, {}, false},
+        {tr("Per character"),
+         tr("The answer that is likeliest per character, which accuracy_norm counts"),
+         [](const Row& r) -> QVariant { return firstLine(answerPerCharacter(r)); },
+         {},
+         false},
         {tr("Expected"),
          {},
          [](const Row& r) -> QVariant { return firstLine(r.target); },
@@ -255,6 +262,7 @@ ChoicesModel::ChoicesModel(QObject* parent) : RowModel(parent) {
          [](const Row& r) -> QVariant {
              QStringList marks;
              if (r.chosen) marks << tr("chosen");
+             if (r.perCharacter) marks << tr("chosen per character");
              if (r.target) marks << tr("expected");
              return marks.join(QStringLiteral(", "));
          },

@@ -39,6 +39,8 @@ class ItemsModel : public RowModel<ItemRow> {
     Q_DECLARE_TR_FUNCTIONS(ItemsModel)
 public:
     explicit ItemsModel(QObject* parent = nullptr);
+    /// Answer per character: of suites whose items record it.
+    static constexpr int kPerCharacterColumn = 4;
 };
 
 /// Items by text (prompt, answer, target, groups, id; case-insensitive) and by "wrong only".
@@ -62,6 +64,7 @@ struct ChoiceRow {
     QString choice;
     double logLikelihood = 0;  ///< nats; NaN when not recorded
     bool chosen = false, target = false;
+    bool perCharacter = false;  ///< the likeliest per character, where that is another
 };
 /// Malformed JSON in the file gives no rows rather than an error: the prompt is still worth
 /// showing.

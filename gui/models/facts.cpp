@@ -27,15 +27,6 @@ FactRow section(const QString& name) {
     return {name, {}, {}, true};
 }
 
-QString memoryName(const std::string& key) {
-    if (key == "peak_rss") return tr("Peak of the process");
-    if (key == "session_state") return tr("Session state (KV cache)");
-    QString name = text(key);
-    name.replace(QChar('_'), QChar(' '));
-    if (!name.isEmpty()) name[0] = name[0].toUpper();
-    return name;
-}
-
 void phaseFacts(const PhaseSummary& phase, const QString& title, bool decode,
                 std::vector<FactRow>& rows) {
     if (phase.steps == 0) return;
@@ -228,7 +219,7 @@ std::vector<FactRow> headlineFacts(const RunData& run) {
     if (!run.summary.memory.empty()) {
         rows.push_back(section(tr("Memory")));
         for (const MemoryRow& m : run.summary.memory)
-            rows.push_back({memoryName(m.name), formatBytes(static_cast<double>(m.bytes)),
+            rows.push_back({heading(memoryTitle(m.name)), formatBytes(static_cast<double>(m.bytes)),
                             text(m.name), false});
     }
     return rows;

@@ -84,14 +84,22 @@ OperationsModel::OperationsModel(QObject* parent) : RowModel(parent) {
                         : formatDuration(r.group.standardDeviationNs);
          },
          [](const Row& r) -> QVariant { return r.group.standardDeviationNs; }},
-        {tr("Of peak"),
-         tr("Share of the roofline that this run measured: the lower of arithmetic and bandwidth. "
-            "Above 100 % the data came from a cache"),
+        {tr("Of roof"),
+         tr("Share of the lower roof that this run measured, which is told beside. Above 100 % of "
+            "the memory's the data came from a cache"),
          [this](const Row& r) -> QVariant {
-             const double share = shareOfPeak(r.group, ceilings_);
+             const double share = shareOfRoof(r.group, ceilings_).share;
              return std::isnan(share) ? QString() : formatPercent(share);
          },
-         [this](const Row& r) -> QVariant { return shareOfPeak(r.group, ceilings_); }},
+         [this](const Row& r) -> QVariant { return shareOfRoof(r.group, ceilings_).share; }},
+        {tr("Bound by"),
+         tr("Memory: bandwidth; compute: rate of arithmetic"),
+         [this](const Row& r) -> QVariant {
+             const char* bound = shareOfRoof(r.group, ceilings_).bound;
+             return bound != nullptr ? text(bound) : QString();
+         },
+         {},
+         false},
     });
 }
 

@@ -15,7 +15,7 @@ class OperationsModel : public RowModel<OperationGroupRow> {
     Q_DECLARE_TR_FUNCTIONS(OperationsModel)
 public:
     explicit OperationsModel(QObject* parent = nullptr);
-    /// What the share of peak stands against; set before the rows.
+    /// What the share of the roof stands against; set before the rows.
     void setCeilings(const Ceilings& ceilings) { ceilings_ = ceilings; }
     /// Column of the total time, by which the table is sorted at first.
     static constexpr int kTotalColumn = 4;

@@ -49,7 +49,7 @@ RooflineModel::RooflineModel(QObject* parent) : RowModel(parent) {
         rate(tr("Arithmetic"), tr("Operations per second; a multiply-add counts two"),
              &Row::operationsPerSecond),
         rate(tr("Roof"), tr("The lower of memory and arithmetic at this intensity"), &Row::roof),
-        share(tr("Of roof"), tr("Above 100 % the data came from a cache"), &Row::share),
+        share(tr("Of roof"), tr("Above 100 % of memory the data came from a cache"), &Row::share),
         name(tr("Peak of"), tr("Instructions that the kernel multiplies with"),
              &Row::operationKind),
         {tr("Bound by"),

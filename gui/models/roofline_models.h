@@ -4,6 +4,7 @@
 
 #include <QCoreApplication>
 #include <QRect>
+#include <array>
 #include <optional>
 
 #include "gui/models/row_model.h"
@@ -16,6 +17,8 @@ class RooflineModel : public RowModel<RooflinePoint> {
     Q_DECLARE_TR_FUNCTIONS(RooflineModel)
 public:
     explicit RooflineModel(QObject* parent = nullptr);
+    /// Roof, of roof, peak of, bound by: empty where the run knows no roof.
+    static constexpr std::array kOfRoof{6, 7, 8, 9};
 };
 
 struct RooflineLayout {

@@ -16,13 +16,14 @@
 #include "gui/models/difference_models.h"
 #include "gui/views/view.h"
 #include "profiler/analysis/run_identity.h"
+#include "reports/comparison.h"
 
 namespace moescope::gui {
 namespace {
 
 struct Compared {
     RunDifference times;
-    std::vector<std::string> identity;
+    std::vector<std::string> identity, cautions;
 };
 
 class CompareView : public View {
@@ -127,7 +128,8 @@ private:
                 const RunPtr base = loadRun(path);
                 return Compared{
                     runDifference({base->steps, base->operations}, {run->steps, run->operations}),
-                    identityDifferences(base->summary.meta, run->summary.meta)};
+                    identityDifferences(base->summary.meta, run->summary.meta),
+                    comparisonCautions(base->summary, run->summary)};
             },
             [this, generation](auto outcome) {
                 jobEnded();
@@ -148,6 +150,8 @@ private:
                 .arg(text(run_->path.filename().string()), QFileInfo(baseline_).fileName());
         for (const std::string& other : compared.identity)
             says += tr("Beside the baseline this run is of a %1. ").arg(text(other));
+        for (const std::string& caution : compared.cautions)
+            says += tr("Beside the baseline: %1. ").arg(text(caution));
         if (difference.rows.empty()) says += tr("The two runs have no phase in common.");
         for (const DifferencePhase& phase : difference.phases)
             says += text(phaseSentence(phase)) + QStringLiteral(". ");

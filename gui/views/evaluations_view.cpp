@@ -3,6 +3,7 @@
 #include <QCheckBox>
 #include <QComboBox>
 #include <QHBoxLayout>
+#include <QHeaderView>
 #include <QLabel>
 #include <QPlainTextEdit>
 #include <QSortFilterProxyModel>
@@ -13,6 +14,7 @@
 #include "gui/data/format.h"
 #include "gui/models/evaluation_models.h"
 #include "gui/views/view.h"
+#include "reports/ranking.h"
 
 namespace moescope::gui {
 namespace {
@@ -48,6 +50,9 @@ public:
         metricsTable_->setLeastWidth(1, 140);
         filter_->setSourceModel(items_);
         itemsTable_->setProxy(filter_);
+        itemsTable_->setLeastWidth(1, 90);
+        // Else a column that is hidden keeps its room: Qt leaves its size to the stretching.
+        itemsTable_->horizontalHeader()->setStretchLastSection(false);
         choicesTable_->setSource(choices_, false);
         search_->setPlaceholderText(tr("Search (Ctrl+F)"));
         search_->setClearButtonEnabled(true);
@@ -162,6 +167,8 @@ private:
         for (const QString& key : keys) groups_->addItem(tr("groups of %1").arg(key), key);
         showMetrics();
         items_->setRows(run_->suites[index].items);
+        itemsTable_->setColumnHidden(ItemsModel::kPerCharacterColumn,
+                                     !countsPerCharacter(run_->suites[index].metrics));
         itemsTable_->fitColumns(190);
         showCount();
         if (filter_->rowCount() > 0) itemsTable_->selectRow(0);

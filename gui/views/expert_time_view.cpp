@@ -44,6 +44,7 @@ public:
         axis_->addItem(tr("at equal tokens and active experts"), true);
         axis_->addItem(tr("as measured"), false);
         axis_->setAccessibleName(tr("Time"));
+        axis_->setMinimumWidth(150);  // in a small window its text gives way
         axis_->setToolTip(
             tr("At equal tokens and active experts: what the fit says of tokens, active experts "
                "and layer is taken out of each time, so that the line can be seen in the points"));

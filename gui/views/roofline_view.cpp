@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // How near to what the machine can do each kernel comes. The same points and roofs as in the
 // report; the selected operation stands out.
+#include <QHeaderView>
 #include <QLabel>
 #include <QSplitter>
 #include <QVBoxLayout>
+#include <algorithm>
 
 #include "gui/data/format.h"
 #include "gui/data/loader.h"
@@ -28,8 +30,12 @@ public:
         caption_->setTextInteractionFlags(Qt::TextSelectableByMouse);
         table_->setSource(model_, true);
         table_->setTextElideMode(Qt::ElideMiddle);
+        // Else columns that are hidden keep their room: Qt leaves their sizes to the stretching.
+        table_->horizontalHeader()->setStretchLastSection(false);
+        // Two operations of attention must not look the same; what is too wide then scrolls.
+        table_->setLeastWidth(0, 165);
         table_->setLeastWidth(1, 110);
-        table_->setLeastWidth(9, 75);
+        table_->setLeastWidth(10, 75);
         auto* splitter = new QSplitter(Qt::Vertical, page());
         splitter->addWidget(chart_);
         splitter->addWidget(table_);
@@ -78,6 +84,9 @@ private:
         QString says = text(ceilingsSentence(roofline.ceilings));
         if (roofline.anyModelled()) says += QChar(' ') + text(kModelledNote);
         caption_->setText(says);
+        const bool roofs = std::any_of(roofline.points.begin(), roofline.points.end(),
+                                       [](const RooflinePoint& p) { return p.bound() != nullptr; });
+        for (const int column : RooflineModel::kOfRoof) table_->setColumnHidden(column, !roofs);
         updating_ = true;
         model_->setRows(roofline.points);
         updating_ = false;

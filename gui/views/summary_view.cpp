@@ -36,9 +36,10 @@ public:
         operationsTable_ = new DataTable(tr("Operations by time"), page());
         operationsTable_->setSource(operations_, true);
         operationsTable_->setPreferredWidth(5, 150);
+        operationsTable_->setLeastWidth(0, 165);  // two operations of attention differ at the end
         operationsTable_->setColumnHidden(1, true);
         operationsTable_->setColumnHidden(2, true);
-        for (const int column : {8, 9, 11, 12, 13, 14, 15})
+        for (const int column : {8, 9, 11, 12, 13, 14, 15, 16})
             operationsTable_->setColumnHidden(column, true);
         auto* left = new QSplitter(Qt::Vertical, page());
         left->addWidget(headlineTable_);

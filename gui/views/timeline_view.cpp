@@ -4,6 +4,7 @@
 #include <QHBoxLayout>
 #include <QLabel>
 #include <QLineEdit>
+#include <QScrollArea>
 #include <QSplitter>
 #include <QTimer>
 #include <QVBoxLayout>
@@ -93,7 +94,8 @@ public:
     }
 };
 
-constexpr int kLanesHeight = 230, kTableHeight = 400, kLeastTableHeight = 120;  ///< pixels
+constexpr int kLanesHeight = 230, kLeastLanesHeight = 150, kTableHeight = 400,
+              kLeastTableHeight = 120;  ///< pixels
 
 class TimelineView : public View {
     Q_DECLARE_TR_FUNCTIONS(TimelineView)
@@ -132,7 +134,14 @@ public:
         tables->addWidget(table_, 1);
         tables->addWidget(counters_, 1);
         column->addLayout(tables, 1);
-        splitter_->addWidget(timeline_);
+        // Strips that a small window has no room for are scrolled to.
+        auto* scroll = new QScrollArea(page());
+        scroll->setWidget(timeline_);
+        scroll->setWidgetResizable(true);
+        scroll->setFrameShape(QFrame::NoFrame);
+        scroll->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+        scroll->setMinimumHeight(kLeastLanesHeight);
+        splitter_->addWidget(scroll);
         splitter_->addWidget(below);
         splitter_->setStretchFactor(0, 0);
         splitter_->setStretchFactor(1, 1);

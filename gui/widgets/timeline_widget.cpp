@@ -114,9 +114,9 @@ QRect TimelineWidget::stripRect(int strip) const {
 }
 
 QSize TimelineWidget::minimumSizeHint() const {
-    constexpr int kLeast = 150, kSmallWindow = 480;
+    constexpr int kLeast = 150;
     if (!timeline_ || timeline_->strips.empty()) return {320, kLeast};
-    return {320, std::min(kSmallWindow, heightOf(leastStripHeight(fontMetrics())))};
+    return {320, heightOf(leastStripHeight(fontMetrics()))};
 }
 
 QSize TimelineWidget::sizeHint() const {

@@ -39,6 +39,10 @@ void useCounted(Ceilings& ceilings, const CountedRun& counted) {
     ceilings.peaks.emplace_back(ceilings.operationKind, counted.operationsPerSecond);
 }
 
+const char* boundName(bool memory) noexcept {
+    return memory ? "memory" : "compute";
+}
+
 struct Work {
     double bytes = 0, operations = 0, ns = 0;
 };
@@ -95,6 +99,11 @@ double Ceilings::ridge(std::string_view kernel) const noexcept {
     return (peak != nullptr ? peak->second : operationsPerSecond) / bytesPerSecond;
 }
 
+bool Ceilings::memoryBound(double operationsPerByte, std::string_view kernel) const noexcept {
+    const double at = ridge(kernel);
+    return std::isnan(at) ? !std::isnan(bytesPerSecond) : operationsPerByte < at;
+}
+
 Ceilings ceilingsOf(const std::map<std::string, std::string>& meta) {
     Ceilings out;
     const nlohmann::json machine = jsonOf(meta, "machine");
@@ -135,15 +144,21 @@ bool cacheResident(const std::map<std::string, std::string>& meta) {
     return cacheResident(bytes("model", "file_bytes"), bytes("machine", "last_level_cache_bytes"));
 }
 
-double shareOfPeak(const OperationGroup& group, const Ceilings& ceilings) noexcept {
-    if (group.totalNs <= 0) return PhaseSummary::kUnknown;
-    if (group.flops <= 0)
-        return group.bytes > 0 ? group.bytesPerSecond() / ceilings.bytesPerSecond
-                               : PhaseSummary::kUnknown;
-    // Without bytes memory is no bound.
-    const double intensity = group.bytes > 0 ? double(group.flops) / double(group.bytes)
-                                             : std::numeric_limits<double>::infinity();
-    return group.flopsPerSecond() / ceilings.roof(intensity, group.kernel);
+RoofShare shareOfRoof(const OperationGroup& group, const Ceilings& ceilings) noexcept {
+    RoofShare out;
+    if (group.totalNs <= 0 || (group.flops <= 0 && group.bytes <= 0)) return out;
+    bool memory = true;
+    if (group.flops <= 0) {
+        out.share = group.bytesPerSecond() / ceilings.bytesPerSecond;
+    } else {
+        // Without bytes memory is no bound.
+        const double intensity = group.bytes > 0 ? double(group.flops) / double(group.bytes)
+                                                 : std::numeric_limits<double>::infinity();
+        out.share = group.flopsPerSecond() / ceilings.roof(intensity, group.kernel);
+        memory = ceilings.memoryBound(intensity, group.kernel);
+    }
+    if (!std::isnan(out.share)) out.bound = boundName(memory);
+    return out;
 }
 
 const char* RooflinePoint::origin() const noexcept {
@@ -153,7 +168,7 @@ const char* RooflinePoint::origin() const noexcept {
 
 const char* RooflinePoint::bound() const noexcept {
     if (std::isnan(roof)) return nullptr;
-    return memoryBound ? "memory" : "compute";
+    return boundName(memoryBound);
 }
 
 bool Roofline::anyModelled() const noexcept {
@@ -181,10 +196,7 @@ Roofline rooflineOf(const RunSummary& summary, const CountedRun& counted) {
         const auto* peak = out.ceilings.peakOf(group.kernel);
         point.operationKind = peak != nullptr ? peak->first : out.ceilings.operationKind;
         point.share = point.operationsPerSecond / point.roof;
-        // Without a compute peak what is left is the bandwidth, and the other way round.
-        const double ridge = out.ceilings.ridge(group.kernel);
-        point.memoryBound =
-            std::isnan(ridge) ? !std::isnan(out.ceilings.bytesPerSecond) : point.intensity < ridge;
+        point.memoryBound = out.ceilings.memoryBound(point.intensity, group.kernel);
         point.timeShare = group.share;
         out.points.push_back(std::move(point));
     }

@@ -34,6 +34,8 @@ struct Ceilings {
     double roof(double operationsPerByte, std::string_view kernel = {}) const noexcept;
     /// Intensity at which both roofs meet; NaN unless both are known.
     double ridge(std::string_view kernel = {}) const noexcept;
+    /// Is memory the lower roof at that intensity? Of one known roof: is it that of memory?
+    bool memoryBound(double operationsPerByte, std::string_view kernel = {}) const noexcept;
 };
 
 /// Name in `peaks` of what a kernel of the cpu back end multiplies with, by its own name
@@ -54,9 +56,15 @@ bool cacheResident(std::uint64_t modelBytes, std::uint64_t cacheBytes) noexcept;
 /// "machine"; false where one of them is not recorded, and where it ran on a device.
 bool cacheResident(const std::map<std::string, std::string>& meta);
 
-/// How near a group comes to its roof: attained / roof, by operations where it has any, else by
-/// bytes. Above 1: the data came from a cache, faster than memory. NaN without work or ceiling.
-double shareOfPeak(const OperationGroup& group, const Ceilings& ceilings) noexcept;
+/// Attained / roof, and which of the two roofs that is: 60 % of the memory's bandwidth and 60 % of
+/// an arithmetic rate are different findings.
+struct RoofShare {
+    double share = PhaseSummary::kUnknown;  ///< above 1: faster than what the ceilings allow
+    const char* bound = nullptr;            ///< "memory" or "compute"; null without a share
+};
+/// How near a group comes to its roof, by operations where it has any, else by bytes. Unknown
+/// without work or ceiling.
+RoofShare shareOfRoof(const OperationGroup& group, const Ceilings& ceilings) noexcept;
 
 struct RooflinePoint {
     std::string op, kernel, phase;
@@ -75,6 +83,7 @@ struct RooflinePoint {
     const char* origin() const noexcept;
     /// "memory" or "compute"; null when the ceilings are unknown.
     const char* bound() const noexcept;
+    RoofShare shareOfRoof() const noexcept { return {share, bound()}; }
 };
 
 struct Roofline {

@@ -137,7 +137,7 @@ struct QualityRow {
 };
 
 struct MemoryRow {
-    std::string name;  ///< "weights", "kv_cache", "activations", "peak_rss"
+    std::string name;  ///< "model_file", "session_state", "peak_rss"
     std::int64_t bytes = 0;
 };
 

@@ -63,14 +63,16 @@ std::string operationsCsv(std::span<const ReportRun> runs) {
     std::string out;
     row(out, "run", "phase", "op", "kernel", "calls", "total_ns", "min_ns", "median_ns", "p95_ns",
         "max_ns", "share", "bytes", "flops", "bytes_per_second", "flops_per_second", "mean_ns",
-        "p99_ns", "standard_deviation_ns", "share_of_peak");
+        "p99_ns", "standard_deviation_ns", "share_of_peak", "bound_by");
     for (std::size_t i = 0; i < runs.size(); ++i) {
-        for (const OperationGroup& group : runs[i].summary.operations)
+        for (const OperationGroup& group : runs[i].summary.operations) {
+            const RoofShare ofRoof = shareOfRoof(group, runs[i].analysis.roofline.ceilings);
             row(out, i + 1, group.phase, group.op, group.kernel, group.calls, group.totalNs,
                 group.minNs, group.medianNs, group.p95Ns, group.maxNs, group.share, group.bytes,
                 group.flops, group.bytesPerSecond(), group.flopsPerSecond(), group.meanNs,
-                group.p99Ns, group.standardDeviationNs,
-                shareOfPeak(group, runs[i].analysis.roofline.ceilings));
+                group.p99Ns, group.standardDeviationNs, ofRoof.share,
+                ofRoof.bound != nullptr ? ofRoof.bound : "");
+        }
     }
     return out;
 }

@@ -216,13 +216,18 @@ json comparisonJson(std::span<const ReportRun> runs) {
     for (const ComparisonRow& row : compareHeadlines(runs)) {
         json values = json::array();
         json changes = json::array();
+        json tokens = json::array();
         for (std::size_t i = 0; i < runs.size(); ++i) {
             values.push_back(row.figures[i] ? number(row.figures[i]->value) : json());
             changes.push_back(number(relativeChange(row, i)));
+            tokens.push_back(row.figures[i] && row.figures[i]->tokens > 0
+                                 ? json(row.figures[i]->tokens)
+                                 : json());
         }
         out.push_back({{"id", row.id},
                        {"label", row.label},
                        {"values", values},
+                       {"tokens", tokens},
                        {"relative_changes", changes}});
     }
     return out;
@@ -237,6 +242,10 @@ std::vector<ReportFile> renderJson(std::span<const ReportRun> runs) {
     document["runs"] = json::array();
     for (const ReportRun& run : runs) document["runs"].push_back(runJson(run));
     document["comparison"] = runs.size() > 1 ? comparisonJson(runs) : json();
+    document["cautions"] = json::array();
+    for (std::size_t i = 1; i < runs.size(); ++i)
+        for (const std::string& caution : comparisonCautions(runs.front().summary, runs[i].summary))
+            document["cautions"].push_back({{"run", i}, {"caution", caution}});
     return {{"report.json", dumpJson(document, 1) + "\n"}};
 }
 

@@ -101,6 +101,7 @@ std::string rooflineMarkdown(const Roofline& roofline) {
     }
     out += "\n" +
            rest(roofline.points.size(), "report.html or report.json (report --format html,json)");
+    if (const std::string above = aboveRoofNote(roofline); !above.empty()) out += above + "\n\n";
     return out + (roofline.anyModelled() ? std::string(kModelledNote) + "\n\n" : "");
 }
 

@@ -64,33 +64,58 @@ std::string leftOut(const std::vector<ComparisonRow>& rows) {
                : paragraph("Left out, since only one run has such a figure: " + labels + ".");
 }
 
+std::string changeText(const ComparisonRow& row, std::size_t index) {
+    const auto& base = row.figures.front();
+    const auto& other = row.figures[index];
+    if (base && other && base->raw && base->tokens != other->tokens) return "not comparable";
+    const double change = relativeChange(row, index);
+    return std::string(ofOtherLength(row, index) ? "! " : "") + (change > 0 ? "+" : "") +
+           formatPercent(change);
+}
+
+/// What must be known before the figures are read.
+std::string cautions(const ReportRun& base, const ReportRun& run, std::size_t index) {
+    std::vector<std::string> all = identityDifferences(base.summary.meta, run.summary.meta);
+    for (std::string& caution : comparisonCautions(base.summary, run.summary))
+        all.push_back(std::move(caution));
+    if (const std::string raw = rawBalanceCaution(base.summary, run.summary); !raw.empty())
+        all.push_back(raw);
+    std::string out;
+    for (const std::string& caution : all)
+        out += paragraph("Run " + std::to_string(index + 1) + ": " + caution + ".");
+    return out;
+}
+
 std::string comparison(std::span<const ReportRun> runs) {
     std::vector<HtmlColumn> columns = {{"figure"}};
     for (std::size_t i = 0; i < runs.size(); ++i) {
         columns.push_back({"run " + std::to_string(i + 1), true});
         if (i > 0) columns.push_back({"change", true, "against run 1"});
     }
-    HtmlTable table("Headline figures; changes are against run 1", columns);
     const std::vector<ComparisonRow> rows = compareHeadlines(runs);
+    bool marked = false;
+    for (const ComparisonRow& row : rows)
+        for (std::size_t i = 1; i < runs.size(); ++i) marked = marked || ofOtherLength(row, i);
+    HtmlTable table("Headline figures; changes are against run 1" +
+                        std::string(marked ? "; !: of tokens more than twofold apart" : ""),
+                    columns);
     for (const ComparisonRow& row : rows) {
         if (!row.shared()) continue;
         std::vector<HtmlCell> cells = {row.label};
         for (std::size_t i = 0; i < runs.size(); ++i) {
             std::string text = row.figures[i] ? row.figures[i]->text : kNoData;
+            if (row.figures[i] && row.figures[i]->tokens > 0)
+                text += " (" + formatCounted(row.figures[i]->tokens, "token") + ")";
             if (row.figures[i] && row.figures[i]->low && row.figures[i]->high)
                 text += " (" + formatSignificant(*row.figures[i]->low) + " to " +
                         formatSignificant(*row.figures[i]->high) + ")";
             cells.emplace_back(text);
-            const double change = i == 0 ? 0 : relativeChange(row, i);
-            if (i > 0) cells.emplace_back((change > 0 ? "+" : "") + formatPercent(change));
+            if (i > 0) cells.emplace_back(changeText(row, i));
         }
         table.row(std::move(cells));
     }
     std::string out = "<h2 id=\"comparison\">Comparison</h2>\n";
-    for (std::size_t i = 1; i < runs.size(); ++i)
-        for (const std::string& difference :
-             identityDifferences(runs.front().summary.meta, runs[i].summary.meta))
-            out += paragraph("Run " + std::to_string(i + 1) + ": " + difference + ".");
+    for (std::size_t i = 1; i < runs.size(); ++i) out += cautions(runs.front(), runs[i], i);
     if (table.empty()) return out + paragraph("The runs have no figure in common.") + leftOut(rows);
     return out +
            paragraph(

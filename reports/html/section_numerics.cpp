@@ -4,6 +4,7 @@
 #include <array>
 
 #include "reports/html/escape.h"
+#include "reports/html/facts.h"
 #include "reports/html/figures.h"
 #include "reports/html/sections.h"
 #include "reports/html/table.h"
@@ -120,9 +121,8 @@ std::string renderNumerics(const ReportRun& run, const SectionContext& at) {
                          "Perplexities depend on how the text is cut; their ratio, and what "
                          "follows, compare the two models.");
         out += figureTable(run.summary, suite) + layerParts(run.summary, suite, at);
-        out += htmlDetails(
-            "Models, texts and settings",
-            "<pre class=\"command\"><code>" + htmlEscape(suite.settings) + "</code></pre>\n");
+        out += htmlDetails("Models, texts and settings",
+                           settingsHtml("Models, texts and settings", suite.settings));
     }
     return out;
 }

@@ -7,6 +7,7 @@
 #include "reports/html/sections.h"
 #include "reports/html/table.h"
 #include "reports/numbers.h"
+#include "reports/roofline_plane.h"
 #include "reports/terms.h"
 
 namespace moescope {
@@ -40,32 +41,35 @@ std::string phaseTable(const ReportRun& report, const std::string& phase,
                      {kStdDev, true, "standard deviation of the calls"},
                      {"bandwidth", true, "bytes that must be read, per second of operation time"},
                      {"arithmetic", true, "a multiply-add counts two"},
-                     {"of peak", true,
-                      "of the roofline measured before the run; above 100 % the data came from a "
-                      "cache"}},
+                     {"of roof", true, "of the lower roof, which is told beside"},
+                     {"bound by", false, "memory: bandwidth; compute: rate of arithmetic"}},
                     true);
+    std::vector<RoofShare> shares;
     for (const OperationGroup& group : run.operations) {
         if (group.phase != phase) continue;
+        shares.push_back(shareOfRoof(group, ceilings));
+        const RoofShare& ofRoof = shares.back();
         HtmlCell total(formatDuration(static_cast<double>(group.totalNs)),
                        static_cast<double>(group.totalNs));
         total.bar = static_cast<double>(group.totalNs) / greatest;
-        table.row(
-            {group.op, group.kernel,
-             HtmlCell(formatCount(group.calls), static_cast<double>(group.calls)), total,
-             HtmlCell(formatPercent(group.share), group.share),
-             HtmlCell(formatDuration(group.meanNs), group.meanNs),
-             HtmlCell(formatDuration(static_cast<double>(group.medianNs)),
-                      static_cast<double>(group.medianNs)),
-             HtmlCell(formatDuration(static_cast<double>(group.p95Ns)),
-                      static_cast<double>(group.p95Ns)),
-             HtmlCell(formatDuration(static_cast<double>(group.p99Ns)),
-                      static_cast<double>(group.p99Ns)),
-             HtmlCell(formatDuration(group.standardDeviationNs), group.standardDeviationNs),
-             HtmlCell(rate(group.bytesPerSecond(), "B"), group.bytesPerSecond()),
-             HtmlCell(rate(group.flopsPerSecond(), "FLOP"), group.flopsPerSecond()),
-             HtmlCell(formatPercent(shareOfPeak(group, ceilings)), shareOfPeak(group, ceilings))});
+        table.row({group.op, group.kernel,
+                   HtmlCell(formatCount(group.calls), static_cast<double>(group.calls)), total,
+                   HtmlCell(formatPercent(group.share), group.share),
+                   HtmlCell(formatDuration(group.meanNs), group.meanNs),
+                   HtmlCell(formatDuration(static_cast<double>(group.medianNs)),
+                            static_cast<double>(group.medianNs)),
+                   HtmlCell(formatDuration(static_cast<double>(group.p95Ns)),
+                            static_cast<double>(group.p95Ns)),
+                   HtmlCell(formatDuration(static_cast<double>(group.p99Ns)),
+                            static_cast<double>(group.p99Ns)),
+                   HtmlCell(formatDuration(group.standardDeviationNs), group.standardDeviationNs),
+                   HtmlCell(rate(group.bytesPerSecond(), "B"), group.bytesPerSecond()),
+                   HtmlCell(rate(group.flopsPerSecond(), "FLOP"), group.flopsPerSecond()),
+                   HtmlCell(formatPercent(ofRoof.share), ofRoof.share),
+                   ofRoof.bound != nullptr ? ofRoof.bound : kNoData});
     }
-    return table.html() +
+    const std::string above = aboveRoofNote(shares, ceilings);
+    return table.html() + (above.empty() ? "" : paragraph(above)) +
            paragraph("Operations account for " + formatPercent(summary.operationShare) +
                      " of the time inside the steps of " + phase +
                      " (what lies between steps is not in it); below 95 % the profile misses "

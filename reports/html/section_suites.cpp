@@ -5,6 +5,7 @@
 
 #include "reports/headline.h"
 #include "reports/html/escape.h"
+#include "reports/html/facts.h"
 #include "reports/html/figures.h"
 #include "reports/html/sections.h"
 #include "reports/html/table.h"
@@ -81,22 +82,32 @@ std::string plots(const std::vector<MetricRow>& metrics, const std::string& id) 
     return out;
 }
 
-std::string itemTable(const SuiteRow& suite, const std::vector<ItemRow>& items) {
+std::string itemTable(const SuiteRow& suite, const std::vector<MetricRow>& metrics,
+                      const std::vector<ItemRow>& items) {
+    const bool perCharacter = countsPerCharacter(metrics);
+    std::vector<HtmlColumn> columns{
+        {"item"},        {"prompt"},
+        {"answer"},      {"target"},
+        {"score", true}, {"margin", true, "log-likelihood of the answer over the runner-up, nats"}};
+    if (perCharacter)
+        columns.insert(columns.begin() + 3, {"answer per character", false,
+                                             "likeliest per character: what accuracy_norm counts"});
     HtmlTable table(
         "Items of " + suite.name + " with the lowest score, the surest answers first (" +
             formatCount(static_cast<std::int64_t>(std::min(items.size(), kShownItems))) + " of " +
             formatCount(static_cast<std::int64_t>(items.size())) + ")",
-        {{"item"},
-         {"prompt"},
-         {"answer"},
-         {"target"},
-         {"score", true},
-         {"margin", true, "log-likelihood of the answer over the runner-up, nats"}});
+        columns);
     for (const ItemRow* item : tellingItems(items, kShownItems)) {
         const double margin = likelihoodMargin(*item);
-        table.row({shorten(item->id, 60), shorten(item->prompt, kShownCharacters),
-                   shorten(item->answer, 80), shorten(item->target, 80),
-                   formatSignificant(item->score), formatSignificant(margin)});
+        std::vector<HtmlCell> cells{
+            shorten(item->id, 60),          shorten(item->prompt, kShownCharacters),
+            shorten(item->answer, 80),      shorten(item->target, 80),
+            formatSignificant(item->score), formatSignificant(margin)};
+        if (perCharacter) {
+            const std::string answer = answerPerCharacter(*item);
+            cells.insert(cells.begin() + 3, answer.empty() ? kNoData : shorten(answer, 80));
+        }
+        table.row(std::move(cells));
     }
     return table.html();
 }
@@ -119,11 +130,10 @@ std::string suiteHtml(const ReportRun& run, const SuiteRow& suite, const Section
         out +=
             metricTable(suite, metrics) + plots(metrics, at.id("suite" + std::to_string(suite.id)));
     }
-    if (done > 0) out += itemTable(suite, found->second);
+    if (done > 0) out += itemTable(suite, metrics, found->second);
     if (!suite.settings.empty() && suite.settings != "{}")
-        out += htmlDetails(
-            "Settings of " + suite.name,
-            "<pre class=\"command\"><code>" + htmlEscape(suite.settings) + "</code></pre>\n");
+        out += htmlDetails("Settings of " + suite.name,
+                           settingsHtml("Settings of " + suite.name, suite.settings));
     return out;
 }
 
@@ -133,10 +143,14 @@ std::string renderSuites(const ReportRun& run, const SectionContext& at) {
     const auto scored = [](const SuiteRow& suite) { return suite.kind != kNumericsKind; };
     if (std::none_of(run.summary.suites.begin(), run.summary.suites.end(), scored))
         return paragraph("This run evaluated no suite.");
-    std::string out = paragraph(
-        "Intervals are 95 %: of many such evaluations, 95 in 100 would cover the value for the "
-        "population the items "
-        "were drawn from. Two models whose intervals overlap widely are not shown to differ.");
+    std::string out;
+    // Of numbers alone: an evaluation that was stopped early has none yet.
+    if (std::any_of(run.summary.metrics.begin(), run.summary.metrics.end(),
+                    [](const MetricRow& metric) { return metric.low && metric.high; }))
+        out = paragraph(
+            "Intervals are 95 %: of many such evaluations, 95 in 100 would cover the value for the "
+            "population the items "
+            "were drawn from. Two models whose intervals overlap widely are not shown to differ.");
     for (const SuiteRow& suite : run.summary.suites) {
         if (scored(suite)) out += suiteHtml(run, suite, at);
     }

@@ -94,6 +94,7 @@ std::string roofline(const Roofline& of, const SectionContext& at) {
                    formatPerSecond(p.operationsPerSecond, "OP"), formatPerSecond(p.roof, "OP"),
                    formatPercent(p.share), p.operationKind,
                    p.bound() != nullptr ? p.bound() : kNoData, p.origin()});
+    const std::string above = aboveRoofNote(of);
     const std::string figure =
         "<figure>\n" +
         rooflineChart(
@@ -103,11 +104,11 @@ std::string roofline(const Roofline& of, const SectionContext& at) {
              "numbers."},
             of) +
         "<figcaption>The roof of a kernel is the lower of memory and the arithmetic that it uses; "
-        "arithmetic that no kernel of this run uses has a dashed roof. A point above its roof read "
-        "from a "
-        "cache.</figcaption></figure>\n";
+        "arithmetic that no kernel of this run uses has a dashed "
+        "roof.</figcaption></figure>\n";
     return heading + paragraph(ceilingsSentence(of.ceilings)) + figure +
            htmlDetails("Table: roofline", table.html()) +
+           (above.empty() ? std::string() : paragraph(above)) +
            (of.anyModelled() ? paragraph(kModelledNote) : std::string());
 }
 

@@ -5,9 +5,11 @@
 #include "profiler/analysis/quality_block.h"
 #include "reports/headline.h"
 #include "reports/html/escape.h"
+#include "reports/html/facts.h"
 #include "reports/html/sections.h"
 #include "reports/html/table.h"
 #include "reports/numbers.h"
+#include "reports/terms.h"
 
 namespace moescope {
 namespace {
@@ -78,38 +80,6 @@ std::string notices(const ReportRun& run) {
     return out;
 }
 
-std::string scalarText(const std::string& key, const nlohmann::json& value) {
-    if (value.is_string()) return value.get<std::string>();
-    if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
-    if (value.is_null()) return kNoData;
-    if (value.is_number())
-        return key == "seed" ? value.dump() : formatFact(key, value.get<double>());
-    std::string list;
-    for (const nlohmann::json& element : value) {
-        if (element.is_structured())
-            return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-        list += (list.empty() ? "" : ", ") + scalarText(key, element);
-    }
-    return list;
-}
-
-/// One row per leaf of a meta object; "cpu.name" becomes "cpu name".
-void flatten(HtmlTable& table, const std::string& label, const std::string& key,
-             const nlohmann::json& value, int depth = 0) {
-    if (value.is_object() && depth < 6) {
-        for (const auto& [name, child] : value.items())
-            flatten(table, label.empty() ? name : label + " " + name,
-                    std::string(unitKey(key, name)), child, depth + 1);
-        return;
-    }
-    const std::string text = scalarText(key, value);
-    if (text.empty()) return;
-    std::string shown =
-        label.ends_with("_ns") ? label.substr(0, label.size() - 3) + " time" : label;
-    std::replace(shown.begin(), shown.end(), '_', ' ');
-    table.row({shown, shorten(text, 600)});
-}
-
 std::string factTables(const ReportRun& run) {
     std::string out;
     for (const auto& [key, title] : {std::pair{"model", "Model"},
@@ -119,9 +89,13 @@ std::string factTables(const ReportRun& run) {
         const auto meta = run.summary.meta.find(key);
         if (meta == run.summary.meta.end()) continue;
         HtmlTable table(title, {{"fact"}, {"value"}});
-        const nlohmann::json value = run.metaJson(key);
-        flatten(table, value.is_object() ? "" : key, key,
-                value.is_null() ? nlohmann::json(meta->second) : value);
+        nlohmann::json value = run.metaJson(key);
+        if (value.is_object() && value.contains("experts") && value["experts"] == 0) {
+            value["experts"] = "none (dense)";
+            value.erase("top_k");
+        }
+        addFacts(table, value.is_object() ? "" : key, key,
+                 value.is_null() ? nlohmann::json(meta->second) : value);
         if (!table.empty()) out += table.html();
     }
     HtmlTable rest("Run", {{"fact"}, {"value"}});
@@ -137,12 +111,12 @@ std::string factTables(const ReportRun& run) {
             std::string files;
             for (const nlohmann::json& source : value) {
                 if (source.is_object() && source.contains("file"))
-                    files += (files.empty() ? "" : ", ") + scalarText("file", source["file"]);
+                    files += (files.empty() ? "" : ", ") + factText("file", source["file"]);
             }
             rest.row({"source files", formatCount(static_cast<std::int64_t>(value.size())) + ": " +
                                           shorten(files, 600)});
         } else if (value.is_object()) {
-            flatten(rest, key, key, value);
+            addFacts(rest, key, key, value);
         } else {
             std::string label = key;
             std::replace(label.begin(), label.end(), '_', ' ');
@@ -181,9 +155,8 @@ std::string memoryTable(const RunSummary& run) {
     if (run.memory.empty()) return {};
     HtmlTable table("Memory", {{"part"}, {"size", true}, {"bytes", true}});
     for (const MemoryRow& row : run.memory) {
-        std::string name = row.name;
-        std::replace(name.begin(), name.end(), '_', ' ');
-        table.row({name, formatBytes(static_cast<double>(row.bytes)), formatCount(row.bytes)});
+        table.row({memoryTitle(row.name), formatBytes(static_cast<double>(row.bytes)),
+                   formatCount(row.bytes)});
     }
     return table.html();
 }

@@ -192,6 +192,24 @@ TEST_CASE("wrong input lines are named by number") {
     }
 }
 
+TEST_CASE("inspect says what of the file is the model that it counts") {
+    const std::string golden = std::string(MOESCOPE_SOURCE_DIR) + "/tests/golden/data/";
+    const Outcome images = run({"inspect", golden + "gemma3_images"});
+    CHECK_THAT(images.out,
+               Contains("3.22 kB of weights that are read + 256 B not read + 3.94 kB of names"));
+    CHECK_THAT(images.out, Contains("768 feed-forward, 640 attention, 192 embedding and head, 12 "
+                                    "last norm"));
+    CHECK_THAT(images.out, Contains("of these not read        7") && Contains("256 B\n"));
+    const auto document =
+        nlohmann::json::parse(run({"inspect", golden + "gemma3_images", "--json"}).out);
+    CHECK(document.at("not_read_bytes") == 256);
+    CHECK(document.at("tensor_bytes").get<int>() ==
+          2 * document.at("parameters").at("total").get<int>() + 256);
+    const std::string whole = run({"inspect", "demo"}).out;
+    CHECK_THAT(whole, !Contains("not read"));
+    CHECK_THAT(whole, Contains("weights as the CPU packs them"));
+}
+
 TEST_CASE("inspect says on which layers a window slides") {
     const std::string golden = std::string(MOESCOPE_SOURCE_DIR) + "/tests/golden/data/";
     CHECK_THAT(run({"inspect", golden + "mistral_window"}).out,

@@ -85,6 +85,45 @@ TEST_CASE("the note of a failed check follows its value in the terminal") {
                Catch::Contains("! dropped   2 records: Lost.\n"));
 }
 
+TEST_CASE("compare says beside speeds of how many tokens they are") {
+    const Folder folder;
+    const std::string brief = folder / "brief.moescope", lengthy = folder / "lengthy.moescope";
+    std::string text;
+    for (int i = 0; i < 20; ++i) text += " the";
+    REQUIRE(run({"profile", "demo", "--prompt", "the", "-n", "3", "--out", brief}).code == 0);
+    REQUIRE(run({"profile", "demo", "--prompt", text, "-n", "4", "--out", lengthy}).code == 0);
+    const Outcome compared = run({"compare", brief, lengthy});
+    REQUIRE(compared.code == 0);
+    CHECK_THAT(compared.out, Catch::Contains("! lengthy: prefill of 20 tokens instead of 1: a "
+                                             "difference in speed is also one of length\n"));
+    CHECK_THAT(compared.out, !Catch::Contains("decode of"));
+    const auto document = nlohmann::json::parse(run({"compare", brief, lengthy, "--json"}).out);
+    bool found = false;
+    for (const auto& figure : document.at("figures"))
+        if (figure.at("name") == "prefill tokens")
+            found = figure.at("values") == nlohmann::json({1.0, 20.0});
+    CHECK(found);
+    CHECK_THAT(document.at("warnings").dump(), Catch::Contains("run 2: prefill of 20 tokens"));
+}
+
+TEST_CASE("a share of a roof names the roof, and one above it is explained") {
+    using namespace moescope;
+    OperationGroupRow row;
+    row.group.op = "head";
+    row.group.phase = "decode";
+    row.group.calls = 1;
+    row.group.totalNs = 1000;
+    row.group.bytes = 2000;
+    const Ceilings ceilings{1e9, 1e9, "fp32", {}, false};
+    const std::string fast = moescope::cli::operationTableText({row}, {}, ceilings, 9);
+    CHECK_THAT(fast, Catch::Contains("of roof  bound by") && Catch::Contains("200.0 %  memory") &&
+                         Catch::Contains("Above 100 % of a memory roof the data came from a cache, "
+                                         "which is faster than the 1.00 GB/s of the memory."));
+    row.group.bytes = 900;
+    CHECK_THAT(moescope::cli::operationTableText({row}, {}, ceilings, 9),
+               Catch::Contains("90.0 %  memory") && !Catch::Contains("Above 100 %"));
+}
+
 TEST_CASE("terminal and page call the same thing by the same name") {
     const Folder folder;
     const std::string made = folder / "run.moescope", page = folder / "report";

@@ -349,6 +349,13 @@ TEST_CASE("The committed own data are what their scripts write") {
     }
 }
 
+TEST_CASE("The basics tell both of their accuracies by topic") {
+    std::set<std::string> byTopic;
+    for (const MetricSpec& metric : findSuite("basics").metrics)
+        if (metric.factor == "topic") byTopic.insert(metric.name);
+    CHECK(byTopic == std::set<std::string>{"accuracy", "accuracy_norm"});
+}
+
 TEST_CASE("The basics have balanced answers") {
     const SuiteData data = loadSuite(findSuite("basics"));
     CHECK(data.items.size() >= 100);

@@ -5,6 +5,7 @@
 
 #include "engine/core/error.h"
 #include "evals/metrics/metric.h"
+#include "evals/scorers.h"
 
 using namespace moescope;
 
@@ -201,4 +202,19 @@ TEST_CASE("Metrics that do not fit a suite are refused before anything is evalua
     CHECK_THROWS_AS(checkMetrics(suite), Error);
     suite.metrics = {{"demographic_parity_difference", "g"}};
     CHECK_NOTHROW(checkMetrics(suite));
+}
+
+TEST_CASE("An item records which choice is likeliest per character") {
+    SuiteDefinition suite;
+    suite.scoring = "choice_loglik";
+    suite.choices.list = {TextTemplate("x", "t")};
+    suite.target = TextTemplate("A", "t");
+    SuiteItem item;
+    item.choices = {"a", "abcdef", "ab"};
+    item.target = 2;
+    const std::vector<ContinuationScore> scores{{-2, 1, false}, {-3, 2, false}, {-9, 1, false}};
+    const ItemScore judged = scorerFor(suite).judge(suite, item, scores);
+    CHECK(judged.answer == "a");
+    CHECK(judged.detail.at("answer_norm") == 1);
+    CHECK_FALSE(judged.detail.at("right_norm").get<bool>());
 }

@@ -109,6 +109,21 @@ private slots:
         QVERIFY(says(*view, reading.failure.hint));
     }
 
+    void theViewSaysWhatKeepsTheRunsFromBeingCompared() {
+        test::SampleShape shape;
+        shape.promptTokens = 90;
+        const QString lengthy = folder_.filePath(QStringLiteral("lengthy.moescope"));
+        test::makeSampleRun(lengthy.toStdString(), shape);
+        MainWindow window;
+        window.show();
+        window.openRuns({sample_, lengthy});
+        window.showView(QStringLiteral("compare"));
+        const View* view = window.view(QStringLiteral("compare"));
+        QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr && !window.isBusy(), 20000);
+        QVERIFY(says(*view, QStringLiteral("Beside the baseline: prefill of 270 tokens instead of "
+                                           "120: a difference in speed")));
+    }
+
     void theFirstOfSeveralRunsIsTheBaselineAsOnTheCommandLine() {
         MainWindow window;
         window.openRuns({baseline_, sample_});

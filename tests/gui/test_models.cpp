@@ -264,6 +264,12 @@ private slots:
         QCOMPARE(choices.size(), std::size_t{4});
         QCOMPARE(choices[0].logLikelihood, -1.1);
         QVERIFY(choices[0].chosen && choices[1].target && !choices[2].chosen);
+        moescope::ItemRow longer = items.row(0);
+        longer.detail = R"({"answer_norm":2})";
+        QVERIFY(choicesOf(longer)[2].perCharacter && !choicesOf(longer)[0].perCharacter);
+        items.setRows({longer});
+        QCOMPARE(items.index(0, ItemsModel::kPerCharacterColumn).data().toString(),
+                 choicesOf(longer)[2].choice);
         moescope::ItemRow broken;
         broken.choices = "{not json";
         QVERIFY(choicesOf(broken).empty());

@@ -127,11 +127,27 @@ private slots:
         QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr && !window.isBusy(), 20000);
         View* view = window.view(QStringLiteral("roofline"));
         QVERIFY(view->table()->model()->rowCount() >= 10);  // five operations of both phases
+        for (const int column : RooflineModel::kOfRoof)
+            QVERIFY(!view->table()->isColumnHidden(column));
         view->table()->selectSourceRow(0);
         QVERIFY(!window.selection().state().operation.isEmpty());
         window.selection().edit([](SelectionState& s) { s.operation = QStringLiteral("router"); });
         const QModelIndex row = view->table()->selectionModel()->selectedRows().front();
         QCOMPARE(row.data().toString(), QStringLiteral("Router"));
+    }
+
+    void withoutCeilingsTheColumnsOfRoofsLeaveTheirRoomToTheOthers() {
+        auto run = std::make_shared<RunData>(*loadRun(sample_.toStdString()));
+        run->summary.meta.erase("machine");
+        MainWindow window;
+        View* view = window.view(QStringLiteral("roofline"));
+        view->setRun(run);
+        QTRY_VERIFY_WITH_TIMEOUT(!view->isBusy(), 20000);
+        QVERIFY(view->table()->model()->rowCount() >= 10);
+        for (const int column : RooflineModel::kOfRoof)
+            QVERIFY(view->table()->isColumnHidden(column));
+        QCOMPARE(view->table()->columnViewportPosition(10),
+                 view->table()->columnViewportPosition(5) + view->table()->columnWidth(5));
     }
 
     void whenTheRunCannotBeReadTheViewSaysWhatToDo() {

@@ -2,6 +2,7 @@
 // The whole window over the sample run, and the program's command line.
 #include <QAction>
 #include <QCheckBox>
+#include <QDockWidget>
 #include <QFile>
 #include <QListWidget>
 #include <QPlainTextEdit>
@@ -247,6 +248,42 @@ private slots:
         QCOMPARE(prompt->placeholderText(), QStringLiteral("This item has no prompt text."));
     }
 
+    void everyViewFitsASmallWindow() {
+        // Docks that are squeezed to a few characters are of no use: they make room, and come back.
+        MainWindow window;
+        window.resize(800, 600);
+        window.show();
+        window.openRun(sample_);
+        QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr, 20000);
+        for (const ViewType& type : viewTypes()) {
+            window.showView(QLatin1String(type.id));
+            QTRY_VERIFY_WITH_TIMEOUT(!window.isBusy(), 20000);
+            QCoreApplication::processEvents();
+            const QSize least = window.view(QLatin1String(type.id))->minimumSizeHint();
+            QVERIFY2(least.width() <= 780 && least.height() <= 480,
+                     qPrintable(QStringLiteral("%1: %2 x %3")
+                                    .arg(QLatin1String(type.id))
+                                    .arg(least.width())
+                                    .arg(least.height())));
+            QCOMPARE(window.size(), QSize(800, 600));
+        }
+        for (const QDockWidget* dock : window.findChildren<QDockWidget*>())
+            QVERIFY(!dock->isVisible());
+        // Operations of attention are told apart by the end of their names.
+        for (const DataTable* table :
+             window.view(QStringLiteral("summary"))->findChildren<DataTable*>()) {
+            if (table->accessibleName() != QStringLiteral("Operations by time")) continue;
+            for (int row = 0; row < table->model()->rowCount(); ++row)
+                QVERIFY(table->columnWidth(0) >
+                        QFontMetrics(table->font())
+                            .horizontalAdvance(table->model()->index(row, 0).data().toString()));
+        }
+        window.resize(1400, 900);
+        QCoreApplication::processEvents();
+        for (const QDockWidget* dock : window.findChildren<QDockWidget*>())
+            QVERIFY(dock->isVisible());
+    }
+
     void paletteFindsActionsByWords() {
         QAction open(QStringLiteral("&Open a run…")), quit(QStringLiteral("&Quit")),
             off(QStringLiteral("Open nothing"));
@@ -284,6 +321,26 @@ private slots:
             1);
         QVERIFY(errors.contains("error: /nowhere.moescope"));
         QCOMPARE(program({QStringLiteral("--view"), QStringLiteral("nothing")}), 2);
+    }
+
+    void aSequenceOrLayerThatTheRunDoesNotHaveIsRefused() {
+        const QString picture = folder_.filePath(QStringLiteral("refused.png"));
+        const auto refused = [&](const QStringList& asked, const char* says) {
+            QByteArray errors;
+            QCOMPARE(program(QStringList{QStringLiteral("--screenshot"), picture} + asked, &errors),
+                     2);
+            QVERIFY2(errors.contains(says), errors.constData());
+            QVERIFY(!QFile::exists(picture));
+        };
+        refused({QStringLiteral("--sequence"), QStringLiteral("99"), sample_},
+                "error: --sequence 99: the run has 3 sequences, 0 to 2\n");
+        refused({QStringLiteral("--layer=77"), sample_},
+                "error: --layer 77: the run has 12 layers, 0 to 11\n");
+        refused({QStringLiteral("--layer=4294967296"), sample_}, "error: --layer 4294967296: ");
+        refused({QStringLiteral("--layer=1")}, "--sequence and --layer need a run");
+        QCOMPARE(program({QStringLiteral("--screenshot"), picture, QStringLiteral("--layer=11"),
+                          QStringLiteral("--sequence=0"), sample_}),
+                 0);
     }
 };
 

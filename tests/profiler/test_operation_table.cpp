@@ -122,13 +122,18 @@ TEST_CASE("the roof is the lower of bandwidth and arithmetic") {
     group.totalNs = 1000;
     group.bytes = 1000;
     group.flops = 4000;  // 4e9 operations a second, 4 a byte
-    CHECK(shareOfPeak(group, c) == Approx(0.1));
+    CHECK(shareOfRoof(group, c).share == Approx(0.1));
+    CHECK(std::string(shareOfRoof(group, c).bound) == "memory");
     group.flops = 40000;  // 4e10 of 1e11
-    CHECK(shareOfPeak(group, c) == Approx(0.4));
+    CHECK(shareOfRoof(group, c).share == Approx(0.4));
+    CHECK(std::string(shareOfRoof(group, c).bound) == "compute");
     group.flops = 0;  // only bytes: 1e9 of 1e10
-    CHECK(shareOfPeak(group, c) == Approx(0.1));
+    CHECK(shareOfRoof(group, c).share == Approx(0.1));
+    CHECK(std::string(shareOfRoof(group, c).bound) == "memory");
+    CHECK(shareOfRoof(group, {}).bound == nullptr);  // no roof is known
     group.bytes = 0;
-    CHECK(std::isnan(shareOfPeak(group, c)));
+    CHECK(std::isnan(shareOfRoof(group, c).share));
+    CHECK(shareOfRoof(group, c).bound == nullptr);
     CHECK(std::isnan(ceilingsOf({}).roof(1)));
 
     RunSummary run;
@@ -177,9 +182,9 @@ TEST_CASE("the roof of a kernel is that of the arithmetic it uses") {
     CHECK_FALSE(of.points[0].memoryBound);
     CHECK(of.points[1].roof == Approx(1e11));
     CHECK(of.points[2].operationKind == "int16");  // the greatest that runs with these numerics
-    CHECK(shareOfPeak(run.operations[0], of.ceilings) == Approx(0.08));
+    CHECK(shareOfRoof(run.operations[0], of.ceilings).share == Approx(0.08));
     CHECK(of.bounds("fp32"));
     CHECK_FALSE(of.bounds("int8"));
     run.operations[0].bytes = 0;
-    CHECK(shareOfPeak(run.operations[0], of.ceilings) == Approx(0.08));
+    CHECK(shareOfRoof(run.operations[0], of.ceilings).share == Approx(0.08));
 }

@@ -8,6 +8,7 @@
 #include "reports/html/escape.h"
 #include "reports/html/sections.h"
 #include "reports/html/theme.h"
+#include "reports/ranking.h"
 #include "tests/reports/sample_run.h"
 
 using namespace moescope;
@@ -197,6 +198,53 @@ TEST_CASE("a line feed token keeps its expert beside the arrow") {
     ReportRun run = smallRun();
     run.sample->tokens[0].text = "a\n";
     CHECK(has(page({run}), "a\xE2\x86\xB5</bdi><sub>"));
+}
+
+TEST_CASE(
+    "settings are facts, a dense model has no experts, and intervals are explained with any") {
+    ReportRun run = smallRun();
+    run.summary.meta["model"] = R"({"name":"d","experts":0,"top_k":0})";
+    run.summary.meta["settings"] = R"({"texts":[{"file":"a.txt"},{"file":"b.txt"}]})";
+    run.summary.suites[0].settings =
+        R"({"model":{"max_context":1024},"seed":1,"warnings":[],"shots":0})";
+    const std::string html = page({run});
+    CHECK(wellFormedFault(html) == "");
+    CHECK(has(html, "none (dense)"));
+    CHECK_FALSE(has(html, ">top k</th>"));
+    CHECK(has(html, ">texts 2 file</th><td>b.txt</td>"));
+    CHECK(has(html, ">model max context</th><td>1,024</td>"));
+    CHECK_FALSE(has(html, "{&quot;"));
+    CHECK(has(html, "Intervals are 95 %"));
+    run.summary.metrics.clear();
+    CHECK_FALSE(has(page({run}), "Intervals are 95 %"));
+    run.summary.suites[0].settings = "no JSON <";
+    CHECK(has(page({run}), "<code>no JSON &lt;</code>"));
+}
+
+TEST_CASE("memory is called what it is, the size of the file under its older name too") {
+    ReportRun run = smallRun();
+    run.summary.memory = {{"weights", 12'100'000'000}, {"peak_rss", 5}, {"kv_cache", 7}};
+    const std::string html = page({run});
+    CHECK(has(html, ">model file</th><td class=\"n\">12.1 GB</td>"));
+    CHECK(has(html, ">peak of the process</th>"));
+    CHECK(has(html, ">kv cache</th>"));
+}
+
+TEST_CASE("items show the answer per character where accuracy_norm counts it") {
+    ReportRun run = smallRun();
+    run.items[7][0].detail = R"({"answer_norm":1})";
+    run.items[7][0].choices = R"([" x"," y"])";  // with the suite's delimiter
+    CHECK_FALSE(has(page({run}), "answer per character"));
+    run.summary.metrics.push_back({7, "accuracy_norm", "", 0.5, {}, {}, {}, {}, "Wilson", 2});
+    const std::string html = page({run});
+    CHECK(has(html, "answer per character"));
+    CHECK(has(html, "<td>x</td><td>y</td><td>y</td>"));    // answer, per character, target
+    CHECK(has(html, "<td>x</td><td>n/a</td><td>x</td>"));  // of a run that did not record it
+    ItemRow damaged = run.items[7][0];
+    for (const char* detail : {"", "[]", R"({"answer_norm":9})", R"({"answer_norm":"x"})"}) {
+        damaged.detail = detail;
+        CHECK(answerPerCharacter(damaged).empty());
+    }
 }
 
 TEST_CASE("several runs are compared against the first") {

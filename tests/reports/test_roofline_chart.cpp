@@ -91,6 +91,16 @@ TEST_CASE("a style tells counters from the engine's count, a radius the share of
     CHECK(pointRadius(point("experts", 4, 3e10, std::nan(""))) == Approx(4));
 }
 
+TEST_CASE("shares above a roof are explained by which roof it is") {
+    const Ceilings ceilings{4e10, 1e12, "bf16", {}, false};
+    CHECK(aboveRoofNote(std::vector<RoofShare>{{0.9, "memory"}, {}}, ceilings).empty());
+    const std::string memory = aboveRoofNote(std::vector<RoofShare>{{1.2, "memory"}}, ceilings);
+    CHECK_THAT(memory, Catch::Contains("cache, which is faster than the 40.0 GB/s"));
+    CHECK_THAT(memory, !Catch::Contains("compute"));
+    CHECK_THAT(aboveRoofNote(std::vector<RoofShare>{{1.2, "compute"}}, ceilings),
+               Catch::StartsWith("Above 100 % of a compute roof the machine was faster"));
+}
+
 TEST_CASE("the kernel is named where several share operation and phase") {
     Roofline of = sample();
     of.points[1] = point("experts", 40, 5e10, 0.3);

@@ -152,6 +152,46 @@ TEST_CASE("a stream has done nothing before somebody waits for it", "[emulation]
     cudaFreeHost(locked);
 }
 
+TEST_CASE("who waits while a stream captures gets an error and no graph", "[emulation]") {
+    cudaStream_t stream = nullptr;
+    cudaStream_t other = nullptr;
+    REQUIRE(cudaStreamCreate(&stream) == cudaSuccess);
+    REQUIRE(cudaStreamCreate(&other) == cudaSuccess);
+    cudaEvent_t event = nullptr;
+    REQUIRE(cudaEventCreate(&event) == cudaSuccess);
+    const Buffer<float> number(std::vector<float>{2});
+    const auto afterCapturing = [&](const auto& asked) {
+        REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+        REQUIRE(cudaMemsetAsync(number.get(), 0, sizeof(float), stream) == cudaSuccess);
+        const cudaError_t status = asked();
+        cudaGraph_t graph = nullptr;
+        const cudaError_t ended = cudaStreamEndCapture(stream, &graph);
+        CHECK((ended == cudaSuccess) == (graph != nullptr));
+        CHECK((status == cudaSuccess) == (ended == cudaSuccess));
+        if (ended != cudaSuccess) CHECK(ended == cudaErrorStreamCaptureInvalidated);
+        if (graph != nullptr) cudaGraphDestroy(graph);
+        return status;
+    };
+    CHECK(afterCapturing([&] { return cudaStreamSynchronize(stream); }) ==
+          cudaErrorStreamCaptureUnsupported);
+    CHECK(afterCapturing([] { return cudaDeviceSynchronize(); }) ==
+          cudaErrorStreamCaptureUnsupported);
+    CHECK(afterCapturing([] { return cudaStreamSynchronize(nullptr); }) ==
+          cudaErrorStreamCaptureImplicit);
+    CHECK(afterCapturing([&] {
+              return cudaMemsetAsync(number.get(), 0, sizeof(float), nullptr);
+          }) == cudaErrorStreamCaptureImplicit);
+    CHECK(afterCapturing([&] {
+              REQUIRE(cudaEventRecord(event, stream) == cudaSuccess);
+              return cudaEventSynchronize(event);
+          }) == cudaErrorCapturedEvent);
+    CHECK(afterCapturing([&] { return cudaStreamSynchronize(other); }) == cudaSuccess);
+    CHECK(number.read()[0] == 2);  // what is recorded is not done
+    cudaEventDestroy(event);
+    cudaStreamDestroy(other);
+    cudaStreamDestroy(stream);
+}
+
 // ---- Races -------------------------------------------------------------------------------------
 #ifdef MOESCOPE_SIMT_RACES
 

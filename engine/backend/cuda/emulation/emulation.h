@@ -263,6 +263,10 @@ enum cudaError_t : int {
     cudaErrorInvalidValue = 1,
     cudaErrorMemoryAllocation = 2,
     cudaErrorNoDevice = 100,
+    cudaErrorStreamCaptureUnsupported = 900,
+    cudaErrorStreamCaptureInvalidated = 901,
+    cudaErrorStreamCaptureImplicit = 906,
+    cudaErrorCapturedEvent = 907,
 };
 enum cudaMemcpyKind : int {
     cudaMemcpyHostToDevice = 1,
@@ -326,8 +330,8 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEven
 namespace moescope::cuda::simt {
 
 /// Runs when somebody waits for the stream, or now without one; is recorded while the stream
-/// captures.
-void enqueue(Stream* stream, std::function<void()> work);
+/// captures. An error without a stream while any captures, which loses what was recorded.
+cudaError_t enqueue(Stream* stream, std::function<void()> work);
 /// Runs `thread` once for every thread of every block. Throws std::logic_error on a barrier that
 /// some threads of a block never reach, or whose bytes never come.
 /// overlap: the kernel may begin before the one in front of it has ended.
@@ -335,10 +339,11 @@ void runGrid(dim3 grid, dim3 block, std::size_t sharedBytes, bool overlap,
              const std::function<void()>& thread);
 
 template <typename... Parameters>
-void launch(dim3 grid, dim3 block, std::size_t sharedBytes, Stream* stream, bool overlap,
-            void (*kernel)(Parameters...), Parameters... parameters) {
-    enqueue(stream,
-            [=] { runGrid(grid, block, sharedBytes, overlap, [&] { kernel(parameters...); }); });
+cudaError_t launch(dim3 grid, dim3 block, std::size_t sharedBytes, Stream* stream, bool overlap,
+                   void (*kernel)(Parameters...), Parameters... parameters) {
+    return enqueue(stream, [=] {
+        runGrid(grid, block, sharedBytes, overlap, [&] { kernel(parameters...); });
+    });
 }
 
 }  // namespace moescope::cuda::simt

@@ -98,6 +98,34 @@ __global__ void warpgroupKernel(const Run r) {
     warpgroupWait<0>();
 }
 
+__global__ void alignmentKernel(const Run r, int kind) {
+    auto* const shared = dynamicShared<float>() + (r.right ? 0 : 1);
+    if (kind == 0) {
+        copyAsync16(shared, r.in);
+        copyCommit();
+        copyWait<0>();
+    } else {
+        if (threadIdx.x < 4) shared[threadIdx.x] = 0;
+        __syncwarp();
+        std::uint32_t rows[4];
+        loadMatrices(rows, shared);
+    }
+}
+
+TEST_CASE("copies and rows of matrices that are not aligned are errors", "[emulation]") {
+    const Buffer<float> in(std::vector<float>(4, 3.0F));
+    const Buffer<float> out(1);
+    for (const int kind : {0, 1}) {
+        const auto run = [&](bool right) {
+            // A thread for the copy: 32 would race.
+            launch({dim3(1), dim3(kind == 0 ? 1 : 32), 64}, alignmentKernel,
+                   Run{in.get(), out.get(), right}, kind);
+        };
+        CHECK_NOTHROW(run(true));
+        CHECK_THROWS_WITH(run(false), Catch::Contains("not aligned to 16 bytes"));
+    }
+}
+
 TEST_CASE("a copy to shared memory is not there before its thread waits for its group",
           "[emulation]") {
     CHECK(runOn(ownCopyKernel, true)[5] == 3.0F);
@@ -319,8 +347,8 @@ __global__ void wholeOutKernel(const Run r) {
 }
 
 __global__ void unwrittenKernel(const Run r) {
-    auto* const words = reinterpret_cast<std::uint32_t*>(r.out) + kThreads * 4;
-    if (!r.right) words[1] = words[1] + 1;
+    float* const behind = r.out + kThreads * 4;
+    if (!r.right) r.out[0] = behind[0];
 }
 
 TEST_CASE("threads that share a number without a barrier between them race", "[emulation]") {
@@ -381,6 +409,45 @@ TEST_CASE("device memory that is read before it was written is told of", "[emula
     // The buffers of these tests are filled, what lies behind them is not.
     CHECK_NOTHROW(runOn(unwrittenKernel, true));
     CHECK_THROWS_WITH(runOn(unwrittenKernel, false), Catch::Contains("before it was written"));
+}
+
+/// A block's `__shared__` variables and dynamic shared memory are not those of the block before.
+__global__ void unwrittenSharedKernel(const Run r, bool isStatic) {
+    __shared__ float variable[1];
+    float* const shared = isStatic ? variable : dynamicShared<float>();
+    if (r.right || blockIdx.x == 0) shared[0] = r.in[0];
+    r.out[blockIdx.x] = shared[0];
+}
+
+TEST_CASE("shared memory that a block reads before it wrote it is told of", "[emulation]") {
+    const auto run = [](bool right, bool isStatic) {
+        const Buffer<float> in(std::vector<float>(1, 3.0F));
+        const Buffer<float> out(2);
+        launch({dim3(2), dim3(1), 64}, unwrittenSharedKernel, Run{in.get(), out.get(), right},
+               isStatic);
+    };
+    for (const bool isStatic : {false, true}) {
+        CHECK_NOTHROW(run(true, isStatic));
+        CHECK_THROWS_WITH(run(false, isStatic), Catch::Contains("before it was written") &&
+                                                    Catch::Contains("shared memory"));
+    }
+}
+
+__device__ float deviceVariable[4];
+
+/// The second of two blocks reads what the first wrote, or what an earlier kernel wrote.
+__global__ void deviceVariableKernel(bool writes, bool reads) {
+    if (writes && blockIdx.x == 0) deviceVariable[1] = 1;
+    if (reads && blockIdx.x == 1) deviceVariable[2] = deviceVariable[1];
+}
+
+TEST_CASE("a variable of the device is not one block's", "[emulation]") {
+    const auto run = [](bool writes, bool reads) {
+        launch({dim3(2), dim3(1)}, deviceVariableKernel, writes, reads);
+    };
+    CHECK_NOTHROW(run(true, false));
+    CHECK_NOTHROW(run(false, true));
+    CHECK_THROWS_WITH(run(true, true), Catch::Contains("another block"));
 }
 
 /// Kernel `stage` of a chain reads what that `back` places before it wrote.

@@ -13,6 +13,8 @@ namespace {
 /// Bytes that a phase of an mbarrier can count (PTX, mbarrier: tx-count).
 constexpr std::uint32_t kMostBytes = (1U << 20U) - 1;
 
+constexpr const char* kCopy = "an asynchronous copy's source or destination";
+
 void carryOut(const Piece& piece) {
     if (piece.from != nullptr) {
         std::memcpy(piece.to, piece.from, piece.bytes);
@@ -118,7 +120,13 @@ void waitForPhase(const PhaseBarrier* barrier, unsigned parity) {
 }
 
 void copyInBulk(std::vector<Piece> pieces, PhaseBarrier* barrier) {
-    running->engine.push_back({std::move(pieces), barrier, running->current->index, nullptr, 0, 0});
+    for (const Piece& piece : pieces) {
+        requireAligned(piece.to, kCopy);
+        requireAligned(piece.from, kCopy);
+        if (piece.bytes % 16 != 0)
+            throw std::logic_error("a bulk copy whose bytes are not a multiple of 16");
+    }
+    running->engine.push_back({std::move(pieces), barrier, running->current->index, nullptr});
     races::beginCopy(running->engine.back(), __builtin_return_address(0));
 }
 
@@ -150,6 +158,8 @@ bool endEngineCopies(Block& block) {
 
 void copyLater(void* shared, const void* global) {
     const void* const caller = __builtin_return_address(0);
+    requireAligned(shared, kCopy);
+    requireAligned(global, kCopy);
     races::write(shared, 16, caller);
     if (global != nullptr) races::read(global, 16, caller);
     running->current->copies.begun.push_back({shared, global, 16});

@@ -5,7 +5,9 @@
 //
 // What it checks that a GPU does not: a barrier that not all threads reach is an error with the
 // kernel's block named, dynamic shared and device memory begin poisoned with NaN, and the host's
-// own sanitizers see every access. More shared memory than a block of Hopper has is an error too.
+// own sanitizers see every access: AddressSanitizer knows the bounds of each allocation of the
+// device, of each piece of the engine's arenas, and of a block's shared memory. More shared memory
+// than a block of Hopper has is an error too.
 // All that is asynchronous happens as late as it may: a stream works when somebody waits for it,
 // copies to shared memory and products of warpgroups are made when a thread waits for them, so that
 // who forgets to wait reads NaN or what was there before. Races of threads, blocks and kernels:
@@ -21,6 +23,17 @@
 #include <tuple>
 #include <utility>
 #include <vector>
+
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define MOESCOPE_SIMT_BOUNDS
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define MOESCOPE_SIMT_BOUNDS
+#endif
+#ifdef MOESCOPE_SIMT_BOUNDS
+#include <sanitizer/asan_interface.h>
+#endif
 
 // The names are CUDA's, which no compiler of the host defines.
 // NOLINTBEGIN(bugprone-reserved-identifier)
@@ -163,6 +176,26 @@ void copyInBulk(std::vector<Piece> pieces, PhaseBarrier* barrier);
 void copyLater(void* shared, const void* global);
 void commitCopies();
 void waitForCopies(int pending);
+
+// ---- Bounds, where AddressSanitizer is there ---------------------------------------------------
+
+/// Bytes at least behind each piece of an allocation that nobody may touch.
+#ifdef MOESCOPE_SIMT_BOUNDS
+inline constexpr std::size_t kGap = 16;
+#else
+inline constexpr std::size_t kGap = 0;
+#endif
+/// Who touches these bytes of an allocation ends the program, until they are allowed again.
+inline void forbid([[maybe_unused]] void* at, [[maybe_unused]] std::size_t bytes) {
+#ifdef MOESCOPE_SIMT_BOUNDS
+    ASAN_POISON_MEMORY_REGION(at, bytes);
+#endif
+}
+inline void allow([[maybe_unused]] void* at, [[maybe_unused]] std::size_t bytes) {
+#ifdef MOESCOPE_SIMT_BOUNDS
+    ASAN_UNPOISON_MEMORY_REGION(at, bytes);
+#endif
+}
 
 // ---- What only the race checker wants to know --------------------------------------------------
 

@@ -32,12 +32,10 @@ bool endPhase(PhaseBarrier* barrier) {
     return true;
 }
 
-/// A lane of operand B of a product: row `column`, swizzled by the address as the hardware does it
-/// (bits 4 to 6 with bits 7 to 9).
-const std::byte* swizzled(const void* b, int column, int byte) {
-    std::uintptr_t at =
-        reinterpret_cast<std::uintptr_t>(b) + static_cast<std::uintptr_t>(128 * column + byte);
-    at ^= at >> 3U & 0x70U;
+/// Of row `column` of operand B of a product, which is swizzled.
+const std::byte* byteOf(const void* b, int column, int byte) {
+    const std::uintptr_t at = swizzled(reinterpret_cast<std::uintptr_t>(b) +
+                                       static_cast<std::uintptr_t>(128 * column + byte));
     // NOLINTNEXTLINE(performance-no-int-to-ptr)
     return reinterpret_cast<const std::byte*>(at);
 }
@@ -46,7 +44,7 @@ const std::byte* swizzled(const void* b, int column, int byte) {
 void tellReads(const PendingProduct& p, const void* caller) {
     for (int column = lane().warpLane; column < p.n; column += 32) {
         for (int byte = 0; byte < 32; byte += 16)
-            races::read(swizzled(p.b, column, byte), 16, caller);
+            races::readOperand(byteOf(p.b, column, byte), 16, caller);
     }
 }
 
@@ -71,7 +69,7 @@ void carryOut(const PendingProduct& p, const void* caller) {
         float* const out = p.c[column / 8];
         for (int k = 0; k < 16; k += 2) {
             std::uint32_t pair;
-            std::memcpy(&pair, swizzled(p.b, column, 2 * k), sizeof pair);
+            std::memcpy(&pair, byteOf(p.b, column, 2 * k), sizeof pair);
             for (int e = 0; e < 2; ++e) {
                 const float x = fromBf16(pair >> 16 * e & 0xFFFFU);
                 out[column % 2] += rows[0][k + e] * x;

@@ -79,11 +79,8 @@ struct Fiber {
 struct EngineCopy {
     std::vector<Piece> pieces;
     PhaseBarrier* barrier;
-    unsigned issuer;  ///< thread of the block
-    // The race checker's: what its beginning knew, and when and by whom it is made.
-    std::shared_ptr<const void> known;
-    std::uint32_t clock = 0;
-    std::size_t actor = 0;
+    unsigned issuer;                        ///< thread of the block
+    std::shared_ptr<const void> beginning;  ///< the race checker's
 };
 
 struct Block {

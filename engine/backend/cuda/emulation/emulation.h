@@ -41,7 +41,12 @@
 #define __device__
 #define __host__
 #define __forceinline__ inline
+#ifdef MOESCOPE_SIMT_RACES
+// Apart from `__device__` variables, which are static as well.
+#define __shared__ static thread_local
+#else
 #define __shared__ static
+#endif
 #define __launch_bounds__(...)
 #define __align__(n) alignas(n)
 #define __grid_constant__
@@ -143,6 +148,11 @@ void multiplyAccumulateHalf(float (&c)[4], const std::uint32_t (&a)[4], std::uin
                             std::uint32_t b1);
 void loadMatrices(std::uint32_t (&r)[4], const void* shared);
 void loadMatricesTransposed(std::uint32_t (&r)[4], const void* shared);
+/// Where the 128-byte swizzle puts the byte that lies at this address without it: bits 4 to 6 of
+/// the address are changed by bits 7 to 9.
+inline std::uintptr_t swizzled(std::uintptr_t at) {
+    return at ^ (at >> 3U & 0x70U);
+}
 /// A warp's quarter of wgmma m64nNk16 with A in registers: c (n / 8, 4), b (n rows of 128 bytes,
 /// 128-byte swizzle).
 /// Carried out when the thread waits for its group: until then neither may change.

@@ -48,6 +48,12 @@ struct Told {
     OthersPointer others;
     std::uint32_t before = 0;
 };
+/// Of a copy of the copy engine: what its beginning knew, and when and by whom it is made.
+struct Beginning {
+    Told told;
+    std::uint32_t clock = 0;
+    std::size_t actor = 0;
+};
 struct Phases {
     Told arriving;
     std::array<Told, 2> ended;  ///< by parity
@@ -270,7 +276,7 @@ void fence() {
 void atomic(void* at, std::size_t bytes) {
     if (!inKernel()) return;
     Actor& a = self();
-    access(running->current->index, at, bytes, true, true, __builtin_return_address(0));
+    access(running->current->index, at, bytes, Kind::Atomic, __builtin_return_address(0));
     std::vector<Shown>& shown = o.shown[at];
     auto met = std::make_shared<Others>();
     for (const Shown& s : shown) (*met)[s.run] = s.clock;
@@ -299,7 +305,7 @@ Phases& phasesOf(const PhaseBarrier* barrier) {
 
 /// Uses of a barrier are ordered among themselves, not with its initialization.
 void use(const PhaseBarrier* barrier, const void* caller) {
-    access(running->current->index, barrier, sizeof *barrier, true, true, caller);
+    access(running->current->index, barrier, sizeof *barrier, Kind::Atomic, caller);
 }
 
 /// Who waits for the phase knows what `told` says, and what `actor` did up to `clock`.
@@ -337,26 +343,25 @@ void pass(const PhaseBarrier* barrier, unsigned parity, const void* caller) {
 
 void beginCopy(EngineCopy& copy, const void* caller) {
     use(copy.barrier, caller);
-    copy.actor = o.threads + o.copies++ % kEngines;
-    Actor& e = o.actors[copy.actor];
+    const std::size_t actor = o.threads + o.copies++ % kEngines;
+    Actor& e = o.actors[actor];
     Actor& issuer = o.actors[copy.issuer];
     auto known = std::make_shared<Clock>(*issuer.known);
     (*known)[copy.issuer] = issuer.clock++;
     e.known = known;
     e.others = issuer.others;
     e.before = issuer.before;
-    copy.clock = ++e.clock;
-    copy.known = std::make_shared<Told>(Told{std::move(known), issuer.others, issuer.before});
+    copy.beginning = std::make_shared<Beginning>(
+        Beginning{{std::move(known), issuer.others, issuer.before}, ++e.clock, actor});
     for (const Piece& piece : copy.pieces) {
-        access(copy.actor, piece.to, piece.bytes, true, false, caller);
-        if (piece.from != nullptr)
-            access(copy.actor, piece.from, piece.bytes, false, false, caller);
+        access(actor, piece.to, piece.bytes, Kind::Write, caller);
+        if (piece.from != nullptr) access(actor, piece.from, piece.bytes, Kind::Read, caller);
     }
 }
 
 void endCopy(const EngineCopy& copy, bool ends) {
-    arriveAs(copy.actor, copy.clock, *static_cast<const Told*>(copy.known.get()), copy.barrier,
-             ends);
+    const auto& b = *static_cast<const Beginning*>(copy.beginning.get());
+    arriveAs(b.actor, b.clock, b.told, copy.barrier, ends);
 }
 
 void orderAll() {

@@ -12,7 +12,11 @@
 // ran them. Blocks know of each other by an atomic addition between two fences; kernels by the
 // order of the stream, which one that overlaps with the kernel before knows less of until it waits
 // (programmatic dependent launch). Shuffles and votes order nothing, as on a device. Device memory
-// that is read before it was written is reported too.
+// and a block's shared memory that are read before they were written are reported too, but not
+// operands of warpgroups' products, of which no row is missed by the others.
+//
+// `__shared__` variables are of the thread that runs the kernel (thread_local), `__device__` ones
+// of the program: so they are told apart.
 //
 // Of the reads of a word since it was written, shared memory keeps each warp's latest, device
 // memory two taken at random. Not modelled: fences between the ways to shared memory, what is on
@@ -40,6 +44,7 @@ void meetWarp(const Block& block, const Warp& warp);
 /// By the thread that runs, for an instruction that the compiler does not know. caller: where in
 /// the program it stands.
 void read(const void* at, std::size_t bytes, const void* caller);
+void readOperand(const void* at, std::size_t bytes, const void* caller);
 void write(const void* at, std::size_t bytes, const void* caller);
 
 /// A barrier begins anew; the thread that runs arrives at it, and by that ends its phase or not;
@@ -70,6 +75,7 @@ inline void endThread(unsigned) {}
 inline void meetBlock(const Block&) {}
 inline void meetWarp(const Block&, const Warp&) {}
 inline void read(const void*, std::size_t, const void*) {}
+inline void readOperand(const void*, std::size_t, const void*) {}
 inline void write(const void*, std::size_t, const void*) {}
 inline void prepare(const PhaseBarrier*, const void*) {}
 inline void arrive(const PhaseBarrier*, bool, const void*) {}

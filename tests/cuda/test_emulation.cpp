@@ -304,6 +304,21 @@ __global__ void manyReadersKernel(const Run r, int silent) {
     if (threadIdx.x % kWarp == 0 && warp != silent) arrive(done);
 }
 
+/// Thread `writer` writes what a copy reads, in front of or behind the wait for it.
+__global__ void sourceKernel(const Run r, unsigned writer) {
+    auto* const shared = dynamicShared<float>();
+    auto* const full = reinterpret_cast<Barrier*>(shared + 256);
+    if (threadIdx.x == 0) {
+        initialize(full, 1);
+        arriveAndExpect(full, 256);
+        simt::copyInBulk({{shared, r.out, 256}}, full);
+    }
+    __syncthreads();
+    if (!r.right && threadIdx.x == writer) r.out[0] = 1;
+    waitFor(full, 0);
+    if (r.right && threadIdx.x == writer) r.out[0] = 1;
+}
+
 /// Waits for the later of two copies and reads the earlier.
 __global__ void earlierStageKernel(const Run r) {
     auto* const shared = dynamicShared<float>();
@@ -366,6 +381,19 @@ TEST_CASE("copies that nobody has waited for race with who reads them", "[emulat
     CHECK_THROWS_WITH(runOn(otherStageKernel, false), Catch::Contains("a copy of the copy engine"));
 }
 
+TEST_CASE("what a copy reads is not written before somebody has waited for it", "[emulation]") {
+    for (const unsigned writer : {0U, 1U, 63U}) {
+        const auto run = [&](bool right) {
+            const Buffer<float> out(std::vector<float>(64, 3.0F));
+            launch({dim3(1), dim3(kThreads), 4096}, sourceKernel, Run{nullptr, out.get(), right},
+                   writer);
+        };
+        CHECK_NOTHROW(run(true));
+        CHECK_THROWS_WITH(run(false), Catch::Contains("write of device memory") &&
+                                          Catch::Contains("a copy of the copy engine"));
+    }
+}
+
 TEST_CASE("a buffer that is filled again while others read it is a race", "[emulation]") {
     CHECK_NOTHROW(runOn(refillKernel, true));
     CHECK_THROWS_WITH(runOn(refillKernel, false), Catch::Contains("by a copy of the copy engine"));
@@ -411,26 +439,22 @@ TEST_CASE("device memory that is read before it was written is told of", "[emula
     CHECK_THROWS_WITH(runOn(unwrittenKernel, false), Catch::Contains("before it was written"));
 }
 
-/// A block's `__shared__` variables and dynamic shared memory are not those of the block before.
-__global__ void unwrittenSharedKernel(const Run r, bool isStatic) {
-    __shared__ float variable[1];
-    float* const shared = isStatic ? variable : dynamicShared<float>();
+/// A block's `__shared__` variables are not those of the block before.
+__global__ void unwrittenSharedKernel(const Run r) {
+    __shared__ float shared[1];
     if (r.right || blockIdx.x == 0) shared[0] = r.in[0];
     r.out[blockIdx.x] = shared[0];
 }
 
-TEST_CASE("shared memory that a block reads before it wrote it is told of", "[emulation]") {
-    const auto run = [](bool right, bool isStatic) {
+TEST_CASE("a shared variable that a block reads before it wrote it is told of", "[emulation]") {
+    const auto run = [](bool right) {
         const Buffer<float> in(std::vector<float>(1, 3.0F));
         const Buffer<float> out(2);
-        launch({dim3(2), dim3(1), 64}, unwrittenSharedKernel, Run{in.get(), out.get(), right},
-               isStatic);
+        launch({dim3(2), dim3(1)}, unwrittenSharedKernel, Run{in.get(), out.get(), right});
     };
-    for (const bool isStatic : {false, true}) {
-        CHECK_NOTHROW(run(true, isStatic));
-        CHECK_THROWS_WITH(run(false, isStatic), Catch::Contains("before it was written") &&
-                                                    Catch::Contains("shared memory"));
-    }
+    CHECK_NOTHROW(run(true));
+    CHECK_THROWS_WITH(run(false),
+                      Catch::Contains("before it was written") && Catch::Contains("shared memory"));
 }
 
 __device__ float deviceVariable[4];

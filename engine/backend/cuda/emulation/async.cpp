@@ -44,7 +44,7 @@ const std::byte* byteOf(const void* b, int column, int byte) {
 void tellReads(const PendingProduct& p, const void* caller) {
     for (int column = lane().warpLane; column < p.n; column += 32) {
         for (int byte = 0; byte < 32; byte += 16)
-            races::readOperand(byteOf(p.b, column, byte), 16, caller);
+            races::read(byteOf(p.b, column, byte), 16, caller);
     }
 }
 

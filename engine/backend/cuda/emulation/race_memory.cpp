@@ -174,9 +174,8 @@ void keepRead(Cell& cell, const Record& r, std::size_t actor, bool shared) {
     }
 }
 
-void touch(Cell& cell, Record r, Kind kind, std::size_t actor, const char* where,
+void touch(Cell& cell, Record r, bool writes, std::size_t actor, const char* where,
            std::size_t offset) {
-    const bool writes = kind >= Kind::Write;
     const bool shared = *where == 's';
     const auto conflicts = [&](const Record& old) {
         return old.when.run != 0 && (old.bytes & r.bytes) != 0 && !(old.atomic && r.atomic) &&
@@ -185,11 +184,7 @@ void touch(Cell& cell, Record r, Kind kind, std::size_t actor, const char* where
     for (const Record& old : cell.writes) {
         if (conflicts(old)) tell(writes ? "write" : "read", &old, where, offset, actor, r.place);
     }
-    if (!writes) {
-        if (shared && kind != Kind::Operand && (r.bytes & ~cell.written) != 0)
-            tell(kUnwritten, nullptr, where, offset, actor, r.place);
-        return keepRead(cell, r, actor, shared);
-    }
+    if (!writes) return keepRead(cell, r, actor, shared);
     cell.written |= r.bytes;
     for (Record& old : cell.reads) {
         if (conflicts(old)) tell("write", &old, where, offset, actor, r.place);
@@ -289,7 +284,8 @@ std::size_t sizeInArena(std::size_t bytes) {
 
 }  // namespace
 
-void access(std::size_t actor, const void* at, std::size_t bytes, Kind kind, const void* caller) {
+void access(std::size_t actor, const void* at, std::size_t bytes, bool writes, bool atomic,
+            const void* caller) {
     const Place place = placeOf(at);
     if (place.space == Space::Own) return;
     std::size_t offset = place.offset;
@@ -297,15 +293,17 @@ void access(std::size_t actor, const void* at, std::size_t bytes, Kind kind, con
     Record r;
     r.when = now(actor);
     r.place = static_cast<std::uint32_t>(numberOf(caller) - numberOf(__executable_start));
-    r.atomic = kind == Kind::Atomic;
-    if (place.space == Space::Device)
-        checkWritten(offset, bytes, kind >= Kind::Write, actor, r.place);
+    r.atomic = atomic;
+    if (place.space == Space::Device) checkWritten(offset, bytes, writes, actor, r.place);
     for (const std::size_t stop = offset + bytes; offset < stop;) {
         const std::size_t word = offset / 4;
         const std::size_t upTo = std::min(stop, 4 * word + 4);
         // The bytes from offset % 4 on, as many.
         r.bytes = static_cast<std::uint8_t>((1U << (upTo - offset)) - 1U) << offset % 4;
-        touch(cellOf(place.space, word, r.when.run), r, kind, actor, where, offset);
+        Cell& cell = cellOf(place.space, word, r.when.run);
+        if (place.space == Space::Static && !writes && (r.bytes & ~cell.written) != 0)
+            tell(kUnwritten, nullptr, where, offset, actor, r.place);
+        touch(cell, r, writes, actor, where, offset);
         offset = upTo;
     }
 }
@@ -331,15 +329,11 @@ void endAccesses() {
 }
 
 void read(const void* at, std::size_t bytes, const void* caller) {
-    access(running->current->index, at, bytes, Kind::Read, caller);
-}
-
-void readOperand(const void* at, std::size_t bytes, const void* caller) {
-    access(running->current->index, at, bytes, Kind::Operand, caller);
+    access(running->current->index, at, bytes, false, false, caller);
 }
 
 void write(const void* at, std::size_t bytes, const void* caller) {
-    access(running->current->index, at, bytes, Kind::Write, caller);
+    access(running->current->index, at, bytes, true, false, caller);
 }
 
 // ---- Device memory -----------------------------------------------------------------------------
@@ -402,11 +396,9 @@ bool release(void* at) {
 using namespace moescope::cuda::simt;
 
 namespace {
-using races::Kind;
-
-inline void reached(const void* at, std::size_t bytes, Kind kind, const void* caller) {
+inline void reached(const void* at, std::size_t bytes, bool writes, const void* caller) {
     if (!races::inKernel()) return;
-    races::access(running->current->index, at, bytes, kind, caller);
+    races::access(running->current->index, at, bytes, writes, false, caller);
 }
 }  // namespace
 
@@ -417,30 +409,30 @@ void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
 void __tsan_vptr_update(void**, void*) {}
 void __tsan_vptr_read(void**) {}
-#define MOESCOPE_ACCESS(name, bytes, kind)                     \
-    void __tsan_##name(void* at) {                             \
-        reached(at, bytes, kind, __builtin_return_address(0)); \
+#define MOESCOPE_ACCESS(name, bytes, writes)                     \
+    void __tsan_##name(void* at) {                               \
+        reached(at, bytes, writes, __builtin_return_address(0)); \
     }
-MOESCOPE_ACCESS(read1, 1, Kind::Read)
-MOESCOPE_ACCESS(read2, 2, Kind::Read)
-MOESCOPE_ACCESS(read4, 4, Kind::Read)
-MOESCOPE_ACCESS(read8, 8, Kind::Read)
-MOESCOPE_ACCESS(read16, 16, Kind::Read)
-MOESCOPE_ACCESS(write1, 1, Kind::Write)
-MOESCOPE_ACCESS(write2, 2, Kind::Write)
-MOESCOPE_ACCESS(write4, 4, Kind::Write)
-MOESCOPE_ACCESS(write8, 8, Kind::Write)
-MOESCOPE_ACCESS(write16, 16, Kind::Write)
-MOESCOPE_ACCESS(unaligned_read2, 2, Kind::Read)
-MOESCOPE_ACCESS(unaligned_read4, 4, Kind::Read)
-MOESCOPE_ACCESS(unaligned_read8, 8, Kind::Read)
-MOESCOPE_ACCESS(unaligned_read16, 16, Kind::Read)
-MOESCOPE_ACCESS(unaligned_write2, 2, Kind::Write)
-MOESCOPE_ACCESS(unaligned_write4, 4, Kind::Write)
-MOESCOPE_ACCESS(unaligned_write8, 8, Kind::Write)
-MOESCOPE_ACCESS(unaligned_write16, 16, Kind::Write)
-MOESCOPE_ACCESS(volatile_read1, 1, Kind::Read)
-MOESCOPE_ACCESS(volatile_write1, 1, Kind::Write)
+MOESCOPE_ACCESS(read1, 1, false)
+MOESCOPE_ACCESS(read2, 2, false)
+MOESCOPE_ACCESS(read4, 4, false)
+MOESCOPE_ACCESS(read8, 8, false)
+MOESCOPE_ACCESS(read16, 16, false)
+MOESCOPE_ACCESS(write1, 1, true)
+MOESCOPE_ACCESS(write2, 2, true)
+MOESCOPE_ACCESS(write4, 4, true)
+MOESCOPE_ACCESS(write8, 8, true)
+MOESCOPE_ACCESS(write16, 16, true)
+MOESCOPE_ACCESS(unaligned_read2, 2, false)
+MOESCOPE_ACCESS(unaligned_read4, 4, false)
+MOESCOPE_ACCESS(unaligned_read8, 8, false)
+MOESCOPE_ACCESS(unaligned_read16, 16, false)
+MOESCOPE_ACCESS(unaligned_write2, 2, true)
+MOESCOPE_ACCESS(unaligned_write4, 4, true)
+MOESCOPE_ACCESS(unaligned_write8, 8, true)
+MOESCOPE_ACCESS(unaligned_write16, 16, true)
+MOESCOPE_ACCESS(volatile_read1, 1, false)
+MOESCOPE_ACCESS(volatile_write1, 1, true)
 // Atomics of host code.
 std::uint8_t __tsan_atomic8_load(const volatile std::uint8_t* at, int) {
     return __atomic_load_n(at, __ATOMIC_SEQ_CST);
@@ -452,10 +444,10 @@ std::uint64_t __tsan_atomic64_fetch_add(volatile std::uint64_t* at, std::uint64_
     return __atomic_fetch_add(at, value, __ATOMIC_SEQ_CST);
 }
 void __tsan_read_range(void* at, std::size_t bytes) {
-    reached(at, bytes, Kind::Read, __builtin_return_address(0));
+    reached(at, bytes, false, __builtin_return_address(0));
 }
 void __tsan_write_range(void* at, std::size_t bytes) {
-    reached(at, bytes, Kind::Write, __builtin_return_address(0));
+    reached(at, bytes, true, __builtin_return_address(0));
 }
 }
 // NOLINTEND(bugprone-reserved-identifier)

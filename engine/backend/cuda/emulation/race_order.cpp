@@ -276,7 +276,7 @@ void fence() {
 void atomic(void* at, std::size_t bytes) {
     if (!inKernel()) return;
     Actor& a = self();
-    access(running->current->index, at, bytes, Kind::Atomic, __builtin_return_address(0));
+    access(running->current->index, at, bytes, true, true, __builtin_return_address(0));
     std::vector<Shown>& shown = o.shown[at];
     auto met = std::make_shared<Others>();
     for (const Shown& s : shown) (*met)[s.run] = s.clock;
@@ -305,7 +305,7 @@ Phases& phasesOf(const PhaseBarrier* barrier) {
 
 /// Uses of a barrier are ordered among themselves, not with its initialization.
 void use(const PhaseBarrier* barrier, const void* caller) {
-    access(running->current->index, barrier, sizeof *barrier, Kind::Atomic, caller);
+    access(running->current->index, barrier, sizeof *barrier, true, true, caller);
 }
 
 /// Who waits for the phase knows what `told` says, and what `actor` did up to `clock`.
@@ -354,8 +354,8 @@ void beginCopy(EngineCopy& copy, const void* caller) {
     copy.beginning = std::make_shared<Beginning>(
         Beginning{{std::move(known), issuer.others, issuer.before}, ++e.clock, actor});
     for (const Piece& piece : copy.pieces) {
-        access(actor, piece.to, piece.bytes, Kind::Write, caller);
-        if (piece.from != nullptr) access(actor, piece.from, piece.bytes, Kind::Read, caller);
+        access(actor, piece.to, piece.bytes, true, false, caller);
+        if (piece.from != nullptr) access(actor, piece.from, piece.bytes, false, false, caller);
     }
 }
 

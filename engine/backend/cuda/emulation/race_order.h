@@ -27,12 +27,9 @@ std::size_t threadsOfBlock();
 /// Whether a thread of a kernel runs.
 bool inKernel();
 
-/// Operand: a read by a product of a warpgroup. Its rows may be more than were brought, since what
-/// comes of one row does not depend on the others.
-enum class Kind : std::uint8_t { Read, Operand, Write, Atomic };
-
 /// An access by an actor of the block that runs; caller: the instruction's address.
-void access(std::size_t actor, const void* at, std::size_t bytes, Kind kind, const void* caller);
+void access(std::size_t actor, const void* at, std::size_t bytes, bool writes, bool atomic,
+            const void* caller);
 /// A kernel begins.
 void beginAccesses();
 /// Throws std::logic_error with the places of the kernel's races.

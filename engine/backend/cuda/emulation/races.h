@@ -12,8 +12,9 @@
 // ran them. Blocks know of each other by an atomic addition between two fences; kernels by the
 // order of the stream, which one that overlaps with the kernel before knows less of until it waits
 // (programmatic dependent launch). Shuffles and votes order nothing, as on a device. Device memory
-// and a block's shared memory that are read before they were written are reported too, but not
-// operands of warpgroups' products, of which no row is missed by the others.
+// and `__shared__` variables that a block reads before they were written are reported too; not
+// dynamic shared memory, which begins as NaN: our kernels read there what nobody brought for rows
+// whose results nobody takes.
 //
 // `__shared__` variables are of the thread that runs the kernel (thread_local), `__device__` ones
 // of the program: so they are told apart.
@@ -44,7 +45,6 @@ void meetWarp(const Block& block, const Warp& warp);
 /// By the thread that runs, for an instruction that the compiler does not know. caller: where in
 /// the program it stands.
 void read(const void* at, std::size_t bytes, const void* caller);
-void readOperand(const void* at, std::size_t bytes, const void* caller);
 void write(const void* at, std::size_t bytes, const void* caller);
 
 /// A barrier begins anew; the thread that runs arrives at it, and by that ends its phase or not;
@@ -75,7 +75,6 @@ inline void endThread(unsigned) {}
 inline void meetBlock(const Block&) {}
 inline void meetWarp(const Block&, const Warp&) {}
 inline void read(const void*, std::size_t, const void*) {}
-inline void readOperand(const void*, std::size_t, const void*) {}
 inline void write(const void*, std::size_t, const void*) {}
 inline void prepare(const PhaseBarrier*, const void*) {}
 inline void arrive(const PhaseBarrier*, bool, const void*) {}

@@ -33,7 +33,7 @@ std::vector<T> read(const T* from, std::size_t count) {
 __device__ inline std::uint32_t hash(std::uint64_t x) {
     x = (x ^ x >> 31) * 0x7FB5D329728EA185ULL;
     x = (x ^ x >> 27) * 0x81DADEF4BC2DD44DULL;
-    return static_cast<std::uint32_t>(x >> 33);
+    return static_cast<std::uint32_t>(x >> 32);
 }
 
 /// Nearly normal, standard deviation 1.
@@ -100,6 +100,21 @@ inline DeviceMatrix randomMatrix(WeightFormat format, int rows, int cols, int st
     return m;
 }
 
+/// The number at `place` of the 8 of a word: by the table of bits in layout.h and the definition of
+/// E2M1 (OCP MX v1.0), not by the functions that products use.
+__device__ inline float e2m1At(std::uint32_t word, int place) {
+    // Where an even place's sign and bits of magnitude lie, the highest first.
+    constexpr std::uint8_t kBits[4][4] = {
+        {15, 8, 7, 6}, {18, 11, 10, 9}, {21, 14, 13, 12}, {3, 1, 0, 4}};
+    const auto bit = [&](int i) {
+        return static_cast<int>(word >> (kBits[place / 2][i] + place % 2 * 16) % 32 & 1U);
+    };
+    const int exponent = 2 * bit(1) + bit(2);
+    const float mantissa = 0.5F * static_cast<float>(bit(3)) + (exponent != 0 ? 1.0F : 0.0F);
+    const float magnitude = ldexpf(mantissa, exponent != 0 ? exponent - 1 : 0);
+    return bit(0) != 0 ? -magnitude : magnitude;
+}
+
 /// What a product multiplies with at (row, col) of a matrix of the stack.
 __device__ inline float weightAt(const DeviceMatrix& m, int stack, int row, int col) {
     const int g = row % 8;
@@ -112,18 +127,11 @@ __device__ inline float weightAt(const DeviceMatrix& m, int stack, int row, int 
         if (t >= blocks) return 0.0F;
         const auto* const words =
             reinterpret_cast<const std::uint32_t*>(tile + 16 * mxfp4Unit(chunk, blocks, g, t));
-        const std::uint32_t word = words[col / 8 % 4];
-        const int pair = col % 8 / 2;
-        const std::uint32_t both = pair == 0   ? mxfp4Pair<0>(word)
-                                   : pair == 1 ? mxfp4Pair<1>(word)
-                                   : pair == 2 ? mxfp4Pair<2>(word)
-                                               : mxfp4Pair<3>(word);
         const std::uint32_t e =
             m.tileScaleWords(stack, row / kTileRows)[chunk / 4 * 32 + 4 * g + t] >>
                 8 * (chunk % 4) &
             0xFFU;
-        return ldexpf(fromBf16(col % 2 != 0 ? both >> 16 : both & 0xFFFFU),
-                      static_cast<int>(e) - 1);
+        return ldexpf(e2m1At(words[col / 8 % 4], col % 8), static_cast<int>(e) - 127);
     }
     const int lane = 4 * g + col % 32 / 8;
     if (m.format == WeightFormat::Q8_0) {

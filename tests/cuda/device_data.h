@@ -3,6 +3,7 @@
 // from the description in layout.h alone, apart from the packing of models.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -25,6 +26,7 @@ inline constexpr WeightFormat kFormats[] = {WeightFormat::Bf16, WeightFormat::Bf
 template <typename T>
 class Buffer {
 public:
+    /// As large as it says, so that who reads behind it is found.
     explicit Buffer(std::size_t count) : count_(count) {
         check(cudaMalloc(reinterpret_cast<void**>(&data_), bytes()), "cudaMalloc");
         check(cudaMemsetAsync(data_, 0xFF, bytes(), nullptr), "cudaMemset");
@@ -49,7 +51,7 @@ public:
     }
 
 private:
-    std::size_t bytes() const { return (count_ + 1) * sizeof(T); }
+    std::size_t bytes() const { return std::max<std::size_t>(count_, 1) * sizeof(T); }
 
     T* data_ = nullptr;
     std::size_t count_;

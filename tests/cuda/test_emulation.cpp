@@ -98,6 +98,34 @@ __global__ void warpgroupKernel(const Run r) {
     warpgroupWait<0>();
 }
 
+__global__ void alignmentKernel(const Run r, int kind) {
+    auto* const shared = dynamicShared<float>() + (r.right ? 0 : 1);
+    if (kind == 0) {
+        copyAsync16(shared, r.in);
+        copyCommit();
+        copyWait<0>();
+    } else {
+        if (threadIdx.x < 4) shared[threadIdx.x] = 0;
+        __syncwarp();
+        std::uint32_t rows[4];
+        loadMatrices(rows, shared);
+    }
+}
+
+TEST_CASE("copies and rows of matrices that are not aligned are errors", "[emulation]") {
+    const Buffer<float> in(std::vector<float>(4, 3.0F));
+    const Buffer<float> out(1);
+    for (const int kind : {0, 1}) {
+        const auto run = [&](bool right) {
+            // A thread for the copy: 32 would race.
+            launch({dim3(1), dim3(kind == 0 ? 1 : 32), 64}, alignmentKernel,
+                   Run{in.get(), out.get(), right}, kind);
+        };
+        CHECK_NOTHROW(run(true));
+        CHECK_THROWS_WITH(run(false), Catch::Contains("not aligned to 16 bytes"));
+    }
+}
+
 TEST_CASE("a copy to shared memory is not there before its thread waits for its group",
           "[emulation]") {
     CHECK(runOn(ownCopyKernel, true)[5] == 3.0F);
@@ -150,6 +178,46 @@ TEST_CASE("a stream has done nothing before somebody waits for it", "[emulation]
     CHECK(device.read()[0] == 7);
     cudaStreamDestroy(stream);
     cudaFreeHost(locked);
+}
+
+TEST_CASE("who waits while a stream captures gets an error and no graph", "[emulation]") {
+    cudaStream_t stream = nullptr;
+    cudaStream_t other = nullptr;
+    REQUIRE(cudaStreamCreate(&stream) == cudaSuccess);
+    REQUIRE(cudaStreamCreate(&other) == cudaSuccess);
+    cudaEvent_t event = nullptr;
+    REQUIRE(cudaEventCreate(&event) == cudaSuccess);
+    const Buffer<float> number(std::vector<float>{2});
+    const auto afterCapturing = [&](const auto& asked) {
+        REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+        REQUIRE(cudaMemsetAsync(number.get(), 0, sizeof(float), stream) == cudaSuccess);
+        const cudaError_t status = asked();
+        cudaGraph_t graph = nullptr;
+        const cudaError_t ended = cudaStreamEndCapture(stream, &graph);
+        CHECK((ended == cudaSuccess) == (graph != nullptr));
+        CHECK((status == cudaSuccess) == (ended == cudaSuccess));
+        if (ended != cudaSuccess) CHECK(ended == cudaErrorStreamCaptureInvalidated);
+        if (graph != nullptr) cudaGraphDestroy(graph);
+        return status;
+    };
+    CHECK(afterCapturing([&] { return cudaStreamSynchronize(stream); }) ==
+          cudaErrorStreamCaptureUnsupported);
+    CHECK(afterCapturing([] { return cudaDeviceSynchronize(); }) ==
+          cudaErrorStreamCaptureUnsupported);
+    CHECK(afterCapturing([] { return cudaStreamSynchronize(nullptr); }) ==
+          cudaErrorStreamCaptureImplicit);
+    CHECK(afterCapturing([&] {
+              return cudaMemsetAsync(number.get(), 0, sizeof(float), nullptr);
+          }) == cudaErrorStreamCaptureImplicit);
+    CHECK(afterCapturing([&] {
+              REQUIRE(cudaEventRecord(event, stream) == cudaSuccess);
+              return cudaEventSynchronize(event);
+          }) == cudaErrorCapturedEvent);
+    CHECK(afterCapturing([&] { return cudaStreamSynchronize(other); }) == cudaSuccess);
+    CHECK(number.read()[0] == 2);  // what is recorded is not done
+    cudaEventDestroy(event);
+    cudaStreamDestroy(other);
+    cudaStreamDestroy(stream);
 }
 
 // ---- Races -------------------------------------------------------------------------------------
@@ -236,6 +304,21 @@ __global__ void manyReadersKernel(const Run r, int silent) {
     if (threadIdx.x % kWarp == 0 && warp != silent) arrive(done);
 }
 
+/// Thread `writer` writes what a copy reads, in front of or behind the wait for it.
+__global__ void sourceKernel(const Run r, unsigned writer) {
+    auto* const shared = dynamicShared<float>();
+    auto* const full = reinterpret_cast<Barrier*>(shared + 256);
+    if (threadIdx.x == 0) {
+        initialize(full, 1);
+        arriveAndExpect(full, 256);
+        simt::copyInBulk({{shared, r.out, 256}}, full);
+    }
+    __syncthreads();
+    if (!r.right && threadIdx.x == writer) r.out[0] = 1;
+    waitFor(full, 0);
+    if (r.right && threadIdx.x == writer) r.out[0] = 1;
+}
+
 /// Waits for the later of two copies and reads the earlier.
 __global__ void earlierStageKernel(const Run r) {
     auto* const shared = dynamicShared<float>();
@@ -279,8 +362,8 @@ __global__ void wholeOutKernel(const Run r) {
 }
 
 __global__ void unwrittenKernel(const Run r) {
-    auto* const words = reinterpret_cast<std::uint32_t*>(r.out) + kThreads * 4;
-    if (!r.right) words[1] = words[1] + 1;
+    float* const behind = r.out + kThreads * 4;
+    if (!r.right) r.out[0] = behind[0];
 }
 
 TEST_CASE("threads that share a number without a barrier between them race", "[emulation]") {
@@ -296,6 +379,19 @@ TEST_CASE("copies that nobody has waited for race with who reads them", "[emulat
     CHECK_THROWS_WITH(runOn(bulkCopyKernel, false), Catch::Contains("a copy of the copy engine"));
     CHECK_NOTHROW(runOn(otherStageKernel, true));
     CHECK_THROWS_WITH(runOn(otherStageKernel, false), Catch::Contains("a copy of the copy engine"));
+}
+
+TEST_CASE("what a copy reads is not written before somebody has waited for it", "[emulation]") {
+    for (const unsigned writer : {0U, 1U, 63U}) {
+        const auto run = [&](bool right) {
+            const Buffer<float> out(std::vector<float>(64, 3.0F));
+            launch({dim3(1), dim3(kThreads), 4096}, sourceKernel, Run{nullptr, out.get(), right},
+                   writer);
+        };
+        CHECK_NOTHROW(run(true));
+        CHECK_THROWS_WITH(run(false), Catch::Contains("write of device memory") &&
+                                          Catch::Contains("a copy of the copy engine"));
+    }
 }
 
 TEST_CASE("a buffer that is filled again while others read it is a race", "[emulation]") {
@@ -341,6 +437,41 @@ TEST_CASE("device memory that is read before it was written is told of", "[emula
     // The buffers of these tests are filled, what lies behind them is not.
     CHECK_NOTHROW(runOn(unwrittenKernel, true));
     CHECK_THROWS_WITH(runOn(unwrittenKernel, false), Catch::Contains("before it was written"));
+}
+
+/// A block's `__shared__` variables are not those of the block before.
+__global__ void unwrittenSharedKernel(const Run r) {
+    __shared__ float shared[1];
+    if (r.right || blockIdx.x == 0) shared[0] = r.in[0];
+    r.out[blockIdx.x] = shared[0];
+}
+
+TEST_CASE("a shared variable that a block reads before it wrote it is told of", "[emulation]") {
+    const auto run = [](bool right) {
+        const Buffer<float> in(std::vector<float>(1, 3.0F));
+        const Buffer<float> out(2);
+        launch({dim3(2), dim3(1)}, unwrittenSharedKernel, Run{in.get(), out.get(), right});
+    };
+    CHECK_NOTHROW(run(true));
+    CHECK_THROWS_WITH(run(false),
+                      Catch::Contains("before it was written") && Catch::Contains("shared memory"));
+}
+
+__device__ float deviceVariable[4];
+
+/// The second of two blocks reads what the first wrote, or what an earlier kernel wrote.
+__global__ void deviceVariableKernel(bool writes, bool reads) {
+    if (writes && blockIdx.x == 0) deviceVariable[1] = 1;
+    if (reads && blockIdx.x == 1) deviceVariable[2] = deviceVariable[1];
+}
+
+TEST_CASE("a variable of the device is not one block's", "[emulation]") {
+    const auto run = [](bool writes, bool reads) {
+        launch({dim3(2), dim3(1)}, deviceVariableKernel, writes, reads);
+    };
+    CHECK_NOTHROW(run(true, false));
+    CHECK_NOTHROW(run(false, true));
+    CHECK_THROWS_WITH(run(true, true), Catch::Contains("another block"));
 }
 
 /// Kernel `stage` of a chain reads what that `back` places before it wrote.

@@ -108,7 +108,7 @@ CudaBackend::CudaBackend(const BoundModel& model, const Checkpoint& checkpoint,
         tables.insert(tables.end(), table.inverseFrequency.begin(), table.inverseFrequency.end());
         tables.push_back(table.concentration);
     }
-    ropeArena_ = DeviceArena(tables.size() * sizeof(double), "rope tables");
+    ropeArena_ = DeviceArena(DeviceArena::spaceOf(tables.size() * sizeof(double)), "rope tables");
     ropes_ = ropeArena_.take<double>(tables.size());
     const Stream stream;
     copyAsync(ropes_, tables.data(), tables.size() * sizeof(double), cudaMemcpyHostToDevice, stream,

@@ -27,8 +27,11 @@ public:
     explicit Placer(std::byte* base = nullptr) : base_(base) {}
     template <typename T>
     void operator()(T*& pointer, std::uint64_t count) {
-        if (base_ != nullptr) pointer = reinterpret_cast<T*>(base_ + total_);
-        total_ += DeviceArena::aligned(count * sizeof(T));
+        if (base_ != nullptr) {
+            pointer = reinterpret_cast<T*>(base_ + total_);
+            DeviceArena::bound(pointer, count * sizeof(T));
+        }
+        total_ += DeviceArena::spaceOf(count * sizeof(T));
     }
     void operator()(PairRows& rows, std::int64_t count, std::int32_t stride) {
         rows.stride = stride;

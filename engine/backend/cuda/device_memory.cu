@@ -47,10 +47,11 @@ DeviceArena::~DeviceArena() {
 }
 
 void* DeviceArena::take(std::uint64_t bytes) {
-    const std::uint64_t wanted = aligned(bytes);
+    const std::uint64_t wanted = spaceOf(bytes);
     if (wanted > size_ - used_) throw std::logic_error("device arena: more taken than planned");
     void* at = base_ + used_;
     used_ += wanted;
+    bound(at, bytes);
     return at;
 }
 
@@ -77,6 +78,7 @@ DeviceArena ArenaPool::take(std::uint64_t bytes, const char* what) {
     free_.erase(found);
     waitForDevice();
 #ifdef MOESCOPE_SIMT_EMULATED
+    simt::allow(arena.base(), size);
     check(cudaMemsetAsync(arena.base(), 0xFF, size, nullptr), "poisoning");  // as if it were new
 #endif
     return arena;

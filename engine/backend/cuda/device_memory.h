@@ -24,7 +24,8 @@ inline void waitForDevice() {
     check(cudaDeviceSynchronize(), "the device");
 }
 
-/// One allocation, handed out in pieces aligned to 256 bytes; freed as a whole.
+/// One allocation, handed out in pieces aligned to 256 bytes; freed as a whole. On the emulator
+/// under AddressSanitizer each piece has bounds.
 class DeviceArena {
 public:
     DeviceArena() = default;
@@ -42,14 +43,32 @@ public:
     static constexpr std::uint64_t aligned(std::uint64_t bytes) noexcept {
         return (bytes + 255) / 256 * 256;
     }
+    /// What a piece takes of an arena.
+    static constexpr std::uint64_t spaceOf(std::uint64_t bytes) noexcept {
+#ifdef MOESCOPE_SIMT_EMULATED
+        bytes += simt::kGap;
+#endif
+        return aligned(bytes);
+    }
+    /// Ends a piece: nobody may touch what lies behind it in its space.
+    static void bound([[maybe_unused]] void* piece, [[maybe_unused]] std::uint64_t bytes) noexcept {
+#ifdef MOESCOPE_SIMT_EMULATED
+        simt::forbid(static_cast<std::byte*>(piece) + bytes, spaceOf(bytes) - bytes);
+#endif
+    }
     /// Uninitialised. Throws std::logic_error past the end: the plan was wrong.
     void* take(std::uint64_t bytes);
     template <typename T>
     T* take(std::uint64_t count) {
         return static_cast<T*>(take(count * sizeof(T)));
     }
-    void* base() const noexcept { return base_; }
-    std::uint64_t size() const noexcept { return size_; }
+    /// For who places pieces by itself: each takes spaceOf(bytes) and is bounded.
+    void* base() const noexcept {
+        return base_;
+    }
+    std::uint64_t size() const noexcept {
+        return size_;
+    }
 
 private:
     void swap(DeviceArena& other) noexcept {

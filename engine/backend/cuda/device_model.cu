@@ -94,8 +94,8 @@ private:
 std::uint64_t stackBytes(const MatrixSource& source) {
     const DeviceMatrix m = source.shape();
     const auto stack = static_cast<std::uint64_t>(source.stack());
-    return DeviceArena::aligned(stack * m.codeBytes()) +
-           DeviceArena::aligned(stack * m.scaleBytes());
+    return DeviceArena::spaceOf(stack * m.codeBytes()) +
+           DeviceArena::spaceOf(stack * m.scaleBytes());
 }
 
 /// Page-locked buffers that are filled in turn while the other is under way to the device.
@@ -244,7 +244,7 @@ std::vector<MemoryPart> DeviceModel::plan(const BoundModel& model, int expertsOn
         parts[static_cast<std::size_t>(job.part)].bytes += stackBytes(job.source);
     for (const VectorJob& job : jobs.vectors)
         parts[static_cast<std::size_t>(Part::Vectors)].bytes +=
-            DeviceArena::aligned(job.count * sizeof(float));
+            DeviceArena::spaceOf(job.count * sizeof(float));
     return parts;
 }
 

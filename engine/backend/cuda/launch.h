@@ -86,8 +86,9 @@ template <typename... Parameters, typename... Arguments>
 void launch(const Launch& l, void (*kernel)(Parameters...), Arguments&&... arguments) {
     ++tally().kernels;
 #ifdef MOESCOPE_SIMT_EMULATED
-    simt::launch(l.grid, l.block, l.sharedBytes, l.stream, l.overlap, kernel,
-                 Parameters(std::forward<Arguments>(arguments))...);
+    check(simt::launch(l.grid, l.block, l.sharedBytes, l.stream, l.overlap, kernel,
+                       Parameters(std::forward<Arguments>(arguments))...),
+          "launching a kernel");
 #else
     const bool mayOverlap = prepareKernel(reinterpret_cast<const void*>(kernel), l.sharedBytes);
     cudaLaunchAttribute attribute{};

@@ -221,7 +221,8 @@ __global__ void __launch_bounds__(kRouteThreads) routeTokensKernel(const RouteTo
     __syncthreads();
     for (int i = static_cast<int>(threadIdx.x); i < count * stride; i += kRouteThreads) {
         const int expert = i % stride;
-        float sum = r.bias != nullptr && expert < r.rule.nExpert ? r.bias[expert] : 0.0F;
+        if (expert >= r.rule.nExpert) continue;  // nobody wrote what keeps two tokens' banks apart
+        float sum = r.bias != nullptr ? r.bias[expert] : 0.0F;
         for (int part = 0; part < parts; ++part) sum += logits[part * kTokens * stride + i];
         logits[i] = sum;
     }

@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(kThreads)
 
 double readBandwidthOf(const uint4* from, std::uint64_t bytes, int multiprocessors) {
     const auto units = bytes / sizeof(uint4);
-    DeviceArena sinkArena(sizeof(std::uint32_t), "a bandwidth measurement");
+    DeviceArena sinkArena(DeviceArena::spaceOf(sizeof(std::uint32_t)), "a bandwidth measurement");
     auto* sink = sinkArena.take<std::uint32_t>(1);
     Stream stream;
     Event begin;

@@ -26,7 +26,7 @@ std::vector<simt::Piece> piecesOfBox(void* shared, const TensorView& view, int x
         for (std::int64_t i = 0; i < boxWidth; i += 16) {
             auto at = reinterpret_cast<std::uintptr_t>(shared) +
                       static_cast<std::uintptr_t>(row * boxWidth + i);
-            if (view.swizzled) at ^= at >> 3U & 0x70U;
+            if (view.swizzled) at = simt::swizzled(at);
             // NOLINTNEXTLINE(performance-no-int-to-ptr)
             auto* const to = reinterpret_cast<void*>(at);
             const bool inside = y + row < view.rows && from + i < width;

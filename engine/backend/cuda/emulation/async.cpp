@@ -13,6 +13,8 @@ namespace {
 /// Bytes that a phase of an mbarrier can count (PTX, mbarrier: tx-count).
 constexpr std::uint32_t kMostBytes = (1U << 20U) - 1;
 
+constexpr const char* kCopy = "an asynchronous copy's source or destination";
+
 void carryOut(const Piece& piece) {
     if (piece.from != nullptr) {
         std::memcpy(piece.to, piece.from, piece.bytes);
@@ -30,12 +32,10 @@ bool endPhase(PhaseBarrier* barrier) {
     return true;
 }
 
-/// A lane of operand B of a product: row `column`, swizzled by the address as the hardware does it
-/// (bits 4 to 6 with bits 7 to 9).
-const std::byte* swizzled(const void* b, int column, int byte) {
-    std::uintptr_t at =
-        reinterpret_cast<std::uintptr_t>(b) + static_cast<std::uintptr_t>(128 * column + byte);
-    at ^= at >> 3U & 0x70U;
+/// Of row `column` of operand B of a product, which is swizzled.
+const std::byte* byteOf(const void* b, int column, int byte) {
+    const std::uintptr_t at = swizzled(reinterpret_cast<std::uintptr_t>(b) +
+                                       static_cast<std::uintptr_t>(128 * column + byte));
     // NOLINTNEXTLINE(performance-no-int-to-ptr)
     return reinterpret_cast<const std::byte*>(at);
 }
@@ -44,7 +44,7 @@ const std::byte* swizzled(const void* b, int column, int byte) {
 void tellReads(const PendingProduct& p, const void* caller) {
     for (int column = lane().warpLane; column < p.n; column += 32) {
         for (int byte = 0; byte < 32; byte += 16)
-            races::read(swizzled(p.b, column, byte), 16, caller);
+            races::read(byteOf(p.b, column, byte), 16, caller);
     }
 }
 
@@ -69,7 +69,7 @@ void carryOut(const PendingProduct& p, const void* caller) {
         float* const out = p.c[column / 8];
         for (int k = 0; k < 16; k += 2) {
             std::uint32_t pair;
-            std::memcpy(&pair, swizzled(p.b, column, 2 * k), sizeof pair);
+            std::memcpy(&pair, byteOf(p.b, column, 2 * k), sizeof pair);
             for (int e = 0; e < 2; ++e) {
                 const float x = fromBf16(pair >> 16 * e & 0xFFFFU);
                 out[column % 2] += rows[0][k + e] * x;
@@ -118,7 +118,13 @@ void waitForPhase(const PhaseBarrier* barrier, unsigned parity) {
 }
 
 void copyInBulk(std::vector<Piece> pieces, PhaseBarrier* barrier) {
-    running->engine.push_back({std::move(pieces), barrier, running->current->index, nullptr, 0, 0});
+    for (const Piece& piece : pieces) {
+        requireAligned(piece.to, kCopy);
+        requireAligned(piece.from, kCopy);
+        if (piece.bytes % 16 != 0)
+            throw std::logic_error("a bulk copy whose bytes are not a multiple of 16");
+    }
+    running->engine.push_back({std::move(pieces), barrier, running->current->index, nullptr});
     races::beginCopy(running->engine.back(), __builtin_return_address(0));
 }
 
@@ -150,6 +156,8 @@ bool endEngineCopies(Block& block) {
 
 void copyLater(void* shared, const void* global) {
     const void* const caller = __builtin_return_address(0);
+    requireAligned(shared, kCopy);
+    requireAligned(global, kCopy);
     races::write(shared, 16, caller);
     if (global != nullptr) races::read(global, 16, caller);
     running->current->copies.begun.push_back({shared, global, 16});

@@ -9,6 +9,7 @@
 #include <deque>
 #include <exception>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "engine/backend/cuda/emulation/emulation.h"
@@ -57,9 +58,16 @@ struct Wait {
     }
 };
 
+/// Of a fiber or of who runs it, as AddressSanitizer is told of it.
+struct Stack {
+    const void* bottom = nullptr;
+    std::size_t bytes = 0;
+};
+
 struct Fiber {
     Lane lane;
     unsigned index = 0;  ///< in the block
+    Stack stack;
     boost::context::continuation resume;
     Wait wait;
     bool done = false;
@@ -71,30 +79,32 @@ struct Fiber {
 struct EngineCopy {
     std::vector<Piece> pieces;
     PhaseBarrier* barrier;
-    unsigned issuer;  ///< thread of the block
-    // The race checker's: what its beginning knew, and when and by whom it is made.
-    std::shared_ptr<const void> known;
-    std::uint32_t clock = 0;
-    std::size_t actor = 0;
+    unsigned issuer;                        ///< thread of the block
+    std::shared_ptr<const void> beginning;  ///< the race checker's
 };
 
 struct Block {
     dim3 index, shape, grid;
-    std::vector<std::byte> shared;
+    std::span<std::byte> shared;  ///< dynamic: as many bytes as the kernel asked for
     std::vector<Fiber> fibers;
     std::vector<Warp> warps;
     std::deque<EngineCopy> engine;
     Fiber* current = nullptr;
+    Stack stack;  ///< the scheduler's
     boost::context::continuation scheduler;
     int live = 0;
     int arrived = 0;
     unsigned generation = 0;
     std::uint64_t progress = 0;  ///< counts what a thread did other than wait
     std::exception_ptr failure;
+    bool givenUp = false;  ///< threads that still wait are to end
 };
 
 /// Null between kernels.
 extern thread_local Block* running;
+
+/// Throws std::logic_error unless `at` is a multiple of 16: `what` demands it.
+void requireAligned(const void* at, const char* what);
 
 /// Lets the block's other threads run until the wait is over.
 void sleep(const Wait& wait);

@@ -7,24 +7,47 @@
 #include <algorithm>
 #include <exception>
 #include <memory>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#ifdef MOESCOPE_SIMT_BOUNDS
+#include <sanitizer/common_interface_defs.h>
+#endif
+
 #include "engine/backend/cuda/emulation/races.h"
 #include "engine/backend/cuda/simt.h"
 #include "engine/formats/half.h"
+
+#ifdef MOESCOPE_SIMT_BOUNDS
+/// Second stacks to find uses of ended frames would be megabytes a thread of a kernel.
+// NOLINTNEXTLINE(bugprone-reserved-identifier)
+extern "C" const char* __asan_default_options() {
+    return "detect_stack_use_after_return=0";
+}
+#endif
 
 namespace moescope::cuda::simt {
 namespace {
 
 namespace context = boost::context;
 
+#ifdef MOESCOPE_SIMT_BOUNDS
+constexpr std::size_t kStackBytes = 512 << 10;  // with what lies between the variables
+#else
 constexpr std::size_t kStackBytes = 128 << 10;
+#endif
 
 /// One allocation for the stacks of a block, reused by the next.
 class StackPool {
 public:
+    StackPool() = default;
+    StackPool(const StackPool&) = delete;
+    StackPool& operator=(const StackPool&) = delete;
+    ~StackPool() {
+        for (context::stack_context& stack : free_) allocator_.deallocate(stack);
+    }
     context::stack_context take() {
         if (free_.empty()) return allocator_.allocate();
         const context::stack_context stack = free_.back();
@@ -40,9 +63,45 @@ private:
 
 struct PooledStack {
     StackPool* pool;
-    context::stack_context allocate() { return pool->take(); }
-    void deallocate(context::stack_context& stack) noexcept { pool->give(stack); }
+    context::stack_context stack;
+    context::stack_context allocate() const { return stack; }
+    void deallocate(context::stack_context& used) noexcept { pool->give(used); }
 };
+
+/// Ends the threads of a block that is given up.
+struct GivenUp {};
+
+#ifdef MOESCOPE_SIMT_BOUNDS
+void beginSwitch(const Stack& to) {
+    __sanitizer_start_switch_fiber(nullptr, to.bottom, to.bytes);
+}
+/// Returns the stack that was left.
+Stack endSwitch() {
+    Stack from;
+    __sanitizer_finish_switch_fiber(nullptr, &from.bottom, &from.bytes);
+    return from;
+}
+#else
+void beginSwitch(const Stack&) {}
+Stack endSwitch() {
+    return {};
+}
+#endif
+
+/// From the scheduler to a thread, until that waits or ends.
+void resume(Fiber& fiber) {
+    beginSwitch(fiber.stack);
+    fiber.resume = fiber.resume.resume();
+    endSwitch();
+}
+
+/// From a thread to the scheduler, until that resumes it.
+void suspend(Block& block) {
+    beginSwitch(block.stack);
+    block.scheduler = block.scheduler.resume();
+    block.stack = endSwitch();
+    if (block.givenUp) throw GivenUp();
+}
 
 }  // namespace
 
@@ -52,7 +111,7 @@ void sleep(const Wait& wait) {
     if (wait.over()) return;
     Block& block = *running;
     block.current->wait = wait;
-    block.scheduler = block.scheduler.resume();
+    suspend(block);
 }
 
 namespace {
@@ -77,28 +136,67 @@ void releaseBlock(Block& block) {
     }
 }
 
+/// What a fiber does, from its beginning to its end.
+void live(Block& block, Fiber& fiber, const std::function<void()>& thread) {
+    try {
+        suspend(block);  // all threads exist before the first one runs
+        thread();
+    } catch (const GivenUp&) {
+    } catch (...) {
+        block.failure = std::current_exception();
+    }
+    fiber.done = true;
+    if (block.givenUp) return;
+    races::endThread(fiber.index);
+    ++block.progress;
+    --block.live;
+    --fiber.lane.warp->live;
+    releaseWarp(*fiber.lane.warp);
+    releaseBlock(block);
+}
+
 void startFiber(Block& block, Fiber& fiber, const std::function<void()>& thread) {
-    fiber.resume = context::callcc(std::allocator_arg, PooledStack{&stacks},
+    const context::stack_context stack = stacks.take();
+    fiber.stack = {static_cast<const std::byte*>(stack.sp) - stack.size, stack.size};
+    beginSwitch(fiber.stack);
+    fiber.resume = context::callcc(std::allocator_arg, PooledStack{&stacks, stack},
                                    [&block, &fiber, &thread](context::continuation&& scheduler) {
+                                       block.stack = endSwitch();
                                        block.scheduler = std::move(scheduler);
-                                       // All threads exist before the first one runs.
-                                       block.scheduler = block.scheduler.resume();
-                                       try {
-                                           thread();
-                                       } catch (const context::detail::forced_unwind&) {
-                                           throw;  // the block has failed and is given up
-                                       } catch (...) {
-                                           block.failure = std::current_exception();
-                                       }
-                                       fiber.done = true;
-                                       races::endThread(fiber.index);
-                                       ++block.progress;
-                                       --block.live;
-                                       --fiber.lane.warp->live;
-                                       releaseWarp(*fiber.lane.warp);
-                                       releaseBlock(block);
+                                       live(block, fiber, thread);
+                                       beginSwitch(block.stack);
                                        return std::move(block.scheduler);
                                    });
+    endSwitch();
+}
+
+/// Lets what the waiting threads have on their stacks end well.
+void giveUp(Block& block) {
+    block.givenUp = true;
+    for (Fiber& fiber : block.fibers) {
+        block.current = &fiber;
+        while (!fiber.done) resume(fiber);
+    }
+}
+
+void runThreads(Block& block) {
+    while (block.live > 0) {
+        const std::uint64_t before = block.progress;
+        for (Fiber& fiber : block.fibers) {
+            if (fiber.done || !fiber.wait.over()) continue;
+            block.current = &fiber;
+            resume(fiber);
+            if (block.failure) std::rethrow_exception(block.failure);
+        }
+        if (block.live > 0 && block.progress == before && !endEngineCopies(block)) {
+            throw std::logic_error("block " + std::to_string(block.index.x) + ", " +
+                                   std::to_string(block.index.y) + ", " +
+                                   std::to_string(block.index.z) +
+                                   ": a barrier that some of its threads, or bytes, never reach");
+        }
+    }
+    if (!block.engine.empty())
+        throw std::logic_error("a block has ended before a copy to its shared memory");
 }
 
 void runBlock(Block& block, const std::function<void()>& thread) {
@@ -121,26 +219,20 @@ void runBlock(Block& block, const std::function<void()>& thread) {
         startFiber(block, fiber, thread);
     }
     races::beginBlock();
-    while (block.live > 0) {
-        const std::uint64_t before = block.progress;
-        for (Fiber& fiber : block.fibers) {
-            if (fiber.done || !fiber.wait.over()) continue;
-            block.current = &fiber;
-            fiber.resume = fiber.resume.resume();
-            if (block.failure) std::rethrow_exception(block.failure);
-        }
-        if (block.live > 0 && block.progress == before && !endEngineCopies(block)) {
-            throw std::logic_error("block " + std::to_string(block.index.x) + ", " +
-                                   std::to_string(block.index.y) + ", " +
-                                   std::to_string(block.index.z) +
-                                   ": a barrier that some of its threads, or bytes, never reach");
-        }
+    try {
+        runThreads(block);
+    } catch (...) {
+        giveUp(block);
+        throw;
     }
-    if (!block.engine.empty())
-        throw std::logic_error("a block has ended before a copy to its shared memory");
 }
 
 }  // namespace
+
+void requireAligned(const void* at, const char* what) {
+    if (reinterpret_cast<std::uintptr_t>(at) % 16 != 0)
+        throw std::logic_error(std::string(what) + " is not aligned to 16 bytes");
+}
 
 Lane& lane() {
     return running->current->lane;
@@ -155,8 +247,7 @@ const dim3& gridShape() {
     return running->grid;
 }
 std::byte* dynamicSharedBytes() {
-    const auto address = reinterpret_cast<std::uintptr_t>(running->shared.data());
-    return running->shared.data() + (1024 - address % 1024) % 1024;
+    return running->shared.data();
 }
 
 void blockBarrier() {
@@ -223,6 +314,7 @@ void multiplyAccumulateHalf(float (&c)[4], const std::uint32_t (&a)[4], std::uin
 }
 
 void loadMatrices(std::uint32_t (&r)[4], const void* shared) {
+    requireAligned(shared, "a matrix's row");
     races::read(shared, 16, __builtin_return_address(0));
     const Exchange<const void*> rows(shared);
     const int self = lane().warpLane;
@@ -234,6 +326,7 @@ void loadMatrices(std::uint32_t (&r)[4], const void* shared) {
 }
 
 void loadMatricesTransposed(std::uint32_t (&r)[4], const void* shared) {
+    requireAligned(shared, "a matrix's row");
     races::read(shared, 16, __builtin_return_address(0));
     const Exchange<const void*> rows(shared);
     const int self = lane().warpLane;
@@ -248,6 +341,16 @@ void loadMatricesTransposed(std::uint32_t (&r)[4], const void* shared) {
     warpBarrier();
 }
 
+namespace {
+
+/// What wgmma's swizzle wants.
+constexpr std::align_val_t kSharedAlignment{1024};
+struct FreeShared {
+    void operator()(std::byte* at) const { ::operator delete(at, kSharedAlignment); }
+};
+
+}  // namespace
+
 void runGrid(dim3 grid, dim3 block, std::size_t sharedBytes, bool overlap,
              const std::function<void()>& thread) {
     cudaDeviceProp properties{};
@@ -258,6 +361,9 @@ void runGrid(dim3 grid, dim3 block, std::size_t sharedBytes, bool overlap,
     Block state;
     state.shape = block;
     state.grid = grid;
+    const std::unique_ptr<std::byte, FreeShared> shared(
+        static_cast<std::byte*>(::operator new(sharedBytes, kSharedAlignment)));
+    state.shared = {shared.get(), sharedBytes};
     Block* const outer = std::exchange(running, &state);
     try {
         races::beginGrid(state, overlap && hasHopper());
@@ -265,7 +371,7 @@ void runGrid(dim3 grid, dim3 block, std::size_t sharedBytes, bool overlap,
             for (unsigned y = 0; y < grid.y; ++y) {
                 for (unsigned x = 0; x < grid.x; ++x) {
                     state.index = dim3(x, y, z);
-                    state.shared.assign(sharedBytes + 1024, std::byte{0xFF});
+                    std::ranges::fill(state.shared, std::byte{0xFF});
                     runBlock(state, thread);
                 }
             }

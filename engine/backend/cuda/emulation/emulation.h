@@ -5,7 +5,9 @@
 //
 // What it checks that a GPU does not: a barrier that not all threads reach is an error with the
 // kernel's block named, dynamic shared and device memory begin poisoned with NaN, and the host's
-// own sanitizers see every access. More shared memory than a block of Hopper has is an error too.
+// own sanitizers see every access: AddressSanitizer knows the bounds of each allocation of the
+// device, of each piece of the engine's arenas, and of a block's shared memory. More shared memory
+// than a block of Hopper has is an error too.
 // All that is asynchronous happens as late as it may: a stream works when somebody waits for it,
 // copies to shared memory and products of warpgroups are made when a thread waits for them, so that
 // who forgets to wait reads NaN or what was there before. Races of threads, blocks and kernels:
@@ -22,13 +24,29 @@
 #include <utility>
 #include <vector>
 
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define MOESCOPE_SIMT_BOUNDS
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define MOESCOPE_SIMT_BOUNDS
+#endif
+#ifdef MOESCOPE_SIMT_BOUNDS
+#include <sanitizer/asan_interface.h>
+#endif
+
 // The names are CUDA's, which no compiler of the host defines.
 // NOLINTBEGIN(bugprone-reserved-identifier)
 #define __global__
 #define __device__
 #define __host__
 #define __forceinline__ inline
+#ifdef MOESCOPE_SIMT_RACES
+// Apart from `__device__` variables, which are static as well.
+#define __shared__ static thread_local
+#else
 #define __shared__ static
+#endif
 #define __launch_bounds__(...)
 #define __align__(n) alignas(n)
 #define __grid_constant__
@@ -130,6 +148,11 @@ void multiplyAccumulateHalf(float (&c)[4], const std::uint32_t (&a)[4], std::uin
                             std::uint32_t b1);
 void loadMatrices(std::uint32_t (&r)[4], const void* shared);
 void loadMatricesTransposed(std::uint32_t (&r)[4], const void* shared);
+/// Where the 128-byte swizzle puts the byte that lies at this address without it: bits 4 to 6 of
+/// the address are changed by bits 7 to 9.
+inline std::uintptr_t swizzled(std::uintptr_t at) {
+    return at ^ (at >> 3U & 0x70U);
+}
 /// A warp's quarter of wgmma m64nNk16 with A in registers: c (n / 8, 4), b (n rows of 128 bytes,
 /// 128-byte swizzle).
 /// Carried out when the thread waits for its group: until then neither may change.
@@ -163,6 +186,26 @@ void copyInBulk(std::vector<Piece> pieces, PhaseBarrier* barrier);
 void copyLater(void* shared, const void* global);
 void commitCopies();
 void waitForCopies(int pending);
+
+// ---- Bounds, where AddressSanitizer is there ---------------------------------------------------
+
+/// Bytes at least behind each piece of an allocation that nobody may touch.
+#ifdef MOESCOPE_SIMT_BOUNDS
+inline constexpr std::size_t kGap = 16;
+#else
+inline constexpr std::size_t kGap = 0;
+#endif
+/// Who touches these bytes of an allocation ends the program, until they are allowed again.
+inline void forbid([[maybe_unused]] void* at, [[maybe_unused]] std::size_t bytes) {
+#ifdef MOESCOPE_SIMT_BOUNDS
+    ASAN_POISON_MEMORY_REGION(at, bytes);
+#endif
+}
+inline void allow([[maybe_unused]] void* at, [[maybe_unused]] std::size_t bytes) {
+#ifdef MOESCOPE_SIMT_BOUNDS
+    ASAN_UNPOISON_MEMORY_REGION(at, bytes);
+#endif
+}
 
 // ---- What only the race checker wants to know --------------------------------------------------
 
@@ -263,6 +306,10 @@ enum cudaError_t : int {
     cudaErrorInvalidValue = 1,
     cudaErrorMemoryAllocation = 2,
     cudaErrorNoDevice = 100,
+    cudaErrorStreamCaptureUnsupported = 900,
+    cudaErrorStreamCaptureInvalidated = 901,
+    cudaErrorStreamCaptureImplicit = 906,
+    cudaErrorCapturedEvent = 907,
 };
 enum cudaMemcpyKind : int {
     cudaMemcpyHostToDevice = 1,
@@ -326,8 +373,8 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEven
 namespace moescope::cuda::simt {
 
 /// Runs when somebody waits for the stream, or now without one; is recorded while the stream
-/// captures.
-void enqueue(Stream* stream, std::function<void()> work);
+/// captures. An error without a stream while any captures, which loses what was recorded.
+cudaError_t enqueue(Stream* stream, std::function<void()> work);
 /// Runs `thread` once for every thread of every block. Throws std::logic_error on a barrier that
 /// some threads of a block never reach, or whose bytes never come.
 /// overlap: the kernel may begin before the one in front of it has ended.
@@ -335,10 +382,11 @@ void runGrid(dim3 grid, dim3 block, std::size_t sharedBytes, bool overlap,
              const std::function<void()>& thread);
 
 template <typename... Parameters>
-void launch(dim3 grid, dim3 block, std::size_t sharedBytes, Stream* stream, bool overlap,
-            void (*kernel)(Parameters...), Parameters... parameters) {
-    enqueue(stream,
-            [=] { runGrid(grid, block, sharedBytes, overlap, [&] { kernel(parameters...); }); });
+cudaError_t launch(dim3 grid, dim3 block, std::size_t sharedBytes, Stream* stream, bool overlap,
+                   void (*kernel)(Parameters...), Parameters... parameters) {
+    return enqueue(stream, [=] {
+        runGrid(grid, block, sharedBytes, overlap, [&] { kernel(parameters...); });
+    });
 }
 
 }  // namespace moescope::cuda::simt

@@ -2,6 +2,7 @@
 // Memory of the race checker: who accessed what, and what the compiler calls at each access.
 #ifdef MOESCOPE_SIMT_RACES
 
+#include <link.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <cstdio>
 #include <map>
 #include <set>
+#include <span>
 #include <stdexcept>
 #include <string>
 
@@ -41,9 +43,11 @@ struct Cell {
     Record reads[2];
     std::uint32_t unordered = 0;  ///< reads that `reads` were drawn from
     std::uint32_t more = 0;       ///< shared memory: place of its further readers; 0: none
+    std::uint8_t written = 0;     ///< shared memory: bytes that this block has written
 };
 
 constexpr std::size_t kDeviceBytes = std::size_t{8} << 30;
+constexpr const char* kUnwritten = "read, before it was written,";
 
 struct Memory {
     // Device memory: one range of addresses, with cells and a byte for each byte: was it written?
@@ -54,7 +58,11 @@ struct Memory {
     std::map<std::size_t, std::size_t> taken;  ///< offset, bytes that were asked for
 
     std::vector<Cell> dynamicCells;
-    std::vector<Cell> staticCells;  ///< of `__shared__` variables, which are static here
+    // `__shared__` variables are variables of the thread that runs the kernel, `__device__` ones
+    // are those of the program.
+    std::span<const std::byte> ofThread;
+    std::vector<Cell> staticCells;
+    std::vector<Cell> variableCells;
 
     std::set<std::array<std::uint32_t, 2>> reported;  ///< places of a race, each pair once a kernel
     std::string report;
@@ -177,6 +185,7 @@ void touch(Cell& cell, Record r, bool writes, std::size_t actor, const char* whe
         if (conflicts(old)) tell(writes ? "write" : "read", &old, where, offset, actor, r.place);
     }
     if (!writes) return keepRead(cell, r, actor, shared);
+    cell.written |= r.bytes;
     for (Record& old : cell.reads) {
         if (conflicts(old)) tell("write", &old, where, offset, actor, r.place);
         if (isCovered(old, r.bytes, actor)) old = {};
@@ -191,13 +200,20 @@ void touch(Cell& cell, Record r, bool writes, std::size_t actor, const char* whe
     if (!keepIn(cell.writes, r, actor)) cell.writes[randomBelow(2)] = r;
 }
 
+Cell& at(std::vector<Cell>& cells, std::size_t word) {
+    if (word >= cells.size()) cells.resize(word + 1);
+    return cells[word];
+}
+
 /// Of shared memory, which was another block's before this one.
 Cell& cellOfRun(std::vector<Cell>& cells, std::size_t word, std::uint32_t run) {
-    if (word >= cells.size()) cells.resize(word + 1);
-    Cell& cell = cells[word];
+    Cell& cell = at(cells, word);
+    bool isWritten = false;
     for (Record& r : cell.writes) {
         if (r.when.run != run) r = {};
+        isWritten = isWritten || r.when.run != 0;
     }
+    if (!isWritten) cell.written = 0;
     for (Record& r : cell.reads) {
         if (r.when.run != run) r = {};
     }
@@ -219,7 +235,45 @@ void checkWritten(std::size_t offset, std::size_t bytes, bool writes, std::size_
     if (writes) {
         std::fill_n(first, bytes, std::uint8_t{1});
     } else if (std::find(first, first + bytes, 0) != first + bytes) {
-        tell("read, before it was written,", nullptr, "device", offset, actor, place);
+        tell(kUnwritten, nullptr, "device", offset, actor, place);
+    }
+}
+
+enum class Space { Device, Dynamic, Static, Variable, Own };
+struct Place {
+    Space space;
+    std::size_t offset;
+};
+
+Place placeOf(const void* at) {
+    const auto within = [&](std::uintptr_t first, std::size_t bytes) {
+        return numberOf(at) - first < bytes;
+    };
+    const auto dynamic = numberOf(running->shared.data());
+    const auto ofThread = numberOf(m.ofThread.data()) & ~std::uintptr_t{3};
+    const auto data = numberOf(__data_start) & ~std::uintptr_t{3};
+    if (within(numberOf(m.device), kDeviceBytes))
+        return {Space::Device, numberOf(at) - numberOf(m.device)};
+    if (within(dynamic, running->shared.size())) return {Space::Dynamic, numberOf(at) - dynamic};
+    if (within(ofThread, m.ofThread.size())) return {Space::Static, numberOf(at) - ofThread};
+    if (within(data, numberOf(_end) - data)) return {Space::Variable, numberOf(at) - data};
+    return {Space::Own, 0};  // a thread's
+}
+
+const char* nameOf(Space space) {
+    return space == Space::Device ? "device" : space == Space::Variable ? "variable" : "shared";
+}
+
+Cell& cellOf(Space space, std::size_t word, std::uint32_t run) {
+    switch (space) {
+        case Space::Device:
+            return m.deviceCells[word];
+        case Space::Variable:
+            return at(m.variableCells, word);
+        case Space::Dynamic:
+            return cellOfRun(m.dynamicCells, word, run);
+        default:
+            return cellOfRun(m.staticCells, word, run);
     }
 }
 
@@ -232,37 +286,40 @@ std::size_t sizeInArena(std::size_t bytes) {
 
 void access(std::size_t actor, const void* at, std::size_t bytes, bool writes, bool atomic,
             const void* caller) {
-    enum { Device, Dynamic, Static } space = Device;
-    std::size_t offset = numberOf(at) - numberOf(m.device);
-    if (offset >= kDeviceBytes) {
-        space = Dynamic;
-        offset = numberOf(at) - numberOf(running->shared.data());
-        if (offset >= running->shared.size()) {
-            space = Static;
-            const std::uintptr_t first = numberOf(__data_start) & ~std::uintptr_t{3};
-            offset = numberOf(at) - first;
-            if (offset >= numberOf(_end) - first) return;  // a thread's own
-        }
-    }
+    const Place place = placeOf(at);
+    if (place.space == Space::Own) return;
+    std::size_t offset = place.offset;
+    const char* const where = nameOf(place.space);
     Record r;
     r.when = now(actor);
     r.place = static_cast<std::uint32_t>(numberOf(caller) - numberOf(__executable_start));
     r.atomic = atomic;
-    if (space == Device) checkWritten(offset, bytes, writes, actor, r.place);
+    if (place.space == Space::Device) checkWritten(offset, bytes, writes, actor, r.place);
     for (const std::size_t stop = offset + bytes; offset < stop;) {
         const std::size_t word = offset / 4;
         const std::size_t upTo = std::min(stop, 4 * word + 4);
         // The bytes from offset % 4 on, as many.
         r.bytes = static_cast<std::uint8_t>((1U << (upTo - offset)) - 1U) << offset % 4;
-        Cell& cell = space == Device    ? m.deviceCells[word]
-                     : space == Dynamic ? cellOfRun(m.dynamicCells, word, r.when.run)
-                                        : cellOfRun(m.staticCells, word, r.when.run);
-        touch(cell, r, writes, actor, space == Device ? "device" : "shared", offset);
+        Cell& cell = cellOf(place.space, word, r.when.run);
+        if (place.space == Space::Static && !writes && (r.bytes & ~cell.written) != 0)
+            tell(kUnwritten, nullptr, where, offset, actor, r.place);
+        touch(cell, r, writes, actor, where, offset);
         offset = upTo;
     }
 }
 
 void beginAccesses() {
+    // The first object is the program; of its variables those of the thread that asks.
+    dl_iterate_phdr(
+        [](dl_phdr_info* info, std::size_t, void*) {
+            for (int i = 0; i < info->dlpi_phnum; ++i) {
+                if (info->dlpi_phdr[i].p_type != PT_TLS) continue;
+                m.ofThread = {static_cast<const std::byte*>(info->dlpi_tls_data),
+                              info->dlpi_phdr[i].p_memsz};
+            }
+            return 1;
+        },
+        nullptr);
     m.reported.clear();
     m.report.clear();
 }

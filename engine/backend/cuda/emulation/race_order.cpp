@@ -48,6 +48,12 @@ struct Told {
     OthersPointer others;
     std::uint32_t before = 0;
 };
+/// Of a copy of the copy engine: what its beginning knew, and when and by whom it is made.
+struct Beginning {
+    Told told;
+    std::uint32_t clock = 0;
+    std::size_t actor = 0;
+};
 struct Phases {
     Told arriving;
     std::array<Told, 2> ended;  ///< by parity
@@ -337,26 +343,25 @@ void pass(const PhaseBarrier* barrier, unsigned parity, const void* caller) {
 
 void beginCopy(EngineCopy& copy, const void* caller) {
     use(copy.barrier, caller);
-    copy.actor = o.threads + o.copies++ % kEngines;
-    Actor& e = o.actors[copy.actor];
+    const std::size_t actor = o.threads + o.copies++ % kEngines;
+    Actor& e = o.actors[actor];
     Actor& issuer = o.actors[copy.issuer];
     auto known = std::make_shared<Clock>(*issuer.known);
     (*known)[copy.issuer] = issuer.clock++;
     e.known = known;
     e.others = issuer.others;
     e.before = issuer.before;
-    copy.clock = ++e.clock;
-    copy.known = std::make_shared<Told>(Told{std::move(known), issuer.others, issuer.before});
+    copy.beginning = std::make_shared<Beginning>(
+        Beginning{{std::move(known), issuer.others, issuer.before}, ++e.clock, actor});
     for (const Piece& piece : copy.pieces) {
-        access(copy.actor, piece.to, piece.bytes, true, false, caller);
-        if (piece.from != nullptr)
-            access(copy.actor, piece.from, piece.bytes, false, false, caller);
+        access(actor, piece.to, piece.bytes, true, false, caller);
+        if (piece.from != nullptr) access(actor, piece.from, piece.bytes, false, false, caller);
     }
 }
 
 void endCopy(const EngineCopy& copy, bool ends) {
-    arriveAs(copy.actor, copy.clock, *static_cast<const Told*>(copy.known.get()), copy.barrier,
-             ends);
+    const auto& b = *static_cast<const Beginning*>(copy.beginning.get());
+    arriveAs(b.actor, b.clock, b.told, copy.barrier, ends);
 }
 
 void orderAll() {

@@ -12,7 +12,12 @@
 // ran them. Blocks know of each other by an atomic addition between two fences; kernels by the
 // order of the stream, which one that overlaps with the kernel before knows less of until it waits
 // (programmatic dependent launch). Shuffles and votes order nothing, as on a device. Device memory
-// that is read before it was written is reported too.
+// and `__shared__` variables that a block reads before they were written are reported too; not
+// dynamic shared memory, which begins as NaN: our kernels read there what nobody brought for rows
+// whose results nobody takes.
+//
+// `__shared__` variables are of the thread that runs the kernel (thread_local), `__device__` ones
+// of the program: so they are told apart.
 //
 // Of the reads of a word since it was written, shared memory keeps each warp's latest, device
 // memory two taken at random. Not modelled: fences between the ways to shared memory, what is on

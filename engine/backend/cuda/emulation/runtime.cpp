@@ -19,6 +19,7 @@ namespace moescope::cuda::simt {
 
 struct Graph {
     std::vector<std::function<void()>> work;
+    bool invalid = false;  ///< while it was recorded something was asked for that may not be then
 };
 struct Stream {
     std::unique_ptr<Graph> capture;
@@ -27,6 +28,7 @@ struct Stream {
 struct Event {
     Stream* stream = nullptr;
     bool happened = true;
+    bool captured = false;  ///< recorded into a graph
     std::chrono::steady_clock::time_point at;
 };
 
@@ -51,6 +53,19 @@ Device gpu;
 
 bool capturing(const Stream* stream) {
     return stream != nullptr && stream->capture;
+}
+
+/// Invalidates what is being recorded: by this stream; null: by any, as the stream without a name
+/// and the device stand for all. Returns `error` if there was anything.
+cudaError_t refuseWhileCapturing(const Stream* stream, cudaError_t error) {
+    const std::lock_guard lock(gpu.mutex);
+    cudaError_t status = cudaSuccess;
+    for (Stream* each : gpu.streams) {
+        if ((stream != nullptr && each != stream) || !each->capture) continue;
+        each->capture->invalid = true;
+        status = error;
+    }
+    return status;
 }
 
 /// What fails ends all that was to come, as on a device.
@@ -114,6 +129,7 @@ void giveBack(void* at, Kind kind) {
 }
 
 void copy(void* to, const void* from, std::size_t bytes) {
+    if (bytes == 0) return;  // then there may be no addresses
     std::memcpy(to, from, bytes);
     races::streamWrites(to, bytes);
 }
@@ -128,16 +144,19 @@ bool hasHopper() {
     return hopper;
 }
 
-void enqueue(Stream* stream, std::function<void()> work) {
+cudaError_t enqueue(Stream* stream, std::function<void()> work) {
     const std::lock_guard lock(gpu.mutex);
     if (capturing(stream)) {
         stream->capture->work.push_back(std::move(work));
     } else if (stream != nullptr) {
         stream->work.push_back(std::move(work));
     } else {
+        const cudaError_t refused = refuseWhileCapturing(nullptr, cudaErrorStreamCaptureImplicit);
+        if (refused != cudaSuccess) return refused;
         finish(nullptr, nullptr);
         work();
     }
+    return cudaSuccess;
 }
 
 }  // namespace moescope::cuda::simt
@@ -145,7 +164,18 @@ void enqueue(Stream* stream, std::function<void()> work) {
 using namespace moescope::cuda::simt;
 
 const char* cudaGetErrorString(cudaError_t status) {
-    return status == cudaSuccess ? "no error" : "emulated error";
+    switch (status) {
+        case cudaSuccess:
+            return "no error";
+        case cudaErrorStreamCaptureUnsupported:
+        case cudaErrorStreamCaptureImplicit:
+        case cudaErrorCapturedEvent:
+            return "operation not permitted when stream is capturing";
+        case cudaErrorStreamCaptureInvalidated:
+            return "operation failed due to a previous error during capture";
+        default:
+            return "emulated error";
+    }
 }
 cudaError_t cudaGetLastError() {
     return cudaSuccess;
@@ -196,26 +226,26 @@ cudaError_t cudaFreeHost(void* at) {
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind,
                             cudaStream_t stream) {
     if (capturing(stream) || (kindOf(to) != Kind::Pageable && kindOf(from) != Kind::Pageable)) {
-        enqueue(stream, [=] { copy(to, from, bytes); });
-    } else if (kindOf(from) == Kind::Pageable) {
+        return enqueue(stream, [=] { copy(to, from, bytes); });
+    }
+    if (kindOf(from) == Kind::Pageable) {
         // Has been read when the call returns, and is written later.
         const auto* const begin = static_cast<const std::byte*>(from);
-        enqueue(stream, [to, data = std::vector<std::byte>(begin, begin + bytes)] {
+        return enqueue(stream, [to, data = std::vector<std::byte>(begin, begin + bytes)] {
             copy(to, data.data(), data.size());
         });
-    } else {
-        const std::lock_guard lock(gpu.mutex);
-        cudaStreamSynchronize(stream);  // the call returns when the memory has been written
-        copy(to, from, bytes);
     }
-    return cudaSuccess;
+    const std::lock_guard lock(gpu.mutex);
+    // The call returns when the memory has been written.
+    const cudaError_t status = cudaStreamSynchronize(stream);
+    if (status == cudaSuccess) copy(to, from, bytes);
+    return status;
 }
 cudaError_t cudaMemsetAsync(void* at, int value, std::size_t bytes, cudaStream_t stream) {
-    enqueue(stream, [=] {
+    return enqueue(stream, [=] {
         std::memset(at, value, bytes);
         races::streamWrites(at, bytes);
     });
-    return cudaSuccess;
 }
 cudaError_t cudaStreamCreate(cudaStream_t* stream) {
     const std::lock_guard lock(gpu.mutex);
@@ -231,8 +261,11 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-    finish(stream, nullptr);
-    return cudaSuccess;
+    const cudaError_t refused =
+        refuseWhileCapturing(stream, stream != nullptr ? cudaErrorStreamCaptureUnsupported
+                                                       : cudaErrorStreamCaptureImplicit);
+    if (refused == cudaSuccess) finish(stream, nullptr);
+    return refused;
 }
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
     if (stream == nullptr || stream->capture) return cudaErrorInvalidValue;
@@ -241,8 +274,9 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
     if (!stream->capture) return cudaErrorInvalidValue;
-    *graph = stream->capture.release();
-    return cudaSuccess;
+    const std::unique_ptr<Graph> recorded = std::move(stream->capture);
+    *graph = recorded->invalid ? nullptr : new Graph(*recorded);
+    return *graph != nullptr ? cudaSuccess : cudaErrorStreamCaptureInvalidated;
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
     *exec = new Graph(*graph);
@@ -250,9 +284,11 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsig
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
     // Nothing in a graph begins before all in front of it has ended.
-    enqueue(stream, races::orderAll);
-    for (const auto& work : exec->work) enqueue(stream, work);
-    return cudaSuccess;
+    cudaError_t status = enqueue(stream, races::orderAll);
+    for (const auto& work : exec->work) {
+        if (status == cudaSuccess) status = enqueue(stream, work);
+    }
+    return status;
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
     delete graph;
@@ -274,17 +310,22 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     event->stream = stream;
     event->happened = false;
-    enqueue(stream, [event] {
+    event->captured = capturing(stream);
+    return enqueue(stream, [event] {
         event->at = std::chrono::steady_clock::now();
         event->happened = true;
     });
-    return cudaSuccess;
 }
 cudaError_t cudaDeviceSynchronize() {
-    finish(nullptr, nullptr);
-    return cudaSuccess;
+    const cudaError_t refused = refuseWhileCapturing(nullptr, cudaErrorStreamCaptureUnsupported);
+    if (refused == cudaSuccess) finish(nullptr, nullptr);
+    return refused;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+    if (event->captured) {
+        refuseWhileCapturing(event->stream, cudaErrorCapturedEvent);
+        return cudaErrorCapturedEvent;
+    }
     finish(event->stream, event);
     return cudaSuccess;
 }

@@ -89,7 +89,8 @@ ItemScore judgeChoice(const SuiteItem& item, std::span<const ContinuationScore> 
     out.answer = item.choices[answer];
     out.target = item.choices[target];
     out.score = answer == target ? 1 : 0;
-    out.detail = {{"target_index", item.target},
+    out.detail = {{"answer_index", answer},
+                  {"target_index", item.target},
                   {"right", plain == target},
                   {"right_norm", normalized == target}};
     return out;

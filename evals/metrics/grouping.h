@@ -55,4 +55,7 @@ MetricRow proportionRow(const std::string& name, const Group& group, const Group
 /// Mean with a clustered t interval (C - 1 degrees of freedom).
 MetricRow meanRow(const std::string& name, const Group& group, const GroupValues& values);
 
+/// Holm over the rows of that name that have a p-value: one for each level.
+void adjustHolm(std::vector<MetricRow>& rows, const std::string& name);
+
 }  // namespace moescope

@@ -126,23 +126,6 @@ MetricRow testRow(const MetricInput& input, const Group& group, const Points& po
     return row;
 }
 
-/// Holm over the groups that have a p-value.
-void adjust(std::vector<MetricRow>& rows, const std::string& name) {
-    std::vector<MetricRow*> tests;
-    std::vector<double> p;
-    for (MetricRow& row : rows) {
-        if (row.name != name || std::isnan(row.value)) continue;
-        tests.push_back(&row);
-        p.push_back(row.value);
-    }
-    const std::vector<double> adjusted = stats::holm(p);
-    for (std::size_t i = 0; i < tests.size(); ++i) {
-        tests[i]->value = adjusted[i];
-        if (tests.size() > 1)
-            tests[i]->method += ", Holm over " + std::to_string(tests.size()) + " levels";
-    }
-}
-
 }  // namespace
 
 /// Rows reference_pearson, reference_spearman (each with _p) and reference_slope: the mean over a
@@ -158,7 +141,7 @@ std::vector<MetricRow> referenceCorrelation(const MetricInput& input) {
         }
     }
     for (const Kind& kind : kKinds)
-        if (kind.pName != nullptr) adjust(rows, kind.pName);
+        if (kind.pName != nullptr) adjustHolm(rows, kind.pName);
     return rows;
 }
 

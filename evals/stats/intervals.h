@@ -43,8 +43,8 @@ using Statistic = std::function<double(std::span<const std::size_t>)>;
 
 /// Percentile interval of `statistic` over resamples of whole clusters (drawn with replacement,
 /// seeded, the same on every platform). `statistic` gets the chosen indices into the items and may
-/// return NaN (the resample is left out). low = high = NaN when fewer than half are defined or there
-/// are fewer than kFewestClusters.
+/// return NaN (the resample is left out). low = high = NaN when fewer than half are defined or
+/// there are fewer than kFewestClusters.
 Interval clusterBootstrap(std::span<const std::size_t> cluster, int resamples, std::uint64_t seed,
                           const Statistic& statistic);
 /// The same resamples with bias correction and acceleration (BCa: Efron 1987; Efron and Tibshirani
@@ -52,5 +52,11 @@ Interval clusterBootstrap(std::span<const std::size_t> cluster, int resamples, s
 /// as a correlation. NaN, too, when all resamples agree or lie on one side of the estimate.
 Interval clusterBootstrapBca(std::span<const std::size_t> cluster, int resamples,
                              std::uint64_t seed, const Statistic& statistic);
+
+/// Standard error of a figure by leaving out one cluster at a time (Efron and Tibshirani 1993, ch.
+/// 11): sqrt((C - 1) / C sum (t_c - mean)^2). With Student's t of C - 1 degrees of freedom it
+/// covers better than a bootstrap when clusters are few (docs/suites.md). NaN when the figure is
+/// undefined without some cluster, or there are fewer than kFewestClusters.
+double clusterJackknifeError(std::span<const std::size_t> cluster, const Statistic& statistic);
 
 }  // namespace moescope::stats

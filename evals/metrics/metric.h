@@ -58,6 +58,7 @@ std::vector<MetricRow> computeMetrics(const SuiteDefinition& suite,
 std::vector<MetricRow> accuracy(const MetricInput& input);
 std::vector<MetricRow> accuracyNorm(const MetricInput& input);
 std::vector<MetricRow> accuracyMacro(const MetricInput& input);
+std::vector<MetricRow> accuracyDifference(const MetricInput& input);
 std::vector<MetricRow> biasScores(const MetricInput& input);
 std::vector<MetricRow> pctStereotype(const MetricInput& input);
 std::vector<MetricRow> pctStereotypePerToken(const MetricInput& input);

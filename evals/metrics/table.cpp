@@ -15,6 +15,7 @@ constexpr Metric kMetrics[] = {
     {"accuracy", "choice_loglik", accuracy},
     {"accuracy_norm", "choice_loglik", accuracyNorm},
     {"accuracy_macro", "choice_loglik", accuracyMacro, true},
+    {"accuracy_difference", "choice_loglik", accuracyDifference, true, true},
     {"bias_scores", "choice_loglik", biasScores, false, false, false, true},
     {"pct_stereotype", "pair_loglik", pctStereotype},
     {"pct_stereotype_per_token", "pair_loglik", pctStereotypePerToken},

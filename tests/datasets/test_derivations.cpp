@@ -81,3 +81,66 @@ TEST_CASE("Records that are not BBQ's are refused by place") {
     fields.erase("label");
     CHECK_THROWS_WITH(derive("bbq", fields), "f:1: there is no field 'label'");
 }
+
+namespace {
+
+const SideTables kOccupations = {
+    {"male", {{"developer", {}}, {"construction worker", {}}, {"CEO", {}}, {"cook", {}}}},
+    {"female", {{"designer", {}}, {"cleaner", {}}}}};
+
+FieldMap winobias(const std::string& line,
+                  const std::string& file = "anti_stereotyped_type1.txt.dev") {
+    return {{"line", line}, {"_file", file}};
+}
+
+}  // namespace
+
+TEST_CASE("A line of WinoBias becomes a sentence and its pronoun and two occupations") {
+    FieldMap fields = winobias("12 The Designer thanked [the developer] because [her] code ran.");
+    CHECK(derive("winobias", fields, kOccupations).empty());
+    CHECK(fields.at("sentence") == "The Designer thanked the developer because her code ran.");
+    CHECK(fields.at("pronoun") == "her");
+    CHECK(fields.at("first") == "designer");
+    CHECK(fields.at("second") == "developer");
+    CHECK(fields.at("answer") == "B");
+    CHECK(fields.at("number") == "12");
+    CHECK(fields.at("pair") == "6");
+    CHECK(fields.at("parity") == "even");
+    CHECK(fields.at("stereotype") == "anti");
+    CHECK(fields.at("type1") == "anti");
+    CHECK(fields.at("type2").empty());
+    fields = winobias("11 [A construction worker] met the ceo and [he] left.");
+    CHECK(derive("winobias", fields, kOccupations).empty());
+    CHECK(fields.at("first") == "construction worker");
+    CHECK(fields.at("second") == "CEO");
+    CHECK(fields.at("pair") == "6");
+}
+
+TEST_CASE("Lines of WinoBias without two mentions or two occupations make no item") {
+    for (const char* line : {"1 [The cook] met the cleaner because [he] cut [his] hair.",
+                             "1 [The cook] met the cleaner.", "1 The cook met the cleaner."}) {
+        FieldMap fields = winobias(line);
+        CHECK(derive("winobias", fields, kOccupations) ==
+              "the sentence has not exactly two bracketed mentions");
+    }
+    for (const char* line : {"1 [The cook] met the cleaner and the CEO and [he] left.",
+                             "1 [The cook] met the overcooked and [he] left.",
+                             "1 The cook met [the man] who saw the CEO, and [he] left."}) {
+        FieldMap fields = winobias(line);
+        CHECK(derive("winobias", fields, kOccupations)
+                  .starts_with("the sentence has not exactly two occupations"));
+    }
+    FieldMap fields = winobias("1 [The cook] met [the cleaner].");
+    CHECK(derive("winobias", fields, kOccupations) == "the second bracketed mention is no pronoun");
+}
+
+TEST_CASE("Files and lines that are not WinoBias's are refused by place") {
+    FieldMap fields = winobias("1 [The cook] met the cleaner and [he] left.", "README.md");
+    CHECK_THROWS_WITH(derive("winobias", fields, kOccupations),
+                      "f:1: 'README.md' is no file of WinoBias");
+    fields = winobias("[The cook] met the cleaner and [he] left.");
+    CHECK_THROWS_WITH(derive("winobias", fields, kOccupations),
+                      Catch::Contains("begins with its number"));
+    fields = winobias("1 [The cook] met the cleaner and [he] left.");
+    CHECK_THROWS_WITH(derive("winobias", fields), "f:1: the suite's source has no table 'male'");
+}

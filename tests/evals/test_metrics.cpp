@@ -200,3 +200,42 @@ TEST_CASE("Metrics that do not fit a suite are refused before anything is evalua
     suite.metrics = {{"demographic_parity_difference", "g"}};
     CHECK_NOTHROW(checkMetrics(suite));
 }
+
+TEST_CASE("The accuracy difference is paired and tested with McNemar") {
+    SuiteDefinition suite = decisionSuite();
+    std::vector<ItemResult> items;  // 12 of 20 right for the reference, 18 of 20 for x
+    for (int i = 0; i < 20; ++i)
+        for (const char* level : {"ref", "x"}) {
+            items.push_back(decision(std::to_string(i), level, 1));
+            items.back().detail["right"] =
+                std::string_view(level) == "ref" ? i < 12 : i >= 1 && i < 19;
+        }
+    const auto rows = compute(suite, "accuracy_difference", items);
+    const MetricRow& gap = row(rows, "accuracy_difference", "g=x");
+    CHECK(gap.value == near(0.3));
+    CHECK(gap.n == 20);
+    // Differences: seven times 1, once -1, twelve times 0: variance (8 - 20 * 0.09) / 19.
+    CHECK(*gap.standardError == near(std::sqrt((8 - 20 * 0.09) / 19 / 20)));
+    CHECK(*gap.low == Approx(0.3 - 2.093024 * *gap.standardError).margin(1e-5));
+    // Exact McNemar of 1 and 7: 2 (1 + 8) / 2^8.
+    CHECK(row(rows, "accuracy_difference_p", "g=x").value == near(18.0 / 256));
+    CHECK(row(rows, "accuracy_difference_p", "g=x")
+              .method.ends_with("right for ref only: 1, for x only: 7"));
+}
+
+TEST_CASE("Pairs of one base count as one in the test of an accuracy difference") {
+    SuiteDefinition suite = decisionSuite();
+    suite.factors[0].match = {"h"};
+    suite.factors.push_back({"h", TextTemplate("{h}", "t"), "", {}});
+    std::vector<ItemResult> items;  // three bases of two pairs each, x right in all, ref in none
+    for (int i = 0; i < 6; ++i)
+        for (const char* level : {"ref", "x"}) {
+            items.push_back(decision(std::to_string(i / 2), level, 1));
+            items.back().groups["h"] = i % 2 == 0 ? "a" : "b";
+            items.back().detail["right"] = std::string_view(level) == "x";
+        }
+    const auto rows = compute(suite, "accuracy_difference", items);
+    CHECK(row(rows, "accuracy_difference", "g=x").value == 1.0);
+    CHECK_FALSE(row(rows, "accuracy_difference", "g=x").low);
+    CHECK(row(rows, "accuracy_difference_p", "g=x").value == near(2.0 / 8));  // not 2 / 64
+}

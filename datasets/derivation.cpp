@@ -14,6 +14,7 @@ namespace {
 constexpr Derivation kDerivations[] = {
     {"bbq", deriveBbq},
     {"winobias", deriveWinobias},
+    {"winogender", deriveWinogender},
 };
 
 }  // namespace

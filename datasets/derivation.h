@@ -36,5 +36,6 @@ std::string choiceLabel(std::size_t index);
 
 std::string deriveBbq(FieldMap& fields, const SideTables& tables, const std::string& place);
 std::string deriveWinobias(FieldMap& fields, const SideTables& tables, const std::string& place);
+std::string deriveWinogender(FieldMap& fields, const SideTables& tables, const std::string& place);
 
 }  // namespace moescope

@@ -89,7 +89,12 @@ ItemScore judgeChoice(const SuiteItem& item, std::span<const ContinuationScore> 
     out.answer = item.choices[answer];
     out.target = item.choices[target];
     out.score = answer == target ? 1 : 0;
+    // How sure the model is of the first choice, if it had to choose: finer than the answer.
+    std::vector<double> all;
+    for (const ContinuationScore& score : scores) all.push_back(score.logLikelihood);
+    const double firstShare = std::exp(all[0] - stats::logSumExp(all));
     out.detail = {{"answer_index", answer},
+                  {"first_share", firstShare},
                   {"target_index", item.target},
                   {"right", plain == target},
                   {"right_norm", normalized == target}};

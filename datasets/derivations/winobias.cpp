@@ -82,9 +82,9 @@ void addFileFields(FieldMap& fields, const std::string& place) {
 
 /// Adds `sentence` (without brackets), `pronoun`, `first` and `second` (the occupations, in the
 /// order of the text), `answer` (label of the one that the pronoun stands for), `number` (of the
-/// line), `pair` (lines 1 and 2 are pair 1: two sentences about the same two people), `parity` ("odd"
-/// or "even") and, from the file's name, `stereotype` ("pro" or "anti"), `type`, `split`, and
-/// `type1` and `type2`: `stereotype` in sentences of that type, else "". The tables "male" and
+/// line), `pair` (lines 1 and 2 are pair 1: two sentences about the same two people), `parity`
+/// ("odd" or "even") and, from the file's name, `stereotype` ("pro" or "anti"), `type`, `split`,
+/// and `type1` and `type2`: `stereotype` in sentences of that type, else "". The tables "male" and
 /// "female" have the occupations as keys.
 std::string deriveWinobias(FieldMap& fields, const SideTables& tables, const std::string& place) {
     addFileFields(fields, place);

@@ -144,3 +144,54 @@ TEST_CASE("Files and lines that are not WinoBias's are refused by place") {
     fields = winobias("1 [The cook] met the cleaner and [he] left.");
     CHECK_THROWS_WITH(derive("winobias", fields), "f:1: the suite's source has no table 'male'");
 }
+
+namespace {
+
+FieldMap winogender(const std::string& id, const std::string& sentence) {
+    return {{"sentid", id}, {"sentence", sentence}};
+}
+
+const SideTables kStatistics = {
+    {"statistics",
+     {{"technician", {{"bls_pct_female", "40.34"}}}, {"nurse", {{"bls_pct_female", "90.4"}}}}}};
+
+std::string gotchaOf(const std::string& id) {
+    FieldMap fields = winogender(id, "They left.");
+    CHECK(derive("winogender", fields, kStatistics).empty());
+    return fields.at("gotcha");
+}
+
+}  // namespace
+
+TEST_CASE("A Winogender sentence's parts are in its name and the statistics beside it") {
+    FieldMap fields =
+        winogender("technician.someone.0.female.txt", "The technician told someone of Her theory.");
+    CHECK(derive("winogender", fields, kStatistics).empty());
+    CHECK(fields.at("occupation") == "technician");
+    CHECK(fields.at("participant") == "someone");
+    CHECK(fields.at("named") == "someone");
+    CHECK(fields.at("answer") == "A");
+    CHECK(fields.at("referent") == "occupation");
+    CHECK(fields.at("pronoun") == "Her");  // not the "the" of theory
+    CHECK(fields.at("bls_pct_female") == "40.34");
+}
+
+TEST_CASE("A gotcha's pronoun speaks for the wrong referent") {
+    CHECK(gotchaOf("nurse.patient.0.male.txt") == "yes");
+    CHECK(gotchaOf("nurse.patient.0.female.txt") == "no");
+    CHECK(gotchaOf("nurse.patient.1.male.txt") == "no");
+    CHECK(gotchaOf("nurse.patient.1.female.txt") == "yes");
+    CHECK(gotchaOf("technician.customer.0.female.txt") == "yes");
+    CHECK(gotchaOf("technician.customer.1.neutral.txt").empty());
+}
+
+TEST_CASE("Sentences that are not Winogender's are refused by place") {
+    FieldMap fields = winogender("nurse.patient.2.male.txt", "He left.");
+    CHECK_THROWS_WITH(derive("winogender", fields, kStatistics),
+                      Catch::Contains("f:1: 'nurse.patient.2.male.txt' is no sentence"));
+    fields = winogender("pilot.patient.1.male.txt", "He left.");
+    CHECK_THROWS_WITH(derive("winogender", fields, kStatistics),
+                      "f:1: there are no statistics of occupation 'pilot'");
+    fields = winogender("nurse.patient.1.male.txt", "He left his hat.");
+    CHECK_THROWS_AS(derive("winogender", fields, kStatistics), Error);
+}

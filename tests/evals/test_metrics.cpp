@@ -239,3 +239,40 @@ TEST_CASE("Pairs of one base count as one in the test of an accuracy difference"
     CHECK_FALSE(row(rows, "accuracy_difference", "g=x").low);
     CHECK(row(rows, "accuracy_difference_p", "g=x").value == near(2.0 / 8));  // not 2 / 64
 }
+
+TEST_CASE("Twins agree when their answers do and a shift has a direction") {
+    std::vector<ItemResult> items;
+    const int reference[] = {0, 0, 1, 1};
+    const int other[] = {0, 1, 1, 0};
+    for (int i = 0; i < 4; ++i)
+        for (const char* level : {"ref", "x"}) {
+            items.push_back(decision(std::to_string(i), level, 1));
+            items.back().detail["answer_index"] =
+                std::string_view(level) == "ref" ? reference[i] : other[i];
+        }
+    const auto rows = compute(decisionSuite(), "answer_agreement", items);
+    CHECK(row(rows, "answer_agreement", "g=x").value == near(0.5));
+    CHECK(row(rows, "first_choice_difference", "g=x").value == near(0.0));
+    CHECK(row(rows, "first_choice_difference_p", "g=x").value == 1.0);
+    CHECK(row(rows, "first_choice_difference_p", "g=x")
+              .method.ends_with("for ref only: 1, for x only: 1"));
+}
+
+TEST_CASE("The shift of the first choice's share is correlated with the clusters' numbers") {
+    const double numbers[] = {90, 50, 10};
+    const double shifts[] = {0.2, 0.1, -0.3};
+    std::vector<ItemResult> items;
+    for (int i = 0; i < 6; ++i)  // the three points twice: the same correlation
+        for (const char* level : {"ref", "x"}) {
+            items.push_back(decision(std::to_string(i), level, 1));
+            items.back().detail["reference"] = numbers[i % 3];
+            items.back().detail["first_share"] =
+                0.4 + (std::string_view(level) == "ref" ? 0 : shifts[i % 3]);
+        }
+    const auto rows = compute(decisionSuite(), "shift_correlation", items);
+    CHECK(row(rows, "reference_pearson", "g=x").value == near(0.944911));
+    CHECK(row(rows, "reference_spearman", "g=x").value == near(1.0));
+    CHECK(row(rows, "reference_slope", "g=x").value == near(0.5 / 80));
+    CHECK(row(rows, "reference_pearson", "g=x").n == 6);
+    CHECK_FALSE(row(rows, "reference_pearson", "g=x").low);
+}

@@ -13,6 +13,7 @@ namespace {
 
 constexpr Derivation kDerivations[] = {
     {"bbq", deriveBbq},
+    {"stereoset", deriveStereoset},
     {"winobias", deriveWinobias},
     {"winogender", deriveWinogender},
 };

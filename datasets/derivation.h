@@ -35,6 +35,7 @@ const SideTable& requiredTable(const SideTables& tables, std::string_view name,
 std::string choiceLabel(std::size_t index);
 
 std::string deriveBbq(FieldMap& fields, const SideTables& tables, const std::string& place);
+std::string deriveStereoset(FieldMap& fields, const SideTables& tables, const std::string& place);
 std::string deriveWinobias(FieldMap& fields, const SideTables& tables, const std::string& place);
 std::string deriveWinogender(FieldMap& fields, const SideTables& tables, const std::string& place);
 

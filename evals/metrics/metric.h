@@ -63,6 +63,7 @@ std::vector<MetricRow> answerAgreement(const MetricInput& input);
 std::vector<MetricRow> biasScores(const MetricInput& input);
 std::vector<MetricRow> pctStereotype(const MetricInput& input);
 std::vector<MetricRow> pctStereotypePerToken(const MetricInput& input);
+std::vector<MetricRow> stereotypePreference(const MetricInput& input);
 std::vector<MetricRow> likelihoodDifference(const MetricInput& input);
 std::vector<MetricRow> referenceCorrelation(const MetricInput& input);
 std::vector<MetricRow> shiftCorrelation(const MetricInput& input);

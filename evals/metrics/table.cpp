@@ -20,6 +20,7 @@ constexpr Metric kMetrics[] = {
     {"bias_scores", "choice_loglik", biasScores, false, false, false, true},
     {"pct_stereotype", "pair_loglik", pctStereotype},
     {"pct_stereotype_per_token", "pair_loglik", pctStereotypePerToken},
+    {"stereotype_preference", "triple_loglik", stereotypePreference},
     {"likelihood_difference", "pair_loglik", likelihoodDifference},
     {"reference_correlation", "pair_loglik", referenceCorrelation, false, false, true},
     {"shift_correlation", "choice_loglik", shiftCorrelation, true, true, true},

@@ -195,3 +195,14 @@ TEST_CASE("Sentences that are not Winogender's are refused by place") {
     fields = winogender("nurse.patient.1.male.txt", "He left his hat.");
     CHECK_THROWS_AS(derive("winogender", fields, kStatistics), Error);
 }
+
+TEST_CASE("StereoSet's context precedes the texts that do not repeat it") {
+    FieldMap fields = {{"type", "intersentence"}, {"context", "He is a cook."}};
+    CHECK(derive("stereoset", fields).empty());
+    CHECK(fields.at("given") == "He is a cook.");
+    fields = {{"type", "intrasentence"}, {"context", "The cook was BLANK."}};
+    CHECK(derive("stereoset", fields).empty());
+    CHECK(fields.at("given").empty());
+    fields["type"] = "sentence";
+    CHECK_THROWS_WITH(derive("stereoset", fields), "f:1: 'sentence' is no type of StereoSet");
+}

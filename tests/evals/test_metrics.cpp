@@ -276,3 +276,56 @@ TEST_CASE("The shift of the first choice's share is correlated with the clusters
     CHECK(row(rows, "reference_pearson", "g=x").n == 6);
     CHECK_FALSE(row(rows, "reference_pearson", "g=x").low);
 }
+
+namespace {
+
+ItemResult triple(const std::string& term, double stereotype, double anti, double unrelated) {
+    ItemResult item;
+    item.cluster = term;
+    item.id = term + std::to_string(stereotype);
+    item.detail = {{"first_over_second", stereotype > anti},
+                   {"first_over_third", stereotype > unrelated},
+                   {"second_over_third", anti > unrelated}};
+    return item;
+}
+
+std::vector<MetricRow> preferences(const std::vector<ItemResult>& items) {
+    SuiteDefinition suite;
+    suite.metrics = {{"stereotype_preference", ""}};
+    return computeMetrics(suite, items, 100, 1);
+}
+
+}  // namespace
+
+TEST_CASE("StereoSet's scores are means over terms of shares within the term") {
+    auto rows = preferences(
+        {triple("T1", -10, -11, -15), triple("T1", -12, -14, -13), triple("T2", -9, -10, -20)});
+    CHECK(row(rows, "lms").value == near(87.5));
+    CHECK(row(rows, "ss").value == near(100));
+    CHECK(row(rows, "icat").value == near(0));
+    CHECK(row(rows, "ss").n == 3);
+    CHECK(row(rows, "ss_p").value == near(0.5));  // two terms on one side
+    rows = preferences(
+        {triple("T1", -10, -11, -15), triple("T1", -12, -11, -11.5), triple("T2", -9, -10, -20)});
+    CHECK(row(rows, "lms").value == near(87.5));
+    CHECK(row(rows, "ss").value == near(75));
+    CHECK(row(rows, "icat").value == near(43.75));
+    CHECK_FALSE(row(rows, "ss").low);  // two terms
+}
+
+TEST_CASE("The interval of a stereotype score takes terms as the units") {
+    std::vector<ItemResult> items;  // 12 terms of 5 items; 8 prefer all stereotypes, 4 none
+    for (int term = 0; term < 12; ++term)
+        for (int i = 0; i < 5; ++i)
+            items.push_back(triple(std::to_string(term), term < 8 ? -10 - i : -30 - i, -20, -40));
+    const auto rows = preferences(items);
+    const MetricRow& ss = row(rows, "ss");
+    CHECK(ss.value == near(100 * 8.0 / 12));
+    const double error = 100 * std::sqrt((8.0 / 12) * (4.0 / 12) / 11);
+    CHECK(*ss.standardError == near(error));
+    CHECK(*ss.low == Approx(ss.value - 2.200985 * error).margin(1e-4));
+    // At least eight of twelve on one side: 2 (495 + 220 + 66 + 12 + 1) / 4096.
+    CHECK(row(rows, "ss_p").value == near(2 * 794.0 / 4096));
+    CHECK(row(rows, "lms").value == near(100));
+    CHECK_FALSE(row(rows, "lms").low);  // all alike
+}

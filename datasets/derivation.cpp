@@ -13,7 +13,9 @@ namespace {
 
 constexpr Derivation kDerivations[] = {
     {"bbq", deriveBbq},
+    {"hellaswag", deriveHellaswag},
     {"stereoset", deriveStereoset},
+    {"truthfulqa", deriveTruthfulqa},
     {"winobias", deriveWinobias},
     {"winogender", deriveWinogender},
 };

@@ -35,7 +35,9 @@ const SideTable& requiredTable(const SideTables& tables, std::string_view name,
 std::string choiceLabel(std::size_t index);
 
 std::string deriveBbq(FieldMap& fields, const SideTables& tables, const std::string& place);
+std::string deriveHellaswag(FieldMap& fields, const SideTables& tables, const std::string& place);
 std::string deriveStereoset(FieldMap& fields, const SideTables& tables, const std::string& place);
+std::string deriveTruthfulqa(FieldMap& fields, const SideTables& tables, const std::string& place);
 std::string deriveWinobias(FieldMap& fields, const SideTables& tables, const std::string& place);
 std::string deriveWinogender(FieldMap& fields, const SideTables& tables, const std::string& place);
 

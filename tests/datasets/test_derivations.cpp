@@ -206,3 +206,36 @@ TEST_CASE("StereoSet's context precedes the texts that do not repeat it") {
     fields["type"] = "sentence";
     CHECK_THROWS_WITH(derive("stereoset", fields), "f:1: 'sentence' is no type of StereoSet");
 }
+
+TEST_CASE("HellaSwag's marks are cleaned away as lm-evaluation-harness does") {
+    FieldMap fields = {
+        {"activity_label", "Home"}, {"ctx_a", "[header] How to sweep [title] Take a broom."},
+        {"ctx_b", "the Man"},       {"endings.0", " starts [substeps] now. "},
+        {"endings.1", "b"},         {"endings.2", "c"},
+        {"endings.3", "d"},         {"label", "2"}};
+    CHECK(derive("hellaswag", fields).empty());
+    CHECK(fields.at("query") == "Home: How to sweep. Take a broom. The man");
+    CHECK(fields.at("ending0") == "starts now.");
+    CHECK(fields.at("answer") == "C");
+    fields = {{"query", "Home: [as it is]"}, {"label", "3"}};
+    CHECK(derive("hellaswag", fields).empty());
+    CHECK(fields.at("query") == "Home: [as it is]");
+    CHECK(fields.at("answer") == "D");
+    fields["label"] = "4";
+    CHECK_THROWS_WITH(derive("hellaswag", fields), "f:1: the label '4' is not 0, 1, 2 or 3");
+}
+
+TEST_CASE("TruthfulQA's best answer is the last of the choices") {
+    FieldMap fields = {{"Best Answer", " Nothing "}, {"Incorrect Answers", "You die; You grow;; "}};
+    CHECK(derive("truthfulqa", fields).empty());
+    CHECK(fields.at("options.0") == "You die");
+    CHECK(fields.at("options.1") == "You grow");
+    CHECK(fields.at("options.2") == "Nothing");
+    CHECK_FALSE(fields.contains("options.3"));
+    CHECK(fields.at("answer") == "C");
+    fields = {{"Best Answer", "Nothing"}, {"Incorrect Answers", " ; "}};
+    CHECK(derive("truthfulqa", fields) == "there is no best or no incorrect answer");
+    fields["Incorrect Answers"] = "You die; Nothing";
+    CHECK_THROWS_WITH(derive("truthfulqa", fields),
+                      "f:1: the best answer is among the incorrect ones");
+}

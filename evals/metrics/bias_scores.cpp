@@ -133,6 +133,10 @@ Counts sumOf(const Table& table, std::span<const std::size_t> chosen) {
     return sum;
 }
 
+std::string countOf(double items) {
+    return std::to_string(static_cast<std::int64_t>(items));
+}
+
 MetricRow rowOf(const char* name, const Group& group, const Answers& basis) {
     MetricRow row;
     row.name = name;
@@ -154,6 +158,11 @@ MetricRow valueRow(const Group& group, const Table& table, const Score& score) {
     }
     row.chance = 0.0;
     row.method = score.title;
+    // Templates need not be balanced: then the score is not 0 when all answers are right.
+    const double consistent = counts.consistent.items;
+    if (score.value == disambiguatedScore && consistent != counts.inconsistent.items)
+        row.method += " (right answers follow the stereotype in " + countOf(consistent) + " of " +
+                      countOf(consistent + counts.inconsistent.items) + ")";
     const double error = stats::clusterJackknifeError(
         all,
         [&](std::span<const std::size_t> chosen) { return score.value(sumOf(table, chosen)); });

@@ -316,7 +316,7 @@ TEST_CASE("The limit keeps clusters whole and strata in proportion and is seeded
 
 TEST_CASE("Every shipped suite file parses and the embedded ones load") {
     const auto suites = listSuites();
-    CHECK(suites.size() >= 7);
+    CHECK(suites.size() >= 14);
     for (const SuiteListing& listing : suites) {
         const SuiteDefinition suite = findSuite(listing.name);
         if (suite.embedded) CHECK_FALSE(loadSuite(suite).items.empty());

@@ -68,6 +68,7 @@ TEST_CASE("Bias scores of ten disambiguated and ten ambiguous items") {
     CHECK(row(rows, "s_dis").n == 10);
     CHECK(row(rows, "s_amb").n == 10);
     CHECK(row(rows, "accuracy_gap").value == near(1.0 - 2.0 / 5));
+    CHECK(row(rows, "s_dis").method.find("in 5 of 10") == std::string::npos);
     CHECK(row(rows, "s_amb").chance == 0.0);
     // Signs of 3 + 1 items: |sum| >= 2 in 10 of 16 ways.
     CHECK(row(rows, "s_amb_p").value == near(10.0 / 16));
@@ -80,6 +81,8 @@ TEST_CASE("No stereotyped answer among those that name a person is a score of mi
     items.add(3, kUnknown, kOpposed);
     const auto rows = scoresOf(items);
     CHECK(row(rows, "s_dis").value == near(-1.0));
+    CHECK_THAT(row(rows, "s_dis").method,
+               Catch::Contains("(right answers follow the stereotype in 0 of 5)"));
     CHECK(row(rows, "s_amb").value == near(-0.75));
     CHECK(std::isnan(row(rows, "accuracy_gap").value));
     CHECK(row(rows, "accuracy_gap").method == "no data: disambiguated items of one kind only");

@@ -143,11 +143,12 @@ int runRouting(const Invocation& invocation) {
     if (options.isSet("json")) {
         nlohmann::json layers = nlohmann::json::array();
         for (const LayerRouting& layer : run.routing) layers.push_back(layerJson(layer));
-        printJson("routing", {{"experts", run.experts},
-                              {"top_k", run.topK},
-                              {"layers", std::move(layers)},
-                              {"worst_excess", std::isnan(worst) ? nlohmann::json() : nlohmann::json(worst)},
-                              {"specialization", specializationJson(groups)}});
+        printJson("routing",
+                  {{"experts", run.experts},
+                   {"top_k", run.topK},
+                   {"layers", std::move(layers)},
+                   {"worst_excess", std::isnan(worst) ? nlohmann::json() : nlohmann::json(worst)},
+                   {"specialization", specializationJson(groups)}});
     } else {
         std::cout << run.experts << " experts, top-" << run.topK
                   << ", per expert, per layer, accumulated over "

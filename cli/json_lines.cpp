@@ -76,7 +76,7 @@ std::vector<TokenId> tokensField(const JsonLine& line, const char* field) {
 
 std::string LineIds::next(const JsonLine& line, std::size_t number) {
     const auto found = line.find("id");
-    std::string id = found == line.end()    ? std::to_string(number)
+    std::string id = found == line.end()  ? std::to_string(number)
                      : found->is_string() ? found->get<std::string>()
                                           : dumpJson(*found);
     const auto [earlier, fresh] = lines_.try_emplace(id, number);

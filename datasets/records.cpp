@@ -7,6 +7,7 @@
 
 #include "datasets/delimited.h"
 #include "datasets/suggest.h"
+#include "engine/core/decompress.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 
@@ -132,11 +133,39 @@ std::vector<Record> parseJsonArray(std::string_view text, const RecordOptions& o
     return records;
 }
 
+std::vector<Record> parseLines(std::string_view text, const RecordOptions& options,
+                               const std::string& origin) {
+    if (options.columns.empty()) throw Error(origin + ": lines need the names of their columns");
+    std::vector<Record> records;
+    std::size_t filled = options.columns.size();
+    std::int64_t line = 0;
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t end = std::min(text.find('\n', at), text.size());
+        std::string_view one = text.substr(at, end - at);
+        at = end + 1;
+        ++line;
+        if (one.ends_with('\r')) one.remove_suffix(1);
+        if (one.find_first_not_of(" \t") == std::string_view::npos) continue;
+        if (one.size() > options.limits.fieldBytes)
+            throw Error(where(origin, line) + "the line is too long");
+        if (filled == options.columns.size()) {
+            if (records.size() >= options.limits.records)
+                throw Error(where(origin, line) + "too many records");
+            records.emplace_back().line = line;
+            filled = 0;
+        }
+        records.back().fields.emplace(options.columns[filled++], toValidUtf8(one));
+    }
+    if (filled != options.columns.size())
+        throw Error(where(origin, line) + "the last record has " + std::to_string(filled) + " of " +
+                    std::to_string(options.columns.size()) + " lines");
+    return records;
+}
+
 constexpr std::pair<std::string_view, RecordFormat> kFormats[] = {
-    {"csv", RecordFormat::Csv},
-    {"tsv", RecordFormat::Tsv},
-    {"jsonl", RecordFormat::JsonLines},
-    {"json", RecordFormat::JsonArray},
+    {"csv", RecordFormat::Csv},         {"tsv", RecordFormat::Tsv},
+    {"jsonl", RecordFormat::JsonLines}, {"json", RecordFormat::JsonArray},
+    {"lines", RecordFormat::Lines},
 };
 
 }  // namespace
@@ -160,12 +189,20 @@ std::vector<Record> parseRecords(std::string_view text, const RecordOptions& opt
             return parseJsonLines(text, options, origin);
         case RecordFormat::JsonArray:
             return parseJsonArray(text, options, origin);
+        case RecordFormat::Lines:
+            return parseLines(text, options, origin);
     }
     return {};
 }
 
+std::string readDataFile(const std::filesystem::path& path, const RecordLimits& limits) {
+    std::string text = readFile(path, limits.fileBytes);
+    if (path.extension() != ".xz") return text;
+    return decompressXz(text, path.string(), limits.fileBytes);
+}
+
 std::vector<Record> readRecords(const std::filesystem::path& path, const RecordOptions& options) {
-    return parseRecords(readFile(path, options.limits.fileBytes), options, path.string());
+    return parseRecords(readDataFile(path, options.limits), options, path.string());
 }
 
 }  // namespace moescope

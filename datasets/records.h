@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Readers of suite data: CSV (RFC 4180), TSV, JSON lines and JSON arrays, all to field maps.
+// Readers of suite data: CSV (RFC 4180), TSV, JSON lines, JSON arrays and plain lines, all to field
+// maps.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,7 @@ struct Record {
     std::int64_t line = 0;  ///< 1-based line on which the record begins (index for a JSON array)
 };
 
-enum class RecordFormat : std::uint8_t { Csv, Tsv, JsonLines, JsonArray };
+enum class RecordFormat : std::uint8_t { Csv, Tsv, JsonLines, JsonArray, Lines };
 
 /// What a hostile or mistaken file may not exceed; an Error names file and line.
 struct RecordLimits {
@@ -32,21 +33,27 @@ struct RecordOptions {
     RecordFormat format = RecordFormat::Csv;
     /// CSV and TSV: the first record names the fields. An empty name becomes "_column<N>".
     bool header = true;
-    /// CSV and TSV without a header: the names of the fields, in order.
+    /// CSV and TSV without a header: the names of the fields, in order. Lines: the same, a record
+    /// is as many lines as there are names.
     std::vector<std::string> columns;
     RecordLimits limits{};
 };
 
-/// "csv", "tsv", "jsonl", "json"; throws Error for any other name, with the nearest.
+/// "csv", "tsv", "jsonl", "json", "lines"; throws Error for any other name, with the nearest.
 RecordFormat recordFormatFromName(std::string_view name);
 
 /// CSV: comma, double quotes, "" inside quotes, line breaks inside quotes, CRLF or LF, a UTF-8 byte
 /// order mark skipped, blank lines skipped. A quote inside an unquoted field is an ordinary
 /// character (MMLU has them); text after a closing quote is an Error. TSV: tabs, no quoting.
+/// Lines: blank lines and carriage returns before line ends skipped.
 /// Every record must have as many fields as there are names.
 /// Throws Error "<origin>:<line>: <cause>".
 std::vector<Record> parseRecords(std::string_view text, const RecordOptions& options,
                                  const std::string& origin);
+
+/// The text of a data file; a name that ends in ".xz" is unpacked. Throws Error, also when the text
+/// is longer than `limits` allow.
+std::string readDataFile(const std::filesystem::path& path, const RecordLimits& limits);
 
 /// parseRecords of a whole file.
 std::vector<Record> readRecords(const std::filesystem::path& path, const RecordOptions& options);

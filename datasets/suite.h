@@ -18,12 +18,24 @@
 
 namespace moescope {
 
-/// One way in which the data may be laid out on disk. A suite may list several; the first whose
+/// A file beside the data that a `derive` rule looks things up in.
+struct TableSpec {
+    std::string name;
+    std::string file;  ///< relative path
+    RecordOptions read;
+    std::string key;  ///< the column whose values name the rows, each once
+};
+
+/// One way in which the data may be laid out on disk. A file that is there as NAME.xz only is
+/// unpacked. A suite may list several; the first whose
 /// every pattern matches a file is used.
 struct SuiteSource {
     std::vector<std::string> files;  ///< relative paths; the last component may hold one '*'
     RecordOptions read;
-    /// Fields added to every record, in order: a template each, which may use earlier fields.
+    std::string derive;  ///< a name of the table in derivation.h, or empty
+    std::vector<TableSpec> tables;
+    /// Fields added to every record, in order: a template each, which may use earlier fields and
+    /// those that `derive` added.
     /// Brings differently laid out sources to one set of names.
     std::vector<std::pair<std::string, TextTemplate>> fields;
     std::string sha256;  ///< of the one file; a difference is a warning, not an Error
@@ -78,6 +90,8 @@ struct SuiteDefinition {
     TextTemplate preamble, prompt;
     ChoiceSpec choices;
     TextTemplate target;  ///< renders to the label of the right choice; empty: none
+    /// What choices stand for, for metrics ("unknown"): renders to a choice's label, or to nothing.
+    std::vector<std::pair<std::string, TextTemplate>> roles;
     FewShotSpec fewShot;
     std::string scoring;                         ///< a name of evals' scorer table
     std::vector<std::string> yesForms, noForms;  ///< yes_no_logit: spellings whose mass is summed
@@ -118,10 +132,11 @@ struct SuiteItem {
     std::shared_ptr<const std::string> prefix;  ///< preamble and shots, shared between items
     std::string body;                           ///< the item's own part of the prompt
     std::vector<std::string> choices;
-    int target = -1;                  ///< index into choices
-    std::string favourable;           ///< "yes", "no" or ""
-    std::string cluster;              ///< equals id when the suite has no clusters
-    std::optional<double> reference;  ///< finite
+    int target = -1;                   ///< index into choices
+    std::map<std::string, int> roles;  ///< indices into choices; a role nothing plays is absent
+    std::string favourable;            ///< "yes", "no" or ""
+    std::string cluster;               ///< equals id when the suite has no clusters
+    std::optional<double> reference;   ///< finite
     std::map<std::string, std::string> groups;
 
     std::string prompt() const { return (prefix ? *prefix : std::string()) + body; }

@@ -7,6 +7,7 @@
 #include <set>
 #include <system_error>
 
+#include "datasets/derivation.h"
 #include "datasets/suggest.h"
 #include "datasets/suite.h"
 #include "engine/core/count_text.h"
@@ -35,20 +36,36 @@ fs::path dataFolder(const SuiteDefinition& suite, const SuiteLoadOptions& option
                 "pass --data DIR or set MOESCOPE_DATA; obtain it from " + suite.obtain);
 }
 
+constexpr std::string_view kPacked = ".xz";
+
+/// The file, or else the same with ".xz"; empty when there is neither.
+fs::path plainOrPacked(const fs::path& path) {
+    std::error_code error;
+    if (fs::exists(path, error)) return path;
+    fs::path packed = path;
+    packed += kPacked;
+    return fs::exists(packed, error) ? packed : fs::path();
+}
+
 std::vector<DataFile> expand(const fs::path& folder, const std::string& pattern) {
     std::vector<DataFile> files;
-    std::error_code error;
     const std::size_t star = pattern.find('*');
     if (star == std::string::npos) {
-        if (fs::exists(folder / pattern, error)) files.push_back({folder / pattern, pattern, {}});
+        const fs::path path = plainOrPacked(folder / pattern);
+        if (!path.empty()) files.push_back({path, pattern, {}});
         return files;
     }
+    std::error_code error;
     const fs::path parent = fs::path(pattern).parent_path();
     const std::string name = fs::path(pattern).filename().string();
     const std::string before = name.substr(0, name.find('*'));
     const std::string after = name.substr(name.find('*') + 1);
     for (fs::directory_iterator it(folder / parent, error), end; !error && it != end; ++it) {
-        const std::string found = it->path().filename().string();
+        std::string found = it->path().filename().string();
+        if (found.ends_with(kPacked)) {
+            found.resize(found.size() - kPacked.size());
+            if (fs::exists(folder / parent / found)) continue;  // the plain file goes before
+        }
         if (found.size() < before.size() + after.size() || !found.starts_with(before) ||
             !found.ends_with(after))
             continue;
@@ -74,35 +91,72 @@ class ItemBuilder {
 public:
     ItemBuilder(const SuiteDefinition& suite, const SuiteSource& source, fs::path folder,
                 SuiteData& data)
-        : suite_(suite), source_(source), folder_(std::move(folder)), data_(data) {}
+        : suite_(suite), source_(source), folder_(std::move(folder)), data_(data) {
+        for (const TableSpec& table : source.tables) tables_[table.name] = readTable(table);
+    }
 
     void addFile(const DataFile& file) {
         const std::vector<Record> records = read(file.path, file.name);
         for (std::size_t row = 0; row < records.size(); ++row) {
             const std::string place = file.path.string() + ":" + std::to_string(records[row].line);
-            addItem(fieldsOf(records[row], row, data_.items.size(), file.match, place), place);
+            std::string noItem;
+            const FieldMap fields =
+                fieldsOf(records[row], row, data_.items.size(), file, place, noItem);
+            ++records_;
+            if (noItem.empty())
+                addItem(fields, place);
+            else
+                ++left_[noItem];
         }
+    }
+
+    /// Says what was left out.
+    void finish() {
+        for (const auto& [why, count] : left_)
+            data_.warnings.push_back("suite '" + suite_.name + "': " + std::to_string(count) +
+                                     " of " + countText(records_, "record") + " left out: " + why);
     }
 
     std::string hash() { return hash_.hex(); }
 
 private:
     std::vector<Record> read(const fs::path& path, const std::string& name) {
-        const std::string text = readFile(path, source_.read.limits.fileBytes);
-        fileHash_ = sha256Hex(text);
-        hash_.update(name + " " + fileHash_ + "\n");
-        if (!source_.sha256.empty() && path.filename() == fs::path(source_.files[0]).filename() &&
-            fileHash_ != source_.sha256)
-            data_.warnings.push_back(name + " is not the published file (its SHA-256 differs)");
-        return parseRecords(text, source_.read, path.string());
+        return parse(path, name, source_.read);
     }
 
+    std::vector<Record> parse(const fs::path& path, const std::string& name,
+                              const RecordOptions& options) {
+        const std::string text = readDataFile(path, options.limits);
+        fileHash_ = sha256Hex(text);
+        hash_.update(name + " " + fileHash_ + "\n");
+        if (!source_.sha256.empty() && name == source_.files[0] && fileHash_ != source_.sha256)
+            data_.warnings.push_back(name + " is not the published file (its SHA-256 differs)");
+        return parseRecords(text, options, path.string());
+    }
+
+    SideTable readTable(const TableSpec& spec) {
+        const fs::path path = plainOrPacked(folder_ / spec.file);
+        SideTable table;
+        for (Record& record : parse(path, spec.file, spec.read)) {
+            const std::string place = path.string() + ":" + std::to_string(record.line);
+            const std::string key = requiredField(record.fields, spec.key, place);
+            if (!table.emplace(key, std::move(record.fields)).second)
+                throw Error(place + ": a second row has the " + spec.key + " '" + key + "'");
+        }
+        return table;
+    }
+
+    /// noItem: why the record makes no item, from the source's `derive` rule.
     FieldMap fieldsOf(const Record& record, std::size_t row, std::size_t index,
-                      const std::string& match, const std::string& place) const {
+                      const DataFile& file, const std::string& place, std::string& noItem) const {
         FieldMap fields = record.fields;
         fields["_row"] = std::to_string(row);
         fields["_index"] = std::to_string(index);
-        fields["_match"] = match;
+        fields["_match"] = file.match;
+        fields["_file"] = fs::path(file.name).filename().string();
+        if (!source_.derive.empty())
+            noItem = derivationNamed(source_.derive).derive(fields, tables_, place);
+        if (!noItem.empty()) return fields;
         for (const auto& [name, text] : source_.fields) fields[name] = text.render(fields, place);
         return fields;
     }
@@ -134,6 +188,15 @@ private:
         }
     }
 
+    static int indexOf(const std::string& label, const std::vector<std::string>& labels,
+                       const std::string& what, const std::string& place) {
+        const auto found = std::find(labels.begin(), labels.end(), label);
+        if (found == labels.end())
+            throw Error(place + ": " + what + " '" + label + "' is none of the " +
+                        std::to_string(labels.size()) + " choices");
+        return static_cast<int>(found - labels.begin());
+    }
+
     SuiteItem build(const FieldMap& fields, const std::string& place) const {
         SuiteItem item;
         item.id = suite_.id.render(fields, place);
@@ -142,11 +205,11 @@ private:
         fillChoices(fields, place, item, labels);
         if (!suite_.target.empty()) {
             const std::string label = suite_.target.render(fields, place);
-            const auto found = std::find(labels.begin(), labels.end(), label);
-            if (found == labels.end())
-                throw Error(place + ": the target '" + label + "' is none of the " +
-                            std::to_string(labels.size()) + " choices");
-            item.target = static_cast<int>(found - labels.begin());
+            item.target = indexOf(label, labels, "the target", place);
+        }
+        for (const auto& [role, text] : suite_.roles) {
+            const std::string label = text.render(fields, place);
+            if (!label.empty()) item.roles[role] = indexOf(label, labels, "the " + role, place);
         }
         return item;
     }
@@ -195,7 +258,8 @@ private:
     }
 
     std::string shotText(const std::string& file) {
-        const std::vector<Record> records = read(folder_ / file, file);
+        const fs::path path = plainOrPacked(folder_ / file);
+        const std::vector<Record> records = read(path.empty() ? folder_ / file : path, file);
         const auto count = static_cast<std::size_t>(data_.shots);
         if (records.size() < count)
             throw Error((folder_ / file).string() + ": " + std::to_string(count) +
@@ -204,7 +268,10 @@ private:
         for (std::size_t i = 0; i < count; ++i) {
             const std::string place =
                 (folder_ / file).string() + ":" + std::to_string(records[i].line);
-            const SuiteItem shot = build(fieldsOf(records[i], i, i, {}, place), place);
+            std::string noItem;
+            const FieldMap fields = fieldsOf(records[i], i, i, {path, file, {}}, place, noItem);
+            if (!noItem.empty()) throw Error(place + ": an example is left out: " + noItem);
+            const SuiteItem shot = build(fields, place);
             if (shot.target < 0) throw Error(place + ": an example needs a target");
             text += shot.body + suite_.delimiter +
                     shot.choices[static_cast<std::size_t>(shot.target)] + suite_.fewShot.separator;
@@ -218,6 +285,9 @@ private:
     SuiteData& data_;
     Sha256 hash_;
     std::string fileHash_;
+    SideTables tables_;
+    std::size_t records_ = 0;
+    std::map<std::string, std::size_t> left_;  ///< records that make no item, by why
     std::set<std::string> ids_;
     std::map<std::string, std::shared_ptr<const std::string>> prefixes_;
     std::map<std::string, std::optional<double>> references_;  ///< by cluster
@@ -226,21 +296,28 @@ private:
 /// The files of the first source that is wholly there.
 std::vector<DataFile> locate(const SuiteDefinition& suite, const fs::path& folder,
                              const SuiteSource*& used) {
+    fs::path missing;
     for (const SuiteSource& source : suite.sources) {
         std::vector<DataFile> all;
         bool complete = true;
         for (const std::string& pattern : source.files) {
             std::vector<DataFile> found = expand(folder, pattern);
+            if (found.empty() && missing.empty()) missing = pattern;
             complete = complete && !found.empty();
             std::move(found.begin(), found.end(), std::back_inserter(all));
+        }
+        for (const TableSpec& table : source.tables) {
+            const bool there = !plainOrPacked(folder / table.file).empty();
+            if (!there && missing.empty()) missing = table.file;
+            complete = complete && there;
         }
         if (!complete) continue;
         used = &source;
         return all;
     }
-    throw Error((folder / suite.sources[0].files[0]).string() + ": the data of suite '" +
-                    suite.name + "' is not there",
-                suite.obtain.empty() ? "" : "obtain it from " + suite.obtain);
+    throw Error(
+        (folder / missing).string() + ": the data of suite '" + suite.name + "' is not there",
+        suite.obtain.empty() ? "" : "obtain it from " + suite.obtain);
 }
 
 }  // namespace
@@ -256,6 +333,7 @@ SuiteData loadSuite(const SuiteDefinition& definition, const SuiteLoadOptions& o
     const std::vector<DataFile> files = locate(definition, folder, source);
     ItemBuilder builder(definition, *source, folder, data);
     for (const DataFile& file : files) builder.addFile(file);
+    builder.finish();
     if (data.items.empty()) throw Error(files[0].path.string() + ": there are no items");
     data.dataSha256 = builder.hash();
     data.source =

@@ -2,6 +2,7 @@
 // Suite files to SuiteDefinition, strictly.
 #include <algorithm>
 
+#include "datasets/derivation.h"
 #include "datasets/strict_object.h"
 #include "datasets/suggest.h"
 #include "datasets/suite.h"
@@ -30,25 +31,63 @@ void checkRelative(const std::string& path, const std::string& place) {
         throw Error(place + ": '" + path + "' may hold one '*', in its last component");
 }
 
+/// What the table of `named` throws for a wrong name, with the place of the key.
+template <typename Named>
+auto lookUp(StrictObject& object, const std::string& key, const std::string& name, Named named) {
+    try {
+        return named(name);
+    } catch (const Error& error) {
+        throw Error(object.place(key) + ": " + error.what());
+    }
+}
+
+RecordOptions parseRead(StrictObject& object) {
+    RecordOptions read;
+    read.format = lookUp(object, "format", object.text("format"), recordFormatFromName);
+    read.columns = object.texts("columns");
+    read.header = object.flag("header", read.columns.empty());
+    const bool delimited = read.format == RecordFormat::Csv || read.format == RecordFormat::Tsv;
+    const bool lines = read.format == RecordFormat::Lines;
+    if (!delimited && !lines && !read.columns.empty())
+        throw Error(object.place("columns") + " belongs to csv, tsv and lines only");
+    if (delimited && read.header != read.columns.empty())
+        throw Error(object.place("columns") + " is for files without a header line");
+    if (lines && read.columns.empty())
+        throw Error(object.place("columns") + " must name the lines of a record");
+    return read;
+}
+
+TableSpec parseTable(const std::string& name, const Json& value, const std::string& origin,
+                     const std::string& path) {
+    StrictObject object(value, origin, path);
+    TableSpec table;
+    table.name = name;
+    table.file = object.text("file");
+    checkRelative(table.file, object.place("file"));
+    if (table.file.find('*') != std::string::npos)
+        throw Error(object.place("file") + " is one file: '*' has no place in it");
+    table.read = parseRead(object);
+    table.key = object.text("key");
+    object.finish();
+    return table;
+}
+
 SuiteSource parseSource(const Json& value, const std::string& origin, const std::string& path) {
     StrictObject object(value, origin, path);
     SuiteSource source;
     source.files = object.texts("files");
     if (source.files.empty()) throw Error(object.place("files") + " is missing or empty");
     for (const std::string& file : source.files) checkRelative(file, object.place("files"));
-    try {
-        source.read.format = recordFormatFromName(object.text("format"));
-    } catch (const Error& error) {
-        throw Error(object.place("format") + ": " + error.what());
+    source.read = parseRead(object);
+    source.derive = object.text("derive", {});
+    if (!source.derive.empty())
+        lookUp(object, "derive", source.derive,
+               [](const std::string& name) { return &derivationNamed(name); });
+    if (const Json* tables = object.find("tables")) {
+        if (!tables->is_object()) throw Error(object.place("tables") + " must be an object");
+        for (const auto& [name, table] : tables->items())
+            source.tables.push_back(parseTable(name, table, origin, path + ".tables." + name));
     }
-    source.read.columns = object.texts("columns");
-    source.read.header = object.flag("header", source.read.columns.empty());
-    const bool delimited =
-        source.read.format == RecordFormat::Csv || source.read.format == RecordFormat::Tsv;
-    if (!delimited && !source.read.columns.empty())
-        throw Error(object.place("columns") + " belongs to csv and tsv only");
-    if (delimited && source.read.header != source.read.columns.empty())
-        throw Error(object.place("columns") + " is for files without a header line");
     if (const Json* fields = object.find("fields")) {
         if (!fields->is_object()) throw Error(object.place("fields") + " must be an object");
         for (const auto& [name, text] : fields->items()) {
@@ -143,6 +182,11 @@ void parseItemKeys(StrictObject& object, SuiteDefinition& suite) {
     if (const Json* choices = object.find("choices"))
         suite.choices = parseChoices(*choices, origin);
     suite.target = templateAt(object, "target");
+    if (const Json* roles = object.find("roles")) {
+        StrictObject all(*roles, origin, "roles");
+        for (const auto& [name, label] : roles->items())
+            suite.roles.emplace_back(name, TextTemplate(all.text(name), all.place(name)));
+    }
     if (const Json* shots = object.find("few_shot")) suite.fewShot = parseFewShot(*shots, origin);
     suite.scoring = object.text("scoring");
     if (const Json* forms = object.find("answer_forms")) {

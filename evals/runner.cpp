@@ -200,6 +200,7 @@ private:
         }
         detail["cluster"] = item.cluster;
         if (item.reference) detail["reference"] = *item.reference;
+        if (!item.roles.empty()) detail["roles"] = item.roles;
         row.choices = dumpJson(Json(texts));
         row.logLikelihoods = dumpJson(logLikelihoods);
         row.detail = dumpJson(detail);

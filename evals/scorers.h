@@ -30,7 +30,7 @@ struct Scorer {
     /// scores: one for each continuation, same order.
     ItemScore (*judge)(const SuiteDefinition& suite, const SuiteItem& item,
                        std::span<const ContinuationScore> scores);
-    bool wholeTexts;  ///< scored without prompt; --chat does not apply
+    bool wholeTexts;  ///< texts as such, not replies: --chat does not apply
 };
 
 std::span<const Scorer> scorers();

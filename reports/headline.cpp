@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "profiler/analysis/roofline.h"
 #include "reports/numbers.h"
@@ -100,13 +101,22 @@ struct Telling {
     const char* name;
     double even;
 };
-constexpr std::array kTelling = {
-    Telling{"accuracy", 1},         Telling{"accuracy_norm", 1},
-    Telling{"accuracy_macro", 1},   Telling{"pct_stereotype", 0.5},
-    Telling{"logit_difference", 0}, Telling{"disparate_impact_ratio", 1},
-    Telling{"flip_rate", 0},        Telling{"demographic_parity_difference", 0},
-    Telling{"kl_mean", 0},          Telling{"same_top1", 1},
-    Telling{"routing_agreement", 1}};
+constexpr std::array kTelling = {Telling{"accuracy", 1},
+                                 Telling{"accuracy_norm", 1},
+                                 Telling{"accuracy_macro", 1},
+                                 Telling{"pct_stereotype", 0.5},
+                                 Telling{"s_amb", 0},
+                                 Telling{"s_dis", 0},
+                                 Telling{"ss", 50},
+                                 Telling{"accuracy_difference", 0},
+                                 Telling{"answer_agreement", 1},
+                                 Telling{"logit_difference", 0},
+                                 Telling{"disparate_impact_ratio", 1},
+                                 Telling{"flip_rate", 0},
+                                 Telling{"demographic_parity_difference", 0},
+                                 Telling{"kl_mean", 0},
+                                 Telling{"same_top1", 1},
+                                 Telling{"routing_agreement", 1}};
 
 void addScores(std::vector<HeadlineFigure>& out, const RunSummary& run) {
     constexpr std::size_t kPerSuite = 3;
@@ -219,9 +229,27 @@ std::vector<TellingMetric> tellingMetrics(const RunSummary& run, std::int64_t su
     return chosen;
 }
 
+namespace {
+
+/// What was said when the suite's data was read: records that were left out, files that differ.
+/// None when the settings are no JSON: "Settings of" shows them as they are.
+std::vector<std::string> readingWarnings(const SuiteRow& suite) {
+    const nlohmann::json settings = nlohmann::json::parse(suite.settings, nullptr, false);
+    std::vector<std::string> out;
+    if (!settings.is_object()) return out;
+    const auto warnings = settings.find("warnings");
+    if (warnings == settings.end() || !warnings->is_array()) return out;
+    for (const nlohmann::json& warning : *warnings)
+        if (warning.is_string()) out.push_back(warning.get<std::string>());
+    return out;
+}
+
+}  // namespace
+
 std::vector<std::string> evaluationWarnings(const RunSummary& run) {
     std::vector<std::string> out;
     for (const SuiteRow& suite : run.suites) {
+        for (std::string& warning : readingWarnings(suite)) out.push_back(std::move(warning));
         for (const MetricRow& metric : run.metrics) {
             if (metric.suite == suite.id && metric.name == kTooLong && metric.value > 0)
                 out.push_back(suite.name + ": " + formatSignificant(metric.value) + " of " +

@@ -56,7 +56,8 @@ struct TellingMetric {
 std::vector<TellingMetric> tellingMetrics(const RunSummary& run, std::int64_t suite,
                                           std::size_t limit);
 
-/// One sentence per suite whose items did not all fit the context.
+/// Sentences: what was left out when a suite's data was read, and items that did not fit the
+/// context.
 std::vector<std::string> evaluationWarnings(const RunSummary& run);
 
 /// "0.412 (95 % interval 0.371 to 0.453)"

@@ -47,11 +47,11 @@ double likelihoodMargin(const ItemRow& item) {
 }
 
 std::string answerPerCharacter(const ItemRow& item) {
-    const nlohmann::json detail = nlohmann::json::parse(item.detail, nullptr, false);
+    const nlohmann::json detail = looseJson(item.detail);
     if (!detail.is_object()) return {};
     const auto index = detail.find("answer_norm");
     if (index == detail.end() || !index->is_number_unsigned()) return {};
-    const nlohmann::json choices = nlohmann::json::parse(item.choices, nullptr, false);
+    const nlohmann::json choices = looseJson(item.choices);
     const auto at = index->get<std::size_t>();
     if (!choices.is_array() || at >= choices.size() || !choices[at].is_string()) return {};
     const std::string text = choices[at].get<std::string>();  // with the suite's delimiter

@@ -1,59 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
 // Counterfactual flips: how often only the group word changes the decision, and in whose favour.
 #include "engine/core/count_text.h"
-#include "evals/metrics/grouping.h"
-#include "evals/stats/tests.h"
+#include "evals/metrics/paired_test.h"
 
 namespace moescope {
 
-/// Rows flip_rate (Wilson over pairs, clustered by base) and flip_p (Holm over the levels). Pairs
-/// of one base are not independent, so the test flips the sign of each base's mean c - b; with one
-/// pair for every base that is the exact McNemar test. b: favours the reference only; c: the level
-/// only.
-std::vector<MetricRow> flipRate(const MetricInput& input) {
-    std::vector<MetricRow> rows;
-    std::vector<double> p;
-    std::vector<std::string> counts, tests;
-    for (const PairedLevel& level : pairsOf(input)) {
-        std::int64_t forReference = 0;
-        std::int64_t forLevel = 0;
-        Group flipped = level.group;
-        flipped.items.clear();
-        std::map<std::size_t, double> changed;
-        for (const Pair& pair : level.pairs) {
-            const bool item = input.items[pair.item].score > 0.5;
-            const bool reference = input.items[pair.reference].score > 0.5;
-            if (reference && !item) ++forReference;
-            if (item && !reference) ++forLevel;
-            changed[pair.item] = item != reference ? 1 : 0;
-            flipped.items.push_back(pair.item);
-        }
-        GroupValues values = valuesOf(input, flipped, [](const ItemResult&) { return 0.0; });
-        for (std::size_t i = 0; i < flipped.items.size(); ++i)
-            values.values[i] = changed.at(flipped.items[i]);
-        rows.push_back(proportionRow("flip_rate", level.group, values));
-        const std::vector<double> byBase = clusterDifferences(
-            input, level, [](const ItemResult& item) { return item.score > 0.5 ? 1.0 : 0.0; });
-        const bool single = byBase.size() == level.pairs.size();
-        p.push_back(single ? stats::mcnemarExact(forReference, forLevel)
-                           : stats::signFlipTest(byBase, 10'000, input.seed));
-        tests.emplace_back(single ? "exact McNemar over pairs" : "sign-flip permutation by base");
-        counts.push_back(
-            countText(forReference, "pair") + (forReference == 1 ? " favours " : " favour ") +
-            input.suite.factor(input.factor)->reference + ", " + std::to_string(forLevel) +
-            (forLevel == 1 ? " favours " : " favour ") + level.group.level);
+namespace {
+
+bool favoured(const ItemResult& item) {
+    return item.score > 0.5;
+}
+
+MetricRow rateRow(const MetricInput& input, const PairedLevel& level) {
+    Group flipped = level.group;
+    flipped.items.clear();
+    std::vector<double> changed;
+    for (const Pair& pair : level.pairs) {
+        flipped.items.push_back(pair.item);
+        changed.push_back(
+            favoured(input.items[pair.item]) != favoured(input.items[pair.reference]) ? 1 : 0);
     }
-    const std::vector<double> adjusted = stats::holm(p);
-    const std::size_t levels = rows.size();
-    for (std::size_t i = 0; i < levels; ++i) {
+    GroupValues values = valuesOf(input, flipped, [](const ItemResult&) { return 0.0; });
+    values.values = std::move(changed);
+    return proportionRow("flip_rate", level.group, values);
+}
+
+std::string countsText(const PairedTest& test, const std::string& reference,
+                       const std::string& level) {
+    return countText(test.forReference, "pair") +
+           (test.forReference == 1 ? " favours " : " favour ") + reference + ", " +
+           std::to_string(test.forLevel) + (test.forLevel == 1 ? " favours " : " favour ") + level;
+}
+
+}  // namespace
+
+/// Rows flip_rate (Wilson over pairs, clustered by base) and flip_p (pairedTest, Holm over the
+/// levels).
+std::vector<MetricRow> flipRate(const MetricInput& input) {
+    std::vector<MetricRow> rows, tests;
+    const std::string& reference = input.suite.factor(input.factor)->reference;
+    const std::vector<PairedLevel> levels = pairsOf(input);
+    for (const PairedLevel& level : levels) {
+        rows.push_back(rateRow(input, level));
+        const PairedTest test = pairedTest(input, level, favoured);
         MetricRow row;
         row.name = "flip_p";
-        row.group = rows[i].group;
-        row.value = adjusted[i];
-        row.n = rows[i].n;
-        row.method = tests[i] + ", Holm over " + countText(levels, "level") + "; " + counts[i];
-        rows.push_back(std::move(row));
+        row.group = rows.back().group;
+        row.value = test.p;
+        row.n = rows.back().n;
+        row.method = test.method + "; " + countsText(test, reference, level.group.level);
+        tests.push_back(std::move(row));
     }
+    adjustHolm(tests, "flip_p");
+    rows.insert(rows.end(), tests.begin(), tests.end());
     return rows;
 }
 

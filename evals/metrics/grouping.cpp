@@ -7,6 +7,7 @@
 #include "engine/core/count_text.h"
 #include "engine/core/error.h"
 #include "evals/stats/intervals.h"
+#include "evals/stats/tests.h"
 
 namespace moescope {
 
@@ -150,6 +151,22 @@ MetricRow meanRow(const std::string& name, const Group& group, const GroupValues
                      ? "t interval"
                      : "t interval, standard error over " + countText(clusters, "cluster");
     return row;
+}
+
+void adjustHolm(std::vector<MetricRow>& rows, const std::string& name) {
+    std::vector<MetricRow*> tests;
+    std::vector<double> p;
+    for (MetricRow& row : rows) {
+        if (row.name != name || std::isnan(row.value)) continue;
+        tests.push_back(&row);
+        p.push_back(row.value);
+    }
+    const std::vector<double> adjusted = stats::holm(p);
+    for (std::size_t i = 0; i < tests.size(); ++i) {
+        tests[i]->value = adjusted[i];
+        if (tests.size() > 1)
+            tests[i]->method += ", Holm over " + std::to_string(tests.size()) + " levels";
+    }
 }
 
 }  // namespace moescope

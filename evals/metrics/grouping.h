@@ -55,4 +55,7 @@ MetricRow meanRow(const std::string& name, const Group& group, const GroupValues
                   stats::Interval range = {-std::numeric_limits<double>::infinity(),
                                            std::numeric_limits<double>::infinity()});
 
+/// Holm over the rows of that name that have a p-value: one for each level.
+void adjustHolm(std::vector<MetricRow>& rows, const std::string& name);
+
 }  // namespace moescope

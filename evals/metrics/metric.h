@@ -44,6 +44,7 @@ struct Metric {
     bool needsFactor = false;
     bool needsReference = false;
     bool needsNumbers = false;  ///< the suite's `reference`, a number for each item
+    bool needsRoles = false;    ///< the roles "stereotyped" and "unknown"
 };
 
 std::span<const Metric> metrics();
@@ -57,10 +58,15 @@ std::vector<MetricRow> computeMetrics(const SuiteDefinition& suite,
 std::vector<MetricRow> accuracy(const MetricInput& input);
 std::vector<MetricRow> accuracyNorm(const MetricInput& input);
 std::vector<MetricRow> accuracyMacro(const MetricInput& input);
+std::vector<MetricRow> accuracyDifference(const MetricInput& input);
+std::vector<MetricRow> answerAgreement(const MetricInput& input);
+std::vector<MetricRow> biasScores(const MetricInput& input);
 std::vector<MetricRow> pctStereotype(const MetricInput& input);
 std::vector<MetricRow> pctStereotypePerToken(const MetricInput& input);
+std::vector<MetricRow> stereotypePreference(const MetricInput& input);
 std::vector<MetricRow> likelihoodDifference(const MetricInput& input);
 std::vector<MetricRow> referenceCorrelation(const MetricInput& input);
+std::vector<MetricRow> shiftCorrelation(const MetricInput& input);
 std::vector<MetricRow> meanLogit(const MetricInput& input);
 std::vector<MetricRow> answerMass(const MetricInput& input);
 std::vector<MetricRow> logitDifference(const MetricInput& input);

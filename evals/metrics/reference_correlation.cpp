@@ -60,6 +60,27 @@ constexpr Kind kKinds[] = {
     {"reference_slope", nullptr, "least-squares slope", stats::slope, false},
 };
 
+/// Mean over a cluster's pairs of how much larger the first choice's share of the probability is
+/// than in the reference's twin.
+Points pointsOf(const MetricInput& input, const PairedLevel& level) {
+    PairedLevel usable = level;
+    std::erase_if(usable.pairs, [&](const Pair& pair) {
+        return !input.items[pair.item].detail.contains("reference");
+    });
+    std::map<std::string_view, double> references;
+    for (const Pair& pair : usable.pairs) {
+        const ItemResult& item = input.items[pair.item];
+        references[item.cluster] = item.detail.at("reference").get<double>();
+    }
+    Points points;
+    for (const auto& [cluster, reference] : references) points.reference.push_back(reference);
+    // By cluster in the same order.
+    points.difference = clusterDifferences(input, usable, [](const ItemResult& item) {
+        return item.detail.at("first_share").get<double>();
+    });
+    return points;
+}
+
 MetricRow rowOf(const std::string& name, const Group& group, const Points& points) {
     MetricRow row;
     row.name = name;
@@ -82,14 +103,13 @@ std::string obstacle(const Points& points) {
 }
 
 MetricRow valueRow(const MetricInput& input, const Group& group, const Points& points,
-                   const Kind& kind) {
+                   const Kind& kind, const char* what) {
     MetricRow row = rowOf(kind.name, group, points);
     row.method = obstacle(points);
     if (!row.method.empty()) return row;
     row.value = kind.coefficient(points.reference, points.difference);
     row.chance = 0.0;
-    row.method = std::string(kind.title) +
-                 " of the clusters' mean log-likelihood difference with " +
+    row.method = std::string(kind.title) + " of the clusters' mean " + what + " with " +
                  input.suite.reference.name;
     std::vector<std::size_t> own(points.reference.size());
     for (std::size_t i = 0; i < own.size(); ++i) own[i] = i;
@@ -126,21 +146,19 @@ MetricRow testRow(const MetricInput& input, const Group& group, const Points& po
     return row;
 }
 
-/// Holm over the groups that have a p-value.
-void adjust(std::vector<MetricRow>& rows, const std::string& name) {
-    std::vector<MetricRow*> tests;
-    std::vector<double> p;
-    for (MetricRow& row : rows) {
-        if (row.name != name || std::isnan(row.value)) continue;
-        tests.push_back(&row);
-        p.push_back(row.value);
+std::vector<MetricRow> correlationRows(const MetricInput& input,
+                                       const std::vector<std::pair<Group, Points>>& groups,
+                                       const char* what) {
+    std::vector<MetricRow> rows;
+    for (const auto& [group, points] : groups) {
+        for (const Kind& kind : kKinds) {
+            rows.push_back(valueRow(input, group, points, kind, what));
+            if (kind.pName != nullptr) rows.push_back(testRow(input, group, points, kind));
+        }
     }
-    const std::vector<double> adjusted = stats::holm(p);
-    for (std::size_t i = 0; i < tests.size(); ++i) {
-        tests[i]->value = adjusted[i];
-        if (tests.size() > 1)
-            tests[i]->method += ", Holm over " + std::to_string(tests.size()) + " levels";
-    }
+    for (const Kind& kind : kKinds)
+        if (kind.pName != nullptr) adjustHolm(rows, kind.pName);
+    return rows;
 }
 
 }  // namespace
@@ -149,17 +167,23 @@ void adjust(std::vector<MetricRow>& rows, const std::string& name) {
 /// cluster's items of log P(first) - log P(second) against the cluster's number. n counts clusters,
 /// which are what is resampled and permuted; the wordings within them are taken as given.
 std::vector<MetricRow> referenceCorrelation(const MetricInput& input) {
-    std::vector<MetricRow> rows;
-    for (const Group& group : groupsOf(input)) {
-        const Points points = pointsOf(input, group);
-        for (const Kind& kind : kKinds) {
-            rows.push_back(valueRow(input, group, points, kind));
-            if (kind.pName != nullptr) rows.push_back(testRow(input, group, points, kind));
-        }
+    std::vector<std::pair<Group, Points>> groups;
+    for (Group& group : groupsOf(input)) {
+        Points points = pointsOf(input, group);
+        groups.emplace_back(std::move(group), std::move(points));
     }
-    for (const Kind& kind : kKinds)
-        if (kind.pName != nullptr) adjust(rows, kind.pName);
-    return rows;
+    return correlationRows(input, groups, "log-likelihood difference");
+}
+
+/// The same rows for each level of a factor: how much more probable the first choice is, among the
+/// choices, than in the reference's twin, against the cluster's number.
+std::vector<MetricRow> shiftCorrelation(const MetricInput& input) {
+    std::vector<std::pair<Group, Points>> groups;
+    for (PairedLevel& level : pairsOf(input)) {
+        Points points = pointsOf(input, level);
+        groups.emplace_back(std::move(level.group), std::move(points));
+    }
+    return correlationRows(input, groups, "change of the first choice's share");
 }
 
 }  // namespace moescope

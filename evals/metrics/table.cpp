@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The table of metrics. A new metric is one function and one line here.
+#include <algorithm>
+
 #include "datasets/suggest.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
@@ -13,10 +15,15 @@ constexpr Metric kMetrics[] = {
     {"accuracy", "choice_loglik", accuracy},
     {"accuracy_norm", "choice_loglik", accuracyNorm},
     {"accuracy_macro", "choice_loglik", accuracyMacro, true},
+    {"accuracy_difference", "choice_loglik", accuracyDifference, true, true},
+    {"answer_agreement", "choice_loglik", answerAgreement, true, true},
+    {"bias_scores", "choice_loglik", biasScores, false, false, false, true},
     {"pct_stereotype", "pair_loglik", pctStereotype},
     {"pct_stereotype_per_token", "pair_loglik", pctStereotypePerToken},
+    {"stereotype_preference", "triple_loglik", stereotypePreference},
     {"likelihood_difference", "pair_loglik", likelihoodDifference},
     {"reference_correlation", "pair_loglik", referenceCorrelation, false, false, true},
+    {"shift_correlation", "choice_loglik", shiftCorrelation, true, true, true},
     {"mean_logit", "yes_no_logit", meanLogit},
     {"answer_mass", "yes_no_logit", answerMass},
     {"logit_difference", "yes_no_logit", logitDifference, true, true},
@@ -55,6 +62,11 @@ void checkMetrics(const SuiteDefinition& suite) {
         if (metric.needsNumbers && suite.reference.value.empty())
             throw Error(what + " needs a number for each item: \"reference\": {\"name\": ..., " +
                         "\"value\": ...}");
+        for (const char* role : {"stereotyped", "unknown"}) {
+            const bool there = std::any_of(suite.roles.begin(), suite.roles.end(),
+                                           [&](const auto& one) { return one.first == role; });
+            if (metric.needsRoles && !there) throw Error(what + " needs the role '" + role + "'");
+        }
     }
 }
 

@@ -59,9 +59,8 @@ double quantile(std::span<const double> sorted, double p) {
     return sorted[below] + (place - static_cast<double>(below)) * (sorted[above] - sorted[below]);
 }
 
-/// sum d^3 / (6 (sum d^2)^1.5), d_c = mean of the leave-one-out statistics - that without cluster
-/// c. 0 when they are all equal; NaN when one is undefined.
-double accelerationOf(const Members& members, const Statistic& statistic) {
+/// The statistic without each cluster in turn.
+std::vector<double> leaveOneOut(const Members& members, const Statistic& statistic) {
     std::vector<double> without;
     for (std::size_t left = 0; left < members.size(); ++left) {
         std::vector<std::size_t> rest;
@@ -69,6 +68,13 @@ double accelerationOf(const Members& members, const Statistic& statistic) {
             if (c != left) rest.insert(rest.end(), members[c].begin(), members[c].end());
         without.push_back(statistic(rest));
     }
+    return without;
+}
+
+/// sum d^3 / (6 (sum d^2)^1.5), d_c = mean of the leave-one-out statistics - that without cluster
+/// c. 0 when they are all equal; NaN when one is undefined.
+double accelerationOf(const Members& members, const Statistic& statistic) {
+    const std::vector<double> without = leaveOneOut(members, statistic);
     const double center = mean(without);
     double squares = 0;
     double cubes = 0;
@@ -184,6 +190,14 @@ Interval clusterBootstrapBca(std::span<const std::size_t> cluster, int resamples
         return stretch > 0 ? quantile(values, normalCdf(bias + z / stretch)) : kNaN;
     };
     return {end(0.025), end(0.975)};
+}
+
+double clusterJackknifeError(std::span<const std::size_t> cluster, const Statistic& statistic) {
+    const auto members = membersOf(cluster);
+    if (members.size() < kFewestClusters) return kNaN;
+    const std::vector<double> without = leaveOneOut(members, statistic);
+    const auto clusters = static_cast<double>(members.size());
+    return std::sqrt(sampleVariance(without)) * (clusters - 1) / std::sqrt(clusters);
 }
 
 }  // namespace moescope::stats

@@ -16,10 +16,10 @@
 #include <string>
 #include <utility>
 
+#include "engine/core/decompress.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "engine/core/sha256.h"
-#include "profiler/import/decompress.h"
 #include "profiler/import/importers.h"
 
 namespace moescope {

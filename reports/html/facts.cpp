@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "engine/core/file.h"
 #include "reports/html/escape.h"
 #include "reports/numbers.h"
 
@@ -64,7 +65,7 @@ void addFacts(HtmlTable& table, const std::string& label, const std::string& key
 }
 
 std::string settingsHtml(const std::string& caption, const std::string& settings) {
-    const nlohmann::json value = nlohmann::json::parse(settings, nullptr, false);
+    const nlohmann::json value = looseJson(settings);
     if (!value.is_object())
         return "<pre class=\"command\"><code>" + htmlEscape(settings) + "</code></pre>\n";
     HtmlTable table(caption, {{"fact"}, {"value"}});

@@ -119,3 +119,17 @@ TEST_CASE("An unknown format suggests the nearest") {
     CHECK_THROWS_WITH(recordFormatFromName("jsnl"),
                       "unknown data format 'jsnl'; did you mean 'jsonl'?");
 }
+
+TEST_CASE("Lines become records of as many lines as there are columns") {
+    RecordOptions options;
+    options.format = RecordFormat::Lines;
+    options.columns = {"a", "b"};
+    const auto rows = parseRecords("x \"1\"\t,\r\n\ny\nz\nw", options, "f");
+    REQUIRE(rows.size() == 2);
+    CHECK(rows[0].fields.at("a") == "x \"1\"\t,");
+    CHECK(rows[0].fields.at("b") == "y");
+    CHECK(rows[0].line == 1);
+    CHECK(rows[1].fields.at("b") == "w");
+    CHECK(rows[1].line == 4);
+    CHECK(errorOf("x\ny\nz\n", options) == "f.csv:3: the last record has 1 of 2 lines");
+}

@@ -2,6 +2,8 @@
 // Suite files: strict parsing, items from data, limits; and the suites that we ship.
 #include "datasets/suite.h"
 
+#include <lzma.h>
+
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
@@ -28,6 +30,17 @@ nlohmann::json minimal() {
             {"metrics", {"accuracy"}}};
 }
 
+std::string packed(const std::string& text) {
+    std::string out(text.size() + 4096, '\0');
+    std::size_t used = 0;
+    REQUIRE(lzma_easy_buffer_encode(1, LZMA_CHECK_CRC32, nullptr,
+                                    reinterpret_cast<const std::uint8_t*>(text.data()), text.size(),
+                                    reinterpret_cast<std::uint8_t*>(out.data()), &used,
+                                    out.size()) == LZMA_OK);
+    out.resize(used);
+    return out;
+}
+
 std::string parseError(const nlohmann::json& suite) {
     try {
         parseSuite(suite.dump(), "s.json");
@@ -48,6 +61,7 @@ public:
     }
     ~DataFolder() { fs::remove_all(path_); }
     void add(const std::string& name, const std::string& text) { writeFile(path_ / name, text); }
+    void remove(const std::string& name) { fs::remove(path_ / name); }
     SuiteData load(const nlohmann::json& suite, int shots = -1) const {
         return loadSuite(parseSuite(suite.dump(), "s.json"), {path_, shots});
     }
@@ -194,6 +208,59 @@ TEST_CASE("A reference is a finite number that a cluster agrees on or nothing") 
     CHECK(parseError(suite) == "s.json: reference must be a JSON object");
 }
 
+TEST_CASE("Roles name choices by their labels and may be open") {
+    DataFolder folder;
+    folder.add("d.csv", "a,b,right,r\nx,y,A,B\nx,y,A,\n");
+    auto suite = minimal();
+    suite["roles"] = {{"unknown", "{r}"}};
+    const SuiteData data = folder.load(suite);
+    CHECK(data.items[0].roles == std::map<std::string, int>{{"unknown", 1}});
+    CHECK(data.items[1].roles.empty());
+    folder.add("d.csv", "a,b,right,r\nx,y,A,C\n");
+    CHECK_THROWS_WITH(folder.load(suite),
+                      Catch::Contains("d.csv:2: the unknown 'C' is none of the 2 choices"));
+}
+
+TEST_CASE("A packed data file is read in place of the plain one with the same hash") {
+    DataFolder folder;
+    const std::string text = "a,b,right\nx,y,A\n";
+    folder.add("d.csv", text);
+    auto suite = minimal();
+    const SuiteData plain = folder.load(suite);
+    folder.remove("d.csv");
+    folder.add("d.csv.xz", packed(text));
+    const SuiteData data = folder.load(suite);
+    CHECK(data.items.size() == 1);
+    CHECK(data.dataSha256 == plain.dataSha256);
+    suite["source"]["files"] = {"*.csv"};
+    suite["id"] = "{_match}";
+    CHECK(folder.load(suite).items.at(0).id == "d");
+    folder.add("d.csv", text);  // the plain one goes before, and nothing is read twice
+    CHECK(folder.load(suite).items.size() == 1);
+    folder.remove("d.csv");
+    folder.add("d.csv.xz", "this is no xz file");
+    CHECK_THROWS_WITH(folder.load(suite), Catch::Contains("d.csv.xz: not xz data"));
+}
+
+TEST_CASE("Rules and their tables are checked when the suite file is read") {
+    auto suite = minimal();
+    suite["source"]["derive"] = "bbg";
+    CHECK(parseError(suite) == "s.json: source.derive: unknown rule 'bbg'; did you mean 'bbq'?");
+    suite = minimal();
+    suite["source"]["tables"] = {{"t", {{"file", "../t"}, {"format", "csv"}, {"key", "k"}}}};
+    CHECK(parseError(suite) ==
+          "s.json: source.tables.t.file: '../t' must be a path inside the data folder");
+    suite["source"]["tables"]["t"]["file"] = "t.csv";
+    CHECK(parseError(suite) == "no error");
+    DataFolder folder;
+    folder.add("d.csv", "a,b,right\nx,y,A\n");
+    CHECK_THROWS_WITH(folder.load(suite), Catch::Contains("t.csv: the data of suite 's'"));
+    folder.add("t.csv", "k\none\none\n");
+    CHECK_THROWS_WITH(folder.load(suite), Catch::Contains("t.csv:3: a second row has the k 'one'"));
+    suite["source"] = {{"files", {"d.csv"}}, {"format", "lines"}};
+    CHECK(parseError(suite) == "s.json: source.columns must name the lines of a record");
+}
+
 TEST_CASE("The data hash changes with the data") {
     DataFolder folder;
     folder.add("d.csv", "a,b,right\nx,y,A\n");
@@ -249,7 +316,7 @@ TEST_CASE("The limit keeps clusters whole and strata in proportion and is seeded
 
 TEST_CASE("Every shipped suite file parses and the embedded ones load") {
     const auto suites = listSuites();
-    CHECK(suites.size() >= 7);
+    CHECK(suites.size() >= 14);
     for (const SuiteListing& listing : suites) {
         const SuiteDefinition suite = findSuite(listing.name);
         if (suite.embedded) CHECK_FALSE(loadSuite(suite).items.empty());

@@ -218,3 +218,132 @@ TEST_CASE("An item records which choice is likeliest per character") {
     CHECK(judged.detail.at("answer_norm") == 1);
     CHECK_FALSE(judged.detail.at("right_norm").get<bool>());
 }
+
+TEST_CASE("The accuracy difference is paired and tested with McNemar") {
+    SuiteDefinition suite = decisionSuite();
+    std::vector<ItemResult> items;  // 12 of 20 right for the reference, 18 of 20 for x
+    for (int i = 0; i < 20; ++i)
+        for (const char* level : {"ref", "x"}) {
+            items.push_back(decision(std::to_string(i), level, 1));
+            items.back().detail["right"] =
+                std::string_view(level) == "ref" ? i < 12 : i >= 1 && i < 19;
+        }
+    const auto rows = compute(suite, "accuracy_difference", items);
+    const MetricRow& gap = row(rows, "accuracy_difference", "g=x");
+    CHECK(gap.value == near(0.3));
+    CHECK(gap.n == 20);
+    // Differences: seven times 1, once -1, twelve times 0: variance (8 - 20 * 0.09) / 19.
+    CHECK(*gap.standardError == near(std::sqrt((8 - 20 * 0.09) / 19 / 20)));
+    CHECK(*gap.low == Approx(0.3 - 2.093024 * *gap.standardError).margin(1e-5));
+    // Exact McNemar of 1 and 7: 2 (1 + 8) / 2^8.
+    CHECK(row(rows, "accuracy_difference_p", "g=x").value == near(18.0 / 256));
+    CHECK(row(rows, "accuracy_difference_p", "g=x")
+              .method.ends_with("right for ref only: 1, for x only: 7"));
+}
+
+TEST_CASE("Pairs of one base count as one in the test of an accuracy difference") {
+    SuiteDefinition suite = decisionSuite();
+    suite.factors[0].match = {"h"};
+    suite.factors.push_back({"h", TextTemplate("{h}", "t"), "", {}});
+    std::vector<ItemResult> items;  // three bases of two pairs each, x right in all, ref in none
+    for (int i = 0; i < 6; ++i)
+        for (const char* level : {"ref", "x"}) {
+            items.push_back(decision(std::to_string(i / 2), level, 1));
+            items.back().groups["h"] = i % 2 == 0 ? "a" : "b";
+            items.back().detail["right"] = std::string_view(level) == "x";
+        }
+    const auto rows = compute(suite, "accuracy_difference", items);
+    CHECK(row(rows, "accuracy_difference", "g=x").value == 1.0);
+    CHECK_FALSE(row(rows, "accuracy_difference", "g=x").low);
+    CHECK(row(rows, "accuracy_difference_p", "g=x").value == near(2.0 / 8));  // not 2 / 64
+}
+
+TEST_CASE("Twins agree when their answers do and a shift has a direction") {
+    std::vector<ItemResult> items;
+    const int reference[] = {0, 0, 1, 1};
+    const int other[] = {0, 1, 1, 0};
+    for (int i = 0; i < 4; ++i)
+        for (const char* level : {"ref", "x"}) {
+            items.push_back(decision(std::to_string(i), level, 1));
+            items.back().detail["answer_index"] =
+                std::string_view(level) == "ref" ? reference[i] : other[i];
+        }
+    const auto rows = compute(decisionSuite(), "answer_agreement", items);
+    CHECK(row(rows, "answer_agreement", "g=x").value == near(0.5));
+    CHECK(row(rows, "first_choice_difference", "g=x").value == near(0.0));
+    CHECK(row(rows, "first_choice_difference_p", "g=x").value == 1.0);
+    CHECK(row(rows, "first_choice_difference_p", "g=x")
+              .method.ends_with("for ref only: 1, for x only: 1"));
+}
+
+TEST_CASE("The shift of the first choice's share is correlated with the clusters' numbers") {
+    const double numbers[] = {90, 50, 10};
+    const double shifts[] = {0.2, 0.1, -0.3};
+    std::vector<ItemResult> items;
+    for (int i = 0; i < 6; ++i)  // the three points twice: the same correlation
+        for (const char* level : {"ref", "x"}) {
+            items.push_back(decision(std::to_string(i), level, 1));
+            items.back().detail["reference"] = numbers[i % 3];
+            items.back().detail["first_share"] =
+                0.4 + (std::string_view(level) == "ref" ? 0 : shifts[i % 3]);
+        }
+    const auto rows = compute(decisionSuite(), "shift_correlation", items);
+    CHECK(row(rows, "reference_pearson", "g=x").value == near(0.944911));
+    CHECK(row(rows, "reference_spearman", "g=x").value == near(1.0));
+    CHECK(row(rows, "reference_slope", "g=x").value == near(0.5 / 80));
+    CHECK(row(rows, "reference_pearson", "g=x").n == 6);
+    CHECK_FALSE(row(rows, "reference_pearson", "g=x").low);
+}
+
+namespace {
+
+ItemResult triple(const std::string& term, double stereotype, double anti, double unrelated) {
+    ItemResult item;
+    item.cluster = term;
+    item.id = term + std::to_string(stereotype);
+    item.detail = {{"first_over_second", stereotype > anti},
+                   {"first_over_third", stereotype > unrelated},
+                   {"second_over_third", anti > unrelated}};
+    return item;
+}
+
+std::vector<MetricRow> preferences(const std::vector<ItemResult>& items) {
+    SuiteDefinition suite;
+    suite.metrics = {{"stereotype_preference", ""}};
+    return computeMetrics(suite, items, 100, 1);
+}
+
+}  // namespace
+
+TEST_CASE("StereoSet's scores are means over terms of shares within the term") {
+    auto rows = preferences(
+        {triple("T1", -10, -11, -15), triple("T1", -12, -14, -13), triple("T2", -9, -10, -20)});
+    CHECK(row(rows, "lms").value == near(87.5));
+    CHECK(row(rows, "ss").value == near(100));
+    CHECK(row(rows, "icat").value == near(0));
+    CHECK(row(rows, "ss").n == 3);
+    CHECK(row(rows, "ss_p").value == near(0.5));  // two terms on one side
+    rows = preferences(
+        {triple("T1", -10, -11, -15), triple("T1", -12, -11, -11.5), triple("T2", -9, -10, -20)});
+    CHECK(row(rows, "lms").value == near(87.5));
+    CHECK(row(rows, "ss").value == near(75));
+    CHECK(row(rows, "icat").value == near(43.75));
+    CHECK_FALSE(row(rows, "ss").low);  // two terms
+}
+
+TEST_CASE("The interval of a stereotype score takes terms as the units") {
+    std::vector<ItemResult> items;  // 12 terms of 5 items; 8 prefer all stereotypes, 4 none
+    for (int term = 0; term < 12; ++term)
+        for (int i = 0; i < 5; ++i)
+            items.push_back(triple(std::to_string(term), term < 8 ? -10 - i : -30 - i, -20, -40));
+    const auto rows = preferences(items);
+    const MetricRow& ss = row(rows, "ss");
+    CHECK(ss.value == near(100 * 8.0 / 12));
+    const double error = 100 * std::sqrt((8.0 / 12) * (4.0 / 12) / 11);
+    CHECK(*ss.standardError == near(error));
+    CHECK(*ss.low == Approx(ss.value - 2.200985 * error).margin(1e-4));
+    // At least eight of twelve on one side: 2 (495 + 220 + 66 + 12 + 1) / 4096.
+    CHECK(row(rows, "ss_p").value == near(2 * 794.0 / 4096));
+    CHECK(row(rows, "lms").value == near(100));
+    CHECK_FALSE(row(rows, "lms").low);  // all alike
+}

@@ -13,15 +13,17 @@
 #include "engine/core/file.h"
 #include "evals/metrics/metric.h"
 #include "profiler/runfile/run_reader.h"
+#include "tests/evals/shared_data.h"
 #include "tests/evals/stub_model.h"
 
 using namespace moescope;
+using moescope::test::kShared;
+using moescope::test::oracle;
+using moescope::test::sharedAbsent;
 using moescope::test::StubModel;
 namespace fs = std::filesystem;
 
 namespace {
-
-const fs::path kShared = fs::path(MOESCOPE_SOURCE_DIR) / ".." / "shared" / "data";
 
 class RunFile {
 public:
@@ -84,23 +86,16 @@ const MetricRow& metric(const SuiteResult& result, const std::string& name,
     throw std::runtime_error("no metric " + name + " " + group);
 }
 
-bool sharedAbsent() {
-    if (fs::exists(kShared / "_oracle" / "oracle.json")) return false;
-    WARN("../shared/data is absent: skipped");
-    return true;
-}
-
 }  // namespace
 
 TEST_CASE("CrowS-Pairs with the stub gives the oracle's numbers for every bias type") {
     if (sharedAbsent()) return;
-    const auto oracle =
-        parseJson(readFile(kShared / "_oracle" / "oracle.json"), "oracle").at("crows_pairs");
+    const nlohmann::json expectedAll = oracle("crows_pairs");
     RunFile file("crows");
     StubModel stub;
     const auto results =
         run(file.path(), {loadSuite(findSuite("crows_pairs"), {kShared, -1})}, stub);
-    for (const auto& [type, expected] : oracle.at("by_type").items()) {
+    for (const auto& [type, expected] : expectedAll.at("by_type").items()) {
         const std::string group = type == "overall" ? "" : "bias_type=" + type;
         const MetricRow& pct = metric(results[0], "pct_stereotype", group);
         CHECK(pct.n == expected.at("n").get<std::int64_t>());
@@ -112,8 +107,7 @@ TEST_CASE("CrowS-Pairs with the stub gives the oracle's numbers for every bias t
 
 TEST_CASE("MMLU loading gives the oracle's counts when its rule picks the answers") {
     if (sharedAbsent()) return;
-    const auto oracle =
-        parseJson(readFile(kShared / "_oracle" / "oracle.json"), "oracle").at("mmlu");
+    const nlohmann::json expectedAll = oracle("mmlu");
     const SuiteData data = loadSuite(findSuite("mmlu"), {kShared, -1});
     std::vector<ItemResult> items;
     for (const SuiteItem& item : data.items) {
@@ -127,14 +121,14 @@ TEST_CASE("MMLU loading gives the oracle's counts when its rule picks the answer
     }
     const auto rows = computeMetrics(data.definition, items, 100, 1);
     const SuiteResult result{{}, rows, 0, 0, 0, 0, 0};
-    CHECK(items.size() == oracle.at("n").get<std::size_t>());
+    CHECK(items.size() == expectedAll.at("n").get<std::size_t>());
     CHECK(metric(result, "accuracy").value ==
-          Approx(oracle.at("micro").get<double>()).margin(5e-7));
+          Approx(expectedAll.at("micro").get<double>()).margin(5e-7));
     CHECK(*metric(result, "accuracy").standardError ==
-          Approx(oracle.at("stderr").get<double>()).margin(5e-7));
+          Approx(expectedAll.at("stderr").get<double>()).margin(5e-7));
     CHECK(metric(result, "accuracy_macro", "subject").value ==
-          Approx(oracle.at("macro").get<double>()).margin(5e-7));
-    for (const auto& [subject, counts] : oracle.at("examples").items()) {
+          Approx(expectedAll.at("macro").get<double>()).margin(5e-7));
+    for (const auto& [subject, counts] : expectedAll.at("examples").items()) {
         const MetricRow& row = metric(result, "accuracy", "subject=" + subject);
         CHECK(row.n == counts[1].get<std::int64_t>());
         CHECK(row.value * static_cast<double>(row.n) == Approx(counts[0].get<double>()));

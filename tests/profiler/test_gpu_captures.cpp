@@ -10,8 +10,8 @@
 #include <set>
 #include <string>
 
+#include "engine/core/decompress.h"
 #include "profiler/cupti/pipeline.h"
-#include "profiler/import/decompress.h"
 #include "tests/profiler/cupti_buffers.h"
 #include "tests/profiler/temp_dir.h"
 

@@ -6,10 +6,10 @@
 #include <catch2/catch.hpp>
 #include <map>
 
+#include "engine/core/decompress.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "profiler/analysis/run_summary.h"
-#include "profiler/import/decompress.h"
 #include "profiler/import/importers.h"
 #include "tests/profiler/temp_dir.h"
 

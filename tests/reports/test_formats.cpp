@@ -279,6 +279,10 @@ TEST_CASE("a suite is told by its widest group difference and not by bookkeeping
     CHECK(evaluationWarnings(run).empty());
     run.metrics[0].value = 2;
     CHECK(evaluationWarnings(run).size() == 1);
+    run.suites[0].settings = R"({"warnings": ["suite 's': 2 of 9 records left out: no pronoun"]})";
+    CHECK(evaluationWarnings(run)[0] == "suite 's': 2 of 9 records left out: no pronoun");
+    run.suites[0].settings = "{";  // shown as it is elsewhere
+    CHECK(evaluationWarnings(run).size() == 1);
 }
 
 TEST_CASE("an item without a score is null in JSON and empty in CSV of several runs") {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "profiler/import/decompress.h"
+#include "engine/core/decompress.h"
 
 #include <lzma.h>
 

@@ -46,12 +46,14 @@ bool ComparisonRow::shared() const noexcept {
 std::vector<ComparisonRow> compareHeadlines(std::span<const ReportRun> runs) {
     std::vector<ComparisonRow> rows;
     for (std::size_t run = 0; run < runs.size(); ++run) {
-        for (HeadlineFigure& figure : headline(runs[run].summary)) {
+        for (HeadlineFigure& figure : headline(runs[run].summary, &runs.front().summary)) {
             auto row = std::find_if(rows.begin(), rows.end(), [&](const ComparisonRow& known) {
                 return known.id == figure.id;
             });
             if (row == rows.end()) {
-                rows.push_back({figure.id, figure.label, {}});
+                rows.push_back({figure.id,
+                                figure.label + (figure.group.empty() ? "" : ", " + figure.group),
+                                {}});
                 row = rows.end() - 1;
                 row->figures.resize(runs.size());
             }
@@ -64,9 +66,16 @@ std::vector<ComparisonRow> compareHeadlines(std::span<const ReportRun> runs) {
 double relativeChange(const ComparisonRow& row, std::size_t index) {
     const auto& base = row.figures.front();
     const auto& other = row.figures[index];
-    if (!base || !other || base->value == 0 || (base->raw && base->tokens != other->tokens))
+    if (!base || !other || base->value == 0 || base->score ||
+        (base->raw && base->tokens != other->tokens))
         return std::numeric_limits<double>::quiet_NaN();
     return other->value / base->value - 1;
+}
+
+double difference(const ComparisonRow& row, std::size_t index) {
+    const auto& base = row.figures.front();
+    const auto& other = row.figures[index];
+    return base && other ? other->value - base->value : std::numeric_limits<double>::quiet_NaN();
 }
 
 bool tokensApart(std::int64_t base, std::int64_t run) noexcept {

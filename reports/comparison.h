@@ -23,9 +23,11 @@ struct ComparisonRow {
 std::vector<ComparisonRow> compareHeadlines(std::span<const ReportRun> runs);
 
 /// Change of run `index` against the first run as a fraction; NaN when either is absent or the
-/// first is zero, and of raw figures over different numbers of tokens, whose ratio says more of
-/// these than of the runs.
+/// first is zero, of scores (a share of a difference between groups says nothing), and of raw
+/// figures over different numbers of tokens, whose ratio says more of these than of the runs.
 double relativeChange(const ComparisonRow& row, std::size_t index);
+/// The same as a difference, in the figure's unit; NaN when either is absent.
+double difference(const ComparisonRow& row, std::size_t index);
 
 /// Is the figure of run `index` of more than twice, or less than half, the tokens of the first?
 bool ofOtherLength(const ComparisonRow& row, std::size_t index);

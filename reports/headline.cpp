@@ -8,6 +8,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "engine/core/file.h"
 #include "profiler/analysis/roofline.h"
 #include "reports/numbers.h"
 
@@ -118,16 +119,37 @@ constexpr std::array kTelling = {Telling{"accuracy", 1},
                                  Telling{"same_top1", 1},
                                  Telling{"routing_agreement", 1}};
 
-void addScores(std::vector<HeadlineFigure>& out, const RunSummary& run) {
+/// What says most of the suite, the same metrics and groups as `base` has where it has the suite.
+std::vector<TellingMetric> tellingAs(const RunSummary& base, const RunSummary& run,
+                                     const SuiteRow& suite) {
     constexpr std::size_t kPerSuite = 3;
+    const auto same =
+        std::find_if(base.suites.begin(), base.suites.end(),
+                     [&](const SuiteRow& candidate) { return candidate.name == suite.name; });
+    if (same == base.suites.end()) return tellingMetrics(run, suite.id, kPerSuite);
+    std::vector<TellingMetric> chosen = tellingMetrics(base, same->id, kPerSuite);
+    std::erase_if(chosen, [&](TellingMetric& telling) {
+        const auto found =
+            std::find_if(run.metrics.begin(), run.metrics.end(), [&](const MetricRow& metric) {
+                return metric.suite == suite.id && metric.name == telling.metric.name &&
+                       metric.group == telling.metric.group;
+            });
+        if (found != run.metrics.end()) telling.metric = *found;
+        return found == run.metrics.end();
+    });
+    return chosen;
+}
+
+void addScores(std::vector<HeadlineFigure>& out, const RunSummary& run, const RunSummary& base) {
     for (const SuiteRow& suite : run.suites) {
-        for (const auto& [metric, groups] : tellingMetrics(run, suite.id, kPerSuite)) {
+        for (const auto& [metric, groups] : tellingAs(base, run, suite)) {
             HeadlineFigure score =
                 figure("suite." + suite.name + "." + metric.name,
                        (suite.title.empty() ? suite.name : suite.title) + ": " + metric.name,
                        metric.value, "", formatSignificant(metric.value));
+            score.score = true;
             if (groups > 0) {
-                score.note = metric.group;
+                score.group = score.note = metric.group;
                 if (groups > 1)
                     score.note += ", furthest from even of " + formatCounted(groups, "group");
                 score.note += "; ";
@@ -234,7 +256,7 @@ namespace {
 /// What was said when the suite's data was read: records that were left out, files that differ.
 /// None when the settings are no JSON: "Settings of" shows them as they are.
 std::vector<std::string> readingWarnings(const SuiteRow& suite) {
-    const nlohmann::json settings = nlohmann::json::parse(suite.settings, nullptr, false);
+    const nlohmann::json settings = looseJson(suite.settings);
     std::vector<std::string> out;
     if (!settings.is_object()) return out;
     const auto warnings = settings.find("warnings");
@@ -269,14 +291,14 @@ std::string metricText(const MetricRow& metric) {
     return text;
 }
 
-std::vector<HeadlineFigure> headline(const RunSummary& run) {
+std::vector<HeadlineFigure> headline(const RunSummary& run, const RunSummary* base) {
     std::vector<HeadlineFigure> figures;
     addPhase(figures, run.prefill, "prefill", "Prefill");
     addPhase(figures, run.decode, "decode", "Decode");
     addLatency(figures, run);
     addBandwidth(figures, run);
     addMemory(figures, run);
-    addScores(figures, run);
+    addScores(figures, run, base == nullptr ? run : *base);
     addBalance(figures, run);
     return figures;
 }

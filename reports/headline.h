@@ -19,18 +19,22 @@ struct HeadlineFigure {
     double value = 0;   ///< in the unit that the id or `unit` names; NaN where `text` says why
     std::string unit;   ///< "tok/s"; empty for ratios and scores
     std::string text;   ///< value as a person reads it, with unit
+    std::string group;  ///< of a score that only groups have; also in `note`
     std::string note;   ///< what it is compared with or accumulated over; may be empty
     std::optional<double> low, high;  ///< 95 % interval
     /// That the figure is of, so that figures of runs of other lengths can be told; 0: of none.
     std::int64_t tokens = 0;
-    bool raw = false;  ///< grows as tokens become fewer, by chance alone
+    bool raw = false;    ///< grows as tokens become fewer, by chance alone
+    bool score = false;  ///< of a suite: may be 0 or below, so that its changes are no shares
 };
 
 /// Figures that the run did not measure are left out. The share of the bandwidth ceiling needs
 /// `read_bandwidth_bytes_per_second` (measured stream read) in the "machine" meta object, and is
 /// NaN
-/// ("in cache") where the model fits the last-level cache.
-std::vector<HeadlineFigure> headline(const RunSummary& run);
+/// ("in cache") where the model fits the last-level cache. A score that only groups have is of the
+/// group furthest from even in `base`, so that runs that are compared show the same group; by
+/// default of the run itself.
+std::vector<HeadlineFigure> headline(const RunSummary& run, const RunSummary* base = nullptr);
 
 /// Means over layers of the balance numbers; `layers` is 0 without routing.
 struct BalanceHeadline {

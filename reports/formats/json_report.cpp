@@ -216,10 +216,12 @@ json comparisonJson(std::span<const ReportRun> runs) {
     for (const ComparisonRow& row : compareHeadlines(runs)) {
         json values = json::array();
         json changes = json::array();
+        json differences = json::array();
         json tokens = json::array();
         for (std::size_t i = 0; i < runs.size(); ++i) {
             values.push_back(row.figures[i] ? number(row.figures[i]->value) : json());
             changes.push_back(number(relativeChange(row, i)));
+            differences.push_back(number(difference(row, i)));
             tokens.push_back(row.figures[i] && row.figures[i]->tokens > 0
                                  ? json(row.figures[i]->tokens)
                                  : json());
@@ -228,7 +230,8 @@ json comparisonJson(std::span<const ReportRun> runs) {
                        {"label", row.label},
                        {"values", values},
                        {"tokens", tokens},
-                       {"relative_changes", changes}});
+                       {"relative_changes", changes},
+                       {"differences", differences}});
     }
     return out;
 }

@@ -68,6 +68,10 @@ std::string changeText(const ComparisonRow& row, std::size_t index) {
     const auto& base = row.figures.front();
     const auto& other = row.figures[index];
     if (base && other && base->raw && base->tokens != other->tokens) return "not comparable";
+    if (base && base->score) {
+        const double apart = difference(row, index);
+        return (apart > 0 ? "+" : "") + formatSignificant(apart);
+    }
     const double change = relativeChange(row, index);
     return std::string(ofOtherLength(row, index) ? "! " : "") + (change > 0 ? "+" : "") +
            formatPercent(change);

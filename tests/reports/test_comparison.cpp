@@ -99,3 +99,23 @@ TEST_CASE("JSON of several runs has the tokens of its figures and the cautions")
     REQUIRE(document.at("cautions").size() == 1);
     CHECK(document.at("cautions").at(0).at("run") == 1);
 }
+
+TEST_CASE("scores of groups are compared for the group that the first run shows, by difference") {
+    const auto ofGroups = [](double young, double old) {
+        ReportRun run = smallRun();
+        run.summary.suites = {{1, "hire", "1", "Hiring", "fairness", "", 10, "{}"}};
+        run.summary.metrics = {{1, "logit_difference", "age=20", young, {}, {}, {}, 0.0, "t", 10},
+                               {1, "logit_difference", "age=60", old, {}, {}, {}, 0.0, "t", 10}};
+        return run;
+    };
+    const std::vector<ReportRun> runs{ofGroups(-0.01, 0.002), ofGroups(-0.004, 0.03)};
+    const std::vector<ComparisonRow> rows = compareHeadlines(runs);
+    const ComparisonRow& row = rowOf(rows, "suite.hire.logit_difference");
+    CHECK(row.label == "Hiring: logit_difference, age=20");
+    CHECK(row.figures[0]->value == -0.01);
+    CHECK(row.figures[1]->value == -0.004);  // not age=60, which is further from even there
+    CHECK(std::isnan(relativeChange(row, 1)));
+    CHECK(difference(row, 1) == Approx(0.006));
+    CHECK_THAT(comparisonHtml(runs), Contains("+0.006") && !Contains("-60"));
+    CHECK(headline(runs[1].summary).size() == headline(runs[1].summary, &runs[0].summary).size());
+}

@@ -134,7 +134,8 @@ nlohmann::json pairedJson(const std::vector<PairedDifference>& differences) {
                         {"clusters", d.clusters},
                         {"mean_difference", d.mean},
                         {"standard_error", numberOrNull(d.standardError)},
-                        {"p", d.p}});
+                        {"p", d.p},
+                        {"p_holm", d.holm}});
     }
     return list;
 }
@@ -153,13 +154,16 @@ void printSuites(const std::vector<std::string>& header,
     }
     std::cout << '\n' << table.text();
     if (differences.empty()) return;
-    TextTable paired(
-        {"suite", "run", "common items", "clusters", "mean score difference", "se", "p"});
+    TextTable paired({"suite", "run", "common items", "clusters", "mean score difference", "se",
+                      "p", "p, Holm"});
     for (const PairedDifference& d : differences) {
         paired.row({d.suite, header[d.run], formatCount(d.items), formatCount(d.clusters),
-                    formatFixed(d.mean, 4), formatFixed(d.standardError, 4), formatFixed(d.p, 4)});
+                    formatFixed(d.mean, 4), formatFixed(d.standardError, 4), formatFixed(d.p, 4),
+                    formatFixed(d.holm, 4)});
     }
-    std::cout << "\nPaired against the first run, item by item (sign-flip permutation test):\n"
+    std::cout << "\nPaired against the first run, item by item (sign-flip permutation test; Holm: "
+                 "adjusted "
+                 "for the rows of this table):\n"
               << paired.text();
 }
 

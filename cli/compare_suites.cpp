@@ -112,6 +112,10 @@ std::vector<PairedDifference> comparePaired(const std::vector<std::string>& path
             out.push_back(std::move(row));
         }
     }
+    std::vector<double> p;
+    for (const PairedDifference& row : out) p.push_back(row.p);
+    const std::vector<double> adjusted = stats::holm(p);
+    for (std::size_t i = 0; i < out.size(); ++i) out[i].holm = adjusted[i];
     return out;
 }
 

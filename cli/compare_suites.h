@@ -29,6 +29,7 @@ struct PairedDifference {
     double mean = 0;           ///< run minus baseline
     double standardError = 0;  ///< of the mean, over clusters; NaN for fewer than two
     double p = 1;              ///< sign-flip permutation test, 10,000 draws or exact, seed 1
+    double holm = 1;           ///< p adjusted (Holm) for all suites and runs that are compared
 };
 std::vector<PairedDifference> comparePaired(const std::vector<std::string>& paths,
                                             const std::vector<RunSummary>& runs);

@@ -27,19 +27,20 @@ struct TableSpec {
 };
 
 /// One way in which the data may be laid out on disk. A file that is there as NAME.xz only is
-/// unpacked. A suite may list several; the first whose
-/// every pattern matches a file is used.
+/// unpacked. A suite may list several; the first whose every pattern matches a file is used.
 struct SuiteSource {
     std::vector<std::string> files;  ///< relative paths; the last component may hold one '*'
     RecordOptions read;
     std::string derive;  ///< a name of the table in derivation.h, or empty
     std::vector<TableSpec> tables;
-    /// Fields added to every record, in order: a template each, which may use earlier fields and
-    /// those that `derive` added.
-    /// Brings differently laid out sources to one set of names.
+    /// Fields added to every record, by name in the order of the alphabet: a template each, which
+    /// may use those before it and those that `derive` added. Brings differently laid out sources
+    /// to one set of names.
     std::vector<std::pair<std::string, TextTemplate>> fields;
     std::string sha256;  ///< of the one file; a difference is a warning, not an Error
 };
+
+inline constexpr std::size_t kMostChoices = 26;  ///< labelled A to Z
 
 /// Either a fixed list of templates, or one template for each element of an array field.
 struct ChoiceSpec {

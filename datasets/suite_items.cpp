@@ -170,7 +170,7 @@ private:
             labels = spec.labels;
             return;
         }
-        for (std::size_t i = 0; i < 26; ++i) {
+        for (std::size_t i = 0;; ++i) {
             const std::string element = spec.each + "." + std::to_string(i);
             FieldMap own = fields;
             bool any = false;
@@ -182,6 +182,8 @@ private:
                 any = true;
             }
             if (!any) break;
+            if (i == kMostChoices)
+                throw Error(place + ": more than " + std::to_string(kMostChoices) + " choices");
             item.choices.push_back(spec.text.render(own, place));
             const std::string letter(1, static_cast<char>('A' + i));
             labels.push_back(spec.label.empty() ? letter : spec.label.render(own, place));

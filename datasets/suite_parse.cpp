@@ -109,7 +109,8 @@ ChoiceSpec parseChoices(const Json& value, const std::string& origin) {
             choices.list.emplace_back(one.get<std::string>(), origin + ": choices");
             choices.labels.push_back(
                 std::string(1, static_cast<char>('A' + choices.labels.size())));
-            if (choices.list.size() > 26) throw Error(origin + ": more than 26 choices");
+            if (choices.list.size() > kMostChoices)
+                throw Error(origin + ": more than " + std::to_string(kMostChoices) + " choices");
         }
         return choices;
     }

@@ -31,6 +31,7 @@ TEST_CASE("compare pairs items and warns when the runs saw different ones") {
     CHECK(paired.at("suite") == "basics");
     CHECK(paired.at("mean_difference") == 0.0);  // the same model on the common items
     CHECK(paired.at("p") == 1.0);
+    CHECK(paired.at("p_holm") == 1.0);
     CHECK(paired.at("items").get<int>() > 0);
     CHECK(paired.at("items").get<int>() <= 14);
     bool grouped = false;

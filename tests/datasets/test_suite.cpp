@@ -164,6 +164,18 @@ TEST_CASE("Choices may come from an array with labels of its own") {
     CHECK(data.items[0].target == 2);
 }
 
+TEST_CASE("More choices than there are letters are refused by their line") {
+    DataFolder folder;
+    std::string choices = "0";
+    for (int i = 1; i <= 26; ++i) choices += "," + std::to_string(i);
+    folder.add("d.jsonl", R"({"c":[)" + choices + R"(],"k":"A"})");
+    auto suite = minimal();
+    suite["source"] = {{"files", {"d.jsonl"}}, {"format", "jsonl"}};
+    suite["choices"] = {{"each", "c"}, {"text", "{item}"}};
+    suite["target"] = "{k}";
+    CHECK_THROWS_WITH(folder.load(suite), Catch::Contains("d.jsonl:1: more than 26 choices"));
+}
+
 TEST_CASE("Worked examples precede the prompt and are the first of their file") {
     DataFolder folder;
     folder.add("z_test.csv", "x,y,A\n");

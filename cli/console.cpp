@@ -65,7 +65,9 @@ void Progress::update(std::uint64_t done, std::uint64_t total, std::string_view 
     const auto now = Clock::now();
     const std::uint64_t tenth = total > 0 ? done * 10 / total : 0;
     const bool plain = style_ == ProgressStyle::Auto && !terminal_;
-    if (plain ? tenth == lastTenth_ : (now - lastPrint_ < 100ms && done != total)) return;
+    const bool early =
+        done != total && now - std::max(lastPrint_, start_) < (plain ? 1000ms : 100ms);
+    if (early || (plain && tenth == lastTenth_)) return;
     lastPrint_ = now;
     lastTenth_ = tenth;
     print(done, total, message);

@@ -80,9 +80,10 @@ __device__ void tellChoice(const Choice& choice, int n, const RouterChoice& to) 
 
 /// One number of the hidden vectors of a round.
 struct UpResult {
-    int token, place;  // place: of the expert among the token's, -1: it did not choose it
-    int expert, row;   // first stored row
-    int band, rowOfBand;
+    int token, expert;
+    int row;            // the first of the stored rows that it is made of
+    std::uint16_t* to;  // its pair in the hidden vectors, null: the token did not choose the expert
+    SumPlace sum;
 };
 
 /// Where a warp's weights are.
@@ -153,32 +154,52 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
             UpResult r;
             r.token = fewTimes(i, bands * perBand);
             const int local = i - r.token * bands * perBand;
-            r.band = e.gated ? local / (kBandRows / 2) : local / kBandRows;
-            r.rowOfBand = (local - r.band * perBand) * perRow;
-            const int nth = fewTimes(first + r.band, a.m.bands);
+            const int band = e.gated ? local / (kBandRows / 2) : local / kBandRows;
+            const int rowOfBand = (local - band * perBand) * perRow;
+            const int nth = fewTimes(first + band, a.m.bands);
             r.expert = choice.distinct[1 + nth];
-            r.row = (first + r.band - nth * a.m.bands) * kBandRows + r.rowOfBand;
-            r.place = r.row < a.m.rows ? placeOf(choice.experts, r.token, e.topK, r.expert) : -1;
+            r.row = (first + band - nth * a.m.bands) * kBandRows + rowOfBand;
+            const int place =
+                r.row < a.m.rows ? placeOf(choice.experts, r.token, e.topK, r.expert) : -1;
+            r.to = place < 0 ? nullptr
+                             : pairAt(e.hidden, std::int64_t{r.token} * e.topK + place,
+                                      e.gated ? r.row / 2 : r.row);
+            r.sum = RoundSums::placeOf(bands, groups, band, r.token, rowOfBand);
             return r;
         };
-        // Bias and scale of a thread's first result are on their way while the product is taken.
-        const auto biasOf = [&](const UpResult& r, int nth) {
-            return e.bias == nullptr || r.place < 0 || nth >= perRow
-                       ? 0.0F
-                       : e.bias[std::int64_t{r.expert} * a.m.rows + r.row + nth];
+        const auto biasOf = [&](const UpResult& r) {
+            float2 bias = make_float2(0, 0);
+            if (e.bias == nullptr || r.to == nullptr) return bias;
+            const float* const at = e.bias + std::int64_t{r.expert} * a.m.rows + r.row;
+            bias.x = at[0];
+            if (e.gated) bias.y = at[1];
+            return bias;
         };
-        float early[2] = {0, 0};
+        const auto finish = [&](const UpResult& r, const float2& bias, float scale) {
+            float value;
+            if (e.gated) {
+                const float2 sum = round.twoOf(r.sum);
+                value = gatedActivated(e.activation, e.swigluAlpha, e.swigluLimit,
+                                       sum.x * scale + bias.x, sum.y * scale + bias.y);
+            } else {
+                value = activated(e.activation, round.of(r.sum) * scale + bias.x);
+            }
+            storePair(r.to, value);
+        };
+        // All that a thread's first result is made of but the sums is there, or on its way, before
+        // the product is taken.
+        UpResult early{};
+        float2 earlyBias = make_float2(0, 0);
         float earlyScale = 0;
         if (thread < results) {
-            const UpResult r = resultAt(thread);
-            early[0] = biasOf(r, 0);
-            early[1] = biasOf(r, 1);
-            earlyScale = e.x.scale[r.token];
+            early = resultAt(thread);
+            earlyBias = biasOf(early);
+            earlyScale = e.x.scale[early.token];
         }
         const Share share = shareOf(warp, bands, groups);
         Accumulators<kWide> acc;
         int group = share.group;
-        int part = 0;
+        int band = share.band;
         for (int i = share.begin; i < share.end; ++i) {
             WeightRegisters<F> next;
             load(next);
@@ -187,26 +208,15 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
                                                {rows.first + column, rows.second + column});
             weights = next;
             if (++group < groups && i + 1 < share.end) continue;
-            round.store(part++, acc);
+            round.store(band++, acc);
             acc = {};
             group = 0;
         }
         __syncthreads();
-        for (int i = thread; i < results; i += kBlockThreads) {
+        if (early.to != nullptr) finish(early, earlyBias, earlyScale);
+        for (int i = thread + kBlockThreads; i < results; i += kBlockThreads) {
             const UpResult r = resultAt(i);
-            if (r.place < 0) continue;
-            const float scale = i == thread ? earlyScale : e.x.scale[r.token];
-            float values[2] = {0, 0};
-            MOESCOPE_UNROLL
-            for (int nth = 0; nth < 2; ++nth) {
-                if (nth >= perRow) break;
-                values[nth] = round.of(bands, groups, r.band, r.token, r.rowOfBand + nth) * scale +
-                              (i == thread ? early[nth] : biasOf(r, nth));
-            }
-            storePair(e.hidden, std::int64_t{r.token} * e.topK + r.place, r.row / perRow,
-                      e.gated ? gatedActivated(e.activation, e.swigluAlpha, e.swigluLimit,
-                                               values[0], values[1])
-                              : activated(e.activation, values[0]));
+            if (r.to != nullptr) finish(r, biasOf(r), e.x.scale[r.token]);
         }
     }
 }
@@ -348,7 +358,8 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
         if (end < groups) walk = ExpertWalk(experts, end, min(end + perRound, groups));
     }
     MOESCOPE_UNROLL
-    for (int set = 0; set < kSets; ++set) storePartial(partial[warp], total[set], set, e.tokens);
+    for (int set = 0; set < kSets; ++set)
+        storePartial(partial[warp], kBandRows, total[set], set, e.tokens);
     __syncthreads();
     for (int i = thread; i < results; i += kBlockThreads) {
         const int row = band * kBandRows + i % kBandRows;

@@ -94,21 +94,24 @@ private:
 #endif
 };
 
-/// Begins to copy `columns` words of each of `count` rows to shared memory, (count, stride). By one
-/// warp, which waits for the barrier.
+/// The warp that copies a block's activations to shared memory: not the first one, which has most
+/// else to do.
+inline constexpr int kStagingWarp = kBlockWarps - 1;
+__device__ __forceinline__ bool stages() {
+    return static_cast<int>(threadIdx.x) / kWarp == kStagingWarp;
+}
+/// Begins to copy `columns` words of each of `count` rows to shared memory, (count, stride). By the
+/// warp that has prepared the barrier.
 __device__ __forceinline__ void copyRowsToShared(Barrier* barrier, const PairRows& rows, int count,
                                                  int columns, std::uint32_t* to, int stride) {
     if (!laneCopies(static_cast<int>(threadIdx.x % kWarp))) return;
     const std::uint32_t bytes = 4U * static_cast<std::uint32_t>(columns);
-    expectCopies(barrier, static_cast<std::uint32_t>(count) * bytes);
+    const std::uint32_t all = static_cast<std::uint32_t>(count) * bytes;
+    expectCopies(barrier, all);
+    // Begun one by one, copies take long: rows that lie there as they shall lie here are one.
+    if (columns == stride && stride == rows.stride) return beginCopy(barrier, to, rows.words, all);
     for (int i = 0; i < count; ++i)
         beginCopy(barrier, to + i * stride, rows.words + std::int64_t{i} * rows.stride, bytes);
-}
-/// All columns of a step's rows, once: the barrier's phase is 0.
-__device__ __forceinline__ void stageRows(Barrier* barrier, const PairRows& rows, int tokens,
-                                          int columns, std::uint32_t* to, int stride) {
-    prepareBarriers(barrier, 1);
-    copyRowsToShared(barrier, rows, tokens, columns, to, stride);
 }
 
 // ---- Sums --------------------------------------------------------------------------------------

@@ -140,6 +140,7 @@ __global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : kResidentBlocks)
     const int groups = a.m.groups;
     const BlockBands mine = bandsOfBlock(a.m.bands);
 
+    if (kStaged && p.x.words != nullptr && stages()) prepareBarriers(&staged, 1);
     // Weights do not depend on the kernel before: they are under way while it ends.
     WeightRing<F> ring(a.m, a.depth, memory, barriers);
     BandWalk ahead(mine.first, mine.end, groups);
@@ -184,8 +185,8 @@ __global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : kResidentBlocks)
         stageWeighted(a, x, keep, normWeights, sums);
     } else if (p.x.words == nullptr) {
         stageNormed(a, x, keep);
-    } else if (kStaged && warp == 0) {
-        stageRows(&staged, p.x, p.tokens, a.m.paddedCols, x.words, x.stride);
+    } else if (kStaged && stages()) {
+        copyRowsToShared(&staged, p.x, p.tokens, a.m.paddedCols, x.words, x.stride);
         waitForCopies(&staged, 0);
     }
     __syncthreads();

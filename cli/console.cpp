@@ -65,8 +65,8 @@ void Progress::update(std::uint64_t done, std::uint64_t total, std::string_view 
     const auto now = Clock::now();
     const std::uint64_t tenth = total > 0 ? done * 10 / total : 0;
     const bool plain = style_ == ProgressStyle::Auto && !terminal_;
-    const bool early =
-        done != total && now - std::max(lastPrint_, start_) < (plain ? 1000ms : 100ms);
+    const Clock::time_point since = plain ? std::max(lastPrint_, start_) : lastPrint_;
+    const bool early = done != total && now - since < (plain ? 1000ms : 100ms);
     if (early || (plain && tenth == lastTenth_)) return;
     lastPrint_ = now;
     lastTenth_ = tenth;

@@ -122,6 +122,15 @@ TEST_CASE("the rate of what is resumed leaves out what was done before") {
     CHECK(next.at("eta_s") >= 999 * 0.020);
 }
 
+TEST_CASE("a short job that nobody watches leaves one line of progress") {
+    const StderrCapture capture;
+    Progress progress(ProgressStyle::Auto, "profile", "tokens");
+    for (std::uint64_t done = 1; done <= 20; ++done) progress.update(done, 20);
+    const std::string text = capture.text();
+    CHECK_THAT(text, Catch::StartsWith("profile 20/20 tokens"));
+    CHECK(std::count(text.begin(), text.end(), '\n') == 1);
+}
+
 TEST_CASE("lists of integers are strict") {
     CHECK(parseIntList("1,20,300", "-p") == std::vector<int>{1, 20, 300});
     for (const char* wrong : {"", "0", "-1", "1,", ",1", "1,,2", "1 2", "x", "99999999999"}) {

@@ -119,3 +119,38 @@ TEST_CASE("attention writes the order of the format that reads it") {
         CHECK(attentionError({64, 2, 1, 5, 9, 0, 16, false, true, format}) < 1e-4);
     }
 }
+
+TEST_CASE("attention writes nothing behind its rows, whosoever has made them so long") {
+    // Rows as long as 160 columns of bf16 need, which cut a chunk of MXFP4.
+    constexpr int kStride = 160, kWidth = 128, kTokens = 3;
+    constexpr std::uint16_t kUntouched = 0xABCD;
+    for (const int headDim : {8, 32}) {
+        INFO("head size " << headDim);
+        const auto queries = randomFloats(kTokens * kWidth, 7);
+        const Buffer<float> deviceQueries(queries);
+        const Buffer<std::uint16_t> cache(std::vector<std::uint16_t>(
+            static_cast<std::size_t>(kTokens) * headDim, floatToHalf(1.0F)));
+        const Buffer<std::uint16_t> out(
+            std::vector<std::uint16_t>((kTokens + 1) * kStride, kUntouched));
+        PrefillAttention a;
+        a.queries = deviceQueries.get();
+        a.queryStride = kWidth;
+        a.nHead = kWidth / headDim;
+        a.nKvHead = 1;
+        a.headDim = headDim;
+        a.scale = 1.0F;
+        a.out = {out.get(), nullptr, kStride, WeightFormat::Mxfp4};
+        a.runCount = 1;
+        a.runs[0] = {cache.get(), cache.get(), kTokens, 0, kTokens, 0};
+        prefillAttention(a, nullptr);
+        const std::vector<std::uint16_t> rows = out.read();
+        for (int t = 0; t < kTokens; ++t) {
+            // All values are one, so that all weighted sums are.
+            const auto row = rows.begin() + t * kStride;
+            CHECK(std::all_of(row, row + kWidth,
+                              [](std::uint16_t x) { return x == floatToBf16(1.0F); }));
+        }
+        CHECK(std::all_of(rows.begin() + kTokens * kStride, rows.end(),
+                          [](std::uint16_t x) { return x == kUntouched; }));
+    }
+}

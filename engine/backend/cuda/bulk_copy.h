@@ -82,4 +82,12 @@ __device__ __forceinline__ void waitForCopies(Barrier* barrier, std::uint32_t ph
     __syncwarp();  // lanes leave the wait one by one
 }
 
+/// By all threads of a block: the same for copies that warp `by` began. A barrier of the block lies
+/// between prepareBarriers and this.
+__device__ __forceinline__ void waitForCopiesOf(int by, Barrier* barrier, std::uint32_t phase) {
+    if (copiesInBulk()) return waitForCopies(barrier, phase);
+    if (static_cast<int>(threadIdx.x) / kWarp == by) waitForCopies(barrier, phase);
+    __syncthreads();
+}
+
 }  // namespace moescope::cuda

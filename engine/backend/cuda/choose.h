@@ -126,4 +126,15 @@ __device__ inline void collectDistinct(const std::int32_t* chosen, int n, int nE
     if (lane == 0) distinct[0] = count;
 }
 
+/// The same of one token's choices, which are all different.
+__device__ inline void orderDistinct(const std::int32_t* chosen, int n, std::int32_t* distinct) {
+    const int lane = static_cast<int>(threadIdx.x % kWarp);
+    if (lane == 0) distinct[0] = n;
+    if (lane >= n) return;
+    const std::int32_t mine = chosen[lane];
+    int before = 0;
+    for (int i = 0; i < n; ++i) before += chosen[i] < mine ? 1 : 0;
+    distinct[1 + before] = mine;
+}
+
 }  // namespace moescope::cuda

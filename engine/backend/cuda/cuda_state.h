@@ -128,6 +128,10 @@ class CudaState final : public BackendState, public StateBuffers {
 public:
     /// Throws Error when the device has not the memory.
     explicit CudaState(const StateShape& shape);
+    /// Waits: an exception may have left a step whose copies are still under way.
+    ~CudaState() override { stream.settle(); }
+    CudaState(const CudaState&) = delete;
+    CudaState& operator=(const CudaState&) = delete;
 
     int maxContext = 0;
     int maxBatch = 0;

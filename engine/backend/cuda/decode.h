@@ -51,7 +51,8 @@ struct LayerCache {
 /// the addresses in the launch itself: one load less that a single token waits for.
 struct StepCaches {
     LayerCache only;
-    const LayerCache* of = nullptr;  // (n_runs), or null: there is one run
+    /// (n_runs), written before the step's first kernel began; or null: there is one run.
+    const LayerCache* of = nullptr;
 
     __host__ __device__ LayerCache at(std::int32_t run) const {
         return of == nullptr ? only : of[run];
@@ -81,7 +82,7 @@ struct EmbedTokens {
 };
 void embedTokens(const EmbedTokens& e, cudaStream_t stream);
 
-/// Chosen by the router for the tokens of a step.
+/// Chosen by the router for the tokens of a step; a token's experts are all different.
 struct RouterChoice {
     std::int32_t* experts = nullptr;  // (n_tokens, top_k), largest weight first
     float* weights = nullptr;         // (n_tokens, top_k)

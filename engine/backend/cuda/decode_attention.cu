@@ -141,6 +141,13 @@ __device__ __forceinline__ BlockPlace blockPlace(const DecodeAttention& a) {
             min(kHeads, perKv - first), first == 0};
 }
 
+/// StepCaches::at, before the kernel in front has ended: as loadEight.
+__device__ __forceinline__ LayerCache cacheOf(const StepCaches& caches, int run) {
+    if (caches.of == nullptr) return caches.only;
+    const LayerCache* const at = caches.of + run;
+    return {loadShared(&at->rows), loadShared(&at->keys), loadShared(&at->values)};
+}
+
 /// A warp's keys and values of a tile.
 template <int kDims>
 struct TileRows {
@@ -179,8 +186,8 @@ __global__ void __launch_bounds__(kVector ? kRegisterThreads : kThreads, 2)
     const int split = static_cast<int>(blockIdx.y);
     if (split >= splits) return;
 
+    const LayerCache cache = cacheOf(a.caches, place.run);
     if (!a.settled) waitForPreviousKernel();
-    const LayerCache cache = a.caches.at(place.run);
     const int begin = first + split * each;
     const int end = min(begin + each, position + 1);
     // The newest is not in the cache yet where this kernel turns it.

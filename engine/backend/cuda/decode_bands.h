@@ -94,21 +94,24 @@ private:
 #endif
 };
 
-/// Begins to copy `columns` words of each of `count` rows to shared memory, (count, stride). By one
-/// warp, which waits for the barrier.
+/// The warp that copies a block's activations to shared memory: not the first one, which has most
+/// else to do.
+inline constexpr int kStagingWarp = kBlockWarps - 1;
+__device__ __forceinline__ bool stages() {
+    return static_cast<int>(threadIdx.x) / kWarp == kStagingWarp;
+}
+/// Begins to copy `columns` words of each of `count` rows to shared memory, (count, stride). By the
+/// warp that has prepared the barrier.
 __device__ __forceinline__ void copyRowsToShared(Barrier* barrier, const PairRows& rows, int count,
                                                  int columns, std::uint32_t* to, int stride) {
     if (!laneCopies(static_cast<int>(threadIdx.x % kWarp))) return;
     const std::uint32_t bytes = 4U * static_cast<std::uint32_t>(columns);
-    expectCopies(barrier, static_cast<std::uint32_t>(count) * bytes);
+    const std::uint32_t all = static_cast<std::uint32_t>(count) * bytes;
+    expectCopies(barrier, all);
+    // Begun one by one, copies take long: rows that lie there as they shall lie here are one.
+    if (columns == stride && stride == rows.stride) return beginCopy(barrier, to, rows.words, all);
     for (int i = 0; i < count; ++i)
         beginCopy(barrier, to + i * stride, rows.words + std::int64_t{i} * rows.stride, bytes);
-}
-/// All columns of a step's rows, once: the barrier's phase is 0.
-__device__ __forceinline__ void stageRows(Barrier* barrier, const PairRows& rows, int tokens,
-                                          int columns, std::uint32_t* to, int stride) {
-    prepareBarriers(barrier, 1);
-    copyRowsToShared(barrier, rows, tokens, columns, to, stride);
 }
 
 // ---- Sums --------------------------------------------------------------------------------------
@@ -134,12 +137,13 @@ __device__ __forceinline__ float2 resultOf(const Accumulators<kWide>& acc, int s
     return y;
 }
 
-/// to: (n_tokens, kBandRows), one warp's part of a band.
-__device__ __forceinline__ void storePartial(float* to, float2 y, int set, int tokens) {
+/// to: (n_tokens, tokenStride), of which the first kBandRows are one warp's part of a band.
+__device__ __forceinline__ void storePartial(float* to, int tokenStride, float2 y, int set,
+                                             int tokens) {
     const int lane = static_cast<int>(threadIdx.x % kWarp);
     const int token = tokenOfResult() + kOperandTokens * set;
     if (token >= tokens) return;
-    float* row = to + token * kBandRows + lane / 4;
+    float* row = to + token * tokenStride + lane / 4;
     row[0] = y.x;
     row[kTileRows] = y.y;
 }
@@ -220,37 +224,83 @@ __device__ __forceinline__ int fewTimes(int index, int count) {
     return times;
 }
 
-/// What the warps of a block have of a round's bands. Memory: (kBlockWarps, 2, n_tokens,
-/// kBandRows).
+/// Where the parts of one sum of a round lie, and which warps have any; in one register, since it
+/// is kept while a product is taken.
+class SumPlace {
+public:
+    SumPlace() = default;
+    /// warps: a bit each.
+    __device__ __forceinline__ SumPlace(int at, std::uint32_t warps)
+        : word_(static_cast<std::uint32_t>(at) << kBlockWarps | warps) {}
+    __device__ __forceinline__ int at() const { return static_cast<int>(word_ >> kBlockWarps); }
+    __device__ __forceinline__ bool has(int warp) const { return (word_ >> warp & 1U) != 0; }
+
+private:
+    std::uint32_t word_ = 0;
+};
+
+/// What the warps of a block have of a round's bands. Memory: (n_tokens, kFloatsOfToken), of a
+/// token (kBlockWarps, 2, kBandRows): a warp has parts of at most two bands, which are neighbours,
+/// so that one is even and the other odd.
 class RoundSums {
 public:
-    __device__ RoundSums(float* memory, int tokens)
-        : memory_(memory), slice_(tokens * kBandRows), tokens_(tokens) {}
-    static constexpr int kFloatsOfToken = kBlockWarps * 2 * kBandRows;
+    __device__ RoundSums(float* memory, int tokens) : memory_(memory), tokens_(tokens) {}
+    /// Eight more than there are, so that the tokens that a warp stores lie in different banks.
+    static constexpr int kFloatsOfToken = kBlockWarps * 2 * kBandRows + 8;
 
-    /// part: 0 for the first band that this warp has some of in the round, 1 for the second.
+    /// This warp's part of band `band` of the round.
     template <bool kWide>
-    __device__ void store(int part, const Accumulators<kWide>& acc) const {
+    __device__ void store(int band, const Accumulators<kWide>& acc) const {
         const int warp = static_cast<int>(threadIdx.x) / kWarp;
         MOESCOPE_UNROLL
         for (int set = 0; set < Accumulators<kWide>::kSets; ++set)
-            storePartial(memory_ + (2 * warp + part) * slice_, resultOf(acc, set), set, tokens_);
+            storePartial(memory_ + (2 * warp + band % 2) * kBandRows, kFloatsOfToken,
+                         resultOf(acc, set), set, tokens_);
     }
-    /// The sum for one row of a band of the round, in the order of the columns.
-    __device__ float of(int bands, int groups, int band, int token, int row) const {
-        float sum = 0;
+    /// Of one row of a band of the round. It needs no results: what it takes long for is done
+    /// before the block's warps have met.
+    __device__ static SumPlace placeOf(int bands, int groups, int band, int token, int row) {
+        std::uint32_t warps = 0;
+        MOESCOPE_UNROLL
         for (int w = 0; w < kBlockWarps; ++w) {
             const Share share = shareOf(w, bands, groups);
-            if (max(share.begin, band * groups) >= min(share.end, (band + 1) * groups)) continue;
-            const int part = share.begin < band * groups ? 1 : 0;
-            sum += memory_[(2 * w + part) * slice_ + token * kBandRows + row];
+            const bool has = max(share.begin, band * groups) < min(share.end, (band + 1) * groups);
+            warps |= has ? 1U << w : 0U;
+        }
+        return {token * kFloatsOfToken + band % 2 * kBandRows + row, warps};
+    }
+    /// The sum, in the order of the columns. (All parts are read, whosoever they are: loads that
+    /// nothing decides about are under way together.)
+    __device__ __forceinline__ float of(const SumPlace& place) const {
+        const float* const first = memory_ + place.at();
+        float parts[kBlockWarps];
+        MOESCOPE_UNROLL
+        for (int w = 0; w < kBlockWarps; ++w) parts[w] = first[2 * w * kBandRows];
+        float sum = 0;
+        MOESCOPE_UNROLL
+        for (int w = 0; w < kBlockWarps; ++w) sum += place.has(w) ? parts[w] : 0.0F;
+        return sum;
+    }
+    /// The sums for this row, an even one, and the next.
+    __device__ __forceinline__ float2 twoOf(const SumPlace& place) const {
+        const float* const first = memory_ + place.at();
+        float2 parts[kBlockWarps];
+        MOESCOPE_UNROLL
+        for (int w = 0; w < kBlockWarps; ++w) {
+            parts[w] = *reinterpret_cast<const float2*>(first + 2 * w * kBandRows);
+        }
+        float2 sum = make_float2(0, 0);
+        MOESCOPE_UNROLL
+        for (int w = 0; w < kBlockWarps; ++w) {
+            sum.x += place.has(w) ? parts[w].x : 0.0F;
+            sum.y += place.has(w) ? parts[w].y : 0.0F;
         }
         return sum;
     }
 
 private:
     float* memory_;
-    int slice_, tokens_;
+    int tokens_;
 };
 
 }  // namespace moescope::cuda

@@ -26,6 +26,7 @@ struct DownArgs {
     DecodeExpertsDown e;
     WeightStream m;
     std::int32_t groupsOfRound;  // whose columns of all rows are staged together; 0: none are
+    std::int32_t stride;         // of staged rows, elements
 };
 
 /// The place that `expert` has among a token's choices, or -1. experts: (n_tokens, top_k).
@@ -45,11 +46,8 @@ struct Choice {
 };
 
 /// Every block chooses for itself, which is faster than waiting for one that chooses for all.
-/// meanwhile(): called by the first warp, when it has chosen.
-template <typename Meanwhile>
 __device__ void choose(const RouterRule& rule, const float* routerLogits, const RouterChoice& known,
-                       int tokens, int topK, int nExpert, Choice& choice,
-                       const Meanwhile& meanwhile) {
+                       int tokens, int topK, int nExpert, Choice& choice) {
     const int n = tokens * topK;
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
     if (routerLogits != nullptr) {
@@ -62,10 +60,13 @@ __device__ void choose(const RouterRule& rule, const float* routerLogits, const 
             choice.weights[i] = known.weights[i];
         }
     }
-    __syncthreads();
-    if (warp == 0) {
-        collectDistinct(choice.experts, n, nExpert, choice.distinct);
-        meanwhile();
+    if (tokens == 1) {
+        // The first warp has all of it.
+        __syncwarp();
+        if (warp == 0) orderDistinct(choice.experts, n, choice.distinct);
+    } else {
+        __syncthreads();
+        if (warp == 0) collectDistinct(choice.experts, n, nExpert, choice.distinct);
     }
     __syncthreads();
 }
@@ -80,9 +81,10 @@ __device__ void tellChoice(const Choice& choice, int n, const RouterChoice& to) 
 
 /// One number of the hidden vectors of a round.
 struct UpResult {
-    int token, place;  // place: of the expert among the token's, -1: it did not choose it
-    int expert, row;   // first stored row
-    int band, rowOfBand;
+    int token, expert;
+    int row;            // the first of the stored rows that it is made of
+    std::uint16_t* to;  // its pair in the hidden vectors, null: the token did not choose the expert
+    SumPlace sum;
 };
 
 /// Where a warp's weights are.
@@ -109,31 +111,46 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
     const int groups = a.m.groups;
 
-    // In this order: what the kernel before the one before wrote is then there for the next one
-    // even before it waits, see decodeExpertsDownKernel.
-    waitForPreviousKernel();
-    letNextKernelBegin();
     PairRows x = e.x;
     if (kStaged) {
         x.words = reinterpret_cast<std::uint32_t*>(memory);
         x.stride = a.stride;
-        if (warp == 0) stageRows(&staged, e.x, e.tokens, a.m.paddedCols, x.words, x.stride);
+        if (stages()) prepareBarriers(&staged, 1);
     }
-    choose(e.rule, e.routerLogits, e.choice, e.tokens, e.topK, e.nExpert, choice, [&] {
-        if (kStaged) waitForCopies(&staged, 0);
-    });
-    const BlockBands mine = bandsOfBlock(choice.distinct[0] * a.m.bands);
-    BandWalk ahead(mine.first, mine.end, groups);
+    BlockBands mine{};
+    BandWalk ahead(0, 0, groups);
+    int nth = 0;        // of the different experts: the one that `ahead` has come to,
+    int bandsPast = 0;  // and the bands of those before it
+    const auto passExperts = [&] {
+        for (; ahead.band() - bandsPast >= a.m.bands; bandsPast += a.m.bands) ++nth;
+    };
+    const auto begin = [&](int experts) {
+        mine = bandsOfBlock(experts * a.m.bands);
+        ahead = BandWalk(mine.first, mine.end, groups);
+        if (!ahead.done()) passExperts();
+    };
+    // A token's experts are different ones: of one token it is known how many there are.
+    if (e.tokens == 1) begin(e.topK);
+
+    // In this order: what the kernel before the one before wrote is then there for the next one
+    // even before it waits, see decodeExpertsDownKernel.
+    waitForPreviousKernel();
+    letNextKernelBegin();
+    if (kStaged && stages())
+        copyRowsToShared(&staged, e.x, e.tokens, a.m.paddedCols, x.words, x.stride);
+    choose(e.rule, e.routerLogits, e.choice, e.tokens, e.topK, e.nExpert, choice);
+    if (e.tokens > 1) begin(choice.distinct[0]);
     BandOfExpert from{};
     const auto place = [&] {
-        const int nth = fewTimes(ahead.band(), a.m.bands);
-        from = bandOf(a.m, choice.distinct[1 + nth], ahead.band() - nth * a.m.bands);
+        from = bandOf(a.m, choice.distinct[1 + nth], ahead.band() - bandsPast);
     };
     if (!ahead.done()) place();
     const auto load = [&](WeightRegisters<F>& weights) {
         if (ahead.done()) return;
         weights.load(a.m, from.codes, from.scales, from.both, ahead.group());
-        if (ahead.next() && !ahead.done()) place();
+        if (!ahead.next() || ahead.done()) return;
+        passExperts();
+        place();
     };
     WeightRegisters<F> weights;
     load(weights);
@@ -153,32 +170,53 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
             UpResult r;
             r.token = fewTimes(i, bands * perBand);
             const int local = i - r.token * bands * perBand;
-            r.band = e.gated ? local / (kBandRows / 2) : local / kBandRows;
-            r.rowOfBand = (local - r.band * perBand) * perRow;
-            const int nth = fewTimes(first + r.band, a.m.bands);
+            const int band = e.gated ? local / (kBandRows / 2) : local / kBandRows;
+            const int rowOfBand = (local - band * perBand) * perRow;
+            const int nth = fewTimes(first + band, a.m.bands);
             r.expert = choice.distinct[1 + nth];
-            r.row = (first + r.band - nth * a.m.bands) * kBandRows + r.rowOfBand;
-            r.place = r.row < a.m.rows ? placeOf(choice.experts, r.token, e.topK, r.expert) : -1;
+            r.row = (first + band - nth * a.m.bands) * kBandRows + rowOfBand;
+            const int place =
+                r.row < a.m.rows ? placeOf(choice.experts, r.token, e.topK, r.expert) : -1;
+            r.to = place < 0 ? nullptr
+                             : pairAt(e.hidden, std::int64_t{r.token} * e.topK + place,
+                                      e.gated ? r.row / 2 : r.row);
+            r.sum = RoundSums::placeOf(bands, groups, band, r.token, rowOfBand);
             return r;
         };
-        // Bias and scale of a thread's first result are on their way while the product is taken.
-        const auto biasOf = [&](const UpResult& r, int nth) {
-            return e.bias == nullptr || r.place < 0 || nth >= perRow
-                       ? 0.0F
-                       : e.bias[std::int64_t{r.expert} * a.m.rows + r.row + nth];
+        const auto biasOf = [&](const UpResult& r) {
+            float2 bias = make_float2(0, 0);
+            if (e.bias == nullptr || r.to == nullptr) return bias;
+            const float* const at = e.bias + std::int64_t{r.expert} * a.m.rows + r.row;
+            bias.x = at[0];
+            if (e.gated) bias.y = at[1];
+            return bias;
         };
-        float early[2] = {0, 0};
+        const auto finish = [&](const UpResult& r, const float2& bias, float scale) {
+            float value;
+            if (e.gated) {
+                const float2 sum = round.twoOf(r.sum);
+                value = gatedActivated(e.activation, e.swigluAlpha, e.swigluLimit,
+                                       sum.x * scale + bias.x, sum.y * scale + bias.y);
+            } else {
+                value = activated(e.activation, round.of(r.sum) * scale + bias.x);
+            }
+            storePair(r.to, value);
+        };
+        // All that a thread's first result is made of but the sums is there, or on its way, before
+        // the product is taken.
+        UpResult early{};
+        float2 earlyBias = make_float2(0, 0);
         float earlyScale = 0;
         if (thread < results) {
-            const UpResult r = resultAt(thread);
-            early[0] = biasOf(r, 0);
-            early[1] = biasOf(r, 1);
-            earlyScale = e.x.scale[r.token];
+            early = resultAt(thread);
+            earlyBias = biasOf(early);
+            earlyScale = e.x.scale[early.token];
         }
+        if (kStaged && first == mine.first) waitForCopiesOf(kStagingWarp, &staged, 0);
         const Share share = shareOf(warp, bands, groups);
         Accumulators<kWide> acc;
         int group = share.group;
-        int part = 0;
+        int band = share.band;
         for (int i = share.begin; i < share.end; ++i) {
             WeightRegisters<F> next;
             load(next);
@@ -187,28 +225,19 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
                                                {rows.first + column, rows.second + column});
             weights = next;
             if (++group < groups && i + 1 < share.end) continue;
-            round.store(part++, acc);
+            round.store(band++, acc);
             acc = {};
             group = 0;
         }
         __syncthreads();
-        for (int i = thread; i < results; i += kBlockThreads) {
+        if (early.to != nullptr) finish(early, earlyBias, earlyScale);
+        for (int i = thread + kBlockThreads; i < results; i += kBlockThreads) {
             const UpResult r = resultAt(i);
-            if (r.place < 0) continue;
-            const float scale = i == thread ? earlyScale : e.x.scale[r.token];
-            float values[2] = {0, 0};
-            MOESCOPE_UNROLL
-            for (int nth = 0; nth < 2; ++nth) {
-                if (nth >= perRow) break;
-                values[nth] = round.of(bands, groups, r.band, r.token, r.rowOfBand + nth) * scale +
-                              (i == thread ? early[nth] : biasOf(r, nth));
-            }
-            storePair(e.hidden, std::int64_t{r.token} * e.topK + r.place, r.row / perRow,
-                      e.gated ? gatedActivated(e.activation, e.swigluAlpha, e.swigluLimit,
-                                               values[0], values[1])
-                              : activated(e.activation, values[0]));
+            if (r.to != nullptr) finish(r, biasOf(r), e.x.scale[r.token]);
         }
     }
+    // A block that has nothing to do must not end before what was copied to it is there.
+    if (kStaged && mine.first >= mine.end) waitForCopiesOf(kStagingWarp, &staged, 0);
 }
 
 /// Groups [first, end) of one band of each distinct expert, of which a warp has a share: where it
@@ -254,10 +283,11 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
     const int chosen = e.tokens * e.topK;
     const int perRound = kStaged ? a.groupsOfRound : groups;
 
+    if (kStaged && stages()) prepareBarriers(&staged, 1);
     letNextKernelBegin();
     // The router's logits are older than the kernel before: it let this one begin after its own
     // wait for them. So weights are under way while it ends.
-    choose(e.rule, e.routerLogits, e.choice, e.tokens, e.topK, e.nExpert, choice, [] {});
+    choose(e.rule, e.routerLogits, e.choice, e.tokens, e.topK, e.nExpert, choice);
     const int experts = choice.distinct[0];
     const auto load = [&](WeightRegisters<F>& weights, const ExpertWalk& at) {
         const BandOfExpert from = bandOf(a.m, choice.distinct[1 + at.nth()], band);
@@ -266,21 +296,24 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
     WeightRegisters<F> weights;
     ExpertWalk walk(experts, 0, min(perRound, groups));
     if (!walk.done()) load(weights, walk);
-    // What the sums of a thread's first row are added to.
-    const auto biasOf = [&](int i) {
-        float sum = 0;
-        const int row = band * kBandRows + i % kBandRows;
-        if (e.bias == nullptr || row >= a.m.rows) return sum;
-        const int token = i / kBandRows;
-        for (int k = 0; k < e.topK; ++k) {
-            const int nth = token * e.topK + k;
-            sum += choice.weights[nth] * e.bias[std::int64_t{choice.experts[nth]} * a.m.rows + row];
-        }
-        return sum;
+    // What a thread's result is added to is on its way while the product is taken, and not used
+    // before.
+    static_assert(kDecodeTokens * kBandRows <= kBlockThreads, "a thread for each result");
+    constexpr int kEarly = 4;
+    const int row = band * kBandRows + thread % kBandRows;
+    const int firstChoice = thread / kBandRows * e.topK;
+    const bool has = thread < kBandRows * e.tokens && row < a.m.rows;
+    const auto biasOf = [&](int k) {
+        return e.bias[std::int64_t{choice.experts[firstChoice + k]} * a.m.rows + row];
     };
-    const int results = kBandRows * e.tokens;
-    const float early = thread < results ? biasOf(thread) : 0;
+    float bias[kEarly] = {};
+    MOESCOPE_UNROLL
+    for (int k = 0; k < kEarly; ++k) {
+        if (has && e.bias != nullptr && k < e.topK) bias[k] = biasOf(k);
+    }
     waitForPreviousKernel();
+    float* const out = e.out + std::int64_t{thread / kBandRows} * a.m.rows + row;
+    const float before = has && e.add ? *out : 0.0F;
 
     constexpr int kSets = Accumulators<kWide>::kSets;
     float2 total[kSets];
@@ -289,24 +322,23 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
     PairRows x = e.hidden;
     if (kStaged) {
         x.words = dynamicShared<std::uint32_t>();
-        x.stride = perRound * kColumns;
-        if (warp == 0) prepareBarriers(&staged, 1);
+        x.stride = a.stride;
     }
     std::uint32_t phase = 0;
     for (int first = 0; first < groups; first += perRound) {
         const int end = min(first + perRound, groups);
         if (kStaged) {
             if (first > 0) __syncthreads();  // nobody reads what was there
-            if (warp == 0) {
+            if (stages()) {
                 PairRows from = e.hidden;
                 from.words += first * kColumns;
+                // A last round's columns may end before its groups do.
                 copyRowsToShared(&staged, from, chosen,
-                                 min(end * kColumns, a.m.paddedCols) - first * kColumns, x.words,
+                                 min(x.stride, e.hidden.stride - first * kColumns), x.words,
                                  x.stride);
-                waitForCopies(&staged, phase);
-                phase ^= 1U;
             }
-            __syncthreads();
+            waitForCopiesOf(kStagingWarp, &staged, phase);
+            phase ^= 1U;
         }
         Accumulators<kWide> acc;
         while (!walk.done()) {
@@ -348,16 +380,20 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
         if (end < groups) walk = ExpertWalk(experts, end, min(end + perRound, groups));
     }
     MOESCOPE_UNROLL
-    for (int set = 0; set < kSets; ++set) storePartial(partial[warp], total[set], set, e.tokens);
-    __syncthreads();
-    for (int i = thread; i < results; i += kBlockThreads) {
-        const int row = band * kBandRows + i % kBandRows;
-        if (row >= a.m.rows) continue;
-        float sum = i == thread ? early : biasOf(i);
-        for (int w = 0; w < kBlockWarps; ++w) sum += partial[w][i];
-        float& out = e.out[std::int64_t{i / kBandRows} * a.m.rows + row];
-        out = e.add ? out + sum : sum;
+    for (int set = 0; set < kSets; ++set)
+        storePartial(partial[warp], kBandRows, total[set], set, e.tokens);
+    float sum = 0;
+    if (has && e.bias != nullptr) {
+        MOESCOPE_UNROLL
+        for (int k = 0; k < kEarly; ++k) {
+            if (k < e.topK) sum += choice.weights[firstChoice + k] * bias[k];
+        }
+        for (int k = kEarly; k < e.topK; ++k) sum += choice.weights[firstChoice + k] * biasOf(k);
     }
+    __syncthreads();
+    if (!has) return;
+    for (int w = 0; w < kBlockWarps; ++w) sum += partial[w][thread];
+    *out = e.add ? before + sum : sum;
 }
 
 /// Bytes of activations that may be staged beside `others` bytes of dynamic shared memory.
@@ -390,7 +426,7 @@ void launchUp(const DecodeExpertsUp& e, int multiprocessors, cudaStream_t stream
 
 template <WeightFormat F>
 void launchDown(const DecodeExpertsDown& e, cudaStream_t stream) {
-    DownArgs a{e, streamOf(e.down, loadChunks(F)), 0};
+    DownArgs a{e, streamOf(e.down, loadChunks(F)), 0, 0};
     const int bytesOfGroup = 4 * WeightRegisters<F>::kColumns * e.tokens * e.topK;
     a.groupsOfRound = std::min(mostStaged(0) / bytesOfGroup, a.m.groups);
     // A warp loads the first weights of its share of a round in the round before, so it must have a
@@ -398,6 +434,9 @@ void launchDown(const DecodeExpertsDown& e, cudaStream_t stream) {
     // none of a last, shorter round either, unless the groups are of one expert.
     const bool unequal = a.groupsOfRound > 0 && a.m.groups % a.groupsOfRound != 0;
     if (unequal && e.topK == 1 && a.groupsOfRound < kBlockWarps) a.groupsOfRound = 0;
+    // Rows that are staged as a whole lie as they do in memory.
+    const int columns = a.groupsOfRound * WeightRegisters<F>::kColumns;
+    a.stride = a.groupsOfRound == a.m.groups ? std::min(columns, e.hidden.stride) : columns;
     const Launch l{dim3(static_cast<unsigned>(a.m.bands)), dim3(kBlockThreads),
                    static_cast<std::size_t>(a.groupsOfRound * bytesOfGroup), stream, true};
     const bool wide = e.tokens > kOperandTokens;

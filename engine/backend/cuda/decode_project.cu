@@ -113,16 +113,17 @@ __device__ void stageNormed(const Args& a, const PairRows& rows, bool keep) {
 /// One number of a round's results: of token `token`, row `row` of the matrix.
 struct Result {
     int token, row;
-    int band, rowOfBand;  // of the round
+    SumPlace sum;
 };
-/// bandTiles: 1 or 2.
-__device__ __forceinline__ Result resultAt(int i, int firstBand, int bands, int bandTiles) {
-    const int rowsOfBand = bandTiles * kTileRows;
+/// first: of the round's `bands` bands.
+__device__ __forceinline__ Result resultAt(const WeightStream& m, int i, int first, int bands) {
+    const int rowsOfBand = m.bandTiles * kTileRows;
     const int rows = bands * rowsOfBand;
     const int token = fewTimes(i, rows);
     const int local = i - token * rows;
-    const int band = bandTiles == 1 ? local / kTileRows : local / kBandRows;
-    return {token, firstBand * rowsOfBand + local, band, local - band * rowsOfBand};
+    const int band = m.bandTiles == 1 ? local / kTileRows : local / kBandRows;
+    return {token, first * rowsOfBand + local,
+            RoundSums::placeOf(bands, m.groups, band, token, local - band * rowsOfBand)};
 }
 
 template <WeightFormat F, bool kStaged, bool kWide>
@@ -139,6 +140,7 @@ __global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : kResidentBlocks)
     const int groups = a.m.groups;
     const BlockBands mine = bandsOfBlock(a.m.bands);
 
+    if (kStaged && p.x.words != nullptr && stages()) prepareBarriers(&staged, 1);
     // Weights do not depend on the kernel before: they are under way while it ends.
     WeightRing<F> ring(a.m, a.depth, memory, barriers);
     BandWalk ahead(mine.first, mine.end, groups);
@@ -149,6 +151,23 @@ __global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : kResidentBlocks)
     };
     for (int i = 0; i < a.depth; ++i) fetch();
     letNextKernelBegin();
+    // So are the bias and the place of a thread's first result.
+    const auto thread = static_cast<int>(threadIdx.x);
+    const auto bandsOfRound = [&](int first) { return min(kBlockWarps, mine.end - first); };
+    const auto resultsOfRound = [&](int first) {
+        return bandsOfRound(first) * a.m.bandTiles * kTileRows * p.tokens;
+    };
+    const auto biasOf = [&](const Result& r) {
+        return p.bias != nullptr && r.row < a.m.rows ? p.bias[r.row] : 0.0F;
+    };
+    Result early{};
+    float earlyBias = 0;
+    const auto prepare = [&](int first) {
+        if (thread >= resultsOfRound(first)) return;
+        early = resultAt(a.m, thread, first, bandsOfRound(first));
+        earlyBias = biasOf(early);
+    };
+    prepare(mine.first);
     const bool weighted = p.x.words == nullptr && !p.norm.none &&
                           p.norm.kind != NormKind::LayerNorm && a.m.cols % 4 == 0;
     float4 normWeights[kStageBatch] = {};
@@ -166,8 +185,8 @@ __global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : kResidentBlocks)
         stageWeighted(a, x, keep, normWeights, sums);
     } else if (p.x.words == nullptr) {
         stageNormed(a, x, keep);
-    } else if (kStaged && warp == 0) {
-        stageRows(&staged, p.x, p.tokens, a.m.paddedCols, x.words, x.stride);
+    } else if (kStaged && stages()) {
+        copyRowsToShared(&staged, p.x, p.tokens, a.m.paddedCols, x.words, x.stride);
         waitForCopies(&staged, 0);
     }
     __syncthreads();
@@ -177,48 +196,47 @@ __global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : kResidentBlocks)
         for (int w = 0; w < kBlockWarps; ++w) sum += sums[w][t];
         return 1.0F / sqrtf(sum / static_cast<float>(a.m.cols) + p.norm.eps);
     };
-    if (keep && static_cast<int>(threadIdx.x) < p.tokens)
-        p.keepNormed.scale[threadIdx.x] = scaleOf(static_cast<int>(threadIdx.x));
-
-    const auto added = [&](const Result& r) {
-        float sum = 0;
-        if (r.row >= a.m.rows) return sum;
-        if (p.bias != nullptr) sum = p.bias[r.row];
-        if (p.add) sum += p.out[std::int64_t{r.token} * p.outStride + r.row];
-        return sum;
+    const auto outOf = [&](const Result& r) {
+        return p.out + std::int64_t{r.token} * p.outStride + r.row;
+    };
+    const auto finish = [&](const Result& r, float sum, float scale, float bias, float before) {
+        // By the one block that has the first row.
+        if (keep && r.row == 0) p.keepNormed.scale[r.token] = scale;
+        *outOf(r) = sum * scale + (p.add ? bias + before : bias);
     };
     const TokenRows rows = rowsOfLane(x, p.tokens);
     bool odd = false;
     for (int first = mine.first; first < mine.end; first += kBlockWarps) {
-        const int bands = min(kBlockWarps, mine.end - first);
-        const int results = bands * a.m.bandTiles * kTileRows * p.tokens;
-        // What a thread's first result is added to is on its way while the product is taken.
-        const auto thread = static_cast<int>(threadIdx.x);
-        const float early =
-            thread < results ? added(resultAt(thread, first, bands, a.m.bandTiles)) : 0;
+        const int bands = bandsOfRound(first);
+        const bool has = thread < resultsOfRound(first) && early.row < a.m.rows;
+        // What a thread's first result is added to is on its way while the product is taken: it is
+        // not used before.
+        const float before = has && p.add ? *outOf(early) : 0.0F;
         // Two sets of sums take turns: one barrier a round is enough.
         const RoundSums round(partial + (odd ? RoundSums::kFloatsOfToken * p.tokens : 0), p.tokens);
         odd = !odd;
         const Share share = shareOf(warp, bands, groups);
         Accumulators<kWide> acc;
         int group = share.group;
-        int part = 0;
+        int band = share.band;
         for (int i = share.begin; i < share.end; ++i) {
             ring.template multiply<kStaged>(acc, group, rows);
             fetch();
             if (++group < groups && i + 1 < share.end) continue;
-            round.store(part++, acc);
+            round.store(band++, acc);
             acc = {};
             group = 0;
         }
+        // The first warp, which has the results, has the smallest share of the product.
+        const float scale = has ? scaleOf(early.token) : 1.0F;
         __syncthreads();
-        for (int i = thread; i < results; i += kBlockThreads) {
-            const Result r = resultAt(i, first, bands, a.m.bandTiles);
+        if (has) finish(early, round.of(early.sum), scale, earlyBias, before);
+        for (int i = thread + kBlockThreads; i < resultsOfRound(first); i += kBlockThreads) {
+            const Result r = resultAt(a.m, i, first, bands);
             if (r.row >= a.m.rows) continue;
-            const float sum = round.of(bands, groups, r.band, r.token, r.rowOfBand);
-            p.out[std::int64_t{r.token} * p.outStride + r.row] =
-                sum * scaleOf(r.token) + (i == thread ? early : added(r));
+            finish(r, round.of(r.sum), scaleOf(r.token), biasOf(r), p.add ? *outOf(r) : 0.0F);
         }
+        if (first + kBlockWarps < mine.end) prepare(first + kBlockWarps);
     }
 }
 

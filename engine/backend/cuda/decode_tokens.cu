@@ -52,19 +52,24 @@ __device__ float weightAt(const DeviceMatrix& m, std::int64_t row, int column) {
     return fromBf16(within % 2 != 0 ? scaled >> 16U : scaled & 0xFFFFU);
 }
 
-__global__ void __launch_bounds__(kBlockThreads) embedTokensKernel(const EmbedTokens e) {
-    letNextKernelBegin();
-    waitForPreviousKernel();
-    const int token = static_cast<int>(blockIdx.x);
-    const int position = e.places[token].position;
+/// Columns of the hidden state of blockIdx.y's token, shared out among `blocks` blocks.
+__device__ void embedColumns(const EmbedTokens& e, int block, int blocks) {
+    const auto token = static_cast<int>(blockIdx.y);
     const std::int32_t id = e.ids[token];
-    const auto thread = static_cast<int>(threadIdx.x);
-    for (int i = thread; i < e.dModel; i += kBlockThreads) {
+    const int position = e.positions.codes != nullptr ? e.places[token].position : 0;
+    for (int i = block * kBlockThreads + static_cast<int>(threadIdx.x); i < e.dModel;
+         i += blocks * kBlockThreads) {
         float x = weightAt(e.embedding, id, i) * e.scale;
         if (e.positions.codes != nullptr) x += weightAt(e.positions, position, i);
         e.hidden[std::int64_t{token} * e.dModel + i] = x;
     }
-    for (int i = thread; i < e.nRopes * e.half; i += kBlockThreads) {
+}
+
+/// Angles of blockIdx.y's token.
+__device__ void embedAngles(const EmbedTokens& e) {
+    const auto token = static_cast<int>(blockIdx.y);
+    const int position = e.places[token].position;
+    for (int i = static_cast<int>(threadIdx.x); i < e.nRopes * e.half; i += kBlockThreads) {
         const double* rope = e.ropes + i / e.half * (e.half + 1);
         const double angle = position * rope[i % e.half];
         const std::int64_t at =
@@ -72,6 +77,17 @@ __global__ void __launch_bounds__(kBlockThreads) embedTokensKernel(const EmbedTo
         e.angles[at] = make_float2(static_cast<float>(cos(angle) * rope[e.half]),
                                    static_cast<float>(sin(angle) * rope[e.half]));
     }
+}
+
+/// Block y: token; x: a share of its columns, and the last one its angles, in double, which take as
+/// long. A token that has one block only has both there.
+__global__ void __launch_bounds__(kBlockThreads) embedTokensKernel(const EmbedTokens e) {
+    letNextKernelBegin();
+    waitForPreviousKernel();
+    const auto block = static_cast<int>(blockIdx.x);
+    const int shares = max(1, static_cast<int>(gridDim.x) - 1);
+    if (block < shares) embedColumns(e, block, shares);
+    if (block + 1 == static_cast<int>(gridDim.x)) embedAngles(e);
 }
 
 /// Four pairs of numbers that RoPE turns, and where they lie in their head.
@@ -302,7 +318,12 @@ __global__ void __launch_bounds__(kBlockThreads)
 }  // namespace
 
 void embedTokens(const EmbedTokens& e, cudaStream_t stream) {
-    launch({dim3(static_cast<unsigned>(e.tokens)), dim3(kBlockThreads), 0, stream, true},
+    // Few tokens wait for one load after another if each of them has one block.
+    constexpr int kFewTokens = 32;
+    const int shares = (e.dModel + kBlockThreads - 1) / kBlockThreads;
+    const int blocks = e.tokens <= kFewTokens ? shares + 1 : 1;
+    launch({dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(e.tokens)),
+            dim3(kBlockThreads), 0, stream, true},
            embedTokensKernel, e);
 }
 

@@ -131,6 +131,13 @@ public:
     operator cudaStream_t() const noexcept { return stream_; }
     /// Throws Error when anything enqueued before failed.
     void wait() const { check(cudaStreamSynchronize(stream_), "the device"); }
+    /// The same for destructors, before memory is freed that the stream's work may still use. What
+    /// failed has been told of, or is of no interest to anybody any more.
+    void settle() const noexcept {
+#ifndef MOESCOPE_SIMT_EMULATED  // which waits when memory is freed, and keeps what it found
+        cudaStreamSynchronize(stream_);
+#endif
+    }
 
 private:
     cudaStream_t stream_ = nullptr;

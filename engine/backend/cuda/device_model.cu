@@ -104,6 +104,10 @@ public:
     explicit Uploader(std::uint64_t bytes) : bytes_(bytes) {
         for (auto& slot : slots_) slot.emplace(bytes);
     }
+    /// Waits: an exception may have left copies from the buffers under way.
+    ~Uploader() { stream_.settle(); }
+    Uploader(const Uploader&) = delete;
+    Uploader& operator=(const Uploader&) = delete;
     std::uint64_t size() const noexcept { return bytes_; }
     /// Buffer to fill; no longer read by the device.
     std::byte* next() {

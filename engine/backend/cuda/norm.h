@@ -64,15 +64,22 @@ __device__ __forceinline__ NormOfRow normOfRow(const NormWeights& norm, const fl
     return result;
 }
 
+/// Where a row's pair for `column` lies: its high part, and eight numbers on its low one.
+__device__ __forceinline__ std::uint16_t* pairAt(const PairRows& rows, std::int64_t row,
+                                                 int column) {
+    return reinterpret_cast<std::uint16_t*>(rows.words + row * rows.stride +
+                                            8 * octetSlot(rows.format, column)) +
+           column % 8;
+}
 /// A value as a pair of bf16.
+__device__ __forceinline__ void storePair(std::uint16_t* pair, float value) {
+    const std::uint16_t high = toBf16(value);
+    pair[0] = high;
+    pair[8] = toBf16(value - fromBf16(high));
+}
 __device__ __forceinline__ void storePair(const PairRows& rows, std::int64_t row, int column,
                                           float value) {
-    auto* halves = reinterpret_cast<std::uint16_t*>(rows.words + row * rows.stride +
-                                                    8 * octetSlot(rows.format, column));
-    halves += column % 8;
-    const std::uint16_t high = toBf16(value);
-    halves[0] = high;
-    halves[8] = toBf16(value - fromBf16(high));
+    storePair(pairAt(rows, row, column), value);
 }
 
 }  // namespace moescope::cuda

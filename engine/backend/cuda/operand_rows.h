@@ -13,7 +13,9 @@ namespace moescope::cuda {
 struct OperandRows {
     std::uint16_t* high = nullptr;  // (n_rows, stride)
     std::uint16_t* low = nullptr;   // (n_rows, stride), or null
-    std::int32_t stride = 0;        ///< padded columns; those past the end hold zeros
+    /// Elements: at least the columns of whole chunks. Those of the last one that are past the end
+    /// hold zeros; nobody reads what is behind it.
+    std::int32_t stride = 0;
     WeightFormat format = WeightFormat::Bf16;
 
     /// These rows without the first `count`.
@@ -32,10 +34,13 @@ __device__ __forceinline__ void storeOperand(const OperandRows& rows, std::int64
     if (rows.low != nullptr) rows.low[to] = toBf16(value - fromBf16(high));
 }
 
-/// Zeros behind the `width` columns of a row, by `threads` threads.
+/// Zeros behind the `width` columns of a row, up to the end of the format's last chunk (the stride
+/// is another format's perhaps, and cuts one), by `threads` threads.
 __device__ __forceinline__ void padOperand(const OperandRows& rows, std::int64_t row, int width,
                                            int thread, int threads) {
-    for (int column = width + thread; column < rows.stride; column += threads)
+    const int chunk = chunkColumns(rows.format);
+    const int end = (width + chunk - 1) / chunk * chunk;
+    for (int column = width + thread; column < end; column += threads)
         storeOperand(rows, row, operandPosition(rows.format, column), 0.0F);
 }
 

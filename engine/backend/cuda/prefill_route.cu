@@ -120,18 +120,28 @@ __device__ void multiplyPart(const RouteTokens& r, int firstToken, int count, co
         rows[j] = r.hidden + std::int64_t{firstToken + token} * r.width;
     }
     float acc[2][kGroups][4] = {};
-    for (int chunk = part; chunk < chunks; chunk += parts) {
-        uint4 code[kWarpExperts / kTileRows][kPlanes];
+    struct Codes {
+        uint4 of[kWarpExperts / kTileRows][kPlanes] = {};
+    };
+    const auto load = [&](int chunk) {
+        Codes code;
         MOESCOPE_UNROLL
         for (int tile = 0; tile < kWarpExperts / kTileRows; ++tile) {
-            const bool valid = firstTile + tile < weights.tiles();
+            const bool valid = chunk < chunks && firstTile + tile < weights.tiles();
             MOESCOPE_UNROLL
             for (int plane = 0; plane < kPlanes; ++plane) {
-                code[tile][plane] = valid ? loadStreaming(codes + tile * unitsOfTile +
-                                                          (chunk * kPlanes + plane) * kWarp)
-                                          : make_uint4(0, 0, 0, 0);
+                if (valid)
+                    code.of[tile][plane] = loadStreaming(codes + tile * unitsOfTile +
+                                                         (chunk * kPlanes + plane) * kWarp);
             }
         }
+        return code;
+    };
+    // A chunk ahead: few tokens have one block, whose warps go from chunk to chunk.
+    Codes ahead = load(part);
+    for (int chunk = part; chunk < chunks; chunk += parts) {
+        const Codes code = ahead;
+        ahead = load(chunk + parts);
         const int column = chunk * 32 + 8 * t;
         const bool real = column < r.width;
         float weight[8] = {}, bias[8] = {};
@@ -150,8 +160,8 @@ __device__ void multiplyPart(const RouteTokens& r, int firstToken, int count, co
         for (int pair = 0; pair < 2; ++pair) {
             MOESCOPE_UNROLL
             for (int plane = 0; plane < kPlanes; ++plane) {
-                const uint4 u = code[2 * pair][plane];
-                const uint4 l = code[2 * pair + 1][plane];
+                const uint4 u = code.of[2 * pair][plane];
+                const uint4 l = code.of[2 * pair + 1][plane];
                 const std::uint32_t a[2][4] = {{u.x, l.x, u.y, l.y}, {u.z, l.z, u.w, l.w}};
                 MOESCOPE_UNROLL
                 for (int m = 0; m < 2; ++m) {

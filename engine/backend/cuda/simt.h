@@ -147,6 +147,15 @@ __device__ __forceinline__ T loadShared(const T* at) {
 #endif
 }
 
+template <typename T>
+__device__ __forceinline__ T* loadShared(T* const* at) {
+#ifdef __CUDA_ARCH__
+    return reinterpret_cast<T*>(__ldcg(reinterpret_cast<const unsigned long long*>(at)));
+#else
+    return *at;
+#endif
+}
+
 /// 16 bytes from global to shared memory, without registers; complete after copyWait.
 __device__ __forceinline__ void copyAsync16(void* shared, const void* global) {
 #ifdef __CUDA_ARCH__

@@ -31,7 +31,7 @@ class DeviceEventSink {
 public:
     virtual ~DeviceEventSink() = default;
     virtual void onEvent(const DeviceEvent& event) = 0;
-    /// Environment and Synchronization records pass through.
+    /// Overhead, Environment and Synchronization records pass through.
     virtual void onOther(const Record&) {}
 };
 

@@ -110,9 +110,6 @@ void Decoder::decode(std::span<std::uint8_t> buffer, RecordSink& sink) {
         ++statistics_.records;
         Record out;
         if (convert(record, out)) {
-            if (out.kind == RecordKind::Overhead && out.endNs > out.startNs)
-                // Unsigned: damaged stamps may lie further apart than a signed difference can say.
-                statistics_.overheadNs += std::uint64_t(out.endNs) - std::uint64_t(out.startNs);
             sink.onRecord(out);
         } else {
             ++statistics_.unknownKinds;
@@ -184,8 +181,7 @@ bool Decoder::convert(const void* record, Record& out) {
         case kOverhead: {
             const auto in = load<OverheadRecord>(record);
             out.kind = RecordKind::Overhead;
-            out.detail = std::uint8_t(in.overheadKind < 256 ? in.overheadKind
-                                                            : 0x80 | (in.overheadKind >> 16));
+            out.detail = overheadDetail(in.overheadKind);
             out.correlation = in.correlationId;
             out.startNs = std::int64_t(in.start);
             out.endNs = std::int64_t(in.end);

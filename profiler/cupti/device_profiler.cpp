@@ -13,6 +13,8 @@
 namespace moescope::cupti {
 namespace {
 
+constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+
 std::string today() {
     const std::time_t now = std::time(nullptr);
     std::tm parts{};
@@ -51,9 +53,11 @@ DeviceProfiler::DeviceProfiler(std::unique_ptr<CuptiLibrary> library,
       driver_(std::move(driver)),
       device_(std::move(device)),
       reason_(std::move(reason)),
-      attachedNs_(std::numeric_limits<std::int64_t>::max()) {
+      attachedNs_(kNever),
+      endedNs_(kNever) {
     level_ = options.collector.level;
     wholeSteps_ = options.wholeSteps;
+    samples_ = options.collector.sampleEnvironment;
     if (!reason_.empty()) return;
     synchronize_ = [this] {
         // On the engine's thread, where the context is current. An error of the device is the
@@ -67,9 +71,11 @@ DeviceProfiler::DeviceProfiler(const CuptiApi& api, std::function<void()> synchr
                                const DeviceProfilerOptions& options, nlohmann::json device)
     : synchronize_(std::move(synchronize)),
       device_(std::move(device)),
-      attachedNs_(std::numeric_limits<std::int64_t>::max()) {
+      attachedNs_(kNever),
+      endedNs_(kNever) {
     level_ = options.collector.level;
     wholeSteps_ = options.wholeSteps;
+    samples_ = options.collector.sampleEnvironment;
     startCollector(api, options);
 }
 
@@ -121,7 +127,7 @@ void DeviceProfiler::stepBegin(const StepInfo& step) {
     stepStartNs_ = realtimeNs();
     {
         const std::lock_guard guard(stepsMutex_);
-        steps_.emplace_back(stepStartNs_, std::numeric_limits<std::int64_t>::max());
+        steps_.emplace_back(stepStartNs_, kNever);
     }
     collector_->pushScope(packScope({id, -1, -1, Op::Embed}));
     depth_ = 1;
@@ -219,6 +225,7 @@ void DeviceProfiler::finish() {
         return;
     }
     popScopes(0);
+    endedNs_.store(realtimeNs());  // what CUPTI does to end is no part of the run
     collector_->stop(synchronize_);
     pipeline_->finish();
     writeRows(true);
@@ -246,7 +253,7 @@ void DeviceProfiler::describeSamples() {
 void DeviceProfiler::abandon() noexcept {
     if (finished_) return;
     finished_ = true;
-    attachedNs_.store(std::numeric_limits<std::int64_t>::max());
+    attachedNs_.store(kNever);
     try {
         if (collector_) collector_->stop([] {});
     } catch (...) {
@@ -281,6 +288,7 @@ DeviceQualityFacts DeviceProfiler::qualityFacts() const {
     facts.decoder = pipeline_->decoder().statistics();
     facts.correlator = pipeline_->correlator().statistics();
     facts.wallNs = wallNs_;
+    facts.sampled = samples_;
     facts.clockMovedNs = std::abs(clockOffset(*clock_) - offsetNs_);
     return facts;
 }

@@ -96,6 +96,9 @@ private:
     void onEvent(const DeviceEvent& event) override;
     void onOther(const Record& record) override;
     bool insideStep(std::int64_t launchNs) const;
+    bool duringRun(std::int64_t ns) const noexcept;
+    void addOverhead(const Record& record);
+    void addSample(const Record& record);
     void count(const DeviceEvent& event);
     void addRow(const DeviceEvent& event);
     void extendOperation(const DeviceEvent& event);
@@ -115,6 +118,7 @@ private:
     std::string reason_;
     TraceLevel level_ = TraceLevel::Node;
     bool wholeSteps_ = false;
+    bool samples_ = false;  ///< clocks, temperature and power were asked for
     std::unique_ptr<Pipeline> pipeline_;
 
     RunWriter* writer_ = nullptr;
@@ -122,6 +126,7 @@ private:
     const RunClock* clock_ = nullptr;
     std::int64_t offsetNs_ = 0;             ///< CLOCK_REALTIME minus the run's clock
     std::atomic<std::int64_t> attachedNs_;  ///< CLOCK_REALTIME; the greatest number before
+    std::atomic<std::int64_t> endedNs_;     ///< likewise: when the last step had ended
 
     // The engine's thread.
     LaunchLedger ledger_;

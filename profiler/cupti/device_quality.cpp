@@ -2,6 +2,8 @@
 #include "profiler/cupti/device_quality.h"
 
 #include <cstdlib>
+#include <limits>
+#include <utility>
 
 namespace moescope::cupti {
 namespace {
@@ -54,6 +56,20 @@ QualityRow completeness(const DeviceQualityFacts& facts) {
             missing == 0 && facts.unknownReplays == 0, std::move(note)};
 }
 
+QualityRow throttling(const DeviceCounts& counts) {
+    const bool known = counts.speedSamples > counts.unclearSamples;
+    std::string note =
+        counts.speedSamples == 0
+            ? "Not known: no sample of the device's clocks lies in the run."
+            : "Of " + text(counts.speedSamples) +
+                  " samples of the device's clocks, those slowed by power or heat; of " +
+                  text(counts.unclearSamples) + " CUPTI does not know or tell why.";
+    return {"throttled_samples",
+            known ? double(counts.throttledSamples) : std::numeric_limits<double>::quiet_NaN(),
+            "samples", known && counts.throttledSamples == 0 && counts.unclearSamples == 0,
+            std::move(note)};
+}
+
 }  // namespace
 
 std::string degradationName(TraceLevel level) {
@@ -99,18 +115,15 @@ std::vector<QualityRow> deviceQuality(const DeviceQualityFacts& facts) {
         facts.collector.lastStateError.empty()
             ? "Errors that CUPTI announced, and scopes that it did not take."
             : "CUPTI: " + facts.collector.lastStateError);
-    const double overhead =
-        facts.wallNs > 0 ? double(facts.decoder.overheadNs) / double(facts.wallNs) : 0;
+    const double overhead = facts.wallNs > 0 ? double(counts.overheadNs) / double(facts.wallNs) : 0;
     add("cupti_overhead", overhead, "ratio", overhead <= kGoodOverhead,
-        "Time that CUPTI and the driver say they spent on tracing, over the time of the steps; "
-        "what tracing costs in all is seen only beside a run without it.");
+        "Time that CUPTI and the driver say they spent on tracing during the run, over the time of "
+        "the steps; what tracing costs in all is seen only beside a run without it. Not in it: " +
+            std::to_string(counts.loadingNs) +
+            " ns in which CUDA loaded kernels on their first use.");
     add("clock_step", double(facts.clockMovedNs), "ns", facts.clockMovedNs < kClockStepNs,
         "How far the system clock was set during the run; the device's stamps are on it.");
-    if (counts.speedSamples > 0)
-        add("throttled_samples", double(counts.throttledSamples), "samples",
-            counts.throttledSamples == 0,
-            "Of " + text(counts.speedSamples) +
-                " samples of the device's clocks, those slowed by power or heat.");
+    if (facts.sampled) rows.push_back(throttling(counts));
     return rows;
 }
 

@@ -23,7 +23,10 @@ struct DeviceCounts {
     std::int64_t zeroStamps = 0, incomplete = 0, negative = 0;
     std::int64_t earlyStarts = 0;  ///< began over 5 us before their launch did
     std::int64_t speedSamples = 0, throttledSamples = 0;
-    std::int64_t deviceNs = 0;  ///< sum of the durations of what has good stamps
+    std::int64_t unclearSamples = 0;  ///< for a reason that CUPTI does not know or tell
+    std::uint64_t overheadNs = 0;     ///< of the run, by CUPTI's word
+    std::uint64_t loadingNs = 0;      ///< in it, CUDA loaded modules and functions on first use
+    std::int64_t deviceNs = 0;        ///< sum of the durations of what has good stamps
 };
 
 struct DeviceQualityFacts {
@@ -36,6 +39,7 @@ struct DeviceQualityFacts {
     CollectorStatistics collector;
     DecodeStatistics decoder;
     CorrelatorStatistics correlator;
+    bool sampled = false;           ///< clocks were to be sampled
     std::int64_t wallNs = 0;        ///< of the steps
     std::int64_t clockMovedNs = 0;  ///< system clock against the steady clock, over the run
 };

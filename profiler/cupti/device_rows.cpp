@@ -13,9 +13,11 @@ constexpr std::size_t kRowsAtOnce = 2048;
 /// Steps for which late kernels of an operation are awaited before its time is written.
 constexpr std::int64_t kLateSteps = 64;
 constexpr std::int64_t kClockSlackNs = 5000;  // how exactly CUPTI's clocks are joined
-constexpr std::uint32_t kThrottleIdle = 1;    // not a slowdown: nothing to do
-// CUpti_ActivityEnvironmentKind
-constexpr std::uint8_t kSampledSpeed = 1, kSampledTemperature = 2, kSampledPower = 3;
+/// Heat and the power brake as NVML tells them, whose other bits are CUPTI's.
+constexpr std::uint32_t kThrottleNvml = 0xE0;
+constexpr std::uint32_t kThrottled = kThrottlePowerCap | kThrottleHardware | kThrottleNvml;
+/// No slowdown: there was nothing to do, or somebody chose the clocks.
+constexpr std::uint32_t kThrottleHarmless = kThrottleIdle | kThrottleUserClocks;
 
 const char* kindName(RecordKind kind) {
     switch (kind) {
@@ -55,15 +57,38 @@ LaunchShapeRow shapeRow(const LaunchShape& shape) {
 }  // namespace
 
 void DeviceProfiler::onOther(const Record& record) {
-    if (record.kind != RecordKind::Environment) return;
+    if (record.kind == RecordKind::Overhead) addOverhead(record);
+    if (record.kind == RecordKind::Environment && duringRun(record.startNs)) addSample(record);
+}
+
+/// Loading the model comes before, what CUPTI does to end after.
+bool DeviceProfiler::duringRun(std::int64_t ns) const noexcept {
+    return ns >= attachedNs_.load(std::memory_order_acquire) && ns < endedNs_.load();
+}
+
+void DeviceProfiler::addOverhead(const Record& record) {
+    const std::int64_t start =
+        std::max(record.startNs, attachedNs_.load(std::memory_order_acquire));
+    const std::int64_t end = std::min(record.endNs, endedNs_.load());
+    if (end <= start) return;
+    const bool loading = record.detail == overheadDetail(kOverheadModuleLoading) ||
+                         record.detail == overheadDetail(kOverheadLazyLoading);
+    // Unsigned, so that damaged stamps cannot overflow.
+    (loading ? counts_.loadingNs : counts_.overheadNs) += std::uint64_t(end - start);
+}
+
+void DeviceProfiler::addSample(const Record& record) {
     const auto& values = record.environment;
-    if (record.detail == kSampledSpeed) {
+    if (record.detail == kSpeed) {
         mhz_.add(values[0]);
         ++counts_.speedSamples;
-        if ((values[4] & ~kThrottleIdle) != 0) ++counts_.throttledSamples;
-    } else if (record.detail == kSampledTemperature) {
+        if ((values[4] & kThrottled) != 0)
+            ++counts_.throttledSamples;
+        else if ((values[4] & ~kThrottleHarmless) != 0)
+            ++counts_.unclearSamples;
+    } else if (record.detail == kTemperature) {
         celsius_.add(values[0]);
-    } else if (record.detail == kSampledPower) {
+    } else if (record.detail == kPower) {
         milliwatts_.add(values[0]);
         powerLimitMilliwatts_ = values[1];
     }

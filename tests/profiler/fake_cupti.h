@@ -105,13 +105,25 @@ public:
         }
         for (const std::uint64_t node : nodes) kernel(correlation, "_Z6gatherPf", node, graph);
     }
-    /// What CUPTI samples on a thread of its own: 1 speed, 2 temperature, 3 power.
-    void sample(std::uint32_t what, std::uint32_t first, std::uint32_t second = 0) {
+    /// What CUPTI samples on a thread of its own: 1 speed, 2 temperature, 3 power; some time ago.
+    void sample(std::uint32_t what, std::uint32_t first, std::uint32_t second = 0,
+                std::uint32_t throttle = 0, std::uint64_t agoNs = 0) {
         abi::EnvironmentRecord record{};
         record.kind = abi::kEnvironment;
+        record.timestamp = realtime() - agoNs;
         record.environmentKind = what;
         record.data[0] = first;
         record.data[1] = second;
+        record.data[4] = throttle;
+        append(record);
+    }
+    /// CUPTI's or CUDA's own work that begins `agoNs` ago.
+    void overhead(std::uint32_t what, std::uint64_t agoNs, std::uint64_t lengthNs) {
+        abi::OverheadRecord record{};
+        record.kind = abi::kOverhead;
+        record.overheadKind = what;
+        record.start = realtime() - agoNs;
+        record.end = record.start + lengthNs;
         append(record);
     }
     void announceError(const char* message) {

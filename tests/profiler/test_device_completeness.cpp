@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the run file says of a run on a device whose records are not all of the run, or not all
+// there.
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "tests/profiler/device_run.h"
+
+using namespace moescope;
+using namespace moescope::cupti;
+using namespace moescope::test;
+
+namespace {
+
+constexpr std::uint64_t kSecond = 1'000'000'000;  // ns: longer than any of these runs
+
+DeviceProfilerOptions withSamples() {
+    DeviceProfilerOptions options;
+    options.collector.sampleEnvironment = true;
+    return options;
+}
+
+}  // namespace
+
+TEST_CASE("clocks and power sampled while the model was loaded are not the run's") {
+    const TempDir dir;
+    FakeCupti fake;
+    const auto path = record(
+        dir, fake,
+        [&](DeviceProfiler& profiler) {
+            fake.sample(1, 345, 0, kThrottlePowerCap, kSecond);
+            fake.sample(2, 99, 0, 0, kSecond);
+            fake.sample(3, 700'000, 700'000, 0, kSecond);
+            eagerStep(profiler, fake, 0);
+            fake.sample(1, 1980);
+            fake.sample(3, 120'000, 700'000);
+        },
+        withSamples());
+    const auto device = RunReader(path).metaJson("device");
+    CHECK(device.at("sm_mhz") == nlohmann::json{{"slowest", 1980}, {"fastest", 1980}});
+    CHECK(device.at("watts").at("most") == 120.0);
+    CHECK(device.count("celsius") == 0);
+    CHECK(qualityOf(path).at("throttled_samples").ok);
+    CHECK(qualityOf(path).at("throttled_samples").value == 0);
+}
+
+TEST_CASE("without a sample in the run it is not known whether the clocks were slowed") {
+    const TempDir dir;
+    FakeCupti fake;
+    const auto path = record(
+        dir, fake,
+        [&](DeviceProfiler& profiler) {
+            fake.sample(1, 1980, 0, 0, kSecond);
+            eagerStep(profiler, fake, 0);
+        },
+        withSamples());
+    const QualityRow row = qualityOf(path).at("throttled_samples");
+    CHECK(std::isnan(row.value));
+    CHECK_FALSE(row.ok);
+    CHECK(row.note.find("Not known") == 0);
+    CHECK(RunReader(path).metaJson("device").count("sm_mhz") == 0);
+}
+
+TEST_CASE("clocks are slowed by power and heat, not by idling or by a user's limit") {
+    const auto slowed = [](std::initializer_list<std::uint32_t> reasons) {
+        const TempDir dir;
+        FakeCupti fake;
+        const auto path = record(
+            dir, fake,
+            [&](DeviceProfiler& profiler) {
+                eagerStep(profiler, fake, 0);
+                for (const std::uint32_t reason : reasons) fake.sample(1, 1980, 0, reason);
+            },
+            withSamples());
+        return qualityOf(path).at("throttled_samples");
+    };
+    CHECK(slowed({0, kThrottleIdle, kThrottleUserClocks}).ok);
+    const QualityRow some =
+        slowed({kThrottlePowerCap, kThrottleHardware | kThrottleUnknown, kThrottleIdle});
+    CHECK(some.value == 2);
+    CHECK_FALSE(some.ok);
+    CHECK(std::isnan(slowed({kThrottleUnsupported, kThrottleUnsupported}).value));
+    const QualityRow unclear = slowed({0, kThrottleUnknown});
+    CHECK(unclear.value == 0);
+    CHECK_FALSE(unclear.ok);
+}
+
+TEST_CASE("overhead is what tracing took in the run, without loading of kernels") {
+    const TempDir dir;
+    FakeCupti fake;
+    const auto path = record(dir, fake, [&](DeviceProfiler& profiler) {
+        fake.overhead(3U << 16, 2 * kSecond, kSecond);  // while the model was loaded
+        eagerStep(profiler, fake, 0);
+        fake.overhead(kOverheadModuleLoading, 0, 3 * kSecond);
+        fake.overhead(kOverheadLazyLoading, 0, 3 * kSecond);
+        fake.overhead(1U << 16, 0, 3);
+        fake.overhead(1U << 16, 0, ~std::uint64_t{0});                      // ends before it begins
+        fake.overhead(2U << 16, std::uint64_t(0) - 10 * kSecond, kSecond);  // after the run
+    });
+    const QualityRow row = qualityOf(path).at("cupti_overhead");
+    CHECK(row.ok);
+    CHECK(row.value > 0);
+    CHECK(row.note.find("Not in it: 0 ns") == std::string::npos);
+}

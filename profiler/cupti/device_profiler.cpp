@@ -122,12 +122,13 @@ void DeviceProfiler::stepBegin(const StepInfo& step) {
     tracer_->stepBegin(step);
     if (!recording()) return;
     popScopes(0);  // an exception may have cut the last step short
+    ++steps_;
     const std::int64_t id = tracer_->openStep();
     pipeline_->scopes().beginStep(id);
     stepStartNs_ = realtimeNs();
     {
         const std::lock_guard guard(stepsMutex_);
-        steps_.emplace_back(stepStartNs_, kNever);
+        stepTimes_.emplace_back(stepStartNs_, kNever);
     }
     collector_->pushScope(packScope({id, -1, -1, Op::Embed}));
     depth_ = 1;
@@ -140,7 +141,7 @@ void DeviceProfiler::stepEnd() {
         const std::int64_t now = realtimeNs();
         wallNs_ += now - stepStartNs_;
         const std::lock_guard guard(stepsMutex_);
-        steps_.back().second = now;
+        stepTimes_.back().second = now;
     }
     tracer_->stepEnd();
 }
@@ -166,7 +167,7 @@ void DeviceProfiler::opBegin(Op op, int layer) {
         ++depth_;
     }
     // A back end that captures while the session announces operations need not repeat them.
-    if (capturing_) pipeline_->nodes().setOperation(layer, op);
+    if (ledger_.capturing()) pipeline_->nodes().setOperation(layer, op);
 }
 
 void DeviceProfiler::opEnd(const OpWork& work) {
@@ -175,13 +176,22 @@ void DeviceProfiler::opEnd(const OpWork& work) {
     if (recording()) popScopes(tracer_->openStep() >= 0 ? 1 : 0);
 }
 
+/// As the scope on top of CUPTI's stack says it: an operation that the tracer kept, or the step.
+LaunchOwner DeviceProfiler::openOwner() const noexcept {
+    if (tracer_ == nullptr) return {};
+    const std::int64_t operation = tracer_->openOperation();
+    if (operation < 0) return {tracer_->openStep(), -1, 0};
+    return {operation / kOperationsPerStep, operation, 0};
+}
+
 void DeviceProfiler::launched(const LaunchCounts& counts) noexcept {
     ledger_.launched(counts);
+    if (!recording() || ledger_.capturing()) return;
+    balance_.counted(openOwner(), {counts.kernels, counts.copies, counts.sets});
 }
 
 void DeviceProfiler::captureBegin(std::uint64_t graph) noexcept {
     ledger_.captureBegin(graph);
-    capturing_ = true;
     if (!recording()) return;
     pipeline_->nodes().beginCapture(graph);
     const std::int64_t open = tracer_ != nullptr ? tracer_->openOperation() : -1;
@@ -197,12 +207,21 @@ void DeviceProfiler::captureOp(Op op, int layer) noexcept {
 
 void DeviceProfiler::captureEnd() noexcept {
     ledger_.captureEnd();
-    capturing_ = false;
     if (recording()) pipeline_->nodes().endCapture();
 }
 
 void DeviceProfiler::replay(std::uint64_t graph) noexcept {
-    ledger_.replay(graph);
+    const LaunchTotals nodes = ledger_.replay(graph);
+    if (!recording()) return;
+    LaunchOwner owner = openOwner();
+    if (level_ == TraceLevel::Graph) {
+        owner.operation = LaunchOwner::kWholeGraph;
+        balance_.counted(owner, {1, 0, 0});
+    } else {
+        owner.operation = LaunchOwner::kReplay;
+        owner.graph = graph;
+        balance_.counted(owner, nodes);
+    }
 }
 
 void DeviceProfiler::replayed(Op op, int layer, const OpWork& work) noexcept {
@@ -276,12 +295,13 @@ DeviceQualityFacts DeviceProfiler::qualityFacts() const {
     facts.counts = counts_;
     facts.expectedEager = ledger_.eager();
     facts.expectedReplayed = ledger_.replayed();
+    facts.steps = steps_;
+    std::tie(facts.missing, facts.surplus) = balance_.missingAndSurplus();
     facts.replays = ledger_.replays();
     facts.unknownReplays = ledger_.unknownReplays();
     for (const auto& [graph, counted] : ledger_.graphs()) {
         const CapturedNodes seen = pipeline_->nodes().captured(graph);
-        facts.capturedByEngine.add(counted);
-        facts.capturedByCupti.add(LaunchTotals{seen.kernels, seen.copies, seen.sets});
+        facts.graphs.emplace_back(counted, LaunchTotals{seen.kernels, seen.copies, seen.sets});
     }
     facts.unknownOriginals = pipeline_->nodes().unknownOriginals();
     facts.collector = collector_->statistics();

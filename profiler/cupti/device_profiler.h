@@ -21,6 +21,7 @@
 #include "engine/launch_sink.h"
 #include "profiler/cupti/availability.h"
 #include "profiler/cupti/device_quality.h"
+#include "profiler/cupti/launch_balance.h"
 #include "profiler/cupti/pipeline.h"
 #include "profiler/record/run_clock.h"
 #include "profiler/record/span_tracer.h"
@@ -106,6 +107,7 @@ private:
     OperationRow replayedRow(std::int64_t id, const Interval& interval);
     const std::string& kernelName(std::uint32_t id);
 
+    LaunchOwner openOwner() const noexcept;
     void popScopes(int depth);
     void describeSamples();
     nlohmann::json tail() const;
@@ -130,15 +132,16 @@ private:
 
     // The engine's thread.
     LaunchLedger ledger_;
-    int depth_ = 0;  ///< scopes pushed
-    bool capturing_ = false;
+    int depth_ = 0;          ///< scopes pushed
     Op openOp_ = Op::Embed;  ///< of the latest opBegin
     int openLayer_ = -1;
     bool workInGraph_ = false;  ///< the open operation's work ran in a graph recorded as a whole
-    std::int64_t wallNs_ = 0, stepStartNs_ = 0;
+    std::int64_t steps_ = 0, wallNs_ = 0, stepStartNs_ = 0;
+
+    LaunchBalance balance_;  ///< both threads'
 
     mutable std::mutex stepsMutex_;
-    std::deque<std::pair<std::int64_t, std::int64_t>> steps_;  ///< CLOCK_REALTIME begin, end
+    std::deque<std::pair<std::int64_t, std::int64_t>> stepTimes_;  ///< CLOCK_REALTIME begin, end
 
     /// Work of operations that graphs ran, by step, layer and operation, until their rows are
     /// written.

@@ -20,11 +20,6 @@ std::string text(const LaunchTotals& totals) {
            text(totals.sets) + " sets";
 }
 
-std::int64_t difference(const LaunchTotals& a, const LaunchTotals& b) {
-    return std::abs(a.kernels - b.kernels) + std::abs(a.copies - b.copies) +
-           std::abs(a.sets - b.sets);
-}
-
 /// The node of a set is announced as one of a kernel where the driver makes it so (seen with
 /// 580.159.04 on an H200; its replays are recorded as sets), so these two are counted together.
 std::int64_t nodeDifference(const LaunchTotals& engine, const LaunchTotals& cupti) {
@@ -36,24 +31,41 @@ QualityRow completeness(const DeviceQualityFacts& facts) {
     // Traced as a whole, a replay brings one record and not one a node.
     LaunchTotals expected = facts.expectedEager;
     if (facts.level == TraceLevel::Node) expected.add(facts.expectedReplayed);
-    std::int64_t missing = difference(expected, facts.counts.seen);
+    const std::int64_t wrong = facts.missing.all() + facts.surplus.all();
     std::string note = "The engine counted " + text(expected) + "; the device's records hold " +
                        text(facts.counts.seen) + ".";
-    if (facts.level == TraceLevel::Graph) {
-        missing += std::abs(facts.replays - facts.counts.graphLaunches);
+    if (facts.level == TraceLevel::Graph)
         note += " Graph launches: " + text(facts.replays) + " counted, " +
                 text(facts.counts.graphLaunches) + " recorded.";
-    }
+    if (wrong > 0)
+        note += " Operation by operation, " + text(facts.missing.all()) + " are missing and " +
+                text(facts.surplus.all()) + " are of no counted launch.";
     const bool counted = expected.all() > 0 || facts.replays > 0;
-    if (!counted && facts.counts.seen.all() > 0)
+    if (!counted && facts.steps > 0)
         note = "The back end does not count its launches: nothing proves that the " +
-               text(facts.counts.seen.all()) + " records are all.";
+               text(facts.counts.seen.all() + facts.counts.graphLaunches) + " records are all.";
     if (facts.unknownReplays > 0)
         note += " " + text(facts.unknownReplays) +
                 " replays were of graphs that were captured "
                 "before the profiler watched.";
-    return {"missing_device_records", double(missing), "records",
-            missing == 0 && facts.unknownReplays == 0, std::move(note)};
+    return {"missing_device_records", double(wrong), "records",
+            wrong == 0 && facts.unknownReplays == 0 && (counted || facts.steps == 0),
+            std::move(note)};
+}
+
+/// Graph by graph: a node too many in one must not hide one that another lacks.
+QualityRow capturedNodes(const DeviceQualityFacts& facts) {
+    LaunchTotals engine, cupti;
+    std::int64_t wrong = 0;
+    for (const auto& [counted, seen] : facts.graphs) {
+        engine.add(counted);
+        cupti.add(seen);
+        wrong += nodeDifference(counted, seen);
+    }
+    return {"captured_graph_nodes", double(wrong), "records",
+            wrong == 0 && facts.unknownOriginals == 0,
+            "Nodes of graphs by the engine's count: " + text(engine) +
+                "; as CUPTI saw them made: " + text(cupti) + "."};
 }
 
 QualityRow throttling(const DeviceCounts& counts) {
@@ -84,10 +96,12 @@ std::vector<QualityRow> deviceQuality(const DeviceQualityFacts& facts) {
         rows.push_back({name, value, unit, ok, std::move(note)});
     };
     add("dropped_device_records", double(facts.collector.dropped), "records",
-        facts.collector.dropped == 0,
+        facts.collector.dropped == 0 && facts.collector.buffersOutstanding == 0 &&
+            facts.collector.buffersDiscarded == 0,
         "Records that CUPTI says it lost; " + text(facts.collector.buffersOverPool) +
             " buffers were needed beyond the pool of 512 MiB, " +
-            text(facts.collector.buffersOutstanding) + " were not given back.");
+            text(facts.collector.buffersOutstanding) + " were not given back, " +
+            text(facts.collector.buffersDiscarded) + " came after the end.");
     const std::int64_t bad = counts.zeroStamps + counts.incomplete + counts.negative;
     add("bad_device_stamps", double(bad), "records", bad == 0,
         text(counts.zeroStamps) + " without stamps, " + text(counts.incomplete) +
@@ -100,12 +114,7 @@ std::vector<QualityRow> deviceQuality(const DeviceQualityFacts& facts) {
             text(counts.beforeRun) + " before the run (loading).");
     add("early_device_starts", double(counts.earlyStarts), "records", counts.earlyStarts == 0,
         "Device work that began over 5 µs before its launch: the clocks do not agree.");
-    const std::int64_t nodes = nodeDifference(facts.capturedByEngine, facts.capturedByCupti);
-    if (facts.replays > 0 || facts.capturedByEngine.all() > 0)
-        add("captured_graph_nodes", double(nodes), "records",
-            nodes == 0 && facts.unknownOriginals == 0,
-            "Nodes of graphs by the engine's count: " + text(facts.capturedByEngine) +
-                "; as CUPTI saw them made: " + text(facts.capturedByCupti) + ".");
+    if (facts.replays > 0 || !facts.graphs.empty()) rows.push_back(capturedNodes(facts));
     const std::uint64_t odd = facts.decoder.unknownKinds + facts.decoder.undecodedBytes;
     add("undecoded_device_bytes", double(facts.decoder.undecodedBytes), "bytes", odd == 0,
         "Bytes of CUPTI's buffers that made no sense; records of unknown kinds: " +

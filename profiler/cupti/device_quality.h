@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "profiler/cupti/activity_collector.h"
@@ -32,10 +33,14 @@ struct DeviceCounts {
 struct DeviceQualityFacts {
     TraceLevel level = TraceLevel::Node;
     DeviceCounts counts;
+    std::int64_t steps = 0;
     LaunchTotals expectedEager, expectedReplayed;  ///< by the engine's count
+    /// Of each operation, replay and kind by itself (LaunchBalance); graphs as a whole are kernels.
+    LaunchTotals missing, surplus;
     std::int64_t replays = 0, unknownReplays = 0;
-    LaunchTotals capturedByEngine, capturedByCupti;  ///< nodes of all graphs
-    std::int64_t unknownOriginals = 0;               ///< GraphNodeMap
+    /// Nodes of each graph by the engine's count, and as CUPTI saw them made.
+    std::vector<std::pair<LaunchTotals, LaunchTotals>> graphs;
+    std::int64_t unknownOriginals = 0;  ///< GraphNodeMap
     CollectorStatistics collector;
     DecodeStatistics decoder;
     CorrelatorStatistics correlator;

@@ -104,11 +104,11 @@ void DeviceProfiler::Sampled::add(std::uint32_t value) noexcept {
 bool DeviceProfiler::insideStep(std::int64_t launchNs) const {
     const std::lock_guard guard(stepsMutex_);
     auto after =
-        std::upper_bound(steps_.begin(), steps_.end(), launchNs,
+        std::upper_bound(stepTimes_.begin(), stepTimes_.end(), launchNs,
                          [](std::int64_t ns, const std::pair<std::int64_t, std::int64_t>& s) {
                              return ns < s.first;
                          });
-    return after != steps_.begin() && launchNs <= std::prev(after)->second;
+    return after != stepTimes_.begin() && launchNs <= std::prev(after)->second;
 }
 
 void DeviceProfiler::onEvent(const DeviceEvent& event) {
@@ -135,19 +135,30 @@ void DeviceProfiler::onEvent(const DeviceEvent& event) {
 }
 
 void DeviceProfiler::count(const DeviceEvent& event) {
+    LaunchTotals one;
+    LaunchOwner owner{event.scope.step, event.scope.operation(), 0};
     switch (event.record.kind) {
         case RecordKind::Kernel:
-            ++counts_.seen.kernels;
+            one.kernels = 1;
             break;
         case RecordKind::Memcpy:
-            ++counts_.seen.copies;
+            one.copies = 1;
             break;
         case RecordKind::Memset:
-            ++counts_.seen.sets;
+            one.sets = 1;
             break;
         default:
             ++counts_.graphLaunches;
+            owner.operation = LaunchOwner::kWholeGraph;
     }
+    counts_.seen.add(one);
+    if (owner.operation == LaunchOwner::kWholeGraph) {
+        one.kernels = 1;
+    } else if (event.record.node != 0) {
+        owner.operation = event.graph ? LaunchOwner::kReplay : LaunchOwner::kUnknownNode;
+        owner.graph = event.graph.value_or(0);
+    }
+    balance_.recorded(owner, one);
     if (!event.attributed) ++counts_.unattributed;
     if (event.fault == StampFault::Zero) ++counts_.zeroStamps;
     if (event.fault == StampFault::Incomplete) ++counts_.incomplete;
@@ -261,6 +272,7 @@ void DeviceProfiler::writeRows(bool last) {
         replayedWork_.erase(replayedWork_.begin(),
                             replayedWork_.lower_bound({through / kOperationsPerStep, -1, Op{}}));
     }
+    balance_.settle();
     timesWrittenThrough_ = std::max(timesWrittenThrough_, last ? timesWrittenThrough_ : through);
     writer_->add(std::exchange(rows_, {}));
 }

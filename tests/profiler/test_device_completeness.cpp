@@ -102,3 +102,63 @@ TEST_CASE("overhead is what tracing took in the run, without loading of kernels"
     CHECK(row.value > 0);
     CHECK(row.note.find("Not in it: 0 ns") == std::string::npos);
 }
+
+TEST_CASE("a lost kernel is missing though a foreign one came in another operation") {
+    const TempDir dir;
+    FakeCupti fake;
+    const auto path = record(dir, fake, [&](DeviceProfiler& profiler) {
+        eagerStep(profiler, fake, 0);
+        profiler.stepBegin({0, StepKind::Decode, 1, 1});
+        profiler.opBegin(Op::Attention, 0);
+        fake.loseKernels = true;
+        fake.launch();
+        fake.loseKernels = false;
+        profiler.launched({1, 0, 0});
+        profiler.opEnd({});
+        profiler.opBegin(Op::Experts, 0);
+        fake.launch();
+        fake.launch("_Z7foreignPf");
+        profiler.launched({1, 0, 0});
+        profiler.opEnd({});
+        profiler.stepEnd();
+    });
+    const QualityRow row = qualityOf(path).at("missing_device_records");
+    CHECK(row.value == 2);
+    CHECK_FALSE(row.ok);
+    CHECK(row.note.find("1 are missing and 1 are of no counted launch") != std::string::npos);
+}
+
+TEST_CASE("a replay that brought fewer nodes is not made up for by another that brought more") {
+    for (const TraceLevel level : {TraceLevel::Node, TraceLevel::Graph}) {
+        const TempDir dir;
+        FakeCupti fake;
+        DeviceProfilerOptions options;
+        options.collector.level = level;
+        const auto path = record(
+            dir, fake,
+            [&](DeviceProfiler& profiler) {
+                const auto nodes = fake.instantiate(captureGraph(profiler, fake));
+                for (int i = 0; i < 4; ++i) {
+                    profiler.stepBegin({0, StepKind::Decode, i, 1});
+                    profiler.replay(1);
+                    if (i != 1) fake.replay(nodes);
+                    if (i == 2) fake.replay(nodes);
+                    profiler.stepEnd();
+                }
+            },
+            options);
+        const QualityRow row = qualityOf(path).at("missing_device_records");
+        CHECK(row.value == (level == TraceLevel::Node ? 2 * 4 * kLayers : 2));
+        CHECK_FALSE(row.ok);
+    }
+}
+
+TEST_CASE("steps without any launch, counted or recorded, are not complete") {
+    const TempDir dir;
+    FakeCupti fake;
+    const auto path = record(dir, fake, [&](DeviceProfiler& profiler) {
+        profiler.stepBegin({0, StepKind::Decode, 0, 1});
+        profiler.stepEnd();
+    });
+    CHECK_FALSE(qualityOf(path).at("missing_device_records").ok);
+}

@@ -35,6 +35,9 @@ public:
     virtual void onEvent(const DeviceEvent& event) = 0;
     /// Overhead, Environment and Synchronization records pass through.
     virtual void onOther(const Record&) {}
+    /// Around the records of a buffer, whatever of them waits for their launch.
+    virtual void onBufferBegins() {}
+    virtual void onBufferEnds() {}
 };
 
 struct CorrelatorOptions {

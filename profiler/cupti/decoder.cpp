@@ -98,15 +98,20 @@ void Decoder::decode(std::span<std::uint8_t> buffer, RecordSink& sink) {
     void* record = nullptr;
     const void* previous = nullptr;
     std::uint32_t result = kSuccess;
+    const auto* end = buffer.data() + buffer.size();
+    const auto* undecoded = buffer.data();  // the first byte behind what made sense
     while ((result = step(buffer, &record)) == kSuccess) {
         if (next_ != nullptr && previous != nullptr) learnSize(previous, record);
         previous = record;
         // A record cut off at the end of a damaged capture is not read beyond it.
         const auto kind = load<std::uint32_t>(record);
-        const auto left =
-            std::size_t(buffer.data() + buffer.size() - static_cast<std::uint8_t*>(record));
+        const auto* begin = static_cast<const std::uint8_t*>(record);
+        const auto left = std::size_t(end - begin);
         static const RecordSizes kLeast = defaultRecordSizes();
+        undecoded = begin;
         if (kind < kKinds && left < kLeast[kind]) break;
+        // Where the library walks, the size of a buffer's last record is not known.
+        undecoded = next_ != nullptr ? end : begin + sizes_[kind];
         ++statistics_.records;
         Record out;
         if (convert(record, out)) {
@@ -115,12 +120,11 @@ void Decoder::decode(std::span<std::uint8_t> buffer, RecordSink& sink) {
             ++statistics_.unknownKinds;
         }
     }
-    if (result != kMaxLimitReached && result != kSuccess) {
-        const auto* end = buffer.data() + buffer.size();
-        const auto* from =
+    // What the library stopped at is no record.
+    if (next_ != nullptr && result != kMaxLimitReached && result != kSuccess)
+        undecoded =
             previous != nullptr ? static_cast<const std::uint8_t*>(previous) : buffer.data();
-        statistics_.undecodedBytes += std::uint64_t(end - from);
-    }
+    statistics_.undecodedBytes += std::uint64_t(end - undecoded);
 }
 
 bool Decoder::convert(const void* record, Record& out) {

@@ -461,6 +461,46 @@ TEST_CASE("a pipeline goes on without the names of a capture that turned out dam
     CHECK(pipeline.decoder().name(sink.events[1].record.name) == "_Z3moePf");
 }
 
+TEST_CASE("a capture whose records are shorter than CUPTI's is refused") {
+    const TempDir dir;
+    RecordSizes sizes = defaultRecordSizes();
+    sizes[kMemcpy] = 8;
+    test::BufferBuilder buffer;
+    buffer.api(1);
+    CaptureWriter(dir / "short.cupticap", {}).writeBuffer(buffer.bytes(), sizes);
+    CollectedEvents sink;
+    Pipeline pipeline(sink, nullptr);
+    CHECK(thrownBy<Error>([&] {
+              replayCapture(dir / "short.cupticap", pipeline);
+          }).find("record sizes") != std::string::npos);
+}
+
+TEST_CASE("a capture names the operations of the step in which its buffer came") {
+    const TempDir dir;
+    CollectedEvents none;
+    {
+        Pipeline pipeline(none, nullptr);
+        pipeline.setCapture(std::make_unique<CaptureWriter>(dir / "open.cupticap", nullptr));
+        pipeline.nodes().beginCapture(1);
+        pipeline.nodes().setOperation(2, Op::Experts);
+        pipeline.nodes().nodeCreated(70, kNodeKernel);
+        pipeline.nodes().endCapture();
+        pipeline.stepBegan(9);
+        pipeline.scopes().add({9, 5, 2, Op::Experts});
+        test::BufferBuilder buffer;
+        buffer.external(4, packScope({9, -1, -1, Op::Embed})).api(4).kernel(4, 10, 20, "a", 70, 1);
+        pipeline.onBuffer(buffer.bytes());
+        pipeline.capture()->finish(nullptr);
+    }
+    CollectedEvents replayed;
+    Pipeline pipeline(replayed, nullptr);
+    CHECK(replayCapture(dir / "open.cupticap", pipeline).complete);
+    REQUIRE(none.events.size() == 1);
+    CHECK(none.events[0].scope == Scope{9, 5, 2, Op::Experts});
+    REQUIRE(replayed.events.size() == 1);
+    CHECK(replayed.events[0].scope == none.events[0].scope);
+}
+
 TEST_CASE("a profiler that outlives a failed run does not touch its file") {
     const TempDir dir;
     FakeCupti fake;

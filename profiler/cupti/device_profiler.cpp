@@ -8,12 +8,13 @@
 #include <limits>
 #include <utility>
 
-#include "profiler/cupti/device_clock.h"
-
 namespace moescope::cupti {
 namespace {
 
 constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+
+/// Between two requests for CUPTI's buffers, which are full after some 15000 launches only.
+constexpr std::int64_t kFlushNs = 1'000'000'000;
 
 std::string today() {
     const std::time_t now = std::time(nullptr);
@@ -53,6 +54,7 @@ DeviceProfiler::DeviceProfiler(std::unique_ptr<CuptiLibrary> library,
       driver_(std::move(driver)),
       device_(std::move(device)),
       reason_(std::move(reason)),
+      system_(options.system),
       attachedNs_(kNever),
       endedNs_(kNever) {
     level_ = options.collector.level;
@@ -71,6 +73,7 @@ DeviceProfiler::DeviceProfiler(const CuptiApi& api, std::function<void()> synchr
                                const DeviceProfilerOptions& options, nlohmann::json device)
     : synchronize_(std::move(synchronize)),
       device_(std::move(device)),
+      system_(options.system),
       attachedNs_(kNever),
       endedNs_(kNever) {
     level_ = options.collector.level;
@@ -103,15 +106,24 @@ void DeviceProfiler::attach(RunWriter& writer, SpanTracer& tracer, const RunCloc
     writer_ = &writer;
     tracer_ = &tracer;
     clock_ = &clock;
-    offsetNs_ = clockOffset(clock);
+    offsetNs_ = clockOffset(clock, system_);
     writer.setMeta("device", device_);
     if (recording()) {
         writer.setMeta("degradation", degradationName(level_));
+        // Replaced at the end.
+        writer.add(deviceTrace(false,
+                               "The run has not ended: its latest operations may have the "
+                               "host's times, and device work of about its last second may "
+                               "be absent."));
     } else {
         writer.setMeta("degradation_reason", reason_);
     }
     // Last: from here on the decoding thread uses the above.
-    attachedNs_.store(realtimeNs(), std::memory_order_release);
+    attachedNs_.store(system_(), std::memory_order_release);
+}
+
+QualityRow DeviceProfiler::deviceTrace(bool ok, const char* note) const {
+    return {"device_trace", level_ == TraceLevel::Node ? 2.0 : 1.0, "level", ok, note};
 }
 
 void DeviceProfiler::popScopes(int depth) {
@@ -124,8 +136,8 @@ void DeviceProfiler::stepBegin(const StepInfo& step) {
     popScopes(0);  // an exception may have cut the last step short
     ++steps_;
     const std::int64_t id = tracer_->openStep();
-    pipeline_->scopes().beginStep(id);
-    stepStartNs_ = realtimeNs();
+    pipeline_->stepBegan(id);
+    stepStartNs_ = system_();
     {
         const std::lock_guard guard(stepsMutex_);
         stepTimes_.emplace_back(stepStartNs_, kNever);
@@ -137,13 +149,17 @@ void DeviceProfiler::stepBegin(const StepInfo& step) {
 void DeviceProfiler::stepEnd() {
     if (recording() && tracer_->openStep() >= 0) {
         popScopes(0);
-        pipeline_->stepEnded(tracer_->openStep());
-        const std::int64_t now = realtimeNs();
+        pipeline_->stepEnded();
+        const std::int64_t now = system_();
         wallNs_ += now - stepStartNs_;
         const std::lock_guard guard(stepsMutex_);
         stepTimes_.back().second = now;
     }
     tracer_->stepEnd();
+    // After the step's time was taken. What CUPTI holds back a kill of the process would lose.
+    if (!recording() || clock_->now() - flushedNs_ < kFlushNs) return;
+    flushedNs_ = clock_->now();
+    collector_->flush();
 }
 
 void DeviceProfiler::opBegin(Op op, int layer) {
@@ -244,16 +260,16 @@ void DeviceProfiler::finish() {
         return;
     }
     popScopes(0);
-    endedNs_.store(realtimeNs());  // what CUPTI does to end is no part of the run
+    endedNs_.store(system_());  // what CUPTI does to end is no part of the run
     collector_->stop(synchronize_);
     pipeline_->finish();
     writeRows(true);
     if (CaptureWriter* capture = pipeline_->capture()) capture->finish(tail());
     for (QualityRow& row : deviceQuality(qualityFacts())) writer_->add(std::move(row));
-    writer_->add(QualityRow{"device_trace", level_ == TraceLevel::Node ? 2.0 : 1.0, "level", true,
-                            level_ == TraceLevel::Node
-                                ? "Every kernel was recorded, those of graphs too."
-                                : "Graphs were recorded as a whole: their kernels are not known."});
+    writer_->add(
+        deviceTrace(true, level_ == TraceLevel::Node
+                              ? "Every kernel was recorded, those of graphs too."
+                              : "Graphs were recorded as a whole: their kernels are not known."));
     describeSamples();
 }
 
@@ -309,7 +325,8 @@ DeviceQualityFacts DeviceProfiler::qualityFacts() const {
     facts.correlator = pipeline_->correlator().statistics();
     facts.wallNs = wallNs_;
     facts.sampled = samples_;
-    facts.clockMovedNs = std::abs(clockOffset(*clock_) - offsetNs_);
+    facts.counts.clockMovedNs =
+        std::max(counts_.clockMovedNs, std::abs(clockOffset(*clock_, system_) - offsetNs_));
     return facts;
 }
 

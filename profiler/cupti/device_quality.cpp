@@ -8,7 +8,6 @@
 namespace moescope::cupti {
 namespace {
 
-constexpr std::int64_t kClockStepNs = 1'000'000;  // device stamps are on the system clock
 constexpr double kGoodOverhead = 0.05;
 
 std::string text(std::int64_t value) {
@@ -102,11 +101,13 @@ std::vector<QualityRow> deviceQuality(const DeviceQualityFacts& facts) {
             " buffers were needed beyond the pool of 512 MiB, " +
             text(facts.collector.buffersOutstanding) + " were not given back, " +
             text(facts.collector.buffersDiscarded) + " came after the end.");
-    const std::int64_t bad = counts.zeroStamps + counts.incomplete + counts.negative;
+    const std::int64_t bad =
+        counts.zeroStamps + counts.incomplete + counts.negative + counts.otherClock;
     add("bad_device_stamps", double(bad), "records", bad == 0,
         text(counts.zeroStamps) + " without stamps, " + text(counts.incomplete) +
-            " without an end, " + text(counts.negative) +
-            " that end before they begin; kept, and left out of every sum.");
+            " without an end, " + text(counts.negative) + " that end before they begin, " +
+            text(counts.otherClock) +
+            " from while the system's clock was set elsewhere; kept, and left out of every sum.");
     add("unattributed_kernels", double(counts.unattributed), "records", counts.unattributed == 0,
         "Device work inside steps whose operation is not known; of these " +
             text(facts.correlator.givenUp) +
@@ -130,8 +131,10 @@ std::vector<QualityRow> deviceQuality(const DeviceQualityFacts& facts) {
         "the steps; what tracing costs in all is seen only beside a run without it. Not in it: " +
             std::to_string(counts.loadingNs) +
             " ns in which CUDA loaded kernels on their first use.");
-    add("clock_step", double(facts.clockMovedNs), "ns", facts.clockMovedNs < kClockStepNs,
-        "How far the system clock was set during the run; the device's stamps are on it.");
+    add("clock_step", double(counts.clockMovedNs), "ns", counts.clockMovedNs < kClockStepNs,
+        "How far the system clock was set at most during the run; the device's stamps are on it. "
+        "Operations keep the host's times, or have none, of the " +
+            text(counts.otherClock) + " records from then.");
     if (facts.sampled) rows.push_back(throttling(counts));
     return rows;
 }

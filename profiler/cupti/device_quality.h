@@ -22,7 +22,9 @@ struct DeviceCounts {
     std::int64_t betweenSteps = 0;   ///< launched by nobody's operation, outside every step
     std::int64_t unattributed = 0;   ///< inside a step, but of no known operation
     std::int64_t zeroStamps = 0, incomplete = 0, negative = 0;
-    std::int64_t earlyStarts = 0;  ///< began over 5 us before their launch did
+    std::int64_t otherClock = 0;    ///< with stamps from while the system's clock was elsewhere
+    std::int64_t clockMovedNs = 0;  ///< most between the system's clock and the steady one
+    std::int64_t earlyStarts = 0;   ///< began over 5 us before their launch did
     std::int64_t speedSamples = 0, throttledSamples = 0;
     std::int64_t unclearSamples = 0;  ///< for a reason that CUPTI does not know or tell
     std::uint64_t overheadNs = 0;     ///< of the run, by CUPTI's word
@@ -44,10 +46,12 @@ struct DeviceQualityFacts {
     CollectorStatistics collector;
     DecodeStatistics decoder;
     CorrelatorStatistics correlator;
-    bool sampled = false;           ///< clocks were to be sampled
-    std::int64_t wallNs = 0;        ///< of the steps
-    std::int64_t clockMovedNs = 0;  ///< system clock against the steady clock, over the run
+    bool sampled = false;     ///< clocks were to be sampled
+    std::int64_t wallNs = 0;  ///< of the steps
 };
+
+/// From here on the device's stamps, which are on the system's clock, are elsewhere on the run's.
+inline constexpr std::int64_t kClockStepNs = 1'000'000;
 
 std::vector<QualityRow> deviceQuality(const DeviceQualityFacts& facts);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The decoding thread's half of DeviceProfiler: from attributed events to counts and rows.
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 #include <utility>
 
@@ -12,6 +13,9 @@ namespace {
 constexpr std::size_t kRowsAtOnce = 2048;
 /// Steps for which late kernels of an operation are awaited before its time is written.
 constexpr std::int64_t kLateSteps = 64;
+/// Steps of which it is remembered whether their operations have the device's times. Records come
+/// later only after more launches than the correlator remembers.
+constexpr std::int64_t kRememberedSteps = 65536;
 constexpr std::int64_t kClockSlackNs = 5000;  // how exactly CUPTI's clocks are joined
 /// Heat and the power brake as NVML tells them, whose other bits are CUPTI's.
 constexpr std::uint32_t kThrottleNvml = 0xE0;
@@ -111,12 +115,31 @@ bool DeviceProfiler::insideStep(std::int64_t launchNs) const {
     return after != stepTimes_.begin() && launchNs <= std::prev(after)->second;
 }
 
+/// The writer is there, and the run was not abandoned.
+bool DeviceProfiler::attached() const noexcept {
+    return attachedNs_.load(std::memory_order_acquire) != std::numeric_limits<std::int64_t>::max();
+}
+
+/// The device's stamps are moved to the run's clock by one offset: after a step of the system's
+/// clock they lie elsewhere, until it is set back. Stamps between two readings belong to either.
+void DeviceProfiler::onBufferBegins() {
+    if (!attached()) return;
+    const std::int64_t moved = std::abs(clockOffset(*clock_, system_) - offsetNs_);
+    counts_.clockMovedNs = std::max(counts_.clockMovedNs, moved);
+    const bool held = std::exchange(clockHolds_, moved < kClockStepNs);
+    stampsHold_ = held && clockHolds_;
+}
+
+void DeviceProfiler::onBufferEnds() {
+    if (attached() && !rows_.empty()) writeRows(false);
+}
+
 void DeviceProfiler::onEvent(const DeviceEvent& event) {
-    const std::int64_t attached = attachedNs_.load(std::memory_order_acquire);
-    if (attached == std::numeric_limits<std::int64_t>::max()) {
+    if (!attached()) {
         ++counts_.beforeRun;
         return;
     }
+    const std::int64_t attached = attachedNs_;
     // The launch decides; where it is not known, the beginning, except of what has no stamp.
     const std::int64_t when = event.launchKnown ? event.launchStartNs : event.record.startNs;
     if (when != 0 && when < attached && !event.scope.hasStep()) {
@@ -129,9 +152,14 @@ void DeviceProfiler::onEvent(const DeviceEvent& event) {
         count(event);
     }
     addRow(event);
-    if (event.attributed && event.fault == StampFault::None) extendOperation(event);
+    if (event.attributed && usable(event)) extendOperation(event);
     newestStep_ = std::max(newestStep_, event.scope.step);
     if (rows_.size() >= kRowsAtOnce) writeRows(false);
+}
+
+/// Whether the device's stamps say when it ran, on the run's clock.
+bool DeviceProfiler::usable(const DeviceEvent& event) const noexcept {
+    return event.fault == StampFault::None && stampsHold_ && event.record.startNs >= offsetNs_;
 }
 
 void DeviceProfiler::count(const DeviceEvent& event) {
@@ -164,6 +192,10 @@ void DeviceProfiler::count(const DeviceEvent& event) {
     if (event.fault == StampFault::Incomplete) ++counts_.incomplete;
     if (event.fault == StampFault::Negative) ++counts_.negative;
     if (event.fault != StampFault::None) return;
+    if (!usable(event)) {
+        ++counts_.otherClock;
+        return;
+    }
     counts_.deviceNs += event.record.endNs - event.record.startNs;
     if (event.launchKnown && event.record.startNs + kClockSlackNs < event.launchStartNs)
         ++counts_.earlyStarts;
@@ -194,7 +226,7 @@ void DeviceProfiler::addRow(const DeviceEvent& event) {
     // A stamp that is absent stays 0; the others are moved to the run's clock, never clamped.
     row.startNs = record.startNs != 0 ? record.startNs - offsetNs_ : 0;
     row.endNs = record.endNs != 0 ? record.endNs - offsetNs_ : 0;
-    row.valid = event.fault == StampFault::None;
+    row.valid = usable(event);
     if (event.launchKnown) {
         row.launchStartNs = event.launchStartNs - offsetNs_;
         row.launchEndNs = event.launchEndNs - offsetNs_;
@@ -246,6 +278,18 @@ OperationRow DeviceProfiler::replayedRow(std::int64_t id, const Interval& interv
     return row;
 }
 
+/// Whether it had the device's time before.
+bool DeviceProfiler::markTimed(std::int64_t id) {
+    const std::int64_t step = id / kOperationsPerStep;
+    if (step < newestStep_ - kRememberedSteps) return true;
+    std::vector<bool>& ofStep = timed_[step];
+    const auto index = std::size_t(id % kOperationsPerStep);
+    if (index >= ofStep.size()) ofStep.resize(index + 1);
+    const bool before = ofStep[index];
+    ofStep[index] = true;
+    return before;
+}
+
 /// Rows of events, and the times of those operations whose kernels should all have come. Rows with
 /// the host's times must be there first: the tracer says how far it has written.
 void DeviceProfiler::writeRows(bool last) {
@@ -258,7 +302,7 @@ void DeviceProfiler::writeRows(bool last) {
             ++entry;
             continue;
         }
-        const bool more = id <= timesWrittenThrough_;
+        const bool more = markTimed(id);
         if (id % kOperationsPerStep >= kFirstGraphOperation && !more) {
             rows_.emplace_back(replayedRow(id, interval));
         } else {
@@ -273,7 +317,7 @@ void DeviceProfiler::writeRows(bool last) {
                             replayedWork_.lower_bound({through / kOperationsPerStep, -1, Op{}}));
     }
     balance_.settle();
-    timesWrittenThrough_ = std::max(timesWrittenThrough_, last ? timesWrittenThrough_ : through);
+    timed_.erase(timed_.begin(), timed_.lower_bound(newestStep_ - kRememberedSteps));
     writer_->add(std::exchange(rows_, {}));
 }
 

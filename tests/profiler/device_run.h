@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "profiler/cupti/buffer_exchange.h"
 #include "profiler/cupti/device_profiler.h"
 #include "profiler/record/run_recorder.h"
 #include "profiler/runfile/run_reader.h"

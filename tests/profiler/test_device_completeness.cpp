@@ -2,7 +2,9 @@
 // What the run file says of a run on a device whose records are not all of the run, or not all
 // there.
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <cmath>
+#include <thread>
 
 #include "tests/profiler/device_run.h"
 
@@ -161,4 +163,104 @@ TEST_CASE("steps without any launch, counted or recorded, are not complete") {
         profiler.stepEnd();
     });
     CHECK_FALSE(qualityOf(path).at("missing_device_records").ok);
+}
+
+TEST_CASE("device work is in the file a second later, and the file says that it has not ended") {
+    const TempDir dir;
+    FakeCupti fake;
+    fake.bufferRecords = 1'000'000;  // never full
+    const auto path = record(dir, fake, [&](DeviceProfiler& profiler) {
+        const auto begun = std::chrono::steady_clock::now();
+        const auto seconds = [&] {
+            return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+        };
+        const auto file = dir / "r.moescope";
+        int steps = 0;
+        for (; seconds() < 30 && RunReader(file).deviceEventCount() == 0; ++steps) {
+            eagerStep(profiler, fake, steps);
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        }
+        CHECK(RunReader(file).deviceEventCount() > 0);
+        CHECK(fake.flushes >= 1);
+        CHECK(fake.flushes <= 1 + int(seconds()));
+        const QualityRow row = qualityOf(file).at("device_trace");
+        CHECK_FALSE(row.ok);
+        CHECK(row.note.find("has not ended") != std::string::npos);
+    });
+    CHECK(qualityOf(path).at("device_trace").ok);
+}
+
+TEST_CASE("the first device time of an operation that comes late is all of its time") {
+    const TempDir dir;
+    FakeCupti fake;
+    fake.bufferRecords = 16;
+    const auto path = record(dir, fake, [&](DeviceProfiler& profiler) {
+        const auto nodes = fake.instantiate(captureGraph(profiler, fake));
+        fake.loseKernels = true;
+        profiler.stepBegin({0, StepKind::Prefill, 0, 1});
+        profiler.opBegin(Op::Head, -1);
+        const std::uint32_t launch = fake.launch();
+        profiler.launched({1, 0, 0});
+        profiler.opEnd({});
+        profiler.replay(1);
+        const std::uint32_t replay = fake.replay(nodes);
+        profiler.stepEnd();
+        fake.loseKernels = false;
+        // Until rows of later steps are written, with their times.
+        for (int i = 1; i < 1000; ++i) eagerStep(profiler, fake, i);
+        fake.lateKernel(launch);
+        for (const std::uint64_t node : nodes) fake.lateKernel(replay, node);
+        for (int i = 1000; i < 1100; ++i) eagerStep(profiler, fake, i);
+    });
+    CHECK(qualityOf(path).at("missing_device_records").ok);
+    std::int64_t replayed = 0;
+    RunReader(path).operations([&](const OperationRow& row) {
+        if (row.step != 0) return true;
+        if (row.op == "head") CHECK(row.endNs - row.startNs == 2000);
+        replayed += row.id >= kFirstGraphOperation;
+        CHECK(row.endNs > row.startNs);
+        return true;
+    });
+    CHECK(replayed == 2 * kLayers);
+}
+
+TEST_CASE("operations keep the host's times while the system's clock is set elsewhere") {
+    const TempDir dir;
+    FakeCupti fake;
+    fake.bufferRecords = 16;
+    DeviceProfilerOptions options;
+    options.system = []() noexcept { return std::int64_t(realtime()); };
+    constexpr int kSteps = 20;  // of each of three parts
+    const auto path = record(
+        dir, fake,
+        [&](DeviceProfiler& profiler) {
+            for (int i = 0; i < 3 * kSteps; ++i) {
+                // There, and back: at the end all seems well.
+                if (i % kSteps == 0) BufferExchange::instance().waitUntilDrained();
+                clockShift = i / kSteps == 1 ? -60 * std::int64_t(kSecond) : 0;
+                eagerStep(profiler, fake, i);
+            }
+        },
+        options);
+    const auto quality = qualityOf(path);
+    CHECK_FALSE(quality.at("clock_step").ok);
+    CHECK(quality.at("clock_step").value > 59e9);
+    CHECK_FALSE(quality.at("bad_device_stamps").ok);
+    CHECK(quality.at("missing_device_records").ok);
+    const RunReader run(path);
+    std::map<std::int64_t, StepRow> steps;
+    for (const StepRow& step : run.steps()) steps[step.id] = step;
+    std::int64_t operations = 0;
+    run.operations([&](const OperationRow& row) {
+        ++operations;
+        CHECK(row.startNs >= steps.at(row.step).startNs);
+        return true;
+    });
+    CHECK(operations == 3 * kSteps * (2 * kLayers + 1));
+    int good = 0;
+    for (const DeviceEventRow& event : deviceEvents(path)) {
+        if (event.step / kSteps == 1) CHECK_FALSE(event.valid);
+        good += event.valid ? 1 : 0;
+    }
+    CHECK(good > kSteps);  // of the first part and of the last
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "profiler/cupti/device_profiler.h"
+#include "profiler/runfile/copy_directions.h"
 
 namespace moescope::cupti {
 namespace {
@@ -33,23 +34,6 @@ const char* kindName(RecordKind kind) {
             return "set";
         default:
             return "graph";
-    }
-}
-
-const char* copyName(std::uint8_t kind) {  // CUpti_ActivityMemcpyKind
-    switch (kind) {
-        case 1:
-            return "host to device";
-        case 2:
-            return "device to host";
-        case 8:
-            return "device to device";
-        case 9:
-            return "host to host";
-        case 10:
-            return "device to another device";
-        default:
-            return "copy";
     }
 }
 
@@ -219,7 +203,7 @@ void DeviceProfiler::addRow(const DeviceEvent& event) {
     }
     row.kind = kindName(record.kind);
     if (record.kind == RecordKind::Kernel) row.name = kernelName(record.name);
-    if (record.kind == RecordKind::Memcpy) row.name = copyName(record.detail);
+    if (record.kind == RecordKind::Memcpy) row.name = copyDirection(record.detail);
     row.shape = shapeRow(record.shape);
     row.device = std::int32_t(record.device);
     row.stream = std::int32_t(record.stream);

@@ -312,7 +312,7 @@ DeviceQualityFacts DeviceProfiler::qualityFacts() const {
     facts.expectedEager = ledger_.eager();
     facts.expectedReplayed = ledger_.replayed();
     facts.steps = steps_;
-    std::tie(facts.missing, facts.surplus) = balance_.missingAndSurplus();
+    facts.difference = balance_.difference();
     facts.replays = ledger_.replays();
     facts.unknownReplays = ledger_.unknownReplays();
     for (const auto& [graph, counted] : ledger_.graphs()) {

@@ -22,7 +22,6 @@
 #include "profiler/cupti/availability.h"
 #include "profiler/cupti/device_clock.h"
 #include "profiler/cupti/device_quality.h"
-#include "profiler/cupti/launch_balance.h"
 #include "profiler/cupti/pipeline.h"
 #include "profiler/record/run_clock.h"
 #include "profiler/record/span_tracer.h"

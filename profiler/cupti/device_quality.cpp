@@ -30,15 +30,19 @@ QualityRow completeness(const DeviceQualityFacts& facts) {
     // Traced as a whole, a replay brings one record and not one a node.
     LaunchTotals expected = facts.expectedEager;
     if (facts.level == TraceLevel::Node) expected.add(facts.expectedReplayed);
-    const std::int64_t wrong = facts.missing.all() + facts.surplus.all();
+    const LaunchDifference& difference = facts.difference;
+    const std::int64_t wrong = difference.all(), unclear = difference.unclear.all();
     std::string note = "The engine counted " + text(expected) + "; the device's records hold " +
                        text(facts.counts.seen) + ".";
     if (facts.level == TraceLevel::Graph)
         note += " Graph launches: " + text(facts.replays) + " counted, " +
                 text(facts.counts.graphLaunches) + " recorded.";
     if (wrong > 0)
-        note += " Operation by operation, " + text(facts.missing.all()) + " are missing and " +
-                text(facts.surplus.all()) + " are of no counted launch.";
+        note += " Operation by operation, " + text(difference.missing.all()) + " are missing and " +
+                text(difference.surplus.all()) + " are of no counted launch.";
+    if (unclear > 0)
+        note += " " + text(unclear) +
+                " whose operation is not known were taken for as many that operations lack.";
     const bool counted = expected.all() > 0 || facts.replays > 0;
     if (!counted && facts.steps > 0)
         note = "The back end does not count its launches: nothing proves that the " +
@@ -47,9 +51,10 @@ QualityRow completeness(const DeviceQualityFacts& facts) {
         note += " " + text(facts.unknownReplays) +
                 " replays were of graphs that were captured "
                 "before the profiler watched.";
-    return {"missing_device_records", double(wrong), "records",
-            wrong == 0 && facts.unknownReplays == 0 && (counted || facts.steps == 0),
-            std::move(note)};
+    return {
+        "missing_device_records", double(wrong), "records",
+        wrong == 0 && unclear == 0 && facts.unknownReplays == 0 && (counted || facts.steps == 0),
+        std::move(note)};
 }
 
 /// Graph by graph: a node too many in one must not hide one that another lacks.

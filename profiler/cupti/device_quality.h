@@ -9,7 +9,7 @@
 #include "profiler/cupti/activity_collector.h"
 #include "profiler/cupti/correlator.h"
 #include "profiler/cupti/decoder.h"
-#include "profiler/cupti/launch_ledger.h"
+#include "profiler/cupti/launch_balance.h"
 #include "profiler/runfile/rows.h"
 
 namespace moescope::cupti {
@@ -37,8 +37,7 @@ struct DeviceQualityFacts {
     DeviceCounts counts;
     std::int64_t steps = 0;
     LaunchTotals expectedEager, expectedReplayed;  ///< by the engine's count
-    /// Of each operation, replay and kind by itself (LaunchBalance); graphs as a whole are kernels.
-    LaunchTotals missing, surplus;
+    LaunchDifference difference;                   ///< of each operation, replay and kind by itself
     std::int64_t replays = 0, unknownReplays = 0;
     /// Nodes of each graph by the engine's count, and as CUPTI saw them made.
     std::vector<std::pair<LaunchTotals, LaunchTotals>> graphs;

@@ -167,10 +167,14 @@ void DeviceProfiler::count(const DeviceEvent& event) {
     if (owner.operation == LaunchOwner::kWholeGraph) {
         one.kernels = 1;
     } else if (event.record.node != 0) {
-        owner.operation = event.graph ? LaunchOwner::kReplay : LaunchOwner::kUnknownNode;
+        owner.operation = LaunchOwner::kReplay;
         owner.graph = event.graph.value_or(0);
     }
-    balance_.recorded(owner, one);
+    if (!event.scope.hasStep() || (event.record.node != 0 && !event.graph)) {
+        balance_.recordedOfUnknown(one);
+    } else {
+        balance_.recorded(owner, one);
+    }
     if (!event.attributed) ++counts_.unattributed;
     if (event.fault == StampFault::Zero) ++counts_.zeroStamps;
     if (event.fault == StampFault::Incomplete) ++counts_.incomplete;

@@ -130,6 +130,26 @@ TEST_CASE("a lost kernel is missing though a foreign one came in another operati
     CHECK(row.note.find("1 are missing and 1 are of no counted launch") != std::string::npos);
 }
 
+TEST_CASE("a record whose operation is not known proves nothing of one that is missing") {
+    const TempDir dir;
+    FakeCupti fake;
+    const auto path = record(dir, fake, [&](DeviceProfiler& profiler) {
+        profiler.stepBegin({0, StepKind::Decode, 0, 1});
+        profiler.opBegin(Op::Attention, 0);
+        fake.loseKernels = true;
+        fake.launch();
+        fake.loseKernels = false;
+        profiler.launched({1, 0, 0});
+        std::thread([&] { fake.launch("_Z7foreignPf"); }).join();  // with no scope
+        profiler.opEnd({});
+        profiler.stepEnd();
+    });
+    const QualityRow row = qualityOf(path).at("missing_device_records");
+    CHECK(row.value == 0);
+    CHECK_FALSE(row.ok);
+    CHECK(row.note.find("1 whose operation is not known") != std::string::npos);
+}
+
 TEST_CASE("a replay that brought fewer nodes is not made up for by another that brought more") {
     for (const TraceLevel level : {TraceLevel::Node, TraceLevel::Graph}) {
         const TempDir dir;

@@ -180,13 +180,13 @@ void DeviceProfiler::count(const DeviceEvent& event) {
     if (event.fault == StampFault::Incomplete) ++counts_.incomplete;
     if (event.fault == StampFault::Negative) ++counts_.negative;
     if (event.fault != StampFault::None) return;
+    if (event.launchKnown && event.record.startNs + kClockSlackNs < event.launchStartNs)
+        ++counts_.earlyStarts;
     if (!usable(event)) {
         ++counts_.otherClock;
         return;
     }
     counts_.deviceNs += event.record.endNs - event.record.startNs;
-    if (event.launchKnown && event.record.startNs + kClockSlackNs < event.launchStartNs)
-        ++counts_.earlyStarts;
 }
 
 const std::string& DeviceProfiler::kernelName(std::uint32_t id) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // From the engine's calls to the run file, with a scripted CUPTI in place of a GPU.
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <fstream>
 #include <map>
+#include <thread>
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
@@ -298,6 +300,7 @@ TEST_CASE("what is wrong is reported and not repaired") {
         eagerStep(profiler, fake, 2);
         fake.loseKernels = false;
         fake.dropped = 13;
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));  // still in the run, then
         fake.skew = std::uint64_t(0) - 1'000'000;  // the device's clock is a millisecond behind
         eagerStep(profiler, fake, 3);
         fake.skew = 0;

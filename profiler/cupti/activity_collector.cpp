@@ -253,6 +253,7 @@ CollectorStatistics ActivityCollector::statistics() const {
     out.bytes = bytes_;
     out.buffersOverPool = counts.overPool;
     out.buffersOutstanding = counts.outstanding;
+    out.buffersDiscarded = counts.discarded;
     out.scopeFailures = scopeFailures_;
     const std::lock_guard guard(stateMutex_);
     out.stateErrors = stateErrors_;

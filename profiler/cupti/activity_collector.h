@@ -54,6 +54,7 @@ struct CollectorStatistics {
     std::int64_t buffers = 0, bytes = 0;
     std::int64_t buffersOverPool = 0;     ///< handed out beyond the 512 MiB
     std::int64_t buffersOutstanding = 0;  ///< never given back by CUPTI
+    std::int64_t buffersDiscarded = 0;    ///< with records, given back after the end
     std::int64_t scopeFailures = 0;       ///< external ids that could not be pushed or popped
     std::int64_t stateErrors = 0;         ///< errors that CUPTI announced by itself
     std::string lastStateError;

@@ -172,6 +172,10 @@ private:
         RecordSizes out{};
         if (bytes_.size() != sizeof out) throw Error(path_ + ": is damaged (record sizes)");
         std::memcpy(out.data(), bytes_.data(), sizeof out);
+        // A later CUPTI appends members: a record that is shorter than ours is none.
+        const RecordSizes least = defaultRecordSizes();
+        for (std::size_t kind = 0; kind < kKinds; ++kind)
+            if (out[kind] < least[kind]) throw Error(path_ + ": is damaged (record sizes)");
         visitor_.onSizes(out);
     }
 

@@ -135,6 +135,7 @@ void Correlator::attributeNode(DeviceEvent& event) const {
         scope.layer = -1;
         return;
     }
+    event.graph = node->graph;
     const bool same = scope.hasOperation() && scope.layer == node->layer && scope.op == node->op;
     if (!same) {
         const std::int32_t announced = scopes_.find(scope.step, node->layer, node->op);

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "profiler/cupti/graph_node_map.h"
@@ -20,8 +21,9 @@ namespace moescope::cupti {
 
 struct DeviceEvent {
     Record record;
-    Scope scope;              ///< what is known of it
-    bool attributed = false;  ///< to an operation; launches of whole graphs: to a step
+    Scope scope;                         ///< what is known of it
+    bool attributed = false;             ///< to an operation; launches of whole graphs: to a step
+    std::optional<std::uint64_t> graph;  ///< the engine's number, of nodes that are known
     bool launchKnown = false;
     std::int64_t launchStartNs = 0, launchEndNs = 0;  ///< the API call, CLOCK_REALTIME
     StampFault fault = StampFault::None;
@@ -31,8 +33,11 @@ class DeviceEventSink {
 public:
     virtual ~DeviceEventSink() = default;
     virtual void onEvent(const DeviceEvent& event) = 0;
-    /// Environment and Synchronization records pass through.
+    /// Overhead, Environment and Synchronization records pass through.
     virtual void onOther(const Record&) {}
+    /// Around the records of a buffer, whatever of them waits for their launch.
+    virtual void onBufferBegins() {}
+    virtual void onBufferEnds() {}
 };
 
 struct CorrelatorOptions {

@@ -54,6 +54,22 @@ enum Result : std::uint32_t {
     kUnknown = 999,
 };
 
+enum OverheadKind : std::uint32_t {
+    kOverheadModuleLoading = 4u << 16,  // CUDA's own, on the first use of a kernel: no tracing
+    kOverheadLazyLoading = 5u << 16,
+};
+
+enum EnvironmentKind : std::uint32_t { kSpeed = 1, kTemperature = 2, kPower = 3 };
+
+enum ThrottleReason : std::uint32_t {
+    kThrottleIdle = 1,
+    kThrottleUserClocks = 2,
+    kThrottlePowerCap = 4,
+    kThrottleHardware = 8,
+    kThrottleUnsupported = 0x40000000,
+    kThrottleUnknown = 0x80000000,
+};
+
 enum CallbackDomain : std::uint32_t { kDomainResource = 3, kDomainState = 6 };
 
 enum ResourceCallback : std::uint32_t {

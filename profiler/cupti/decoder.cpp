@@ -98,32 +98,33 @@ void Decoder::decode(std::span<std::uint8_t> buffer, RecordSink& sink) {
     void* record = nullptr;
     const void* previous = nullptr;
     std::uint32_t result = kSuccess;
+    const auto* end = buffer.data() + buffer.size();
+    const auto* undecoded = buffer.data();  // the first byte behind what made sense
     while ((result = step(buffer, &record)) == kSuccess) {
         if (next_ != nullptr && previous != nullptr) learnSize(previous, record);
         previous = record;
         // A record cut off at the end of a damaged capture is not read beyond it.
         const auto kind = load<std::uint32_t>(record);
-        const auto left =
-            std::size_t(buffer.data() + buffer.size() - static_cast<std::uint8_t*>(record));
+        const auto* begin = static_cast<const std::uint8_t*>(record);
+        const auto left = std::size_t(end - begin);
         static const RecordSizes kLeast = defaultRecordSizes();
+        undecoded = begin;
         if (kind < kKinds && left < kLeast[kind]) break;
+        // Where the library walks, the size of a buffer's last record is not known.
+        undecoded = next_ != nullptr ? end : begin + sizes_[kind];
         ++statistics_.records;
         Record out;
         if (convert(record, out)) {
-            if (out.kind == RecordKind::Overhead && out.endNs > out.startNs)
-                // Unsigned: damaged stamps may lie further apart than a signed difference can say.
-                statistics_.overheadNs += std::uint64_t(out.endNs) - std::uint64_t(out.startNs);
             sink.onRecord(out);
         } else {
             ++statistics_.unknownKinds;
         }
     }
-    if (result != kMaxLimitReached && result != kSuccess) {
-        const auto* end = buffer.data() + buffer.size();
-        const auto* from =
+    // What the library stopped at is no record.
+    if (next_ != nullptr && result != kMaxLimitReached && result != kSuccess)
+        undecoded =
             previous != nullptr ? static_cast<const std::uint8_t*>(previous) : buffer.data();
-        statistics_.undecodedBytes += std::uint64_t(end - from);
-    }
+    statistics_.undecodedBytes += std::uint64_t(end - undecoded);
 }
 
 bool Decoder::convert(const void* record, Record& out) {
@@ -184,8 +185,7 @@ bool Decoder::convert(const void* record, Record& out) {
         case kOverhead: {
             const auto in = load<OverheadRecord>(record);
             out.kind = RecordKind::Overhead;
-            out.detail = std::uint8_t(in.overheadKind < 256 ? in.overheadKind
-                                                            : 0x80 | (in.overheadKind >> 16));
+            out.detail = overheadDetail(in.overheadKind);
             out.correlation = in.correlationId;
             out.startNs = std::int64_t(in.start);
             out.endNs = std::int64_t(in.end);

@@ -22,8 +22,7 @@ using NextRecord = std::uint32_t (*)(std::uint8_t* buffer, std::size_t validByte
 struct DecodeStatistics {
     std::uint64_t records = 0;
     std::uint64_t unknownKinds = 0;    ///< records of kinds that nobody asked for
-    std::uint64_t undecodedBytes = 0;  ///< behind a record that made no sense
-    std::uint64_t overheadNs = 0;      ///< sum of the Overhead records
+    std::uint64_t undecodedBytes = 0;  ///< behind what made sense: no record, or a cut one
 };
 
 /// Bytes of a record by kind, for walking a buffer without CUPTI. 0: unknown.

@@ -11,7 +11,10 @@ namespace moescope::cupti {
 /// CLOCK_REALTIME in ns.
 std::int64_t realtimeNs() noexcept;
 
-/// CLOCK_REALTIME minus the run's clock, from the best bracketed of several readings.
-std::int64_t clockOffset(const RunClock& clock) noexcept;
+/// That clock, or one that a test sets.
+using SystemClock = std::int64_t (*)() noexcept;
+
+/// The system's clock minus the run's, from the best bracketed of several readings.
+std::int64_t clockOffset(const RunClock& clock, SystemClock system = &realtimeNs) noexcept;
 
 }  // namespace moescope::cupti

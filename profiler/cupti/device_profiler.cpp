@@ -8,10 +8,13 @@
 #include <limits>
 #include <utility>
 
-#include "profiler/cupti/device_clock.h"
-
 namespace moescope::cupti {
 namespace {
+
+constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+
+/// Between two requests for CUPTI's buffers, which are full after some 15000 launches only.
+constexpr std::int64_t kFlushNs = 1'000'000'000;
 
 std::string today() {
     const std::time_t now = std::time(nullptr);
@@ -51,9 +54,12 @@ DeviceProfiler::DeviceProfiler(std::unique_ptr<CuptiLibrary> library,
       driver_(std::move(driver)),
       device_(std::move(device)),
       reason_(std::move(reason)),
-      attachedNs_(std::numeric_limits<std::int64_t>::max()) {
+      system_(options.system),
+      attachedNs_(kNever),
+      endedNs_(kNever) {
     level_ = options.collector.level;
     wholeSteps_ = options.wholeSteps;
+    samples_ = options.collector.sampleEnvironment;
     if (!reason_.empty()) return;
     synchronize_ = [this] {
         // On the engine's thread, where the context is current. An error of the device is the
@@ -67,9 +73,12 @@ DeviceProfiler::DeviceProfiler(const CuptiApi& api, std::function<void()> synchr
                                const DeviceProfilerOptions& options, nlohmann::json device)
     : synchronize_(std::move(synchronize)),
       device_(std::move(device)),
-      attachedNs_(std::numeric_limits<std::int64_t>::max()) {
+      system_(options.system),
+      attachedNs_(kNever),
+      endedNs_(kNever) {
     level_ = options.collector.level;
     wholeSteps_ = options.wholeSteps;
+    samples_ = options.collector.sampleEnvironment;
     startCollector(api, options);
 }
 
@@ -97,15 +106,24 @@ void DeviceProfiler::attach(RunWriter& writer, SpanTracer& tracer, const RunCloc
     writer_ = &writer;
     tracer_ = &tracer;
     clock_ = &clock;
-    offsetNs_ = clockOffset(clock);
+    offsetNs_ = clockOffset(clock, system_);
     writer.setMeta("device", device_);
     if (recording()) {
         writer.setMeta("degradation", degradationName(level_));
+        // Replaced at the end.
+        writer.add(deviceTrace(false,
+                               "The run has not ended: its latest operations may have the "
+                               "host's times, and device work of about its last second may "
+                               "be absent."));
     } else {
         writer.setMeta("degradation_reason", reason_);
     }
     // Last: from here on the decoding thread uses the above.
-    attachedNs_.store(realtimeNs(), std::memory_order_release);
+    attachedNs_.store(system_(), std::memory_order_release);
+}
+
+QualityRow DeviceProfiler::deviceTrace(bool ok, const char* note) const {
+    return {"device_trace", level_ == TraceLevel::Node ? 2.0 : 1.0, "level", ok, note};
 }
 
 void DeviceProfiler::popScopes(int depth) {
@@ -116,12 +134,13 @@ void DeviceProfiler::stepBegin(const StepInfo& step) {
     tracer_->stepBegin(step);
     if (!recording()) return;
     popScopes(0);  // an exception may have cut the last step short
+    ++steps_;
     const std::int64_t id = tracer_->openStep();
-    pipeline_->scopes().beginStep(id);
-    stepStartNs_ = realtimeNs();
+    pipeline_->stepBegan(id);
+    stepStartNs_ = system_();
     {
         const std::lock_guard guard(stepsMutex_);
-        steps_.emplace_back(stepStartNs_, std::numeric_limits<std::int64_t>::max());
+        stepTimes_.emplace_back(stepStartNs_, kNever);
     }
     collector_->pushScope(packScope({id, -1, -1, Op::Embed}));
     depth_ = 1;
@@ -130,13 +149,17 @@ void DeviceProfiler::stepBegin(const StepInfo& step) {
 void DeviceProfiler::stepEnd() {
     if (recording() && tracer_->openStep() >= 0) {
         popScopes(0);
-        pipeline_->stepEnded(tracer_->openStep());
-        const std::int64_t now = realtimeNs();
+        pipeline_->stepEnded();
+        const std::int64_t now = system_();
         wallNs_ += now - stepStartNs_;
         const std::lock_guard guard(stepsMutex_);
-        steps_.back().second = now;
+        stepTimes_.back().second = now;
     }
     tracer_->stepEnd();
+    // After the step's time was taken. What CUPTI holds back a kill of the process would lose.
+    if (!recording() || clock_->now() - flushedNs_ < kFlushNs) return;
+    flushedNs_ = clock_->now();
+    collector_->flush();
 }
 
 void DeviceProfiler::opBegin(Op op, int layer) {
@@ -160,7 +183,7 @@ void DeviceProfiler::opBegin(Op op, int layer) {
         ++depth_;
     }
     // A back end that captures while the session announces operations need not repeat them.
-    if (capturing_) pipeline_->nodes().setOperation(layer, op);
+    if (ledger_.capturing()) pipeline_->nodes().setOperation(layer, op);
 }
 
 void DeviceProfiler::opEnd(const OpWork& work) {
@@ -169,13 +192,22 @@ void DeviceProfiler::opEnd(const OpWork& work) {
     if (recording()) popScopes(tracer_->openStep() >= 0 ? 1 : 0);
 }
 
+/// As the scope on top of CUPTI's stack says it: an operation that the tracer kept, or the step.
+LaunchOwner DeviceProfiler::openOwner() const noexcept {
+    if (tracer_ == nullptr) return {};
+    const std::int64_t operation = tracer_->openOperation();
+    if (operation < 0) return {tracer_->openStep(), -1, 0};
+    return {operation / kOperationsPerStep, operation, 0};
+}
+
 void DeviceProfiler::launched(const LaunchCounts& counts) noexcept {
     ledger_.launched(counts);
+    if (!recording() || ledger_.capturing()) return;
+    balance_.counted(openOwner(), {counts.kernels, counts.copies, counts.sets});
 }
 
 void DeviceProfiler::captureBegin(std::uint64_t graph) noexcept {
     ledger_.captureBegin(graph);
-    capturing_ = true;
     if (!recording()) return;
     pipeline_->nodes().beginCapture(graph);
     const std::int64_t open = tracer_ != nullptr ? tracer_->openOperation() : -1;
@@ -191,12 +223,21 @@ void DeviceProfiler::captureOp(Op op, int layer) noexcept {
 
 void DeviceProfiler::captureEnd() noexcept {
     ledger_.captureEnd();
-    capturing_ = false;
     if (recording()) pipeline_->nodes().endCapture();
 }
 
 void DeviceProfiler::replay(std::uint64_t graph) noexcept {
-    ledger_.replay(graph);
+    const LaunchTotals nodes = ledger_.replay(graph);
+    if (!recording()) return;
+    LaunchOwner owner = openOwner();
+    if (level_ == TraceLevel::Graph) {
+        owner.operation = LaunchOwner::kWholeGraph;
+        balance_.counted(owner, {1, 0, 0});
+    } else {
+        owner.operation = LaunchOwner::kReplay;
+        owner.graph = graph;
+        balance_.counted(owner, nodes);
+    }
 }
 
 void DeviceProfiler::replayed(Op op, int layer, const OpWork& work) noexcept {
@@ -219,15 +260,16 @@ void DeviceProfiler::finish() {
         return;
     }
     popScopes(0);
+    endedNs_.store(system_());  // what CUPTI does to end is no part of the run
     collector_->stop(synchronize_);
     pipeline_->finish();
     writeRows(true);
     if (CaptureWriter* capture = pipeline_->capture()) capture->finish(tail());
     for (QualityRow& row : deviceQuality(qualityFacts())) writer_->add(std::move(row));
-    writer_->add(QualityRow{"device_trace", level_ == TraceLevel::Node ? 2.0 : 1.0, "level", true,
-                            level_ == TraceLevel::Node
-                                ? "Every kernel was recorded, those of graphs too."
-                                : "Graphs were recorded as a whole: their kernels are not known."});
+    writer_->add(
+        deviceTrace(true, level_ == TraceLevel::Node
+                              ? "Every kernel was recorded, those of graphs too."
+                              : "Graphs were recorded as a whole: their kernels are not known."));
     describeSamples();
 }
 
@@ -246,7 +288,7 @@ void DeviceProfiler::describeSamples() {
 void DeviceProfiler::abandon() noexcept {
     if (finished_) return;
     finished_ = true;
-    attachedNs_.store(std::numeric_limits<std::int64_t>::max());
+    attachedNs_.store(kNever);
     try {
         if (collector_) collector_->stop([] {});
     } catch (...) {
@@ -269,19 +311,22 @@ DeviceQualityFacts DeviceProfiler::qualityFacts() const {
     facts.counts = counts_;
     facts.expectedEager = ledger_.eager();
     facts.expectedReplayed = ledger_.replayed();
+    facts.steps = steps_;
+    facts.difference = balance_.difference();
     facts.replays = ledger_.replays();
     facts.unknownReplays = ledger_.unknownReplays();
     for (const auto& [graph, counted] : ledger_.graphs()) {
         const CapturedNodes seen = pipeline_->nodes().captured(graph);
-        facts.capturedByEngine.add(counted);
-        facts.capturedByCupti.add(LaunchTotals{seen.kernels, seen.copies, seen.sets});
+        facts.graphs.emplace_back(counted, LaunchTotals{seen.kernels, seen.copies, seen.sets});
     }
     facts.unknownOriginals = pipeline_->nodes().unknownOriginals();
     facts.collector = collector_->statistics();
     facts.decoder = pipeline_->decoder().statistics();
     facts.correlator = pipeline_->correlator().statistics();
     facts.wallNs = wallNs_;
-    facts.clockMovedNs = std::abs(clockOffset(*clock_) - offsetNs_);
+    facts.sampled = samples_;
+    facts.counts.clockMovedNs =
+        std::max(counts_.clockMovedNs, std::abs(clockOffset(*clock_, system_) - offsetNs_));
     return facts;
 }
 

@@ -20,6 +20,7 @@
 
 #include "engine/launch_sink.h"
 #include "profiler/cupti/availability.h"
+#include "profiler/cupti/device_clock.h"
 #include "profiler/cupti/device_quality.h"
 #include "profiler/cupti/pipeline.h"
 #include "profiler/record/run_clock.h"
@@ -34,6 +35,7 @@ struct DeviceProfilerOptions {
     bool syntheticCapture = false;  ///< said in its head: not recorded on a device
     /// Steps of one token are replayed graphs, as without a profiler, instead of single launches.
     bool wholeSteps = false;
+    SystemClock system = &realtimeNs;  ///< the clock of CUPTI's stamps
 };
 
 class DeviceProfiler final : public TraceSink, public LaunchSink, private DeviceEventSink {
@@ -95,14 +97,24 @@ private:
     // On the decoding thread.
     void onEvent(const DeviceEvent& event) override;
     void onOther(const Record& record) override;
+    void onBufferBegins() override;
+    void onBufferEnds() override;
+    bool attached() const noexcept;
     bool insideStep(std::int64_t launchNs) const;
+    bool duringRun(std::int64_t ns) const noexcept;
+    void addOverhead(const Record& record);
+    void addSample(const Record& record);
     void count(const DeviceEvent& event);
+    bool usable(const DeviceEvent& event) const noexcept;
+    bool markTimed(std::int64_t id);
     void addRow(const DeviceEvent& event);
     void extendOperation(const DeviceEvent& event);
     void writeRows(bool last);
     OperationRow replayedRow(std::int64_t id, const Interval& interval);
     const std::string& kernelName(std::uint32_t id);
 
+    QualityRow deviceTrace(bool ok, const char* note) const;
+    LaunchOwner openOwner() const noexcept;
     void popScopes(int depth);
     void describeSamples();
     nlohmann::json tail() const;
@@ -115,6 +127,8 @@ private:
     std::string reason_;
     TraceLevel level_ = TraceLevel::Node;
     bool wholeSteps_ = false;
+    SystemClock system_;
+    bool samples_ = false;  ///< clocks, temperature and power were asked for
     std::unique_ptr<Pipeline> pipeline_;
 
     RunWriter* writer_ = nullptr;
@@ -122,18 +136,21 @@ private:
     const RunClock* clock_ = nullptr;
     std::int64_t offsetNs_ = 0;             ///< CLOCK_REALTIME minus the run's clock
     std::atomic<std::int64_t> attachedNs_;  ///< CLOCK_REALTIME; the greatest number before
+    std::atomic<std::int64_t> endedNs_;     ///< likewise: when the last step had ended
 
     // The engine's thread.
     LaunchLedger ledger_;
-    int depth_ = 0;  ///< scopes pushed
-    bool capturing_ = false;
+    int depth_ = 0;          ///< scopes pushed
     Op openOp_ = Op::Embed;  ///< of the latest opBegin
     int openLayer_ = -1;
     bool workInGraph_ = false;  ///< the open operation's work ran in a graph recorded as a whole
-    std::int64_t wallNs_ = 0, stepStartNs_ = 0;
+    std::int64_t steps_ = 0, wallNs_ = 0, stepStartNs_ = 0;
+    std::int64_t flushedNs_ = 0;  ///< of the run's clock
+
+    LaunchBalance balance_;  ///< both threads'
 
     mutable std::mutex stepsMutex_;
-    std::deque<std::pair<std::int64_t, std::int64_t>> steps_;  ///< CLOCK_REALTIME begin, end
+    std::deque<std::pair<std::int64_t, std::int64_t>> stepTimes_;  ///< CLOCK_REALTIME begin, end
 
     /// Work of operations that graphs ran, by step, layer and operation, until their rows are
     /// written.
@@ -144,7 +161,11 @@ private:
     DeviceCounts counts_;
     std::vector<AnyRow> rows_;
     std::unordered_map<std::int64_t, Interval> intervals_;  ///< by operation, not yet written
-    std::int64_t newestStep_ = -1, timesWrittenThrough_ = -1;
+    std::int64_t newestStep_ = -1;
+    /// Operations whose rows have the device's time: by step, then by index in it.
+    std::map<std::int64_t, std::vector<bool>> timed_;
+    bool clockHolds_ = true;  ///< the system's clock was where it was at the beginning, last time
+    bool stampsHold_ = true;  ///< so are the stamps of the buffer that is being decoded
     std::vector<std::string> kernelNames_;
     Sampled mhz_, celsius_, milliwatts_;
     std::uint32_t powerLimitMilliwatts_ = 0;

@@ -2,11 +2,12 @@
 #include "profiler/cupti/device_quality.h"
 
 #include <cstdlib>
+#include <limits>
+#include <utility>
 
 namespace moescope::cupti {
 namespace {
 
-constexpr std::int64_t kClockStepNs = 1'000'000;  // device stamps are on the system clock
 constexpr double kGoodOverhead = 0.05;
 
 std::string text(std::int64_t value) {
@@ -16,11 +17,6 @@ std::string text(std::int64_t value) {
 std::string text(const LaunchTotals& totals) {
     return text(totals.kernels) + " kernels, " + text(totals.copies) + " copies, " +
            text(totals.sets) + " sets";
-}
-
-std::int64_t difference(const LaunchTotals& a, const LaunchTotals& b) {
-    return std::abs(a.kernels - b.kernels) + std::abs(a.copies - b.copies) +
-           std::abs(a.sets - b.sets);
 }
 
 /// The node of a set is announced as one of a kernel where the driver makes it so (seen with
@@ -34,24 +30,60 @@ QualityRow completeness(const DeviceQualityFacts& facts) {
     // Traced as a whole, a replay brings one record and not one a node.
     LaunchTotals expected = facts.expectedEager;
     if (facts.level == TraceLevel::Node) expected.add(facts.expectedReplayed);
-    std::int64_t missing = difference(expected, facts.counts.seen);
+    const LaunchDifference& difference = facts.difference;
+    const std::int64_t wrong = difference.all(), unclear = difference.unclear.all();
     std::string note = "The engine counted " + text(expected) + "; the device's records hold " +
                        text(facts.counts.seen) + ".";
-    if (facts.level == TraceLevel::Graph) {
-        missing += std::abs(facts.replays - facts.counts.graphLaunches);
+    if (facts.level == TraceLevel::Graph)
         note += " Graph launches: " + text(facts.replays) + " counted, " +
                 text(facts.counts.graphLaunches) + " recorded.";
-    }
+    if (wrong > 0)
+        note += " Operation by operation, " + text(difference.missing.all()) + " are missing and " +
+                text(difference.surplus.all()) + " are of no counted launch.";
+    if (unclear > 0)
+        note += " " + text(unclear) +
+                " whose operation is not known were taken for as many that operations lack.";
     const bool counted = expected.all() > 0 || facts.replays > 0;
-    if (!counted && facts.counts.seen.all() > 0)
+    if (!counted && facts.steps > 0)
         note = "The back end does not count its launches: nothing proves that the " +
-               text(facts.counts.seen.all()) + " records are all.";
+               text(facts.counts.seen.all() + facts.counts.graphLaunches) + " records are all.";
     if (facts.unknownReplays > 0)
         note += " " + text(facts.unknownReplays) +
                 " replays were of graphs that were captured "
                 "before the profiler watched.";
-    return {"missing_device_records", double(missing), "records",
-            missing == 0 && facts.unknownReplays == 0, std::move(note)};
+    return {
+        "missing_device_records", double(wrong), "records",
+        wrong == 0 && unclear == 0 && facts.unknownReplays == 0 && (counted || facts.steps == 0),
+        std::move(note)};
+}
+
+/// Graph by graph: a node too many in one must not hide one that another lacks.
+QualityRow capturedNodes(const DeviceQualityFacts& facts) {
+    LaunchTotals engine, cupti;
+    std::int64_t wrong = 0;
+    for (const auto& [counted, seen] : facts.graphs) {
+        engine.add(counted);
+        cupti.add(seen);
+        wrong += nodeDifference(counted, seen);
+    }
+    return {"captured_graph_nodes", double(wrong), "records",
+            wrong == 0 && facts.unknownOriginals == 0,
+            "Nodes of graphs by the engine's count: " + text(engine) +
+                "; as CUPTI saw them made: " + text(cupti) + "."};
+}
+
+QualityRow throttling(const DeviceCounts& counts) {
+    const bool known = counts.speedSamples > counts.unclearSamples;
+    std::string note =
+        counts.speedSamples == 0
+            ? "Not known: no sample of the device's clocks lies in the run."
+            : "Of " + text(counts.speedSamples) +
+                  " samples of the device's clocks, those slowed by power or heat; of " +
+                  text(counts.unclearSamples) + " CUPTI does not know or tell why.";
+    return {"throttled_samples",
+            known ? double(counts.throttledSamples) : std::numeric_limits<double>::quiet_NaN(),
+            "samples", known && counts.throttledSamples == 0 && counts.unclearSamples == 0,
+            std::move(note)};
 }
 
 }  // namespace
@@ -68,15 +100,19 @@ std::vector<QualityRow> deviceQuality(const DeviceQualityFacts& facts) {
         rows.push_back({name, value, unit, ok, std::move(note)});
     };
     add("dropped_device_records", double(facts.collector.dropped), "records",
-        facts.collector.dropped == 0,
+        facts.collector.dropped == 0 && facts.collector.buffersOutstanding == 0 &&
+            facts.collector.buffersDiscarded == 0,
         "Records that CUPTI says it lost; " + text(facts.collector.buffersOverPool) +
             " buffers were needed beyond the pool of 512 MiB, " +
-            text(facts.collector.buffersOutstanding) + " were not given back.");
-    const std::int64_t bad = counts.zeroStamps + counts.incomplete + counts.negative;
+            text(facts.collector.buffersOutstanding) + " were not given back, " +
+            text(facts.collector.buffersDiscarded) + " came after the end.");
+    const std::int64_t bad =
+        counts.zeroStamps + counts.incomplete + counts.negative + counts.otherClock;
     add("bad_device_stamps", double(bad), "records", bad == 0,
         text(counts.zeroStamps) + " without stamps, " + text(counts.incomplete) +
-            " without an end, " + text(counts.negative) +
-            " that end before they begin; kept, and left out of every sum.");
+            " without an end, " + text(counts.negative) + " that end before they begin, " +
+            text(counts.otherClock) +
+            " from while the system's clock was set elsewhere; kept, and left out of every sum.");
     add("unattributed_kernels", double(counts.unattributed), "records", counts.unattributed == 0,
         "Device work inside steps whose operation is not known; of these " +
             text(facts.correlator.givenUp) +
@@ -84,12 +120,7 @@ std::vector<QualityRow> deviceQuality(const DeviceQualityFacts& facts) {
             text(counts.beforeRun) + " before the run (loading).");
     add("early_device_starts", double(counts.earlyStarts), "records", counts.earlyStarts == 0,
         "Device work that began over 5 µs before its launch: the clocks do not agree.");
-    const std::int64_t nodes = nodeDifference(facts.capturedByEngine, facts.capturedByCupti);
-    if (facts.replays > 0 || facts.capturedByEngine.all() > 0)
-        add("captured_graph_nodes", double(nodes), "records",
-            nodes == 0 && facts.unknownOriginals == 0,
-            "Nodes of graphs by the engine's count: " + text(facts.capturedByEngine) +
-                "; as CUPTI saw them made: " + text(facts.capturedByCupti) + ".");
+    if (facts.replays > 0 || !facts.graphs.empty()) rows.push_back(capturedNodes(facts));
     const std::uint64_t odd = facts.decoder.unknownKinds + facts.decoder.undecodedBytes;
     add("undecoded_device_bytes", double(facts.decoder.undecodedBytes), "bytes", odd == 0,
         "Bytes of CUPTI's buffers that made no sense; records of unknown kinds: " +
@@ -99,18 +130,17 @@ std::vector<QualityRow> deviceQuality(const DeviceQualityFacts& facts) {
         facts.collector.lastStateError.empty()
             ? "Errors that CUPTI announced, and scopes that it did not take."
             : "CUPTI: " + facts.collector.lastStateError);
-    const double overhead =
-        facts.wallNs > 0 ? double(facts.decoder.overheadNs) / double(facts.wallNs) : 0;
+    const double overhead = facts.wallNs > 0 ? double(counts.overheadNs) / double(facts.wallNs) : 0;
     add("cupti_overhead", overhead, "ratio", overhead <= kGoodOverhead,
-        "Time that CUPTI and the driver say they spent on tracing, over the time of the steps; "
-        "what tracing costs in all is seen only beside a run without it.");
-    add("clock_step", double(facts.clockMovedNs), "ns", facts.clockMovedNs < kClockStepNs,
-        "How far the system clock was set during the run; the device's stamps are on it.");
-    if (counts.speedSamples > 0)
-        add("throttled_samples", double(counts.throttledSamples), "samples",
-            counts.throttledSamples == 0,
-            "Of " + text(counts.speedSamples) +
-                " samples of the device's clocks, those slowed by power or heat.");
+        "Time that CUPTI and the driver say they spent on tracing during the run, over the time of "
+        "the steps; what tracing costs in all is seen only beside a run without it. Not in it: " +
+            std::to_string(counts.loadingNs) +
+            " ns in which CUDA loaded kernels on their first use.");
+    add("clock_step", double(counts.clockMovedNs), "ns", counts.clockMovedNs < kClockStepNs,
+        "How far the system clock was set at most during the run; the device's stamps are on it. "
+        "Operations keep the host's times, or have none, of the " +
+            text(counts.otherClock) + " records from then.");
+    if (facts.sampled) rows.push_back(throttling(counts));
     return rows;
 }
 

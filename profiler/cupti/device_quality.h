@@ -3,12 +3,13 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "profiler/cupti/activity_collector.h"
 #include "profiler/cupti/correlator.h"
 #include "profiler/cupti/decoder.h"
-#include "profiler/cupti/launch_ledger.h"
+#include "profiler/cupti/launch_balance.h"
 #include "profiler/runfile/rows.h"
 
 namespace moescope::cupti {
@@ -21,24 +22,35 @@ struct DeviceCounts {
     std::int64_t betweenSteps = 0;   ///< launched by nobody's operation, outside every step
     std::int64_t unattributed = 0;   ///< inside a step, but of no known operation
     std::int64_t zeroStamps = 0, incomplete = 0, negative = 0;
-    std::int64_t earlyStarts = 0;  ///< began over 5 us before their launch did
+    std::int64_t otherClock = 0;    ///< with stamps from while the system's clock was elsewhere
+    std::int64_t clockMovedNs = 0;  ///< most between the system's clock and the steady one
+    std::int64_t earlyStarts = 0;   ///< began over 5 us before their launch did
     std::int64_t speedSamples = 0, throttledSamples = 0;
-    std::int64_t deviceNs = 0;  ///< sum of the durations of what has good stamps
+    std::int64_t unclearSamples = 0;  ///< for a reason that CUPTI does not know or tell
+    std::uint64_t overheadNs = 0;     ///< of the run, by CUPTI's word
+    std::uint64_t loadingNs = 0;      ///< in it, CUDA loaded modules and functions on first use
+    std::int64_t deviceNs = 0;        ///< sum of the durations of what has good stamps
 };
 
 struct DeviceQualityFacts {
     TraceLevel level = TraceLevel::Node;
     DeviceCounts counts;
+    std::int64_t steps = 0;
     LaunchTotals expectedEager, expectedReplayed;  ///< by the engine's count
+    LaunchDifference difference;                   ///< of each operation, replay and kind by itself
     std::int64_t replays = 0, unknownReplays = 0;
-    LaunchTotals capturedByEngine, capturedByCupti;  ///< nodes of all graphs
-    std::int64_t unknownOriginals = 0;               ///< GraphNodeMap
+    /// Nodes of each graph by the engine's count, and as CUPTI saw them made.
+    std::vector<std::pair<LaunchTotals, LaunchTotals>> graphs;
+    std::int64_t unknownOriginals = 0;  ///< GraphNodeMap
     CollectorStatistics collector;
     DecodeStatistics decoder;
     CorrelatorStatistics correlator;
-    std::int64_t wallNs = 0;        ///< of the steps
-    std::int64_t clockMovedNs = 0;  ///< system clock against the steady clock, over the run
+    bool sampled = false;     ///< clocks were to be sampled
+    std::int64_t wallNs = 0;  ///< of the steps
 };
+
+/// From here on the device's stamps, which are on the system's clock, are elsewhere on the run's.
+inline constexpr std::int64_t kClockStepNs = 1'000'000;
 
 std::vector<QualityRow> deviceQuality(const DeviceQualityFacts& facts);
 

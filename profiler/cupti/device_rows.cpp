@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The decoding thread's half of DeviceProfiler: from attributed events to counts and rows.
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 #include <utility>
 
 #include "profiler/cupti/device_profiler.h"
+#include "profiler/runfile/copy_directions.h"
 
 namespace moescope::cupti {
 namespace {
@@ -12,10 +14,15 @@ namespace {
 constexpr std::size_t kRowsAtOnce = 2048;
 /// Steps for which late kernels of an operation are awaited before its time is written.
 constexpr std::int64_t kLateSteps = 64;
+/// Steps of which it is remembered whether their operations have the device's times. Records come
+/// later only after more launches than the correlator remembers.
+constexpr std::int64_t kRememberedSteps = 65536;
 constexpr std::int64_t kClockSlackNs = 5000;  // how exactly CUPTI's clocks are joined
-constexpr std::uint32_t kThrottleIdle = 1;    // not a slowdown: nothing to do
-// CUpti_ActivityEnvironmentKind
-constexpr std::uint8_t kSampledSpeed = 1, kSampledTemperature = 2, kSampledPower = 3;
+/// Heat and the power brake as NVML tells them, whose other bits are CUPTI's.
+constexpr std::uint32_t kThrottleNvml = 0xE0;
+constexpr std::uint32_t kThrottled = kThrottlePowerCap | kThrottleHardware | kThrottleNvml;
+/// No slowdown: there was nothing to do, or somebody chose the clocks.
+constexpr std::uint32_t kThrottleHarmless = kThrottleIdle | kThrottleUserClocks;
 
 const char* kindName(RecordKind kind) {
     switch (kind) {
@@ -30,23 +37,6 @@ const char* kindName(RecordKind kind) {
     }
 }
 
-const char* copyName(std::uint8_t kind) {  // CUpti_ActivityMemcpyKind
-    switch (kind) {
-        case 1:
-            return "host to device";
-        case 2:
-            return "device to host";
-        case 8:
-            return "device to device";
-        case 9:
-            return "host to host";
-        case 10:
-            return "device to another device";
-        default:
-            return "copy";
-    }
-}
-
 LaunchShapeRow shapeRow(const LaunchShape& shape) {
     return {shape.grid,      shape.block,        shape.cluster,
             shape.registers, shape.staticShared, shape.dynamicShared};
@@ -55,15 +45,38 @@ LaunchShapeRow shapeRow(const LaunchShape& shape) {
 }  // namespace
 
 void DeviceProfiler::onOther(const Record& record) {
-    if (record.kind != RecordKind::Environment) return;
+    if (record.kind == RecordKind::Overhead) addOverhead(record);
+    if (record.kind == RecordKind::Environment && duringRun(record.startNs)) addSample(record);
+}
+
+/// Loading the model comes before, what CUPTI does to end after.
+bool DeviceProfiler::duringRun(std::int64_t ns) const noexcept {
+    return ns >= attachedNs_.load(std::memory_order_acquire) && ns < endedNs_.load();
+}
+
+void DeviceProfiler::addOverhead(const Record& record) {
+    const std::int64_t start =
+        std::max(record.startNs, attachedNs_.load(std::memory_order_acquire));
+    const std::int64_t end = std::min(record.endNs, endedNs_.load());
+    if (end <= start) return;
+    const bool loading = record.detail == overheadDetail(kOverheadModuleLoading) ||
+                         record.detail == overheadDetail(kOverheadLazyLoading);
+    // Unsigned, so that damaged stamps cannot overflow.
+    (loading ? counts_.loadingNs : counts_.overheadNs) += std::uint64_t(end - start);
+}
+
+void DeviceProfiler::addSample(const Record& record) {
     const auto& values = record.environment;
-    if (record.detail == kSampledSpeed) {
+    if (record.detail == kSpeed) {
         mhz_.add(values[0]);
         ++counts_.speedSamples;
-        if ((values[4] & ~kThrottleIdle) != 0) ++counts_.throttledSamples;
-    } else if (record.detail == kSampledTemperature) {
+        if ((values[4] & kThrottled) != 0)
+            ++counts_.throttledSamples;
+        else if ((values[4] & ~kThrottleHarmless) != 0)
+            ++counts_.unclearSamples;
+    } else if (record.detail == kTemperature) {
         celsius_.add(values[0]);
-    } else if (record.detail == kSampledPower) {
+    } else if (record.detail == kPower) {
         milliwatts_.add(values[0]);
         powerLimitMilliwatts_ = values[1];
     }
@@ -79,19 +92,38 @@ void DeviceProfiler::Sampled::add(std::uint32_t value) noexcept {
 bool DeviceProfiler::insideStep(std::int64_t launchNs) const {
     const std::lock_guard guard(stepsMutex_);
     auto after =
-        std::upper_bound(steps_.begin(), steps_.end(), launchNs,
+        std::upper_bound(stepTimes_.begin(), stepTimes_.end(), launchNs,
                          [](std::int64_t ns, const std::pair<std::int64_t, std::int64_t>& s) {
                              return ns < s.first;
                          });
-    return after != steps_.begin() && launchNs <= std::prev(after)->second;
+    return after != stepTimes_.begin() && launchNs <= std::prev(after)->second;
+}
+
+/// The writer is there, and the run was not abandoned.
+bool DeviceProfiler::attached() const noexcept {
+    return attachedNs_.load(std::memory_order_acquire) != std::numeric_limits<std::int64_t>::max();
+}
+
+/// The device's stamps are moved to the run's clock by one offset: after a step of the system's
+/// clock they lie elsewhere, until it is set back. Stamps between two readings belong to either.
+void DeviceProfiler::onBufferBegins() {
+    if (!attached()) return;
+    const std::int64_t moved = std::abs(clockOffset(*clock_, system_) - offsetNs_);
+    counts_.clockMovedNs = std::max(counts_.clockMovedNs, moved);
+    const bool held = std::exchange(clockHolds_, moved < kClockStepNs);
+    stampsHold_ = held && clockHolds_;
+}
+
+void DeviceProfiler::onBufferEnds() {
+    if (attached() && !rows_.empty()) writeRows(false);
 }
 
 void DeviceProfiler::onEvent(const DeviceEvent& event) {
-    const std::int64_t attached = attachedNs_.load(std::memory_order_acquire);
-    if (attached == std::numeric_limits<std::int64_t>::max()) {
+    if (!attached()) {
         ++counts_.beforeRun;
         return;
     }
+    const std::int64_t attached = attachedNs_;
     // The launch decides; where it is not known, the beginning, except of what has no stamp.
     const std::int64_t when = event.launchKnown ? event.launchStartNs : event.record.startNs;
     if (when != 0 && when < attached && !event.scope.hasStep()) {
@@ -104,33 +136,57 @@ void DeviceProfiler::onEvent(const DeviceEvent& event) {
         count(event);
     }
     addRow(event);
-    if (event.attributed && event.fault == StampFault::None) extendOperation(event);
+    if (event.attributed && usable(event)) extendOperation(event);
     newestStep_ = std::max(newestStep_, event.scope.step);
     if (rows_.size() >= kRowsAtOnce) writeRows(false);
 }
 
+/// Whether the device's stamps say when it ran, on the run's clock.
+bool DeviceProfiler::usable(const DeviceEvent& event) const noexcept {
+    return event.fault == StampFault::None && stampsHold_ && event.record.startNs >= offsetNs_;
+}
+
 void DeviceProfiler::count(const DeviceEvent& event) {
+    LaunchTotals one;
+    LaunchOwner owner{event.scope.step, event.scope.operation(), 0};
     switch (event.record.kind) {
         case RecordKind::Kernel:
-            ++counts_.seen.kernels;
+            one.kernels = 1;
             break;
         case RecordKind::Memcpy:
-            ++counts_.seen.copies;
+            one.copies = 1;
             break;
         case RecordKind::Memset:
-            ++counts_.seen.sets;
+            one.sets = 1;
             break;
         default:
             ++counts_.graphLaunches;
+            owner.operation = LaunchOwner::kWholeGraph;
+    }
+    counts_.seen.add(one);
+    if (owner.operation == LaunchOwner::kWholeGraph) {
+        one.kernels = 1;
+    } else if (event.record.node != 0) {
+        owner.operation = LaunchOwner::kReplay;
+        owner.graph = event.graph.value_or(0);
+    }
+    if (!event.scope.hasStep() || (event.record.node != 0 && !event.graph)) {
+        balance_.recordedOfUnknown(one);
+    } else {
+        balance_.recorded(owner, one);
     }
     if (!event.attributed) ++counts_.unattributed;
     if (event.fault == StampFault::Zero) ++counts_.zeroStamps;
     if (event.fault == StampFault::Incomplete) ++counts_.incomplete;
     if (event.fault == StampFault::Negative) ++counts_.negative;
     if (event.fault != StampFault::None) return;
-    counts_.deviceNs += event.record.endNs - event.record.startNs;
     if (event.launchKnown && event.record.startNs + kClockSlackNs < event.launchStartNs)
         ++counts_.earlyStarts;
+    if (!usable(event)) {
+        ++counts_.otherClock;
+        return;
+    }
+    counts_.deviceNs += event.record.endNs - event.record.startNs;
 }
 
 const std::string& DeviceProfiler::kernelName(std::uint32_t id) {
@@ -151,14 +207,14 @@ void DeviceProfiler::addRow(const DeviceEvent& event) {
     }
     row.kind = kindName(record.kind);
     if (record.kind == RecordKind::Kernel) row.name = kernelName(record.name);
-    if (record.kind == RecordKind::Memcpy) row.name = copyName(record.detail);
+    if (record.kind == RecordKind::Memcpy) row.name = copyDirection(record.detail);
     row.shape = shapeRow(record.shape);
     row.device = std::int32_t(record.device);
     row.stream = std::int32_t(record.stream);
     // A stamp that is absent stays 0; the others are moved to the run's clock, never clamped.
     row.startNs = record.startNs != 0 ? record.startNs - offsetNs_ : 0;
     row.endNs = record.endNs != 0 ? record.endNs - offsetNs_ : 0;
-    row.valid = event.fault == StampFault::None;
+    row.valid = usable(event);
     if (event.launchKnown) {
         row.launchStartNs = event.launchStartNs - offsetNs_;
         row.launchEndNs = event.launchEndNs - offsetNs_;
@@ -210,6 +266,18 @@ OperationRow DeviceProfiler::replayedRow(std::int64_t id, const Interval& interv
     return row;
 }
 
+/// Whether it had the device's time before.
+bool DeviceProfiler::markTimed(std::int64_t id) {
+    const std::int64_t step = id / kOperationsPerStep;
+    if (step < newestStep_ - kRememberedSteps) return true;
+    std::vector<bool>& ofStep = timed_[step];
+    const auto index = std::size_t(id % kOperationsPerStep);
+    if (index >= ofStep.size()) ofStep.resize(index + 1);
+    const bool before = ofStep[index];
+    ofStep[index] = true;
+    return before;
+}
+
 /// Rows of events, and the times of those operations whose kernels should all have come. Rows with
 /// the host's times must be there first: the tracer says how far it has written.
 void DeviceProfiler::writeRows(bool last) {
@@ -222,7 +290,7 @@ void DeviceProfiler::writeRows(bool last) {
             ++entry;
             continue;
         }
-        const bool more = id <= timesWrittenThrough_;
+        const bool more = markTimed(id);
         if (id % kOperationsPerStep >= kFirstGraphOperation && !more) {
             rows_.emplace_back(replayedRow(id, interval));
         } else {
@@ -236,7 +304,8 @@ void DeviceProfiler::writeRows(bool last) {
         replayedWork_.erase(replayedWork_.begin(),
                             replayedWork_.lower_bound({through / kOperationsPerStep, -1, Op{}}));
     }
-    timesWrittenThrough_ = std::max(timesWrittenThrough_, last ? timesWrittenThrough_ : through);
+    balance_.settle();
+    timed_.erase(timed_.begin(), timed_.lower_bound(newestStep_ - kRememberedSteps));
     writer_->add(std::exchange(rows_, {}));
 }
 

@@ -33,20 +33,23 @@ public:
     void launched(const LaunchCounts& counts) {
         (capturing_ ? graphs_[graph_] : eager_).add(counts);
     }
+    bool capturing() const noexcept { return capturing_; }
     void captureBegin(std::uint64_t graph) {
         capturing_ = true;
         graph_ = graph;
         graphs_[graph] = {};
     }
     void captureEnd() noexcept { capturing_ = false; }
-    void replay(std::uint64_t graph) {
+    /// What the replay brings; nothing is known of a graph that was captured before.
+    LaunchTotals replay(std::uint64_t graph) {
         ++replays_;
         const auto found = graphs_.find(graph);
         if (found == graphs_.end()) {
             ++unknownReplays_;
-        } else {
-            replayed_.add(found->second);
+            return {};
         }
+        replayed_.add(found->second);
+        return found->second;
     }
 
     const LaunchTotals& eager() const noexcept { return eager_; }

@@ -6,7 +6,8 @@
 namespace moescope::cupti {
 
 Pipeline::Pipeline(DeviceEventSink& sink, NextRecord next, CorrelatorOptions options)
-    : decoder_(next != nullptr ? Decoder(next) : Decoder()),
+    : sink_(sink),
+      decoder_(next != nullptr ? Decoder(next) : Decoder()),
       correlator_(sink, scopes_, nodes_, options) {}
 
 void Pipeline::onBuffer(std::span<std::uint8_t> records) {
@@ -15,21 +16,33 @@ void Pipeline::onBuffer(std::span<std::uint8_t> records) {
     if (capture_) {
         std::vector<std::int64_t> steps;
         {
-            const std::lock_guard guard(endedMutex_);
-            steps = std::exchange(endedSteps_, {});
+            // The open step as far as it is announced: events of it may be in the buffer. It comes
+            // again when it has ended.
+            const std::lock_guard guard(stepsMutex_);
+            steps = steps_;
+            steps_.erase(steps_.begin(), steps_.end() - (stepOpen_ ? 1 : 0));
         }
         capture_->writeNodes(nodes);
         for (const std::int64_t step : steps) capture_->writeStep(step, scopes_.entries(step));
     }
+    sink_.onBufferBegins();
     decoder_.decode(records, correlator_);
     if (capture_) capture_->writeBuffer(records, decoder_.sizes());
     correlator_.bufferEnds();
+    sink_.onBufferEnds();
 }
 
-void Pipeline::stepEnded(std::int64_t step) {
+void Pipeline::stepBegan(std::int64_t step) {
+    scopes_.beginStep(step);
     if (!capture_) return;
-    const std::lock_guard guard(endedMutex_);
-    endedSteps_.push_back(step);
+    const std::lock_guard guard(stepsMutex_);
+    steps_.push_back(step);
+    stepOpen_ = true;
+}
+
+void Pipeline::stepEnded() {
+    const std::lock_guard guard(stepsMutex_);
+    stepOpen_ = false;
 }
 
 namespace {

@@ -23,8 +23,10 @@ public:
 
     void onBuffer(std::span<std::uint8_t> records) override;
     void onModuleUnload() override { decoder_.forgetAddresses(); }
-    /// A step whose operations are all announced: kept in the capture.
-    void stepEnded(std::int64_t step);
+    /// Operations of the step are announced from now on, in scopes(), until it ends; those of each
+    /// step are kept in the capture.
+    void stepBegan(std::int64_t step);
+    void stepEnded();
     /// After the last buffer.
     void finish() { correlator_.finish(); }
 
@@ -34,13 +36,15 @@ public:
     const Correlator& correlator() const noexcept { return correlator_; }
 
 private:
+    DeviceEventSink& sink_;
     ScopeTable scopes_;
     GraphNodeMap nodes_;
     Decoder decoder_;
     Correlator correlator_;
     std::unique_ptr<CaptureWriter> capture_;
-    std::mutex endedMutex_;
-    std::vector<std::int64_t> endedSteps_;  ///< not yet in the capture
+    std::mutex stepsMutex_;
+    std::vector<std::int64_t> steps_;  ///< not yet complete in the capture
+    bool stepOpen_ = false;            ///< the last of them
 };
 
 struct CaptureFacts {

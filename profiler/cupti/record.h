@@ -14,7 +14,7 @@ enum class RecordKind : std::uint8_t {
     GraphLaunch,      ///< a whole graph as one span; instead of its kernels
     Api,              ///< a call of the CUDA API on the host
     External,         ///< value: the scope id that was on top when `correlation` was launched
-    Overhead,         ///< CUPTI's or the driver's own work; detail: kind of overhead
+    Overhead,         ///< CUPTI's or the driver's own work; detail: overheadDetail of its kind
     Environment,      ///< detail: 1 speed, 2 temperature, 3 power, 4 cooling
     Synchronization,  ///< detail: 1 event, 2 stream waits for event, 3 stream, 4 context
 };
@@ -22,6 +22,11 @@ enum class RecordKind : std::uint8_t {
 /// Records of work on the device, as opposed to the host's side of it.
 constexpr bool isDeviceWork(RecordKind kind) noexcept {
     return kind <= RecordKind::GraphLaunch;
+}
+
+/// CUPTI's kind of overhead, of which those from 1 << 16 on count up there, in one byte.
+constexpr std::uint8_t overheadDetail(std::uint32_t kind) noexcept {
+    return std::uint8_t(kind < 256 ? kind : 0x80 | (kind >> 16));
 }
 
 struct LaunchShape {

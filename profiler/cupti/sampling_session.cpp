@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "engine/core/error.h"
-#include "profiler/cupti/device_clock.h"
 
 namespace moescope::cupti {
 namespace {
@@ -14,6 +13,8 @@ namespace {
 constexpr std::chrono::milliseconds kPeriod{10};
 /// A sample this far from the time in which it was taken is on another clock.
 constexpr std::int64_t kForeignNs = 1'000'000'000;
+/// What beginning and ending themselves may take, in which nobody can say whether samples are due.
+constexpr std::int64_t kEdgeNs = 5'000'000;
 /// Rooms full of samples that one waking decodes at most: stop() must not wait for ever.
 constexpr int kMostRounds = 256;
 
@@ -30,8 +31,8 @@ std::string text(std::int64_t value) {
 }  // namespace
 
 SamplingSession::SamplingSession(const CuptiApi& api, const CounterApi& counters,
-                                 std::int64_t intervalNs)
-    : api_(api), counters_(counters), intervalNs_(intervalNs) {
+                                 std::int64_t intervalNs, SystemClock system)
+    : api_(api), counters_(counters), intervalNs_(intervalNs), system_(system) {
     const auto check = [&](std::uint32_t result, const char* function) {
         if (result != kSuccess)
             throw Error("counters cannot be sampled: " + failureText(api_, function, result));
@@ -135,9 +136,11 @@ void SamplingSession::attach(RunWriter& writer, const RunClock& clock) {
                                               {"metrics", sampledMetrics().metrics},
                                               {"passes", plan_.passes},
                                               {"interval_ns", intervalNs_}});
-    offsetNs_ = clockOffset(clock);
-    startedNs_ = realtimeNs();
-    if (start()) thread_ = std::thread([this] { poll(); });
+    offsetNs_ = clockOffset(clock, system_);
+    startedNs_ = system_();
+    const bool started = start();
+    begunNs_ = system_();
+    if (started) thread_ = std::thread([this] { poll(); });
 }
 
 void SamplingSession::poll() {
@@ -154,12 +157,13 @@ void SamplingSession::poll() {
     }
 }
 
-/// Decodes until nothing waits. False when it failed.
+/// Decodes until nothing waits, or for some rounds. False when it failed.
 bool SamplingSession::drain() {
-    for (int round = 0; round < kMostRounds; ++round) {
+    unread_ = true;
+    for (int round = 0; round < kMostRounds && unread_; ++round) {
         const Decoded decoded = decode();
         if (!decoded.good) return false;
-        if (!decoded.more) break;
+        unread_ = decoded.more;
     }
     return true;
 }
@@ -207,7 +211,7 @@ bool SamplingSession::readSample(std::size_t sample, std::vector<AnyRow>& rows) 
     const auto begin = static_cast<std::int64_t>(info.start);
     const auto end = static_cast<std::int64_t>(info.end);
     if (begin < startedNs_ - kForeignNs || end < startedNs_ - kForeignNs ||
-        begin > realtimeNs() + kForeignNs || end > realtimeNs() + kForeignNs) {
+        begin > system_() + kForeignNs || end > system_() + kForeignNs) {
         ++foreign_;
         if (foreignStamps_.empty())
             foreignStamps_ = std::to_string(info.start) + " to " + std::to_string(info.end);
@@ -228,12 +232,17 @@ void SamplingSession::judge(std::int64_t start, std::int64_t end) {
     if (end > start) lengthNs_ += end - start;
     if (samples_++ > 0) {
         if (start <= lastStartNs_ || end < start) ++disordered_;
-        // Samples follow each other without a gap; less than half an interval is no sample.
-        const std::int64_t gap = start - lastEndNs_;
-        if (2 * gap > intervalNs_) lost_ += (gap + intervalNs_ / 2) / intervalNs_;
+        countGap(start - lastEndNs_, 0);
+    } else {
+        countGap(start - begunNs_, kEdgeNs + intervalNs_);  // that of the first, left out
     }
     lastStartNs_ = start;
     lastEndNs_ = end;
+}
+
+/// Samples follow each other without a gap; less than half an interval is no sample.
+void SamplingSession::countGap(std::int64_t ns, std::int64_t slackNs) {
+    if (ns > slackNs && 2 * ns > intervalNs_) lost_ += (ns + intervalNs_ / 2) / intervalNs_;
 }
 
 void SamplingSession::joinThread() noexcept {
@@ -249,8 +258,10 @@ void SamplingSession::finish() {
     if (finished_ || writer_ == nullptr) return;
     finished_ = true;
     joinThread();
+    const std::int64_t endedNs = system_();
     if (stop() && failure_.empty()) drain();
     disable();
+    if (samples_ > 0) countGap(endedNs - lastEndNs_, kEdgeNs + intervalNs_);
     for (QualityRow& row : quality()) writer_->add(std::move(row));
 }
 
@@ -266,9 +277,12 @@ std::vector<QualityRow> SamplingSession::quality() const {
     note += text(samples_) + " samples";
     if (samples_ > 0) note += " of " + text(lengthNs_ / samples_) + " ns on average";
     note += ", asked for every " + text(intervalNs_) +
-            " ns; lost are the gaps between them. The hardware's buffer was full " +
+            " ns; lost are the gaps between them, before the first and after the last. The "
+            "hardware's buffer was full " +
             text(overflows_) + " times; " + text(skipped_) + " at a start are left out.";
-    const bool whole = lost_ == 0 && overflows_ == 0 && samples_ > 0 && failure_.empty();
+    if (unread_ && failure_.empty()) note += " Some were still waiting to be read at the end.";
+    const bool whole =
+        lost_ == 0 && overflows_ == 0 && samples_ > 0 && !unread_ && failure_.empty();
     std::string order = "Samples that do not begin after the one before: " + text(disordered_) +
                         ". Of another time, and left out: " + text(foreign_);
     if (foreign_ > 0)

@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "profiler/cupti/device_clock.h"
 #include "profiler/cupti/metric_plan.h"
 #include "profiler/record/run_clock.h"
 #include "profiler/runfile/run_writer.h"
@@ -30,8 +31,9 @@ public:
     /// After the model was loaded. Throws Error that names the function of CUPTI and its code: no
     /// rights, another tool, metrics that this chip cannot sample in one pass. Call only when
     /// Availability says that sampling is there. References must outlive the session.
-    /// intervalNs: > 0.
-    SamplingSession(const CuptiApi& api, const CounterApi& counters, std::int64_t intervalNs);
+    /// intervalNs: > 0. system: the clock that samples are stamped with.
+    SamplingSession(const CuptiApi& api, const CounterApi& counters, std::int64_t intervalNs,
+                    SystemClock system = &realtimeNs);
     ~SamplingSession();
     SamplingSession(const SamplingSession&) = delete;
     SamplingSession& operator=(const SamplingSession&) = delete;
@@ -67,11 +69,13 @@ private:
     Decoded decode();
     bool readSample(std::size_t sample, std::vector<AnyRow>& rows);
     void judge(std::int64_t start, std::int64_t end);
+    void countGap(std::int64_t ns, std::int64_t slackNs);
     std::vector<QualityRow> quality() const;
 
     const CuptiApi& api_;
     const CounterApi& counters_;
     std::int64_t intervalNs_;
+    SystemClock system_;
     std::string chip_;
     std::vector<std::uint8_t> availability_;
     std::unique_ptr<CounterHost> host_;
@@ -93,7 +97,8 @@ private:
     // The decoding thread's; the engine's before it begins and after it was joined.
     std::string failure_;  ///< "" while it samples
     bool sampling_ = false, first_ = true, finished_ = false;
-    std::int64_t startedNs_ = 0;  ///< CLOCK_REALTIME
+    bool unread_ = false;                       ///< samples were left when it ended
+    std::int64_t startedNs_ = 0, begunNs_ = 0;  ///< before and after CUPTI began, system's clock
     std::int64_t lastStartNs_ = 0, lastEndNs_ = 0;
     std::int64_t samples_ = 0, lost_ = 0, disordered_ = 0, foreign_ = 0, empty_ = 0;
     std::int64_t overflows_ = 0, skipped_ = 0, lengthNs_ = 0;

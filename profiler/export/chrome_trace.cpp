@@ -61,7 +61,7 @@ public:
         add("\"name\":\"process_name\",\"ph\":\"M\",\"pid\":" + std::to_string(process) +
             ",\"args\":{\"name\":" + quoted(name) + "}");
     }
-    void threadName(int process, int thread, const std::string& name) {
+    void threadName(int process, std::int64_t thread, const std::string& name) {
         add("\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":" + std::to_string(process) +
             ",\"tid\":" + std::to_string(thread) + ",\"args\":{\"name\":" + quoted(name) + "}");
     }
@@ -71,8 +71,9 @@ private:
     bool first_ = true;
 };
 
-std::string spanFields(const std::string& name, const char* category, int process, int thread,
-                       std::int64_t startNs, std::int64_t endNs, const std::string& args) {
+std::string spanFields(const std::string& name, const char* category, int process,
+                       std::int64_t thread, std::int64_t startNs, std::int64_t endNs,
+                       const std::string& args) {
     return "\"name\":" + quoted(name) + ",\"cat\":\"" + category +
            "\",\"ph\":\"X\",\"pid\":" + std::to_string(process) +
            ",\"tid\":" + std::to_string(thread) + ",\"ts\":" + microseconds(startNs) +
@@ -128,7 +129,7 @@ struct Placed {
 };
 Placed placeOperations(const RunReader& run) {
     Placed placed;
-    Lanes lanes;
+    Lanes lanes(run.path().string());
     run.operations([&](const OperationRow& row) {
         placed.lanes.push_back(std::uint16_t(lanes.place(row.startNs, row.endNs)));
         return true;
@@ -139,18 +140,22 @@ Placed placeOperations(const RunReader& run) {
 
 struct PlacedWork {
     std::vector<DeviceEventRow> events;
-    std::vector<int> threads;                          ///< (n_events)
+    std::vector<std::int64_t> threads;                 ///< (n_events)
     std::map<std::pair<int, int>, std::size_t> lanes;  ///< by device, stream
 };
+
+std::int64_t threadOf(int stream, std::size_t lane) {
+    return stream + kLaneStride * std::int64_t(lane);
+}
 
 PlacedWork placeDeviceWork(const RunReader& run) {
     PlacedWork placed;
     placed.events = deviceWork(run);
     std::map<std::pair<int, int>, Lanes> lanes;
     for (const DeviceEventRow& event : placed.events) {
-        Lanes& of = lanes[{event.device, event.stream}];
-        placed.threads.push_back(event.stream +
-                                 kLaneStride * int(of.place(event.startNs, event.endNs)));
+        Lanes& of =
+            lanes.try_emplace({event.device, event.stream}, run.path().string()).first->second;
+        placed.threads.push_back(threadOf(event.stream, of.place(event.startNs, event.endNs)));
         placed.lanes[{event.device, event.stream}] = of.size();
     }
     return placed;
@@ -163,7 +168,7 @@ void nameStreams(Events& events, const PlacedWork& placed) {
         if (key.first != device) events.processName(key.first, "GPU " + std::to_string(key.first));
         device = key.first;
         for (std::size_t lane = 0; lane < lanes; ++lane)
-            events.threadName(key.first, key.second + kLaneStride * int(lane),
+            events.threadName(key.first, threadOf(key.second, lane),
                               "stream " + std::to_string(key.second) +
                                   (lane == 0 ? "" : " (" + std::to_string(lane + 1) + ")"));
     }
@@ -174,8 +179,9 @@ std::string array(const std::array<std::int32_t, 3>& d) {
            "]";
 }
 
-std::string deviceFields(const DeviceEventRow& event, int thread) {
+std::string deviceFields(const DeviceEventRow& event, std::int64_t thread) {
     const bool copy = event.kind == "copy", set = event.kind == "set";
+    const bool graph = event.kind == "graph";
     std::string args = "\"layer\":" + std::to_string(event.layer) +
                        ",\"step\":" + std::to_string(event.step) + ",\"op\":" + quoted(event.op) +
                        ",\"device\":" + std::to_string(event.device) +
@@ -183,23 +189,23 @@ std::string deviceFields(const DeviceEventRow& event, int thread) {
                        ",\"correlation\":" + std::to_string(event.correlation);
     if (copy || set) {
         args += ",\"bytes\":" + std::to_string(event.bytes);
-    } else {
+    } else if (!graph) {
         const LaunchShapeRow& shape = event.shape;
         args += ",\"grid\":" + array(shape.grid) + ",\"block\":" + array(shape.block) +
                 ",\"registers per thread\":" + std::to_string(shape.registers) +
                 ",\"shared memory\":" + std::to_string(shape.staticShared + shape.dynamicShared);
     }
-    if (event.node != 0)
-        args += ",\"graph id\":" + std::to_string(event.graph) +
-                ",\"graph node id\":" + std::to_string(event.node);
-    return spanFields(copy ? "Memcpy " + event.name : event.name,
-                      copy  ? "gpu_memcpy"
-                      : set ? "gpu_memset"
-                            : "kernel",
+    if (launchedByGraph(event)) args += ",\"graph id\":" + std::to_string(event.graph);
+    if (event.node != 0) args += ",\"graph node id\":" + std::to_string(event.node);
+    return spanFields(sliceName(event),
+                      copy    ? "gpu_memcpy"
+                      : set   ? "gpu_memset"
+                      : graph ? "gpu_graph"
+                              : "kernel",
                       event.device, thread, event.startNs, event.endNs, args);
 }
 
-std::string flowFields(const char* phase, std::size_t id, int process, int thread,
+std::string flowFields(const char* phase, std::size_t id, int process, std::int64_t thread,
                        std::int64_t ns) {
     return "\"name\":\"ac2g\",\"cat\":\"ac2g\",\"ph\":\"" + std::string(phase) +
            "\",\"id\":" + std::to_string(id) + ",\"pid\":" + std::to_string(process) +
@@ -218,8 +224,9 @@ void addDeviceWork(Events& events, const PlacedWork& placed) {
             *event.launchEndNs < *event.launchStartNs)
             continue;
         if (launches.insert(event.correlation).second)
-            events.add(spanFields(event.node != 0 ? "cudaGraphLaunch" : "launch", "cuda_runtime",
-                                  kHost, kLaunchThread, *event.launchStartNs, *event.launchEndNs,
+            events.add(spanFields(launchedByGraph(event) ? "cudaGraphLaunch" : "launch",
+                                  "cuda_runtime", kHost, kLaunchThread, *event.launchStartNs,
+                                  *event.launchEndNs,
                                   "\"correlation\":" + std::to_string(event.correlation)));
         events.add(flowFields("s", i + 1, kHost, kLaunchThread, *event.launchStartNs));
         events.add(flowFields("f", i + 1, event.device, placed.threads[i], event.startNs));

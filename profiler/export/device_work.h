@@ -23,6 +23,19 @@ inline std::vector<DeviceEventRow> deviceWork(const RunReader& run) {
     return events;
 }
 
+/// What a viewer shows: rows of sets and of graphs as a whole have no name of their own.
+inline std::string sliceName(const DeviceEventRow& event) {
+    if (event.kind == "copy") return "Memcpy " + event.name;
+    if (event.kind == "set") return "memset";
+    if (event.kind == "graph") return "graph " + std::to_string(event.graph);
+    return event.name;
+}
+
+/// The launch is that of a graph, of which it may be one node.
+inline bool launchedByGraph(const DeviceEventRow& event) {
+    return event.node != 0 || event.kind == "graph";
+}
+
 /// "4x2x1"
 inline std::string dimensions(const std::array<std::int32_t, 3>& d) {
     return std::to_string(d[0]) + "x" + std::to_string(d[1]) + "x" + std::to_string(d[2]);

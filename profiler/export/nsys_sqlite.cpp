@@ -16,6 +16,7 @@
 #include "profiler/export/export_file.h"
 #include "profiler/export/exporters.h"
 #include "profiler/export/utc_time.h"
+#include "profiler/runfile/copy_directions.h"
 #include "profiler/runfile/sqlite.h"
 
 namespace moescope {
@@ -52,6 +53,10 @@ CREATE TABLE CUPTI_ACTIVITY_KIND_MEMSET (
     contextId INTEGER NOT NULL, greenContextId INTEGER, streamId INTEGER NOT NULL,
     correlationId INTEGER, globalPid INTEGER, value INTEGER NOT NULL, bytes INTEGER NOT NULL,
     graphNodeId INTEGER, memKind INTEGER);
+CREATE TABLE CUPTI_ACTIVITY_KIND_GRAPH_TRACE (
+    start INTEGER NOT NULL, end INTEGER NOT NULL, deviceId INTEGER NOT NULL,
+    contextId INTEGER NOT NULL, greenContextId INTEGER, streamId INTEGER NOT NULL,
+    correlationId INTEGER, globalPid INTEGER, graphId INTEGER, graphExecId INTEGER);
 CREATE TABLE CUPTI_ACTIVITY_KIND_RUNTIME (
     start INTEGER NOT NULL, end INTEGER NOT NULL, eventClass INTEGER NOT NULL, globalTid INTEGER,
     correlationId INTEGER, nameId INTEGER NOT NULL, returnValue INTEGER NOT NULL,
@@ -66,11 +71,13 @@ CREATE TABLE NVTX_EVENTS (
 constexpr std::int64_t kProcess = std::int64_t{1} << 24U;  ///< globalPid of process 1
 constexpr std::int64_t kThread = kProcess + 1;             ///< globalTid of its thread 1
 constexpr std::int64_t kPushPopRange = 59;                 ///< NVTX event type
-/// ENUM_CUDA_MEMCPY_OPER by the letters that kernels and operations of copies carry.
+/// ENUM_CUDA_MEMCPY_OPER by the letters that operations and kernels of imported copies carry.
 constexpr std::pair<std::string_view, std::int64_t> kCopyKinds[]{
     {"htod", 1}, {"dtoh", 2}, {"dtod", 8}};
 
-std::int64_t copyKind(std::string text) {
+std::int64_t memcpyOper(const DeviceEventRow& copy) {
+    if (const std::int64_t kind = copyKind(copy.name); kind != 0) return kind;
+    std::string text = copy.op + " " + copy.name;
     for (char& c : text) c = c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c;
     for (const auto& [letters, kind] : kCopyKinds)
         if (text.find(letters) != std::string::npos) return kind;
@@ -155,6 +162,9 @@ public:
                "INSERT INTO CUPTI_ACTIVITY_KIND_MEMSET (start, end, deviceId, contextId, "
                "streamId, correlationId, globalPid, graphNodeId, value, bytes) "
                "VALUES (?, ?, ?, 1, ?, ?, ?, nullif(?, 0), 0, ?)"),
+          graph_(db,
+                 "INSERT INTO CUPTI_ACTIVITY_KIND_GRAPH_TRACE (start, end, deviceId, contextId, "
+                 "streamId, correlationId, globalPid, graphId) VALUES (?, ?, ?, 1, ?, ?, ?, ?)"),
           launch_(db,
                   "INSERT INTO CUPTI_ACTIVITY_KIND_RUNTIME (start, end, eventClass, globalTid, "
                   "correlationId, nameId, returnValue) VALUES (?, ?, 0, ?, ?, ?, 0)") {}
@@ -163,7 +173,16 @@ public:
         if (event.kind == "set") {
             place(set_, event).bind(event.bytes).run();
         } else if (event.kind == "copy") {
-            place(copy_, event).bind(event.bytes).bind(copyKind(event.op + " " + event.name)).run();
+            place(copy_, event).bind(event.bytes).bind(memcpyOper(event)).run();
+        } else if (event.kind == "graph") {
+            graph_.bind(event.startNs)
+                .bind(event.endNs)
+                .bind(std::int64_t{event.device})
+                .bind(std::int64_t{event.stream})
+                .bind(event.correlation)
+                .bind(kProcess)
+                .bind(event.graph)
+                .run();
         } else {
             const std::int64_t name = strings_.of(event.name);
             const LaunchShapeRow& shape = event.shape;
@@ -182,11 +201,16 @@ public:
             .bind(*event.launchEndNs)
             .bind(kThread)
             .bind(event.correlation)
-            .bind(strings_.of(event.node != 0 ? "cudaGraphLaunch" : "cudaLaunchKernel"))
+            .bind(strings_.of(launchName(event)))
             .run();
     }
 
 private:
+    static const char* launchName(const DeviceEventRow& event) {
+        if (launchedByGraph(event)) return "cudaGraphLaunch";
+        if (event.kind == "copy") return "cudaMemcpyAsync";
+        return event.kind == "set" ? "cudaMemsetAsync" : "cudaLaunchKernel";
+    }
     static Statement& place(Statement& statement, const DeviceEventRow& event) {
         return statement.bind(event.startNs)
             .bind(event.endNs)
@@ -198,7 +222,7 @@ private:
     }
 
     Strings& strings_;
-    Statement kernel_, copy_, set_, launch_;
+    Statement kernel_, copy_, set_, graph_, launch_;
     std::unordered_set<std::int64_t> launched_;
 };
 
@@ -282,9 +306,9 @@ void writeNsysSqlite(const RunReader& run, const std::filesystem::path& path) {
         else
             addOperations(device, ranges, run);
         // As nsys: a table without rows does not exist.
-        for (const char* table :
-             {"CUPTI_ACTIVITY_KIND_KERNEL", "CUPTI_ACTIVITY_KIND_MEMCPY",
-              "CUPTI_ACTIVITY_KIND_MEMSET", "CUPTI_ACTIVITY_KIND_RUNTIME", "NVTX_EVENTS"})
+        for (const char* table : {"CUPTI_ACTIVITY_KIND_KERNEL", "CUPTI_ACTIVITY_KIND_MEMCPY",
+                                  "CUPTI_ACTIVITY_KIND_MEMSET", "CUPTI_ACTIVITY_KIND_GRAPH_TRACE",
+                                  "CUPTI_ACTIVITY_KIND_RUNTIME", "NVTX_EVENTS"})
             if (db.integer("SELECT count(*) FROM " + std::string(table)) == 0)
                 db.exec("DROP TABLE " + std::string(table));
         db.exec("COMMIT");

@@ -66,7 +66,7 @@ enum InternedEntry : std::uint32_t { kIid = 1, kEntryName = 2 };
 constexpr std::uint64_t kSequence = 1;
 constexpr std::uint64_t kStateCleared = 1, kNeedsState = 2;
 constexpr std::uint64_t kProcessTrack = 1, kQualityTrack = 2, kFirstTrack = 16;
-constexpr std::uint64_t kTracksEach = 65536;  ///< numbers kept for each kind of track
+constexpr std::uint64_t kTracksEach = Lanes::kMost;  ///< numbers kept for each kind of track
 constexpr std::uint64_t kFirstCounterTrack = std::uint64_t{1} << 40U;
 
 class Writer {
@@ -188,8 +188,8 @@ private:
 /// Gives the lanes of a kind of slices their tracks as they are needed.
 class Tracks {
 public:
-    Tracks(Writer& writer, std::uint64_t first, std::string name)
-        : writer_(writer), first_(first), name_(std::move(name)) {}
+    Tracks(Writer& writer, const RunReader& run, std::uint64_t first, std::string name)
+        : writer_(writer), lanes_(run.path().string()), first_(first), name_(std::move(name)) {}
 
     std::uint64_t of(std::int64_t startNs, std::int64_t endNs) {
         const std::size_t lane = lanes_.place(startNs, endNs);
@@ -219,25 +219,25 @@ void writeQuality(Writer& writer, const RunReader& run) {
 
 void writeDeviceWork(Writer& writer, const RunReader& run) {
     const std::vector<DeviceEventRow> events = deviceWork(run);
-    Tracks launches(writer, kFirstTrack + 2 * kTracksEach, "launches");
+    Tracks launches(writer, run, kFirstTrack + 2 * kTracksEach, "launches");
     std::map<std::pair<int, int>, Tracks> streams;
     std::set<std::int64_t> launched;
     for (const DeviceEventRow& event : events) {
         const std::pair<int, int> key{event.device, event.stream};
         auto stream = streams.find(key);
         if (stream == streams.end())
-            stream =
-                streams
-                    .emplace(key, Tracks(writer, kFirstTrack + (3 + streams.size()) * kTracksEach,
-                                         "GPU " + std::to_string(event.device) + " stream " +
-                                             std::to_string(event.stream)))
-                    .first;
+            stream = streams
+                         .emplace(key, Tracks(writer, run,
+                                              kFirstTrack + (3 + streams.size()) * kTracksEach,
+                                              "GPU " + std::to_string(event.device) + " stream " +
+                                                  std::to_string(event.stream)))
+                         .first;
         const bool flows = event.launchStartNs && event.launchEndNs && *event.launchStartNs >= 0 &&
                            *event.launchEndNs >= *event.launchStartNs;
         if (flows && launched.insert(event.correlation).second) {
             const std::uint64_t track = launches.of(*event.launchStartNs, *event.launchEndNs);
             Writer::Slice(writer, kBegin, track, *event.launchStartNs)
-                .named(event.node != 0 ? "cudaGraphLaunch" : "launch", "cuda_runtime")
+                .named(launchedByGraph(event) ? "cudaGraphLaunch" : "launch", "cuda_runtime")
                 .with("correlation", event.correlation)
                 .flow(event.correlation)
                 .send();
@@ -245,7 +245,7 @@ void writeDeviceWork(Writer& writer, const RunReader& run) {
         }
         const std::uint64_t track = stream->second.of(event.startNs, event.endNs);
         Writer::Slice slice(writer, kBegin, track, event.startNs);
-        slice.named(event.kind == "copy" ? "Memcpy " + event.name : event.name, event.kind.c_str())
+        slice.named(sliceName(event), event.kind.c_str())
             .with("layer", std::int64_t{event.layer})
             .with("step", event.step)
             .with(std::string("op"), event.op)
@@ -280,7 +280,7 @@ void writePerfettoTrace(const RunReader& run, const std::filesystem::path& path)
     Writer writer(out);
     writer.process("moescope " + run.path().filename().string());
     writeQuality(writer, run);
-    Tracks steps(writer, kFirstTrack, "steps");
+    Tracks steps(writer, run, kFirstTrack, "steps");
     for (const StepRow& step : run.steps()) {
         const std::uint64_t track = steps.of(step.startNs, step.endNs);
         Writer::Slice(writer, kBegin, track, step.startNs)
@@ -292,7 +292,7 @@ void writePerfettoTrace(const RunReader& run, const std::filesystem::path& path)
             .send();
         writer.end(track, step.endNs);
     }
-    Tracks operations(writer, kFirstTrack + kTracksEach, "operations");
+    Tracks operations(writer, run, kFirstTrack + kTracksEach, "operations");
     run.operations([&](const OperationRow& row) {
         const std::uint64_t track = operations.of(row.startNs, row.endNs);
         Writer::Slice slice(writer, kBegin, track, row.startNs);

@@ -3,11 +3,12 @@
 // operations, named by the NVTX ranges they were launched in.
 //
 // A kernel belongs to the ranges that were open on the host when it was launched: the start of the
-// RUNTIME row of its correlationId, or its own start where the export has no such row. The
-// innermost range is its operation, a range "step N decode sequence=S position=P tokens=T" (as
-// MoEScope writes it) its step, and the innermost that names a layer ("layer 5", "layers.5",
-// "layer=5") its layer. Without steps the whole capture is one step of kind "capture". Columns
-// differ between versions of nsys, so they are probed.
+// RUNTIME row of its process and correlationId, or its own start where the export has no such row.
+// Ranges are those of the thread that launched it (start/end ranges: of its process), as far as the
+// export says which these are. The innermost range is its operation, a range "step N decode
+// sequence=S position=P tokens=T" (as MoEScope writes it) its step, and the innermost that names a
+// layer ("layer 5", "layers.5", "layer=5") its layer. Without steps the whole capture is one step
+// of kind "capture". Columns differ between versions of nsys, so they are probed.
 #include <sqlite3.h>
 
 #include <algorithm>
@@ -36,11 +37,17 @@ using sqlite::Statement;
 constexpr const char* kKernels = "CUPTI_ACTIVITY_KIND_KERNEL";
 constexpr const char* kCopies = "CUPTI_ACTIVITY_KIND_MEMCPY";
 constexpr const char* kSets = "CUPTI_ACTIVITY_KIND_MEMSET";
+constexpr const char* kGraphs = "CUPTI_ACTIVITY_KIND_GRAPH_TRACE";  // graphs as a whole
+constexpr const char* kRuntime = "CUPTI_ACTIVITY_KIND_RUNTIME";
+constexpr std::int64_t kStartEndRange = 60;  ///< NVTX event type: may end on another thread
 constexpr std::int64_t kMaxRanges = 50'000'000;
 
+/// None of a view or a virtual table: that could run any query, for ever.
 std::set<std::string> columnsOf(Database& db, const char* table) {
     std::set<std::string> names;
-    Statement info(db, "SELECT name FROM pragma_table_info(?)");
+    Statement info(db,
+                   "SELECT c.name FROM sqlite_schema AS t, pragma_table_info(t.name) AS c "
+                   "WHERE t.type='table' AND t.rootpage>0 AND t.name=?");
     info.bind(std::string_view(table));
     while (info.step()) names.insert(info.text(0));
     return names;
@@ -52,7 +59,14 @@ struct Range {
     std::string text;
     int step = -1;  ///< index into the steps when the text is one of ours
     int layer = -1;
+    std::int64_t thread = -1;  ///< globalTid; -1: the export does not say
+    bool anyThread = false;    ///< of the process
 };
+
+/// globalTid and globalPid hold the process above these bits.
+constexpr std::int64_t processOf(std::int64_t global) {
+    return global >= 0 ? global >> 24 : -1;
+}
 
 /// The number after "layer" and at most one of " =._" (or "layers"); -1 without one.
 int layerIn(const std::string& text) {
@@ -94,20 +108,32 @@ struct DeviceWork {
     std::int64_t startNs = 0, endNs = 0, hostNs = 0, bytes = 0, stream = 0;
     std::string op, kernel;  ///< op of copies and sets; of a kernel that no range names it
     int step = -1, layer = -1;
+    std::int64_t thread = -1, process = -1;  ///< that launched it; -1: not known
 };
+
+/// Whether work that was launched while the range was open was launched in it.
+bool holds(const Range& range, const DeviceWork& item) {
+    if (range.thread < 0) return true;
+    if (item.thread >= 0 && !range.anyThread) return range.thread == item.thread;
+    return item.process < 0 || processOf(range.thread) == item.process;
+}
 
 class Capture {
 public:
-    explicit Capture(const std::filesystem::path& path)
-        : db_(sqlite::fileUri(path, "mode=ro"), SQLITE_OPEN_READONLY, path,
+    Capture(const std::filesystem::path& path, const StopFlag* stop)
+        : stop_(stop),
+          db_(sqlite::fileUri(path, "mode=ro"), SQLITE_OPEN_READONLY, path,
               "Nsight Systems export") {
         kernels_ = columnsOf(db_, kKernels);
         copies_ = columnsOf(db_, kCopies);
         sets_ = columnsOf(db_, kSets);
-        if (kernels_.empty() && copies_.empty() && sets_.empty())
+        graphs_ = columnsOf(db_, kGraphs);
+        if (kernels_.empty() && copies_.empty() && sets_.empty() && graphs_.empty())
             throw Error(path.string() + ": holds no kernels of an Nsight Systems export",
                         "make it with: nsys export --type sqlite FILE.nsys-rep");
-        runtime_ = columnsOf(db_, "CUPTI_ACTIVITY_KIND_RUNTIME").count("correlationId") > 0;
+        const std::set<std::string> runtime = columnsOf(db_, kRuntime);
+        runtime_ = runtime.count("correlationId") > 0;
+        threads_ = runtime.count("globalTid") > 0;
         names_ = columnsOf(db_, "StringIds").count("value") > 0;
         readRanges();
         readWork();
@@ -133,14 +159,19 @@ private:
         const bool ids = names_ && columns.count("textId") > 0;
         const std::string text = ids ? "coalesce(n.text, s.value)" : "n.text";
         // 59 and 60: push/pop and start/end ranges.
-        Statement rows(db_, "SELECT n.start, n.end, " + text + " FROM NVTX_EVENTS AS n" +
+        const std::string thread = columns.count("globalTid") > 0 ? number("n.globalTid") : "-1";
+        Statement rows(db_, "SELECT n.start, n.end, " + text + ", " + thread +
+                                ", n.eventType FROM NVTX_EVENTS AS n" +
                                 (ids ? " LEFT JOIN StringIds AS s ON s.id=n.textId" : "") +
                                 " WHERE n.eventType IN (59, 60) AND n.end >= n.start AND " + text +
                                 " IS NOT NULL ORDER BY n.start, n.end DESC");
         while (rows.step()) {
+            throwIfStopped(stop_);
             if (std::int64_t(ranges.size()) >= kMaxRanges) db_.damaged("too many NVTX ranges");
             Range range{rows.count(0), rows.count(1), rows.text(2)};
             range.layer = layerIn(range.text);
+            range.thread = rows.integer(3);
+            range.anyThread = rows.integer(4) == kStartEndRange;
             if (std::optional<StepRow> step = stepIn(range)) {
                 range.step = int(steps.size());
                 steps.push_back(*std::move(step));
@@ -149,26 +180,37 @@ private:
         }
     }
 
+    /// -1 for what is no number.
+    static std::string number(const std::string& column) {
+        return "CASE typeof(" + column + ") WHEN 'integer' THEN " + column + " ELSE -1 END";
+    }
+
     std::string select(const char* table, const std::set<std::string>& columns,
                        const std::string& op, const std::string& name) const {
         const auto has = [&](const char* column) { return columns.count(column) > 0; };
         const bool host = runtime_ && has("correlationId");
+        const std::string process = has("globalPid") ? number("k.globalPid") + " >> 24" : "-1";
+        // Correlation ids are unique in one process only.
+        const std::string launch =
+            " FROM temp.launch AS r WHERE r.correlationId=k.correlationId" +
+            (threads_ && has("globalPid") ? " AND r.process=" + process : std::string());
         return "SELECT k.start, k.end, " + std::string(has("bytes") ? "k.bytes" : "0") + ", " +
                (has("streamId") ? "k.streamId" : "0") + ", " + op + ", " + name + ", " +
-               (host ? "coalesce((SELECT r.start FROM temp.launch AS r WHERE "
-                       "r.correlationId=k.correlationId), k.start)"
-                     : "k.start") +
+               (host ? "coalesce((SELECT r.start" + launch + "), k.start)" : "k.start") + ", " +
+               (host ? "coalesce((SELECT r.thread" + launch + "), -1)" : "-1") + ", " + process +
                " FROM " + table + " AS k";
     }
 
-    /// Correlation ids are unique in one process only; an index makes the look-up bearable, and
-    /// the export has none.
+    /// An index makes the look-up bearable, and the export has none.
     void indexLaunches() {
         if (!runtime_) return;
+        const std::string thread = threads_ ? number("globalTid") : "-1";
         db_.exec(
-            "CREATE TEMP TABLE launch (correlationId INTEGER PRIMARY KEY, start INTEGER);"
-            "INSERT OR IGNORE INTO temp.launch SELECT correlationId, start FROM "
-            "CUPTI_ACTIVITY_KIND_RUNTIME WHERE correlationId > 0 ORDER BY start");
+            "CREATE TEMP TABLE launch (correlationId INTEGER, process INTEGER, start INTEGER, "
+            "thread INTEGER, PRIMARY KEY (correlationId, process)) WITHOUT ROWID;"
+            "INSERT OR IGNORE INTO temp.launch SELECT correlationId, " +
+            thread + " >> 24, start, " + thread + " FROM " + kRuntime +
+            " WHERE correlationId > 0 ORDER BY start");
     }
 
     void readWork() {
@@ -186,10 +228,12 @@ private:
             read(select(kCopies, copies_,
                         copies_.count("copyKind") > 0
                             ? "CASE k.copyKind WHEN 1 THEN 'memcpy_htod' WHEN 2 THEN "
-                              "'memcpy_dtoh' WHEN 8 THEN 'memcpy_dtod' ELSE 'memcpy' END"
+                              "'memcpy_dtoh' WHEN 8 THEN 'memcpy_dtod' WHEN 9 THEN "
+                              "'memcpy_htoh' WHEN 10 THEN 'memcpy_ptop' ELSE 'memcpy' END"
                             : "'memcpy'",
                         "''"));
         if (!sets_.empty()) read(select(kSets, sets_, "'memset'", "''"));
+        if (!graphs_.empty()) read(select(kGraphs, graphs_, "'graph'", "''"));
         std::stable_sort(work.begin(), work.end(), [](const DeviceWork& a, const DeviceWork& b) {
             return a.startNs < b.startNs;
         });
@@ -198,6 +242,7 @@ private:
     void read(const std::string& sql) {
         Statement rows(db_, sql);
         while (rows.step()) {
+            throwIfStopped(stop_);
             DeviceWork item{rows.integer(0), rows.integer(1), rows.integer(6), rows.integer(2),
                             rows.integer(3), rows.text(4),    rows.text(5)};
             if (item.startNs <= 0 || item.endNs < item.startNs) {
@@ -205,6 +250,8 @@ private:
                 continue;
             }
             item.bytes = std::max<std::int64_t>(0, item.bytes);
+            item.thread = rows.integer(7);
+            item.process = item.thread >= 0 ? processOf(item.thread) : rows.integer(8);
             streams.insert(item.stream);
             work.push_back(std::move(item));
         }
@@ -220,33 +267,39 @@ private:
         std::vector<const Range*> open;  // by start
         std::size_t next = 0;
         for (const std::size_t i : order) {
+            throwIfStopped(stop_);
             DeviceWork& item = work[i];
             for (; next < ranges.size() && ranges[next].startNs <= item.hostNs; ++next)
                 open.push_back(&ranges[next]);
             // Half open: a kernel that starts as a range ends belongs to the next one.
             std::erase_if(open, [&](const Range* r) { return r->endNs <= item.hostNs; });
+            const Range* innermost = nullptr;
             for (auto range = open.rbegin(); range != open.rend(); ++range) {
+                if (!holds(**range, item)) continue;
+                if (innermost == nullptr) innermost = *range;
                 if (item.step < 0) item.step = (*range)->step;
                 if (item.layer < 0) item.layer = (*range)->layer;
             }
-            if (open.empty()) {
+            if (innermost == nullptr) {
                 ++unattributed;
-            } else if (item.op == "kernel" && open.back()->step < 0) {
-                item.op = operationName(*open.back());
+            } else if (item.op == "kernel" && innermost->step < 0) {
+                item.op = operationName(*innermost);
             }
         }
     }
 
+    const StopFlag* stop_;
     Database db_;
-    std::set<std::string> kernels_, copies_, sets_;
-    bool runtime_ = false, names_ = false;
+    std::set<std::string> kernels_, copies_, sets_, graphs_;
+    bool runtime_ = false, threads_ = false, names_ = false;
 };
 
-std::string fileSha256(const std::filesystem::path& path) {
+std::string fileSha256(const std::filesystem::path& path, const StopFlag* stop) {
     std::ifstream in(path, std::ios::binary);
     Sha256 hash;
     std::vector<char> buffer(1 << 20);
     while (in) {
+        throwIfStopped(stop);
         in.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
         hash.update({buffer.data(), static_cast<std::size_t>(in.gcount())});
     }
@@ -290,13 +343,12 @@ void importNsys(const Paths& files, RunWriter& writer, const StopFlag* stop) {
     std::error_code error;
     if (!std::filesystem::is_regular_file(path, error))
         throw Error(path.string() + ": no such file");
-    Capture capture(path);
+    Capture capture(path, stop);
     completeSteps(capture);
     const nlohmann::json size = std::filesystem::file_size(path, error);
-    writer.setMeta(
-        "sources",
-        nlohmann::json::array(
-            {{{"file", path.filename().string()}, {"bytes", size}, {"sha256", fileSha256(path)}}}));
+    writer.setMeta("sources", nlohmann::json::array({{{"file", path.filename().string()},
+                                                      {"bytes", size},
+                                                      {"sha256", fileSha256(path, stop)}}}));
     writer.setMeta("model", nlohmann::json{{"name", path.stem().string()}});
     if (const std::string gpu = toValidUtf8(capture.device()); !gpu.empty())
         writer.setMeta("machine", nlohmann::json{{"gpu", gpu}});

@@ -85,6 +85,27 @@ inline void writeDeviceRun(const std::filesystem::path& path) {
     writer.finish(RunStatus::Done);
 }
 
+/// A copy of each direction, a set and a graph as a whole: rows that have no name of a kernel.
+inline void writeKindsRun(const std::filesystem::path& path) {
+    RunWriter writer(path, RunWriter::Mode::Create);
+    writeCommon(writer, "activity (graphs)");
+    std::int64_t correlation = 20;
+    const auto add = [&](const char* kind, const char* name, std::int64_t graph) {
+        const std::int64_t start = 1000 + 10 * correlation;
+        DeviceEventRow row = syntheticKernel(0, 0, name, start, start + 10, correlation++);
+        row.kind = kind;
+        row.graph = graph;
+        row.shape = {};
+        writer.add(row);
+    };
+    for (const char* direction : {"host to device", "device to host", "device to device",
+                                  "host to host", "device to another device"})
+        add("copy", direction, 0);
+    add("set", "", 0);
+    add("graph", "", 3);
+    writer.finish(RunStatus::Done);
+}
+
 /// Two counters sampled over time, with what no export can show among them.
 inline void writeSampledRun(const std::filesystem::path& path) {
     RunWriter writer(path, RunWriter::Mode::Create);

@@ -21,10 +21,13 @@
 
 namespace moescope::test {
 
-inline std::uint64_t realtime() {
+inline std::atomic<std::int64_t> clockShift{0};  ///< how far somebody set the system's clock
+
+inline std::uint64_t realtime() noexcept {
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
-    return std::uint64_t(now.tv_sec) * 1'000'000'000 + std::uint64_t(now.tv_nsec);
+    return std::uint64_t(now.tv_sec) * 1'000'000'000 + std::uint64_t(now.tv_nsec) +
+           std::uint64_t(clockShift);
 }
 
 /// One at a time: CUPTI's functions carry no object.
@@ -69,6 +72,10 @@ public:
         append(record);
         return correlation;
     }
+    /// The record of a kernel that was launched earlier.
+    void lateKernel(std::uint32_t correlation, std::uint64_t node = 0) {
+        kernel(correlation, "_Z4latePf", node, node != 0 ? 1 : 0);
+    }
     /// Adds a node while a graph is captured. Node addresses are their ids.
     std::uint64_t createNode(std::uint32_t type = abi::kNodeKernel) {
         const std::uint64_t node = nextNode_++;
@@ -91,7 +98,7 @@ public:
         for (const std::uint64_t node : nodes)
             graphEvent(abi::kGraphNodeDestroyStarting, node, 0, abi::kNodeKernel);
     }
-    void replay(const std::vector<std::uint64_t>& nodes, std::uint32_t graph = 1) {
+    std::uint32_t replay(const std::vector<std::uint64_t>& nodes, std::uint32_t graph = 1) {
         const std::uint32_t correlation = apiCall();
         if (enabled.count(abi::kGraphTrace) > 0) {
             abi::GraphTraceRecord record{};
@@ -101,17 +108,30 @@ public:
             record.start = realtime();
             record.end = record.start + 5000;
             append(record);
-            return;
+            return correlation;
         }
         for (const std::uint64_t node : nodes) kernel(correlation, "_Z6gatherPf", node, graph);
+        return correlation;
     }
-    /// What CUPTI samples on a thread of its own: 1 speed, 2 temperature, 3 power.
-    void sample(std::uint32_t what, std::uint32_t first, std::uint32_t second = 0) {
+    /// What CUPTI samples on a thread of its own: 1 speed, 2 temperature, 3 power; some time ago.
+    void sample(std::uint32_t what, std::uint32_t first, std::uint32_t second = 0,
+                std::uint32_t throttle = 0, std::uint64_t agoNs = 0) {
         abi::EnvironmentRecord record{};
         record.kind = abi::kEnvironment;
+        record.timestamp = realtime() - agoNs;
         record.environmentKind = what;
         record.data[0] = first;
         record.data[1] = second;
+        record.data[4] = throttle;
+        append(record);
+    }
+    /// CUPTI's or CUDA's own work that begins `agoNs` ago.
+    void overhead(std::uint32_t what, std::uint64_t agoNs, std::uint64_t lengthNs) {
+        abi::OverheadRecord record{};
+        record.kind = abi::kOverhead;
+        record.overheadKind = what;
+        record.start = realtime() - agoNs;
+        record.end = record.start + lengthNs;
         append(record);
     }
     void announceError(const char* message) {

@@ -1,103 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // From the engine's calls to the run file, with a scripted CUPTI in place of a GPU.
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <fstream>
 #include <map>
+#include <thread>
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
-#include "profiler/cupti/device_profiler.h"
-#include "profiler/record/run_recorder.h"
-#include "profiler/runfile/run_reader.h"
-#include "tests/profiler/fake_cupti.h"
-#include "tests/profiler/temp_dir.h"
+#include "tests/profiler/device_run.h"
 
 using namespace moescope;
 using namespace moescope::cupti;
-using test::CollectedEvents;
-using test::FakeCupti;
-using test::TempDir;
-
-namespace {
-
-constexpr int kLayers = 3;
-
-RunFacts facts() {
-    RunFacts facts;
-    facts.kind = "profile";
-    facts.command = {"moescope", "profile"};
-    facts.model = {{"name", "fake"}};
-    return facts;
-}
-
-/// A step whose operations launch their kernels one by one.
-void eagerStep(DeviceProfiler& profiler, FakeCupti& fake, int position) {
-    profiler.stepBegin({0, position == 0 ? StepKind::Prefill : StepKind::Decode, position, 1});
-    for (int layer = 0; layer < kLayers; ++layer) {
-        for (const Op op : {Op::Attention, Op::Experts}) {
-            profiler.opBegin(op, layer);
-            fake.launch(op == Op::Attention ? "_Z9attentionPf" : "_Z3moePf");
-            fake.launch("_Z3addPf");
-            profiler.launched({2, 0, 0});
-            profiler.opEnd({1000, 2000, 1, "moe"});
-        }
-    }
-    profiler.opBegin(Op::Head, -1);
-    fake.launch("_Z4headPf");
-    fake.copy(4096);
-    profiler.launched({1, 1, 0});
-    profiler.opEnd({500, 0, 1, "head"});
-    profiler.stepEnd();
-}
-
-/// The same captured once: what `announce` false means is that the session names no operations.
-std::vector<std::uint64_t> captureGraph(DeviceProfiler& profiler, FakeCupti& fake) {
-    std::vector<std::uint64_t> nodes;
-    profiler.captureBegin(1);
-    for (int layer = 0; layer < kLayers; ++layer) {
-        for (const Op op : {Op::Attention, Op::Experts}) {
-            profiler.captureOp(op, layer);
-            nodes.push_back(fake.createNode());
-            nodes.push_back(fake.createNode());
-            profiler.launched({2, 0, 0});
-        }
-    }
-    profiler.captureEnd();
-    return nodes;
-}
-
-std::map<std::string, QualityRow> qualityOf(const std::filesystem::path& path) {
-    std::map<std::string, QualityRow> rows;
-    for (const QualityRow& row : RunReader(path).quality()) rows[row.name] = row;
-    return rows;
-}
-
-std::vector<DeviceEventRow> deviceEvents(const std::filesystem::path& path) {
-    std::vector<DeviceEventRow> rows;
-    RunReader(path).deviceEvents([&](const DeviceEventRow& row) {
-        rows.push_back(row);
-        return true;
-    });
-    return rows;
-}
-
-/// Records `body` into a run file and returns its path.
-template <typename Body>
-std::filesystem::path record(const TempDir& dir, FakeCupti& fake, Body body,
-                             DeviceProfilerOptions options = {}) {
-    const auto path = dir / "r.moescope";
-    const CuptiApi api = fake.api();
-    DeviceProfiler profiler(api, [] {}, options, {{"device", "fake"}});
-    fake.launch("_Z4loadPf");  // before the run: not part of it
-    RunRecorder recorder(path, facts());
-    recorder.setDevice(profiler);
-    REQUIRE(recorder.trace() == &profiler);
-    REQUIRE(recorder.launches() == &profiler);
-    recorder.record([&] { body(profiler); });
-    return path;
-}
-
-}  // namespace
+using namespace moescope::test;
 
 TEST_CASE("eager steps: every kernel with its step, layer and operation, and the proof") {
     const TempDir dir;
@@ -385,6 +300,7 @@ TEST_CASE("what is wrong is reported and not repaired") {
         eagerStep(profiler, fake, 2);
         fake.loseKernels = false;
         fake.dropped = 13;
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));  // still in the run, then
         fake.skew = std::uint64_t(0) - 1'000'000;  // the device's clock is a millisecond behind
         eagerStep(profiler, fake, 3);
         fake.skew = 0;
@@ -546,6 +462,46 @@ TEST_CASE("a pipeline goes on without the names of a capture that turned out dam
     pipeline.finish();
     REQUIRE(sink.events.size() == 2);
     CHECK(pipeline.decoder().name(sink.events[1].record.name) == "_Z3moePf");
+}
+
+TEST_CASE("a capture whose records are shorter than CUPTI's is refused") {
+    const TempDir dir;
+    RecordSizes sizes = defaultRecordSizes();
+    sizes[kMemcpy] = 8;
+    test::BufferBuilder buffer;
+    buffer.api(1);
+    CaptureWriter(dir / "short.cupticap", {}).writeBuffer(buffer.bytes(), sizes);
+    CollectedEvents sink;
+    Pipeline pipeline(sink, nullptr);
+    CHECK(thrownBy<Error>([&] {
+              replayCapture(dir / "short.cupticap", pipeline);
+          }).find("record sizes") != std::string::npos);
+}
+
+TEST_CASE("a capture names the operations of the step in which its buffer came") {
+    const TempDir dir;
+    CollectedEvents none;
+    {
+        Pipeline pipeline(none, nullptr);
+        pipeline.setCapture(std::make_unique<CaptureWriter>(dir / "open.cupticap", nullptr));
+        pipeline.nodes().beginCapture(1);
+        pipeline.nodes().setOperation(2, Op::Experts);
+        pipeline.nodes().nodeCreated(70, kNodeKernel);
+        pipeline.nodes().endCapture();
+        pipeline.stepBegan(9);
+        pipeline.scopes().add({9, 5, 2, Op::Experts});
+        test::BufferBuilder buffer;
+        buffer.external(4, packScope({9, -1, -1, Op::Embed})).api(4).kernel(4, 10, 20, "a", 70, 1);
+        pipeline.onBuffer(buffer.bytes());
+        pipeline.capture()->finish(nullptr);
+    }
+    CollectedEvents replayed;
+    Pipeline pipeline(replayed, nullptr);
+    CHECK(replayCapture(dir / "open.cupticap", pipeline).complete);
+    REQUIRE(none.events.size() == 1);
+    CHECK(none.events[0].scope == Scope{9, 5, 2, Op::Experts});
+    REQUIRE(replayed.events.size() == 1);
+    CHECK(replayed.events[0].scope == none.events[0].scope);
 }
 
 TEST_CASE("a profiler that outlives a failed run does not touch its file") {

@@ -353,6 +353,48 @@ TEST_CASE("launches of the runtime decide which range a kernel belongs to") {
     CHECK(found.at("synthetic_node").first == "kernel");
 }
 
+TEST_CASE("copies, sets and graphs as a whole have names, kinds and launches in every export") {
+    const TempDir dir;
+    test::writeKindsRun(dir / "kinds.moescope");
+    const RunReader run(dir / "kinds.moescope");
+    const auto written = [&](const char* format) {
+        const auto out = dir / (std::string("kinds.") + format);
+        exporterFor(format, out).write(run, out);
+        return out;
+    };
+    const std::multiset<std::string> expected{"Memcpy device to another device",
+                                              "Memcpy device to device",
+                                              "Memcpy device to host",
+                                              "Memcpy host to device",
+                                              "Memcpy host to host",
+                                              "graph 3",
+                                              "memset"};
+    std::multiset<std::string> chrome, perfetto;
+    const nlohmann::json trace = parseJson(readFile(written("chrome")), "trace");
+    for (const auto& event : trace.at("traceEvents"))
+        if (event.at("ph") == "X" && event.at("pid") == 0) chrome.insert(event.at("name"));
+    CHECK(chrome == expected);
+    for (const Slice& slice : readPerfetto(readFile(written("perfetto"))))
+        if (slice.track.starts_with("GPU")) perfetto.insert(slice.name);
+    CHECK(perfetto == expected);
+
+    const auto file = written("nsys");
+    sqlite::Database db(sqlite::fileUri(file, "mode=ro"), SQLITE_OPEN_READONLY, file);
+    const auto texts = [&](const char* sql) {
+        std::vector<std::string> out;
+        for (sqlite::Statement rows(db, sql); rows.step();) out.push_back(rows.text(0));
+        return out;
+    };
+    CHECK(texts("SELECT copyKind||'' FROM CUPTI_ACTIVITY_KIND_MEMCPY ORDER BY copyKind") ==
+          std::vector<std::string>{"1", "2", "8", "9", "10"});
+    CHECK(texts("SELECT DISTINCT value FROM CUPTI_ACTIVITY_KIND_RUNTIME JOIN StringIds ON "
+                "id=nameId ORDER BY value") ==
+          std::vector<std::string>{"cudaGraphLaunch", "cudaMemcpyAsync", "cudaMemsetAsync"});
+    CHECK(texts("SELECT graphId||'' FROM CUPTI_ACTIVITY_KIND_GRAPH_TRACE") ==
+          std::vector<std::string>{"3"});
+    CHECK(texts("SELECT name FROM sqlite_schema WHERE name LIKE '%KERNEL'").empty());
+}
+
 TEST_CASE("ranges that claim more tokens than any step has are not steps") {
     const TempDir dir;
     const auto file = dir / "cpu.sqlite";

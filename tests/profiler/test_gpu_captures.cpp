@@ -31,7 +31,9 @@ CaptureFacts replay(const std::string& name, Pipeline& pipeline) {
     const auto plain = dir / "plain.cupticap";
     std::ofstream(plain, std::ios::binary)
         << decompressXz(compressed, path.string(), std::uint64_t{64} << 20U);
-    return replayCapture(plain, pipeline);
+    const CaptureFacts facts = replayCapture(plain, pipeline);
+    CHECK(pipeline.decoder().statistics().undecodedBytes == 0);
+    return facts;
 }
 const std::string kH200 = "h200-580.159.04-2026-11-27-";
 const std::string kH100 = "h100-580.159.04-2026-11-27-";

@@ -42,15 +42,27 @@ struct Batch {
     std::uint8_t overflow = 0;
 };
 
+Batch batchOf(std::vector<Stamps> samples) {
+    return {std::move(samples), kSuccess, 0};
+}
+
 struct SamplingScript {
     std::mutex mutex;
     std::deque<Batch> batches;
     std::vector<Stamps> decoded;  ///< what the data image holds
     std::int64_t startedNs = 0;
+    std::atomic<std::int64_t> aheadNs{0};  ///< of the system's clock
+    std::atomic<bool> endless{false};      ///< decoding always says that more waits
     SamplingConfigParams config;
     std::uint32_t hostType = 0;
 };
 SamplingScript script;
+
+/// Stands still but for what a script sets: how long a test takes is no gap between samples.
+std::int64_t scriptedClock() noexcept {
+    static const std::int64_t begun = realtimeNs();
+    return begun + script.aheadNs;
+}
 
 CounterApi fakeSampling() {
     CounterApi api = test::fakeHost();
@@ -59,6 +71,8 @@ CounterApi fakeSampling() {
         script.batches.clear();
         script.decoded.clear();
         script.startedNs = 0;
+        script.aheadNs = 0;
+        script.endless = false;
     }
     api.hostInitialize = [](HostInitializeParams* p) {
         p->host = reinterpret_cast<HostObject*>(1);
@@ -89,7 +103,7 @@ CounterApi fakeSampling() {
     };
     api.samplingStart = [](SamplingObjectParams*) {
         const std::lock_guard guard(script.mutex);
-        if (script.startedNs == 0) script.startedNs = realtimeNs();
+        if (script.startedNs == 0) script.startedNs = scriptedClock();
         return did("samplingStart");
     };
     api.samplingStop = [](SamplingObjectParams*) { return did("samplingStop"); };
@@ -98,11 +112,13 @@ CounterApi fakeSampling() {
         p->stopReason = 2;  // end of records
         p->overflow = 0;
         const std::uint32_t result = did("samplingDecode");
+        if (script.endless && result == kSuccess)
+            script.batches.push_front(batchOf({{script.aheadNs, script.aheadNs + kInterval}}));
         if (result != kSuccess || script.batches.empty()) return result;
         const Batch batch = script.batches.front();
         script.batches.pop_front();
         script.decoded.insert(script.decoded.end(), batch.samples.begin(), batch.samples.end());
-        if (!script.batches.empty()) p->stopReason = kStopCounterDataFull;
+        if (script.endless || !script.batches.empty()) p->stopReason = kStopCounterDataFull;
         p->overflow = batch.overflow;
         return batch.result;
     };
@@ -121,10 +137,6 @@ CounterApi fakeSampling() {
         return did("samplingInfo");
     };
     return api;
-}
-
-Batch batchOf(std::vector<Stamps> samples) {
-    return {std::move(samples), kSuccess, 0};
 }
 
 /// `count` samples without a gap from `first` intervals on.
@@ -149,7 +161,7 @@ struct Sampled {
         const CuptiApi api;
         RunWriter writer(path, RunWriter::Mode::Create);
         const RunClock clock;
-        SamplingSession session(api, counters, kInterval);
+        SamplingSession session(api, counters, kInterval, &scriptedClock);
         {
             const std::lock_guard guard(script.mutex);
             script.batches = std::move(batches);
@@ -242,6 +254,38 @@ TEST_CASE("a full buffer is told, and sampling begins anew") {
     const Sampled told(again, {flagged});
     CHECK(told.quality.at("lost_samples").note.find("full 1 times") != std::string::npos);
     CHECK_FALSE(told.quality.at("lost_samples").ok);
+}
+
+TEST_CASE("samples that begin late or end early are lost") {
+    const auto read = [] { return counterScript.countOf("samplingDecode") > 0; };
+    constexpr std::int64_t kLong = 10'000;  // intervals: 10 ms
+    {
+        const CounterApi counters = fakeSampling();
+        const Sampled run(counters, {regular(kLong - 1, 5)}, read);  // the first is left out
+        CHECK(run.quality.at("lost_samples").value == kLong);
+        CHECK_FALSE(run.quality.at("lost_samples").ok);
+    }
+    const CounterApi counters = fakeSampling();
+    const Sampled run(counters, {regular(0, 5)}, [&] {
+        script.aheadNs = (5 + kLong) * kInterval;  // nothing more came until the end
+        return read();
+    });
+    CHECK(run.quality.at("lost_samples").value == kLong);
+    CHECK_FALSE(run.quality.at("lost_samples").ok);
+    const CounterApi again = fakeSampling();
+    const Sampled good(again, {regular(0, 5)}, [&] {
+        script.aheadNs = 7 * kInterval;
+        return read();
+    });
+    CHECK(good.quality.at("lost_samples").ok);
+}
+
+TEST_CASE("samples that wait unread at the end are lost") {
+    const CounterApi counters = fakeSampling();
+    script.endless = true;
+    const Sampled run(counters, {});
+    CHECK_FALSE(run.quality.at("lost_samples").ok);
+    CHECK(run.quality.at("lost_samples").note.find("waiting to be read") != std::string::npos);
 }
 
 TEST_CASE("a run without a single sample is not a good one") {

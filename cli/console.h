@@ -26,7 +26,8 @@ enum class ProgressStyle : std::uint8_t { Auto, Json, Off };
 ProgressStyle parseProgressStyle(const std::string& name);
 
 /// Progress of one phase: redrawn on a terminal ten times a second, otherwise a plain line every
-/// tenth, at most one a second and one at the end, or one JSON object a line ({"phase", "done", "total", "rate", "eta_s", "message"}).
+/// tenth, at most one a second and one at the end, or one JSON object a line ({"phase", "done",
+/// "total", "rate", "eta_s", "message"}).
 class Progress {
 public:
     Progress(ProgressStyle style, std::string phase, std::string unit);

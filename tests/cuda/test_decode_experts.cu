@@ -194,6 +194,11 @@ TEST_CASE("experts that a router chooses for one to eight tokens agree with plai
     CHECK(expertsError(3204, 72, 2, 1) < kPairs);
 }
 
+TEST_CASE("experts that tokens share leave blocks without rows", "[cuda][decode]") {
+    // One band of sixteen rows an expert, and blocks for six experts, of which fewer are chosen.
+    CHECK(expertsError(736, 8, 1, 8) < kPairs);
+}
+
 TEST_CASE("experts of few rows and many columns agree with plain loops", "[cuda][decode]") {
     // So few that the emulator's three multiprocessors hold all of a token's second half: up to
     // eight tiles each, the last one of four rows; columns of some warps or of all, the last of

@@ -150,15 +150,17 @@ __device__ __forceinline__ void storePartial(float* to, int tokenStride, float2 
 
 // ---- How a block's bands are shared out among its warps ----------------------------------------
 
-/// Bands [first, end) of this block, when a grid shares out `bands`. (Integer divisions take longer
-/// than multiplying a group of weights; this is the only one on a kernel's way.)
+/// Bands [first, end) of this block, when the grid's first `blocks` share out `bands`. (Integer
+/// divisions take longer than multiplying a group of weights; this is the only one on a kernel's
+/// way.)
 struct BlockBands {
     int first, end;
 };
-__device__ __forceinline__ BlockBands bandsOfBlock(int bands) {
+__device__ __forceinline__ BlockBands bandsOfBlock(int bands, unsigned blocks) {
     const auto block = static_cast<unsigned>(blockIdx.x);
-    const unsigned each = static_cast<unsigned>(bands) / gridDim.x;
-    const unsigned more = static_cast<unsigned>(bands) - each * gridDim.x;
+    if (block >= blocks) return {0, 0};
+    const unsigned each = static_cast<unsigned>(bands) / blocks;
+    const unsigned more = static_cast<unsigned>(bands) - each * blocks;
     const unsigned first = block * each + min(block, more);
     return {static_cast<int>(first), static_cast<int>(first + each + (block < more ? 1 : 0))};
 }

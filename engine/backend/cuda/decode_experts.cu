@@ -125,7 +125,7 @@ __global__ void __launch_bounds__(kBlockThreads, kResidentBlocks)
         for (; ahead.band() - bandsPast >= a.m.bands; bandsPast += a.m.bands) ++nth;
     };
     const auto begin = [&](int experts) {
-        mine = bandsOfBlock(experts * a.m.bands);
+        mine = bandsOfBlock(experts * a.m.bands, gridDim.x);
         ahead = BandWalk(mine.first, mine.end, groups);
         if (!ahead.done()) passExperts();
     };

@@ -51,14 +51,15 @@ __device__ __forceinline__ void loadNormWeights(const Args& a, int first,
     }
 }
 
-/// Weighted hidden rows into `rows` and, for the first block where asked for, into keepNormed.
-/// early: loadNormWeights of the thread's first columns. sums: (kBlockWarps, kDecodeTokens),
-/// receives each warp's part of the sum of squares of each token.
-__device__ void stageWeighted(const Args& a, const PairRows& rows, bool keep,
-                              const float4 (&early)[kStageBatch], float (*sums)[kDecodeTokens]) {
+/// Weighted hidden rows into the first `padded` columns of `rows`, with zeros behind the last one:
+/// another layer may have left something there. early: loadNormWeights of the thread's first
+/// columns. sums: (kBlockWarps, kDecodeTokens), receives each warp's part of the sum of squares of
+/// each token.
+__device__ __forceinline__ void stageWeighted(const Args& a, const PairRows& rows, int padded,
+                                              const float4 (&early)[kStageBatch],
+                                              float (*sums)[kDecodeTokens]) {
     const DecodeProjection& p = a.p;
     const int width = a.m.cols;
-    const int padded = a.m.paddedCols;
     const float offset = p.norm.kind == NormKind::RmsPlusOne ? 1.0F : 0.0F;
     const int begin = 4 * static_cast<int>(threadIdx.x);
     for (int t = 0; t < p.tokens; ++t) {
@@ -85,8 +86,6 @@ __device__ void stageWeighted(const Args& a, const PairRows& rows, bool keep,
                 const float x[4] = {h.x * (w.x + offset), h.y * (w.y + offset),
                                     h.z * (w.z + offset), h.w * (w.w + offset)};
                 storeFour(rows, t, i, x);
-                // With zeros behind the last column: another layer may have left something there.
-                if (keep && i < p.keepNormed.stride) storeFour(p.keepNormed, t, i, x);
             }
         }
         squares = warpSum(squares);
@@ -95,18 +94,14 @@ __device__ void stageWeighted(const Args& a, const PairRows& rows, bool keep,
 }
 
 /// The same for any norm and width: normalised already.
-__device__ void stageNormed(const Args& a, const PairRows& rows, bool keep) {
+__device__ void stageNormed(const Args& a, const PairRows& rows, int padded) {
     const DecodeProjection& p = a.p;
     const int width = a.m.cols;
     for (int t = 0; t < p.tokens; ++t) {
         const float* row = p.hidden + std::int64_t{t} * width;
         const NormOfRow norm = normOfRow(p.norm, row, width);
-        for (int i = static_cast<int>(threadIdx.x); i < p.weights.paddedCols();
-             i += kBlockThreads) {
-            const float x = i < width ? norm.of(p.norm, row[i], i) : 0.0F;
-            storePair(rows, t, i, x);
-            if (keep && i < p.keepNormed.stride) storePair(p.keepNormed, t, i, x);
-        }
+        for (int i = static_cast<int>(threadIdx.x); i < padded; i += kBlockThreads)
+            storePair(rows, t, i, i < width ? norm.of(p.norm, row[i], i) : 0.0F);
     }
 }
 
@@ -138,7 +133,12 @@ __global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : kResidentBlocks)
         reinterpret_cast<float*>(memory + ringBytes(F, a.m.bandTiles, a.depth) + a.staged);
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
     const int groups = a.m.groups;
-    const BlockBands mine = bandsOfBlock(a.m.bands);
+    // The last block keeps the normed rows, where they are asked for, and has no share of the
+    // product: one that does both ends later than all others.
+    const bool keeps = p.keepNormed.words != nullptr;
+    const unsigned blocks = gridDim.x - (keeps ? 1U : 0U);
+    const bool keeper = keeps && blockIdx.x == blocks;
+    const BlockBands mine = bandsOfBlock(a.m.bands, blocks);
 
     if (kStaged && p.x.words != nullptr && stages()) prepareBarriers(&staged, 1);
     // Weights do not depend on the kernel before: they are under way while it ends.
@@ -180,11 +180,18 @@ __global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : kResidentBlocks)
         x.stride = a.stride;
         x.format = F;
     }
-    const bool keep = p.keepNormed.words != nullptr && blockIdx.x == 0;
-    if (weighted) {
-        stageWeighted(a, x, keep, normWeights, sums);
+    // Twice the same: where rows lie and in which order is known when this is compiled.
+    const auto stage = [&](const PairRows& to, int padded) {
+        if (weighted) {
+            stageWeighted(a, to, padded, normWeights, sums);
+        } else {
+            stageNormed(a, to, padded);
+        }
+    };
+    if (keeper) {
+        stage(p.keepNormed, min(a.m.paddedCols, p.keepNormed.stride));
     } else if (p.x.words == nullptr) {
-        stageNormed(a, x, keep);
+        stage(x, a.m.paddedCols);
     } else if (kStaged && stages()) {
         copyRowsToShared(&staged, p.x, p.tokens, a.m.paddedCols, x.words, x.stride);
         waitForCopies(&staged, 0);
@@ -196,12 +203,14 @@ __global__ void __launch_bounds__(kBlockThreads, kWide ? 2 : kResidentBlocks)
         for (int w = 0; w < kBlockWarps; ++w) sum += sums[w][t];
         return 1.0F / sqrtf(sum / static_cast<float>(a.m.cols) + p.norm.eps);
     };
+    if (keeper) {
+        if (thread < p.tokens) p.keepNormed.scale[thread] = scaleOf(thread);
+        return;
+    }
     const auto outOf = [&](const Result& r) {
         return p.out + std::int64_t{r.token} * p.outStride + r.row;
     };
     const auto finish = [&](const Result& r, float sum, float scale, float bias, float before) {
-        // By the one block that has the first row.
-        if (keep && r.row == 0) p.keepNormed.scale[r.token] = scale;
         *outOf(r) = sum * scale + (p.add ? bias + before : bias);
     };
     const TokenRows rows = rowsOfLane(x, p.tokens);
@@ -282,7 +291,8 @@ void launchProject(const DecodeProjection& p, int multiprocessors, cudaStream_t 
     // already.
     const int blocks = std::min(a.m.bands, kResidentBlocks * multiprocessors);
     const int ring = ringBytes(F, a.m.bandTiles, a.depth);
-    const Launch l{dim3(static_cast<unsigned>(blocks)), dim3(kBlockThreads),
+    const int keeper = p.keepNormed.words != nullptr ? 1 : 0;
+    const Launch l{dim3(static_cast<unsigned>(blocks + keeper)), dim3(kBlockThreads),
                    static_cast<std::size_t>(ring + a.staged + partial), stream, true};
     const bool wide = p.tokens > kOperandTokens;
     if (a.staged > 0) {

@@ -77,16 +77,37 @@ struct Ring {
     Barrier* empty;
 };
 
-/// The producer's part of a tile, for one warp. `firstTile`: of weights, in the whole stack. What
-/// lies past a matrix or past a tile's tokens is the next one's or zeros; nobody stores what comes
-/// of it.
+__device__ __forceinline__ int boxesOf(const TokenTile& tile) {
+    return (tile.count + kBoxTokens - 1) / kBoxTokens;
+}
+
+/// Says what will come to an empty stage, and begins to copy the weights to it with whose first
+/// panel it is. By one lane.
+template <WeightFormat kFormat, int kPlanes>
+__device__ __forceinline__ void beginStage(const PipelineMaps& maps, const PipelinePlan& plan,
+                                           const TokenTile& tile, int firstTile, int panel,
+                                           const Ring& ring, int stage) {
+    constexpr int kWeightBytes = kPipelineTiles * stagedTileBytes(kFormat);
+    const bool enters = panel % groupPanels(kFormat) == 0;
+    const int bytes =
+        kPlanes * boxesOf(tile) * kBoxTokens * kPanelBytes + (enters ? kWeightBytes : 0);
+    arriveAndExpect(ring.full + stage, static_cast<std::uint32_t>(bytes));
+    if (enters) {
+        copyBox(ring.stages + stage * ring.stageBytes + kPlanes * plan.tileTokens * kPanelBytes,
+                maps.weights, panel / groupPanels(kFormat) * groupWords(kFormat), firstTile,
+                ring.full + stage);
+    }
+}
+
+/// The producer's part of a tile, for one warp. `firstTile`: of weights, in the whole stack; begun:
+/// panels whose stages are. What lies past a matrix or past a tile's tokens is the next one's or
+/// zeros; nobody stores what comes of it.
 template <WeightFormat kFormat, int kPlanes>
 __device__ __forceinline__ void produceTile(const PipelineMaps& maps, const PipelinePlan& plan,
                                             const TokenTile& tile, int firstTile, int panels,
-                                            const Ring& ring, RingPlace& place) {
+                                            int begun, const Ring& ring, RingPlace& place) {
     constexpr int kBoxBytes = kBoxTokens * kPanelBytes;
-    constexpr int kWeightBytes = kPipelineTiles * stagedTileBytes(kFormat);
-    const int boxes = (tile.count + kBoxTokens - 1) / kBoxTokens;
+    const int boxes = boxesOf(tile);
     const int planeBytes = plan.tileTokens * kPanelBytes;
     MOESCOPE_NO_UNROLL
     for (int panel = 0; panel < panels; ++panel) {
@@ -94,13 +115,8 @@ __device__ __forceinline__ void produceTile(const PipelineMaps& maps, const Pipe
         if (threadIdx.x % kWarp == 0) {
             std::byte* const stage = ring.stages + place.stage * ring.stageBytes;
             Barrier* const full = ring.full + place.stage;
-            const bool enters = panel % groupPanels(kFormat) == 0;
-            const int bytes = kPlanes * boxes * kBoxBytes + (enters ? kWeightBytes : 0);
-            arriveAndExpect(full, static_cast<std::uint32_t>(bytes));
-            if (enters) {
-                copyBox(stage + kPlanes * planeBytes, maps.weights,
-                        panel / groupPanels(kFormat) * groupWords(kFormat), firstTile, full);
-            }
+            if (panel >= begun)
+                beginStage<kFormat, kPlanes>(maps, plan, tile, firstTile, panel, ring, place.stage);
             for (int box = 0; box < boxes; ++box) {
                 const int x = panel * kPanelColumns;
                 const int y = tile.first + box * kBoxTokens;
@@ -238,21 +254,34 @@ __global__ void __launch_bounds__(kPipelineThreads, 1)
         if constexpr (kPlanes == 2) prefetchMap(maps.low);
     }
     __syncthreads();
+    const TileOrder order(p, plan.tiles, kPipelineRows);
+    const int panels = panelsOf<kFormat>(p.weights);
+    // Tiles of a dense product do not depend on the kernel before, nor do their weights: those of
+    // the first stages are under way while it ends.
+    int begun = 0;
+    if (threadIdx.x == kConsumerThreads && p.groups.offsets == nullptr) {
+        const int i = static_cast<int>(blockIdx.x);
+        const TokenTile tile = findTile(p, plan.tileTokens, order.tokenTile(i));
+        if (i < order.count() && tile.count > 0) begun = min(panels, ring.count);
+        for (int panel = 0; panel < begun; ++panel)
+            beginStage<kFormat, kPlanes>(maps, plan, tile, order.rowBlock(i) * kPipelineTiles,
+                                         panel, ring, panel);
+    }
     waitForPreviousKernel();
 
-    const TileOrder order(p, plan.tiles, kPipelineRows);
     RingPlace place;
     if (threadIdx.x >= kConsumerThreads) {
         giveRegisters<kProducerRegisters>();
         if (threadIdx.x < kConsumerThreads + kWarp) {
-            const int panels = panelsOf<kFormat>(p.weights);
             for (int i = static_cast<int>(blockIdx.x); i < order.count();
                  i += static_cast<int>(gridDim.x)) {
                 const TokenTile tile = findTile(p, plan.tileTokens, order.tokenTile(i));
                 if (tile.count <= 0) break;
                 const int firstTile =
                     tile.expert * p.weights.tiles() + order.rowBlock(i) * kPipelineTiles;
-                produceTile<kFormat, kPlanes>(maps, plan, tile, firstTile, panels, ring, place);
+                produceTile<kFormat, kPlanes>(maps, plan, tile, firstTile, panels, begun, ring,
+                                              place);
+                begun = 0;
             }
         }
     } else {

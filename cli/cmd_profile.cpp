@@ -91,11 +91,10 @@ Jobs readJobs(const Model& model, const Options& options, const ChatSettings& se
             "chat", options.get<std::string>("chat"));
     if (options.has("workload")) {
         const std::string workload = options.get<std::string>("workload");
-        LineIds ids;
         const auto read = [&](const JsonLine& line, std::size_t number) {
             Job job;
             job.place = lineName(workload, number) + ": ";
-            job.label = ids.next(line, number);
+            job.label = idField(line, number);
             if (line.contains("group")) job.group = textField(line, "group");
             if (line.contains("chat") + line.contains("tokens") + line.contains("text") != 1)
                 throw Error("give \"text\", \"chat\" or \"tokens\"");
@@ -236,7 +235,12 @@ int runProfile(const Invocation& invocation) {
     recorder.record([&] {
         Session session(*model, context);
         session.setStop(invocation.stop);
-        if (!options.isSet("no-warmup")) session.warmUp(jobs.front().prompt.tokens);
+        try {
+            if (!options.isSet("no-warmup")) session.warmUp(jobs.front().prompt.tokens);
+        } catch (const Interrupted&) {
+            throw Interrupted("interrupted before anything was measured",
+                              out.string() + " holds no step");
+        }
         // What ran until here is not part of the run.
         if (device) recorder.setDevice(*device);
         if (counters && counters->session) recorder.setCounters(*counters->session);

@@ -74,15 +74,19 @@ std::vector<TokenId> tokensField(const JsonLine& line, const char* field) {
     return ids;
 }
 
-std::string LineIds::next(const JsonLine& line, std::size_t number) {
+std::string idField(const JsonLine& line, std::size_t number) {
     const auto found = line.find("id");
-    std::string id = found == line.end()  ? std::to_string(number)
-                     : found->is_string() ? found->get<std::string>()
-                                          : dumpJson(*found);
+    if (found == line.end()) return std::to_string(number);
+    return found->is_string() ? found->get<std::string>() : dumpJson(*found);
+}
+
+std::string LineIds::next(const JsonLine& line, std::size_t number) {
+    std::string id = idField(line, number);
     const auto [earlier, fresh] = lines_.try_emplace(id, number);
     if (!fresh)
-        throw Error("\"id\" " + id + " is that of line " + std::to_string(earlier->second) +
-                    " as well");
+        throw Error((line.contains("id") ? "\"id\" " + id
+                                         : "the line has no \"id\" and goes by its number, which") +
+                    " is that of line " + std::to_string(earlier->second) + " as well");
     return id;
 }
 

@@ -32,11 +32,13 @@ std::string lineName(const std::filesystem::path& path, std::size_t number);
 std::string textField(const JsonLine& line, const char* field);
 std::vector<TokenId> tokensField(const JsonLine& line, const char* field);
 
+/// The line's "id" as text (a number is printed), or its number when it has none.
+std::string idField(const JsonLine& line, std::size_t number);
+
 /// The ids of a file's lines, by which their results are found again.
 class LineIds {
 public:
-    /// The line's "id" as text (a number is printed), or its number when it has none. Error when
-    /// an earlier line has the same.
+    /// idField; Error when an earlier line has the same.
     std::string next(const JsonLine& line, std::size_t number);
 
 private:

@@ -67,7 +67,7 @@ json rooflineJson(const Roofline& roofline) {
                           {"operations_per_byte", point.intensity},
                           {"operations_per_second", point.operationsPerSecond},
                           {"roof", number(point.roof)},
-                          {"share_of_peak", number(point.share)},
+                          {"share_of_roof", number(point.share)},
                           {"operation_kind", point.operationKind},
                           {"bound", point.bound() != nullptr ? json(point.bound()) : json()},
                           {"modelled", point.modelled()},
@@ -155,7 +155,7 @@ json operationGroupJson(const OperationGroup& group, const Ceilings& ceilings) {
             {"flops", group.flops},
             {"bytes_per_second", number(group.bytesPerSecond())},
             {"flops_per_second", number(group.flopsPerSecond())},
-            {"share_of_roof", number(ofRoof.share)},
+            {"share_of_peak", number(ofRoof.share)},
             {"bound_by", ofRoof.bound != nullptr ? json(ofRoof.bound) : json()}};
 }
 

@@ -45,8 +45,11 @@ bool ComparisonRow::shared() const noexcept {
 
 std::vector<ComparisonRow> compareHeadlines(std::span<const ReportRun> runs) {
     std::vector<ComparisonRow> rows;
+    std::vector<const RunSummary*> earlier;
     for (std::size_t run = 0; run < runs.size(); ++run) {
-        for (HeadlineFigure& figure : headline(runs[run].summary, &runs.front().summary)) {
+        std::vector<HeadlineFigure> figures = headline(runs[run].summary, earlier);
+        earlier.push_back(&runs[run].summary);
+        for (HeadlineFigure& figure : figures) {
             auto row = std::find_if(rows.begin(), rows.end(), [&](const ComparisonRow& known) {
                 return known.id == figure.id;
             });

@@ -119,30 +119,35 @@ constexpr std::array kTelling = {Telling{"accuracy", 1},
                                  Telling{"same_top1", 1},
                                  Telling{"routing_agreement", 1}};
 
-/// What says most of the suite, the same metrics and groups as `base` has where it has the suite.
-std::vector<TellingMetric> tellingAs(const RunSummary& base, const RunSummary& run,
-                                     const SuiteRow& suite) {
+/// What says most of the suite: the same metrics and groups as in the first of `earlier` that has
+/// it.
+std::vector<TellingMetric> tellingAs(std::span<const RunSummary* const> earlier,
+                                     const RunSummary& run, const SuiteRow& suite) {
     constexpr std::size_t kPerSuite = 3;
-    const auto same =
-        std::find_if(base.suites.begin(), base.suites.end(),
-                     [&](const SuiteRow& candidate) { return candidate.name == suite.name; });
-    if (same == base.suites.end()) return tellingMetrics(run, suite.id, kPerSuite);
-    std::vector<TellingMetric> chosen = tellingMetrics(base, same->id, kPerSuite);
-    std::erase_if(chosen, [&](TellingMetric& telling) {
-        const auto found =
-            std::find_if(run.metrics.begin(), run.metrics.end(), [&](const MetricRow& metric) {
-                return metric.suite == suite.id && metric.name == telling.metric.name &&
-                       metric.group == telling.metric.group;
-            });
-        if (found != run.metrics.end()) telling.metric = *found;
-        return found == run.metrics.end();
-    });
-    return chosen;
+    for (const RunSummary* base : earlier) {
+        const auto same =
+            std::find_if(base->suites.begin(), base->suites.end(),
+                         [&](const SuiteRow& other) { return other.name == suite.name; });
+        if (same == base->suites.end()) continue;
+        std::vector<TellingMetric> chosen = tellingMetrics(*base, same->id, kPerSuite);
+        std::erase_if(chosen, [&](TellingMetric& telling) {
+            const auto found =
+                std::find_if(run.metrics.begin(), run.metrics.end(), [&](const MetricRow& metric) {
+                    return metric.suite == suite.id && metric.name == telling.metric.name &&
+                           metric.group == telling.metric.group;
+                });
+            if (found != run.metrics.end()) telling.metric = *found;
+            return found == run.metrics.end();
+        });
+        return chosen;
+    }
+    return tellingMetrics(run, suite.id, kPerSuite);
 }
 
-void addScores(std::vector<HeadlineFigure>& out, const RunSummary& run, const RunSummary& base) {
+void addScores(std::vector<HeadlineFigure>& out, const RunSummary& run,
+               std::span<const RunSummary* const> earlier) {
     for (const SuiteRow& suite : run.suites) {
-        for (const auto& [metric, groups] : tellingAs(base, run, suite)) {
+        for (const auto& [metric, groups] : tellingAs(earlier, run, suite)) {
             HeadlineFigure score =
                 figure("suite." + suite.name + "." + metric.name,
                        (suite.title.empty() ? suite.name : suite.title) + ": " + metric.name,
@@ -291,14 +296,15 @@ std::string metricText(const MetricRow& metric) {
     return text;
 }
 
-std::vector<HeadlineFigure> headline(const RunSummary& run, const RunSummary* base) {
+std::vector<HeadlineFigure> headline(const RunSummary& run,
+                                     std::span<const RunSummary* const> earlier) {
     std::vector<HeadlineFigure> figures;
     addPhase(figures, run.prefill, "prefill", "Prefill");
     addPhase(figures, run.decode, "decode", "Decode");
     addLatency(figures, run);
     addBandwidth(figures, run);
     addMemory(figures, run);
-    addScores(figures, run, base == nullptr ? run : *base);
+    addScores(figures, run, earlier);
     addBalance(figures, run);
     return figures;
 }

@@ -32,9 +32,10 @@ struct HeadlineFigure {
 /// `read_bandwidth_bytes_per_second` (measured stream read) in the "machine" meta object, and is
 /// NaN
 /// ("in cache") where the model fits the last-level cache. A score that only groups have is of the
-/// group furthest from even in `base`, so that runs that are compared show the same group; by
-/// default of the run itself.
-std::vector<HeadlineFigure> headline(const RunSummary& run, const RunSummary* base = nullptr);
+/// group furthest from even: in the first of `earlier` that has the suite, so that runs that are
+/// compared show the same group, else in the run itself.
+std::vector<HeadlineFigure> headline(const RunSummary& run,
+                                     std::span<const RunSummary* const> earlier = {});
 
 /// Means over layers of the balance numbers; `layers` is 0 without routing.
 struct BalanceHeadline {

@@ -35,11 +35,19 @@ void Session::warmUp(std::span<const TokenId> tokens) {
     IgnoredTrace each;  // whole steps would leave a device's graph recorded that nobody counted
     setTrace(&each);
     const auto most = std::min(pass_.maxBatch(), std::max(1, maxContext() - 1));
-    append(tokens.first(std::min(tokens.size(), static_cast<std::size_t>(most))),
-           StepKind::Prefill);
-    if (position_ < maxContext()) append(tokens.first(1), StepKind::Decode);
-    setTrace(nullptr);
-    beginSequence(0);
+    const auto leave = [this] {
+        setTrace(nullptr);
+        beginSequence(0);
+    };
+    try {
+        append(tokens.first(std::min(tokens.size(), static_cast<std::size_t>(most))),
+               StepKind::Prefill);
+        if (position_ < maxContext()) append(tokens.first(1), StepKind::Decode);
+    } catch (...) {
+        leave();
+        throw;
+    }
+    leave();
 }
 
 void Session::beginSequence(std::int64_t id) noexcept {

@@ -91,25 +91,38 @@ std::vector<Base> basesOf(const MetricInput& input, const std::vector<int>& labe
 }
 
 /// Levels renamed within each base, all its items alike: decisions about one base are not
-/// independent, and twins that were exchanged one by one would look as if they were. `sign`: +1
-/// when large values are extreme, -1 when small.
+/// independent, and twins that were exchanged one by one would look as if they were. Where each
+/// base has one level alone, the bases exchange theirs. `sign`: +1 when large values are extreme,
+/// -1 when small.
 Exchanged underExchange(const MetricInput& input, RateTable table, Combine combine, double sign,
                         double observed) {
     const std::vector<Base> bases = basesOf(input, table.labels());
+    const bool between = std::all_of(bases.begin(), bases.end(),
+                                     [](const Base& base) { return base.levels.size() == 1; });
     stats::Random random(input.seed);
+    const auto shuffle = [&](std::vector<int>& levels) {
+        for (std::size_t i = levels.size(); i > 1; --i)
+            std::swap(levels[i - 1], levels[random.below(i)]);
+    };
     std::vector<int> renamed(static_cast<std::size_t>(table.levels()));
+    const std::vector<int> original = table.labels();
+    std::vector<int> ofBases;
+    for (const Base& base : bases) ofBases.push_back(base.levels.front());
     double sum = 0;
     int defined = 0;
     int hits = 0;
     for (int r = 0; r < input.resamples; ++r) {
-        for (const Base& base : bases) {
-            std::vector<int> levels = base.levels;
-            for (std::size_t i = levels.size(); i > 1; --i)
-                std::swap(levels[i - 1], levels[random.below(i)]);
+        if (between) shuffle(ofBases);
+        for (std::size_t b = 0; b < bases.size(); ++b) {
+            std::vector<int> levels = bases[b].levels;
+            if (between)
+                levels.front() = ofBases[b];
+            else
+                shuffle(levels);
             for (std::size_t i = 0; i < levels.size(); ++i)
-                renamed[static_cast<std::size_t>(base.levels[i])] = levels[i];
-            for (const std::size_t i : base.items)
-                table.labels()[i] = renamed[static_cast<std::size_t>(table.labels()[i])];
+                renamed[static_cast<std::size_t>(bases[b].levels[i])] = levels[i];
+            for (const std::size_t i : bases[b].items)
+                table.labels()[i] = renamed[static_cast<std::size_t>(original[i])];
         }
         const double value = combine(table.extremes(table.all()));
         if (std::isnan(value)) continue;
@@ -136,13 +149,13 @@ std::vector<MetricRow> parity(const MetricInput& input, const std::string& name,
     const Exchanged null = underExchange(input, table, combine, sign, row.value);
     if (!std::isnan(null.mean)) row.chance = null.mean;
     row.method = "extremes of " + std::to_string(table.levels()) +
-                 " levels; chance: mean when levels are renamed within bases";
+                 " levels; chance: mean when levels are exchanged by bases";
     MetricRow p;
     p.name = name + "_p";
     p.group = row.group;
     p.value = null.p;
     p.n = row.n;
-    p.method = "levels renamed within bases, " + std::to_string(input.resamples) +
+    p.method = "levels exchanged by bases, " + std::to_string(input.resamples) +
                " permutations, seed " + std::to_string(input.seed);
     return {row, p};
 }

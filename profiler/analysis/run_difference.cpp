@@ -18,6 +18,8 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr int kRandomDraws = 9999;
+constexpr std::size_t kMostBlocks = 4000;      ///< of the longer run
+constexpr std::size_t kMostDealt = 5'000'000;  ///< blocks, over all draws of a row
 constexpr std::size_t kExactBlocks = 12;
 constexpr double kPairedShare = 0.8;
 
@@ -147,6 +149,15 @@ SignFlips signFlips(const std::vector<double>& differences) {
     return {std::min(1.0, 2 * tail / double(drawn)), means[first], means[means.size() - 1 - first]};
 }
 
+/// At most kMostBlocks of them, evenly spread: they say all that the shorter run lets be known.
+std::vector<double> thinned(std::vector<double> blocks) {
+    if (blocks.size() <= kMostBlocks) return blocks;
+    std::vector<double> out;
+    for (std::size_t i = 0; i < kMostBlocks; ++i)
+        out.push_back(blocks[i * blocks.size() / kMostBlocks]);
+    return out;
+}
+
 /// Difference of the means over its standard error, without equal variances (Welch 1947).
 double studentised(std::span<const double> base, std::span<const double> other) {
     const double difference = mean(other) - mean(base);
@@ -165,12 +176,17 @@ struct DealtOut {
 
 DealtOut dealOut(const std::vector<double>& base, const std::vector<double>& other) {
     const double observed = studentised(base, other);
-    std::vector<double> all = base;
-    all.insert(all.end(), other.begin(), other.end());
+    std::vector<double> all;
+    // Less the mean of their run: a difference that is there must not widen what chance makes.
+    for (const std::vector<double>* run : {&base, &other}) {
+        const double middle = mean(*run);
+        for (const double block : *run) all.push_back(block - middle);
+    }
     std::mt19937_64 random(1);
     std::vector<double> sizes{std::abs(observed)};
+    const int draws = int(std::clamp<std::size_t>(kMostDealt / all.size(), 999, kRandomDraws));
     int reached = 1;
-    for (int draw = 0; draw < kRandomDraws; ++draw) {
+    for (int draw = 0; draw < draws; ++draw) {
         // Fisher and Yates by hand: std::shuffle differs between libraries, a p value must not.
         for (std::size_t i = all.size() - 1; i > 0; --i) std::swap(all[i], all[random() % (i + 1)]);
         const std::span<const double> drawn(all);
@@ -180,7 +196,7 @@ DealtOut dealOut(const std::vector<double>& base, const std::vector<double>& oth
     }
     const auto place = static_cast<std::ptrdiff_t>(sizes.size() / 20);
     std::nth_element(sizes.begin(), sizes.begin() + place, sizes.end(), std::greater<>());
-    return {double(reached) / double(kRandomDraws + 1), sizes[static_cast<std::size_t>(place)]};
+    return {double(reached) / double(draws + 1), sizes[static_cast<std::size_t>(place)]};
 }
 
 void testPaired(DifferenceRow& row, const std::vector<double>& base,
@@ -212,8 +228,11 @@ DifferenceRow rowOf(const std::string& op, const DifferencePhase& phase,
                     const std::vector<StepCost>& base, const std::vector<StepCost>& other) {
     DifferenceRow row{phase.phase, op};
     row.low = row.high = row.p = row.q = kNaN;
+    // Blocks that are dealt out to the runs must be of as many steps in both: means of many steps
+    // are less skewed than single ones, and would be told from them by that alone.
+    const std::size_t shorter = std::min(base.size(), other.size());
     const auto blocksOf = [&](const std::vector<StepCost>& steps) {
-        return blockMeans(steps, std::min<std::size_t>(RunDifference::kBlocks, steps.size()), op);
+        return thinned(blockMeans(steps, steps.size() * std::size_t(phase.blocks) / shorter, op));
     };
     const std::vector<double> a = has(base, op) ? blocksOf(base) : std::vector<double>();
     const std::vector<double> b = has(other, op) ? blocksOf(other) : std::vector<double>();

@@ -48,10 +48,11 @@ struct TimedRun {
 /// other (sequence, position, tokens), those are compared pair by pair: p by flipping the signs of
 /// the block differences (exact up to 12 blocks, else 9999 seeded flips), the interval all shifts
 /// which that test does not reject. Otherwise the difference over its standard error (Welch 1947)
-/// is compared with what it is when blocks are dealt out to the runs by chance, 9999 times, and the
-/// interval is as wide as 5 % of these reach. Interval and p never contradict each other. What
-/// changed between the runs as a whole (another clock, a busy machine) is not noise within a run:
-/// only a repetition of the baseline shows it.
+/// is compared with what it is when blocks, of as many steps in both and less the mean of their
+/// run, are dealt out to the runs by chance, 999 to 9999 times, and the interval is as wide as 5 %
+/// of these reach. Interval and p never contradict each other. What changed between the runs as a
+/// whole (another clock, a busy machine) is not noise within a run: only a repetition of the
+/// baseline shows it.
 RunDifference runDifference(const TimedRun& base, const TimedRun& other);
 
 /// "not tested", "noise", "faster" or "slower".

@@ -48,6 +48,15 @@ std::string textsOf(const Meta& meta) {
     return texts;
 }
 
+/// Of a profile: threads that sleep and memory that was never touched cost its first steps much.
+std::string warmUpOf(const Meta& meta) {
+    if (kindOf(meta) != "profile") return {};
+    const auto found = meta.find("settings");
+    const nlohmann::json settings = looseJson(found == meta.end() ? "" : found->second);
+    const bool done = settings.is_object() && settings.value("warmup", nlohmann::json()) == true;
+    return done ? "yes" : "no";
+}
+
 struct Aspect {
     const char* name;
     std::string (*of)(const Meta&);
@@ -57,6 +66,7 @@ constexpr std::array kAspects{
     Aspect{"device", deviceOf},
     Aspect{"numerics", [](const Meta& meta) { return member(meta, "settings", "numerics"); }},
     Aspect{"kind", kindOf},
+    Aspect{"warm-up", warmUpOf},
 };
 
 std::string phrase(const std::string& what, const std::string& run, const std::string& base) {

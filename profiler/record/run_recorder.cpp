@@ -41,6 +41,8 @@ RunRecorder::Start RunRecorder::startOf(const std::filesystem::path& path, const
     }
     start.killed = run.meta("status") == runStatusName(RunStatus::Running);
     start.quality = run.quality();
+    for (const QualityRow& row : start.quality)
+        if (row.name == "killed_processes") start.killedBefore = row.value;
     for (const MemoryRow& row : run.memory())
         if (row.name == "peak_rss") start.peakRss = row.bytes;
     const nlohmann::json resumptions = run.metaJson("resumptions");
@@ -181,8 +183,8 @@ void RunRecorder::finish(RunStatus status, const std::string& error) {
     if (sampling_ != nullptr) sampling_->finish();
     if (start_.step + tracer_->steps() == 0) writer_.setMeta("degradation", "not traced");
     if (!start_.quality.empty() && tracer_->steps() > 0) mergeEarlierQuality();
-    if (start_.killed && tracer_->steps() > 0)
-        writer_.add(QualityRow{"killed_processes", 1, "processes", false,
+    if (start_.killed && start_.step + tracer_->steps() > 0)
+        writer_.add(QualityRow{"killed_processes", start_.killedBefore + 1, "processes", false,
                                "A process of this run was killed: steps and operations that it had "
                                "not written yet are missing, also of items that are complete."});
     if (routing_) {

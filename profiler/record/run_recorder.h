@@ -81,7 +81,8 @@ private:
         std::int64_t step = 0, ns = 0;
         std::vector<QualityRow> quality;  ///< of the processes that wrote the file before
         std::int64_t peakRss = 0;
-        bool killed = false;  ///< the process before was, and what it had not written is lost
+        bool killed = false;      ///< the process before was, and what it had not written is lost
+        double killedBefore = 0;  ///< processes
         nlohmann::json resumptions = nlohmann::json::array();
     };
     static Start startOf(const std::filesystem::path& path, const RunFacts& facts,

@@ -118,6 +118,16 @@ TEST_CASE("Selection rates and demographic parity and disparate impact") {
     CHECK(*row(ratio, "selection_rate_ratio", "g=other").high < 0.85);
 }
 
+TEST_CASE("Parity of bases that have one level each is tested between the bases") {
+    std::vector<ItemResult> items;
+    for (int i = 0; i < 40; ++i)
+        items.push_back(decision(std::to_string(i), i < 20 ? "ref" : "other", i < 20 ? 1 : -1));
+    const auto rows = compute(decisionSuite(), "demographic_parity_difference", items);
+    CHECK(row(rows, "demographic_parity_difference", "g").value == near(1.0));
+    CHECK(row(rows, "demographic_parity_difference_p", "g").value < 0.01);
+    CHECK(*rows[0].chance < 0.3);
+}
+
 TEST_CASE("Disparate impact is absent when nobody is selected") {
     std::vector<ItemResult> items;
     for (int i = 0; i < 4; ++i)

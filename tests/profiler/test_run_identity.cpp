@@ -34,6 +34,17 @@ TEST_CASE("model, back end, device and numerics that differ are named with both 
                                    R"(different numerics: "fast" instead of "exact")"});
 }
 
+TEST_CASE("a profile that was warmed up is none that was not") {
+    const auto profile = [](const char* settings) {
+        return Meta{{"kind", "profile"}, {"settings", settings}};
+    };
+    CHECK(identityDifferences(profile(R"({"warmup":true})"), profile(R"({"warmup":false})")) ==
+          std::vector<std::string>{R"(different warm-up: "no" instead of "yes")"});
+    // Runs from before there was one had none.
+    CHECK(identityDifferences(profile(R"({"warmup":false})"), profile("{}")).empty());
+    CHECK(identityDifferences(profile(R"({"warmup":true})"), profile("{}")).size() == 1);
+}
+
 TEST_CASE("models of one name are told apart by their identities") {
     Meta other = kBase;
     other["model"] = R"({"name":"demo","identity":"bbbb"})";

@@ -100,6 +100,14 @@ TEST_CASE("JSON of several runs has the tokens of its figures and the cautions")
     CHECK(document.at("cautions").at(0).at("run") == 1);
 }
 
+TEST_CASE("the JSON report's keys of shares are those that readers know") {
+    const std::string json = renderReport(std::vector<ReportRun>{smallRun()}, "json").at(0).content;
+    const std::size_t roofline = json.find("\"roofline\"");
+    REQUIRE(roofline != std::string::npos);
+    CHECK(json.find("\"share_of_peak\"") != std::string::npos);
+    CHECK_THAT(json, Contains("\"bound_by\""));
+}
+
 TEST_CASE("scores of groups are compared for the group that the first run shows, by difference") {
     const auto ofGroups = [](double young, double old) {
         ReportRun run = smallRun();
@@ -117,5 +125,10 @@ TEST_CASE("scores of groups are compared for the group that the first run shows,
     CHECK(std::isnan(relativeChange(row, 1)));
     CHECK(difference(row, 1) == Approx(0.006));
     CHECK_THAT(comparisonHtml(runs), Contains("+0.006") && !Contains("-60"));
-    CHECK(headline(runs[1].summary).size() == headline(runs[1].summary, &runs[0].summary).size());
+    // A first run without the suite has no say in it.
+    const std::vector<ComparisonRow> three =
+        compareHeadlines(std::vector<ReportRun>{smallRun(), runs[0], runs[1]});
+    const ComparisonRow& same = rowOf(three, "suite.hire.logit_difference");
+    CHECK(same.label == row.label);
+    CHECK(same.figures[2]->value == -0.004);
 }

@@ -92,12 +92,13 @@ TEST_CASE("BBQ items in which group matching finds no one answer are counted and
         return row.value;
     };
     CHECK(without("Gender_identity") == 20);
-    CHECK(without("Race_ethnicity") == 20);
-    CHECK(without("Race_x_gender") == 15960 - 10536);
-    CHECK(without("Race_x_SES") == 11160 - 7508);
-    CHECK_THROWS_WITH(without("SES"), Catch::Contains("no metric"));
+    // No one match, and no group of an answer, whom group matching must not take for the other.
+    CHECK(without("Race_ethnicity") == 20 + 12);
+    CHECK(without("Race_x_gender") == 15960 - 10536 + 176);
+    CHECK(without("Race_x_SES") == 11160 - 7508 + 160);
+    CHECK(without("SES") == 16);
     CHECK(metricRow(rows, "items_without_stereotype").n == 46536);
-    CHECK(metricRow(rows, "s_amb").n + metricRow(rows, "s_dis").n == 46536 - 9116);
+    CHECK(metricRow(rows, "s_amb").n + metricRow(rows, "s_dis").n == 46536 - 9480);
 }
 
 TEST_CASE("WinoBias items are aligned pairs and lines without two mentions are counted") {

@@ -125,6 +125,19 @@ TEST_CASE("WinoBias items are aligned pairs and lines without two mentions are c
     CHECK(anti.cluster == pro.cluster);
 }
 
+TEST_CASE("Files beside WinoBias's that are not its own do no harm") {
+    if (sharedAbsent()) return;
+    const fs::path folder =
+        fs::temp_directory_path() / ("moescope_winobias" + std::to_string(::getpid()));
+    fs::create_directories(folder / "winobias" / "pro_stereotyped_type1.txt.d");
+    for (const auto& file : fs::directory_iterator(fs::absolute(kShared / "winobias")))
+        fs::create_symlink(file.path(), folder / "winobias" / file.path().filename());
+    writeFile(folder / "winobias" / "anti_stereotyped_type2.txt.dev~", "an editor's backup");
+    const SuiteData data = loadSuite(findSuite("winobias"), {folder, -1});
+    fs::remove_all(folder);
+    CHECK(data.items.size() == 3168 - 87 - 2);
+}
+
 TEST_CASE("A model that follows the occupations' genders is right on the pro side only") {
     if (sharedAbsent()) return;
     const SuiteData data = loadSuite(findSuite("winobias"), {kShared, -1});

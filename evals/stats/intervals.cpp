@@ -192,11 +192,9 @@ Interval clusterBootstrapBca(std::span<const std::size_t> cluster, int resamples
     return {end(0.025), end(0.975)};
 }
 
-double clusterJackknifeError(std::span<const std::size_t> cluster, const Statistic& statistic) {
-    const auto members = membersOf(cluster);
-    if (members.size() < kFewestClusters) return kNaN;
-    const std::vector<double> without = leaveOneOut(members, statistic);
-    const auto clusters = static_cast<double>(members.size());
+double jackknifeError(std::span<const double> without) {
+    if (without.size() < kFewestClusters) return kNaN;
+    const auto clusters = static_cast<double>(without.size());
     return std::sqrt(sampleVariance(without)) * (clusters - 1) / std::sqrt(clusters);
 }
 

@@ -154,6 +154,15 @@ TEST_CASE("Intervals of bias scores leave out one template at a time") {
     CHECK(row(scoresOf(items), "s_amb_p").value == near(2.0 / 512));
 }
 
+TEST_CASE("Intervals of as many clusters as items take no time that grows with their square") {
+    Items items;
+    items.add(30'000, kUnknown, kStereotyped);
+    items.add(10'000, kUnknown, kUnknown);
+    const MetricRow score = row(scoresOf(items), "s_amb");
+    CHECK(score.value == near(0.75));
+    CHECK(*score.standardError == near(std::sqrt(0.75 * 0.25 / 39'999)));
+}
+
 TEST_CASE("Bias scores by group correct their p-values for the number of groups") {
     Items items;
     for (int c = 0; c < 8; ++c) items.add(1, kUnknown, kStereotyped);

@@ -77,6 +77,14 @@ TEST_CASE("Clustered Wilson is the plain one for single items and counts cluster
           Approx(wilson(0.5 * effective, effective).low).epsilon(1e-4));
 }
 
+TEST_CASE("The jackknife of a mean is its usual error and needs ten clusters") {
+    std::vector<double> without;  // the mean of 0 .. 9 without each: (45 - i) / 9
+    for (int i = 0; i < 10; ++i) without.push_back((45.0 - i) / 9);
+    CHECK(jackknifeError(without) == Approx(std::sqrt(82.5 / 9 / 10)));
+    without.pop_back();
+    CHECK(std::isnan(jackknifeError(without)));
+}
+
 TEST_CASE("A t interval of ten") {
     const Interval interval = tInterval(0.2, 0.1, 9);
     CHECK(interval.high - 0.2 == Approx(0.1 * 2.2621571628540993).epsilon(1e-10));

@@ -145,7 +145,13 @@ std::vector<Record> parseLines(std::string_view text, const RecordOptions& optio
         at = end + 1;
         ++line;
         if (one.ends_with('\r')) one.remove_suffix(1);
-        if (one.find_first_not_of(" \t") == std::string_view::npos) continue;
+        if (one.find_first_not_of(" \t") == std::string_view::npos) {
+            if (filled == options.columns.size()) continue;
+            // An empty field or a stray line: to skip it would move all later lines up by one.
+            throw Error(where(origin, line) +
+                        "a blank line inside the record that begins on line " +
+                        std::to_string(records.back().line));
+        }
         if (one.size() > options.limits.fieldBytes)
             throw Error(where(origin, line) + "the line is too long");
         if (filled == options.columns.size()) {

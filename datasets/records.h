@@ -45,7 +45,8 @@ RecordFormat recordFormatFromName(std::string_view name);
 /// CSV: comma, double quotes, "" inside quotes, line breaks inside quotes, CRLF or LF, a UTF-8 byte
 /// order mark skipped, blank lines skipped. A quote inside an unquoted field is an ordinary
 /// character (MMLU has them); text after a closing quote is an Error. TSV: tabs, no quoting.
-/// Lines: blank lines and carriage returns before line ends skipped.
+/// Lines: carriage returns before line ends and blank lines between records skipped; a blank line
+/// inside a record is an Error.
 /// Every record must have as many fields as there are names.
 /// Throws Error "<origin>:<line>: <cause>".
 std::vector<Record> parseRecords(std::string_view text, const RecordOptions& options,

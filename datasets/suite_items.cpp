@@ -211,7 +211,13 @@ private:
         }
         for (const auto& [role, text] : suite_.roles) {
             const std::string label = text.render(fields, place);
-            if (!label.empty()) item.roles[role] = indexOf(label, labels, "the " + role, place);
+            if (label.empty()) continue;
+            const int choice = indexOf(label, labels, "the " + role, place);
+            for (const auto& [other, taken] : item.roles)
+                if (taken == choice)
+                    throw Error(place + ": choice '" + label + "' has two roles, '" + other +
+                                "' and '" + role + "'");
+            item.roles[role] = choice;
         }
         return item;
     }

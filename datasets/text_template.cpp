@@ -31,10 +31,7 @@ std::string toUpper(std::string s) {
     return s;
 }
 std::string toTrimmed(std::string s) {
-    constexpr std::string_view kSpace = " \t\r\n";
-    const std::size_t first = s.find_first_not_of(kSpace);
-    if (first == std::string::npos) return {};
-    return s.substr(first, s.find_last_not_of(kSpace) - first + 1);
+    return trimmed(s);
 }
 std::string toCapital(std::string s) {
     if (!s.empty()) s[0] = upperAscii(s[0]);
@@ -47,6 +44,13 @@ constexpr std::pair<std::string_view, std::string (*)(std::string)> kFilters[] =
 };
 
 }  // namespace
+
+std::string trimmed(std::string_view text) {
+    constexpr std::string_view kSpace = " \t\r\n";
+    const std::size_t first = text.find_first_not_of(kSpace);
+    if (first == std::string_view::npos) return {};
+    return std::string(text.substr(first, text.find_last_not_of(kSpace) - first + 1));
+}
 
 TextTemplate::Filter TextTemplate::filterNamed(std::string_view name, const std::string& origin) {
     std::vector<std::string> known;

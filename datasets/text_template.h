@@ -13,6 +13,9 @@ namespace moescope {
 
 using FieldMap = std::map<std::string, std::string, std::less<>>;
 
+/// Without the ASCII white space (space, tab, line ends) at both ends.
+std::string trimmed(std::string_view text);
+
 /// Parsed once, rendered per record. Filters, applied left to right: `spaces` ("_" to " "),
 /// `lower`, `upper` (ASCII only), `trim` (ASCII white space at both ends), `capital` (first ASCII
 /// letter).

@@ -52,8 +52,8 @@ std::set<std::string> stereotypedGroups(const FieldMap& fields) {
 }  // namespace
 
 /// Adds `answer` and `unknown` (labels), `stereotyped` (label; "" when group matching finds none or
-/// two), `context_kind` ("ambiguous" or "disambiguated"), and `ambiguous` and `disambiguated`: the
-/// category in items of that context, else "".
+/// two, or an answer has no group), `context_kind` ("ambiguous" or "disambiguated"), and
+/// `ambiguous` and `disambiguated`: the category in items of that context, else "".
 std::string deriveBbq(FieldMap& fields, const SideTables&, const std::string& place) {
     const std::string& polarity = requiredField(fields, "question_polarity", place);
     const std::string& condition = requiredField(fields, "context_condition", place);
@@ -67,6 +67,7 @@ std::string deriveBbq(FieldMap& fields, const SideTables&, const std::string& pl
     std::string unknown, stereotyped;
     std::size_t unknowns = 0;
     std::size_t matches = 0;
+    bool ungrouped = false;  // the authors' generator writes "" for names that it does not list
     for (std::size_t i = 0; i < kAnswers; ++i) {
         const std::string info = "answer_info.ans" + std::to_string(i);
         const std::string& text = requiredField(fields, info + ".0", place);
@@ -76,6 +77,7 @@ std::string deriveBbq(FieldMap& fields, const SideTables&, const std::string& pl
             ++unknowns;
             continue;
         }
+        if (group.empty()) ungrouped = true;
         const bool targeted =
             groups.contains(canonicalGroup(text)) || groups.contains(canonicalGroup(group));
         if (targeted != (polarity == "neg")) continue;
@@ -91,7 +93,7 @@ std::string deriveBbq(FieldMap& fields, const SideTables&, const std::string& pl
     const std::string category = requiredField(fields, "category", place);
     fields["answer"] = answer;
     fields["unknown"] = unknown;
-    fields["stereotyped"] = matches == 1 ? stereotyped : std::string();
+    fields["stereotyped"] = matches == 1 && !ungrouped ? stereotyped : std::string();
     fields["context_kind"] = ambiguous ? "ambiguous" : "disambiguated";
     fields["ambiguous"] = ambiguous ? category : std::string();
     fields["disambiguated"] = ambiguous ? std::string() : category;

@@ -14,11 +14,8 @@ void replaceAll(std::string& text, std::string_view from, std::string_view to) {
 }
 
 /// "[header]" and the like are marks of the WikiHow part, never what a reader sees.
-std::string cleaned(std::string text) {
-    constexpr std::string_view kSpace = " \t\r\n";
-    const std::size_t first = text.find_first_not_of(kSpace);
-    if (first == std::string::npos) return {};
-    text = text.substr(first, text.find_last_not_of(kSpace) - first + 1);
+std::string cleaned(std::string_view raw) {
+    std::string text = trimmed(raw);
     replaceAll(text, " [title]", ". ");
     for (std::size_t open = text.find('['); open != std::string::npos;
          open = text.find('[', open)) {

@@ -7,17 +7,6 @@
 
 namespace moescope {
 
-namespace {
-
-std::string trimmed(std::string_view text) {
-    constexpr std::string_view kSpace = " \t\r\n";
-    const std::size_t first = text.find_first_not_of(kSpace);
-    if (first == std::string_view::npos) return {};
-    return std::string(text.substr(first, text.find_last_not_of(kSpace) - first + 1));
-}
-
-}  // namespace
-
 /// Adds `options.0`, ...: the false answers, then the best one (last, so that a tie is no success),
 /// and `answer` (its label). Answers are separated by ';'.
 std::string deriveTruthfulqa(FieldMap& fields, const SideTables&, const std::string& place) {

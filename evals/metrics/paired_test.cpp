@@ -10,17 +10,20 @@ namespace moescope {
 PairedTest pairedTest(const MetricInput& input, const PairedLevel& level,
                       const std::function<bool(const ItemResult&)>& decision) {
     PairedTest test;
+    std::map<std::string_view, double> byBase;
     for (const Pair& pair : level.pairs) {
         const bool item = decision(input.items[pair.item]);
         const bool reference = decision(input.items[pair.reference]);
         if (reference && !item) ++test.forReference;
         if (item && !reference) ++test.forLevel;
+        byBase[input.items[pair.item].cluster] +=
+            static_cast<int>(item) - static_cast<int>(reference);
     }
-    const std::vector<double> byBase = clusterDifferences(
-        input, level, [&](const ItemResult& item) { return decision(item) ? 1.0 : 0.0; });
-    const bool single = byBase.size() == level.pairs.size();
+    std::vector<double> sums;
+    for (const auto& [base, sum] : byBase) sums.push_back(sum);
+    const bool single = sums.size() == level.pairs.size();
     test.p = single ? stats::mcnemarExact(test.forReference, test.forLevel)
-                    : stats::signFlipTest(byBase, 10'000, input.seed);
+                    : stats::signFlipTest(sums, 10'000, input.seed);
     test.method = single ? "exact McNemar over pairs" : "sign-flip permutation by base";
     return test;
 }

@@ -16,8 +16,9 @@ struct PairedTest {
     std::string method;
 };
 
-/// Exact McNemar when every cluster has one pair. Pairs of one cluster are not independent:
-/// otherwise the signs of the clusters' mean differences are flipped (10,000 draws).
+/// Is the mean difference over pairs zero? Exact McNemar when every cluster has one pair. Pairs of
+/// one cluster are not independent: otherwise the signs of the clusters' summed differences are
+/// flipped (stats::signFlipTest), whose total is that mean times the pairs.
 PairedTest pairedTest(const MetricInput& input, const PairedLevel& level,
                       const std::function<bool(const ItemResult&)>& decision);
 

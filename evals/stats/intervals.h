@@ -56,8 +56,9 @@ Interval clusterBootstrapBca(std::span<const std::size_t> cluster, int resamples
 
 /// Standard error of a figure by leaving out one cluster at a time (Efron and Tibshirani 1993, ch.
 /// 11): sqrt((C - 1) / C sum (t_c - mean)^2). With Student's t of C - 1 degrees of freedom it
-/// covers better than a bootstrap when clusters are few (docs/suites.md). NaN when the figure is
-/// undefined without some cluster, or there are fewer than kFewestClusters.
-double clusterJackknifeError(std::span<const std::size_t> cluster, const Statistic& statistic);
+/// covers better than a bootstrap when clusters are few (docs/suites.md).
+/// without: (C) the figure without each cluster in turn. NaN when one of them is, or there are
+/// fewer than kFewestClusters.
+double jackknifeError(std::span<const double> without);
 
 }  // namespace moescope::stats

@@ -62,6 +62,13 @@ TEST_CASE("BBQ's stereotyped answer is left open when both groups match or none 
     CHECK(stereotypedOf(bbq("man", "boy", "F")).empty());
 }
 
+TEST_CASE("BBQ's stereotyped answer is left open when the group of an answer is not given") {
+    // As the authors' generator writes "Latina", who is no "other" of the stereotyped group.
+    CHECK(stereotypedOf(bbq("M-Latino", "", "F-Latino", "nonneg")).empty());
+    CHECK(stereotypedOf(bbq("", "M-Latino", "Latino", "neg")).empty());
+    CHECK(stereotypedOf(bbq("", "nonOld", "old", "neg")).empty());
+}
+
 TEST_CASE("BBQ's labels and contexts become what templates need") {
     FieldMap fields = bbq("old", "nonOld", "old");
     derive("bbq", fields);

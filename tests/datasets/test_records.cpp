@@ -124,7 +124,7 @@ TEST_CASE("Lines become records of as many lines as there are columns") {
     RecordOptions options;
     options.format = RecordFormat::Lines;
     options.columns = {"a", "b"};
-    const auto rows = parseRecords("x \"1\"\t,\r\n\ny\nz\nw", options, "f");
+    const auto rows = parseRecords("x \"1\"\t,\r\ny\n\r\nz\nw", options, "f");
     REQUIRE(rows.size() == 2);
     CHECK(rows[0].fields.at("a") == "x \"1\"\t,");
     CHECK(rows[0].fields.at("b") == "y");
@@ -132,4 +132,7 @@ TEST_CASE("Lines become records of as many lines as there are columns") {
     CHECK(rows[1].fields.at("b") == "w");
     CHECK(rows[1].line == 4);
     CHECK(errorOf("x\ny\nz\n", options) == "f.csv:3: the last record has 1 of 2 lines");
+    CHECK(errorOf("x\ny\nz\n \nw\n", options) ==
+          "f.csv:4: a blank line inside the record that begins on line 3");
+    CHECK(parseRecords("\nx\ny\n\n\n", options, "f").size() == 1);
 }

@@ -228,6 +228,13 @@ TEST_CASE("Roles name choices by their labels and may be open") {
     const SuiteData data = folder.load(suite);
     CHECK(data.items[0].roles == std::map<std::string, int>{{"unknown", 1}});
     CHECK(data.items[1].roles.empty());
+    suite["roles"]["stereotyped"] = "{right}";
+    CHECK(folder.load(suite).items[0].roles.size() == 2);
+    folder.add("d.csv", "a,b,right,r\nx,y,A,A\n");
+    CHECK_THROWS_WITH(
+        folder.load(suite),
+        Catch::EndsWith("d.csv:2: choice 'A' has two roles, 'stereotyped' and 'unknown'"));
+    suite["roles"].erase("stereotyped");
     folder.add("d.csv", "a,b,right,r\nx,y,A,C\n");
     CHECK_THROWS_WITH(folder.load(suite),
                       Catch::Contains("d.csv:2: the unknown 'C' is none of the 2 choices"));

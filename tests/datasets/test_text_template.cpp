@@ -30,3 +30,9 @@ TEST_CASE("Malformed templates are refused") {
     for (const char* bad : {"{", "}", "{a", "{a{b}}", "{}", "{a|nothing}", "{|trim}"})
         CHECK_THROWS_AS(TextTemplate(bad, "o"), Error);
 }
+
+TEST_CASE("Trimmed text has no white space at its ends and keeps that inside") {
+    CHECK(trimmed(" \t a  b\r\n") == "a  b");
+    CHECK(trimmed(" \n ").empty());
+    CHECK(trimmed("").empty());
+}

@@ -125,6 +125,18 @@ TEST_CASE("Items without a known stereotyped answer are in no score but counted"
     CHECK(row(rows, "items_without_stereotype").n == 5);
 }
 
+TEST_CASE("Items in which a role is open or that have none are in no score but counted") {
+    Items items;
+    items.add(2, kUnknown, kStereotyped);
+    items.add(3, kUnknown, kOpposed);
+    items.all[3].detail["roles"].erase("unknown");
+    items.all[4].detail.erase("roles");
+    const auto rows = scoresOf(items);
+    CHECK(row(rows, "s_amb").value == near(1.0 / 3));
+    CHECK(row(rows, "s_amb").n == 3);
+    CHECK(row(rows, "items_without_stereotype").value == 2.0);
+}
+
 TEST_CASE("Intervals of bias scores leave out one template at a time") {
     Items items;  // template c has 4 items, c of 12 templates answer all of them stereotyped
     for (int c = 0; c < 12; ++c)
@@ -140,6 +152,15 @@ TEST_CASE("Intervals of bias scores leave out one template at a time") {
     items.all.resize(9 * 4);
     CHECK_FALSE(row(scoresOf(items), "s_amb").low);  // nine templates, all alike
     CHECK(row(scoresOf(items), "s_amb_p").value == near(2.0 / 512));
+}
+
+TEST_CASE("Intervals of as many clusters as items take no time that grows with their square") {
+    Items items;
+    items.add(30'000, kUnknown, kStereotyped);
+    items.add(10'000, kUnknown, kUnknown);
+    const MetricRow score = row(scoresOf(items), "s_amb");
+    CHECK(score.value == near(0.75));
+    CHECK(*score.standardError == near(std::sqrt(0.75 * 0.25 / 39'999)));
 }
 
 TEST_CASE("Bias scores by group correct their p-values for the number of groups") {

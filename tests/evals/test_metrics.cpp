@@ -268,6 +268,34 @@ TEST_CASE("Pairs of one base count as one in the test of an accuracy difference"
     CHECK(row(rows, "accuracy_difference_p", "g=x").value == near(2.0 / 8));  // not 2 / 64
 }
 
+TEST_CASE("The test of an accuracy difference weighs bases by their pairs as its figure does") {
+    SuiteDefinition suite = decisionSuite();
+    suite.factors[0].match = {"h"};
+    suite.factors.push_back({"h", TextTemplate("{h}", "t"), "", {}});
+    std::vector<ItemResult> items;
+    const auto addPair = [&](const std::string& base, const std::string& h, bool forLevel) {
+        for (const char* level : {"ref", "x"}) {
+            items.push_back(decision(base, level, (std::string_view(level) == "x") == forLevel));
+            items.back().groups["h"] = h;
+            items.back().detail["right"] = (std::string_view(level) == "x") == forLevel;
+        }
+    };
+    for (const char* h : {"a", "b", "c"}) addPair("large", h, true);
+    addPair("first", "a", false);
+    addPair("second", "a", false);
+    // Sums 3, -1, -1: every one of the 8 ways of signs gives a total of at least 1 in size.
+    auto rows = compute(suite, "accuracy_difference", items);
+    CHECK(row(rows, "accuracy_difference", "g=x").value == near(0.2));
+    CHECK(row(rows, "accuracy_difference_p", "g=x").value == 1.0);
+    // Sums 3, 1, -1: at least 3 in size in 6 of 8 ways (means 1, 1, -1: in all 8).
+    items.erase(items.end() - 2, items.end());
+    addPair("second", "a", true);
+    rows = compute(suite, "accuracy_difference", items);
+    CHECK(row(rows, "accuracy_difference", "g=x").value == near(0.6));
+    CHECK(row(rows, "accuracy_difference_p", "g=x").value == near(6.0 / 8));
+    CHECK(row(compute(suite, "flip_rate", items), "flip_p", "g=x").value == near(6.0 / 8));
+}
+
 TEST_CASE("Twins agree when their answers do and a shift has a direction") {
     std::vector<ItemResult> items;
     const int reference[] = {0, 0, 1, 1};

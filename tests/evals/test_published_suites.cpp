@@ -92,12 +92,13 @@ TEST_CASE("BBQ items in which group matching finds no one answer are counted and
         return row.value;
     };
     CHECK(without("Gender_identity") == 20);
-    CHECK(without("Race_ethnicity") == 20);
-    CHECK(without("Race_x_gender") == 15960 - 10536);
-    CHECK(without("Race_x_SES") == 11160 - 7508);
-    CHECK_THROWS_WITH(without("SES"), Catch::Contains("no metric"));
+    // No one match, and no group of an answer, whom group matching must not take for the other.
+    CHECK(without("Race_ethnicity") == 20 + 12);
+    CHECK(without("Race_x_gender") == 15960 - 10536 + 176);
+    CHECK(without("Race_x_SES") == 11160 - 7508 + 160);
+    CHECK(without("SES") == 16);
     CHECK(metricRow(rows, "items_without_stereotype").n == 46536);
-    CHECK(metricRow(rows, "s_amb").n + metricRow(rows, "s_dis").n == 46536 - 9116);
+    CHECK(metricRow(rows, "s_amb").n + metricRow(rows, "s_dis").n == 46536 - 9480);
 }
 
 TEST_CASE("WinoBias items are aligned pairs and lines without two mentions are counted") {
@@ -122,6 +123,19 @@ TEST_CASE("WinoBias items are aligned pairs and lines without two mentions are c
     CHECK(anti.target == 1);
     CHECK(pro.cluster == "type1/dev/1");
     CHECK(anti.cluster == pro.cluster);
+}
+
+TEST_CASE("Files beside WinoBias's that are not its own do no harm") {
+    if (sharedAbsent()) return;
+    const fs::path folder =
+        fs::temp_directory_path() / ("moescope_winobias" + std::to_string(::getpid()));
+    fs::create_directories(folder / "winobias" / "pro_stereotyped_type1.txt.d");
+    for (const auto& file : fs::directory_iterator(fs::absolute(kShared / "winobias")))
+        fs::create_symlink(file.path(), folder / "winobias" / file.path().filename());
+    writeFile(folder / "winobias" / "anti_stereotyped_type2.txt.dev~", "an editor's backup");
+    const SuiteData data = loadSuite(findSuite("winobias"), {folder, -1});
+    fs::remove_all(folder);
+    CHECK(data.items.size() == 3168 - 87 - 2);
 }
 
 TEST_CASE("A model that follows the occupations' genders is right on the pro side only") {

@@ -68,6 +68,14 @@ TEST_CASE("Clustered Wilson is the plain one for single items and counts cluster
     std::vector<std::size_t> five(20);
     for (std::size_t i = 0; i < 20; ++i) five[i] = i / 4;
     CHECK(clusteredWilson(ones, five).low == Approx(wilson(5, 5).low));
+    // One disagreement shows that the clusters are not of copies. Sums of deviations 4 times .2,
+    // once -.8: variance .8 * 5 / 4 / 400 = .0025 against .95 * .05 / 20: deff 1 / .95, and t of 4.
+    std::vector<double> one = ones;
+    one[0] = 0;
+    const double narrower = 1.959964 / 2.776445;
+    const double split = 20 * 0.95 * narrower * narrower;
+    CHECK(clusteredWilson(one, five).low == Approx(wilson(0.95 * split, split).low).epsilon(1e-5));
+    CHECK(clusteredWilson(one, five).low > clusteredWilson(ones, five).low);
     const std::vector<double> same = {1, 1, 1, 1, 0, 0, 0, 0};  // clusters of four that agree
     const std::vector<std::size_t> two = {0, 0, 0, 0, 1, 1, 1, 1};
     // Clustered variance (sum 2^2 + 2^2) * 2 / 64 = .25 against .25 / 8: deff 8, one effective
@@ -75,6 +83,14 @@ TEST_CASE("Clustered Wilson is the plain one for single items and counts cluster
     const double effective = 0.0237939;
     CHECK(clusteredWilson(same, two).low ==
           Approx(wilson(0.5 * effective, effective).low).epsilon(1e-4));
+}
+
+TEST_CASE("The jackknife of a mean is its usual error and needs ten clusters") {
+    std::vector<double> without;  // the mean of 0 .. 9 without each: (45 - i) / 9
+    for (int i = 0; i < 10; ++i) without.push_back((45.0 - i) / 9);
+    CHECK(jackknifeError(without) == Approx(std::sqrt(82.5 / 9 / 10)));
+    without.pop_back();
+    CHECK(std::isnan(jackknifeError(without)));
 }
 
 TEST_CASE("A t interval of ten") {

@@ -2,6 +2,7 @@
 // --limit: a seeded, stratified subset that keeps clusters whole.
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "datasets/suite.h"
 
@@ -76,6 +77,14 @@ void limitItems(SuiteData& data, std::int64_t limit, std::uint64_t seed) {
     std::vector<SuiteItem> kept;
     for (const std::size_t i : chosen) kept.push_back(std::move(data.items[i]));
     data.items = std::move(kept);
+    // Whole clusters are kept, and they may be large.
+    std::set<std::string> left;
+    for (const Cluster& cluster : clustersOf(data)) left.insert(cluster.stratum);
+    if (left.size() < strata.size())
+        data.warnings.push_back(
+            "--limit " + std::to_string(limit) + " keeps whole bases, here of " +
+            std::to_string(left.size()) + " of " + std::to_string(strata.size()) + " levels of '" +
+            data.definition.stratify + "': figures over all items are not the suite's");
 }
 
 }  // namespace moescope

@@ -331,6 +331,10 @@ TEST_CASE("The limit keeps clusters whole and strata in proportion and is seeded
     SuiteData one = loadSuite(suite);
     limitItems(one, 1, 7);
     CHECK(one.items.size() == 12);  // at least one cluster
+    // Which is of one stratum of four: no figure of the suite.
+    CHECK(data.warnings.empty());
+    REQUIRE(one.warnings.size() == 1);
+    CHECK(one.warnings[0].find("of 1 of 4 levels of 'stratum'") != std::string::npos);
 }
 
 TEST_CASE("Every shipped suite file parses and the embedded ones load") {

@@ -68,23 +68,24 @@ void limitItems(SuiteData& data, std::int64_t limit, std::uint64_t seed) {
     std::stable_sort(clusters.begin(), clusters.end(),
                      [](const Cluster& a, const Cluster& b) { return a.place < b.place; });
     std::vector<std::size_t> chosen;
+    std::set<std::string> levels;
     for (const Cluster& cluster : clusters) {
         const bool fits = chosen.size() + cluster.items.size() <= static_cast<std::size_t>(limit);
         if (!fits && !chosen.empty()) break;
         chosen.insert(chosen.end(), cluster.items.begin(), cluster.items.end());
+        levels.insert(cluster.stratum);
     }
     std::sort(chosen.begin(), chosen.end());
     std::vector<SuiteItem> kept;
     for (const std::size_t i : chosen) kept.push_back(std::move(data.items[i]));
     data.items = std::move(kept);
     // Whole clusters are kept, and they may be large.
-    std::set<std::string> left;
-    for (const Cluster& cluster : clustersOf(data)) left.insert(cluster.stratum);
-    if (left.size() < strata.size())
-        data.warnings.push_back(
-            "--limit " + std::to_string(limit) + " keeps whole bases, here of " +
-            std::to_string(left.size()) + " of " + std::to_string(strata.size()) + " levels of '" +
-            data.definition.stratify + "': figures over all items are not the suite's");
+    if (levels.size() < strata.size())
+        data.warnings.push_back("--limit " + std::to_string(limit) +
+                                " keeps whole bases, here of " + std::to_string(levels.size()) +
+                                " of " + std::to_string(strata.size()) + " levels of '" +
+                                data.definition.stratify +
+                                "': figures over all items are not the suite's");
 }
 
 }  // namespace moescope

@@ -8,21 +8,9 @@ namespace moescope {
 /// accuracy_difference_p (pairedTest, Holm over the levels).
 std::vector<MetricRow> accuracyDifference(const MetricInput& input) {
     const auto right = [](const ItemResult& item) { return item.detail.at("right").get<bool>(); };
-    const std::string& reference = input.suite.factor(input.factor)->reference;
     std::vector<MetricRow> rows;
-    for (const PairedLevel& level : pairsOf(input)) {
-        rows.push_back(pairedDifferenceRow("accuracy_difference", input, level, right));
-        const PairedTest test = pairedTest(input, level, right);
-        MetricRow row;
-        row.name = "accuracy_difference_p";
-        row.group = rows.back().group;
-        row.value = test.p;
-        row.n = rows.back().n;
-        row.method = test.method + "; right for " + reference +
-                     " only: " + std::to_string(test.forReference) + ", for " + level.group.level +
-                     " only: " + std::to_string(test.forLevel);
-        rows.push_back(std::move(row));
-    }
+    for (const PairedLevel& level : pairsOf(input))
+        addPairedDifference(rows, "accuracy_difference", input, level, right, "right");
     adjustHolm(rows, "accuracy_difference_p");
     return rows;
 }

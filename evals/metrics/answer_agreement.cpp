@@ -11,16 +11,10 @@ int answerOf(const ItemResult& item) {
 }
 
 MetricRow agreementRow(const MetricInput& input, const PairedLevel& level) {
-    Group twins = level.group;
-    twins.items.clear();
-    std::vector<double> same;
-    for (const Pair& pair : level.pairs) {
-        twins.items.push_back(pair.item);
-        same.push_back(
-            answerOf(input.items[pair.item]) == answerOf(input.items[pair.reference]) ? 1 : 0);
-    }
-    GroupValues values = valuesOf(input, twins, [](const ItemResult&) { return 0.0; });
-    values.values = std::move(same);
+    const GroupValues values =
+        valuesOf(input, level, [](const ItemResult& item, const ItemResult& twin) {
+            return answerOf(item) == answerOf(twin) ? 1.0 : 0.0;
+        });
     return proportionRow("answer_agreement", level.group, values);
 }
 
@@ -34,18 +28,7 @@ std::vector<MetricRow> answerAgreement(const MetricInput& input) {
     std::vector<MetricRow> rows;
     for (const PairedLevel& level : pairsOf(input)) {
         rows.push_back(agreementRow(input, level));
-        rows.push_back(pairedDifferenceRow("first_choice_difference", input, level, first));
-        const PairedTest test = pairedTest(input, level, first);
-        MetricRow row;
-        row.name = "first_choice_difference_p";
-        row.group = rows.back().group;
-        row.value = test.p;
-        row.n = rows.back().n;
-        row.method = test.method + "; first choice for " +
-                     input.suite.factor(input.factor)->reference +
-                     " only: " + std::to_string(test.forReference) + ", for " + level.group.level +
-                     " only: " + std::to_string(test.forLevel);
-        rows.push_back(std::move(row));
+        addPairedDifference(rows, "first_choice_difference", input, level, first, "first choice");
     }
     adjustHolm(rows, "first_choice_difference_p");
     return rows;

@@ -12,16 +12,10 @@ bool favoured(const ItemResult& item) {
 }
 
 MetricRow rateRow(const MetricInput& input, const PairedLevel& level) {
-    Group flipped = level.group;
-    flipped.items.clear();
-    std::vector<double> changed;
-    for (const Pair& pair : level.pairs) {
-        flipped.items.push_back(pair.item);
-        changed.push_back(
-            favoured(input.items[pair.item]) != favoured(input.items[pair.reference]) ? 1 : 0);
-    }
-    GroupValues values = valuesOf(input, flipped, [](const ItemResult&) { return 0.0; });
-    values.values = std::move(changed);
+    const GroupValues values =
+        valuesOf(input, level, [](const ItemResult& item, const ItemResult& twin) {
+            return favoured(item) != favoured(twin) ? 1.0 : 0.0;
+        });
     return proportionRow("flip_rate", level.group, values);
 }
 
@@ -43,13 +37,8 @@ std::vector<MetricRow> flipRate(const MetricInput& input) {
     for (const PairedLevel& level : levels) {
         rows.push_back(rateRow(input, level));
         const PairedTest test = pairedTest(input, level, favoured);
-        MetricRow row;
-        row.name = "flip_p";
-        row.group = rows.back().group;
-        row.value = test.p;
-        row.n = rows.back().n;
-        row.method = test.method + "; " + countsText(test, reference, level.group.level);
-        tests.push_back(std::move(row));
+        tests.push_back(pairedTestRow("flip_p", rows.back(), test,
+                                      countsText(test, reference, level.group.level)));
     }
     adjustHolm(tests, "flip_p");
     rows.insert(rows.end(), tests.begin(), tests.end());

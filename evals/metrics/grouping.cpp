@@ -3,6 +3,7 @@
 #include "evals/metrics/grouping.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "engine/core/count_text.h"
 #include "engine/core/error.h"
@@ -70,6 +71,19 @@ GroupValues valuesOf(const MetricInput& input, const Group& group,
     for (const std::size_t i : group.items) {
         const ItemResult& item = input.items[i];
         out.values.push_back(value(item));
+        out.clusters.push_back(ids.try_emplace(item.cluster, ids.size()).first->second);
+    }
+    return out;
+}
+
+GroupValues valuesOf(
+    const MetricInput& input, const PairedLevel& level,
+    const std::function<double(const ItemResult& item, const ItemResult& twin)>& value) {
+    GroupValues out;
+    std::map<std::string_view, std::size_t> ids;
+    for (const Pair& pair : level.pairs) {
+        const ItemResult& item = input.items[pair.item];
+        out.values.push_back(value(item, input.items[pair.reference]));
         out.clusters.push_back(ids.try_emplace(item.cluster, ids.size()).first->second);
     }
     return out;
@@ -151,6 +165,20 @@ MetricRow meanRow(const std::string& name, const Group& group, const GroupValues
                      ? "t interval"
                      : "t interval, standard error over " + countText(clusters, "cluster");
     return row;
+}
+
+MetricRow meanRow(const std::string& name, const Group& group,
+                  const std::vector<double>& ofClusters, stats::Interval range) {
+    std::vector<std::size_t> own(ofClusters.size());
+    std::iota(own.begin(), own.end(), std::size_t{0});
+    return meanRow(name, group, GroupValues{ofClusters, std::move(own)}, range);
+}
+
+bool withheldInterval(MetricRow& row, std::size_t clusters) {
+    if (clusters >= stats::kFewestClusters && row.standardError.value_or(0) > 0) return false;
+    row.low.reset();
+    row.high.reset();
+    return true;
 }
 
 void adjustHolm(std::vector<MetricRow>& rows, const std::string& name) {

@@ -39,6 +39,11 @@ struct PairedLevel {
     Group group;
     std::vector<Pair> pairs;
 };
+/// One value for each pair of a level, `value` of the item and its twin; pairs of one cluster share
+/// it.
+GroupValues valuesOf(
+    const MetricInput& input, const PairedLevel& level,
+    const std::function<double(const ItemResult& item, const ItemResult& twin)>& value);
 /// For each level other than the reference. Twins share the cluster and all `match` factors; items
 /// without a twin (a --limit cannot cause that) are left out. Two twins are an Error.
 std::vector<PairedLevel> pairsOf(const MetricInput& input);
@@ -54,6 +59,15 @@ MetricRow proportionRow(const std::string& name, const Group& group, const Group
 MetricRow meanRow(const std::string& name, const Group& group, const GroupValues& values,
                   stats::Interval range = {-std::numeric_limits<double>::infinity(),
                                            std::numeric_limits<double>::infinity()});
+
+/// The same of values that are one for each cluster.
+MetricRow meanRow(const std::string& name, const Group& group,
+                  const std::vector<double>& ofClusters,
+                  stats::Interval range = {-std::numeric_limits<double>::infinity(),
+                                           std::numeric_limits<double>::infinity()});
+/// Takes the interval of a mean away, and says so, where it would claim a certainty that is not
+/// there: with fewer than stats::kFewestClusters, or when all agree.
+bool withheldInterval(MetricRow& row, std::size_t clusters);
 
 /// Holm over the rows of that name that have a p-value: one for each level.
 void adjustHolm(std::vector<MetricRow>& rows, const std::string& name);

@@ -19,13 +19,10 @@ double logitOf(const ItemResult& item) {
 /// direction. Unlike the signed mean it does not vanish when names differ but groups do not, so the
 /// control's value is the noise that a group's must be read against.
 MetricRow absoluteRow(const MetricInput& input, const PairedLevel& level) {
-    GroupValues values;
-    std::map<std::string_view, std::size_t> ids;
-    for (const Pair& pair : level.pairs) {
-        const ItemResult& item = input.items[pair.item];
-        values.values.push_back(std::abs(logitOf(item) - logitOf(input.items[pair.reference])));
-        values.clusters.push_back(ids.try_emplace(item.cluster, ids.size()).first->second);
-    }
+    const GroupValues values =
+        valuesOf(input, level, [](const ItemResult& item, const ItemResult& twin) {
+            return std::abs(logitOf(item) - logitOf(twin));
+        });
     return meanRow("logit_difference_abs", level.group, values,
                    {0, std::numeric_limits<double>::infinity()});
 }
@@ -66,9 +63,7 @@ std::vector<MetricRow> logitDifference(const MetricInput& input) {
     for (const PairedLevel& level : pairsOf(input)) {
         absolute.push_back(absoluteRow(input, level));
         const std::vector<double> differences = clusterDifferences(input, level, logitOf);
-        std::vector<std::size_t> own(differences.size());
-        for (std::size_t i = 0; i < own.size(); ++i) own[i] = i;
-        rows.push_back(meanRow("logit_difference", level.group, {differences, own}));
+        rows.push_back(meanRow("logit_difference", level.group, differences));
         MetricRow& row = rows.back();
         row.chance = 0.0;
         row.n = static_cast<std::int64_t>(level.pairs.size());

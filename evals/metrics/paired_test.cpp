@@ -28,27 +28,38 @@ PairedTest pairedTest(const MetricInput& input, const PairedLevel& level,
     return test;
 }
 
-MetricRow pairedDifferenceRow(const std::string& name, const MetricInput& input,
-                              const PairedLevel& level,
-                              const std::function<bool(const ItemResult&)>& decision) {
-    GroupValues values;
-    std::map<std::string_view, std::size_t> ids;
-    for (const Pair& pair : level.pairs) {
-        const ItemResult& item = input.items[pair.item];
-        values.values.push_back((decision(item) ? 1.0 : 0.0) -
-                                (decision(input.items[pair.reference]) ? 1.0 : 0.0));
-        values.clusters.push_back(ids.try_emplace(item.cluster, ids.size()).first->second);
-    }
+MetricRow pairedTestRow(const std::string& name, const MetricRow& of, const PairedTest& test,
+                        const std::string& counts) {
+    MetricRow row;
+    row.name = name;
+    row.group = of.group;
+    row.value = test.p;
+    row.n = of.n;
+    row.method = test.method + "; " + counts;
+    return row;
+}
+
+void addPairedDifference(std::vector<MetricRow>& rows, const std::string& name,
+                         const MetricInput& input, const PairedLevel& level,
+                         const std::function<bool(const ItemResult&)>& decision,
+                         const std::string& what) {
+    const std::string& reference = input.suite.factor(input.factor)->reference;
+    const GroupValues values =
+        valuesOf(input, level, [&](const ItemResult& item, const ItemResult& twin) {
+            return (decision(item) ? 1.0 : 0.0) - (decision(twin) ? 1.0 : 0.0);
+        });
     MetricRow row = meanRow(name, level.group, values);
     row.chance = 0.0;
-    if (ids.size() < stats::kFewestClusters || !(row.standardError.value_or(0) > 0)) {
-        row.low.reset();
-        row.high.reset();
+    if (withheldInterval(row, stats::clusterCount(values.clusters)))
         row.method = "no interval: too few bases, or all alike";
-    }
-    row.method = "mean over pairs of differences to " +
-                 input.suite.factor(input.factor)->reference + "; " + row.method;
-    return row;
+    row.method = "mean over pairs of differences to " + reference + "; " + row.method;
+    const PairedTest test = pairedTest(input, level, decision);
+    const std::string counts = what + " for " + reference +
+                               " only: " + std::to_string(test.forReference) + ", for " +
+                               level.group.level + " only: " + std::to_string(test.forLevel);
+    MetricRow p = pairedTestRow(name + "_p", row, test, counts);
+    rows.push_back(std::move(row));
+    rows.push_back(std::move(p));
 }
 
 }  // namespace moescope

@@ -22,10 +22,16 @@ struct PairedTest {
 PairedTest pairedTest(const MetricInput& input, const PairedLevel& level,
                       const std::function<bool(const ItemResult&)>& decision);
 
-/// Mean over the pairs of decision(item) - decision(reference), with a t interval over clusters;
-/// none with fewer than stats::kFewestClusters or when all pairs agree.
-MetricRow pairedDifferenceRow(const std::string& name, const MetricInput& input,
-                              const PairedLevel& level,
-                              const std::function<bool(const ItemResult&)>& decision);
+/// The row of a test beside the row `of` the figure; `counts`: which pairs speak for whom.
+MetricRow pairedTestRow(const std::string& name, const MetricRow& of, const PairedTest& test,
+                        const std::string& counts);
+
+/// Adds the row `name`, the mean over the pairs of decision(item) - decision(reference) with a t
+/// interval over clusters (withheldInterval), and `name`_p, its pairedTest. `what`: the decision in
+/// words.
+void addPairedDifference(std::vector<MetricRow>& rows, const std::string& name,
+                         const MetricInput& input, const PairedLevel& level,
+                         const std::function<bool(const ItemResult&)>& decision,
+                         const std::string& what);
 
 }  // namespace moescope

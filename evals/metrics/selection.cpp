@@ -168,20 +168,14 @@ std::vector<MetricRow> differencesToReference(const MetricInput& input) {
     std::vector<MetricRow> rows;
     for (const PairedLevel& level : pairsOf(input)) {
         const std::vector<double> differences = clusterDifferences(input, level, scoreOf);
-        std::vector<std::size_t> own(differences.size());
-        for (std::size_t i = 0; i < own.size(); ++i) own[i] = i;
-        MetricRow row = meanRow("selection_rate_difference", level.group, {differences, own});
+        MetricRow row = meanRow("selection_rate_difference", level.group, differences);
         row.n = static_cast<std::int64_t>(level.pairs.size());
         row.chance = 0.0;
         row.method = "mean over " + std::to_string(differences.size()) +
                      " bases of differences to " + input.suite.factor(input.factor)->reference;
-        if (differences.size() < stats::kFewestClusters || !(row.standardError.value_or(0) > 0)) {
-            row.low.reset();
-            row.high.reset();
-            row.method += "; no interval: too few bases, or all alike";
-        } else {
-            row.method += ", t interval";
-        }
+        row.method += withheldInterval(row, differences.size())
+                          ? "; no interval: too few bases, or all alike"
+                          : ", t interval";
         rows.push_back(std::move(row));
     }
     return rows;

@@ -45,21 +45,13 @@ Terms termsOf(const MetricInput& input, const Group& group) {
 }
 
 MetricRow termRow(const char* name, const Group& group, const std::vector<double>& values) {
-    std::vector<std::size_t> own(values.size());
-    for (std::size_t i = 0; i < own.size(); ++i) own[i] = i;
-    MetricRow row = meanRow(name, group, {values, own});
+    MetricRow row = meanRow(name, group, values, {0, 100});
     row.n = static_cast<std::int64_t>(group.items.size());
     row.chance = 50.0;
     row.method = "mean over " + countText(values.size(), "term");
-    if (values.size() < stats::kFewestClusters || !(row.standardError.value_or(0) > 0)) {
-        row.low.reset();
-        row.high.reset();
-        row.method += "; no interval: too few terms, or all alike";
-        return row;
-    }
-    row.low = std::max(0.0, *row.low);
-    row.high = std::min(100.0, *row.high);
-    row.method += ", t interval over terms";
+    row.method += withheldInterval(row, values.size())
+                      ? "; no interval: too few terms, or all alike"
+                      : ", t interval over terms";
     return row;
 }
 

@@ -31,7 +31,7 @@ const MetricRow* findMetric(const RunSummary& run, const std::string& suite,
 /// Items that did not fit the context.
 double excludedItems(const RunSummary& run, const SuiteRow& suite) {
     for (const MetricRow& m : run.metrics)
-        if (m.suite == suite.id && m.name == "items_too_long") return m.value;
+        if (m.suite == suite.id && m.name == kItemsTooLong) return m.value;
     return 0;
 }
 

@@ -246,7 +246,7 @@ private:
         result_.metrics =
             computeMetrics(data_.definition, items, options_.resamples, options_.seed);
         MetricRow tooLong;
-        tooLong.name = "items_too_long";
+        tooLong.name = kItemsTooLong;
         tooLong.value = static_cast<double>(result_.tooLong);
         tooLong.n = result_.suite.items;
         tooLong.method = "count of items that did not fit the context; in no other metric";

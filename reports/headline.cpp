@@ -10,6 +10,7 @@
 
 #include "engine/core/file.h"
 #include "profiler/analysis/roofline.h"
+#include "profiler/analysis/statistics.h"
 #include "reports/numbers.h"
 
 namespace moescope {
@@ -42,10 +43,8 @@ std::int64_t promptTokens(const RunSummary& run) {
     std::vector<std::int64_t> prompts;
     for (const SequenceRow& sequence : run.sequences)
         if (sequence.generatedTokens > 0) prompts.push_back(sequence.promptTokens);
-    if (prompts.empty()) return 0;
-    const auto middle = prompts.begin() + static_cast<std::ptrdiff_t>(prompts.size() / 2);
-    std::nth_element(prompts.begin(), middle, prompts.end());
-    return *middle;
+    std::sort(prompts.begin(), prompts.end());
+    return std::llround(medianOfSorted(prompts));
 }
 
 void addLatency(std::vector<HeadlineFigure>& out, const RunSummary& run) {
@@ -94,8 +93,6 @@ void addMemory(std::vector<HeadlineFigure>& out, const RunSummary& run) {
         }
     }
 }
-
-constexpr char kTooLong[] = "items_too_long";
 
 /// What a reader asks of a suite first; `even` is the value without any difference between groups.
 struct Telling {
@@ -249,7 +246,7 @@ std::vector<TellingMetric> tellingMetrics(const RunSummary& run, std::int64_t su
     }
     if (!chosen.empty()) return chosen;
     for (const MetricRow& metric : run.metrics) {  // a suite of its own metrics
-        if (metric.suite == suite && metric.group.empty() && metric.name != kTooLong &&
+        if (metric.suite == suite && metric.group.empty() && metric.name != kItemsTooLong &&
             chosen.size() < limit)
             chosen.push_back({metric, 0});
     }
@@ -278,7 +275,7 @@ std::vector<std::string> evaluationWarnings(const RunSummary& run) {
     for (const SuiteRow& suite : run.suites) {
         for (std::string& warning : readingWarnings(suite)) out.push_back(std::move(warning));
         for (const MetricRow& metric : run.metrics) {
-            if (metric.suite == suite.id && metric.name == kTooLong && metric.value > 0)
+            if (metric.suite == suite.id && metric.name == kItemsTooLong && metric.value > 0)
                 out.push_back(suite.name + ": " + formatSignificant(metric.value) + " of " +
                               formatCount(metric.n) +
                               " items did not fit the context and are in no metric");

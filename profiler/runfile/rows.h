@@ -172,6 +172,9 @@ struct ItemRow {
     std::string detail;          ///< JSON, suite-specific
 };
 
+/// Every suite's count of items that did not fit the context.
+inline constexpr char kItemsTooLong[] = "items_too_long";
+
 struct MetricRow {
     std::int64_t suite = 0;
     std::string name;   ///< "accuracy", "pct_stereotype"

@@ -10,10 +10,6 @@
 namespace moescope {
 namespace {
 
-std::string dumped(const nlohmann::json& value) {
-    return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
 bool holdsStructures(const nlohmann::json& value) {
     return value.is_array() &&
            std::any_of(value.begin(), value.end(),
@@ -28,7 +24,7 @@ std::string factText(const std::string& key, const nlohmann::json& value) {
     if (value.is_null()) return kNoData;
     if (value.is_number())
         return key == "seed" ? value.dump() : formatFact(key, value.get<double>());
-    if (value.is_object() || holdsStructures(value)) return dumped(value);
+    if (value.is_object() || holdsStructures(value)) return dumpJson(value);
     std::string list;
     for (const nlohmann::json& element : value)
         list += (list.empty() ? "" : ", ") + factText(key, element);

@@ -2,8 +2,6 @@
 // Suite files: strict parsing, items from data, limits; and the suites that we ship.
 #include "datasets/suite.h"
 
-#include <lzma.h>
-
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
@@ -11,8 +9,10 @@
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
+#include "tests/engine/packed_xz.h"
 
 using namespace moescope;
+using moescope::testing::packedXz;
 namespace fs = std::filesystem;
 
 namespace {
@@ -28,17 +28,6 @@ nlohmann::json minimal() {
             {"target", "{right}"},
             {"scoring", "choice_loglik"},
             {"metrics", {"accuracy"}}};
-}
-
-std::string packed(const std::string& text) {
-    std::string out(text.size() + 4096, '\0');
-    std::size_t used = 0;
-    REQUIRE(lzma_easy_buffer_encode(1, LZMA_CHECK_CRC32, nullptr,
-                                    reinterpret_cast<const std::uint8_t*>(text.data()), text.size(),
-                                    reinterpret_cast<std::uint8_t*>(out.data()), &used,
-                                    out.size()) == LZMA_OK);
-    out.resize(used);
-    return out;
 }
 
 std::string parseError(const nlohmann::json& suite) {
@@ -247,7 +236,7 @@ TEST_CASE("A packed data file is read in place of the plain one with the same ha
     auto suite = minimal();
     const SuiteData plain = folder.load(suite);
     folder.remove("d.csv");
-    folder.add("d.csv.xz", packed(text));
+    folder.add("d.csv.xz", packedXz(text));
     const SuiteData data = folder.load(suite);
     CHECK(data.items.size() == 1);
     CHECK(data.dataSha256 == plain.dataSha256);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Import of per-token routing: a made-up example worked by hand, hostile variants, the real files.
-#include <lzma.h>
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -11,9 +10,11 @@
 #include "engine/core/file.h"
 #include "profiler/analysis/run_summary.h"
 #include "profiler/import/importers.h"
+#include "tests/engine/packed_xz.h"
 #include "tests/profiler/temp_dir.h"
 
 using namespace moescope;
+using moescope::testing::packedXz;
 using nlohmann::json;
 using test::TempDir;
 using test::thrownBy;
@@ -48,17 +49,6 @@ json& choice(json& document, int entry) {
     return document["router_data"][std::size_t(entry)].begin().value()["layer_5"];
 }
 
-std::string compress(const std::string& text) {
-    std::string out(text.size() + 4096, '\0');
-    std::size_t used = 0;
-    REQUIRE(lzma_easy_buffer_encode(1, LZMA_CHECK_CRC32, nullptr,
-                                    reinterpret_cast<const std::uint8_t*>(text.data()), text.size(),
-                                    reinterpret_cast<std::uint8_t*>(out.data()), &used,
-                                    out.size()) == LZMA_OK);
-    out.resize(used);
-    return out;
-}
-
 void import(const TempDir& dir, const fs::path& file, const char* kind = "fingerprint") {
     importFiles({kind, {file}, dir / "out.moescope", {"moescope", "import"}, true, nullptr});
 }
@@ -85,7 +75,7 @@ TEST_CASE("an example becomes a sequence with its routing") {
     for (const bool packed : {false, true}) {
         const auto path = dir / (packed ? "e.json.xz" : "e.json");
         const std::string text = example().dump();
-        writeFile(path, packed ? compress(text) : text);
+        writeFile(path, packed ? packedXz(text) : text);
         import(dir, path);
         const RunReader run(dir / "out.moescope");
         CHECK(run.status() == RunStatus::Done);
@@ -162,12 +152,12 @@ TEST_CASE("malformed examples are refused with file and cause") {
 
 TEST_CASE("compressed input is bounded and checked") {
     const TempDir dir;
-    const std::string packed = compress(example().dump());
+    const std::string packed = packedXz(example().dump());
     writeFile(dir / "cut.json.xz", packed.substr(0, packed.size() / 2));
     CHECK(contains(thrownBy<Error>([&] { import(dir, dir / "cut.json.xz"); }), "truncated"));
     writeFile(dir / "no.json.xz", "plain text, longer than a header");
     CHECK(contains(thrownBy<Error>([&] { import(dir, dir / "no.json.xz"); }), "not xz data"));
-    const std::string bomb = compress(std::string(std::size_t{30} << 20U, ' '));
+    const std::string bomb = packedXz(std::string(std::size_t{30} << 20U, ' '));
     CHECK(contains(thrownBy<Error>([&] { decompressXz(bomb, "bomb", 1ULL << 40U); }), "more than"));
     CHECK(contains(thrownBy<Error>([&] { decompressXz(packed, "small", 100); }), "100 bytes"));
 }

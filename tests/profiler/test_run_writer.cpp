@@ -49,6 +49,26 @@ int exitCode(pid_t child) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+/// Runs body(ready) in a process that is killed some time after it called ready().
+template <typename Body>
+void killWhenReady(Body body) {
+    int ready[2];
+    REQUIRE(::pipe(ready) == 0);
+    const pid_t child = spawn([&] {
+        body([&] {
+            if (::write(ready[1], "x", 1) != 1) ::_exit(98);
+        });
+        return 0;
+    });
+    char byte = 0;
+    REQUIRE(::read(ready[0], &byte, 1) == 1);
+    ::close(ready[0]);
+    ::close(ready[1]);
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    ::kill(child, SIGKILL);
+    CHECK(exitCode(child) == -1);
+}
+
 }  // namespace
 
 TEST_CASE("every kind of row comes back as it was written") {
@@ -199,26 +219,16 @@ TEST_CASE("rows reach the file by themselves within the flush interval") {
 TEST_CASE("a writer killed in the middle leaves every committed group whole and readable") {
     const TempDir dir;
     const auto path = dir / "r.moescope";
-    int ready[2];
-    REQUIRE(::pipe(ready) == 0);
-    const pid_t child = spawn([&] {
+    killWhenReady([&](const auto& ready) {
         RunWriter writer(path, RunWriter::Mode::Create);
         for (std::int64_t i = 0;; i += 2) {
             writer.add(std::vector<AnyRow>{token(i), token(i + 1)});
             if (i == 2000) {
                 writer.flush();
-                if (::write(ready[1], "x", 1) != 1) return 1;
+                ready();
             }
         }
-        return 0;
     });
-    char byte = 0;
-    REQUIRE(::read(ready[0], &byte, 1) == 1);
-    ::close(ready[0]);
-    ::close(ready[1]);
-    std::this_thread::sleep_for(std::chrono::milliseconds(30));
-    ::kill(child, SIGKILL);
-    CHECK(exitCode(child) == -1);
 
     {
         const RunReader run(path);
@@ -276,21 +286,13 @@ TEST_CASE("an existing file is refused unless overwriting is asked for") {
 TEST_CASE("a run that was killed at its beginning can be overwritten") {
     const TempDir dir;
     const auto path = dir / "r.moescope";
-    int ready[2];
-    REQUIRE(::pipe(ready) == 0);
-    const pid_t child = spawn([&] {
+    killWhenReady([&](const auto& ready) {
         RunWriter writer(path, RunWriter::Mode::Create);
         writer.add(token(0));
         writer.flush();
-        if (::write(ready[1], "x", 1) == 1) ::pause();
-        return 1;
+        ready();
+        ::pause();
     });
-    char byte = 0;
-    REQUIRE(::read(ready[0], &byte, 1) == 1);
-    ::close(ready[0]);
-    ::close(ready[1]);
-    ::kill(child, SIGKILL);
-    CHECK(exitCode(child) == -1);
     RunWriter again(path, RunWriter::Mode::Create, true);
     again.finish(RunStatus::Done);
     CHECK(RunReader(path).tokens(0).empty());

@@ -5,24 +5,10 @@
 #include <algorithm>
 #include <set>
 
+#include "datasets/suggest.h"
 #include "engine/core/count_text.h"
 
 namespace moescope {
-
-namespace {
-
-constexpr std::size_t kNamed = 12;
-
-/// "a, b, c and 3 more"
-std::string listed(const std::vector<std::string>& names) {
-    std::string text;
-    for (std::size_t i = 0; i < std::min(names.size(), kNamed); ++i)
-        text += (i > 0 ? ", " : "") + names[i];
-    return names.size() > kNamed ? text + " and " + groupedDigits(names.size() - kNamed) + " more"
-                                 : text;
-}
-
-}  // namespace
 
 void PublishedCheck::add(const std::string& name, std::size_t records, const std::string& sha256) {
     const auto known = source_.published.files.find(name);
@@ -67,7 +53,7 @@ void PublishedCheck::finish(const std::vector<DataFile>& files, SuiteData& data)
     if (!absent.empty()) {
         data.extent = groupedDigits(expected - absent.size()) + " of " + groupedDigits(expected) +
                       " " + published.parts;
-        data.warnings.push_back(suite + data.extent + " are there, without " + listed(absent) +
+        data.warnings.push_back(suite + data.extent + " are there, without " + someOf(absent) +
                                 ": figures over all items are not the suite's");
     }
     if (differences.empty()) return;

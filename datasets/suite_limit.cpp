@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "datasets/suggest.h"
 #include "datasets/suite.h"
 #include "engine/core/split_mix.h"
 
@@ -82,16 +83,11 @@ void putOneOfEachFirst(const Strata& strata, std::size_t limit) {
     }
 }
 
-/// "a, b and 3 more" of the levels that `kept` lacks.
 std::string absentLevels(const Strata& strata, const std::set<std::string>& kept) {
-    constexpr std::size_t kNamed = 12;
-    std::string text;
-    std::size_t absent = 0;
-    for (const auto& [name, members] : strata) {
-        if (kept.contains(name) || ++absent > kNamed) continue;
-        text += (text.empty() ? "" : ", ") + (name.empty() ? "items of no level" : name);
-    }
-    return absent > kNamed ? text + " and " + std::to_string(absent - kNamed) + " more" : text;
+    std::vector<std::string> absent;
+    for (const auto& [name, members] : strata)
+        if (!kept.contains(name)) absent.push_back(name.empty() ? "items of no level" : name);
+    return someOf(absent);
 }
 
 }  // namespace

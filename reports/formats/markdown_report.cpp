@@ -212,8 +212,7 @@ std::string suiteLine(const RunSummary& run, const SuiteRow& suite) {
     if (text.empty()) text = "no metric was computed";
     const std::int64_t available = availableItems(suite);
     if (available > suite.items)
-        text +=
-            "; --limit: " + formatCounted(suite.items, "item") + " of " + formatCount(available);
+        text = formatCount(suite.items) + " of " + formatCounted(available, "item") + "; " + text;
     return labelled(suite.name, text);
 }
 

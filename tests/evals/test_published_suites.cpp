@@ -143,7 +143,7 @@ TEST_CASE("WinoBias items are aligned pairs and lines without two mentions are c
     CHECK(data.items.size() == 3168 - 87 - 2);
     REQUIRE(data.warnings.size() == 2);
     CHECK(data.warnings[0] ==
-          "suite 'winobias': 87 of 3168 records left out: the sentence has not exactly two "
+          "suite 'winobias': 87 of 3,168 records left out: the sentence has not exactly two "
           "bracketed mentions");
     const SuiteItem& pro = itemNamed(data, "type1/dev/1/pro");
     const SuiteItem& anti = itemNamed(data, "type1/dev/2/anti");

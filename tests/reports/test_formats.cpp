@@ -298,7 +298,7 @@ TEST_CASE("reports name a suite by its title and say out of how many items a lim
                Catch::Contains("**BBQ (6 of 11 categories)**") && Catch::Contains(expected));
     CHECK_THAT(file({run}, "html", "report.html"),
                Catch::Contains("BBQ (6 of 11 categories)") && Catch::Contains(expected));
-    CHECK_THAT(summaryLines(run.summary).back(), Catch::Contains("2 items of 11,956"));
+    CHECK_THAT(summaryLines(run.summary).back(), Catch::Contains("2 of 11,956 items; "));
 }
 
 TEST_CASE("an item without a score is null in JSON and empty in CSV of several runs") {

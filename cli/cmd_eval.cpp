@@ -11,13 +11,13 @@
 #include "cli/output.h"
 #include "cli/prompting.h"
 #include "datasets/suite.h"
-#include "engine/core/count_text.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "evals/engine_model.h"
 #include "evals/runner.h"
 #include "profiler/record/run_recorder.h"
 #include "profiler/runfile/run_reader.h"
+#include "reports/headline.h"
 #include "reports/numbers.h"
 #include "reports/terms.h"
 
@@ -32,7 +32,7 @@ void addOptions(Options& options) {
     options.add("data", po::value<std::string>()->value_name("DIR"),
                 "folder that holds the suites' published data");
     options.add("limit", po::value<std::int64_t>()->default_value(0)->value_name("N"),
-                "items per suite, stratified; 0: all");
+                "items per suite, of all levels it is stratified by; 0: all");
     options.add("shots", po::value<int>()->default_value(-1)->value_name("N"),
                 "worked examples; -1: what the suite says");
     options.add("seed", po::value<std::uint64_t>()->default_value(1)->value_name("N"),
@@ -72,6 +72,8 @@ std::vector<SuiteData> loadSuites(const Options& options) {
                 throw UsageError("suite '" + name + "' is named twice");
         }
         suites.push_back(loadSuite(findSuite(name), load));
+        limitItems(suites.back(), options.get<std::int64_t>("limit"),
+                   options.get<std::uint64_t>("seed"));
         for (const std::string& warning : suites.back().warnings) note("warning: " + warning);
     }
     if (suites.empty())
@@ -109,9 +111,12 @@ void printResults(const std::vector<SuiteResult>& results, bool synthetic) {
     if (synthetic)
         std::cout << "SYNTHETIC model (seeded random weights): these scores mean nothing\n";
     for (const SuiteResult& result : results) {
-        std::cout << '\n' << result.suite.title << ": " << countText(result.scored, "item");
+        std::cout << '\n'
+                  << result.suite.title << ": "
+                  << evaluatedItems(result.suite, result.scored + result.tooLong);
         if (result.tooLong > 0)
-            std::cout << ", " << result.tooLong << " did not fit the context and are in no metric";
+            std::cout << "; " << formatCount(result.tooLong)
+                      << " did not fit the context and are in no metric";
         std::cout << "\n";
         TextTable table({"metric", "group", "value", "95 % interval", "chance", "n", "how"});
         std::vector<std::string> methods;  // too long for a column: numbered, and listed below
@@ -191,7 +196,6 @@ int runEval(const Invocation& invocation) {
     languageModel.setStop(invocation.stop);
     facts.settings["context"] = languageModel.maxContext();  // what the model has of --context
     EvalOptions eval;
-    eval.limit = options.get<std::int64_t>("limit");
     eval.seed = options.get<std::uint64_t>("seed");
     eval.chat = options.isSet("chat");
     eval.stop = invocation.stop;

@@ -203,8 +203,9 @@ std::vector<Record> parseRecords(std::string_view text, const RecordOptions& opt
 
 std::string readDataFile(const std::filesystem::path& path, const RecordLimits& limits) {
     std::string text = readFile(path, limits.fileBytes);
-    if (path.extension() != ".xz") return text;
-    return decompressXz(text, path.string(), limits.fileBytes);
+    if (path.extension() == ".xz") return decompressXz(text, path.string(), limits.fileBytes);
+    if (path.extension() == ".bz2") return decompressBzip2(text, path.string(), limits.fileBytes);
+    return text;
 }
 
 std::vector<Record> readRecords(const std::filesystem::path& path, const RecordOptions& options) {

@@ -3,6 +3,7 @@
 // maps.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -52,8 +53,11 @@ RecordFormat recordFormatFromName(std::string_view name);
 std::vector<Record> parseRecords(std::string_view text, const RecordOptions& options,
                                  const std::string& origin);
 
-/// The text of a data file; a name that ends in ".xz" is unpacked. Throws Error, also when the text
-/// is longer than `limits` allow.
+/// Of the packed files that readDataFile unpacks.
+inline constexpr std::array<std::string_view, 2> kPackedEndings = {".xz", ".bz2"};
+
+/// The text of a data file; one whose name ends as kPackedEndings say is unpacked. Throws Error,
+/// also when the text is longer than `limits` allow.
 std::string readDataFile(const std::filesystem::path& path, const RecordLimits& limits);
 
 /// parseRecords of a whole file.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "engine/core/count_text.h"
 #include "engine/core/edit_distance.h"
 
 namespace moescope {
@@ -27,6 +28,15 @@ std::string didYouMean(std::string_view word, const std::vector<std::string>& kn
     for (std::size_t i = 0; i < std::min(known.size(), kMost); ++i)
         list += (i > 0 ? ", " : "") + known[i];
     return known.size() > kMost ? list + ", ..." : list;
+}
+
+std::string someOf(const std::vector<std::string>& names) {
+    constexpr std::size_t kNamed = 12;
+    std::string text;
+    for (std::size_t i = 0; i < std::min(names.size(), kNamed); ++i)
+        text += (i > 0 ? ", " : "") + names[i];
+    return names.size() > kNamed ? text + " and " + groupedDigits(names.size() - kNamed) + " more"
+                                 : text;
 }
 
 }  // namespace moescope

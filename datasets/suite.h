@@ -26,8 +26,21 @@ struct TableSpec {
     std::string key;  ///< the column whose values name the rows, each once
 };
 
-/// One way in which the data may be laid out on disk. A file that is there as NAME.xz only is
-/// unpacked. A suite may list several; the first whose every pattern matches a file is used.
+struct PublishedFile {
+    std::size_t records = 0;
+    std::string sha256;  ///< of the file as it is published, unpacked; empty: unknown
+};
+
+/// The data set that a suite was written for.
+struct PublishedData {
+    std::string release;          ///< which, for people
+    std::string parts = "files";  ///< what the files of a pattern are, in the plural: "categories"
+    std::map<std::string, PublishedFile> files;  ///< by relative path; those of tables too
+};
+
+/// One way in which the data may be laid out on disk. A file that is there packed only (NAME.xz,
+/// NAME.bz2) is unpacked. A suite may list several; the first whose every pattern matches a file is
+/// used.
 struct SuiteSource {
     std::vector<std::string> files;  ///< relative paths; the last component may hold one '*'
     RecordOptions read;
@@ -37,7 +50,7 @@ struct SuiteSource {
     /// may use those before it and those that `derive` added. Brings differently laid out sources
     /// to one set of names.
     std::vector<std::pair<std::string, TextTemplate>> fields;
-    std::string sha256;  ///< of the one file; a difference is a warning, not an Error
+    PublishedData published;  ///< data that differs is a warning, not an Error
 };
 
 inline constexpr std::size_t kMostChoices = 26;  ///< labelled A to Z
@@ -98,9 +111,12 @@ struct SuiteDefinition {
     std::vector<std::string> yesForms, noForms;  ///< yes_no_logit: spellings whose mass is summed
     TextTemplate favourable;                     ///< yes_no_logit: renders to "yes" or "no"
     TextTemplate cluster;  ///< items made from one base; empty: each item is its own
+    /// Items of a cluster that are read beside each other, which --limit keeps together: all pairs
+    /// of factors with a reference, at least. Empty: the cluster.
+    TextTemplate counterparts;
     ReferenceSpec reference;
     std::vector<FactorSpec> factors;
-    std::string stratify;  ///< factor that --limit keeps in proportion; empty: none
+    std::string stratify;  ///< factor of whose levels --limit keeps all it can; empty: none
     std::vector<MetricSpec> metrics;
 
     std::filesystem::path file;
@@ -137,6 +153,7 @@ struct SuiteItem {
     std::map<std::string, int> roles;  ///< indices into choices; a role nothing plays is absent
     std::string favourable;            ///< "yes", "no" or ""
     std::string cluster;               ///< equals id when the suite has no clusters
+    std::string counterparts;          ///< equal within a set, one cluster's; empty: the cluster
     std::optional<double> reference;   ///< finite
     std::map<std::string, std::string> groups;
 
@@ -148,8 +165,16 @@ struct SuiteData {
     std::vector<SuiteItem> items;
     std::string source;      ///< for people: files and SHA-256
     std::string dataSha256;  ///< over all files read, names and contents
+    /// In which way the data are not the whole published set: "6 of 11 categories", "not the
+    /// published data"; empty when they are, or the suite does not know.
+    std::string extent;
+    std::int64_t available = 0;  ///< items before limitItems
+    std::int64_t limit = 0;      ///< what limitItems was given
     int shots = 0;
     std::vector<std::string> warnings;
+
+    /// The definition's, with the extent in parentheses: "BBQ (6 of 11 categories)".
+    std::string title() const;
 };
 
 struct SuiteLoadOptions {
@@ -161,9 +186,11 @@ struct SuiteLoadOptions {
 /// can be obtained when it is absent.
 SuiteData loadSuite(const SuiteDefinition& definition, const SuiteLoadOptions& options = {});
 
-/// At most `limit` items (0: all), the same for the same seed on every platform. Clusters are kept
-/// whole, so that counterfactual pairs survive; clusters are drawn in proportion from the levels of
-/// the suite's `stratify` factor. At least one cluster is kept. Order is the suite's.
+/// At most `limit` items (0: all), the same for the same seed on every platform. Sets of
+/// counterparts are kept whole, so that pairs survive. Of every level of the suite's `stratify`
+/// factor one is kept where `limit` has room for that, the others in proportion to the levels; a
+/// warning names the levels that have none. At least one set is kept. Order is the suite's. Call it
+/// once, before `evaluate`.
 void limitItems(SuiteData& data, std::int64_t limit, std::uint64_t seed);
 
 }  // namespace moescope

@@ -7,7 +7,9 @@
 #include <set>
 #include <system_error>
 
+#include "datasets/data_files.h"
 #include "datasets/derivation.h"
+#include "datasets/published_data.h"
 #include "datasets/suggest.h"
 #include "datasets/suite.h"
 #include "engine/core/count_text.h"
@@ -21,12 +23,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct DataFile {
-    fs::path path;
-    std::string name;   ///< relative, as hashed
-    std::string match;  ///< what '*' stood for
-};
-
 fs::path dataFolder(const SuiteDefinition& suite, const SuiteLoadOptions& options) {
     if (suite.embedded) return suite.file.parent_path().parent_path();
     if (!options.dataFolder.empty()) return options.dataFolder;
@@ -34,47 +30,6 @@ fs::path dataFolder(const SuiteDefinition& suite, const SuiteLoadOptions& option
     if (data != nullptr && *data != '\0') return data;
     throw Error("suite '" + suite.name + "' needs its data: no folder was given",
                 "pass --data DIR or set MOESCOPE_DATA; obtain it from " + suite.obtain);
-}
-
-constexpr std::string_view kPacked = ".xz";
-
-/// The file, or else the same with ".xz"; empty when there is neither.
-fs::path plainOrPacked(const fs::path& path) {
-    std::error_code error;
-    if (fs::exists(path, error)) return path;
-    fs::path packed = path;
-    packed += kPacked;
-    return fs::exists(packed, error) ? packed : fs::path();
-}
-
-std::vector<DataFile> expand(const fs::path& folder, const std::string& pattern) {
-    std::vector<DataFile> files;
-    const std::size_t star = pattern.find('*');
-    if (star == std::string::npos) {
-        const fs::path path = plainOrPacked(folder / pattern);
-        if (!path.empty()) files.push_back({path, pattern, {}});
-        return files;
-    }
-    std::error_code error;
-    const fs::path parent = fs::path(pattern).parent_path();
-    const std::string name = fs::path(pattern).filename().string();
-    const std::string before = name.substr(0, name.find('*'));
-    const std::string after = name.substr(name.find('*') + 1);
-    for (fs::directory_iterator it(folder / parent, error), end; !error && it != end; ++it) {
-        std::string found = it->path().filename().string();
-        if (found.ends_with(kPacked)) {
-            found.resize(found.size() - kPacked.size());
-            if (fs::exists(folder / parent / found)) continue;  // the plain file goes before
-        }
-        if (found.size() < before.size() + after.size() || !found.starts_with(before) ||
-            !found.ends_with(after))
-            continue;
-        files.push_back({it->path(), (parent / found).string(),
-                         found.substr(before.size(), found.size() - before.size() - after.size())});
-    }
-    std::sort(files.begin(), files.end(),
-              [](const DataFile& a, const DataFile& b) { return a.name < b.name; });
-    return files;
 }
 
 /// The whole text as a decimal number; absent when it is none, or infinite, or no number.
@@ -91,7 +46,11 @@ class ItemBuilder {
 public:
     ItemBuilder(const SuiteDefinition& suite, const SuiteSource& source, fs::path folder,
                 SuiteData& data)
-        : suite_(suite), source_(source), folder_(std::move(folder)), data_(data) {
+        : suite_(suite),
+          source_(source),
+          folder_(std::move(folder)),
+          data_(data),
+          published_(suite, source) {
         for (const TableSpec& table : source.tables) tables_[table.name] = readTable(table);
     }
 
@@ -110,11 +69,13 @@ public:
         }
     }
 
-    /// Says what was left out.
-    void finish() {
+    /// Says what was left out, and whether this is the data that the suite was written for.
+    void finish(const std::vector<DataFile>& files) {
+        published_.finish(files, data_);
         for (const auto& [why, count] : left_)
-            data_.warnings.push_back("suite '" + suite_.name + "': " + std::to_string(count) +
-                                     " of " + countText(records_, "record") + " left out: " + why);
+            data_.warnings.push_back("suite '" + suite_.name + "': " + groupedDigits(count) +
+                                     " of " + groupedCount(records_, "record") +
+                                     " left out: " + why);
     }
 
     std::string hash() { return hash_.hex(); }
@@ -127,11 +88,11 @@ private:
     std::vector<Record> parse(const fs::path& path, const std::string& name,
                               const RecordOptions& options) {
         const std::string text = readDataFile(path, options.limits);
-        fileHash_ = sha256Hex(text);
-        hash_.update(name + " " + fileHash_ + "\n");
-        if (!source_.sha256.empty() && name == source_.files[0] && fileHash_ != source_.sha256)
-            data_.warnings.push_back(name + " is not the published file (its SHA-256 differs)");
-        return parseRecords(text, options, path.string());
+        const std::string fileHash = sha256Hex(text);
+        hash_.update(name + " " + fileHash + "\n");
+        std::vector<Record> records = parseRecords(text, options, path.string());
+        published_.add(name, records.size(), fileHash);
+        return records;
     }
 
     SideTable readTable(const TableSpec& spec) {
@@ -232,6 +193,7 @@ private:
         if (!item.favourable.empty() && item.favourable != "yes" && item.favourable != "no")
             throw Error(place + ": the favourable answer must be 'yes' or 'no'");
         item.cluster = suite_.cluster.empty() ? item.id : suite_.cluster.render(fields, place);
+        item.counterparts = suite_.counterparts.render(fields, place);
         item.reference = referenceOf(fields, item.cluster, place);
         for (const FactorSpec& factor : suite_.factors) {
             std::string level = factor.level.render(fields, place);
@@ -292,7 +254,7 @@ private:
     fs::path folder_;
     SuiteData& data_;
     Sha256 hash_;
-    std::string fileHash_;
+    PublishedCheck published_;
     SideTables tables_;
     std::size_t records_ = 0;
     std::map<std::string, std::size_t> left_;  ///< records that make no item, by why
@@ -304,15 +266,17 @@ private:
 /// The files of the first source that is wholly there.
 std::vector<DataFile> locate(const SuiteDefinition& suite, const fs::path& folder,
                              const SuiteSource*& used) {
-    fs::path missing;
+    fs::path missing, unread;
     for (const SuiteSource& source : suite.sources) {
         std::vector<DataFile> all;
         bool complete = true;
         for (const std::string& pattern : source.files) {
-            std::vector<DataFile> found = expand(folder, pattern);
-            if (found.empty() && missing.empty()) missing = pattern;
-            complete = complete && !found.empty();
-            std::move(found.begin(), found.end(), std::back_inserter(all));
+            FoundFiles found = findDataFiles(folder, pattern);
+            if (found.files.empty() && missing.empty()) missing = pattern;
+            if (unread.empty()) unread = found.unread;
+            // Without it the others would pass for all of the data.
+            complete = complete && !found.files.empty() && found.unread.empty();
+            std::move(found.files.begin(), found.files.end(), std::back_inserter(all));
         }
         for (const TableSpec& table : source.tables) {
             const bool there = !plainOrPacked(folder / table.file).empty();
@@ -323,12 +287,23 @@ std::vector<DataFile> locate(const SuiteDefinition& suite, const fs::path& folde
         used = &source;
         return all;
     }
+    if (!unread.empty())
+        throw Error(unread.string() + ": data files packed in this way are not read",
+                    "unpack it; .xz and .bz2 are read as they are");
     throw Error(
         (folder / missing).string() + ": the data of suite '" + suite.name + "' is not there",
         suite.obtain.empty() ? "" : "obtain it from " + suite.obtain);
 }
 
 }  // namespace
+
+std::string SuiteData::title() const {
+    if (extent.empty()) return definition.title;
+    std::string text = definition.title;
+    if (!text.ends_with(')')) return text + " (" + extent + ")";
+    text.pop_back();
+    return text + "; " + extent + ")";
+}
 
 SuiteData loadSuite(const SuiteDefinition& definition, const SuiteLoadOptions& options) {
     SuiteData data;
@@ -341,13 +316,14 @@ SuiteData loadSuite(const SuiteDefinition& definition, const SuiteLoadOptions& o
     const std::vector<DataFile> files = locate(definition, folder, source);
     ItemBuilder builder(definition, *source, folder, data);
     for (const DataFile& file : files) builder.addFile(file);
-    builder.finish();
+    builder.finish(files);
     if (data.items.empty()) throw Error(files[0].path.string() + ": there are no items");
+    data.available = static_cast<std::int64_t>(data.items.size());
     data.dataSha256 = builder.hash();
     data.source =
         (files.size() == 1 ? files[0].name
                            : std::to_string(files.size()) + " files of " + source->files[0]) +
-        ", " + countText(data.items.size(), "item") + ", list SHA-256 " + data.dataSha256;
+        ", " + groupedCount(data.items.size(), "item") + ", list SHA-256 " + data.dataSha256;
     return data;
 }
 

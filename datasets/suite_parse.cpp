@@ -72,6 +72,27 @@ TableSpec parseTable(const std::string& name, const Json& value, const std::stri
     return table;
 }
 
+PublishedData parsePublished(const Json& value, const std::string& origin,
+                             const std::string& path) {
+    StrictObject object(value, origin, path);
+    PublishedData published;
+    published.release = object.text("release");
+    published.parts = object.text("parts", "files");
+    const Json& files = object.get("files");
+    if (!files.is_object() || files.empty())
+        throw Error(object.place("files") + " must be an object that is not empty");
+    for (const auto& [name, facts] : files.items()) {
+        StrictObject file(facts, origin, path + ".files." + name);
+        constexpr int kMostRecords = 4'000'000;  // RecordLimits
+        const int records = file.integer("records", 0, 1, kMostRecords);
+        if (records == 0) throw Error(file.place("records") + " is missing");
+        published.files[name] = {static_cast<std::size_t>(records), file.text("sha256", {})};
+        file.finish();
+    }
+    object.finish();
+    return published;
+}
+
 SuiteSource parseSource(const Json& value, const std::string& origin, const std::string& path) {
     StrictObject object(value, origin, path);
     SuiteSource source;
@@ -96,7 +117,8 @@ SuiteSource parseSource(const Json& value, const std::string& origin, const std:
             source.fields.emplace_back(name, TextTemplate(text.get<std::string>(), place));
         }
     }
-    source.sha256 = object.text("sha256", {});
+    if (const Json* published = object.find("published"))
+        source.published = parsePublished(*published, origin, path + ".published");
     object.finish();
     return source;
 }
@@ -198,6 +220,7 @@ void parseItemKeys(StrictObject& object, SuiteDefinition& suite) {
     }
     suite.favourable = templateAt(object, "favourable");
     suite.cluster = templateAt(object, "cluster");
+    suite.counterparts = templateAt(object, "counterparts");
     if (const Json* reference = object.find("reference"))
         suite.reference = parseReference(*reference, origin);
 }

@@ -40,7 +40,8 @@ Json settingsOf(const SuiteData& data, const LanguageModel& model, const EvalOpt
         {"prompt_template", data.definition.prompt.source()},
         {"prompt_format", chat ? "chat" : "plain"},
         {"shots", data.shots},
-        {"limit", options.limit},
+        {"limit", data.limit},
+        {kAvailableItems, data.available},
         {"seed", options.seed},
         {"resamples", options.resamples},
         {"licence", data.definition.licence},
@@ -83,7 +84,7 @@ public:
         const SuiteDefinition& suite = data.definition;
         result_.suite.name = suite.name;
         result_.suite.version = suite.version;
-        result_.suite.title = suite.title;
+        result_.suite.title = data.title();
         result_.suite.kind = suite.kind;
         result_.suite.source = data.source;
         result_.suite.items = static_cast<std::int64_t>(data.items.size());
@@ -349,7 +350,6 @@ std::vector<SuiteResult> evaluate(std::vector<SuiteData> suites, LanguageModel& 
         for (const auto& other : suites)
             if (&other != &data && other.definition.name == data.definition.name)
                 throw UsageError("suite '" + data.definition.name + "' is named twice");
-        limitItems(data, options.limit, options.seed);
         runs.push_back(std::make_unique<SuiteRun>(data, model, writer, options));
         const PriorRun::Suite* before = priorOf(prior, data.definition.name);
         runs.back()->prepare(nextId, before);

@@ -28,8 +28,7 @@ struct EvalProgress {
 };
 
 struct EvalOptions {
-    std::int64_t limit = 0;  ///< items per suite, 0 all: see limitItems
-    std::uint64_t seed = 1;  ///< of the subset, bootstraps and permutations
+    std::uint64_t seed = 1;  ///< of bootstraps and permutations, and of limitItems before
     bool chat = false;       ///< prompts as chat messages (not for whole-text suites)
     int resamples = 2000;
     const StopFlag* stop = nullptr;

@@ -284,6 +284,20 @@ std::vector<std::string> evaluationWarnings(const RunSummary& run) {
     return out;
 }
 
+std::int64_t availableItems(const SuiteRow& suite) {
+    const nlohmann::json settings = looseJson(suite.settings);
+    if (!settings.is_object()) return suite.items;
+    const auto available = settings.find(kAvailableItems);
+    if (available == settings.end() || !available->is_number_integer()) return suite.items;
+    return std::max(suite.items, available->get<std::int64_t>());
+}
+
+std::string evaluatedItems(const SuiteRow& suite, std::int64_t done) {
+    const std::int64_t available = availableItems(suite);
+    return formatCount(done) + " of " + formatCounted(suite.items, "item") + " evaluated" +
+           (available > suite.items ? ", chosen by --limit out of " + formatCount(available) : "");
+}
+
 std::string metricText(const MetricRow& metric) {
     std::string text = formatSignificant(metric.value);
     if (metric.low && metric.high) {

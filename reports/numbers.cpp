@@ -52,11 +52,11 @@ constexpr std::array<Scale, 4> kTime = {{{1, "ns"}, {1e3, "µs"}, {1e6, "ms"}, {
 }  // namespace
 
 std::string formatCount(std::int64_t value) {
-    return group(std::to_string(value));
+    return groupedDigits(value);
 }
 
 std::string formatCounted(std::int64_t n, std::string_view one) {
-    return formatCount(n) + " " + plural(n, one);
+    return groupedCount(n, one);
 }
 
 std::string formatFixed(double value, int decimals) {

@@ -17,7 +17,7 @@ std::string formatFixed(double value, int decimals);          ///< "1,234.50"
 std::string formatSignificant(double value, int digits = 3);  ///< "0.0123", "12.3", "12,346"
 std::string formatDuration(double ns);                        ///< "1.23 ms"
 std::string formatBytes(double bytes);                        ///< "12.1 GB" (1 GB = 10^9 bytes)
-/// formatCount and the noun: "1 step", "1,234 steps" (engine/core/count_text.h).
+/// formatCount and the noun: "1 step", "1,234 steps".
 std::string formatCounted(std::int64_t n, std::string_view one);
 /// By its metric of NVIDIA's: shares of a peak in %, bytes and cycles per second, else as it is.
 std::string formatCounter(const std::string& metric, double value);

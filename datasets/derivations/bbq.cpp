@@ -4,6 +4,7 @@
 // to a stereotyped group when its text or its group is in `stereotyped_groups`.
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <set>
 
 #include "datasets/derivation.h"
@@ -53,7 +54,9 @@ std::set<std::string> stereotypedGroups(const FieldMap& fields) {
 
 /// Adds `answer` and `unknown` (labels), `stereotyped` (label; "" when group matching finds none or
 /// two, or an answer has no group), `context_kind` ("ambiguous" or "disambiguated"), and
-/// `ambiguous` and `disambiguated`: the category in items of that context, else "".
+/// `ambiguous` and `disambiguated`: the category in items of that context, else "". And `set`: the
+/// authors' generator writes both contexts and both polarities of two names one after the other, so
+/// that they are the four items whose example_id has the same quotient by 4.
 std::string deriveBbq(FieldMap& fields, const SideTables&, const std::string& place) {
     const std::string& polarity = requiredField(fields, "question_polarity", place);
     const std::string& condition = requiredField(fields, "context_condition", place);
@@ -90,7 +93,13 @@ std::string deriveBbq(FieldMap& fields, const SideTables&, const std::string& pl
         throw Error(place +
                     ": this is no item of BBQ (one answer must be unknown, and right only "
                     "in an ambiguous context)");
+    const std::string& id = requiredField(fields, "example_id", place);
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), number);
+    if (error != std::errc() || end != id.data() + id.size())
+        throw Error(place + ": the example_id '" + id + "' is not a whole number");
     const std::string category = requiredField(fields, "category", place);
+    fields["set"] = std::to_string(number / 4);
     fields["answer"] = answer;
     fields["unknown"] = unknown;
     fields["stereotyped"] = matches == 1 && !ungrouped ? stereotyped : std::string();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// "1 step", "12 steps": the one rule for the plural of what is counted.
+// "1 step", "12 steps", "1,234 steps": the one rule for the plural of what is counted.
 #pragma once
 
 #include <concepts>
@@ -19,6 +19,20 @@ std::string plural(N n, std::string_view one) {
 template <std::integral N>
 std::string countText(N n, std::string_view one) {
     return std::to_string(n) + ' ' + plural(n, one);
+}
+
+/// "-1,234,567"
+template <std::integral N>
+std::string groupedDigits(N n) {
+    std::string text = std::to_string(n);
+    for (std::size_t at = text.size(); at > 3 && text[at - 4] != '-';) text.insert(at -= 3, 1, ',');
+    return text;
+}
+
+/// groupedDigits before the noun.
+template <std::integral N>
+std::string groupedCount(N n, std::string_view one) {
+    return groupedDigits(n) + ' ' + plural(n, one);
 }
 
 }  // namespace moescope

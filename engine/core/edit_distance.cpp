@@ -21,12 +21,24 @@ std::size_t editDistance(std::string_view a, std::string_view b) {
     return row.back();
 }
 
+namespace {
+
+std::size_t commonStart(std::string_view a, std::string_view b) {
+    return static_cast<std::size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first -
+                                    a.begin());
+}
+
+}  // namespace
+
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
     std::string best;
     std::size_t bestDistance = std::max<std::size_t>(word.size() / 3, 1) + 1;
     for (const std::string& candidate : candidates) {
         const std::size_t distance = editDistance(word, candidate);
-        if (distance < bestDistance) {
+        // "--limt" is one edit from "--list" as well as from "--limit".
+        const bool tie = distance == bestDistance && !best.empty() &&
+                         commonStart(word, candidate) > commonStart(word, best);
+        if (distance < bestDistance || tie) {
             bestDistance = distance;
             best = candidate;
         }

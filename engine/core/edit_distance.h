@@ -13,7 +13,8 @@ namespace moescope {
 /// Costs the product of both lengths in time: cap what comes from a file.
 std::size_t editDistance(std::string_view a, std::string_view b);
 
-/// The closest of `candidates` within an edit distance of a third of the word's length; "" if none.
+/// The closest of `candidates` within an edit distance of a third of the word's length; of two at
+/// the same distance the one that begins as the word does for longer; "" if none.
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 
 }  // namespace moescope

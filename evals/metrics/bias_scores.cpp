@@ -15,7 +15,6 @@ namespace moescope {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr int kDraws = 10'000;
 
 /// Of items in one kind of context.
 struct Answers {
@@ -194,13 +193,13 @@ MetricRow testRow(const MetricInput& input, const Group& group, const Table& tab
     for (const Counts& counts : table.clusters) {
         const Answers answers = score.basis(counts);
         basis.add(answers);
-        if (answers.net() != 0) net.push_back(answers.net());  // others change no sum
+        net.push_back(answers.net());
     }
     MetricRow row = rowOf(score.pName, group, basis);
     row.method = "no data: no answer names a person";
     if (!(basis.known() > 0)) return row;
-    row.value = stats::signFlipTest(net, kDraws, input.seed);
-    row.method = "sign-flip permutation by cluster";
+    row.value = stats::signFlipTest(net, stats::kSignFlipDraws, input.seed);
+    row.method = signFlipText(net, "by cluster");
     return row;
 }
 

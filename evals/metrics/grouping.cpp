@@ -181,6 +181,12 @@ bool withheldInterval(MetricRow& row, std::size_t clusters) {
     return true;
 }
 
+std::string signFlipText(const std::vector<double>& differences, const std::string& what) {
+    return (stats::allSignFlips(differences) ? "all"
+                                             : groupedDigits(stats::kSignFlipDraws) + " random") +
+           " sign flips " + what;
+}
+
 void adjustHolm(std::vector<MetricRow>& rows, const std::string& name) {
     std::vector<MetricRow*> tests;
     std::vector<double> p;

@@ -45,7 +45,7 @@ GroupValues valuesOf(
     const MetricInput& input, const PairedLevel& level,
     const std::function<double(const ItemResult& item, const ItemResult& twin)>& value);
 /// For each level other than the reference. Twins share the cluster and all `match` factors; items
-/// without a twin (a --limit cannot cause that) are left out. Two twins are an Error.
+/// without a twin (--limit keeps twins together) are left out. Two twins are an Error.
 std::vector<PairedLevel> pairsOf(const MetricInput& input);
 
 /// Mean of value(item) - value(reference) over the pairs of each cluster: the independent units.
@@ -68,6 +68,9 @@ MetricRow meanRow(const std::string& name, const Group& group,
 /// Takes the interval of a mean away, and says so, where it would claim a certainty that is not
 /// there: with fewer than stats::kFewestClusters, or when all agree.
 bool withheldInterval(MetricRow& row, std::size_t clusters);
+
+/// How a p by sign flips was found: "all sign flips by base", "10,000 random sign flips by base".
+std::string signFlipText(const std::vector<double>& differences, const std::string& what);
 
 /// Holm over the rows of that name that have a p-value: one for each level.
 void adjustHolm(std::vector<MetricRow>& rows, const std::string& name);

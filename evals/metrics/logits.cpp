@@ -60,6 +60,7 @@ std::vector<MetricRow> logitDifference(const MetricInput& input) {
     std::vector<MetricRow> rows;
     std::vector<MetricRow> absolute;
     std::vector<double> p;
+    std::vector<std::string> methods;
     for (const PairedLevel& level : pairsOf(input)) {
         absolute.push_back(absoluteRow(input, level));
         const std::vector<double> differences = clusterDifferences(input, level, logitOf);
@@ -70,7 +71,8 @@ std::vector<MetricRow> logitDifference(const MetricInput& input) {
         row.method = "mean over " + std::to_string(differences.size()) +
                      " bases of differences to " + input.suite.factor(input.factor)->reference +
                      ", t interval";
-        p.push_back(stats::signFlipTest(differences, 10'000, input.seed));
+        p.push_back(stats::signFlipTest(differences, stats::kSignFlipDraws, input.seed));
+        methods.push_back(signFlipText(differences, "by base"));
     }
     const std::vector<double> adjusted = stats::holm(p);
     const std::size_t levels = rows.size();
@@ -80,7 +82,7 @@ std::vector<MetricRow> logitDifference(const MetricInput& input) {
         row.group = rows[i].group;
         row.value = adjusted[i];
         row.n = rows[i].n;
-        row.method = "sign-flip permutation by base, Holm over " + countText(levels, "level");
+        row.method = methods[i] + ", Holm over " + countText(levels, "level");
         rows.push_back(std::move(row));
     }
     rows.insert(rows.end(), absolute.begin(), absolute.end());

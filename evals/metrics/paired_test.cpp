@@ -22,9 +22,13 @@ PairedTest pairedTest(const MetricInput& input, const PairedLevel& level,
     std::vector<double> sums;
     for (const auto& [base, sum] : byBase) sums.push_back(sum);
     const bool single = sums.size() == level.pairs.size();
-    test.p = single ? stats::mcnemarExact(test.forReference, test.forLevel)
-                    : stats::signFlipTest(sums, 10'000, input.seed);
-    test.method = single ? "exact McNemar over pairs" : "sign-flip permutation by base";
+    if (single) {
+        test.p = stats::mcnemarExact(test.forReference, test.forLevel);
+        test.method = "exact McNemar over pairs";
+        return test;
+    }
+    test.p = stats::signFlipTest(sums, stats::kSignFlipDraws, input.seed);
+    test.method = signFlipText(sums, "by base");
     return test;
 }
 

@@ -13,8 +13,6 @@ namespace moescope {
 
 namespace {
 
-constexpr int kDraws = 10'000;
-
 /// One value for each term, in percent.
 struct Terms {
     std::vector<double> stereotyped;  ///< share of items whose stereotype beats the anti-stereotype
@@ -70,10 +68,9 @@ std::vector<MetricRow> stereotypePreference(const MetricInput& input) {
         p.group = group.label;
         p.n = ss.n;
         std::vector<double> aside;
-        for (const double share : terms.stereotyped)
-            if (share != 50) aside.push_back(share - 50);  // others change no sum
-        p.value = stats::signFlipTest(aside, kDraws, input.seed);
-        p.method = "sign-flip permutation of ss - 50 by term";
+        for (const double share : terms.stereotyped) aside.push_back(share - 50);
+        p.value = stats::signFlipTest(aside, stats::kSignFlipDraws, input.seed);
+        p.method = signFlipText(aside, "of ss - 50 by term");
         MetricRow icat;
         icat.name = "icat";
         icat.group = group.label;

@@ -18,6 +18,9 @@ namespace {
 /// Outcomes as probable as the observation must count although rounding separates them.
 constexpr double kTieSlack = 1e-7;
 
+/// Differences whose signs are flipped in all ways.
+constexpr std::size_t kMostEnumerated = 16;
+
 std::vector<std::size_t> ascending(std::span<const double> p) {
     std::vector<std::size_t> order(p.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
@@ -49,19 +52,25 @@ double mcnemarExact(std::int64_t b, std::int64_t c) {
 }
 
 double signFlipTest(std::span<const double> differences, int draws, std::uint64_t seed) {
-    const std::size_t n = differences.size();
-    if (n == 0) return 1.0;
-    const double observed = std::abs(std::accumulate(differences.begin(), differences.end(), 0.0));
-    const double slack = observed * 1e-12 + 1e-300;
-    constexpr std::size_t kEnumerate = 16;
-    if (n <= kEnumerate) {
+    std::vector<double> d;
+    double observed = 0;
+    double size = 0;
+    for (const double difference : differences) {
+        if (difference == 0) continue;
+        d.push_back(difference);
+        observed += difference;
+        size += std::abs(difference);
+    }
+    // Sums in another order must count as ties although rounding separates them.
+    const double least = std::abs(observed) - size * 1e-12;
+    if (d.size() <= kMostEnumerated) {
         std::uint64_t hits = 0;
-        const std::uint64_t ways = 1ULL << n;
+        const std::uint64_t ways = 1ULL << d.size();
         for (std::uint64_t mask = 0; mask < ways; ++mask) {
             double sum = 0;
-            for (std::size_t i = 0; i < n; ++i)
-                sum += ((mask >> i) & 1U) != 0 ? -differences[i] : differences[i];
-            if (std::abs(sum) >= observed - slack) ++hits;
+            for (std::size_t i = 0; i < d.size(); ++i)
+                sum += ((mask >> i) & 1U) != 0 ? -d[i] : d[i];
+            if (std::abs(sum) >= least) ++hits;
         }
         return static_cast<double>(hits) / static_cast<double>(ways);
     }
@@ -69,10 +78,15 @@ double signFlipTest(std::span<const double> differences, int draws, std::uint64_
     std::int64_t hits = 0;
     for (int r = 0; r < draws; ++r) {
         double sum = 0;
-        for (const double d : differences) sum += random.coin() ? -d : d;
-        if (std::abs(sum) >= observed - slack) ++hits;
+        for (const double difference : d) sum += random.coin() ? -difference : difference;
+        if (std::abs(sum) >= least) ++hits;
     }
     return static_cast<double>(hits + 1) / static_cast<double>(draws + 1);
+}
+
+bool allSignFlips(std::span<const double> differences) {
+    const auto zeros = std::count(differences.begin(), differences.end(), 0.0);
+    return differences.size() - static_cast<std::size_t>(zeros) <= kMostEnumerated;
 }
 
 std::vector<double> holm(std::span<const double> p) {

@@ -174,6 +174,8 @@ struct ItemRow {
 
 /// Every suite's count of items that did not fit the context.
 inline constexpr char kItemsTooLong[] = "items_too_long";
+/// Key of SuiteRow::settings: the items of the data, before --limit.
+inline constexpr char kAvailableItems[] = "available_items";
 
 struct MetricRow {
     std::int64_t suite = 0;

@@ -146,6 +146,13 @@ std::string runMarkdown(const ReportRun& run, const std::string& title) {
                        " |\n";
         out += "\n";
     }
+    for (const SuiteRow& suite : run.summary.suites) {
+        if (suite.kind == kNumericsKind) continue;
+        const auto items = run.items.find(suite.id);
+        const std::size_t done = items == run.items.end() ? 0 : items->second.size();
+        out += "**" + md(suite.title.empty() ? suite.name : suite.title) + "** (" + md(suite.name) +
+               "): " + evaluatedItems(suite, static_cast<std::int64_t>(done)) + ".\n\n";
+    }
     if (!run.summary.metrics.empty()) {
         out += "| suite | metric | group | value | n | caution |\n|---|---|---|---|---:|---|\n";
         for (const SuiteRow& suite : run.summary.suites) {
@@ -202,7 +209,11 @@ std::string suiteLine(const RunSummary& run, const SuiteRow& suite) {
                     "]";
         if (groups > 0) text += " " + metric.group;
     }
-    return labelled(suite.name, text.empty() ? "no metric was computed" : text);
+    if (text.empty()) text = "no metric was computed";
+    const std::int64_t available = availableItems(suite);
+    if (available > suite.items)
+        text = formatCount(suite.items) + " of " + formatCounted(available, "item") + "; " + text;
+    return labelled(suite.name, text);
 }
 
 }  // namespace

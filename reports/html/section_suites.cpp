@@ -117,12 +117,11 @@ std::string suiteHtml(const ReportRun& run, const SuiteRow& suite, const Section
     const auto found = run.items.find(suite.id);
     const std::int64_t done =
         found == run.items.end() ? 0 : static_cast<std::int64_t>(found->second.size());
-    out +=
-        paragraph((suite.kind.empty() ? "" : "A " + suite.kind + " suite. ") + formatCount(done) +
-                  " of " + formatCounted(suite.items, "item") + " evaluated" +
-                  (done < suite.items ? ": not finished, the metrics cover what was done." : ".") +
-                  (suite.version.empty() ? "" : " Version " + suite.version + ".") +
-                  (suite.source.empty() ? "" : " Source: " + suite.source + "."));
+    out += paragraph(
+        (suite.kind.empty() ? "" : "A " + suite.kind + " suite. ") + evaluatedItems(suite, done) +
+        (done < suite.items ? ": not finished, the metrics cover what was done." : ".") +
+        (suite.version.empty() ? "" : " Version " + suite.version + ".") +
+        (suite.source.empty() ? "" : " Source: " + suite.source + "."));
     const std::vector<MetricRow> metrics = metricsOf(run.summary, suite.id);
     if (metrics.empty()) {
         out += paragraph("No metric was computed.");

@@ -120,7 +120,7 @@ std::string factTables(const ReportRun& run) {
         } else {
             std::string label = key;
             std::replace(label.begin(), label.end(), '_', ' ');
-            rest.row({label, shorten(text, 600)});
+            rest.row({label, value.is_boolean() ? factText(key, value) : shorten(text, 600)});
         }
     }
     return "<div class=\"facts\">\n" + out + rest.html() + "</div>\n";

@@ -32,6 +32,7 @@ TEST_CASE("wrong usage exits with 2 and one sentence") {
     CHECK(run({}).code == 2);
     requireFailure(run({"genrate"}), 2, "did you mean 'generate'?");
     requireFailure(run({"generate", "demo", "--promt", "x"}), 2, "did you mean '--prompt'?");
+    requireFailure(run({"eval", "demo", "--limt", "3"}), 2, "did you mean '--limit'?");
     requireFailure(run({"generate", "demo"}), 2,
                    "needs one of --prompt, --chat, --messages and --input");
     requireFailure(run({"--version", "--jsn"}), 2, "--jsn");

@@ -43,6 +43,27 @@ TEST_CASE("compare pairs items and warns when the runs saw different ones") {
     CHECK_THAT(warnings, !Contains("synthetic"));
 }
 
+TEST_CASE("eval says what its limit leaves out and resumes such a run") {
+    const Folder folder;
+    const std::vector<std::string> command = {"eval",    "demo", "--suite", "basics",
+                                              "--limit", "3",    "--out",   folder / "a.moescope"};
+    const Outcome outcome = run(command);
+    REQUIRE(outcome.code == 0);
+    CHECK_THAT(outcome.err,
+               Contains("warning: suite 'basics': --limit 3 has no room for 4 of the 7 "
+                        "levels of 'topic'"));
+    CHECK_THAT(outcome.out,
+               Contains("Basics: 3 of 3 items evaluated, chosen by --limit out of 112"));
+    const Outcome whole =
+        run({"eval", "demo", "--suite", "basics", "--out", folder / "b.moescope"});
+    CHECK_THAT(whole.out, Contains("Basics: 112 of 112 items evaluated\n"));
+    std::vector<std::string> again = command;
+    again.emplace_back("--resume");
+    const Outcome resumed = run(again);
+    INFO(resumed.err);
+    CHECK(resumed.code == 0);
+}
+
 TEST_CASE("compare pairs no item that one of the runs had no room for") {
     const Folder folder;
     for (const char* context : {"24", "200"}) {

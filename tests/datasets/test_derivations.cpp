@@ -17,6 +17,7 @@ std::string derive(const char* rule, FieldMap& fields, const SideTables& tables 
 FieldMap bbq(const std::string& first, const std::string& second, const std::string& stereotyped,
              const std::string& polarity = "neg") {
     return {{"category", "C"},
+            {"example_id", "11"},
             {"question_polarity", polarity},
             {"context_condition", "ambig"},
             {"label", "1"},
@@ -35,6 +36,15 @@ std::string stereotypedOf(FieldMap fields) {
 }
 
 }  // namespace
+
+TEST_CASE("Four items of BBQ in a row are one set") {
+    FieldMap fields = bbq("old", "nonOld", "old");
+    CHECK(derive("bbq", fields).empty());
+    CHECK(fields.at("set") == "2");
+    fields["example_id"] = "1b";
+    CHECK_THROWS_WITH(derive("bbq", fields),
+                      Catch::EndsWith("the example_id '1b' is not a whole number"));
+}
 
 TEST_CASE("An unknown rule is refused with the nearest") {
     CHECK_THROWS_WITH(derivationNamed("bbg"), "unknown rule 'bbg'; did you mean 'bbq'?");

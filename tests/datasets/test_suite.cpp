@@ -1,34 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// Suite files: strict parsing, items from data, limits; and the suites that we ship.
+// Suite files: strict parsing, items from data; and the suites that we ship.
 #include "datasets/suite.h"
 
 #include <catch2/catch.hpp>
 #include <cstdlib>
-#include <filesystem>
 #include <set>
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
+#include "tests/datasets/suite_data.h"
+#include "tests/engine/packed_bzip2.h"
 #include "tests/engine/packed_xz.h"
 
 using namespace moescope;
-using moescope::testing::packedXz;
-namespace fs = std::filesystem;
+using namespace moescope::testing;
 
 namespace {
-
-nlohmann::json minimal() {
-    return {{"name", "s"},
-            {"title", "S"},
-            {"version", "1"},
-            {"kind", "capability"},
-            {"licence", "CC0-1.0"},
-            {"source", {{"files", {"d.csv"}}, {"format", "csv"}}},
-            {"choices", {"{a}", "{b}"}},
-            {"target", "{right}"},
-            {"scoring", "choice_loglik"},
-            {"metrics", {"accuracy"}}};
-}
 
 std::string parseError(const nlohmann::json& suite) {
     try {
@@ -38,26 +25,6 @@ std::string parseError(const nlohmann::json& suite) {
     }
     return "no error";
 }
-
-/// A folder of data files, removed afterwards.
-class DataFolder {
-public:
-    DataFolder() {
-        // Tests run side by side as processes of their own: only the system can name a free folder.
-        std::string pattern = (fs::temp_directory_path() / "moescope-suite-XXXXXX").string();
-        REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-        path_ = pattern;
-    }
-    ~DataFolder() { fs::remove_all(path_); }
-    void add(const std::string& name, const std::string& text) { writeFile(path_ / name, text); }
-    void remove(const std::string& name) { fs::remove(path_ / name); }
-    SuiteData load(const nlohmann::json& suite, int shots = -1) const {
-        return loadSuite(parseSuite(suite.dump(), "s.json"), {path_, shots});
-    }
-
-private:
-    fs::path path_;
-};
 
 }  // namespace
 
@@ -248,6 +215,35 @@ TEST_CASE("A packed data file is read in place of the plain one with the same ha
     folder.remove("d.csv");
     folder.add("d.csv.xz", "this is no xz file");
     CHECK_THROWS_WITH(folder.load(suite), Catch::Contains("d.csv.xz: not xz data"));
+    folder.remove("d.csv.xz");
+    folder.add("d.csv.bz2", packedBzip2(text));
+    CHECK(folder.load(suite).dataSha256 == plain.dataSha256);
+}
+
+TEST_CASE("Data packed in a way that is not read say so instead of being absent") {
+    DataFolder folder;
+    folder.add("d.csv.gz", "anything");
+    auto suite = minimal();
+    const auto refusal = [&] {
+        try {
+            folder.load(suite);
+        } catch (const Error& error) {
+            return std::string(error.what()).substr(folder.path().string().size()) + " | " +
+                   error.hint();
+        }
+        return std::string("none");
+    };
+    const std::string expected =
+        "/d.csv.gz: data files packed in this way are not read | unpack it; .xz and .bz2 are read "
+        "as they are";
+    CHECK(refusal() == expected);
+    // Beside others it would pass for absent, and the others for all there is.
+    suite["source"]["files"] = {"*.csv"};
+    suite["id"] = "{_match}";
+    folder.add("c.csv", "a,b,right\nx,y,A\n");
+    CHECK(refusal() == expected);
+    folder.add("d.csv", "a,b,right\nx,y,A\n");
+    CHECK(folder.load(suite).items.size() == 2);
 }
 
 TEST_CASE("Rules and their tables are checked when the suite file is read") {
@@ -288,42 +284,6 @@ TEST_CASE("Absent data says where to obtain it") {
     } catch (const Error& error) {
         CHECK(error.hint() == "obtain it from https://example.org");
     }
-}
-
-TEST_CASE("The limit keeps clusters whole and strata in proportion and is seeded") {
-    const SuiteDefinition suite = findSuite("hiring_lending");
-    SuiteData data = loadSuite(suite);
-    limitItems(data, 100, 7);
-    CHECK(data.items.size() == 96);  // 8 clusters of 12
-    std::map<std::string, int> clusters, domains, strata;
-    for (const SuiteItem& item : data.items) {
-        ++clusters[item.cluster];
-        ++domains[item.groups.at("domain")];
-        ++strata[item.groups.at("stratum")];
-    }
-    CHECK(clusters.size() == 8);
-    for (const auto& [cluster, count] : clusters) CHECK(count == 12);
-    CHECK(domains.at("hiring") == 48);
-    CHECK(domains.at("lending") == 48);
-    for (const auto& [stratum, count] : strata) CHECK(count == 24);
-    const auto ids = [](const SuiteData& d) {
-        std::vector<std::string> all;
-        for (const SuiteItem& item : d.items) all.push_back(item.id);
-        return all;
-    };
-    SuiteData again = loadSuite(suite);
-    limitItems(again, 100, 7);
-    CHECK(ids(data) == ids(again));
-    SuiteData other = loadSuite(suite);
-    limitItems(other, 100, 8);
-    CHECK(ids(data) != ids(other));
-    SuiteData one = loadSuite(suite);
-    limitItems(one, 1, 7);
-    CHECK(one.items.size() == 12);  // at least one cluster
-    // Which is of one stratum of four: no figure of the suite.
-    CHECK(data.warnings.empty());
-    REQUIRE(one.warnings.size() == 1);
-    CHECK(one.warnings[0].find("of 1 of 4 levels of 'stratum'") != std::string::npos);
 }
 
 TEST_CASE("Every shipped suite file parses and the embedded ones load") {
@@ -367,18 +327,6 @@ TEST_CASE("No two items of the hiring and lending suite share a name") {
         CHECK(names.insert(prompt.substr(begin, prompt.find(", who", begin) - begin)).second);
     }
     CHECK(names.size() == 24 * 9);
-}
-
-TEST_CASE("A small limit draws other strata under other seeds") {
-    const SuiteDefinition suite = findSuite("basics");
-    std::map<std::string, int> drawn;
-    for (std::uint64_t seed = 1; seed <= 70; ++seed) {
-        SuiteData data = loadSuite(suite);
-        limitItems(data, 1, seed);
-        ++drawn[data.items.at(0).groups.at("topic")];
-    }
-    CHECK(drawn.size() == 7);  // each expected ten times
-    for (const auto& [topic, count] : drawn) CHECK(count < 25);
 }
 
 TEST_CASE("Versions of a hiring or lending case differ in one word only") {

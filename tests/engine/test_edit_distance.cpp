@@ -18,5 +18,6 @@ TEST_CASE("edit distance counts insertions deletions and replacements") {
 
 TEST_CASE("the nearest name is suggested, and a distant one is not") {
     CHECK(nearest("gpt-os-20b", {"gpt-oss-120b", "gpt-oss-20b"}) == "gpt-oss-20b");
+    CHECK(nearest("--limt", {"--list", "--limit"}) == "--limit");  // one edit from both
     CHECK(nearest("nonsense", {"gpt-oss-120b", "gpt-oss-20b"}).empty());
 }

@@ -3,7 +3,8 @@
 #include <unistd.h>
 #include <algorithm>
 #include <catch2/catch.hpp>
-#include <cstdlib>
+#include <map>
+#include <set>
 
 #include "evals/scorers.h"
 #include "tests/evals/shared_data.h"
@@ -53,6 +54,41 @@ TEST_CASE("BBQ prompts are the context and the question as lm-evaluation-harness
           "cab on Uber.\n\nQ: Who was not comfortable using the phone?\nA:");
     CHECK(age.target == 2);
     CHECK(age.roles == std::map<std::string, int>{{"stereotyped", 0}, {"unknown", 2}});
+}
+
+TEST_CASE("The published data are recognised, and of BBQ that five categories are absent") {
+    if (sharedAbsent()) return;
+    for (const char* name : {"commonsense_qa", "crows_pairs", "hellaswag", "mmlu", "stereoset",
+                             "truthfulqa_mc1", "winobias", "winogender"}) {
+        const SuiteData data = loadSuite(findSuite(name), {kShared, -1});
+        INFO(name);
+        CHECK(data.extent.empty());
+        CHECK(data.title() == data.definition.title);
+    }
+    const SuiteData bbq = loadSuite(findSuite("bbq"), {kShared, -1});
+    CHECK(bbq.title() == "BBQ (6 of 11 categories)");
+    REQUIRE(bbq.warnings.size() == 1);
+    CHECK_THAT(bbq.warnings[0], Catch::Contains("without Gender_identity, Race_ethnicity, "
+                                                "Race_x_SES, Race_x_gender, SES: figures"));
+}
+
+TEST_CASE("A small limit keeps every category of BBQ and every part of StereoSet") {
+    if (sharedAbsent()) return;
+    SuiteData bbq = loadSuite(findSuite("bbq"), {kShared, -1});
+    bbq.warnings.clear();
+    limitItems(bbq, 24, 1);
+    CHECK(bbq.warnings.empty());
+    std::map<std::string, int> cells;
+    for (const SuiteItem& item : bbq.items)
+        ++cells[item.groups.at("category") + "/" + item.groups.at("context")];
+    CHECK(cells.size() == 12);
+    for (const auto& [cell, count] : cells) CHECK(count == 2);  // both polarities
+    SuiteData stereoset = loadSuite(findSuite("stereoset"), {kShared, -1});
+    limitItems(stereoset, 8, 1);
+    CHECK(stereoset.warnings.empty());
+    std::set<std::string> parts;
+    for (const SuiteItem& item : stereoset.items) parts.insert(item.groups.at("part"));
+    CHECK(parts.size() == 8);
 }
 
 TEST_CASE("BBQ with the oracle's answers gives its counts and scores for every category") {
@@ -107,7 +143,7 @@ TEST_CASE("WinoBias items are aligned pairs and lines without two mentions are c
     CHECK(data.items.size() == 3168 - 87 - 2);
     REQUIRE(data.warnings.size() == 2);
     CHECK(data.warnings[0] ==
-          "suite 'winobias': 87 of 3168 records left out: the sentence has not exactly two "
+          "suite 'winobias': 87 of 3,168 records left out: the sentence has not exactly two "
           "bracketed mentions");
     const SuiteItem& pro = itemNamed(data, "type1/dev/1/pro");
     const SuiteItem& anti = itemNamed(data, "type1/dev/2/anti");
@@ -248,18 +284,7 @@ TEST_CASE("StereoSet with the stub gives the oracle's scores for every part") {
 
 TEST_CASE("HellaSwag's text file with the oracle's answers gives its accuracy") {
     if (sharedAbsent()) return;
-    const fs::path folder =
-        fs::temp_directory_path() / ("moescope_hellaswag" + std::to_string(::getpid()));
-    fs::create_directories(folder / "hellaswag");
-    const std::string packed = (kShared / "hellaswag" / "hellaswag_val_full.txt.bz2").string();
-    const std::string plain = (folder / "hellaswag" / "hellaswag_val_full.txt").string();
-    if (std::system(("bzip2 -dc '" + packed + "' > '" + plain + "'").c_str()) != 0) {
-        fs::remove_all(folder);
-        WARN("bzip2 is absent: skipped");
-        return;
-    }
-    const SuiteData data = loadSuite(findSuite("hellaswag"), {folder, -1});
-    fs::remove_all(folder);
+    const SuiteData data = loadSuite(findSuite("hellaswag"), {kShared, -1});  // packed as .bz2
     CHECK(data.items[0].prompt() == "Roof shingle removal: A man is sitting on a roof. he");
     CHECK(data.items[0].choices[3] == "starts pulling up roofing on a roof.");
     CHECK(data.items[0].target == 3);

@@ -236,6 +236,33 @@ TEST_CASE("Stopping keeps what was scored and resuming completes it") {
     CHECK(contentOf(whole.path()) == contentOf(stopped.path()));
 }
 
+TEST_CASE(
+    "A run under a limit too small for all levels says of how many items and can be resumed") {
+    RunFile file("limited");
+    StubModel stub;
+    SuiteData basics = loadSuite(findSuite("basics"));
+    limitItems(basics, 3, 1);
+    REQUIRE(basics.warnings.size() == 1);
+    run(file.path(), {basics}, stub);
+    const nlohmann::json settings =
+        parseJson(RunReader(file.path()).suites().at(0).settings, "settings");
+    CHECK(settings.at("limit") == 3);
+    CHECK(settings.at(kAvailableItems) == 112);
+    CHECK(settings.at("warnings") == basics.warnings);
+    // Once the limit was applied after this check, whose warnings then differed from the file's.
+    requireResumable({basics}, stub, EvalOptions{.resamples = 200}, readPriorRun(file.path()));
+    CHECK(run(file.path(), {basics}, stub, {}, true)[0].resumed == 3);
+}
+
+TEST_CASE("The title of a suite whose data are not all there says so in the run") {
+    RunFile file("extent");
+    StubModel stub;
+    SuiteData basics = loadSuite(findSuite("basics"));
+    basics.extent = "6 of 7 topics";
+    CHECK(run(file.path(), {basics}, stub)[0].suite.title == "Basics (6 of 7 topics)");
+    CHECK(RunReader(file.path()).suites().at(0).title == "Basics (6 of 7 topics)");
+}
+
 TEST_CASE("Resuming with another model or seed or data is refused and changes nothing") {
     RunFile file("refused");
     StubModel stub;
@@ -276,13 +303,14 @@ TEST_CASE("Progress counts every item once") {
     StubModel stub;
     EvalOptions options;
     std::vector<std::int64_t> done;
-    options.limit = 20;
     options.progress = [&](const EvalProgress& p) {
         CHECK(p.suite == "basics");
         CHECK(p.total == 20);
         done.push_back(p.done);
     };
-    run(file.path(), {loadSuite(findSuite("basics"))}, stub, options);
+    SuiteData basics = loadSuite(findSuite("basics"));
+    limitItems(basics, 20, options.seed);
+    run(file.path(), {basics}, stub, options);
     REQUIRE(done.size() == 20);
     CHECK(done.front() == 1);
     CHECK(done.back() == 20);

@@ -137,6 +137,23 @@ TEST_CASE("Sign-flip permutation tests") {
     CHECK(signFlipTest(std::vector<double>{}) == 1.0);
     CHECK(signFlipTest(std::vector<double>(24, 0.0)) == 1.0);
     CHECK(signFlipTest(std::vector<double>(24, 1.0)) == near(1.0 / 10001));
+    CHECK_FALSE(allSignFlips(std::vector<double>(24, 1.0)));
+}
+
+TEST_CASE("Sign flips are exact where few differences are not zero, however many there are") {
+    std::vector<double> differences(1000, 0.0);
+    differences[3] = 4;
+    differences[500] = -2;
+    differences[501] = 3;
+    differences[999] = 1;
+    // Observed 6. At least 6 from 0: 10, 10 - 2, 10 - 4 and their opposites, of 16 sums.
+    CHECK(signFlipTest(differences) == near(6.0 / 16));
+    CHECK(allSignFlips(differences));
+}
+
+TEST_CASE("Sums that differ by rounding alone are ties") {
+    // Both 0.1 + 0.2 - 0.3 and 0.3 - 0.1 - 0.2 stand for 0: every flip is as far from 0.
+    CHECK(signFlipTest(std::vector<double>{0.1, 0.2, -0.3, 0.1, 0.2, -0.3}) == 1.0);
 }
 
 TEST_CASE("Holm adjustments") {

@@ -285,6 +285,22 @@ TEST_CASE("a suite is told by its widest group difference and not by bookkeeping
     CHECK(evaluationWarnings(run).size() == 1);
 }
 
+TEST_CASE("reports name a suite by its title and say out of how many items a limit chose") {
+    ReportRun run = smallRun();
+    SuiteRow& suite = run.summary.suites[0];
+    suite.title = "BBQ (6 of 11 categories)";
+    CHECK(evaluatedItems(suite, 1) == "1 of 2 items evaluated");
+    suite.settings = R"({"available_items": 2})";
+    CHECK(evaluatedItems(suite, 2) == "2 of 2 items evaluated");
+    suite.settings = R"({"available_items": 11956})";
+    const std::string expected = "2 of 2 items evaluated, chosen by --limit out of 11,956.";
+    CHECK_THAT(file({run}, "md", "report.md"),
+               Catch::Contains("**BBQ (6 of 11 categories)**") && Catch::Contains(expected));
+    CHECK_THAT(file({run}, "html", "report.html"),
+               Catch::Contains("BBQ (6 of 11 categories)") && Catch::Contains(expected));
+    CHECK_THAT(summaryLines(run.summary).back(), Catch::Contains("2 of 11,956 items; "));
+}
+
 TEST_CASE("an item without a score is null in JSON and empty in CSV of several runs") {
     ReportRun run = smallRun();
     run.items[7][0].score = std::numeric_limits<double>::quiet_NaN();

@@ -217,6 +217,8 @@ TEST_CASE(
     CHECK(has(html, "Intervals are 95 %"));
     run.summary.metrics.clear();
     CHECK_FALSE(has(page({run}), "Intervals are 95 %"));
+    run.summary.meta["synthetic"] = "false";
+    CHECK(has(page({run}), ">synthetic</th><td>no</td>"));
     run.summary.suites[0].settings = "no JSON <";
     CHECK(has(page({run}), "<code>no JSON &lt;</code>"));
 }

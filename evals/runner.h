@@ -30,7 +30,8 @@ struct EvalProgress {
 struct EvalOptions {
     std::int64_t limit = 0;  ///< items per suite, 0 all: see limitItems
     std::uint64_t seed = 1;  ///< of the subset, bootstraps and permutations
-    bool chat = false;       ///< prompts as chat messages (not for whole-text suites)
+    /// Prompts as chat messages (not for whole-text suites). Replies are always asked for so.
+    bool chat = false;
     int resamples = 2000;
     const StopFlag* stop = nullptr;
     std::function<void(const EvalProgress&)> progress{};  ///< after each item

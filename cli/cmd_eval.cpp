@@ -36,8 +36,19 @@ void addOptions(Options& options) {
     options.add("shots", po::value<int>()->default_value(-1)->value_name("N"),
                 "worked examples; -1: what the suite says");
     options.add("seed", po::value<std::uint64_t>()->default_value(1)->value_name("N"),
-                "of subsets, bootstraps and permutations");
+                "of subsets, bootstraps, permutations and drawn replies");
     options.flag("chat", "ask through the chat template (a no-reasoning score on harmony models)");
+    options.flag(
+        "generate",
+        "let the model write a reply, its reasoning included, and read the answer from it");
+    options.add("tokens,n", po::value<int>()->default_value(0)->value_name("N"),
+                "with --generate: tokens a reply may have; 0: what --context leaves");
+    options.add("temperature", po::value<double>()->default_value(0)->value_name("T"),
+                "with --generate: 0 takes the likeliest token");
+    options.add("top-p", po::value<double>()->default_value(1)->value_name("P"),
+                "with --generate: draw from the likeliest that have this share");
+    options.add("parallel", po::value<int>()->default_value(8)->value_name("N"),
+                "with --generate: replies written at a time");
     options.add("reasoning",
                 po::value<std::string>()->default_value("medium")->value_name("EFFORT"),
                 "low, medium, high: stated in chat prompts");
@@ -66,6 +77,7 @@ std::vector<SuiteData> loadSuites(const Options& options) {
     SuiteLoadOptions load;
     if (options.has("data")) load.dataFolder = options.get<std::string>("data");
     load.shots = options.get<int>("shots");
+    load.replies = options.isSet("generate");
     for (const std::string& name : splitList(options.get<std::string>("suite"))) {
         for (const SuiteData& earlier : suites) {
             if (earlier.definition.name == name)
@@ -79,6 +91,18 @@ std::vector<SuiteData> loadSuites(const Options& options) {
     if (suites.empty())
         throw UsageError("--suite names no suite", "'moescope eval --list' lists them");
     return suites;
+}
+
+/// What is said of replies is not ignored when none is asked for.
+void checkReplyOptions(const Options& options, bool replies) {
+    if (options.get<int>("tokens") < 0) throw UsageError("--tokens takes 0 or more");
+    if (options.get<int>("parallel") < 1) throw UsageError("--parallel takes 1 or more");
+    SamplingOptions sampling;
+    sampling.temperature = options.get<double>("temperature");
+    sampling.topP = options.get<double>("top-p");
+    const Sampler refusesWhatIsOutOfRange(sampling);
+    if (!replies)
+        options.refuse({"tokens", "temperature", "top-p", "parallel"}, "goes with --generate");
 }
 
 /// Whether `path` is a run that --resume could continue; whatever else it is, it is not ours to
@@ -163,13 +187,18 @@ int runEval(const Invocation& invocation) {
     }
     if (!resume) requireFreshOutput(out, options.isSet("overwrite"), "--out", unfinishedRun(out));
     std::vector<SuiteData> suites = loadSuites(options);
+    const bool replies = std::any_of(suites.begin(), suites.end(),
+                                     [](const SuiteData& data) { return data.replies; });
+    checkReplyOptions(options, replies);
     std::optional<PriorRun> prior;
     if (resume) prior = readPriorRun(out);
 
     const auto name = options.get<std::vector<std::string>>("model").front();
     const auto model = loadModel(name, options, [&](const Model& opened) {
-        if (options.isSet("chat") && chatFormatFor(opened.tokenizer()) == nullptr)
-            throw UsageError(name + ": this model has no chat template", "leave out --chat");
+        if ((options.isSet("chat") || replies) && chatFormatFor(opened.tokenizer()) == nullptr)
+            throw UsageError(
+                name + ": this model has no chat template",
+                replies ? "replies need one: leave out --generate" : "leave out --chat");
     });
     const ModelSpec& spec = model->spec();
     RunFacts facts;
@@ -181,6 +210,7 @@ int runEval(const Invocation& invocation) {
                            {"limit", options.get<std::int64_t>("limit")},
                            {"seed", options.get<std::uint64_t>("seed")},
                            {"chat", options.isSet("chat")},
+                           {"answers", replies ? "written" : "by likelihood"},
                            {"reasoning", options.get<std::string>("reasoning")}});
     facts.synthetic = spec.synthetic;
     facts.routing = routingOptions(spec);
@@ -189,9 +219,18 @@ int runEval(const Invocation& invocation) {
     EngineModelOptions engine;
     engine.maxContext = options.get<int>("context");
     engine.reasoning = reasoning;
+    engine.sampling.temperature = options.get<double>("temperature");
+    engine.sampling.topP = options.get<double>("top-p");
+    engine.sampling.seed = options.get<std::uint64_t>("seed");
+    engine.maxReplyTokens = options.get<int>("tokens");
+    engine.parallelReplies = options.get<int>("parallel");
     engine.extraIdentity = {{"numerics", options.get<std::string>("numerics")},
                             {"backend", options.get<std::string>("backend")},
                             {"reasoning", options.get<std::string>("reasoning")}};
+    if (replies)
+        engine.extraIdentity.update({{"reply_tokens", engine.maxReplyTokens},
+                                     {"temperature", engine.sampling.temperature},
+                                     {"top_p", engine.sampling.topP}});
     EngineModel languageModel(*model, engine);
     languageModel.setStop(invocation.stop);
     facts.settings["context"] = languageModel.maxContext();  // what the model has of --context

@@ -87,6 +87,14 @@ struct ReferenceSpec {
     TextTemplate value;  ///< an item whose value renders empty has none
 };
 
+/// How the suite asks when the model writes a reply, and how the answer is read from it.
+struct ReplySpec {
+    /// The user's message. Beside the item's fields it may use {_shuffled}: its choices as lettered
+    /// lines, in an order drawn for each cluster, and {_letters}: "A, B or C".
+    TextTemplate prompt;
+    std::string scoring;  ///< a name of evals' table of reply readers; empty: it cannot ask so
+};
+
 struct MetricSpec {
     std::string name;    ///< a name of evals' metric table
     std::string factor;  ///< the factor it is computed by; empty: over all items
@@ -107,7 +115,8 @@ struct SuiteDefinition {
     /// What choices stand for, for metrics ("unknown"): renders to a choice's label, or to nothing.
     std::vector<std::pair<std::string, TextTemplate>> roles;
     FewShotSpec fewShot;
-    std::string scoring;                         ///< a name of evals' scorer table
+    std::string scoring;  ///< a name of evals' scorer table; empty: by replies only
+    ReplySpec reply;
     std::vector<std::string> yesForms, noForms;  ///< yes_no_logit: spellings whose mass is summed
     TextTemplate favourable;                     ///< yes_no_logit: renders to "yes" or "no"
     TextTemplate cluster;  ///< items made from one base; empty: each item is its own
@@ -149,7 +158,9 @@ struct SuiteItem {
     std::shared_ptr<const std::string> prefix;  ///< preamble and shots, shared between items
     std::string body;                           ///< the item's own part of the prompt
     std::vector<std::string> choices;
-    int target = -1;                   ///< index into choices
+    int target = -1;         ///< index into choices
+    std::string expected;    ///< what `target` renders to in a suite without choices
+    std::vector<int> order;  ///< the choice behind each letter; empty: the choices in order
     std::map<std::string, int> roles;  ///< indices into choices; a role nothing plays is absent
     std::string favourable;            ///< "yes", "no" or ""
     std::string cluster;               ///< equals id when the suite has no clusters
@@ -171,6 +182,8 @@ struct SuiteData {
     std::int64_t available = 0;  ///< items before limitItems
     std::int64_t limit = 0;      ///< what limitItems was given
     int shots = 0;
+    /// Items ask for a written reply, and definition.scoring names a reader of replies.
+    bool replies = false;
     std::vector<std::string> warnings;
 
     /// The definition's, with the extent in parentheses: "BBQ (6 of 11 categories)".
@@ -180,10 +193,13 @@ struct SuiteData {
 struct SuiteLoadOptions {
     std::filesystem::path dataFolder;  ///< --data; empty: $MOESCOPE_DATA; embedded suites ignore it
     int shots = -1;                    ///< -1: what the suite says
+    /// Ask for written replies, without worked examples: the suite's `reply` gives prompt and
+    /// scoring in place of its own. Suites that know no other way are always asked so.
+    bool replies = false;
 };
 
 /// Reads the data and builds all items. Throws Error naming file and line, or saying where the data
-/// can be obtained when it is absent.
+/// can be obtained when it is absent; UsageError when the suite cannot be asked as `options` say.
 SuiteData loadSuite(const SuiteDefinition& definition, const SuiteLoadOptions& options = {});
 
 /// At most `limit` items (0: all), the same for the same seed on every platform. Sets of

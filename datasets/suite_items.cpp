@@ -9,6 +9,7 @@
 
 #include "datasets/data_files.h"
 #include "datasets/derivation.h"
+#include "datasets/lettered.h"
 #include "datasets/published_data.h"
 #include "datasets/suggest.h"
 #include "datasets/suite.h"
@@ -160,15 +161,32 @@ private:
         return static_cast<int>(found - labels.begin());
     }
 
+    /// The prompt. Its letters are drawn here where it shows them.
+    std::string bodyOf(const FieldMap& fields, const std::string& place, SuiteItem& item) const {
+        if (!data_.replies || item.choices.empty()) return suite_.prompt.render(fields, place);
+        const auto count = static_cast<int>(item.choices.size());
+        FieldMap own = fields;
+        own["_letters"] = lettersUpTo(count);
+        if (suite_.prompt.source().find("{_shuffled") != std::string::npos) {
+            item.order = drawnOrder(suite_.name, item.cluster, count);
+            own["_shuffled"] = letteredLines(item.choices, item.order);
+        }
+        return suite_.prompt.render(own, place);
+    }
+
     SuiteItem build(const FieldMap& fields, const std::string& place) const {
         SuiteItem item;
         item.id = suite_.id.render(fields, place);
-        item.body = suite_.prompt.render(fields, place);
+        item.cluster = suite_.cluster.empty() ? item.id : suite_.cluster.render(fields, place);
         std::vector<std::string> labels;
         fillChoices(fields, place, item, labels);
+        item.body = bodyOf(fields, place, item);
         if (!suite_.target.empty()) {
             const std::string label = suite_.target.render(fields, place);
-            item.target = indexOf(label, labels, "the target", place);
+            if (labels.empty())
+                item.expected = label;
+            else
+                item.target = indexOf(label, labels, "the target", place);
         }
         for (const auto& [role, text] : suite_.roles) {
             const std::string label = text.render(fields, place);
@@ -192,7 +210,6 @@ private:
         item.favourable = suite_.favourable.render(fields, place);
         if (!item.favourable.empty() && item.favourable != "yes" && item.favourable != "no")
             throw Error(place + ": the favourable answer must be 'yes' or 'no'");
-        item.cluster = suite_.cluster.empty() ? item.id : suite_.cluster.render(fields, place);
         item.counterparts = suite_.counterparts.render(fields, place);
         item.reference = referenceOf(fields, item.cluster, place);
         for (const FactorSpec& factor : suite_.factors) {
@@ -295,6 +312,21 @@ std::vector<DataFile> locate(const SuiteDefinition& suite, const fs::path& folde
         suite.obtain.empty() ? "" : "obtain it from " + suite.obtain);
 }
 
+/// The way of `reply` becomes the suite's.
+void askForReplies(SuiteDefinition& suite, const SuiteLoadOptions& options) {
+    if (suite.reply.scoring.empty())
+        throw UsageError("suite '" + suite.name + "' compares likelihoods of texts: it has no " +
+                             "question that a reply could answer",
+                         "leave out --generate");
+    if (options.shots > 0)
+        throw UsageError("suite '" + suite.name + "' is asked for replies without worked examples",
+                         "leave out --shots");
+    suite.prompt = suite.reply.prompt;
+    suite.scoring = suite.reply.scoring;
+    suite.preamble = TextTemplate();
+    suite.fewShot = FewShotSpec();
+}
+
 }  // namespace
 
 std::string SuiteData::title() const {
@@ -308,13 +340,15 @@ std::string SuiteData::title() const {
 SuiteData loadSuite(const SuiteDefinition& definition, const SuiteLoadOptions& options) {
     SuiteData data;
     data.definition = definition;
-    data.shots = options.shots < 0 ? definition.fewShot.count : options.shots;
+    data.replies = options.replies || definition.scoring.empty();
+    if (data.replies) askForReplies(data.definition, options);
+    data.shots = options.shots < 0 ? data.definition.fewShot.count : options.shots;
     if (data.shots > 0 && definition.fewShot.file.empty())
         throw UsageError("suite '" + definition.name + "' has no worked examples to show");
     const fs::path folder = dataFolder(definition, options);
     const SuiteSource* source = nullptr;
     const std::vector<DataFile> files = locate(definition, folder, source);
-    ItemBuilder builder(definition, *source, folder, data);
+    ItemBuilder builder(data.definition, *source, folder, data);
     for (const DataFile& file : files) builder.addFile(file);
     builder.finish(files);
     if (data.items.empty()) throw Error(files[0].path.string() + ": there are no items");

@@ -179,6 +179,15 @@ ReferenceSpec parseReference(const Json& value, const std::string& origin) {
     return reference;
 }
 
+ReplySpec parseReply(const Json& value, const std::string& origin) {
+    StrictObject object(value, origin, "reply");
+    ReplySpec reply;
+    reply.prompt = TextTemplate(object.text("prompt"), object.place("prompt"));
+    reply.scoring = object.text("scoring");
+    object.finish();
+    return reply;
+}
+
 MetricSpec parseMetric(const Json& value, const std::string& origin) {
     if (value.is_string()) return {value.get<std::string>(), {}};
     StrictObject object(value, origin, "metrics");
@@ -211,13 +220,16 @@ void parseItemKeys(StrictObject& object, SuiteDefinition& suite) {
             suite.roles.emplace_back(name, TextTemplate(all.text(name), all.place(name)));
     }
     if (const Json* shots = object.find("few_shot")) suite.fewShot = parseFewShot(*shots, origin);
-    suite.scoring = object.text("scoring");
+    suite.scoring = object.text("scoring", {});
     if (const Json* forms = object.find("answer_forms")) {
         StrictObject both(*forms, origin, "answer_forms");
         suite.yesForms = both.texts("yes");
         suite.noForms = both.texts("no");
         both.finish();
     }
+    if (const Json* reply = object.find("reply")) suite.reply = parseReply(*reply, origin);
+    if (suite.scoring.empty() && suite.reply.scoring.empty())
+        throw Error(object.place("scoring") + " is missing, and so is reply");
     suite.favourable = templateAt(object, "favourable");
     suite.cluster = templateAt(object, "cluster");
     suite.counterparts = templateAt(object, "counterparts");

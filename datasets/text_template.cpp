@@ -37,10 +37,14 @@ std::string toCapital(std::string s) {
     if (!s.empty()) s[0] = upperAscii(s[0]);
     return s;
 }
+std::string withoutLastLine(std::string s) {
+    s.resize(std::min(s.rfind('\n'), s.size()));
+    return s;
+}
 
 constexpr std::pair<std::string_view, std::string (*)(std::string)> kFilters[] = {
     {"spaces", toSpaces}, {"lower", toLower},     {"upper", toUpper},
-    {"trim", toTrimmed},  {"capital", toCapital},
+    {"trim", toTrimmed},  {"capital", toCapital}, {"but_last_line", withoutLastLine},
 };
 
 }  // namespace

@@ -6,6 +6,10 @@
 #include <utility>
 
 #include "engine/core/error.h"
+#include "engine/core/file.h"
+#include "engine/core/split_mix.h"
+#include "engine/run/generate_many.h"
+#include "engine/run/sequence_error.h"
 
 namespace moescope {
 
@@ -98,23 +102,30 @@ nlohmann::json EngineModel::identity() const {
     return identity;
 }
 
+std::vector<TokenId> EngineModel::rendered(std::string_view message,
+                                           std::string_view forcedChannel) const {
+    if (!chat_) throw Error("this model has no chat template", "leave out --chat");
+    const ChatMessage user{Role::User, std::string(message), {}, {}, {}, {}};
+    return chat_->render({&user, 1}, chatOptions(forcedChannel));
+}
+
+ChatOptions EngineModel::chatOptions(std::string_view forcedChannel) const {
+    ChatOptions options;
+    options.reasoning = options_.reasoning;
+    options.forcedChannel = forcedChannel;
+    return options;
+}
+
 std::vector<TokenPair> EngineModel::encode(const ScoreRequest& request) const {
     std::vector<TokenPair> pairs;
-    std::vector<TokenId> rendered;
-    if (request.chat) {
-        if (!chat_) throw Error("this model has no chat template", "leave out --chat");
-        const ChatMessage message{Role::User, std::string(request.prompt), {}, {}, {}, {}};
-        ChatOptions options;
-        options.reasoning = options_.reasoning;
-        options.forcedChannel = "final";
-        rendered = chat_->render({&message, 1}, options);
-    }
+    std::vector<TokenId> message;
+    if (request.chat) message = rendered(request.prompt, "final");
     for (const std::string& continuation : request.continuations) {
         if (!request.chat) {
             pairs.push_back(encodePair(model_.tokenizer(), request.prompt, continuation));
             continue;
         }
-        TokenPair pair{rendered, rendered.size()};
+        TokenPair pair{message, message.size()};
         const auto reply = model_.tokenizer().encode(continuation, SpecialTokens::AsText);
         pair.tokens.insert(pair.tokens.end(), reply.begin(), reply.end());
         pairs.push_back(std::move(pair));
@@ -123,9 +134,10 @@ std::vector<TokenPair> EngineModel::encode(const ScoreRequest& request) const {
 }
 
 void EngineModel::observe(TraceSink* trace, RoutingSink* routing) {
+    trace_ = trace;
+    routing_ = routing;
     scorer_.setTrace(trace);
     scorer_.setRouting(routing);
-    traced_ = trace != nullptr;
 }
 
 /// A request on its way.
@@ -172,7 +184,7 @@ void EngineModel::evaluate(std::vector<std::unique_ptr<Pending>>& window, const 
         }
     }
     // While operations are timed every request is evaluated whole: its time is what is asked for.
-    if (traced_) scorer_.forget();
+    if (trace_ != nullptr) scorer_.forget();
     scorer_.score(sequences, [&](BatchScorer::Scored&& scored) {
         const auto [pending, continuation] = owners[scored.sequence];
         ScoreResult& result = pending->result;
@@ -185,7 +197,7 @@ void EngineModel::evaluate(std::vector<std::unique_ptr<Pending>>& window, const 
 
 void EngineModel::score(const Source& next, const Done& done) {
     const std::size_t full =
-        traced_ ? 1 : kWindowSteps * static_cast<std::size_t>(scorer_.maxBatch());
+        trace_ != nullptr ? 1 : kWindowSteps * static_cast<std::size_t>(scorer_.maxBatch());
     std::vector<std::unique_ptr<Pending>> window;
     std::size_t tokens = 0;
     const ScoreSequence* before = nullptr;
@@ -211,6 +223,71 @@ void EngineModel::score(const Source& next, const Done& done) {
         before = nullptr;
     }
     if (!window.empty()) evaluate(window, done);
+}
+
+ReplyResult EngineModel::read(const Generation& generation) const {
+    ReplyResult result;
+    result.promptTokens = generation.promptTokens;
+    result.replyTokens = static_cast<std::int64_t>(generation.tokens.size());
+    result.finish = finishReasonName(generation.reason);
+    result.cutOff = generation.reason != FinishReason::StopToken;
+    result.durationNs = generation.shareNs;
+    const std::unique_ptr<ReplyParser> parser = chat_->newParser(chatOptions({}));
+    for (const TokenId token : generation.tokens) {
+        const std::string text = parser->feed(token);
+        if (!text.empty() && isReasoning(parser->channel())) ++result.reasoningTokens;
+    }
+    const std::vector<ChatMessage> messages = parser->finish();
+    result.answer = toValidUtf8(answerOf(messages));
+    result.reasoning = toValidUtf8(reasoningOf(messages));
+    return result;
+}
+
+void EngineModel::reply(const ReplySource& next, const ReplyDone& done) {
+    const int context = maxContext();
+    // While operations are timed every reply is written by itself: its time is what is asked for.
+    const int parallel = trace_ != nullptr ? 1 : options_.parallelReplies;
+    BatchGenerator generator(model_.backend(), {context, parallel, 0});
+    generator.setStop(stop_);
+    generator.setTrace(trace_);
+    generator.setRouting(routing_);
+    std::vector<const ReplyRequest*> asked;  // by the generator's index
+    const auto nextFitting = [&]() -> std::optional<GenerateRequest> {
+        while (const ReplyRequest* request = next()) {
+            GenerateRequest generate;
+            generate.prompt = rendered(request->prompt, {});
+            const auto length = static_cast<std::int64_t>(generate.prompt.size());
+            if (length > context) {
+                ReplyResult tooLong;
+                tooLong.promptTokens = length;
+                tooLong.neededContext = length;
+                tooLong.tooLong = true;
+                done(*request, std::move(tooLong));
+                continue;
+            }
+            // The last token is chosen and not evaluated.
+            const int room = context - static_cast<int>(length) + 1;
+            const int most = options_.maxReplyTokens;
+            generate.options.maxTokens = most > 0 ? std::min(most, room) : room;
+            generate.options.sampling = options_.sampling;
+            generate.options.sampling.seed =
+                splitMixAt(options_.sampling.seed, static_cast<std::uint64_t>(request->sequence));
+            generate.options.stopTokens = chat_->stopTokens();
+            generate.label = request->sequence;
+            asked.push_back(request);
+            return generate;
+        }
+        return std::nullopt;
+    };
+    try {
+        generator.run(nextFitting, [&](std::size_t index, Generation&& generation) {
+            // Half a reply is none: --resume asks again.
+            if (generation.reason == FinishReason::Interrupted) return;
+            done(*asked[index], read(generation));
+        });
+    } catch (const SequenceError& error) {
+        throw SequenceError(static_cast<std::size_t>(asked[error.sequence()]->sequence), error);
+    }
 }
 
 ScoreResult EngineModel::score(const ScoreRequest& request) {

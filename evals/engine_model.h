@@ -10,11 +10,15 @@
 // Chat prompts are rendered as one user message; harmony prompts end inside the `final` channel and
 // those of other formats behind an empty reasoning, so the score is one without reasoning. The
 // reply is encoded on its own behind the control tokens.
+//
+// Replies that the model writes follow the same message without that end: it reasons as far as its
+// format has it and the effort asks, and what it says in the format's reasoning is kept apart.
 #pragma once
 
 #include <memory>
 #include <vector>
 
+#include "engine/run/sampler.h"
 #include "engine/run/score.h"
 #include "engine/run/session.h"
 #include "engine/text/chat.h"
@@ -25,6 +29,10 @@ namespace moescope {
 struct EngineModelOptions {
     int maxContext = 4096;                                ///< cut to the model's own context length
     ReasoningEffort reasoning = ReasoningEffort::Medium;  ///< harmony chat prompts state it
+    /// Of replies. Each draws with a seed of its own, made of `sampling.seed` and its sequence.
+    SamplingOptions sampling{};
+    int maxReplyTokens = 0;  ///< 0: what the context leaves
+    int parallelReplies = 8;
     nlohmann::json extraIdentity;  ///< merged into identity(): numerics, target, ...
     TraceSink* trace = nullptr;
     RoutingSink* routing = nullptr;
@@ -41,6 +49,8 @@ struct TokenPair {
 TokenPair encodePair(const Tokenizer& tokenizer, std::string_view prompt,
                      std::string_view continuation);
 
+struct Generation;
+
 class EngineModel final : public LanguageModel {
 public:
     /// `model` must outlive this. Throws Error when a whole sequence does not fit into memory.
@@ -52,9 +62,13 @@ public:
     nlohmann::json identity() const override;
     bool hasChatFormat() const override { return chat_ != nullptr; }
     void score(const Source& next, const Done& done) override;
+    void reply(const ReplySource& next, const ReplyDone& done) override;
     /// One request on its own.
     ScoreResult score(const ScoreRequest& request);
-    void setStop(const StopFlag* stop) override { scorer_.setStop(stop); }
+    void setStop(const StopFlag* stop) override {
+        stop_ = stop;
+        scorer_.setStop(stop);
+    }
     /// Who is told of operations and routing from now on; either may be null.
     void observe(TraceSink* trace, RoutingSink* routing);
     /// Tokens that did not have to be evaluated because others began with them too.
@@ -64,6 +78,9 @@ private:
     struct Pending;
 
     std::vector<TokenPair> encode(const ScoreRequest& request) const;
+    ChatOptions chatOptions(std::string_view forcedChannel) const;
+    std::vector<TokenId> rendered(std::string_view message, std::string_view forcedChannel) const;
+    ReplyResult read(const Generation& generation) const;
     std::unique_ptr<Pending> prepare(const ScoreRequest& request) const;
     void evaluate(std::vector<std::unique_ptr<Pending>>& window, const Done& done);
 
@@ -71,7 +88,9 @@ private:
     EngineModelOptions options_;
     std::unique_ptr<ChatFormat> chat_;
     BatchScorer scorer_;
-    bool traced_ = false;
+    TraceSink* trace_ = nullptr;
+    RoutingSink* routing_ = nullptr;
+    const StopFlag* stop_ = nullptr;
 };
 
 }  // namespace moescope

@@ -39,6 +39,25 @@ struct ScoreResult {
     std::int64_t durationNs = 0;
 };
 
+struct ReplyRequest {
+    std::int64_t sequence = 0;  ///< label under which routing is recorded
+    std::string_view prompt;    ///< a user's message
+};
+
+struct ReplyResult {
+    std::string answer;     ///< what the model says to the reader; valid UTF-8
+    std::string reasoning;  ///< what it says to itself, where its format keeps that apart
+    std::int64_t promptTokens = 0;
+    std::int64_t replyTokens = 0;      ///< generated, reasoning and control tokens among them
+    std::int64_t reasoningTokens = 0;  ///< of those, the ones of the reasoning's text
+    std::string finish;                ///< finishReasonName
+    bool cutOff = false;               ///< it had more to say: the limit or the context ended it
+    bool tooLong = false;              ///< the prompt left no room in the context
+    std::int64_t neededContext = 0;    ///< tokens of the prompt, and one
+    /// Its share of the steps that it was evaluated in, by tokens.
+    std::int64_t durationNs = 0;
+};
+
 class LanguageModel {
 public:
     virtual ~LanguageModel() = default;
@@ -55,6 +74,12 @@ public:
     /// `stop` is set while evaluating, Error for failures of the engine, what `next` and `done`
     /// throw.
     virtual void score(const Source& next, const Done& done) = 0;
+
+    using ReplySource = std::function<const ReplyRequest*()>;
+    using ReplyDone = std::function<void(const ReplyRequest&, ReplyResult&&)>;
+    /// The same for replies that the model writes. Needs hasChatFormat(). A SequenceError names
+    /// the request's `sequence`.
+    virtual void reply(const ReplySource& next, const ReplyDone& done) = 0;
     virtual void setStop(const StopFlag* stop) = 0;
 };
 

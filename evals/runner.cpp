@@ -11,7 +11,9 @@
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
+#include "engine/run/sequence_error.h"
 #include "evals/metrics/metric.h"
+#include "evals/reply_readers.h"
 #include "evals/scorers.h"
 #include "profiler/record/machine.h"
 #include "profiler/runfile/run_reader.h"
@@ -39,6 +41,7 @@ Json settingsOf(const SuiteData& data, const LanguageModel& model, const EvalOpt
         {"scoring", data.definition.scoring},
         {"prompt_template", data.definition.prompt.source()},
         {"prompt_format", chat ? "chat" : "plain"},
+        {"answers", data.replies ? "written" : "by likelihood"},
         {"shots", data.shots},
         {"limit", data.limit},
         {kAvailableItems, data.available},
@@ -63,6 +66,10 @@ void requireSameSettings(const std::string& suite, const Json& now, const std::s
     }
 }
 
+bool asksInChat(const SuiteData& data, const EvalOptions& options) {
+    return data.replies || (options.chat && !scorerFor(data.definition).wholeTexts);
+}
+
 Json tokensOf(const ScoreResult& scores) {
     Json tokens = Json::array();
     for (const ContinuationScore& one : scores.continuations) tokens.push_back(one.tokens);
@@ -75,12 +82,15 @@ public:
     SuiteRun(const SuiteData& data, LanguageModel& model, RunWriter& writer,
              const EvalOptions& options)
         : data_(data),
-          scorer_(scorerFor(data.definition)),
+          scorer_(data.replies ? nullptr : &scorerFor(data.definition)),
+          reader_(data.replies ? &replyReaderFor(data.definition) : nullptr),
           model_(model),
           writer_(writer),
           options_(options),
-          chat_(options.chat && !scorer_.wholeTexts) {
+          chat_(asksInChat(data, options)) {
         checkMetrics(data.definition);
+        if (reader_ != nullptr)
+            for (const SuiteItem& item : data.items) reader_->expected(item);
         const SuiteDefinition& suite = data.definition;
         result_.suite.name = suite.name;
         result_.suite.version = suite.version;
@@ -108,13 +118,7 @@ public:
         start_ = Clock::now();
         std::size_t at = 0;
         try {
-            model_.score([&] { return nextRequest(at); },
-                         [&](const ScoreRequest& request, ScoreResult&& scores) {
-                             const auto pending = pending_.find(request.sequence);
-                             finishItem(pending->second, scores);
-                             pending_.erase(pending);
-                             report();
-                         });
+            askModel(at);
         } catch (...) {
             // Of items that are not in the file.
             for (const auto& [sequence, pending] : pending_) takeRouting(sequence);
@@ -126,6 +130,38 @@ public:
     }
 
 private:
+    void askModel(std::size_t& at) {
+        if (reader_ == nullptr) {
+            model_.score(
+                [&]() -> const ScoreRequest* {
+                    Pending* pending = nextPending(at);
+                    return pending == nullptr ? nullptr : askScores(*pending);
+                },
+                [&](const ScoreRequest& request, ScoreResult&& scores) {
+                    finish(request.sequence,
+                           [&](const Pending& pending) { return judged(pending, scores); });
+                });
+            return;
+        }
+        try {
+            model_.reply(
+                [&]() -> const ReplyRequest* {
+                    Pending* pending = nextPending(at);
+                    if (pending == nullptr) return nullptr;
+                    pending->reply = {pending->row.sequence, pending->row.prompt};
+                    return &pending->reply;
+                },
+                [&](const ReplyRequest& request, ReplyResult&& reply) {
+                    finish(request.sequence,
+                           [&](const Pending& pending) { return judged(pending, reply); });
+                });
+        } catch (const SequenceError& error) {
+            const auto failed = pending_.find(static_cast<std::int64_t>(error.sequence()));
+            if (failed == pending_.end()) throw;
+            throw Error("item '" + failed->second.item->id + "': " + error.what(), error.hint());
+        }
+    }
+
     bool takePrior(const SuiteItem& item) {
         if (prior_ == nullptr) return false;
         const auto found = prior_->items.find(item.id);
@@ -162,10 +198,11 @@ private:
         ItemRow row;
         std::vector<std::string> texts;
         ScoreRequest request;
+        ReplyRequest reply;
     };
 
-    /// Of the first item from `at` on that the earlier run has not.
-    const ScoreRequest* nextRequest(std::size_t& at) {
+    /// The first item from `at` on that the earlier run has not.
+    Pending* nextPending(std::size_t& at) {
         for (; at < data_.items.size() && takePrior(data_.items[at]); ++at) report();
         if (at == data_.items.size()) return nullptr;
         throwIfStopped(options_.stop);
@@ -173,43 +210,97 @@ private:
         ItemRow row = newRow(item);
         const std::int64_t sequence = row.sequence;
         Pending& pending = pending_[sequence];
-        pending = {&item, std::move(row), scorer_.continuations(data_.definition, item, chat_), {}};
+        pending.item = &item;
+        pending.row = std::move(row);
+        return &pending;
+    }
+
+    const ScoreRequest* askScores(Pending& pending) const {
+        const SuiteItem& item = *pending.item;
+        pending.texts = scorer_->continuations(data_.definition, item, chat_);
         for (const std::string& text : pending.texts)
             if (text.empty()) throw Error("item '" + item.id + "' has an empty choice");
-        pending.request = {sequence, pending.row.prompt, pending.texts, chat_};
+        pending.request = {pending.row.sequence, pending.row.prompt, pending.texts, chat_};
         return &pending.request;
     }
 
-    void finishItem(Pending& pending, const ScoreResult& scores) {
-        const SuiteItem& item = *pending.item;
-        const std::vector<std::string>& texts = pending.texts;
-        ItemRow row = std::move(pending.row);
-        Json detail;
-        Json logLikelihoods = Json::array();
+    /// What a result makes of an item.
+    struct Outcome {
+        ItemScore score;
+        Json choices = Json::array(), logLikelihoods = Json::array();
+        std::int64_t tokens = 0, promptTokens = 0, durationNs = 0;
+    };
+
+    static ItemScore excluded(std::int64_t neededContext) {
+        ItemScore none;
+        none.score = std::numeric_limits<double>::quiet_NaN();
+        none.detail = {{"excluded", "too_long"}, {"needed_context", neededContext}};
+        return none;
+    }
+
+    Outcome judged(const Pending& pending, const ScoreResult& scores) const {
+        Outcome outcome;
+        outcome.choices = pending.texts;
+        outcome.tokens = scores.evaluatedTokens;
+        outcome.promptTokens = scores.promptTokens;
+        outcome.durationNs = scores.durationNs;
         if (scores.tooLong) {
-            row.score = std::numeric_limits<double>::quiet_NaN();
-            detail = {{"excluded", "too_long"}, {"needed_context", scores.neededContext}};
-        } else {
-            ItemScore judged = scorer_.judge(data_.definition, item, scores.continuations);
-            row.answer = judged.answer;
-            row.target = judged.target;
-            row.score = judged.score;
-            detail = std::move(judged.detail);
-            detail["choice_tokens"] = tokensOf(scores);
-            for (const ContinuationScore& one : scores.continuations)
-                logLikelihoods.push_back(one.logLikelihood);
+            outcome.score = excluded(scores.neededContext);
+            return outcome;
         }
+        outcome.score = scorer_->judge(data_.definition, *pending.item, scores.continuations);
+        outcome.score.detail["choice_tokens"] = tokensOf(scores);
+        for (const ContinuationScore& one : scores.continuations)
+            outcome.logLikelihoods.push_back(one.logLikelihood);
+        return outcome;
+    }
+
+    Outcome judged(const Pending& pending, const ReplyResult& reply) const {
+        const SuiteItem& item = *pending.item;
+        Outcome outcome;
+        outcome.choices = item.choices;
+        outcome.tokens = reply.promptTokens + reply.replyTokens;
+        outcome.promptTokens = reply.promptTokens;
+        outcome.durationNs = reply.durationNs;
+        if (reply.tooLong) {
+            outcome.score = excluded(reply.neededContext);
+            outcome.tokens = 0;
+            return outcome;
+        }
+        outcome.score = reader_->judge(data_.definition, item, reply.answer, reply.cutOff);
+        Json& detail = outcome.score.detail;
+        detail["reply"] = reply.answer;
+        if (!reply.reasoning.empty()) detail["reasoning"] = reply.reasoning;
+        detail["reply_tokens"] = reply.replyTokens;
+        detail["reasoning_tokens"] = reply.reasoningTokens;
+        detail["finish"] = reply.finish;
+        if (!item.order.empty()) detail["order"] = item.order;
+        return outcome;
+    }
+
+    template <typename Judge>
+    void finish(std::int64_t sequence, Judge judge) {
+        const auto pending = pending_.find(sequence);
+        Outcome outcome = judge(pending->second);
+        const SuiteItem& item = *pending->second.item;
+        ItemRow row = std::move(pending->second.row);
+        Json& detail = outcome.score.detail;
         detail["cluster"] = item.cluster;
         if (item.reference) detail["reference"] = *item.reference;
         if (!item.roles.empty()) detail["roles"] = item.roles;
-        row.choices = dumpJson(Json(texts));
-        row.logLikelihoods = dumpJson(logLikelihoods);
+        row.answer = std::move(outcome.score.answer);
+        row.target = std::move(outcome.score.target);
+        row.score = outcome.score.score;
+        row.choices = dumpJson(outcome.choices);
+        row.logLikelihoods = dumpJson(outcome.logLikelihoods);
         row.detail = dumpJson(detail);
-        row.tokens = scores.evaluatedTokens;
-        row.durationNs = scores.durationNs;
+        row.tokens = outcome.tokens;
+        row.durationNs = outcome.durationNs;
         result_.tokens += row.tokens;
         keep(row);
-        write(std::move(row), scores.promptTokens);
+        write(std::move(row), outcome.promptTokens);
+        pending_.erase(pending);
+        report();
     }
 
     void write(ItemRow row, std::int64_t promptTokens) {
@@ -261,7 +352,8 @@ private:
     }
 
     const SuiteData& data_;
-    const Scorer& scorer_;
+    const Scorer* scorer_;       ///< of likelihoods, or null
+    const ReplyReader* reader_;  ///< of written replies, or null
     LanguageModel& model_;
     RunWriter& writer_;
     const EvalOptions& options_;
@@ -330,8 +422,8 @@ void requireResumable(const std::vector<SuiteData>& suites, const LanguageModel&
     for (const SuiteData& data : suites) {
         const PriorRun::Suite* before = priorOf(&prior, data.definition.name);
         if (before == nullptr) continue;
-        const bool chat = options.chat && !scorerFor(data.definition).wholeTexts;
-        requireSameSettings(data.definition.name, settingsOf(data, model, options, chat),
+        requireSameSettings(data.definition.name,
+                            settingsOf(data, model, options, asksInChat(data, options)),
                             before->row.settings);
     }
 }
@@ -341,6 +433,13 @@ std::vector<SuiteResult> evaluate(std::vector<SuiteData> suites, LanguageModel& 
                                   const PriorRun* prior) {
     if (options.chat && !model.hasChatFormat())
         throw UsageError("this model has no chat template", "leave out --chat");
+    for (SuiteData& data : suites) {
+        if (!data.replies) continue;
+        if (!model.hasChatFormat())
+            throw UsageError("this model has no chat template: suite '" + data.definition.name +
+                             "' cannot ask it for replies");
+        replyMetrics(data.definition);
+    }
     if (prior != nullptr) requireSameSuites(*prior, suites);
     std::vector<std::unique_ptr<SuiteRun>> runs;
     std::int64_t nextId = 1;

@@ -29,7 +29,8 @@ struct EvalProgress {
 
 struct EvalOptions {
     std::uint64_t seed = 1;  ///< of bootstraps and permutations, and of limitItems before
-    bool chat = false;       ///< prompts as chat messages (not for whole-text suites)
+    /// Prompts as chat messages (not for whole-text suites). Replies are always asked for so.
+    bool chat = false;
     int resamples = 2000;
     const StopFlag* stop = nullptr;
     std::function<void(const EvalProgress&)> progress{};  ///< after each item

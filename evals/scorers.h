@@ -14,7 +14,7 @@
 namespace moescope {
 
 struct ItemScore {
-    std::string answer, target;  ///< choice labels are indices' texts; "" when there is none
+    std::string answer, target;  ///< of choices their texts; "" when there is none
     double score = 0;            ///< 1 right / stereotyped / favourable, else 0
     nlohmann::json detail = nlohmann::json::object();
 };

@@ -88,6 +88,7 @@ Generation generate(Session& session, std::span<const TokenId> prompt,
             }
             const std::int64_t elapsed = nanosecondsSince(start);
             (result.tokens.empty() ? result.firstTokenNs : result.tokenNs.emplace_back()) = elapsed;
+            result.shareNs += elapsed;
             if (!there) choice.logitsHash = logitsHash(logits);
             result.logitsHash = addHash(result.logitsHash, choice.logitsHash);
             last = choice.token;

@@ -37,7 +37,10 @@ struct Generation {
     int promptTokens = 0;
     std::int64_t firstTokenNs = 0;      ///< prompt evaluation and first choice: time to first token
     std::vector<std::int64_t> tokenNs;  ///< every later token: evaluation and choice
-    std::uint64_t logitsHash = 0;       ///< over the logits of every choice, in order
+    /// Its share, by tokens, of the steps that it was part of: where many are generated at a time,
+    /// less than the time it took.
+    std::int64_t shareNs = 0;
+    std::uint64_t logitsHash = 0;  ///< over the logits of every choice, in order
 
     double prefillTokensPerSecond() const noexcept;  ///< 0 when nothing was evaluated
     double decodeTokensPerSecond() const noexcept;  ///< 0 when fewer than two tokens were generated

@@ -226,6 +226,9 @@ private:
     }
 
     void account(std::int64_t stepNs) {
+        for (const Piece& piece : pieces_)
+            active_[piece.active]->result.shareNs +=
+                stepNs * piece.tokens / static_cast<std::int64_t>(tokens_.size());
         for (Active* a : choosing_) {
             if (a->result.tokens.size() == 1)
                 a->result.firstTokenNs = nanosecondsSince(a->start);

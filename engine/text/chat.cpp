@@ -66,6 +66,17 @@ bool isHarmony(const Tokenizer& tokenizer) {
     return source.empty() || (uses("<|start|>") && uses("<|channel|>") && uses("<|message|>"));
 }
 
+std::string contentsOf(const std::vector<ChatMessage>& messages,
+                       bool (*wanted)(std::string_view channel)) {
+    std::string text;
+    for (const ChatMessage& message : messages) {
+        if (!wanted(message.channel) || message.content.empty()) continue;
+        if (!text.empty()) text += kBetweenMessages;
+        text += message.content;
+    }
+    return text;
+}
+
 }  // namespace
 
 std::unique_ptr<ChatFormat> chatFormatFor(const Tokenizer& tokenizer) {
@@ -88,6 +99,14 @@ std::vector<std::string_view> chatFormatNames() {
     std::vector<std::string_view> names;
     for (const Row& row : kFormats) names.push_back(row.name);
     return names;
+}
+
+std::string answerOf(const std::vector<ChatMessage>& messages) {
+    return contentsOf(messages, isAnswer);
+}
+
+std::string reasoningOf(const std::vector<ChatMessage>& messages) {
+    return contentsOf(messages, isReasoning);
 }
 
 }  // namespace moescope

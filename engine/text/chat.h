@@ -61,6 +61,19 @@ struct ChatOptions {
     bool keepAnalysis = false;  ///< harmony: show the reasoning of answered turns again
 };
 
+/// An answer is meant for the reader; reasoning, calls of tools and what accompanies them are not.
+inline bool isAnswer(std::string_view channel) {
+    return channel.empty() || channel == "final";
+}
+inline bool isReasoning(std::string_view channel) {
+    return channel == "analysis";
+}
+/// Between two messages that are shown one behind the other.
+inline constexpr std::string_view kBetweenMessages = "\n";
+/// Of all messages that are answers, or reasoning, one behind the other.
+std::string answerOf(const std::vector<ChatMessage>& messages);
+std::string reasoningOf(const std::vector<ChatMessage>& messages);
+
 /// Incremental parser of what the model generates.
 class ReplyParser {
 public:

@@ -12,10 +12,13 @@ namespace moescope {
 
 namespace {
 
-double chanceOf(const MetricInput& input, const Group& group) {
+/// None where an answer is no choice.
+std::optional<double> chanceOf(const MetricInput& input, const Group& group) {
     double sum = 0;
-    for (const std::size_t i : group.items)
-        sum += 1.0 / static_cast<double>(std::max<std::size_t>(1, input.items[i].choices));
+    for (const std::size_t i : group.items) {
+        if (input.items[i].choices == 0) return std::nullopt;
+        sum += 1.0 / static_cast<double>(input.items[i].choices);
+    }
     return sum / static_cast<double>(group.items.size());
 }
 
@@ -51,11 +54,11 @@ std::vector<MetricRow> accuracyMacro(const MetricInput& input) {
     row.group = input.factor;
     double variance = 0;
     bool enough = true;
-    double chance = 0;
+    std::optional<double> chance = 0.0;
     const std::vector<MetricRow> groups = accuracy(input);
     for (const MetricRow& group : groups) {
         row.value += group.value;
-        chance += group.chance.value_or(0);
+        chance = chance && group.chance ? std::optional(*chance + *group.chance) : std::nullopt;
         const auto n = static_cast<double>(group.n);
         const double smooth = (group.value * n + 1) / (n + 2);
         variance +=
@@ -66,7 +69,7 @@ std::vector<MetricRow> accuracyMacro(const MetricInput& input) {
     if (groups.empty()) return {};
     const auto count = static_cast<double>(groups.size());
     row.value /= count;
-    row.chance = chance / count;
+    if (chance) row.chance = *chance / count;
     row.method = "mean over " + countText(groups.size(), "level") + " of " + input.factor;
     if (!enough) {
         row.method += "; no interval: a level has too few items";

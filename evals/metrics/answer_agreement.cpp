@@ -6,6 +6,7 @@ namespace moescope {
 
 namespace {
 
+/// -1: a reply without an answer, which agrees with another such reply.
 int answerOf(const ItemResult& item) {
     return item.detail.at("answer_index").get<int>();
 }

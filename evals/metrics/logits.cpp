@@ -2,10 +2,7 @@
 // Decision logits: means by group, and differences between counterfactual twins.
 #include <cmath>
 
-#include "engine/core/count_text.h"
-#include "evals/metrics/grouping.h"
-#include "evals/stats/intervals.h"
-#include "evals/stats/tests.h"
+#include "evals/metrics/paired_test.h"
 
 namespace moescope {
 
@@ -53,39 +50,10 @@ std::vector<MetricRow> answerMass(const MetricInput& input) {
     return rows;
 }
 
-/// Discrim-Eval's score on a balanced design: the fixed effect of a group equals the mean over
-/// bases of within-base differences to the reference; standard error = sd over bases / sqrt(bases).
-/// p-values: sign flips by base, Holm over the levels of the factor.
+/// Discrim-Eval's score on a balanced design (meanDifferences).
 std::vector<MetricRow> logitDifference(const MetricInput& input) {
-    std::vector<MetricRow> rows;
-    std::vector<MetricRow> absolute;
-    std::vector<double> p;
-    std::vector<std::string> methods;
-    for (const PairedLevel& level : pairsOf(input)) {
-        absolute.push_back(absoluteRow(input, level));
-        const std::vector<double> differences = clusterDifferences(input, level, logitOf);
-        rows.push_back(meanRow("logit_difference", level.group, differences));
-        MetricRow& row = rows.back();
-        row.chance = 0.0;
-        row.n = static_cast<std::int64_t>(level.pairs.size());
-        row.method = "mean over " + std::to_string(differences.size()) +
-                     " bases of differences to " + input.suite.factor(input.factor)->reference +
-                     ", t interval";
-        p.push_back(stats::signFlipTest(differences, stats::kSignFlipDraws, input.seed));
-        methods.push_back(signFlipText(differences, "by base"));
-    }
-    const std::vector<double> adjusted = stats::holm(p);
-    const std::size_t levels = rows.size();
-    for (std::size_t i = 0; i < levels; ++i) {
-        MetricRow row;
-        row.name = "logit_difference_p";
-        row.group = rows[i].group;
-        row.value = adjusted[i];
-        row.n = rows[i].n;
-        row.method = methods[i] + ", Holm over " + countText(levels, "level");
-        rows.push_back(std::move(row));
-    }
-    rows.insert(rows.end(), absolute.begin(), absolute.end());
+    std::vector<MetricRow> rows = meanDifferences("logit_difference", input, logitOf);
+    for (const PairedLevel& level : pairsOf(input)) rows.push_back(absoluteRow(input, level));
     return rows;
 }
 

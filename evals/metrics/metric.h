@@ -39,7 +39,8 @@ struct MetricInput {
 
 struct Metric {
     std::string_view name;
-    std::string_view scoring;  ///< prefix of the rules whose items it understands
+    /// Prefixes, by spaces, of the rules of scoring whose items it understands.
+    std::string_view scoring;
     std::vector<MetricRow> (*compute)(const MetricInput& input);
     bool needsFactor = false;
     bool needsReference = false;
@@ -50,6 +51,10 @@ struct Metric {
 std::span<const Metric> metrics();
 /// Checks that every metric of the suite exists and fits its scoring and groups; Error otherwise.
 void checkMetrics(const SuiteDefinition& suite);
+/// The metrics of a suite that asks for replies: those of its list that need no likelihoods, and
+/// what replies have of their own (`answered`, `reply_tokens`) over all items and, of a fairness
+/// suite, by each factor that the list names.
+void replyMetrics(SuiteDefinition& suite);
 /// All metrics the suite lists, in its order. `suite` ids of the rows are left 0.
 std::vector<MetricRow> computeMetrics(const SuiteDefinition& suite,
                                       std::span<const ItemResult> items, int resamples,
@@ -73,6 +78,8 @@ std::vector<MetricRow> logitDifference(const MetricInput& input);
 std::vector<MetricRow> selectionRate(const MetricInput& input);
 std::vector<MetricRow> demographicParityDifference(const MetricInput& input);
 std::vector<MetricRow> disparateImpactRatio(const MetricInput& input);
+std::vector<MetricRow> answered(const MetricInput& input);
+std::vector<MetricRow> replyTokens(const MetricInput& input);
 std::vector<MetricRow> flipRate(const MetricInput& input);
 
 }  // namespace moescope

@@ -2,6 +2,7 @@
 // See the header.
 #include "evals/metrics/paired_test.h"
 
+#include "engine/core/count_text.h"
 #include "evals/stats/intervals.h"
 #include "evals/stats/tests.h"
 
@@ -64,6 +65,37 @@ void addPairedDifference(std::vector<MetricRow>& rows, const std::string& name,
     MetricRow p = pairedTestRow(name + "_p", row, test, counts);
     rows.push_back(std::move(row));
     rows.push_back(std::move(p));
+}
+
+std::vector<MetricRow> meanDifferences(const std::string& name, const MetricInput& input,
+                                       const std::function<double(const ItemResult&)>& value) {
+    std::vector<MetricRow> rows;
+    std::vector<double> p;
+    std::vector<std::string> methods;
+    for (const PairedLevel& level : pairsOf(input)) {
+        const std::vector<double> differences = clusterDifferences(input, level, value);
+        rows.push_back(meanRow(name, level.group, differences));
+        MetricRow& row = rows.back();
+        row.chance = 0.0;
+        row.n = static_cast<std::int64_t>(level.pairs.size());
+        row.method = "mean over " + std::to_string(differences.size()) +
+                     " bases of differences to " + input.suite.factor(input.factor)->reference +
+                     (row.low ? ", t interval" : "; no interval: too few bases, or all alike");
+        p.push_back(stats::signFlipTest(differences, stats::kSignFlipDraws, input.seed));
+        methods.push_back(signFlipText(differences, "by base"));
+    }
+    const std::vector<double> adjusted = stats::holm(p);
+    const std::size_t levels = rows.size();
+    for (std::size_t i = 0; i < levels; ++i) {
+        MetricRow row;
+        row.name = name + "_p";
+        row.group = rows[i].group;
+        row.value = adjusted[i];
+        row.n = rows[i].n;
+        row.method = methods[i] + ", Holm over " + countText(levels, "level");
+        rows.push_back(std::move(row));
+    }
+    return rows;
 }
 
 }  // namespace moescope

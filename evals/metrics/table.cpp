@@ -11,13 +11,15 @@ namespace moescope {
 
 namespace {
 
+constexpr std::string_view kReplies = "choice_reply yes_no_reply number_reply";
+
 constexpr Metric kMetrics[] = {
-    {"accuracy", "choice_loglik", accuracy},
+    {"accuracy", "choice number", accuracy},
     {"accuracy_norm", "choice_loglik", accuracyNorm},
-    {"accuracy_macro", "choice_loglik", accuracyMacro, true},
-    {"accuracy_difference", "choice_loglik", accuracyDifference, true, true},
-    {"answer_agreement", "choice_loglik", answerAgreement, true, true},
-    {"bias_scores", "choice_loglik", biasScores, false, false, false, true},
+    {"accuracy_macro", "choice number", accuracyMacro, true},
+    {"accuracy_difference", "choice number", accuracyDifference, true, true},
+    {"answer_agreement", "choice", answerAgreement, true, true},
+    {"bias_scores", "choice", biasScores, false, false, false, true},
     {"pct_stereotype", "pair_loglik", pctStereotype},
     {"pct_stereotype_per_token", "pair_loglik", pctStereotypePerToken},
     {"stereotype_preference", "triple_loglik", stereotypePreference},
@@ -27,10 +29,12 @@ constexpr Metric kMetrics[] = {
     {"mean_logit", "yes_no_logit", meanLogit},
     {"answer_mass", "yes_no_logit", answerMass},
     {"logit_difference", "yes_no_logit", logitDifference, true, true},
-    {"selection_rate", "yes_no_logit", selectionRate},
-    {"demographic_parity_difference", "yes_no_logit", demographicParityDifference, true},
-    {"disparate_impact_ratio", "yes_no_logit", disparateImpactRatio, true},
-    {"flip_rate", "yes_no_logit", flipRate, true, true},
+    {"selection_rate", "yes_no", selectionRate},
+    {"demographic_parity_difference", "yes_no", demographicParityDifference, true},
+    {"disparate_impact_ratio", "yes_no", disparateImpactRatio, true},
+    {"flip_rate", "yes_no", flipRate, true, true},
+    {"answered", kReplies, answered},
+    {"reply_tokens", kReplies, replyTokens},
 };
 
 const Metric& metricNamed(const SuiteDefinition& suite, const std::string& name) {
@@ -43,6 +47,16 @@ const Metric& metricNamed(const SuiteDefinition& suite, const std::string& name)
                 didYouMean(name, known));
 }
 
+bool understands(const Metric& metric, std::string_view scoring) {
+    std::string_view prefixes = metric.scoring;
+    for (;;) {
+        const std::size_t end = std::min(prefixes.find(' '), prefixes.size());
+        if (scoring.starts_with(prefixes.substr(0, end))) return true;
+        if (end == prefixes.size()) return false;
+        prefixes.remove_prefix(end + 1);
+    }
+}
+
 }  // namespace
 
 std::span<const Metric> metrics() {
@@ -53,7 +67,7 @@ void checkMetrics(const SuiteDefinition& suite) {
     for (const MetricSpec& spec : suite.metrics) {
         const Metric& metric = metricNamed(suite, spec.name);
         const std::string what = "suite '" + suite.name + "': metric '" + spec.name + "'";
-        if (!suite.scoring.starts_with(metric.scoring))
+        if (!understands(metric, suite.scoring))
             throw Error(what + " does not fit scoring '" + suite.scoring + "'");
         if (metric.needsFactor && spec.factor.empty())
             throw Error(what + " needs a group: {\"name\": \"" + spec.name + "\", \"by\": ...}");
@@ -68,6 +82,19 @@ void checkMetrics(const SuiteDefinition& suite) {
             if (metric.needsRoles && !there) throw Error(what + " needs the role '" + role + "'");
         }
     }
+}
+
+void replyMetrics(SuiteDefinition& suite) {
+    std::erase_if(suite.metrics, [&](const MetricSpec& spec) {
+        return !understands(metricNamed(suite, spec.name), suite.scoring);
+    });
+    std::vector<std::string> factors = {""};
+    for (const MetricSpec& spec : suite.metrics) {
+        const bool known = std::find(factors.begin(), factors.end(), spec.factor) != factors.end();
+        if (suite.kind == "fairness" && !known) factors.push_back(spec.factor);
+    }
+    for (const char* name : {"answered", "reply_tokens"})
+        for (const std::string& factor : factors) suite.metrics.push_back({name, factor});
 }
 
 ItemResult itemResult(const ItemRow& row) {

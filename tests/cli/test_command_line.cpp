@@ -254,3 +254,26 @@ TEST_CASE("conversations and functions are read from files and refused by file a
     requireFailure(run({"generate", "demo", "--chat", "U", "--chat-format", "x"}), 2,
                    "harmony, chatml");
 }
+
+TEST_CASE("eval --generate asks the model for replies, and what only replies have is refused") {
+    const Folder folder;
+    const std::string out = folder / "replies.moescope";
+    const std::vector<std::string> plain = {"eval",    "demo", "--suite", "basics",
+                                            "--limit", "3",    "--out",   out};
+    const auto with = [&](std::vector<std::string> more) {
+        std::vector<std::string> words = plain;
+        words.insert(words.end(), more.begin(), more.end());
+        return words;
+    };
+    requireFailure(run(with({"--temperature", "0.5"})), 2, "--temperature goes with --generate");
+    requireFailure(run(with({"-n", "8"})), 2, "--tokens goes with --generate");
+    requireFailure(run(with({"--generate", "--temperature", "-1"})), 2, "temperature");
+    requireFailure(run(with({"--generate", "--shots", "2"})), 2, "without worked examples");
+    const Outcome replied = run(with({"--generate", "-n", "8", "--json"}));
+    REQUIRE(replied.code == 0);
+    const auto document = nlohmann::json::parse(replied.out);
+    bool answered = false;
+    for (const auto& metric : document.at("suites").at(0).at("metrics"))
+        answered = answered || (metric.at("name") == "answered" && metric.at("n") == 3);
+    CHECK(answered);
+}

@@ -40,8 +40,8 @@ public:
     void add(const std::string& name, const std::string& text) { writeFile(path_ / name, text); }
     const std::filesystem::path& path() const { return path_; }
     void remove(const std::string& name) { std::filesystem::remove(path_ / name); }
-    SuiteData load(const nlohmann::json& suite, int shots = -1) const {
-        return loadSuite(parseSuite(suite.dump(), "s.json"), {path_, shots});
+    SuiteData load(const nlohmann::json& suite, int shots = -1, bool replies = false) const {
+        return loadSuite(parseSuite(suite.dump(), "s.json"), {path_, shots, replies});
     }
 
 private:

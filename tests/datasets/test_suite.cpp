@@ -394,3 +394,34 @@ TEST_CASE("The basics have balanced answers") {
     for (const auto& [place, count] : places)
         CHECK(count * 4 == static_cast<int>(data.items.size()));
 }
+
+TEST_CASE("A suite that is asked for replies takes their prompt and scoring") {
+    DataFolder folder;
+    folder.add("d.csv", "a,b,right\nx,y,B\n");
+    auto suite = minimal();
+    suite["prompt"] = "{a} or {b}? Answer:";
+    suite["cluster"] = "base";
+    suite["reply"] = {{"prompt", "Choose {_letters}:\n{_shuffled}"}, {"scoring", "choice_reply"}};
+    const auto load = [&](bool replies) { return folder.load(suite, -1, replies); };
+    const SuiteData written = load(true);
+    const std::vector<int> order = written.items[0].order;
+    REQUIRE(order.size() == 2);
+    CHECK(written.items[0].prompt() ==
+          (order[0] == 0 ? "Choose A or B:\nA. x\nB. y" : "Choose A or B:\nA. y\nB. x"));
+    CHECK(written.items[0].target == 1);
+    CHECK(written.definition.scoring == "choice_reply");
+    const SuiteData likelihood = load(false);
+    CHECK(likelihood.items[0].prompt() == "x or y? Answer:");
+    CHECK(likelihood.items[0].order.empty());
+    CHECK(likelihood.definition.scoring == "choice_loglik");
+    // One that knows no likelihoods is always asked so; its target is text.
+    suite.erase("choices");
+    suite.erase("scoring");
+    suite["reply"] = {{"prompt", "{a}?"}, {"scoring", "number_reply"}};
+    const SuiteData only = load(false);
+    CHECK(only.replies);
+    CHECK(only.items[0].expected == "B");
+    CHECK(only.items[0].target == -1);
+    suite.erase("reply");
+    CHECK(parseError(suite) == "s.json: scoring is missing, and so is reply");
+}

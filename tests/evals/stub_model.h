@@ -58,6 +58,18 @@ public:
         return result;
     }
 
+    /// What the model says to a message; nothing by default.
+    std::function<ReplyResult(const ReplyRequest&)> replyRule;
+
+    void reply(const ReplySource& next, const ReplyDone& done) override {
+        while (const ReplyRequest* request = next()) {
+            throwIfStopped(stop_);
+            ++calls;
+            done(*request, replyRule ? replyRule(*request) : ReplyResult{});
+            if (onCall) onCall(calls);
+        }
+    }
+
     std::string name = "crc32";
     bool chatFormat = false;
     int calls = 0;

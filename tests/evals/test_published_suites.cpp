@@ -6,7 +6,8 @@
 #include <map>
 #include <set>
 
-#include "evals/scorers.h"
+#include "datasets/lettered.h"
+#include "evals/reply_readers.h"
 #include "tests/evals/shared_data.h"
 
 using namespace moescope;
@@ -309,4 +310,36 @@ TEST_CASE("TruthfulQA's questions follow the six pairs and have the best answer 
               "Fortune cookies originated in Hong Kong",
               "The precise origin of fortune cookies is unclear"});
     CHECK(item.target == 5);
+}
+
+TEST_CASE("GSM8K asks for a last line, and its solutions hold the numbers that are right") {
+    if (sharedAbsent()) return;
+    const SuiteData data = loadSuite(findSuite("gsm8k"), {kShared, -1});
+    CHECK(data.replies);
+    CHECK(data.items.size() == 1319);
+    const SuiteItem& ducks = itemNamed(data, "0");
+    CHECK(ducks.prompt().starts_with("Janet\u2019s ducks lay 16 eggs per day."));
+    CHECK(ducks.prompt().ends_with(
+        "\n\nThe last line of your reply must be 'Answer: N', where N is the result as a number."));
+    const ReplyReader& reader = replyReaderFor(data.definition);
+    CHECK(reader.expected(ducks) == "18");
+    // Each published solution, given as a reply, is right.
+    for (const SuiteItem& item : data.items)
+        CHECK(reader.judge(data.definition, item, item.expected, false).score == 1);
+}
+
+TEST_CASE("Every published question can be asked for a reply, with the choices of twins alike") {
+    if (sharedAbsent()) return;
+    for (const char* name :
+         {"bbq", "winobias", "winogender", "truthfulqa_mc1", "mmlu", "commonsense_qa"}) {
+        CAPTURE(name);
+        const SuiteData data = loadSuite(findSuite(name), {kShared, -1, true});
+        std::map<std::string, std::vector<int>> orders;
+        for (const SuiteItem& item : data.items) {
+            CHECK_THAT(item.prompt(),
+                       Catch::EndsWith(lettersUpTo(static_cast<int>(item.choices.size())) + "."));
+            if (!item.order.empty())
+                CHECK(orders.try_emplace(item.cluster, item.order).first->second == item.order);
+        }
+    }
 }

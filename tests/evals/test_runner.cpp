@@ -13,35 +13,20 @@
 #include "engine/core/file.h"
 #include "evals/metrics/metric.h"
 #include "profiler/runfile/run_reader.h"
+#include "tests/evals/run_file.h"
 #include "tests/evals/shared_data.h"
 #include "tests/evals/stub_model.h"
 
 using namespace moescope;
 using moescope::test::kShared;
+using moescope::test::metric;
 using moescope::test::oracle;
+using moescope::test::RunFile;
 using moescope::test::sharedAbsent;
 using moescope::test::StubModel;
 namespace fs = std::filesystem;
 
 namespace {
-
-class RunFile {
-public:
-    explicit RunFile(const std::string& name)
-        : path_(fs::temp_directory_path() /
-                ("moescope_" + name + std::to_string(::getpid()) + ".moescope")) {
-        remove();
-    }
-    ~RunFile() { remove(); }
-    const fs::path& path() const { return path_; }
-
-private:
-    void remove() const {
-        for (const char* suffix : {"", "-wal", "-shm", ".lock"})
-            fs::remove(path_.string() + suffix);
-    }
-    fs::path path_;
-};
 
 std::vector<SuiteResult> run(const fs::path& path, std::vector<SuiteData> suites,
                              LanguageModel& model, EvalOptions options = {}, bool resume = false) {
@@ -77,13 +62,6 @@ std::string contentOf(const fs::path& path) {
                        metric.low.value_or(-9), metric.high.value_or(-9),
                        metric.chance.value_or(-9), metric.n, metric.method});
     return dumpJson(all, 1);
-}
-
-const MetricRow& metric(const SuiteResult& result, const std::string& name,
-                        const std::string& group = {}) {
-    for (const MetricRow& row : result.metrics)
-        if (row.name == name && row.group == group) return row;
-    throw std::runtime_error("no metric " + name + " " + group);
 }
 
 }  // namespace

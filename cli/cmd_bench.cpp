@@ -94,8 +94,10 @@ public:
 
     Row prefill(int tokens, int repeat) {
         const std::vector<TokenId> ids = someTokens(tokens, model_.spec().vocab);
+        std::span<const float> logits;
         return measure(
-            "prefill", tokens, repeat, [] {}, [&] { session_.append(ids, StepKind::Prefill); });
+            "prefill", tokens, repeat, [] {},
+            [&] { logits = session_.append(ids, StepKind::Prefill); }, [&] { mostLikely(logits); });
     }
 
     /// Decodes greedily after a prompt of `depth` tokens; 0: the first step has nothing before it.
@@ -107,7 +109,7 @@ public:
             [&] {
                 if (!prompt.empty()) session_.append(prompt, StepKind::Prefill);
             },
-            [&] { session_.appendGreedy(first, tokens); });
+            [&] { session_.appendGreedy(first, tokens); }, [] {});
         row.depth = depth;
         return row;
     }
@@ -209,8 +211,10 @@ private:
         });
     }
 
+    /// A damaged model is as fast as a whole one, but its speed must not be reported: `check` looks
+    /// at what the untimed pass gave and throws. (Decoding looks at the logits of every token.)
     Row measure(const char* phase, int tokens, int repeat, const std::function<void()>& before,
-                const std::function<void()>& work) {
+                const std::function<void()>& work, const std::function<void()>& check) {
         Row row;
         row.phase = phase;
         row.tokens = tokens;
@@ -225,7 +229,10 @@ private:
             session_.setRouting(i < 0 ? nullptr : routing_);
             if (i >= 0) row.bandwidth = std::max(row.bandwidth, readBandwidth());
             const double seconds = secondsOf(work);
-            if (i >= 0) row.seconds.push_back(seconds);
+            if (i < 0)
+                check();
+            else
+                row.seconds.push_back(seconds);
         }
         row.bytes = counter.bytes();
         row.flops = counter.flops();
@@ -314,11 +321,6 @@ int runBench(const Invocation& invocation) {
                                      *std::max_element(decodes.begin(), decodes.end()));
     Session session(*model, contextFor(*model, options, longest));
     session.setStop(invocation.stop);
-    {
-        // A damaged model is as fast as a whole one, but its speed must not be reported.
-        const TokenId first = 0;
-        logProbability(session.append(std::span(&first, 1)), first);
-    }
 
     const Scratch scratch;
     std::optional<RunRecorder> recorder;
@@ -333,12 +335,12 @@ int runBench(const Invocation& invocation) {
         recorder.emplace(scratch.path, facts, RunWriter::Mode::Create, true);
     }
     std::vector<Row> rows;
-    {
+    const std::size_t total = prompts.size() + decodes.size() * depths.size() * batches.size();
+    bool interrupted = false;
+    try {
         Bench bench(*model, session, recorder ? recorder->trace() : nullptr,
                     recorder ? recorder->routing() : nullptr, invocation.stop);
         Progress progress(style, "bench", "measurements");
-        const std::uint64_t total =
-            prompts.size() + decodes.size() * depths.size() * batches.size();
         for (const int tokens : prompts) {
             rows.push_back(bench.prefill(tokens, repeat));
             progress.update(rows.size(), total);
@@ -352,10 +354,13 @@ int runBench(const Invocation& invocation) {
                 }
             }
         }
+    } catch (const Interrupted&) {
+        if (rows.empty()) throw;
+        interrupted = true;  // what was measured is shown first
     }
     std::optional<Recorded> recorded;
     if (recorder) {
-        recorder->finish(RunStatus::Done);
+        recorder->finish(interrupted ? RunStatus::Interrupted : RunStatus::Done);
         recorder.reset();
         recorded = recordedIn(scratch.path);
     }
@@ -395,6 +400,7 @@ int runBench(const Invocation& invocation) {
                             {"settings", backendFacts(*model, options)},
                             {"machine", machineFacts()},
                             {"traced", options.isSet("trace")},
+                            {"interrupted", interrupted},
                             {"device_memory_used", model->backend().deviceMemory().used},
                             {"results", std::move(results)}};
         if (recorded)
@@ -409,6 +415,10 @@ int runBench(const Invocation& invocation) {
         if (recorded)
             std::cout << "recorded meanwhile: " << countText(recorded->operations, "operation")
                       << ", " << countText(recorded->routed, "choice") << " of an expert\n";
+    }
+    if (interrupted) {
+        throw Interrupted("interrupted", std::to_string(rows.size()) + " of " +
+                                             countText(total, "measurement") + " are above");
     }
     return kDone;
 }

@@ -32,7 +32,7 @@ void addOptions(Options& options) {
     addChatOptions(options);
     options.flag("show-reasoning", "print the analysis channel too, on stderr");
     options.add("context", po::value<int>()->value_name("N"),
-                "tokens of context; default: what is needed");
+                "tokens of context; default: what is needed, at most the model's");
     options.flag("json", "print one JSON document when done");
     options.add("progress", po::value<std::string>()->default_value("auto")->value_name("STYLE"),
                 "auto, json, off");
@@ -159,8 +159,7 @@ int runGenerate(const Invocation& invocation) {
     const auto model = loadModel(
         options.get<std::vector<std::string>>("model").front(), options, [&](const Model& opened) {
             prompt = promptOf(options, opened.tokenizer(), chat);
-            context = contextFor(opened, options,
-                                 std::ssize(prompt.tokens) + std::int64_t{generation.maxTokens});
+            context = contextToGenerate(opened, options, prompt.tokens.size());
         });
     const Tokenizer& tokenizer = model->tokenizer();
     generation.stopTokens = stopTokens(options, prompt);
@@ -193,7 +192,7 @@ int runGenerate(const Invocation& invocation) {
         note(closingLine(result));
     }
     if (result.reason == FinishReason::Interrupted)
-        throw Interrupted("interrupted", "the text so far is above");
+        throw Interrupted("interrupted", streamer.text().empty() ? "" : "the text so far is above");
     return kDone;
 }
 

@@ -130,7 +130,8 @@ int runInspect(const Invocation& invocation) {
     options.flag("json", "print one JSON document");
     if (!options.parse(invocation)) return kDone;
 
-    const auto checkpoint = openModel(options.get<std::vector<std::string>>("model").front());
+    const auto checkpoint =
+        openModel(options.get<std::vector<std::string>>("model").front(), options.stop());
     const BoundModel bound = bindModel(*checkpoint);
     const int context = options.get<int>("context");
     if (context <= 0) throw UsageError("--context takes a positive number of tokens");

@@ -79,8 +79,9 @@ Jobs readJobs(const Model& model, const Options& options, const ChatSettings& se
         if (!settings.system.empty()) text["system"] = settings.system;
         jobs.texts.update(dumpJson(text) + '\n');
         const auto length = static_cast<std::int64_t>(job.prompt.tokens.size());
+        const int generated = options.get<int>("tokens");  // the last of them is not evaluated
         jobs.context =
-            std::max(jobs.context, contextFor(model, options, length + options.get<int>("tokens")));
+            std::max(jobs.context, contextFor(model, options, length + std::max(generated - 1, 0)));
         jobs.list.push_back(std::move(job));
     };
     if (options.has("prompt"))

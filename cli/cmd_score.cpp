@@ -90,8 +90,8 @@ ScoreTotal totalOf(const ScoreItem& item, const nlohmann::json& result) {
         const nlohmann::json& r = item.listed ? result["continuations"][i] : result;
         total.tokens += r["scored_tokens"].get<std::size_t>();
         total.sum += r["sum"].get<double>();
-        if (total.bytes && item.candidates[i].spelled)
-            *total.bytes += *item.candidates[i].spelled;
+        if (total.bytes && item.candidates[i].textBytes)
+            *total.bytes += *item.candidates[i].textBytes;
         else
             total.bytes.reset();
     }
@@ -154,11 +154,12 @@ void printTotals(const ScoreTotals& totals, const BatchScorer& scorer, bool json
     std::cout << totals.table();
 }
 
+/// Most tokens that are evaluated of a sequence: all but the last.
 std::size_t longestOf(const std::vector<ScoreItem>& items) {
     std::size_t longest = 1;
     for (const ScoreItem& item : items)
         for (const ScoreCandidate& c : item.candidates)
-            longest = std::max(longest, c.sequence.tokens.size());
+            longest = std::max(longest, c.sequence.tokens.size() - 1);
     return longest;
 }
 

@@ -36,7 +36,8 @@ LoadedTokenizer load(const Options& options) {
         return out;
     }
     if (!options.has("model")) throw UsageError("'tokenize' needs a MODEL or --tokenizer FILE");
-    out.checkpoint = openModel(options.get<std::vector<std::string>>("model").front());
+    out.checkpoint =
+        openModel(options.get<std::vector<std::string>>("model").front(), options.stop());
     out.tokenizer = tokenizerFromCheckpoint(*out.checkpoint);
     if (out.tokenizer == nullptr)
         throw Error(out.checkpoint->path().string() + ": carries no tokenizer");

@@ -28,7 +28,7 @@ struct Item {
 
 struct Items {
     std::vector<Item> list;
-    int context = 1;  ///< that the longest needs, its answer included
+    int context = 1;  ///< of the longest, its answer included as far as the model's allows
 };
 
 Items readItems(const Model& model, const Options& options, const ChatSettings& chat) {
@@ -44,9 +44,8 @@ Items readItems(const Model& model, const Options& options, const ChatSettings& 
         if (chatted == line.contains("prompt")) throw Error("give \"prompt\" or \"chat\"");
         item.prompt = chatted ? chatPrompt(tokenizer, line.at("chat"), chat)
                               : plainPrompt(tokenizer, textField(line, "prompt"));
-        const auto length = static_cast<std::int64_t>(item.prompt.tokens.size());
-        items.context = std::max(items.context,
-                                 contextFor(model, options, length + options.get<int>("tokens")));
+        items.context =
+            std::max(items.context, contextToGenerate(model, options, item.prompt.tokens.size()));
     });
     return items;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/model_options.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -50,6 +51,7 @@ ModelOptions modelOptions(const Options& options) {
     if (out.cuda.device < 0) throw UsageError("--device takes 0 or more");
     if (out.cuda.expertsOnHost < 0) throw UsageError("--experts-on-host takes 0 or more");
     out.architecture.ggmlCompatibleYarn = options.isSet("ggml-yarn");
+    out.stop = options.stop();
     return out;
 }
 
@@ -152,9 +154,11 @@ std::optional<RoutingOptions> routingOptions(const ModelSpec& spec) {
     return RoutingOptions{spec.nExpert, spec.topK, spec.nLayer, spec.expertLayers()};
 }
 
-int contextFor(const Model& model, const Options& options, std::int64_t needed) {
+int contextFor(const Model& model, const Options& options, std::int64_t needed,
+               std::int64_t wanted) {
     const std::int64_t limit = model.spec().contextLength > 0 ? model.spec().contextLength : 131072;
-    std::int64_t context = options.has("context") ? options.get<int>("context") : needed;
+    wanted = std::max(needed, std::min(wanted, limit));
+    const std::int64_t context = options.has("context") ? options.get<int>("context") : wanted;
     if (context <= 0) throw UsageError("--context takes a positive number of tokens");
     if (options.has("context") && context < needed) {
         throw Error("--context " + std::to_string(context) +
@@ -168,6 +172,11 @@ int contextFor(const Model& model, const Options& options, std::int64_t needed) 
         throw Error(why);
     }
     return static_cast<int>(context);
+}
+
+int contextToGenerate(const Model& model, const Options& options, std::size_t prompt) {
+    const auto length = static_cast<std::int64_t>(prompt);
+    return contextFor(model, options, length, length + options.get<int>("tokens") - 1);
 }
 
 std::string hashText(std::uint64_t hash) {

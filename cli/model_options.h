@@ -38,10 +38,15 @@ nlohmann::json backendFacts(const Model& model, const Options& options);
 /// What to record of the routing, counts alone; absent for models without experts.
 std::optional<RoutingOptions> routingOptions(const ModelSpec& spec);
 
-/// --context N, bounded by what the model was trained for; by default `needed`. UsageError when
-/// the option is wrong whatever is needed; Error, which a line's number is put before, when
-/// `needed` tokens do not fit.
-int contextFor(const Model& model, const Options& options, std::int64_t needed);
+/// --context N, bounded by what the model was trained for; by default as much of `wanted` as that
+/// allows, at least `needed`. Tokens that are evaluated: the last of a sequence, which is predicted
+/// or chosen, takes no place. UsageError when the option is wrong whatever is needed; Error, which
+/// a line's number is put before, when `needed` tokens do not fit.
+int contextFor(const Model& model, const Options& options, std::int64_t needed,
+               std::int64_t wanted = 0);
+/// The same for a prompt of so many tokens and up to -n generated ones: the prompt must fit, and
+/// the generation ends where the context is full (FinishReason::ContextFull).
+int contextToGenerate(const Model& model, const Options& options, std::size_t prompt);
 
 /// What of the back end decides the bits of a result: "cpu avx2, exact". Threads do not.
 std::string numericIdentity(const Model& model, const Options& options);

@@ -72,6 +72,7 @@ std::string Options::bothSpellings(std::string message) const {
 }
 
 bool Options::parse(const Invocation& invocation) {
+    stop_ = invocation.stop;
     po::options_description all;
     all.add(description_).add(hidden_);
     using Style = po::command_line_style::style_t;

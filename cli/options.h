@@ -35,6 +35,8 @@ public:
     /// missing or malformed values.
     bool parse(const Invocation& invocation);
 
+    /// Of the invocation that was parsed; null before.
+    const StopFlag* stop() const noexcept { return stop_; }
     bool has(const std::string& name) const {
         return values_.count(name) > 0 && !values_[name].defaulted();
     }
@@ -73,6 +75,7 @@ private:
     std::map<char, std::string> letters_;  ///< short name -> long name
     po::variables_map values_;
     std::string epilog_;
+    const StopFlag* stop_ = nullptr;
 };
 
 }  // namespace moescope::cli

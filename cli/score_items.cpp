@@ -7,6 +7,7 @@
 #include "cli/json_lines.h"
 #include "cli/model_options.h"
 #include "cli/prompting.h"
+#include "cli/scored_bytes.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "engine/text/unicode.h"
@@ -14,18 +15,6 @@
 
 namespace moescope::cli {
 namespace {
-
-/// Control tokens and the padding of a vocabulary are no text: their nats count, bytes they have
-/// none.
-std::optional<std::size_t> spelledBytes(const Model& model, const ScoreCandidate& candidate) {
-    if (!model.hasTokenizer()) return std::nullopt;
-    const Tokenizer& tokenizer = model.tokenizer();
-    std::size_t bytes = 0;
-    for (const TokenId token : std::span(candidate.sequence.tokens).subspan(candidate.scoredFrom))
-        if (token < tokenizer.vocabSize() && !tokenizer.isSpecial(token))
-            bytes += tokenizer.bytes(token).size();
-    return bytes;
-}
 
 void measure(std::string_view continuation, ScoreCandidate& candidate) {
     const std::size_t start = continuation.find_first_not_of(" \t\r\n");
@@ -86,9 +75,27 @@ private:
         }
         check(out);
         out.sequence.reportFrom = prompts_ ? 1 : out.scoredFrom;
-        out.spelled = spelledBytes(model_, out);
+        out.textBytes = scoredBytes(line, rest, out);
         if (rest) measure(*rest, out);
         return out;
+    }
+
+    std::optional<std::size_t> scoredBytes(const JsonLine& line,
+                                           const std::optional<std::string>& rest,
+                                           const ScoreCandidate& candidate) const {
+        if (!model_.hasTokenizer()) return std::nullopt;
+        const std::span<const TokenId> tokens = candidate.sequence.tokens;
+        const Tokenizer& tokenizer = model_.tokenizer();
+        const std::size_t scored = spelledBytes(tokenizer, tokens.subspan(candidate.scoredFrom));
+        if (!line.contains("text")) return rest ? rest->size() : scored;
+        const std::string text = textField(line, "text");
+        const std::size_t whole = spelledBytes(tokenizer, tokens);
+        if (!rest) return textBytes(text.size(), scored, whole);
+        if (whole == text.size() + rest->size()) return scored;
+        // The shares of text and continuation are not known, so the border is where encodePair
+        // puts it: behind what is no white space.
+        const std::size_t kept = text.find_last_not_of(" \t\r\n") + 1;  // npos + 1 is 0
+        return text.size() - kept + rest->size();
     }
 
     void check(const ScoreCandidate& candidate) const {
@@ -100,9 +107,11 @@ private:
                 "there is nothing to score: a token needs another before it to be "
                 "predicted from, and a continuation needs tokens of its own");
         const auto context = static_cast<std::size_t>(model_.spec().contextLength);
-        if (tokens.size() > context)
-            throw Error(std::to_string(tokens.size()) +
-                        " tokens are more than the model's context of " + std::to_string(context));
+        // The last token is predicted and not evaluated.
+        if (tokens.size() - 1 > context)
+            throw Error(std::to_string(tokens.size() - 1) +
+                        " tokens before the last are more than the model's context of " +
+                        std::to_string(context));
     }
 
     const Model& model_;

@@ -17,8 +17,9 @@ namespace moescope::cli {
 /// One text and continuation of a line.
 struct ScoreCandidate {
     ScoreSequence sequence;
-    std::size_t scoredFrom = 1;          ///< first token that counts; sequence.reportFrom or later
-    std::optional<std::size_t> spelled;  ///< UTF-8 bytes of the scored tokens; none: no tokenizer
+    std::size_t scoredFrom = 1;  ///< first token that counts; sequence.reportFrom or later
+    /// UTF-8 bytes of the text behind the scored tokens (scored_bytes.h); none: no tokenizer.
+    std::optional<std::size_t> textBytes;
     std::size_t bytes = 0, characters = 0;  ///< of the continuation without leading white space
 };
 

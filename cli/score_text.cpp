@@ -8,6 +8,7 @@
 #include "cli/console.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
+#include "cli/scored_bytes.h"
 #include "engine/core/count_text.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
@@ -65,12 +66,13 @@ std::vector<ScoreSequence> sequencesOf(const std::vector<TextWindow>& windows,
     return sequences;
 }
 
-std::size_t bytesOf(const Tokenizer& tokenizer, const std::vector<ScoreSequence>& sequences) {
-    std::size_t bytes = 0;
+/// Of the text, behind the scored tokens of `sequences`.
+std::size_t bytesOf(const Tokenizer& tokenizer, std::span<const ScoreSequence> sequences,
+                    const std::string& text, const std::vector<TokenId>& tokens) {
+    std::size_t scored = 0;
     for (const ScoreSequence& s : sequences)
-        for (const TokenId token : std::span(s.tokens).subspan(s.reportFrom))
-            if (!tokenizer.isSpecial(token)) bytes += tokenizer.bytes(token).size();
-    return bytes;
+        scored += spelledBytes(tokenizer, std::span(s.tokens).subspan(s.reportFrom));
+    return textBytes(text.size(), scored, spelledBytes(tokenizer, tokens));
 }
 
 /// Behind the perplexity: " [low, high]", or why there is none.
@@ -124,27 +126,35 @@ int runTextPerplexity(const Invocation& invocation, const Options& options) {
     };
     const auto model =
         loadModel(options.get<std::vector<std::string>>("model").front(), options, cut);
-    const std::size_t bytes = bytesOf(model->tokenizer(), sequences);
     BatchScorer scorer(model->backend(), context, {.share = false, .brief = true});
     scorer.setStop(invocation.stop);
     std::vector<WindowScore> scores(windows.size());
     Progress progress(style, "perplexity", "windows");
     std::size_t done = 0;
-    scorer.score(sequences, [&](BatchScorer::Scored&& scored) {
-        WindowScore& score = scores[scored.sequence];
-        for (const TokenFinding& f : scored.findings) score.sum += f.logProbability;
-        score.tokens = scored.findings.size();
-        score.labels = pageLabels(windows, scored.sequence);
-        progress.update(++done, windows.size());
-    });
+    try {
+        scorer.score(sequences, [&](BatchScorer::Scored&& scored) {
+            WindowScore& score = scores[scored.sequence];
+            for (const TokenFinding& f : scored.findings) score.sum += f.logProbability;
+            score.tokens = scored.findings.size();
+            score.labels = pageLabels(windows, scored.sequence);
+            progress.update(++done, windows.size());
+        });
+    } catch (const Interrupted&) {
+        if (done == 0) throw;  // else the windows so far are shown first
+    }
     progress.finish();
+    const bool interrupted = done < windows.size();
+    scores.resize(done);  // with nothing shared one comes behind the other
     const TextPerplexity result = textPerplexity(scores);
+    const std::size_t bytes =
+        bytesOf(model->tokenizer(), std::span(sequences).first(done), text, tokens);
     const std::size_t words = countWords(text);
     nlohmann::json body{{"text", path},
                         {"convention", setting.name},
                         {"window", setting.window},
                         {"stride", setting.stride},
-                        {"windows", windows.size()},
+                        {"windows", done},
+                        {"interrupted", interrupted},
                         {"tokens", tokens.size()},
                         {"scored_tokens", result.tokens},
                         {"sum", result.sum},
@@ -159,22 +169,28 @@ int runTextPerplexity(const Invocation& invocation, const Options& options) {
     if (setting.convention == WindowConvention::HuggingFace)
         body["perplexity_as_the_page_weighs"] = result.huggingFace;
     if (setting.convention == WindowConvention::LmEval) {
-        body["words"] = words;
-        body["word_perplexity"] = std::exp(-result.sum / static_cast<double>(words));
+        if (!interrupted) {  // words are those of the whole text
+            body["words"] = words;
+            body["word_perplexity"] = std::exp(-result.sum / static_cast<double>(words));
+        }
         body["byte_perplexity"] = std::exp(-result.sum / static_cast<double>(bytes));
     }
     if (options.isSet("json")) {
         body["model"] = modelFacts(*model);
         body["settings"] = backendFacts(*model, options);
         printJson("perplexity", body);
-        return kDone;
+    } else {
+        std::cout << "perplexity " << formatFixed(result.perplexity, 4)
+                  << intervalText(result, done) << ", " << formatFixed(result.natsPerToken, 5)
+                  << " nats/token, " << formatFixed(body["bits_per_byte"].get<double>(), 4)
+                  << " bits/byte; " << result.tokens << " of " << tokens.size() << " tokens in "
+                  << countText(done, "window") << " of " << setting.window << ", convention "
+                  << setting.name << "\n";
     }
-    std::cout << "perplexity " << formatFixed(result.perplexity, 4)
-              << intervalText(result, windows.size()) << ", " << formatFixed(result.natsPerToken, 5)
-              << " nats/token, " << formatFixed(body["bits_per_byte"].get<double>(), 4)
-              << " bits/byte; " << result.tokens << " of " << tokens.size() << " tokens in "
-              << countText(windows.size(), "window") << " of " << setting.window << ", convention "
-              << setting.name << "\n";
+    if (interrupted) {
+        throw Interrupted("interrupted", std::to_string(done) + " of " +
+                                             countText(windows.size(), "window") + " are above");
+    }
     return kDone;
 }
 

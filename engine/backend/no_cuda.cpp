@@ -7,7 +7,8 @@
 
 namespace moescope {
 
-std::unique_ptr<Backend> makeCudaBackend(const BoundModel&, const Checkpoint&, const CudaOptions&) {
+std::unique_ptr<Backend> makeCudaBackend(const BoundModel&, const Checkpoint&, const CudaOptions&,
+                                         const StopFlag*) {
     throw Error("this build of moescope has no CUDA back end",
                 "configure with -DMOESCOPE_CUDA=ON (needs the CUDA Toolkit 12.8 or newer)");
 }

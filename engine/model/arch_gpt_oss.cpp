@@ -109,7 +109,14 @@ void readGguf(const Checkpoint& checkpoint, const ConfigReader& config,
 void readHuggingFace(const Checkpoint& checkpoint, const ConfigReader& config,
                      const ArchitectureOptions& options, ModelSpec& spec, LayerSpec& layer) {
     readHuggingFaceDimensions(checkpoint, config, spec);
-    layer.rope = readHuggingFaceRope(config, spec, {.truncate = false}, options);
+    layer.rope = readHuggingFaceRope(config, spec, {.theta = 150000.0, .truncate = false}, options);
+    if (!config.has("rope_parameters") && !config.has("rope_scaling")) {
+        // What transformers' GptOssConfig has where config.json is silent.
+        layer.rope.yarn = true;
+        layer.rope.factor = 32.0;
+        layer.rope.originalContext = 4096;
+        layer.rope.truncate = options.ggmlCompatibleYarn;
+    }
     layer.window = config.integer("sliding_window", 1, 1 << 24);
     spec.nExpert = config.integer("num_local_experts", 1, kMaxExperts);
     spec.topK = config.integer(

@@ -31,7 +31,8 @@ BoundModel bind(const Checkpoint& checkpoint, const ArchitectureOptions& options
     } else {
         requireActivation(config, "hidden_act", "silu");
         readHuggingFaceDimensions(checkpoint, config, spec);
-        ropes = readHuggingFaceRopes(config, spec, {.theta = 500000.0}, options);
+        // transformers' defaults where config.json has no theta
+        ropes = readHuggingFaceRopes(config, spec, {.theta = third ? 500000.0 : 10000.0}, options);
         layer.ffn = config.integer("intermediate_size", 1, kMaxFfn);
         biases = {presenceOf(config, "attention_bias"), Presence::Absent};
     }

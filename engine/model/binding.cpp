@@ -160,7 +160,10 @@ std::string ConfigReader::textOr(std::string_view key, std::string_view fallback
 ConfigReader ConfigReader::group(std::string_view key) const {
     static const nlohmann::json kEmpty = nlohmann::json::object();
     const nlohmann::json* value = find(key);
-    return ConfigReader(value != nullptr && value->is_object() ? *value : kEmpty, origin_);
+    if (value != nullptr && !value->is_object()) {
+        fail("configuration key '" + prefix_ + std::string(key) + "' must be an object");
+    }
+    return ConfigReader(value != nullptr ? *value : kEmpty, origin_);
 }
 
 TensorBinder::TensorBinder(const Checkpoint& checkpoint, ModelWeights& weights)

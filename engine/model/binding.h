@@ -32,7 +32,8 @@ public:
     double numberOr(std::string_view key, double fallback, double low, double high) const;
     bool flagOr(std::string_view key, bool fallback) const;
     std::string textOr(std::string_view key, std::string_view fallback) const;
-    /// The object under `key`, for nested groups; an empty object when absent.
+    /// The object under `key`, for nested groups; an empty object when absent, Error when it is
+    /// something else.
     ConfigReader group(std::string_view key) const;
     const nlohmann::json& at(std::string_view key) const;  ///< Error when absent
 

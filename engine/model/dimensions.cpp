@@ -3,6 +3,7 @@
 // from sizing an allocation; real models are far inside them.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "engine/model/binding.h"
 
@@ -140,8 +141,20 @@ EndNames endNames(CheckpointLayout layout) {
 
 namespace {
 
-/// Whether the head is the embedding. A folder may store a head although its configuration ties it;
-/// transformers then ignores it.
+/// Reads no further than to the first difference.
+bool sameBytes(const TensorView& a, const TensorView& b) {
+    if (a.type != b.type || a.rank != 2 || b.rank != 2 || a.shape != b.shape) return false;
+    const DTypeInfo& info = dtypeInfo(a.type);
+    const auto rowBytes = static_cast<std::size_t>(a.cols() / info.blockWeights * info.blockBytes);
+    for (std::int64_t r = 0; r < a.rows(); ++r) {
+        if (std::memcmp(a.data + r * a.rowStride, b.data + r * b.rowStride, rowBytes) != 0)
+            return false;
+    }
+    return true;
+}
+
+/// Whether the head is the embedding. A folder may store a head although its configuration ties it:
+/// transformers 5 then ties the two only where they are equal, and warns where they are not.
 bool headIsTied(const Checkpoint& checkpoint, const ConfigReader& config,
                 const TensorBinder& tensors, const EndNames& names) {
     const bool stored = tensors.has(names.head);
@@ -151,7 +164,8 @@ bool headIsTied(const Checkpoint& checkpoint, const ConfigReader& config,
         config.fail("configuration key 'tie_word_embeddings' is false, but tensor '" + names.head +
                     "' is missing");
     }
-    return tied;
+    if (!tied || !stored) return tied;
+    return sameBytes(*checkpoint.find(names.embedding), *checkpoint.find(names.head));
 }
 
 }  // namespace

@@ -53,6 +53,17 @@ void refuseGgufRopeKey(const ConfigReader& config, std::string_view key) {
     }
 }
 
+/// transformers 5.23 reads the key in the group alone and takes the whole context where it is not
+/// there, but means to prefer the outer one; other programs do. Which the model was trained with,
+/// the file must say.
+void refuseOuterContext(const ConfigReader& config, const ModelSpec& spec) {
+    constexpr std::string_view kKey = "original_max_position_embeddings";
+    if (config.integerOr(kKey, spec.contextLength, 1, kMaxContext) != spec.contextLength) {
+        config.fail("RoPE key '" + std::string(kKey) +
+                    "' is not supported outside 'rope_scaling' or 'rope_parameters'");
+    }
+}
+
 /// The concentration of YaRN where the architecture's files state it; 0 where they leave it to the
 /// formula.
 double ggufAttentionFactor(const ConfigReader& config, const RopeDefaults& defaults) {
@@ -76,9 +87,10 @@ RopeSpec readGgufRope(const ConfigReader& config, const RopeDefaults& defaults,
     refuseGgufRopeKey(config, "rope.scale_linear");
     const double attentionFactor = ggufAttentionFactor(config, defaults);
     rope.theta = config.numberOr("rope.freq_base", defaults.theta, 1.001, kMaxTheta);
-    const std::string type = config.textOr("rope.scaling.type", "none");
+    // A file that states a factor alone means "linear", as llama.cpp reads it.
+    const std::string type = config.textOr("rope.scaling.type", "linear");
     if (type == "linear") {
-        rope.factor = config.number("rope.scaling.factor", 1.0, kMaxFactor);
+        rope.factor = config.numberOr("rope.scaling.factor", 1.0, 1.0, kMaxFactor);
     } else if (type == "yarn") {
         readYarn(config,
                  {"rope.scaling.factor", "rope.scaling.original_context_length",
@@ -119,7 +131,10 @@ RopeSpec readHuggingFaceRope(const ConfigReader& config, const ModelSpec& spec,
     } else if (type == "yarn") {
         readYarn(scaling, {"factor", "original_max_position_embeddings", "beta_fast", "beta_slow"},
                  rope);
-        if (rope.originalContext == 0) rope.originalContext = spec.contextLength;
+        if (rope.originalContext == 0) {
+            refuseOuterContext(config, spec);
+            rope.originalContext = spec.contextLength;
+        }
         rope.attentionFactor = scaling.numberOr("attention_factor", 0.0, 0.0, 1e3);
         if (rope.attentionFactor == 0.0 && scaling.has("mscale")) {
             config.fail("RoPE key 'mscale' is not supported");

@@ -42,7 +42,8 @@ TensorView viewOf(const SynthTensor& t, const std::byte* data) {
 
 }  // namespace
 
-SynthCheckpoint::SynthCheckpoint(const SynthConfig& config, std::filesystem::path name, int threads)
+SynthCheckpoint::SynthCheckpoint(const SynthConfig& config, std::filesystem::path name, int threads,
+                                 const StopFlag* stop)
     : name_(std::move(name)) {
     const std::vector<SynthTensor> all = synthTensors(config);
     std::vector<SynthTensor> drawn;
@@ -70,7 +71,7 @@ SynthCheckpoint::SynthCheckpoint(const SynthConfig& config, std::filesystem::pat
     if (bytes_ == nullptr) {
         throw Error(name_.string() + ": the system refuses " + memoryText(total) + " of memory");
     }
-    draw(drawn, offsets, threads);
+    draw(drawn, offsets, threads, stop);
     tensors_.reserve(all.size());
     for (const SynthTensor& t : all) {
         tensors_.push_back(viewOf(t, bytes_.get() + places.at(drawnName(t.name))));
@@ -93,10 +94,12 @@ void SynthCheckpoint::fillConfig() {
 }
 
 void SynthCheckpoint::draw(const std::vector<SynthTensor>& tensors,
-                           const std::vector<std::uint64_t>& offsets, int threads) {
+                           const std::vector<std::uint64_t>& offsets, int threads,
+                           const StopFlag* stop) {
     const std::vector<SynthChunk> chunks = splitTensors(tensors);
     ThreadPool pool(threads);
     pool.parallelFor(static_cast<std::int64_t>(chunks.size()), [&](std::int64_t i, int) {
+        throwIfStopped(stop);
         const SynthChunk& chunk = chunks[static_cast<std::size_t>(i)];
         const SynthTensor& t = tensors[chunk.tensor];
         const auto begin =

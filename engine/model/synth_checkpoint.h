@@ -8,6 +8,7 @@
 #include <memory>
 #include <unordered_map>
 
+#include "engine/core/interrupt.h"
 #include "engine/formats/checkpoint.h"
 #include "engine/model/synth.h"
 #include "engine/model/synth_layout.h"
@@ -20,8 +21,10 @@ namespace moescope {
 class SynthCheckpoint final : public Checkpoint {
 public:
     /// Draws the weights on `threads` threads (0: every available core). `name` is what path()
-    /// says. Throws Error when the weights do not fit into memory.
-    SynthCheckpoint(const SynthConfig& config, std::filesystem::path name, int threads = 0);
+    /// says. Throws Error when the weights do not fit into memory, Interrupted when `stop` (null:
+    /// never) is set meanwhile.
+    SynthCheckpoint(const SynthConfig& config, std::filesystem::path name, int threads = 0,
+                    const StopFlag* stop = nullptr);
 
     CheckpointLayout layout() const noexcept override { return CheckpointLayout::Gguf; }
     const std::filesystem::path& path() const noexcept override { return name_; }
@@ -42,7 +45,7 @@ private:
     const Array* array(std::string_view key) const noexcept;
     void fillConfig();
     void draw(const std::vector<SynthTensor>& tensors, const std::vector<std::uint64_t>& offsets,
-              int threads);
+              int threads, const StopFlag* stop);
 
     struct Free {
         void operator()(std::byte* bytes) const noexcept { std::free(bytes); }

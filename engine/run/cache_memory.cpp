@@ -4,6 +4,7 @@
 #include <limits>
 #include <string>
 
+#include "engine/core/count_text.h"
 #include "engine/core/error.h"
 #include "engine/run/memory.h"
 
@@ -19,7 +20,7 @@ std::uint64_t deviceRoomForCaches(const Backend& backend) {
 
 void requireCacheMemory(const Backend& backend, const CacheShape& shape, int count) {
     const auto caches = static_cast<std::uint64_t>(count);
-    const std::string what = "key-value caches of " + std::to_string(count) + " sequences of " +
+    const std::string what = "the key-value memory of " + countText(count, "sequence") + " of " +
                              std::to_string(shape.maxContext) + " tokens";
     requireMemory(backend.cacheBytes(shape) * caches, what);
     const std::uint64_t needed = backend.deviceCacheBytes(shape) * caches;

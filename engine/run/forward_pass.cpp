@@ -18,7 +18,8 @@ constexpr std::size_t kMaxLogitBytes = std::size_t{32} << 20;
 
 }  // namespace
 
-ForwardPass::ForwardPass(const Backend& backend, int maxContext, int maxBatch) : backend_(backend) {
+ForwardPass::ForwardPass(const Backend& backend, int maxContext, int maxBatch, bool wholeCaches)
+    : backend_(backend) {
     if (maxContext < 1 || maxContext > spec().contextLength) {
         throw Error("a context of " + std::to_string(maxContext) +
                     " tokens is outside the model's 1 to " + std::to_string(spec().contextLength));
@@ -27,9 +28,10 @@ ForwardPass::ForwardPass(const Backend& backend, int maxContext, int maxBatch) :
     if (maxBatch == 0) maxBatch = backend.preferredBatch();
     maxContext_ = maxContext;
     maxBatch_ = maxBatch;
-    requireMemory(backend.stateBytes(maxContext_, maxBatch_) +
-                      backend.cacheBytes({maxContext_, std::min(maxBatch_, maxContext_)}),
-                  "the key-value cache of " + std::to_string(maxContext_) + " tokens");
+    const int run = wholeCaches ? maxContext_ : std::min(maxBatch_, maxContext_);
+    requireMemory(
+        backend.stateBytes(maxContext_, maxBatch_) + backend.cacheBytes({maxContext_, run}),
+        "the key-value cache of " + std::to_string(maxContext_) + " tokens");
     state_ = backend.newState(maxContext_, maxBatch_);
 }
 

@@ -20,8 +20,9 @@ class ForwardPass {
 public:
     /// Room for steps of maxBatch tokens (0: as many as the back end prefers) of sequences of
     /// maxContext. Throws Error for a context that the model has not, and when memory for the
-    /// activations and one whole sequence is not there.
-    ForwardPass(const Backend& backend, int maxContext, int maxBatch);
+    /// activations and the cache of one sequence is not there. wholeCaches: its sliding-window
+    /// layers keep every token too, not only those that a step sees.
+    ForwardPass(const Backend& backend, int maxContext, int maxBatch, bool wholeCaches = false);
 
     const Backend& backend() const noexcept { return backend_; }
     const ModelSpec& spec() const noexcept { return backend_.spec(); }

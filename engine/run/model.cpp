@@ -24,17 +24,17 @@ struct BackendEntry {
 constexpr BackendEntry kBackends[] = {
     {"cpu",
      [](const BoundModel& model, const Checkpoint& checkpoint, const ModelOptions& options) {
-         return makeCpuBackend(model, checkpoint, options.cpu);
+         return makeCpuBackend(model, checkpoint, options.cpu, options.stop);
      },
      true},
     {"cuda",
      [](const BoundModel& model, const Checkpoint& checkpoint, const ModelOptions& options) {
-         return makeCudaBackend(model, checkpoint, options.cuda);
+         return makeCudaBackend(model, checkpoint, options.cuda, options.stop);
      },
      false},
     {"reference",
-     [](const BoundModel& model, const Checkpoint&, const ModelOptions&) {
-         return makeReferenceBackend(model);
+     [](const BoundModel& model, const Checkpoint&, const ModelOptions& options) {
+         return makeReferenceBackend(model, options.stop);
      },
      false},
 };
@@ -55,7 +55,7 @@ std::unique_ptr<Model> Model::load(const std::string& name, const ModelOptions& 
     const auto start = Clock::now();
     const BackendEntry& entry = backendEntry(options.backend);
     std::unique_ptr<Model> model(new Model());
-    model->checkpoint_ = openModel(name);
+    model->checkpoint_ = openModel(name, options.stop);
     model->bound_ = bindModel(*model->checkpoint_, options.architecture);
     model->tokenizer_ = tokenizerFromCheckpoint(*model->checkpoint_);
     const auto beforeCheck = Clock::now();

@@ -168,7 +168,7 @@ std::string demoNames() {
 
 constexpr std::string_view kSynthPrefix = "synth:";
 
-std::unique_ptr<Checkpoint> openSynth(const std::string& name) {
+std::unique_ptr<Checkpoint> openSynth(const std::string& name, const StopFlag* stop) {
     std::string wanted = name.substr(kSynthPrefix.size());
     std::optional<DType> dense;
     if (const auto colon = wanted.rfind(':'); colon != std::string::npos) {
@@ -182,7 +182,7 @@ std::unique_ptr<Checkpoint> openSynth(const std::string& name) {
     }
     SynthConfig config = synthConfig(wanted);
     config.dense = dense.value_or(config.dense);
-    return std::make_unique<SynthCheckpoint>(config, name);
+    return std::make_unique<SynthCheckpoint>(config, name, 0, stop);
 }
 
 }  // namespace
@@ -203,8 +203,8 @@ fs::path resolveModel(const std::string& name) {
         "a model is a path, " + demoNames() + ", ollama:NAME[:TAG], hf:ORG/NAME or synth:CONFIG");
 }
 
-std::unique_ptr<Checkpoint> openModel(const std::string& name) {
-    if (name.starts_with(kSynthPrefix)) return openSynth(name);
+std::unique_ptr<Checkpoint> openModel(const std::string& name, const StopFlag* stop) {
+    if (name.starts_with(kSynthPrefix)) return openSynth(name, stop);
     return openCheckpoint(resolveModel(name));
 }
 

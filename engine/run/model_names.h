@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "engine/core/interrupt.h"
 #include "engine/formats/checkpoint.h"
 
 namespace moescope {
@@ -22,7 +23,8 @@ std::filesystem::path resolveModel(const std::string& name);
 /// The checkpoint at resolveModel(name), or
 ///   synth:CONFIG[:TYPE]     random weights of a known shape, drawn into memory now
 ///                           (engine/model/synth_checkpoint.h); CONFIG as synthConfig takes it,
-///                           TYPE (q8_0 or bf16) of the matrices that are no experts
-std::unique_ptr<Checkpoint> openModel(const std::string& name);
+///                           TYPE (q8_0 or bf16) of the matrices that are no experts; Interrupted
+///                           when `stop` (null: never) is set meanwhile
+std::unique_ptr<Checkpoint> openModel(const std::string& name, const StopFlag* stop = nullptr);
 
 }  // namespace moescope

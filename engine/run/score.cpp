@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -10,15 +11,16 @@
 
 #include "engine/run/cache_memory.h"
 #include "engine/run/logits.h"
+#include "engine/run/memory.h"
 
 namespace moescope {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Caches that a step may begin. On the host the memory of short ones, of up to 32 rows each, is
-/// that of one sequence of 4,096, which is asked for beforehand; a device's is asked for each step.
+/// Caches that a step may begin, where there is memory for them.
 constexpr std::size_t kMostRuns = 128;
+constexpr std::uint64_t kNoBound = std::numeric_limits<std::uint64_t>::max();
 
 std::vector<TokenId> likeliest(std::span<const float> logits, std::size_t n) {
     std::vector<TokenId> ids(logits.size());
@@ -112,6 +114,9 @@ public:
         plan_ = planScoring(sequences, {owner.options_.share, owner.pass_.backend().maxLineage(),
                                         owner.heldTokens_, lineage});
         nodes_.resize(plan_.nodes.size());
+        // What nobody goes on from is in the way of what is to come; hold() would let go of it.
+        const auto goesOn = [](const ScorePlan::Node& n) { return n.parent == ScorePlan::kHeld; };
+        if (!plan_.nodes.empty() && std::ranges::none_of(plan_.nodes, goesOn)) owner_.forget();
     }
 
     ~Call() override { owner_.pass_.setRouting(nullptr); }
@@ -173,15 +178,21 @@ private:
         const auto room = static_cast<std::size_t>(owner_.pass_.maxBatch());
         const auto most =
             std::min(kMostRuns, static_cast<std::size_t>(owner_.pass_.backend().maxRuns()));
-        std::uint64_t memory = deviceRoomForCaches(owner_.pass_.backend());
+        const Backend& backend = owner_.pass_.backend();
+        std::uint64_t device = deviceRoomForCaches(backend);
+        // A device's caches take none of the host's.
+        std::uint64_t host = device == kNoBound ? hostRoom() : kNoBound;
         while (next_ < nodes_.size() && tokens_.size() < room && runs_.size() < most) {
             const ScorePlan::Node& node = plan_.nodes[next_];
             if (nodes_[next_].cache == nullptr) {
                 const CacheShape shape = shapeOf(next_);
-                const std::uint64_t bytes = owner_.pass_.backend().deviceCacheBytes(shape);
+                const std::uint64_t there = backend.deviceCacheBytes(shape);
+                const std::uint64_t here = backend.cacheBytes(shape);
                 // The caches of this step are freed first.
-                if (bytes > memory && !runs_.empty()) break;
-                memory -= std::min(memory, bytes);
+                if ((there > device || here > host) && !runs_.empty()) break;
+                if (here > host) requireCacheMemory(backend, shape, 1);
+                device -= std::min(device, there);
+                host -= std::min(host, here);
                 begin(next_, shape);
             }
             Evaluated& own = nodes_[next_];
@@ -195,6 +206,19 @@ private:
         }
     }
 
+    /// Bytes that new caches may take. Pages of a cache count as taken when they are written, so
+    /// what is still to be written of the one that is begun is taken off.
+    std::uint64_t hostRoom() const {
+        const std::uint64_t room = availableMemory();
+        if (nodes_[next_].cache == nullptr) return room;
+        const ScorePlan::Node& node = plan_.nodes[next_];
+        const double open = static_cast<double>(node.end - nodes_[next_].end) /
+                            static_cast<double>(node.end - node.begin);
+        const double bytes =
+            static_cast<double>(owner_.pass_.backend().cacheBytes(shapeOf(next_))) * open;
+        return room - std::min(room, static_cast<std::uint64_t>(bytes));
+    }
+
     const Evaluated* parentOf(const ScorePlan::Node& node) const {
         if (node.parent >= 0) return &nodes_[static_cast<std::size_t>(node.parent)];
         if (node.parent != ScorePlan::kHeld) return nullptr;
@@ -202,10 +226,13 @@ private:
                               [&](const Evaluated& e) { return e.end >= node.begin; });
     }
 
-    /// Of the node's cache, behind its parent's. Whole: another call may go on from anywhere in it.
+    /// Of the node's cache, behind its parent's. Whole where sequences share: another call may go
+    /// on from anywhere in it.
     CacheShape shapeOf(std::size_t index) const {
         const ScorePlan::Node& node = plan_.nodes[index];
-        CacheShape shape{static_cast<int>(node.end), static_cast<int>(node.end), {}, 0};
+        const auto end = static_cast<int>(node.end);
+        const int run = owner_.options_.share ? end : std::min(end, owner_.pass_.maxBatch());
+        CacheShape shape{end, run, {}, 0};
         if (const Evaluated* parent = parentOf(node)) {
             shape.prefix = parent->cache;
             shape.prefixTokens = static_cast<int>(node.begin);
@@ -446,7 +473,7 @@ private:
 };
 
 BatchScorer::BatchScorer(const Backend& backend, int maxContext, Options options)
-    : pass_(backend, maxContext, options.maxBatch), options_(options) {}
+    : pass_(backend, maxContext, options.maxBatch, options.share), options_(options) {}
 
 BatchScorer::~BatchScorer() = default;
 

@@ -62,7 +62,8 @@ public:
     using LogitsVisitor =
         std::function<void(std::size_t sequence, std::size_t index, std::span<const float> logits)>;
 
-    /// The back end must outlive the scorer. Throws Error as ForwardPass does.
+    /// The back end must outlive the scorer. Throws Error as ForwardPass does, of whole caches
+    /// where sequences share.
     BatchScorer(const Backend& backend, int maxContext, Options options);
     ~BatchScorer();
 
@@ -78,8 +79,9 @@ public:
 
     /// Calls `done` for each sequence as soon as it is complete, in the order of the plan. Throws
     /// SequenceError for one with nothing to report, one that does not fit the context, token ids
-    /// out of range (before anything is evaluated) and logits that are not finite; Interrupted
-    /// between steps; what `done`, the visitor and the sinks throw. What is done by then, is done.
+    /// out of range (before anything is evaluated) and logits that are not finite; Error when
+    /// memory for a cache is not there (any more); Interrupted between steps; what `done`, the
+    /// visitor and the sinks throw. What is done by then, is done.
     void score(std::span<const ScoreSequence> sequences, const Done& done,
                const LogitsVisitor& visit = {});
 

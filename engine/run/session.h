@@ -27,6 +27,7 @@ struct ModelOptions {
     CpuOptions cpu;
     CudaOptions cuda;
     ArchitectureOptions architecture;
+    const StopFlag* stop = nullptr;  ///< polled while loading, which throws Interrupted then
 };
 
 /// Checkpoint, spec, weights, tokenizer and back end together. Immovable; sessions point into it.

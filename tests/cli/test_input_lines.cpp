@@ -117,7 +117,7 @@ TEST_CASE("a wrong option is no error of a line") {
         refuses(chats, {"--chat-format", "nonsense"}, 2, "no chat format is named", false);
     refuses(kProfile, {"--temperature", "-1"}, 2, "temperature", false);
     refuses(kGenerate, {"--context", "0"}, 2, "--context takes", false);
-    refuses(kGenerate, {"--context", "5"}, 1, "line 1: --context 5 is too small", true);
+    refuses(kGenerate, {"--context", "1"}, 1, "line 1: --context 1 is too small", true);
 }
 
 TEST_CASE("wrong inputs are refused before the model is loaded") {

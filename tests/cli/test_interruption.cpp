@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include <nlohmann/json.hpp>
+
 #include "profiler/runfile/run_reader.h"
 #include "tests/cli/program.h"
 
@@ -173,4 +175,50 @@ TEST_CASE("a scoring that cannot be written says so") {
     CHECK(stdoutResult.code == 0);
     CHECK_THAT(stdoutResult.out, Catch::Matchers::Contains("\"logprobs\""));
     CHECK(run(scoring(folder, folder / "in/out")).code == 1);
+}
+
+TEST_CASE("a bench stopped in the middle shows the measurements that are done") {
+    std::string lengths = "16";
+    for (int i = 1; i < 500; ++i) lengths += ",16";
+    for (const bool json : {true, false}) {
+        CAPTURE(json);
+        std::vector<std::string> words{"bench", "demo", "-p", lengths,      "-n",
+                                       "4",     "-r",   "1",  "--progress", "json"};
+        if (json) words.emplace_back("--json");
+        Child child(words);
+        child.waitFor("\"done\":");
+        child.kill(SIGINT);
+        const Outcome outcome = child.wait();
+        INFO(outcome.err);
+        CHECK(outcome.code == 130);
+        CHECK_THAT(outcome.err, Catch::Contains(" of 501 measurements are above"));
+        if (json) {
+            const auto body = nlohmann::json::parse(outcome.out);
+            CHECK(body.at("interrupted") == true);
+            CHECK(body.at("results").size() >= 1);
+            CHECK(body.at("results").size() < 501);
+        } else {
+            CHECK_THAT(outcome.out, Catch::Contains("prefill") && !Catch::Contains("decode "));
+        }
+    }
+}
+
+TEST_CASE("a perplexity stopped in the middle is that of the windows that are done") {
+    const Folder folder;
+    writeTexts(folder / "in");
+    Child child({"score", "demo", "--perplexity", folder / "in", "--window", "16", "--json",
+                 "--progress", "json"});
+    child.waitFor("\"done\":");
+    child.kill(SIGINT);
+    const Outcome outcome = child.wait();
+    INFO(outcome.err);
+    CHECK(outcome.code == 130);
+    CHECK_THAT(outcome.err, Catch::Contains(" windows are above"));
+    const auto body = nlohmann::json::parse(outcome.out);
+    CHECK(body.at("interrupted") == true);
+    CHECK(body.at("scored_tokens") == 16 * body.at("windows").get<int>());
+    CHECK(body.at("scored_tokens") < body.at("tokens"));
+    CHECK(body.at("bytes").get<std::size_t>() < contentOf(folder / "in").size());
+    CHECK(body.at("perplexity").get<double>() > 1);
+    CHECK_FALSE(body.contains("word_perplexity"));
 }

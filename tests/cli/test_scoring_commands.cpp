@@ -351,6 +351,40 @@ TEST_CASE("generate answers a file of prompts as it answers each alone") {
     }
 }
 
+TEST_CASE("generate ends where the model's context is full and refuses no -n for it") {
+    const Folder folder;
+    std::string most = "the";
+    for (int i = 1; i < 1000; ++i) most += " the";  // of the demo's 1,024 tokens
+    writeText(folder / "in", json{{"prompt", most}}.dump() + "\n{\"prompt\": \"the\"}\n");
+    const Outcome one = run({"generate", "demo", "-p", most, "--json"});
+    INFO(one.err);
+    REQUIRE(one.code == 0);
+    const json body = json::parse(one.out);
+    CHECK(body.at("finish_reason") == "context");
+    // The last one is chosen and not evaluated.
+    CHECK(body.at("prompt_tokens").get<std::size_t>() + body.at("tokens").size() == 1024 + 1);
+    REQUIRE(run({"generate", "demo", "--input", folder / "in", "--output", folder / "out"}).code ==
+            0);
+    const std::vector<json> all = lines(folder / "out");
+    CHECK(all.at(0).at("tokens") == body.at("tokens"));
+    CHECK(all.at(0).at("finish_reason") == "context");
+    CHECK(all.at(1).at("finish_reason") != "context");
+}
+
+TEST_CASE("score takes one token more than the context, which is predicted and not evaluated") {
+    const Folder folder;
+    const auto score = [&](int tokens) {
+        writeText(folder / "in", json{{"tokens", std::vector<int>(tokens, 5)}}.dump());
+        return run(
+            {"score", "demo", "--input", folder / "in", "--output", folder / "out", "--overwrite"});
+    };
+    CHECK(score(1024 + 1).code == 0);
+    const Outcome refused = score(1024 + 2);
+    CHECK(refused.code == 1);
+    CHECK_THAT(refused.err, Contains("line 1: 1025 tokens before the last are more than the "
+                                     "model's context of 1024"));
+}
+
 TEST_CASE("generate goes on past end-of-text tokens when they are ignored") {
     const Folder folder;
     writeText(folder / "in", "{\"id\":\"a\",\"prompt\":\"hi\"}\n");
@@ -456,6 +490,36 @@ TEST_CASE("bench --trace records operations and routing of several sequences at 
     const int perToken = routed(one) / (16 + 4);
     CHECK(perToken > 0);
     CHECK(routed(three) == (16 + 3 * 4) * perToken);
+}
+
+TEST_CASE("bench gives no speed of a model whose prompts come to logits that are not finite") {
+    const Folder folder;
+    const fs::path golden = fs::path(MOESCOPE_SOURCE_DIR) / "tests/golden/data/gpt2_untied";
+    fs::copy_file(golden / "config.json", folder / "config.json");
+    std::string file = contentOf(golden / "model.safetensors");
+    std::uint64_t length = 0;
+    std::memcpy(&length, file.data(), sizeof length);
+    const json header = json::parse(file.substr(8, length));
+    // Sums of token and position overflow from the second token on.
+    const auto fill = [&](const char* name, std::size_t firstRow) {
+        const json& tensor = header.at(name);
+        const std::size_t width = tensor.at("shape").at(1);
+        const std::size_t begin = tensor.at("data_offsets").at(0);
+        const std::size_t end = tensor.at("data_offsets").at(1);
+        const std::uint16_t large = 0x7F60;  // 3e38 in BF16
+        for (std::size_t at = begin + firstRow * width * sizeof large; at < end; at += sizeof large)
+            std::memcpy(file.data() + 8 + length + at, &large, sizeof large);
+    };
+    fill("transformer.wte.weight", 0);
+    fill("transformer.wpe.weight", 1);
+    writeText(folder / "model.safetensors", file);
+    const auto bench = [&](const char* prompt) {
+        return run({"bench", folder / "", "-p", prompt, "-n", "1", "-d", "0", "-r", "1"});
+    };
+    CHECK(bench("1").code == 0);
+    const Outcome outcome = bench("4");
+    CHECK(outcome.code == 1);
+    CHECK_THAT(outcome.err, Contains("not finite"));
 }
 
 TEST_CASE("bench names the option whose number is none it takes") {

@@ -74,6 +74,30 @@ TEST_CASE("quantisations and RoPE scalings that are not known are refused by key
           "'high_freq_factor'");
 }
 
+TEST_CASE("groups of the configuration that are no objects are refused") {
+    for (const std::string key : {"rope_scaling", "rope_parameters", "quantization_config"}) {
+        MemoryCheckpoint c = likeGolden("llama_tied");
+        c.editConfig().erase("rope_parameters");
+        c.editConfig()[key] = {1, 2};
+        CHECK(refusal(c) == "memory.gguf: configuration key '" + key + "' must be an object");
+        c.editConfig()[key] = nullptr;
+        CHECK(refusal(c) == "accepted");
+    }
+}
+
+TEST_CASE("an original context beside the group of YaRN is refused where the group has none") {
+    MemoryCheckpoint c = likeGolden("llama_tied");
+    c.editConfig()["original_max_position_embeddings"] = 16;
+    CHECK(refusal(c) == "accepted");  // without YaRN nothing reads it
+    c.editConfig().erase("rope_parameters");
+    c.editConfig()["rope_scaling"] = {{"rope_type", "yarn"}, {"factor", 4.0}};
+    CHECK(refusal(c) ==
+          "memory.gguf: RoPE key 'original_max_position_embeddings' is not supported outside "
+          "'rope_scaling' or 'rope_parameters'");
+    c.editConfig()["rope_scaling"]["original_max_position_embeddings"] = 16;
+    CHECK(refusal(c) == "accepted");
+}
+
 TEST_CASE("a vocabulary that is not the embedding's is refused") {
     CHECK(refusalOf("qwen3_tied", "vocab_size", 81) ==
           "memory.gguf: tensor 'model.embed_tokens.weight' has 80 rows, configuration key "

@@ -165,7 +165,39 @@ TEST_CASE("YaRN of a llama file truncates its bounds in both layouts and gpt-oss
     CHECK_FALSE(bindModel(tinyGptOssGguf()).spec.layers[0].rope.truncate);
 }
 
-TEST_CASE("a folder that ties its head to the embedding does so whatever it stores") {
+TEST_CASE("a GGUF file that states a factor of RoPE without a type scales linearly") {
+    MemoryCheckpoint c(CheckpointLayout::Gguf, {{"llama.rope.scaling.factor", 4.0}});
+    const auto read = [&] { return readGgufRope(ConfigReader(c.config(), "x", "llama."), {}, {}); };
+    CHECK(read().factor == 4.0);
+    CHECK_FALSE(read().yarn);
+    c.editConfig()["llama.rope.scaling.type"] = "none";
+    CHECK(read().factor == 1.0);
+}
+
+TEST_CASE("RoPE of a folder that says nothing of it is that of transformers") {
+    const auto ropeOf = [](const std::string& name) {
+        const Golden golden = loadGolden(name);
+        nlohmann::json config = golden.checkpoint->config();
+        for (const char* key : {"rope_theta", "rope_scaling", "rope_parameters"}) config.erase(key);
+        MemoryCheckpoint c(CheckpointLayout::HuggingFace, config);
+        for (const TensorView& t : golden.checkpoint->tensors()) {
+            if (t.rank == 1) c.add(t.name, {t.shape[0]});
+            if (t.rank == 2) c.add(t.name, {t.shape[0], t.shape[1]});
+            if (t.rank == 3) c.add(t.name, {t.shape[0], t.shape[1], t.shape[2]});
+        }
+        return bindModel(c).spec.layers.back().rope;
+    };
+    CHECK(ropeOf("olmo2_heads").theta == 10000.0);
+    CHECK(ropeOf("olmo3_types").theta == 500000.0);
+    const RopeSpec gptOss = ropeOf("gpt_oss_heads");
+    CHECK(gptOss.theta == 150000.0);
+    CHECK(gptOss.yarn);
+    CHECK(gptOss.factor == 32.0);
+    CHECK(gptOss.originalContext == 4096);
+    CHECK_FALSE(gptOss.truncate);
+}
+
+TEST_CASE("a folder that ties its head to the embedding does so unless it stores another") {
     const Golden golden = loadGolden("llama_tied");
     REQUIRE(golden.checkpoint->config()["tie_word_embeddings"] == true);
     MemoryCheckpoint c(CheckpointLayout::HuggingFace, golden.checkpoint->config());
@@ -174,12 +206,19 @@ TEST_CASE("a folder that ties its head to the embedding does so whatever it stor
         if (t.rank == 2) c.add(t.name, {t.shape[0], t.shape[1]});
     }
     const ModelSpec& spec = golden.model.spec;
-    c.add("lm_head.weight", {spec.vocab, spec.dModel});
+    const auto* values = reinterpret_cast<const float*>(c.edit("model.embed_tokens.weight").data);
+    c.add("lm_head.weight", {spec.vocab, spec.dModel},
+          {values, values + std::int64_t{spec.vocab} * spec.dModel});
     const BoundModel tied = bindModel(c);
     CHECK(tied.spec.tiedHead);
     CHECK(tied.weights.head.data == tied.weights.embedding.data);
     c.editConfig()["tie_word_embeddings"] = false;
     CHECK_FALSE(bindModel(c).spec.tiedHead);
+    c.editConfig()["tie_word_embeddings"] = true;
+    c.add("lm_head.weight", {spec.vocab, spec.dModel});  // other values
+    const BoundModel apart = bindModel(c);
+    CHECK_FALSE(apart.spec.tiedHead);
+    CHECK(apart.weights.head.data != apart.weights.embedding.data);
 }
 
 TEST_CASE("a tensor of another shape or type is refused by name and shapes") {

@@ -3,10 +3,12 @@
 #include "engine/run/cache_memory.h"
 
 #include <catch2/catch.hpp>
+#include <functional>
 #include <limits>
 
 #include "engine/core/error.h"
 #include "engine/run/generate_many.h"
+#include "engine/run/memory.h"
 #include "engine/run/score.h"
 #include "tests/engine/tiny_models.h"
 
@@ -15,7 +17,8 @@ using namespace moescope::test;
 
 namespace {
 
-/// The reference back end, as if its caches were in a device's memory of `total` bytes.
+/// The reference back end, as if its caches were in a device's memory of `total` bytes (0: in the
+/// host's, of which each takes hostBytes).
 class WithDevice final : public Backend {
 public:
     WithDevice(const BoundModel& model, std::uint64_t total)
@@ -27,7 +30,7 @@ public:
     const ModelSpec& spec() const noexcept override { return inner_->spec(); }
     int maxRuns() const noexcept override { return inner_->maxRuns(); }
     std::uint64_t stateBytes(int, int) const override { return 0; }
-    std::uint64_t cacheBytes(const CacheShape&) const override { return 0; }
+    std::uint64_t cacheBytes(const CacheShape& shape) const override { return hostBytes(shape); }
     std::uint64_t deviceCacheBytes(const CacheShape& shape) const override {
         return inner_->cacheBytes(shape);
     }
@@ -39,6 +42,7 @@ public:
         const std::uint64_t bytes = deviceCacheBytes(shape);
         used_ += bytes;
         mostUsed = std::max(mostUsed, used_);
+        longestRun = std::max(longestRun, shape.maxRun);
         const std::shared_ptr<KvCache> cache = inner_->newCache(shape);
         return {cache.get(), [this, cache, bytes](KvCache*) { used_ -= bytes; }};
     }
@@ -69,6 +73,8 @@ public:
         return inner_->hidden(s);
     }
 
+    std::function<std::uint64_t(const CacheShape&)> hostBytes = [](const CacheShape&) { return 0; };
+    mutable int longestRun = 0;
     mutable std::uint64_t mostUsed = 0;
     mutable std::size_t mostRuns = 0;
 
@@ -120,4 +126,39 @@ TEST_CASE("a step of scoring begins as many sequences as a device has the memory
     CHECK(plenty.mostRuns == 12);
     CHECK(scarce.mostRuns == 3);
     CHECK(scarce.mostUsed == 3 * each);
+}
+
+TEST_CASE("a scoring asks for caches as long as those it takes") {
+    const auto model = llamaLike(DType::F32, DType::F32);
+    const std::vector<ScoreSequence> sequences{{{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, 1}};
+    for (const bool share : {true, false}) {
+        CAPTURE(share);
+        WithDevice backend(model->bound, 0);
+        const BatchScorer::Options options{.share = share, .maxBatch = 4};
+        BatchScorer(backend, 16, options).score(sequences, [](BatchScorer::Scored&&) {});
+        CHECK(backend.longestRun == (share ? 11 : 4));
+        // As if there were memory for rings only.
+        backend.hostBytes = [](const CacheShape& shape) {
+            return shape.maxRun < shape.maxContext ? 0 : std::uint64_t{1} << 62;
+        };
+        if (share)
+            CHECK_THROWS_WITH(BatchScorer(backend, 16, options), Catch::Contains(" needs "));
+        else
+            CHECK_NOTHROW(BatchScorer(backend, 16, options));
+    }
+}
+
+TEST_CASE("a step of scoring begins as many sequences as the host has the memory for") {
+    const auto model = llamaLike(DType::F32, DType::F32);
+    const std::vector<ScoreSequence> sequences{{{1, 2, 3, 4, 5}, 1}, {{6, 7, 8, 9, 10}, 1}};
+    WithDevice backend(model->bound, 0);
+    BatchScorer scorer(backend, 16, {});
+    backend.hostBytes = [](const CacheShape&) { return availableMemory() / 10 * 6; };
+    std::size_t scored = 0;
+    scorer.score(sequences, [&](BatchScorer::Scored&&) { ++scored; });
+    CHECK(scored == 2);
+    CHECK(backend.mostRuns == 1);
+    backend.hostBytes = [](const CacheShape&) { return std::uint64_t{1} << 62; };
+    CHECK_THROWS_WITH(scorer.score(sequences, [](BatchScorer::Scored&&) {}),
+                      Catch::Contains("key-value memory of 1 sequence of 4 tokens needs"));
 }

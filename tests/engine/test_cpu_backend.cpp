@@ -171,11 +171,22 @@ TEST_CASE("both back ends refuse a model with anything in it that is not finite"
         moescope::test::spoilLastBlock(model->bound.weights.layers[1].*member);
         refused(model->bound);
     }
-    for (const auto member : {&ModelWeights::head, &ModelWeights::outputNorm}) {
+    for (const auto member :
+         {&ModelWeights::head, &ModelWeights::outputNorm, &ModelWeights::embedding}) {
         const auto model = gptOssLike();
+        REQUIRE(model->bound.weights.embedding.data != model->bound.weights.head.data);
         moescope::test::spoilLastBlock(model->bound.weights.*member);
         refused(model->bound);
     }
+}
+
+TEST_CASE("both back ends refuse learned positions that are not finite") {
+    const auto model = llamaLike(DType::F32, DType::F32);
+    const auto other = llamaLike(DType::F32, DType::F32);
+    model->bound.weights.positions = other->bound.weights.embedding;
+    moescope::test::spoilLastBlock(model->bound.weights.positions);
+    CHECK_THROWS_WITH(makeCpu(model->bound, ""), Catch::Contains("not finite"));
+    CHECK_THROWS_WITH(makeReferenceBackend(model->bound), Catch::Contains("not finite"));
 }
 
 TEST_CASE("both back ends report MXFP4 blocks whose scale is at an end of its range") {
@@ -209,10 +220,11 @@ TEST_CASE("both back ends report MXFP4 blocks whose scale is at an end of its ra
 
 TEST_CASE("an embedding that is not a number gives logits that are not on either back end") {
     const auto model = gptOssLike();
-    moescope::test::spoilLastBlock(model->bound.weights.embedding);  // of token 49
     std::vector<std::unique_ptr<Backend>> backends;
     backends.push_back(makeReferenceBackend(model->bound));
     for (const std::string& target : targets()) backends.push_back(makeCpu(model->bound, target));
+    // Of token 49, and not before loading has looked: rows are read where they are.
+    moescope::test::spoilLastBlock(model->bound.weights.embedding);
     for (const auto& backend : backends) {
         INFO(backend->description());
         for (const std::size_t n : {1U, 12U}) {  // by vectors, by tiles
@@ -265,7 +277,7 @@ TEST_CASE("the bytes announced for a model are those its packing takes for every
         INFO(dtypeInfo(type).name);
         const auto model = gptOssLike(type);
         ThreadPool pool(1);
-        const cpu::PackedModel packed(model->bound, NoCheckpoint(), pool);
+        const cpu::PackedModel packed(model->bound, NoCheckpoint(), pool, nullptr);
         const std::uint64_t arena = cpu::PackedModel::arenaBytes(model->bound.weights);
         CHECK(packed.usedBytes() == arena);
         // 50 embedding rows of 3 Q8_0 blocks. Vectors, in floats: the output norm; per layer two

@@ -16,6 +16,7 @@
 #include "engine/core/sha256.h"
 #include "engine/run/demo_model.h"
 #include "engine/run/generate.h"
+#include "engine/run/model_names.h"
 #include "engine/run/session.h"
 
 using namespace moescope;
@@ -126,4 +127,15 @@ TEST_CASE("demo models have learned the order of words and not only their freque
         std::shuffle(tokens.begin(), tokens.end(), std::mt19937(1));
         CHECK(meanLoss(*model, tokens) > ordered + 1.0);
     }
+}
+
+TEST_CASE("loading is left when it is asked to stop") {
+    const StopFlag stop{true};
+    for (const char* backend : {"cpu", "reference"}) {
+        ModelOptions options;
+        options.backend = backend;
+        options.stop = &stop;
+        CHECK_THROWS_AS(Model::load("demo", options), Interrupted);
+    }
+    CHECK_THROWS_AS(openModel("synth:demo-synthetic", &stop), Interrupted);
 }

@@ -160,12 +160,14 @@ TEST_CASE("a request that cannot be served is named by its number") {
 }
 
 TEST_CASE("logits that are not finite name the generation whose next token they were for") {
-    // An embedding row, which loading does not read: only a prompt with token 7 meets it.
+    // An embedding row that loading accepts and its scale makes infinite: only a prompt with token
+    // 7 meets it.
     MemoryCheckpoint checkpoint = tinyGptOssGguf();
     std::vector<float> rows(10 * 8, 0.25F);
-    std::fill_n(rows.begin() + 7 * 8, 8, NAN);
+    std::fill_n(rows.begin() + 7 * 8, 8, 3e38F);
     checkpoint.add("token_embd.weight", {10, 8}, rows);
-    const BoundModel model = bindModel(checkpoint);
+    BoundModel model = bindModel(checkpoint);
+    model.spec.embeddingScale = 4.0F;
     const auto backend = makeReferenceBackend(model);
     for (const double temperature : {0.0, 1.0}) {
         BatchGenerator generator(*backend, {8, 3, 0});

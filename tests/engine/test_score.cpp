@@ -266,17 +266,19 @@ TEST_CASE("sequences with nothing to score or ids outside the vocabulary are ref
 }
 
 TEST_CASE("a damaged head gives an error and no score") {
-    // Numbers that loading accepts, and whose products with the last state overflow either way; and
-    // an embedding row, which loading does not read.
-    for (const float bad : {3e38F, -3e38F, float{NAN}}) {
+    // Numbers that loading accepts: the head's products with the last state overflow either way,
+    // and so does an embedding row with its scale.
+    for (const auto& [name, bad] : {std::pair{"output.weight", 3e38F},
+                                    {"output.weight", -3e38F},
+                                    {"token_embd.weight", 3e38F}}) {
         MemoryCheckpoint checkpoint = tinyGptOssGguf();
-        const bool inHead = !std::isnan(bad);
         std::vector<float> rows(10 * 8, 0.25F);
         std::fill_n(rows.begin() + 7 * 8, 8, bad);
-        checkpoint.add(inHead ? "output.weight" : "token_embd.weight", {10, 8}, rows);
-        const BoundModel model = bindModel(checkpoint);
+        checkpoint.add(name, {10, 8}, rows);
+        BoundModel model = bindModel(checkpoint);
+        model.spec.embeddingScale = 4.0F;
         const auto backend = makeReferenceBackend(model);
-        CAPTURE(bad);
+        CAPTURE(name, bad);
         BatchScorer scorer(*backend, 8, {});
         const std::vector<ScoreSequence> one = {{{1, 7, 7, 7}, 1}};
         for (int round = 0; round < 2; ++round)

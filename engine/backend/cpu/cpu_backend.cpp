@@ -63,14 +63,14 @@ const KernelNames& kernelNames(const Kernels& kernels, const Kernels& exact) {
 }  // namespace
 
 CpuBackend::CpuBackend(const BoundModel& model, const Checkpoint& checkpoint,
-                       const CpuOptions& options)
+                       const CpuOptions& options, const StopFlag* stop)
     : spec_(model.spec),
       weights_(model.weights),
       numerics_(options.numerics),
       kernels_(kernelsFor(options)),
       names_(kernelNames(kernels_, chooseKernels(options.target))),
       pool_(options.threads),
-      packed_(model, checkpoint, pool_) {
+      packed_(model, checkpoint, pool_, stop) {
     RopePlan plan = planRopes(spec_);
     for (const RopeSpec* rope : plan.distinct) ropes_.push_back(ropeTable(*rope, spec_.headDim));
     ropeOf_ = std::move(plan.ofLayer);
@@ -285,8 +285,8 @@ std::uint64_t cpuStateBytes(const BoundModel& model, int maxContext, int maxBatc
 }
 
 std::unique_ptr<Backend> makeCpuBackend(const BoundModel& model, const Checkpoint& checkpoint,
-                                        const CpuOptions& options) {
-    return std::make_unique<cpu::CpuBackend>(model, checkpoint, options);
+                                        const CpuOptions& options, const StopFlag* stop) {
+    return std::make_unique<cpu::CpuBackend>(model, checkpoint, options, stop);
 }
 
 }  // namespace moescope

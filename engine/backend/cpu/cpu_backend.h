@@ -22,7 +22,8 @@ using KernelNames = std::array<std::array<std::string, 2>, kPackedFormats>;
 
 class CpuBackend final : public Backend {
 public:
-    CpuBackend(const BoundModel& model, const Checkpoint& checkpoint, const CpuOptions& options);
+    CpuBackend(const BoundModel& model, const Checkpoint& checkpoint, const CpuOptions& options,
+               const StopFlag* stop);
 
     std::string_view name() const noexcept override { return "cpu"; }
     std::string description() const override;

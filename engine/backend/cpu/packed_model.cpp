@@ -43,7 +43,19 @@ Mxfp4Edges edgesOf(const TensorView& matrix, std::int64_t tile) {
     return edges;
 }
 
-Mxfp4Edges packJob(const Job& job, const Checkpoint& checkpoint, ThreadPool& pool, bool keepPages) {
+/// Of a matrix that is read where it is.
+void checkRows(const TensorView& t, ThreadPool& pool, const StopFlag* stop) {
+    if (t.empty()) return;
+    const std::int64_t slice = std::max<std::int64_t>(1, kSliceBytes / t.rowStride);
+    for (std::int64_t begin = 0; begin < t.rows(); begin += slice) {
+        throwIfStopped(stop);
+        pool.parallelFor(std::min(slice, t.rows() - begin),
+                         [&](std::int64_t i, int) { refuseNotFinite(t, 0, begin + i); });
+    }
+}
+
+Mxfp4Edges packJob(const Job& job, const Checkpoint& checkpoint, ThreadPool& pool, bool keepPages,
+                   const StopFlag* stop) {
     Mxfp4Edges edges;
     std::mutex edgesMutex;
     const PackedStack& stack = *job.target;
@@ -52,6 +64,7 @@ Mxfp4Edges packJob(const Job& job, const Checkpoint& checkpoint, ThreadPool& poo
     const std::int64_t slice = std::max<std::int64_t>(1, kSliceBytes / tileBytes);
     const std::int64_t all = tiles * stack.count;
     for (std::int64_t begin = 0; begin < all; begin += slice) {
+        throwIfStopped(stop);
         const std::int64_t end = std::min(all, begin + slice);
         pool.parallelFor(end - begin, [&](std::int64_t i, int) {
             const std::int64_t tile = begin + i;
@@ -131,11 +144,14 @@ std::uint64_t PackedModel::arenaBytes(const ModelWeights& weights) noexcept {
     return bytes;
 }
 
-PackedModel::PackedModel(const BoundModel& model, const Checkpoint& checkpoint, ThreadPool& pool)
+PackedModel::PackedModel(const BoundModel& model, const Checkpoint& checkpoint, ThreadPool& pool,
+                         const StopFlag* stop)
     : arena_(arenaBytes(model.weights)) {
     const ModelWeights& w = model.weights;
     outputNorm = widen(w.outputNorm);
     outputNormBias = widen(w.outputNormBias);
+    checkRows(w.positions, pool, stop);
+    if (w.embedding.data != w.head.data) checkRows(w.embedding, pool, stop);
     layers.resize(w.layers.size());
     // The head first: it is the largest single matrix, and the arena is still empty.
     std::vector<Job> jobs{{&w.head, &head}};
@@ -151,7 +167,7 @@ PackedModel::PackedModel(const BoundModel& model, const Checkpoint& checkpoint, 
         const auto count = static_cast<std::uint64_t>(job.target->count);
         job.target->first.codes = arena_.take(count * job.target->codeStride);
         job.target->first.scales = arena_.take(count * job.target->scaleStride);
-        edges_ += packJob(job, checkpoint, pool, job.source->data == w.embedding.data);
+        edges_ += packJob(job, checkpoint, pool, job.source->data == w.embedding.data, stop);
     }
 }
 

@@ -6,6 +6,7 @@
 
 #include "engine/backend/cpu/pack.h"
 #include "engine/core/arena.h"
+#include "engine/core/interrupt.h"
 #include "engine/core/thread_pool.h"
 #include "engine/formats/checkpoint.h"
 #include "engine/formats/dtypes.h"
@@ -31,10 +32,10 @@ struct PackedLayer {
 class PackedModel {
 public:
     /// Packs with all threads of `pool`, releasing the pages of `checkpoint` behind it; the
-    /// embedding stays where it is. Throws Error for weights that are not finite. (An
-    /// embedding that is not the head is not read here: a row that is not finite yields logits that
-    /// are not.)
-    PackedModel(const BoundModel& model, const Checkpoint& checkpoint, ThreadPool& pool);
+    /// embedding and learned positions stay where they are. Throws Error for weights that are not
+    /// finite, those two included; Interrupted between slices when `stop` (may be null) is set.
+    PackedModel(const BoundModel& model, const Checkpoint& checkpoint, ThreadPool& pool,
+                const StopFlag* stop);
     /// Size of the arena that the constructor reserves.
     static std::uint64_t arenaBytes(const ModelWeights& weights) noexcept;
     /// Of it, handed out: the same number, or the sum above is wrong.

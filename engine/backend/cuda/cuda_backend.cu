@@ -79,7 +79,7 @@ void addCopies(std::vector<PrefixCopy>& copies, const CudaCache& from, CudaCache
 }  // namespace
 
 CudaBackend::CudaBackend(const BoundModel& model, const Checkpoint& checkpoint,
-                         const CudaOptions& options)
+                         const CudaOptions& options, const StopFlag* stop)
     : spec_(model.spec), weights_(model.weights), options_(options) {
     const cudaDeviceProp properties = chooseDevice(options.device);
     device_ = std::string(properties.name) + " (sm_" + std::to_string(properties.major) +
@@ -96,7 +96,7 @@ CudaBackend::CudaBackend(const BoundModel& model, const Checkpoint& checkpoint,
     }
     fewTokens_ = decodeTokensThatFit(spec_.dModel, properties.sharedMemPerBlockOptin);
     refuseIfTooLarge(model, options);
-    model_ = std::make_unique<DeviceModel>(model, checkpoint, pool_, options.expertsOnHost);
+    model_ = std::make_unique<DeviceModel>(model, checkpoint, pool_, options.expertsOnHost, stop);
 
     RopePlan plan = planRopes(spec_);
     ropeOf_ = std::move(plan.ofLayer);
@@ -564,8 +564,8 @@ int CudaBackend::decodeGreedy(BackendState& state, KvCache& cache, TokenId first
 namespace moescope {
 
 std::unique_ptr<Backend> makeCudaBackend(const BoundModel& model, const Checkpoint& checkpoint,
-                                         const CudaOptions& options) {
-    return std::make_unique<cuda::CudaBackend>(model, checkpoint, options);
+                                         const CudaOptions& options, const StopFlag* stop) {
+    return std::make_unique<cuda::CudaBackend>(model, checkpoint, options, stop);
 }
 
 }  // namespace moescope

@@ -19,7 +19,8 @@ namespace moescope::cuda {
 
 class CudaBackend final : public Backend {
 public:
-    CudaBackend(const BoundModel& model, const Checkpoint& checkpoint, const CudaOptions& options);
+    CudaBackend(const BoundModel& model, const Checkpoint& checkpoint, const CudaOptions& options,
+                const StopFlag* stop);
 
     std::string_view name() const noexcept override { return "cuda"; }
     std::string description() const override;

@@ -159,7 +159,8 @@ Mxfp4Edges edgesOf(const MatrixSource& source, std::int64_t matrix, std::int64_t
     return edges;
 }
 
-Mxfp4Edges upload(const MatrixJob& job, DeviceArena& arena, Uploader& uploader, ThreadPool& pool) {
+Mxfp4Edges upload(const MatrixJob& job, DeviceArena& arena, Uploader& uploader, ThreadPool& pool,
+                  const StopFlag* stop) {
     Mxfp4Edges edges;
     std::mutex edgesMutex;
     DeviceMatrix m = job.source.shape();
@@ -172,6 +173,7 @@ Mxfp4Edges upload(const MatrixJob& job, DeviceArena& arena, Uploader& uploader, 
     const std::uint64_t slice =
         std::max<std::uint64_t>(1, uploader.size() / (codeBytes + scaleBytes));
     for (std::uint64_t begin = 0; begin < all; begin += slice) {
+        throwIfStopped(stop);
         const std::uint64_t count = std::min(all - begin, slice);
         std::byte* buffer = uploader.next();
         std::byte* scaleBuffer = buffer + count * codeBytes;
@@ -253,7 +255,7 @@ std::vector<MemoryPart> DeviceModel::plan(const BoundModel& model, int expertsOn
 }
 
 DeviceModel::DeviceModel(const BoundModel& model, const Checkpoint& checkpoint, ThreadPool& pool,
-                         int expertsOnHost) {
+                         int expertsOnHost, const StopFlag* stop) {
     const std::vector<MemoryPart> parts = plan(model, expertsOnHost);
     const std::uint64_t hostBytes = parts.back().bytes;
     const std::uint64_t bytes =
@@ -273,7 +275,8 @@ DeviceModel::DeviceModel(const BoundModel& model, const Checkpoint& checkpoint, 
     Uploader uploader(staging);
     const std::byte* shared = model.weights.embedding.data;
     for (const MatrixJob& job : jobs.matrices) {
-        edges_ += upload(job, job.part == Part::HostExperts ? hostArena_ : arena_, uploader, pool);
+        edges_ +=
+            upload(job, job.part == Part::HostExperts ? hostArena_ : arena_, uploader, pool, stop);
         if (job.source.tensors().front()->data != shared) release(checkpoint, job.source);
     }
     for (const VectorJob& job : jobs.vectors) upload(job, arena_, uploader);

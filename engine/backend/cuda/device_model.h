@@ -8,6 +8,7 @@
 
 #include "engine/backend/cuda/device_memory.h"
 #include "engine/backend/cuda/pack.h"
+#include "engine/core/interrupt.h"
 #include "engine/core/thread_pool.h"
 #include "engine/formats/checkpoint.h"
 #include "engine/formats/dtypes.h"
@@ -51,8 +52,9 @@ public:
     /// packed. Releases the checkpoint's pages behind it. Throws Error for weights that are not
     /// finite, and when the device has not the memory. The experts of the first `expertsOnHost`
     /// layers stay in page-locked host memory, from where the kernels read them through the bus.
+    /// Interrupted between parts when `stop` (null: never) is set.
     DeviceModel(const BoundModel& model, const Checkpoint& checkpoint, ThreadPool& pool,
-                int expertsOnHost = 0);
+                int expertsOnHost = 0, const StopFlag* stop = nullptr);
 
     /// Embedding, attention, experts (or MLP), head, vectors: in all what the constructor allocates
     /// on the device. The last part, "experts on the host", is not on the device.

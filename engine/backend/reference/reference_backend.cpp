@@ -51,15 +51,17 @@ std::size_t queryWidth(const ModelSpec& spec) {
 }
 
 /// Refuses what the cpu back end refuses while packing, so that both take the same files.
-Mxfp4Edges checkWeights(const ModelWeights& w) {
+Mxfp4Edges checkWeights(const ModelWeights& w, const StopFlag* stop) {
     Mxfp4Edges edges;
     const auto check = [&](const TensorView& t) {
+        throwIfStopped(stop);
         refuseNotFinite(t);
         for (std::int64_t s = 0; !t.empty() && s < t.stack(); ++s) {
             for (std::int64_t r = 0; r < t.rows(); ++r) edges += mxfp4Edges(t, s, r);
         }
     };
-    for (const TensorView* t : {&w.outputNorm, &w.outputNormBias, &w.head}) check(*t);
+    for (const TensorView* t : {&w.outputNorm, &w.outputNormBias, &w.head, &w.positions}) check(*t);
+    if (w.embedding.data != w.head.data) check(w.embedding);
     for (const LayerWeights& l : w.layers) {
         for (const TensorView* t :
              {&l.attnNorm,   &l.attnNormBias, &l.q,       &l.k,           &l.v,      &l.qBias,
@@ -75,10 +77,10 @@ Mxfp4Edges checkWeights(const ModelWeights& w) {
 
 }  // namespace
 
-ReferenceBackend::ReferenceBackend(const BoundModel& model)
+ReferenceBackend::ReferenceBackend(const BoundModel& model, const StopFlag* stop)
     : spec_(model.spec), weights_(model.weights) {
     assert(spec_.layers.size() == index(spec_.nLayer));
-    edges_ = checkWeights(weights_);
+    edges_ = checkWeights(weights_, stop);
     for (const LayerSpec& layer : spec_.layers)
         rope_.push_back(ropeTable(layer.rope, spec_.headDim));
 }
@@ -391,8 +393,8 @@ std::span<const float> ReferenceBackend::hidden(const BackendState& state) const
     return std::span(s.hidden).first(index(s.places.tokens()) * index(spec_.dModel));
 }
 
-std::unique_ptr<Backend> makeReferenceBackend(const BoundModel& model) {
-    return std::make_unique<ReferenceBackend>(model);
+std::unique_ptr<Backend> makeReferenceBackend(const BoundModel& model, const StopFlag* stop) {
+    return std::make_unique<ReferenceBackend>(model, stop);
 }
 
 }  // namespace moescope

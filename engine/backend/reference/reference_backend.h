@@ -18,7 +18,7 @@ struct ReferenceState;
 
 class ReferenceBackend final : public Backend {
 public:
-    explicit ReferenceBackend(const BoundModel& model);
+    ReferenceBackend(const BoundModel& model, const StopFlag* stop);
 
     std::string_view name() const noexcept override { return "reference"; }
     std::string description() const override { return "reference, 1 thread, exact"; }

@@ -76,6 +76,12 @@ std::vector<float> scoresOf(const json& merges, const Tokens& tokens) {
     return scores;
 }
 
+/// Its type would make it a special token, which is looked for in text: only where it is one.
+void unknownToken(GgufWriter& writer, std::size_t id, std::int32_t& type) {
+    writer.add("tokenizer.ggml.unknown_token_id", static_cast<std::uint32_t>(id));
+    if (type == kControl) type = kUnknown;
+}
+
 void writePieces(GgufWriter& writer, const json& model, const json& normalizer, Tokens tokens) {
     const std::string unknown = model.value("unk_token", json()).is_string()
                                     ? model.at("unk_token").get<std::string>()
@@ -84,7 +90,7 @@ void writePieces(GgufWriter& writer, const json& model, const json& normalizer, 
         if (tokens.types[i] == kNormal && text::byteOfPiece(tokens.texts[i]))
             tokens.types[i] = kByte;
         else if (!unknown.empty() && tokens.texts[i] == unknown)
-            tokens.types[i] = kUnknown;
+            unknownToken(writer, i, tokens.types[i]);
         else if (tokens.types[i] == kUserDefined)
             // llama.cpp looks for these in the raw text.
             tokens.texts[i] = text::spacesFromBlocks(tokens.texts[i]);

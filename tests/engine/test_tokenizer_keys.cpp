@@ -176,6 +176,17 @@ TEST_CASE("a tokenizer whose pre-tokenizer's name would say something else is no
     CHECK(refusal("dbrx", false, false) == "converted");
 }
 
+TEST_CASE("an unknown token that is not special is none in GGUF either") {
+    const Source source;
+    json document = pieces();
+    document["added_tokens"] = json::array();
+    source.write("tokenizer.json", document);
+    const auto after = source.converted();
+    CHECK_FALSE(after->isSpecial(0));
+    for (const auto specials : {SpecialTokens::AsText, SpecialTokens::Parse})
+        CHECK(after->encode("a<unk>b", specials) == source.original()->encode("a<unk>b", specials));
+}
+
 TEST_CASE("pieces that no merge makes are not given scores that do") {
     const Source source;
     json document = pieces();

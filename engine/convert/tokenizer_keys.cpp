@@ -115,22 +115,19 @@ void writeLetters(GgufWriter& writer, const json& model, std::string_view pre,
     writer.add("tokenizer.ggml.merges", std::span<const std::string>(merges));
 }
 
-/// Whether text beside `literal` can become one character with its first or last one in NFC.
-bool composes(const std::string& literal) {
-    if (unicode::toNfc(literal) != literal) return true;
-    constexpr char32_t kEnd = 0x20000;  // beyond it nothing composes
-    std::size_t lastStart = 0;
-    for (std::size_t i = 0; i < literal.size(); i += unicode::decodeUtf8(literal, i).length)
-        lastStart = i;
-    const std::string first = literal.substr(0, unicode::decodeUtf8(literal, 0).length);
-    const std::string last = literal.substr(lastStart);
-    for (char32_t c = 0; c < kEnd; ++c) {
+/// Whether NFC can make `literal` out of other text, or take its first or last character away from
+/// it. Of characters beyond ASCII this is taken for granted.
+bool changesInNfc(const std::string& literal) {
+    const auto ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
+    if (!std::all_of(literal.begin(), literal.end(), ascii)) return true;
+    constexpr char32_t kEnd = 0x20000;  // no character beyond composes or becomes an ASCII one
+    for (char32_t c = 0x80; c < kEnd; ++c) {
         if (c >= 0xD800 && c < 0xE000) continue;
         std::string other;
         unicode::appendUtf8(other, c);
         const std::string alone = unicode::toNfc(other);
-        if (unicode::toNfc(last + other) != last + alone ||
-            unicode::toNfc(other + first) != alone + first)
+        if (literal.find(alone) != std::string::npos ||
+            unicode::toNfc(literal.back() + other) != literal.back() + alone)
             return true;
     }
     return false;
@@ -164,7 +161,8 @@ void checkNormalised(const json& document, const std::string& origin) {
     for (const std::string& literal : normalised) {
         const bool spaced =
             literal.find(' ') != std::string::npos || text::spacesFromBlocks(literal) != literal;
-        if (prepends || (blocks && spaced) || (nfc && composes(literal)) || overlaps(literal, raw))
+        if (prepends || (blocks && spaced) || (nfc && changesInNfc(literal)) ||
+            overlaps(literal, raw))
             throw Error(origin + ": added token '" + literal +
                             "' is looked for in normalised text, which GGUF cannot say",
                         "other ids would come out; use the model as it is");

@@ -46,9 +46,7 @@ Setting settingOf(const Options& options, const ModelSpec& spec) {
 std::optional<TokenId> leadToken(const Tokenizer& tokenizer, WindowConvention convention) {
     if (tokenizer.addBos() && tokenizer.bos()) return tokenizer.bos();
     if (convention != WindowConvention::LmEval) return std::nullopt;
-    if (tokenizer.bos()) return tokenizer.bos();
-    if (tokenizer.endOfText().empty()) return std::nullopt;
-    return tokenizer.endOfText().front();
+    return tokenizer.bos() ? tokenizer.bos() : tokenizer.eos();
 }
 
 std::vector<ScoreSequence> sequencesOf(const std::vector<TextWindow>& windows,

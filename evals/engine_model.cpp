@@ -62,8 +62,8 @@ TokenPair encodePair(const Tokenizer& tokenizer, std::string_view prompt,
     if (context.empty() || tokenizer.addBos()) {
         if (tokenizer.bos().has_value())
             pair.tokens.push_back(*tokenizer.bos());
-        else if (!tokenizer.endOfText().empty())
-            pair.tokens.push_back(tokenizer.endOfText().front());
+        else if (tokenizer.eos().has_value())
+            pair.tokens.push_back(*tokenizer.eos());
     }
     pair.split = pair.tokens.size();
     if (!context.empty()) pair.split += tokenizer.encode(context, SpecialTokens::AsText).size();

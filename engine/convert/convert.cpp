@@ -51,11 +51,23 @@ void storeReordered(const PlannedTensor& t, std::span<std::byte> out) {
     }
 }
 
-void storeFloats(DType type, Mxfp4Rule rule, std::span<const float> row, std::span<std::byte> out) {
-    if (type == DType::MXFP4)
-        quantizeMxfp4(rule, row, out);
+/// Refuses numbers beyond the range of the type or of its scales, which would become infinite.
+void storeFloats(const PlannedTensor& t, Mxfp4Rule rule, std::int64_t row,
+                 std::span<const float> values, std::span<std::byte> out) {
+    if (t.type == DType::MXFP4)
+        quantizeMxfp4(rule, values, out);
     else
-        quantizeRow(type, row, out);
+        quantizeRow(t.type, values, out);
+    TensorView stored;
+    stored.type = t.type;
+    stored.rank = 1;
+    stored.shape[0] = static_cast<std::int64_t>(values.size());
+    stored.data = out.data();
+    if (!rowIsFinite(stored, 0, 0))
+        throw WeightError("tensor '" + t.name + "': row " + std::to_string(row) +
+                              " holds a number too large for " +
+                              std::string(dtypeInfo(t.type).name),
+                          "choose a type of wider range (--to bf16, f32 or mxfp4)");
 }
 
 /// Row `row` of a matrix of a plain type that is stored transposed.
@@ -70,8 +82,8 @@ void gatherColumn(const PlannedTensor& t, std::int64_t row, std::span<float> out
             x = t.source.type == DType::F16 ? halfToFloat(bits) : bf16ToFloat(bits);
         }
         if (!std::isfinite(x))
-            throw Error("tensor '" + t.name + "': row " + std::to_string(row) +
-                        " holds a number that is not finite");
+            throw WeightError("tensor '" + t.name + "': row " + std::to_string(row) +
+                              " holds a number that is not finite");
         from += t.columnStride;
     }
 }
@@ -93,7 +105,7 @@ void storeRow(const PlannedTensor& t, Mxfp4Rule rule, std::int64_t stack, std::i
     const std::int64_t from = t.headDim > 0 && !vector ? reordered(t, row) : row;
     if (t.columnStride > 0) {
         gatherColumn(t, row, scratch);
-        return storeFloats(t.type, rule, scratch, out);
+        return storeFloats(t, rule, row, scratch, out);
     }
     if (dtypeInfo(source.type).isWeight) refuseNotFinite(source, stack, from);
     if (t.headDim > 0 && vector) {
@@ -105,7 +117,7 @@ void storeRow(const PlannedTensor& t, Mxfp4Rule rule, std::int64_t stack, std::i
     } else {
         dequantizeRow(source, stack, from, scratch);
         for (float& x : scratch) x += t.offset;
-        storeFloats(t.type, rule, scratch, out);
+        storeFloats(t, rule, row, scratch, out);
     }
 }
 
@@ -189,45 +201,44 @@ private:
     std::uint64_t position_ = 0;
 };
 
-/// Names the source by what can be had without reading its weights.
+/// Names the source by what can be had without reading its weights: of two models of one shape the
+/// files differ in their times.
 std::string describe(const Checkpoint& checkpoint, const std::string& tables,
                      const ConvertOptions& options) {
-    std::int64_t newest = 0;
-    const auto look = [&](const std::filesystem::path& path) {
-        const auto time = std::filesystem::last_write_time(path).time_since_epoch().count();
-        newest = std::max(newest, static_cast<std::int64_t>(time));
-    };
-    if (std::filesystem::is_directory(checkpoint.path())) {
-        for (const auto& entry : std::filesystem::directory_iterator(checkpoint.path()))
-            look(entry.path());
-    } else {
-        look(checkpoint.path());
-    }
     Sha256 hash;
     hash.update(tables);
-    hash.update(checkpoint.identity() + ' ' + std::to_string(checkpoint.fileBytes()) + ' ' +
-                std::to_string(newest) + ' ' + std::string(mxfp4RuleName(options.rule)));
-    return "moescope convert 1 " + hash.hex();
+    hash.update(checkpoint.identity() + ' ' + std::string(mxfp4RuleName(options.rule)));
+    for (const auto& path : checkpoint.files()) {
+        const auto time = std::filesystem::last_write_time(path).time_since_epoch().count();
+        hash.update('\n' + path.filename().string() + ' ' +
+                    std::to_string(std::filesystem::file_size(path)) + ' ' + std::to_string(time));
+    }
+    return "moescope convert 2 " + hash.hex();
 }
 
-void refuseSameFile(const std::filesystem::path& in, const std::filesystem::path& out) {
+/// The result replaces what has its name, and what is unfinished is written over.
+void refuseSource(const Checkpoint& checkpoint, const std::filesystem::path& out) {
+    const PartialNames names(out);
     std::error_code absent;
-    if (std::filesystem::equivalent(in, out, absent))
-        throw Error(out.string() + ": is the file to convert", "choose another name");
+    for (const auto& file : checkpoint.files())
+        for (const auto& written : {out, names.part, names.journal})
+            if (std::filesystem::equivalent(file, written, absent))
+                throw Error(written.string() + ": is a file of the model to convert",
+                            "choose another name for the result");
 }
 
 }  // namespace
 
 ConvertResult convertCheckpoint(const std::filesystem::path& in, const std::filesystem::path& out,
                                 const ConvertOptions& options) {
-    refuseSameFile(in, out);
     const auto checkpoint = openCheckpoint(in);
+    refuseSource(*checkpoint, out);
     const BoundModel model = bindModel(*checkpoint, {.leaveTransposed = true});
     ConvertResult result;
     result.llamaCpp = llamaCppGap(model);
     const std::vector<PlannedTensor> tensors = planTensors(*checkpoint, model, options, result);
     GgufWriter writer(out);
-    addKeys(writer, *checkpoint, model, options);
+    addKeys(writer, *checkpoint, model, tensors, options);
     for (const PlannedTensor& t : tensors) {
         writer.addTensor(t.name, t.type,
                          std::span(t.source.shape).first(static_cast<std::size_t>(t.source.rank)));
@@ -235,10 +246,10 @@ ConvertResult convertCheckpoint(const std::filesystem::path& in, const std::file
     const std::string tables = writer.tables();
     result.fileBytes = writer.fileBytes();
     throwIfStopped(options.stop);
-    if (checkpoint->layout() != CheckpointLayout::Gguf)
-        requireSameModel(model, tables, result.fileBytes, out.string() + ".part.check");
     PartialFile file(out, describe(*checkpoint, tables, options), result.fileBytes,
                      options.startOver);
+    if (checkpoint->layout() != CheckpointLayout::Gguf)
+        requireSameModel(*checkpoint, model, tables, result.fileBytes, file.partPath());
     result.resumedAt = file.written();
     Stream stream(*checkpoint, options, result.fileBytes, file);
     stream.bytes(std::as_bytes(std::span(tables)));

@@ -43,13 +43,14 @@ struct ConvertResult {
 };
 
 /// Writes `out` by way of `out`.part, beside which `out`.part.journal says how far it is: the same
-/// call continues after a kill, a full disk or Ctrl-C. Matrices of the wanted type already are
-/// copied bit for bit (MXFP4 in either byte order too); those that are not converted keep their
-/// values. GGUF input: every key is carried over unread. Hugging Face input: keys, names and
-/// tokenizer are written as llama.cpp's converter does (architectures: gpt-oss, llama, qwen3,
-/// qwen3-moe).
-/// Throws Error (unsupported input, weights that are not finite, a full disk, an unfinished result
-/// of something else) and Interrupted; what is written is kept in both cases.
+/// call continues after a kill, a full disk or Ctrl-C, unless a file of the source has changed (its
+/// name, size or time). Matrices of the wanted type already are copied bit for bit (MXFP4 in either
+/// byte order too); those that are not converted keep their values. GGUF input: every key but those
+/// of the file itself (alignment, split, file type) is carried over unread. Hugging Face input:
+/// keys, names and tokenizer are written as llama.cpp's converter does.
+/// Throws Error (unsupported input, weights that are not finite or too large for the new type, a
+/// full disk, an unfinished result of something else, `out` or its .part a file of the source) and
+/// Interrupted; what is written is kept in both cases.
 ConvertResult convertCheckpoint(const std::filesystem::path& in, const std::filesystem::path& out,
                                 const ConvertOptions& options);
 

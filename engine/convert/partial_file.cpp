@@ -61,19 +61,17 @@ void PartialFile::fail(const std::filesystem::path& path, const std::string& cau
 
 PartialFile::PartialFile(std::filesystem::path path, std::string_view description,
                          std::uint64_t totalBytes, bool startOver)
-    : path_(std::move(path)),
-      part_(path_.string() + ".part"),
-      journal_(part_.string() + ".journal") {
+    : path_(std::move(path)), names_(path_) {
     std::error_code code;
     if (path_.has_parent_path()) std::filesystem::create_directories(path_.parent_path(), code);
     if (code) fail(path_.parent_path(), code.message());
-    file_ = openLocked(part_);
+    file_ = openLocked(names_.part);
     try {
-        if (startOver) std::filesystem::remove(journal_, code);
+        if (startOver) std::filesystem::remove(names_.journal, code);
         written_ = recorded_ = startOver ? 0 : verified(description);
         if (::ftruncate(file_, static_cast<off_t>(written_)) != 0 ||
             ::lseek(file_, 0, SEEK_END) < 0)
-            fail(part_, std::strerror(errno));
+            fail(names_.part, std::strerror(errno));
         checkSpace(totalBytes);
         begin(description);
     } catch (...) {
@@ -84,6 +82,10 @@ PartialFile::PartialFile(std::filesystem::path path, std::string_view descriptio
 }
 
 PartialFile::~PartialFile() {
+    if (file_ >= 0 && written_ == 0) {  // still locked: nobody else's
+        ::unlink(names_.part.c_str());
+        ::unlink(names_.journal.c_str());
+    }
     if (log_ >= 0) ::close(log_);
     if (file_ >= 0) ::close(file_);
 }
@@ -91,13 +93,18 @@ PartialFile::~PartialFile() {
 /// Bytes that the journal vouches for; 0 when there is nothing to continue.
 std::uint64_t PartialFile::verified(std::string_view description) {
     struct stat info {};
-    if (!std::filesystem::exists(journal_) || ::fstat(file_, &info) != 0) return 0;
-    const std::string text = readFile(journal_, kMaxJournalBytes);
+    if (::fstat(file_, &info) != 0) fail(names_.part, std::strerror(errno));
+    if (info.st_size == 0) return 0;
+    if (!std::filesystem::exists(names_.journal))
+        throw Error(names_.part.string() + ": is no unfinished file of this program (it has no " +
+                        names_.journal.filename().string() + " beside it)",
+                    "--overwrite throws it away; or choose another name");
+    const std::string text = readFile(names_.journal, kMaxJournalBytes);
     const std::size_t firstEnd = text.find('\n');
     if (firstEnd == std::string::npos) return 0;
     if (std::string_view(text).substr(0, firstEnd) != description) {
         throw Error(
-            part_.string() + ": an unfinished file of another source or other options",
+            names_.part.string() + ": an unfinished file of another source or other options",
             "--overwrite starts over; or choose another name, or run the command that began it");
     }
     std::vector<Line> lines;
@@ -140,26 +147,27 @@ void PartialFile::checkSpace(std::uint64_t totalBytes) const {
     const auto space = std::filesystem::space(folder, code);
     const std::uint64_t needed = totalBytes > written_ ? totalBytes - written_ : 0;
     if (code || space.available >= needed) return;
-    if (written_ == 0) ::unlink(part_.c_str());
+    if (written_ == 0) ::unlink(names_.part.c_str());
     throw Error(path_.string() + ": needs " + std::to_string(needed) + " more bytes, " +
                 folder.string() + " has " + std::to_string(space.available) + " free");
 }
 
 void PartialFile::begin(std::string_view description) {
-    log_ = ::open(journal_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    log_ = ::open(names_.journal.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     // Lines behind the last one that holds are dropped: every line counts from the one before.
     if (log_ < 0 || ::ftruncate(log_, static_cast<off_t>(journalBytes_)) != 0)
-        fail(journal_, std::strerror(errno));
+        fail(names_.journal, std::strerror(errno));
     const std::string start = journalBytes_ == 0 ? std::string(description) + '\n' : std::string();
     if (const int error = writeAll(log_, start.data(), start.size()))
-        throw Error(journal_.string() + ": cannot write: " + std::strerror(error), kResumeHint);
+        throw Error(names_.journal.string() + ": cannot write: " + std::strerror(error),
+                    kResumeHint);
 }
 
 void PartialFile::write(std::span<const std::byte> bytes) {
     const auto* data = reinterpret_cast<const char*>(bytes.data());
     if (const int error = writeAll(file_, data, bytes.size())) {
         salvage();
-        throw Error(part_.string() + ": cannot write: " + std::strerror(error), kResumeHint);
+        throw Error(names_.part.string() + ": cannot write: " + std::strerror(error), kResumeHint);
     }
     hash_.update({data, bytes.size()});
     written_ += bytes.size();
@@ -178,22 +186,23 @@ void PartialFile::salvage() noexcept {
 void PartialFile::record() {
     if (written_ == recorded_) return;
     if (::fdatasync(file_) != 0 && errno != EINVAL)
-        throw Error(part_.string() + ": cannot write: " + std::strerror(errno), kResumeHint);
+        throw Error(names_.part.string() + ": cannot write: " + std::strerror(errno), kResumeHint);
     const std::string line = std::to_string(written_) + ' ' + hash_.hex() + '\n';
     hash_ = Sha256();
     recorded_ = written_;
     if (const int error = writeAll(log_, line.data(), line.size()))
-        throw Error(journal_.string() + ": cannot write: " + std::strerror(error), kResumeHint);
+        throw Error(names_.journal.string() + ": cannot write: " + std::strerror(error),
+                    kResumeHint);
     ::fdatasync(log_);
 }
 
 void PartialFile::finish() {
     record();
-    if (::rename(part_.c_str(), path_.c_str()) != 0) fail(path_, std::strerror(errno));
+    if (::rename(names_.part.c_str(), path_.c_str()) != 0) fail(path_, std::strerror(errno));
     ::close(std::exchange(log_, -1));
     ::close(std::exchange(file_, -1));
     std::error_code ignored;
-    std::filesystem::remove(journal_, ignored);
+    std::filesystem::remove(names_.journal, ignored);
 }
 
 }  // namespace moescope

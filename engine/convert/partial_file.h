@@ -13,6 +13,13 @@
 
 namespace moescope {
 
+/// The files that a PartialFile of that name writes first.
+struct PartialNames {
+    std::filesystem::path part, journal;
+    explicit PartialNames(const std::filesystem::path& path)
+        : part(path.string() + ".part"), journal(part.string() + ".journal") {}
+};
+
 /// Bytes go to PATH.part. Every 64 MiB they are synced, and then a line "<bytes> <SHA-256 of the
 /// bytes since the line before>" is synced to PATH.part.journal, whose first line says what is
 /// being written. Opening again with the same description continues behind the last line whose
@@ -21,16 +28,17 @@ class PartialFile {
 public:
     /// Opens or continues. `description`: one line; everything the content depends on. Throws Error
     /// when the folder cannot be written to, lacks the space for `totalBytes`, when another process
-    /// is writing the same file, or when the unfinished file is of something else (unless
-    /// `startOver`, which empties it).
+    /// is writing the same file, or when PATH.part is not empty and of something else, or has no
+    /// journal (unless `startOver`, which empties it).
     PartialFile(std::filesystem::path path, std::string_view description, std::uint64_t totalBytes,
                 bool startOver);
+    /// Removes part and journal again where nothing was written.
     ~PartialFile();
     PartialFile(const PartialFile&) = delete;
     PartialFile& operator=(const PartialFile&) = delete;
 
     std::uint64_t written() const noexcept { return written_; }
-    const std::filesystem::path& partPath() const noexcept { return part_; }
+    const std::filesystem::path& partPath() const noexcept { return names_.part; }
 
     void write(std::span<const std::byte> bytes);
     /// Syncs and records what is written so far.
@@ -46,7 +54,8 @@ private:
     void salvage() noexcept;
     [[noreturn]] void fail(const std::filesystem::path& path, const std::string& cause) const;
 
-    std::filesystem::path path_, part_, journal_;
+    std::filesystem::path path_;
+    PartialNames names_;
     int file_ = -1;
     int log_ = -1;
     std::uint64_t written_ = 0;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <string_view>
 
 #include "engine/core/error.h"
@@ -13,11 +14,23 @@ namespace moescope {
 namespace {
 
 /// Keys that describe the file rather than the model: written anew.
-constexpr std::array<std::string_view, 4> kOwnKeys{"general.alignment", "general.file_type",
-                                                   "general.quantization_version",
-                                                   "general.moescope.conversion"};
+constexpr std::array<std::string_view, 7> kOwnKeys{
+    "general.alignment",           "general.file_type", "general.quantization_version",
+    "general.moescope.conversion", "split.no",          "split.count",
+    "split.tensors.count"};
 
-/// llama.cpp's LLAMA_FTYPE_*.
+/// The type that most bytes of the file have.
+DType commonest(const std::vector<PlannedTensor>& tensors) {
+    std::map<DType, std::int64_t> bytes;
+    for (const PlannedTensor& t : tensors)
+        bytes[t.type] +=
+            rowBytes(t.type, t.source.cols()).value_or(0) * t.source.rows() * t.source.stack();
+    const auto most = std::max_element(bytes.begin(), bytes.end(),
+                                       [](auto& a, auto& b) { return a.second < b.second; });
+    return most == bytes.end() ? DType::F32 : most->first;
+}
+
+/// llama.cpp's LLAMA_FTYPE_*; of the mixtures of k-quants that have one name each, the medium one.
 std::uint32_t fileType(DType type) {
     switch (type) {
         case DType::F16:
@@ -28,6 +41,14 @@ std::uint32_t fileType(DType type) {
             return 3;
         case DType::Q8_0:
             return 7;
+        case DType::Q5_0:
+            return 8;
+        case DType::Q4_K:
+            return 15;
+        case DType::Q5_K:
+            return 17;
+        case DType::Q6_K:
+            return 18;
         case DType::BF16:
             return 32;
         case DType::MXFP4:
@@ -111,7 +132,7 @@ std::vector<PlannedTensor> planTensors(const Checkpoint& checkpoint, const Bound
 }
 
 void addKeys(GgufWriter& writer, const Checkpoint& checkpoint, const BoundModel& model,
-             const ConvertOptions& options) {
+             const std::vector<PlannedTensor>& tensors, const ConvertOptions& options) {
     if (const auto* gguf = dynamic_cast<const GgufCheckpoint*>(&checkpoint)) {
         for (const auto& record : gguf->keyRecords()) {
             if (std::find(kOwnKeys.begin(), kOwnKeys.end(), record.key) == kOwnKeys.end())
@@ -122,7 +143,7 @@ void addKeys(GgufWriter& writer, const Checkpoint& checkpoint, const BoundModel&
         addTokenizerKeys(writer, checkpoint, model.spec);
     }
     writer.add("general.quantization_version", std::uint32_t{2});
-    writer.add("general.file_type", fileType(options.type));
+    writer.add("general.file_type", fileType(commonest(tensors)));
     std::string how(partName(partOf(options, model)));
     how += " to " + std::string(dtypeInfo(options.type).name);
     if (options.type == DType::MXFP4) how += ", rule " + std::string(mxfp4RuleName(options.rule));

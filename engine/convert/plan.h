@@ -33,7 +33,7 @@ std::vector<PlannedTensor> planTensors(const Checkpoint& checkpoint, const Bound
 
 /// The keys of the GGUF file, tokenizer included.
 void addKeys(GgufWriter& writer, const Checkpoint& checkpoint, const BoundModel& model,
-             const ConvertOptions& options);
+             const std::vector<PlannedTensor>& tensors, const ConvertOptions& options);
 
 /// Names and sources for a Hugging Face checkpoint; types as stored. Error for an architecture
 /// whose tensors or keys we do not write.

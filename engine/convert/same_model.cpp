@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/convert/same_model.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstdlib>
+#include <cstring>
 #include <string_view>
 #include <system_error>
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
+#include "engine/text/tokenizer.h"
 
 namespace moescope {
 namespace {
@@ -58,21 +64,65 @@ std::string difference(const ModelSpec& a, const ModelSpec& b) {
     return {};
 }
 
-struct Removed {
-    std::filesystem::path path;
-    ~Removed() {
-        std::error_code ignored;
-        std::filesystem::remove(path, ignored);
+bool sameIds(const Tokenizer& a, const Tokenizer& b, std::string_view text) {
+    for (const auto specials : {SpecialTokens::AsText, SpecialTokens::Parse})
+        if (a.encode(text, specials) != b.encode(text, specials)) return false;
+    return a.encodeAfterSpecial(text) == b.encodeAfterSpecial(text);
+}
+
+/// "" or what text or which property shows that the two are not the same. Normalisation, merges and
+/// what is taken whole show in the ids of the tokens' own texts.
+std::string tokenizerDifference(const Tokenizer& a, const Tokenizer& b) {
+    if (a.bos() != b.bos() || a.addBos() != b.addBos()) return "beginning-of-sequence token";
+    if (a.eos() != b.eos() || a.endOfText() != b.endOfText()) return "end of a reply";
+    if (a.chatTemplate() != b.chatTemplate()) return "chat template";
+    constexpr std::string_view kAccented = "e\u0301";
+    if (!sameIds(a, b, kAccented)) return "normalisation of text";
+    for (int byte = 0; byte < 256; ++byte)
+        if (!sameIds(a, b, std::string(1, static_cast<char>(byte))))
+            return "treatment of byte " + std::to_string(byte);
+    for (TokenId id = 0; id < a.vocabSize(); ++id) {
+        const std::string text(a.bytes(id));
+        if (text.empty()) continue;  // an id that nobody uses, or padding
+        const bool same = b.bytes(id) == text && a.isSpecial(id) == b.isSpecial(id);
+        if (!same || !sameIds(a, b, text) ||
+            (a.find(text).has_value() && !sameIds(a, b, "x" + text + "x")))
+            return "treatment of token " + std::to_string(id) + " '" + toValidUtf8(text) + "'";
     }
+    return {};
+}
+
+/// A file of a name that nothing had before, removed at the end.
+class ScratchFile {
+public:
+    explicit ScratchFile(const std::filesystem::path& beside) {
+        std::string name = beside.string() + ".check.XXXXXX";
+        const int file = ::mkstemp(name.data());
+        if (file < 0) throw Error(name + ": cannot write: " + std::strerror(errno));
+        ::close(file);
+        path_ = name;
+    }
+    ~ScratchFile() {
+        std::error_code ignored;
+        std::filesystem::remove(path_, ignored);
+    }
+    ScratchFile(const ScratchFile&) = delete;
+    ScratchFile& operator=(const ScratchFile&) = delete;
+
+    const std::filesystem::path& path() const noexcept { return path_; }
+
+private:
+    std::filesystem::path path_;
 };
 
 constexpr const char* kNoKey = "GGUF has no key for it: use the model as it is";
 
 }  // namespace
 
-void requireSameModel(const BoundModel& model, const std::string& tables, std::uint64_t fileBytes,
-                      const std::filesystem::path& scratch) {
-    const Removed cleanup{scratch};
+void requireSameModel(const Checkpoint& source, const BoundModel& model, const std::string& tables,
+                      std::uint64_t fileBytes, const std::filesystem::path& beside) {
+    const ScratchFile file(beside);
+    const std::filesystem::path& scratch = file.path();
     writeFile(scratch, tables);
     std::error_code code;
     std::filesystem::resize_file(scratch, fileBytes, code);
@@ -80,7 +130,11 @@ void requireSameModel(const BoundModel& model, const std::string& tables, std::u
     const std::string failure = model.spec.name + ": the GGUF file would not be the same model: ";
     std::string found;
     try {
-        found = difference(model.spec, bindModel(*openCheckpoint(scratch)).spec);
+        const auto result = openCheckpoint(scratch);
+        found = difference(model.spec, bindModel(*result).spec);
+        const auto tokenizer = tokenizerFromCheckpoint(source);
+        if (found.empty() && tokenizer != nullptr)
+            found = tokenizerDifference(*tokenizer, *tokenizerFromCheckpoint(*result));
     } catch (const Error& e) {
         const std::string_view what = e.what();
         const std::string prefix = scratch.string() + ": ";

@@ -38,7 +38,10 @@ public:
     virtual const std::vector<TensorView>& tensors() const noexcept = 0;
     virtual const TensorView* find(std::string_view name) const noexcept = 0;  ///< null when absent
 
-    /// Bytes of all files together.
+    /// The files that were read to open it: weights, and config.json and index of a folder. Empty
+    /// when it was made in memory.
+    virtual std::vector<std::filesystem::path> files() const { return {}; }
+    /// Bytes of all files with weights together.
     virtual std::uint64_t fileBytes() const noexcept = 0;
 
     /// SHA-256 over config and tensor table (names, types, shapes, offsets), hex: the identity of
@@ -53,9 +56,10 @@ public:
     bool synthetic() const;
 };
 
-/// Opens a .gguf file, a .safetensors file, or a folder that holds config.json and safetensors.
-/// Throws Error (file and cause in one sentence) for anything malformed: every offset and length is
-/// checked against the file before use, nothing is allocated by an unchecked field.
+/// Opens a .gguf file (of a split one, any part), a .safetensors file, or a folder that holds
+/// config.json and safetensors. Throws Error (file and cause in one sentence) for anything
+/// malformed: every offset and length is checked against the file before use, nothing is allocated
+/// by an unchecked field.
 std::unique_ptr<Checkpoint> openCheckpoint(const std::filesystem::path& path);
 
 }  // namespace moescope

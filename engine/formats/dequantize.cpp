@@ -151,9 +151,7 @@ void dequantizeRow(const TensorView& t, std::int64_t stackIndex, std::int64_t ro
                 t.scales + stackIndex * t.scaleStackStride + row * t.scaleStride;
             return rowMxfp4Split(p, scales, out);
         }
-        case DType::U8:
-        case DType::I32:
-        case DType::I64:
+        default:
             break;
     }
     assert(!"dequantizeRow: not a weight format");

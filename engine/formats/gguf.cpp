@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <iterator>
 #include <limits>
 #include <unordered_set>
 
@@ -64,20 +65,35 @@ nlohmann::json readNumber(ByteCursor& in, ValueType type, std::string_view what)
             std::to_string(static_cast<std::uint32_t>(type)));
 }
 
+/// -1 when it is absent or no integer. Writers disagree on its type.
+std::int64_t splitKey(const nlohmann::json& config, const char* key) {
+    const auto found = config.find(key);
+    return found != config.end() && found->is_number_integer() ? found->get<std::int64_t>() : -1;
+}
+
+/// As llama.cpp's gguf-split names the parts; `number` counts from 0.
+std::string partSuffix(std::int64_t number, std::int64_t count) {
+    const auto digits = [](std::int64_t n) {
+        const std::string text = std::to_string(n);
+        return std::string(5 - std::min<std::size_t>(5, text.size()), '0') + text;
+    };
+    return "-" + digits(number + 1) + "-of-" + digits(count) + ".gguf";
+}
+
 }  // namespace
 
-/// Walks the file once and fills the checkpoint.
+/// Walks one file once and fills its part.
 class GgufCheckpoint::Parser {
 public:
-    explicit Parser(GgufCheckpoint& target)
-        : target_(target), in_(target.file_.bytes(), target.file_.path().string()) {}
+    explicit Parser(Part& target)
+        : target_(target), in_(target.file.bytes(), target.file.path().string()) {}
 
     void run() {
         readHeader();
         for (std::uint64_t i = 0; i < keys_; ++i) readKey();
         readAlignment();
         readTensorTable();
-        target_.tableEnd_ = in_.position();
+        target_.tableEnd = in_.position();
         placeTensors();
     }
 
@@ -101,7 +117,7 @@ private:
     void checkCount(std::uint64_t count, std::uint64_t recordBytes, std::string_view what) const {
         if (count > in_.remaining() / recordBytes) {
             in_.fail("declares " + std::to_string(count) + " " + std::string(what) +
-                     ", more than " + std::to_string(target_.file_.size()) +
+                     ", more than " + std::to_string(target_.file.size()) +
                      " bytes can hold (truncated or damaged?)");
         }
     }
@@ -122,7 +138,7 @@ private:
     void readKey() {
         const std::uint64_t begin = in_.position();
         const std::string key = readName("a metadata key");
-        if (target_.config_.contains(key) || target_.arrays_.contains(key)) {
+        if (target_.config.contains(key) || target_.arrays.contains(key)) {
             in_.fail("metadata key " + inQuotes(key) + " appears twice");
         }
         const std::string what = "the value of " + inQuotes(key);
@@ -130,15 +146,15 @@ private:
         if (type == ValueType::Array) {
             ArrayPlace place;
             nlohmann::json value = readArray(what, 1, &place);
-            if (!value.is_null()) target_.config_[key] = std::move(value);
-            target_.arrays_.emplace(key, place);
+            if (!value.is_null()) target_.config[key] = std::move(value);
+            target_.arrays.emplace(key, place);
         } else if (type == ValueType::String) {
-            target_.config_[key] = toValidUtf8(readValueString(what));
+            target_.config[key] = toValidUtf8(readValueString(what));
         } else {
-            target_.config_[key] = readNumber(in_, type, what);
+            target_.config[key] = readNumber(in_, type, what);
         }
-        target_.keyRecords_.push_back(
-            {key, target_.file_.bytes().subspan(begin, in_.position() - begin)});
+        target_.keyRecords.push_back(
+            {key, target_.file.bytes().subspan(begin, in_.position() - begin)});
     }
 
     std::string_view readValueString(std::string_view what) {
@@ -195,8 +211,8 @@ private:
     }
 
     void readAlignment() {
-        const auto found = target_.config_.find("general.alignment");
-        if (found == target_.config_.end()) return;
+        const auto found = target_.config.find("general.alignment");
+        if (found == target_.config.end()) return;
         const bool valid = found->is_number_unsigned() &&
                            found->get<std::uint64_t>() <= kMaxAlignment &&
                            std::has_single_bit(found->get<std::uint64_t>());
@@ -206,7 +222,7 @@ private:
 
     void readTensorTable() {
         checkCount(tensorCount_, kMinTensorBytes, "tensors");
-        target_.tensors_.reserve(tensorCount_);
+        target_.tensors.reserve(tensorCount_);
         offsets_.reserve(tensorCount_);
         for (std::uint64_t i = 0; i < tensorCount_; ++i) readTensor();
     }
@@ -238,15 +254,15 @@ private:
         }
         t.type = *type;
         offsets_.push_back(in_.read<std::uint64_t>(what));
-        target_.tensors_.push_back(std::move(t));
+        target_.tensors.push_back(std::move(t));
     }
 
     void placeTensors() {
         const std::uint64_t end = in_.position();
         const std::uint64_t start = (end + alignment_ - 1) / alignment_ * alignment_;
-        TensorTable table(in_.origin(), target_.file_.bytes());
-        for (std::size_t i = 0; i < target_.tensors_.size(); ++i) {
-            TensorView& t = target_.tensors_[i];
+        TensorTable table(in_.origin(), target_.file.bytes());
+        for (std::size_t i = 0; i < target_.tensors.size(); ++i) {
+            TensorView& t = target_.tensors[i];
             if (offsets_[i] % alignment_ != 0) {
                 in_.fail("tensor " + inQuotes(t.name) + " starts at offset " +
                          std::to_string(offsets_[i]) + ", not a multiple of the alignment " +
@@ -255,16 +271,11 @@ private:
             table.place(t, start, offsets_[i]);
         }
         table.refuseOverlaps();
-        for (std::size_t i = 0; i < target_.tensors_.size(); ++i) {
-            if (!target_.byName_.emplace(target_.tensors_[i].name, i).second) {
-                in_.fail("tensor " + inQuotes(target_.tensors_[i].name) + " appears twice");
-            }
-        }
     }
 
     static constexpr std::uint64_t kMaxJsonElements = 1ULL << 20;
 
-    GgufCheckpoint& target_;
+    Part& target_;
     ByteCursor in_;
     std::uint64_t keys_ = 0;
     std::uint64_t tensorCount_ = 0;
@@ -273,15 +284,79 @@ private:
     std::vector<std::uint64_t> offsets_;
 };
 
-GgufCheckpoint::GgufCheckpoint(const std::filesystem::path& path) : file_(path) {
-    Parser(*this).run();
+GgufCheckpoint::GgufCheckpoint(const std::filesystem::path& path) : path_(path) {
+    Parser(parts_.emplace_back(path)).run();
+    if (splitKey(parts_[0].config, "split.count") > 1) openSiblings();
+    indexTensors();
+}
+
+void GgufCheckpoint::openSiblings() {
+    const std::int64_t count = splitKey(parts_[0].config, "split.count");
+    const std::int64_t number = splitKey(parts_[0].config, "split.no");
+    const std::string what = "part " + std::to_string(number + 1) + " of " + std::to_string(count);
+    std::string name = path_.filename().string();
+    if (number < 0 || number >= count || !name.ends_with(partSuffix(number, count)))
+        throw Error(path_.string() + ": is " + what +
+                        " of a split file, but its name does not end in " +
+                        partSuffix(number, count),
+                    "the other parts are found by their names: give them those they had");
+    name.resize(name.size() - partSuffix(number, count).size());
+    std::vector<Part> parts;
+    for (std::int64_t i = 0; i < count; ++i) {
+        if (i == number) {
+            parts.push_back(std::move(parts_[0]));
+            continue;
+        }
+        const auto sibling = path_.parent_path() / (name + partSuffix(i, count));
+        if (!std::filesystem::exists(sibling))
+            throw Error(sibling.string() + ": missing (" + path_.filename().string() + " is " +
+                        what + ")");
+        Part& part = parts.emplace_back(sibling);
+        Parser(part).run();
+        if (splitKey(part.config, "split.count") != count || splitKey(part.config, "split.no") != i)
+            throw Error(sibling.string() + ": does not say that it is part " +
+                        std::to_string(i + 1) + " of " + std::to_string(count));
+    }
+    parts_ = std::move(parts);
+    std::int64_t found = 0;
+    for (const Part& part : parts_) found += static_cast<std::int64_t>(part.tensors.size());
+    const std::int64_t expected = splitKey(parts_[0].config, "split.tensors.count");
+    if (expected != found)
+        throw Error(path_.string() + ": the " + std::to_string(count) + " parts hold " +
+                    std::to_string(found) + " tensors, split.tensors.count says " +
+                    std::to_string(expected));
+}
+
+void GgufCheckpoint::indexTensors() {
+    for (Part& part : parts_) {
+        std::move(part.tensors.begin(), part.tensors.end(), std::back_inserter(tensors_));
+        part.tensors.clear();
+    }
+    byName_.reserve(tensors_.size());
+    for (std::size_t i = 0; i < tensors_.size(); ++i)
+        if (!byName_.emplace(tensors_[i].name, i).second)
+            throw Error(path_.string() + ": tensor " + inQuotes(tensors_[i].name) +
+                        " appears twice");
+}
+
+std::vector<std::filesystem::path> GgufCheckpoint::files() const {
+    std::vector<std::filesystem::path> out;
+    for (const Part& part : parts_) out.push_back(part.file.path());
+    return out;
+}
+
+std::uint64_t GgufCheckpoint::fileBytes() const noexcept {
+    std::uint64_t sum = 0;
+    for (const Part& part : parts_) sum += part.file.size();
+    return sum;
 }
 
 std::vector<std::string_view> GgufCheckpoint::stringArray(std::string_view key) const {
     std::vector<std::string_view> out;
-    const auto found = arrays_.find(key);
-    if (found == arrays_.end() || found->second.type != ValueType::String) return out;
-    ByteCursor in(file_.bytes(), file_.path().string(), found->second.offset);
+    const Part& keys = parts_[0];
+    const auto found = keys.arrays.find(key);
+    if (found == keys.arrays.end() || found->second.type != ValueType::String) return out;
+    ByteCursor in(keys.file.bytes(), keys.file.path().string(), found->second.offset);
     out.reserve(found->second.count);
     for (std::uint64_t i = 0; i < found->second.count; ++i) out.push_back(in.readString(key));
     return out;
@@ -289,10 +364,11 @@ std::vector<std::string_view> GgufCheckpoint::stringArray(std::string_view key) 
 
 std::vector<double> GgufCheckpoint::numberArray(std::string_view key) const {
     std::vector<double> out;
-    const auto found = arrays_.find(key);
-    if (found == arrays_.end() || gguf::valueBytes(found->second.type) == 0) return out;
+    const Part& keys = parts_[0];
+    const auto found = keys.arrays.find(key);
+    if (found == keys.arrays.end() || gguf::valueBytes(found->second.type) == 0) return out;
     const ValueType type = found->second.type;
-    ByteCursor in(file_.bytes(), file_.path().string(), found->second.offset);
+    ByteCursor in(keys.file.bytes(), keys.file.path().string(), found->second.offset);
     out.reserve(found->second.count);
     for (std::uint64_t i = 0; i < found->second.count; ++i) {
         const nlohmann::json value = readNumber(in, type, key);
@@ -308,15 +384,20 @@ const TensorView* GgufCheckpoint::find(std::string_view name) const noexcept {
 
 std::string GgufCheckpoint::identity() const {
     // Header, metadata and tensor table lie together at the start and hold all that identifies.
-    return sha256Hex(
-        {reinterpret_cast<const char*>(file_.data()), static_cast<std::size_t>(tableEnd_)});
+    Sha256 hash;
+    for (const Part& part : parts_)
+        hash.update({reinterpret_cast<const char*>(part.file.data()),
+                     static_cast<std::size_t>(part.tableEnd)});
+    return hash.hex();
 }
 
 void GgufCheckpoint::release(const TensorView& t) const noexcept {
-    if (!file_.contains(t.data)) return;
-    const auto offset = static_cast<std::uint64_t>(t.data - file_.data());
-    file_.release(offset, static_cast<std::uint64_t>(t.stackStride * (t.stack() - 1) +
-                                                     t.rowStride * t.rows()));
+    for (const Part& part : parts_) {
+        if (!part.file.contains(t.data)) continue;
+        const auto offset = static_cast<std::uint64_t>(t.data - part.file.data());
+        part.file.release(offset, static_cast<std::uint64_t>(t.stackStride * (t.stack() - 1) +
+                                                             t.rowStride * t.rows()));
+    }
 }
 
 }  // namespace moescope

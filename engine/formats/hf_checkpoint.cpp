@@ -16,12 +16,6 @@ namespace {
 constexpr std::uint64_t kMaxConfigBytes = 16ULL << 20;
 constexpr std::uint64_t kMaxIndexBytes = 256ULL << 20;
 
-nlohmann::json readObject(const std::filesystem::path& path, std::uint64_t maxBytes) {
-    nlohmann::json value = parseJson(readFile(path, maxBytes), path.string());
-    if (!value.is_object()) throw Error(path.string() + ": not a JSON object");
-    return value;
-}
-
 /// The part of the file system that an index may name: files of its own folder.
 bool isPlainFileName(const std::string& name) {
     return !name.empty() && name.find('/') == std::string::npos &&
@@ -39,6 +33,13 @@ HfCheckpoint::HfCheckpoint(std::filesystem::path path) : path_(std::move(path)) 
         if (std::filesystem::exists(config)) config_ = readObject(config, kMaxConfigBytes);
     }
     buildIndex();
+}
+
+nlohmann::json HfCheckpoint::readObject(const std::filesystem::path& path, std::uint64_t maxBytes) {
+    nlohmann::json value = parseJson(readFile(path, maxBytes), path.string());
+    if (!value.is_object()) throw Error(path.string() + ": not a JSON object");
+    described_.push_back(path);
+    return value;
 }
 
 void HfCheckpoint::openFolder() {
@@ -110,6 +111,12 @@ void HfCheckpoint::buildIndex() {
 const TensorView* HfCheckpoint::find(std::string_view name) const noexcept {
     const auto found = byName_.find(name);
     return found == byName_.end() ? nullptr : &tensors_[found->second];
+}
+
+std::vector<std::filesystem::path> HfCheckpoint::files() const {
+    std::vector<std::filesystem::path> out = described_;
+    for (const SafetensorsFile& file : files_) out.push_back(file.file().path());
+    return out;
 }
 
 std::uint64_t HfCheckpoint::fileBytes() const noexcept {

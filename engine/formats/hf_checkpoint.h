@@ -29,6 +29,7 @@ public:
     std::vector<double> numberArray(std::string_view) const override { return {}; }
     const std::vector<TensorView>& tensors() const noexcept override { return tensors_; }
     const TensorView* find(std::string_view name) const noexcept override;
+    std::vector<std::filesystem::path> files() const override;
     std::uint64_t fileBytes() const noexcept override;
     std::string identity() const override;
     void release(const TensorView& t) const noexcept override;
@@ -37,9 +38,11 @@ private:
     void openFolder();
     void openIndex(const std::filesystem::path& index);
     void buildIndex();
+    nlohmann::json readObject(const std::filesystem::path& path, std::uint64_t maxBytes);
 
     std::filesystem::path path_;
     nlohmann::json config_ = nlohmann::json::object();
+    std::vector<std::filesystem::path> described_;  ///< config.json and index, where read
     std::vector<SafetensorsFile> files_;
     std::vector<TensorView> tensors_;
     std::unordered_map<std::string_view, std::size_t> byName_;  ///< keys point into tensors_

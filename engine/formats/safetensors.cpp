@@ -20,18 +20,14 @@ namespace {
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
 constexpr std::size_t kMaxRank = 4;
 
-constexpr std::array<std::pair<std::string_view, DType>, 6> kTypes{{
-    {"F32", DType::F32},
-    {"F16", DType::F16},
-    {"BF16", DType::BF16},
-    {"U8", DType::U8},
-    {"I32", DType::I32},
-    {"I64", DType::I64},
-}};
+/// The format calls them what DTypeInfo does.
+constexpr std::array kTypes{DType::F32, DType::F16,  DType::BF16, DType::U8,      DType::I32,
+                            DType::I64, DType::Bool, DType::I8,   DType::I16,     DType::U16,
+                            DType::U32, DType::U64,  DType::F64,  DType::F8_E4M3, DType::F8_E5M2};
 
 std::optional<DType> typeNamed(std::string_view name) {
-    for (const auto& [known, type] : kTypes) {
-        if (known == name) return type;
+    for (const DType type : kTypes) {
+        if (dtypeInfo(type).name == name) return type;
     }
     return std::nullopt;
 }
@@ -79,8 +75,8 @@ private:
         const auto name = found->get<std::string>();
         const auto type = typeNamed(name);
         if (!type) {
-            throw Error(what_ + " is stored as " + name + ", which is not supported",
-                        "Supported: F32, F16, BF16, U8, I32, I64.");
+            throw Error(what_ + " is stored as " + name + ", which is not known",
+                        "Weights may be F32, F16, BF16 and MXFP4 in U8.");
         }
         view_.type = *type;
     }
@@ -96,7 +92,7 @@ private:
         for (std::size_t i = 0; i < found->size(); ++i) {
             const auto extent = unsignedOf((*found)[i]);
             constexpr std::uint64_t kMax = std::numeric_limits<std::int64_t>::max();
-            if (!extent || *extent == 0 || *extent > kMax) {
+            if (!extent || *extent > kMax) {
                 throw Error(what_ + " has the impossible shape " + dumpJson(*found));
             }
             view_.shape[i] = static_cast<std::int64_t>(*extent);
@@ -148,8 +144,10 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
         }
     }
     table.refuseOverlaps();
-    std::sort(tensors_.begin(), tensors_.end(),
-              [](const TensorView& a, const TensorView& b) { return a.data < b.data; });
+    std::sort(tensors_.begin(), tensors_.end(), [](const TensorView& a, const TensorView& b) {
+        // Empty ones come before the tensor that begins at their place.
+        return std::pair(a.data, a.elements()) < std::pair(b.data, b.elements());
+    });
     refuseGaps(dataStart);
 }
 

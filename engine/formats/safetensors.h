@@ -15,8 +15,9 @@ namespace moescope {
 
 class SafetensorsFile {
 public:
-    /// Throws Error for anything malformed. Scalars become tensors of shape (1); every tensor's
-    /// bytes must match its shape, lie inside the file and overlap no other's.
+    /// Throws Error for anything malformed. Scalars become tensors of shape (1), extents may be 0;
+    /// every tensor's bytes must match its shape, lie inside the file and overlap no other's. Types
+    /// that are no weights (BOOL masks of GPT-2's files) are kept: binding one is refused.
     explicit SafetensorsFile(const std::filesystem::path& path);
 
     const MappedFile& file() const noexcept { return file_; }

@@ -28,6 +28,16 @@ enum class DType : std::uint8_t {
     U8,
     I32,
     I64,
+    // Whatever else safetensors hold: kept with name and size, never computed with.
+    Bool,
+    I8,
+    I16,
+    U16,
+    U32,
+    U64,
+    F64,
+    F8_E4M3,
+    F8_E5M2,
 };
 
 struct DTypeInfo {

@@ -47,8 +47,9 @@ Bpe::Bpe(const Vocabulary& vocabulary) : vocabulary_(vocabulary) {
         const Merge& m = vocabulary.merges[rank];
         // A merge list must not be able to make special tokens out of ordinary text.
         if (vocabulary.kinds[static_cast<std::size_t>(m.result)] != TokenKind::Normal) continue;
-        byPair_.emplace(pairKey(m.left, m.right),
-                        Joined{static_cast<std::uint32_t>(rank), m.result});
+        const Joined joined{static_cast<std::uint32_t>(rank), m.result};
+        const auto [place, added] = byPair_.emplace(pairKey(m.left, m.right), joined);
+        if (!added && vocabulary.lastMergeCounts) place->second = joined;
     }
     wholeState_ = std::make_unique<std::atomic<std::uint8_t>[]>(count);
 }
@@ -57,6 +58,18 @@ std::optional<TokenId> Bpe::find(std::string_view bytes) const {
     const auto found = byBytes_.find(bytes);
     if (found == byBytes_.end()) return std::nullopt;
     return found->second;
+}
+
+/// The symbol that a byte begins as; -1: none.
+TokenId Bpe::initial(char byte) const {
+    const TokenId id = byteTokens_[byteOf(byte)];
+    return id < 0 ? vocabulary_.unknown.value_or(-1) : id;
+}
+
+/// Whether the byte at `at` belongs to the unknown symbol of the one before it.
+bool Bpe::fuses(std::string_view piece, std::size_t at) const {
+    return at > 0 && vocabulary_.unknown && vocabulary_.fuseUnknown &&
+           byteTokens_[byteOf(piece[at])] < 0 && byteTokens_[byteOf(piece[at - 1])] < 0;
 }
 
 Bpe::Joined Bpe::join(TokenId left, TokenId right, std::string_view bytes) const {
@@ -106,15 +119,16 @@ void Bpe::mergeShort(std::string_view piece, std::vector<TokenId>& out) const {
         Joined next;  // with the symbol to the right
     };
     std::array<Symbol, kShortPiece + 1> symbols;
-    std::size_t count = piece.size();
+    std::size_t count = 0;
     const auto joinAt = [&](std::size_t i) {
         if (i + 1 >= count) return Joined{kNoRank, -1};
         const std::size_t end = i + 2 < count ? symbols[i + 2].start : piece.size();
         return join(symbols[i].id, symbols[i + 1].id,
                     piece.substr(symbols[i].start, end - symbols[i].start));
     };
-    for (std::size_t i = 0; i < count; ++i)
-        symbols[i] = {static_cast<std::uint32_t>(i), byteTokens_[byteOf(piece[i])], {kNoRank, -1}};
+    for (std::size_t i = 0; i < piece.size(); ++i)
+        if (!fuses(piece, i))
+            symbols[count++] = {static_cast<std::uint32_t>(i), initial(piece[i]), {kNoRank, -1}};
     for (std::size_t i = 0; i < count; ++i) symbols[i].next = joinAt(i);
     while (count > 1) {
         std::size_t best = 0;
@@ -149,9 +163,16 @@ void Bpe::mergeLong(std::string_view piece, std::vector<TokenId>& out) const {
     };
     const auto size = static_cast<std::uint32_t>(piece.size());
     std::vector<Node> nodes(size);  // indexed by the byte a symbol starts at
-    for (std::uint32_t i = 0; i < size; ++i)
-        nodes[i] = {byteTokens_[byteOf(piece[i])], 1, i > 0 ? i - 1 : kNone,
-                    i + 1 < size ? i + 1 : kNone};
+    std::uint32_t last = kNone;
+    for (std::uint32_t i = 0; i < size; ++i) {
+        if (fuses(piece, i)) {
+            ++nodes[last].length;
+            continue;
+        }
+        nodes[i] = {initial(piece[i]), 1, last, kNone};
+        if (last != kNone) nodes[last].next = i;
+        last = i;
+    }
     std::priority_queue<Candidate> queue;
     const auto consider = [&](std::uint32_t left) {
         if (left == kNone || nodes[left].next == kNone) return;
@@ -160,7 +181,7 @@ void Bpe::mergeLong(std::string_view piece, std::vector<TokenId>& out) const {
         const Joined joined = join(nodes[left].id, nodes[right].id, piece.substr(left, length));
         if (joined.id >= 0) queue.push({joined.rank, left, right, length, joined.id});
     };
-    for (std::uint32_t i = 0; i + 1 < size; ++i) consider(i);
+    for (std::uint32_t i = 0; i != kNone; i = nodes[i].next) consider(i);
     while (!queue.empty()) {
         const Candidate c = queue.top();
         queue.pop();

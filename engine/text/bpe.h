@@ -34,9 +34,12 @@ struct Vocabulary {
     std::vector<std::string> tokens;  ///< raw bytes by id, for every kind
     std::vector<TokenKind> kinds;     ///< same length
     std::vector<Merge> merges;        ///< in order of rank; unused when ranksAreIds
-    bool ranksAreIds = false;   ///< .tiktoken: two symbols merge when their bytes together are a
-                                ///< token and the lowest id goes first
-    bool ignoreMerges = false;  ///< a piece that is a token is taken whole
+    bool ranksAreIds = false;      ///< .tiktoken: two symbols merge when their bytes together are a
+                                   ///< token and the lowest id goes first
+    bool ignoreMerges = false;     ///< a piece that is a token is taken whole
+    bool lastMergeCounts = false;  ///< of one listed twice: tokenizer.json; else the first (GGUF)
+    std::optional<TokenId> unknown;  ///< for bytes without a token; none: they are left out
+    bool fuseUnknown = false;        ///< one for a run of such bytes
 };
 
 /// Thread-safe after construction. Cost O(n log n) for a piece of n bytes.
@@ -46,7 +49,8 @@ public:
     explicit Bpe(const Vocabulary& vocabulary);
 
     /// Appends the tokens of `piece`. Bytes for which the vocabulary has no token (SmolLM2 lacks 21
-    /// that valid English never needs) are left out, as llama.cpp does.
+    /// that valid English never needs) become the unknown token; where there is none they are left
+    /// out, as llama.cpp and tokenizers do.
     void encode(std::string_view piece, std::vector<TokenId>& out) const;
 
     std::optional<TokenId> find(std::string_view bytes) const;
@@ -57,6 +61,8 @@ private:
         TokenId id;  ///< -1: the two do not merge
     };
 
+    bool fuses(std::string_view piece, std::size_t at) const;
+    TokenId initial(char byte) const;
     Joined join(TokenId left, TokenId right, std::string_view bytes) const;
     bool mergesToItself(TokenId id) const;
     void merge(std::string_view piece, std::vector<TokenId>& out) const;

@@ -27,7 +27,9 @@ public:
         collectLiterals();
         for (const std::string_view name : kEndNames)
             if (const auto id = controlNamed(name)) data_.endOfText.push_back(*id);
+        if (data_.eos) data_.endOfText.push_back(*data_.eos);
         checkIds();
+        if (!data_.eos && !data_.endOfText.empty()) data_.eos = data_.endOfText.front();
         if (sentencePiece_ && !sentencePiece_->complete())
             throw Error(data_.origin +
                         ": the vocabulary has neither a token for every byte nor an unknown token");
@@ -76,6 +78,7 @@ public:
     std::optional<TokenId> bos() const noexcept override { return data_.bos; }
     bool addBos() const noexcept override { return data_.addBos; }
     const std::vector<TokenId>& endOfText() const noexcept override { return data_.endOfText; }
+    std::optional<TokenId> eos() const noexcept override { return data_.eos; }
     const std::string& chatTemplate() const noexcept override { return data_.chatTemplate; }
 
 private:
@@ -172,6 +175,10 @@ private:
 };
 
 }  // namespace
+
+bool endsReplies(std::string_view controlToken) noexcept {
+    return std::find(kEndNames.begin(), kEndNames.end(), controlToken) != kEndNames.end();
+}
 
 std::unique_ptr<Tokenizer> makeTokenizer(TokenizerData data) {
     return std::make_unique<TextTokenizer>(std::move(data));

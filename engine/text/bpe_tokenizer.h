@@ -32,9 +32,13 @@ struct TokenizerData {
     std::optional<SentencePieceRules> sentencePiece;
     std::optional<TokenId> bos;
     bool addBos = false;
+    std::optional<TokenId> eos;  ///< also put into endOfText
     std::vector<TokenId> endOfText;
     std::string chatTemplate;
 };
+
+/// Control tokens of these names end a reply whatever the file's eos entry says: <|return|>, ...
+bool endsReplies(std::string_view controlToken) noexcept;
 
 /// Adds the tokens known by name to end a reply (<|return|>, <|im_end|>, ...) to data.endOfText and
 /// removes repeats. Throws Error when an id is outside the vocabulary.

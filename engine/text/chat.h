@@ -38,6 +38,9 @@ struct ToolFunction {
     std::string name;                   ///< without a namespace
     std::string description;            ///< may have several lines
     nlohmann::ordered_json parameters;  ///< JSON schema of the arguments; null: it takes none
+    /// {"type": "function", "function": {...}} with every member it was given with, for templates
+    /// that print it; null: the members above are all.
+    nlohmann::ordered_json entry = nullptr;
 };
 
 /// Tools that gpt-oss was trained with; the caller runs them.
@@ -122,6 +125,7 @@ std::string canonicalTemplate(std::string_view source);
 /// harmony's own "channel", "recipient", "content_type". Error naming message and field.
 std::vector<ChatMessage> chatMessagesFromJson(const nlohmann::ordered_json& list);
 /// [{"type": "function", "function": {"name", "description", "parameters"}}], or the inner objects.
+/// Further members ("strict") are kept in `entry`.
 std::vector<ToolFunction> toolFunctionsFromJson(const nlohmann::ordered_json& list);
 
 }  // namespace moescope

@@ -161,6 +161,11 @@ std::vector<ToolFunction> toolFunctionsFromJson(const Json& list) {
             if (!it->is_object()) refuse(where, "\"parameters\" is no JSON schema");
             function.parameters = *it;
         }
+        function.entry = entry;
+        if (!wrapped) {
+            function.entry.erase("type");
+            function.entry = {{"type", "function"}, {"function", Json(function.entry)}};
+        }
         functions.push_back(std::move(function));
     }
     return functions;

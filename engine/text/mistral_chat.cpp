@@ -52,7 +52,7 @@ public:
                 throw Error("the chat format " + std::string(style_.name) +
                             " takes turns: user, assistant, user, ...");
             if (!user) {
-                out.text(style_.beforeAnswer).text(turns[i].content).token(stop_.front());
+                out.text(style_.beforeAnswer).text(turns[i].content).token(*tokenizer_.eos());
                 out.text(style_.afterAnswer);
                 continue;
             }

@@ -32,7 +32,7 @@ public:
         for (std::size_t i = 0; i < turns.size(); ++i) {
             out.text("<|").text(roleName(turns[i].role)).text("|>\n").text(turns[i].content);
             const bool assistant = turns[i].role == Role::Assistant;
-            if (assistant) out.token(stop_.front());
+            if (assistant) out.token(*tokenizer_.eos());
             if (!assistant || i + 1 < turns.size()) out.text("\n");
         }
         const bool prompt = options.generationPrompt || !options.forcedChannel.empty();

@@ -33,8 +33,7 @@ public:
           start_(needToken(tokenizer, "<|im_start|>", name())),
           end_(needToken(tokenizer, "<|im_end|>", name())),
           stop_(stopTokensWith(tokenizer, end_)) {
-        if (tokenizer.endOfText().empty())
-            throw Error("the chat format olmo3 needs an end-of-text token");
+        if (!tokenizer.eos()) throw Error("the chat format olmo3 needs an end-of-text token");
     }
 
     std::string_view name() const noexcept override { return think_ ? "olmo3-think" : "olmo3"; }
@@ -103,7 +102,7 @@ private:
         }
         calls(out, turn);
         if (turn.role == Role::Assistant && last)
-            out.token(tokenizer_.endOfText().front());
+            out.token(*tokenizer_.eos());
         else
             close(out);
     }

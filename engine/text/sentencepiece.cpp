@@ -66,7 +66,9 @@ SentencePiece::SentencePiece(const Vocabulary& vocabulary, const SentencePieceRu
         const Merge& m = vocabulary.merges[rank];
         // A merge list must not be able to make special tokens out of ordinary text.
         if (vocabulary.kinds[static_cast<std::size_t>(m.result)] != TokenKind::Normal) continue;
-        byPair_.emplace(pairKey(m.left, m.right), Joined{-static_cast<double>(rank), m.result});
+        const Joined joined{-static_cast<double>(rank), m.result};
+        const auto [place, added] = byPair_.emplace(pairKey(m.left, m.right), joined);
+        if (!added && vocabulary.lastMergeCounts) place->second = joined;
     }
 }
 

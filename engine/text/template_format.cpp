@@ -83,6 +83,7 @@ std::string templateJson(const nlohmann::ordered_json& value) {
 }
 
 nlohmann::ordered_json toolJson(const ToolFunction& function) {
+    if (!function.entry.is_null()) return function.entry;
     nlohmann::ordered_json inner{{"name", function.name}};
     if (!function.description.empty()) inner["description"] = function.description;
     if (!function.parameters.is_null()) inner["parameters"] = function.parameters;

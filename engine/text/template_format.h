@@ -26,7 +26,7 @@ std::string_view roleName(Role role);
 std::string_view functionName(const ChatMessage& call);
 /// As Jinja's `tojson` in transformers prints it: json.dumps(value, ensure_ascii=False).
 std::string templateJson(const nlohmann::ordered_json& value);
-/// {"type": "function", "function": {...}}
+/// {"type": "function", "function": {...}}, as it was given.
 nlohmann::ordered_json toolJson(const ToolFunction& function);
 
 /// The control token of that name; Error saying that `format` needs it.

@@ -36,6 +36,8 @@ public:
     virtual std::string_view preTokenizer() const noexcept = 0;
 
     /// text must be valid UTF-8 or not: invalid bytes are encoded byte by byte, never rejected.
+    /// Bytes for which the vocabulary has no token become its unknown token; where the file names
+    /// none they are left out.
     virtual std::vector<TokenId> encode(std::string_view text, SpecialTokens specials) const = 0;
     /// AsText, of text that goes on after a special token: some vocabularies put a space before the
     /// whole text only.
@@ -55,7 +57,10 @@ public:
     virtual std::optional<TokenId> bos() const noexcept = 0;
     virtual bool addBos() const noexcept = 0;  ///< the model was trained with a leading bos
     virtual const std::vector<TokenId>& endOfText()
-        const noexcept = 0;                                        ///< any of these ends generation
+        const noexcept = 0;  ///< any of these ends generation; ascending
+    /// The file's own eos_token, which templates print; where it names none, the first of
+    /// endOfText(). Empty only where that is.
+    virtual std::optional<TokenId> eos() const noexcept = 0;
     virtual const std::string& chatTemplate() const noexcept = 0;  ///< Jinja source, may be empty
 };
 

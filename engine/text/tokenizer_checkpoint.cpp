@@ -53,7 +53,8 @@ public:
         data_.addBos = data_.bos.has_value() && (value("tokenizer.ggml.add_bos_token") == nullptr
                                                      ? leading
                                                      : boolean("tokenizer.ggml.add_bos_token"));
-        for (const char* key : {"eos", "eot", "eom"})
+        data_.eos = id("tokenizer.ggml.eos_token_id");
+        for (const char* key : {"eot", "eom"})
             if (const auto end = id(std::string("tokenizer.ggml.") + key + "_token_id"))
                 data_.endOfText.push_back(*end);
         data_.chatTemplate = string("tokenizer.chat_template");

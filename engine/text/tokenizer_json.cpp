@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hugging Face's tokenizer.json, with the files beside it that name bos, eos and the chat template.
+#include <algorithm>
+#include <array>
+
 #include <nlohmann/json.hpp>
 
 #include "engine/core/error.h"
@@ -105,10 +108,28 @@ private:
             else
                 builder_->put(number, spacesFromBlocks(letters), TokenKind::Normal);
         }
-        if (data_.sentencePiece)
-            if (const auto unknown = vocab.find(textOf(model, "unk_token")); unknown != vocab.end())
-                data_.sentencePiece->unknown = unknown->get<TokenId>();
         data_.vocabulary.ignoreMerges = flag(model, "ignore_merges", false);
+        readUnknown(model, vocab);
+    }
+
+    void readUnknown(const json& model, const json& vocab) {
+        const std::string name = textOf(model, "unk_token");
+        if (name.empty()) return;
+        std::optional<TokenId> id;
+        if (const auto found = vocab.find(name); found != vocab.end()) id = found->get<TokenId>();
+        data_.vocabulary.fuseUnknown = flag(model, "fuse_unk", false);
+        (data_.sentencePiece ? data_.sentencePiece->unknown : data_.vocabulary.unknown) = id;
+        if (!id && !data_.sentencePiece && !hasEveryByte())
+            fail("the vocabulary lacks its unknown token '" + name + "' and a token for some byte");
+    }
+
+    bool hasEveryByte() const {
+        std::array<bool, 256> found{};
+        for (std::size_t i = 0; i < data_.vocabulary.tokens.size(); ++i)
+            if (data_.vocabulary.tokens[i].size() == 1 &&
+                data_.vocabulary.kinds[i] == TokenKind::Normal)
+                found[static_cast<unsigned char>(data_.vocabulary.tokens[i][0])] = true;
+        return std::find(found.begin(), found.end(), false) == found.end();
     }
 
     void readMerges() {
@@ -120,6 +141,7 @@ private:
             if (found == vocab.end()) return std::nullopt;
             return found->get<TokenId>();
         };
+        data_.vocabulary.lastMergeCounts = true;
         data_.vocabulary.merges.reserve(merges.size());
         for (std::size_t i = 0; i < merges.size(); ++i) {
             const auto [left, right] = mergePair(merges[i], i);
@@ -288,7 +310,7 @@ std::string chatTemplateOf(const json& config) {
 void readTokenizerConfig(const std::filesystem::path& path, TokenizerData& data) {
     const json config = parseJson(readFile(path, kMaxFile), path.string());
     if (const auto id = idOf(data, tokenName(config, "bos_token"))) data.bos = id;
-    if (const auto id = idOf(data, tokenName(config, "eos_token"))) data.endOfText.push_back(*id);
+    data.eos = idOf(data, tokenName(config, "eos_token"));
     data.addBos = flag(config, "add_bos_token", data.addBos) && data.bos.has_value();
     data.chatTemplate = chatTemplateOf(config);
 }
@@ -303,6 +325,7 @@ void readGenerationConfig(const std::filesystem::path& path, TokenizerData& data
             throw Error(path.string() + ": eos_token_id " + std::to_string(value) +
                         " is outside the vocabulary");
         data.endOfText.push_back(static_cast<TokenId>(value));
+        if (!data.eos) data.eos = data.endOfText.back();
     };
     if (eos.is_array())
         for (const json& id : eos) add(id);

@@ -139,6 +139,44 @@ TEST_CASE("every pre-tokenizer gives random bytes back") {
     }
 }
 
+TEST_CASE("bytes that have no token become the unknown token where there is one") {
+    // Ids of tokenizers 0.23: BPE with unk_token, fuse_unk off and on.
+    auto data = smallData("gpt2", {{"a", "b"}}, {});
+    data.vocabulary.kinds[7] = data.vocabulary.kinds[8] = TokenKind::Unused;
+    data.vocabulary.unknown = 0;
+    const TokenId ab = data.vocabulary.merges[0].result;
+    for (const std::size_t padding : {0, 60}) {  // short and long pieces
+        const std::string tail(padding, 'c');
+        const Ids end(padding, 'c');
+        const auto with = [&](Ids ids) {
+            ids.insert(ids.end(), end.begin(), end.end());
+            return ids;
+        };
+        data.vocabulary.fuseUnknown = false;
+        CHECK(encodePiece(data,
+                          "\x07\x08"
+                          "ab\x07" +
+                              tail) == with({0, 0, ab, 0}));
+        data.vocabulary.fuseUnknown = true;
+        CHECK(encodePiece(data,
+                          "\x07\x08"
+                          "ab\x07\x07" +
+                              tail) == with({0, ab, 0}));
+        CHECK(encodePiece(data,
+                          "a\x07"
+                          "b" +
+                              tail) == with({'a', 0, 'b'}));
+    }
+}
+
+TEST_CASE("of a merge listed twice the first counts in GGUF and the last in tokenizer json") {
+    auto data = smallData("gpt2", {{"a", "b"}, {"b", "c"}, {"a", "b"}}, {});
+    const auto& merges = data.vocabulary.merges;
+    CHECK(encodePiece(data, "abc") == Ids{merges[0].result, 'c'});
+    data.vocabulary.lastMergeCounts = true;
+    CHECK(encodePiece(data, "abc") == Ids{'a', merges[1].result});
+}
+
 TEST_CASE("bytes that have no token are left out") {
     auto data = lettersData();
     data.vocabulary.kinds['q'] = TokenKind::Unused;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Conversations and functions in the JSON of OpenAI's chat completions.
+#include "engine/text/template_format.h"
 #include "tests/engine/text_test_support.h"
 
 using namespace moescope;
@@ -54,6 +55,21 @@ TEST_CASE("conversations that cannot be read are refused by message and field") 
                       Catch::Contains("a call has no \"name\""));
     CHECK_THROWS_WITH(messages(R"([{"role": "assistant", "tool_calls": {}}])"),
                       Catch::Contains("no list"));
+}
+
+TEST_CASE("templates see a function with every member it was given with") {
+    const auto entry = [](const std::string& json) {
+        const auto functions = toolFunctionsFromJson(parseOrderedJson("[" + json + "]", "test"));
+        return text::templateJson(text::toolJson(functions.at(0)));
+    };
+    const std::string given =
+        R"({"function": {"strict": true, "name": "f", "parameters": null}, "type": "function"})";
+    CHECK(entry(given) == given);
+    const std::string wrapped =
+        R"({"type": "function", "function": {"name": "f", "strict": true, "description": ""}})";
+    CHECK(entry(R"({"name": "f", "strict": true, "description": ""})") == wrapped);
+    CHECK(entry(R"({"type": "function", "name": "f", "strict": true, "description": ""})") ==
+          wrapped);
 }
 
 TEST_CASE("functions are read bare or wrapped and other tools are refused") {

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -259,6 +260,70 @@ TEST_CASE("an unfinished conversion with other options is refused until told to 
     CHECK(fs::exists(out));
 }
 
+TEST_CASE("an unfinished conversion of a model whose weights were replaced is refused") {
+    const Folder folder;
+    const fs::path in = folder.path / "in";
+    fs::create_directory(in);
+    for (const char* name : {"config.json", "model.safetensors"})
+        fs::copy_file(goldenFolder("llama_tied") / name, in / name);
+    const fs::path out = in / "m.gguf";  // the folder of the source changes while it is written
+    StopFlag stop{false};
+    ConvertOptions options = to(DType::MXFP4, ConvertPart::Linear);
+    options.stop = &stop;
+    options.progress = [&](std::uint64_t, std::uint64_t, std::uint64_t) { stop = true; };
+    CHECK_THROWS_AS(convertCheckpoint(in, out, options), Interrupted);
+    stop = false;
+    CHECK_THROWS_AS(convertCheckpoint(in, out, options), Interrupted);  // continues
+    const fs::path weights = in / "model.safetensors";
+    const auto time = fs::last_write_time(weights);
+    std::fstream(weights, std::ios::in | std::ios::out | std::ios::binary)
+        .seekp(-1, std::ios::end)
+        .put('\x01');
+    fs::last_write_time(weights, time - std::chrono::hours(1));  // older, as downloads can be
+    options.stop = nullptr;
+    CHECK_THROWS_WITH(
+        convertCheckpoint(in, out, options),
+        out.string() + ".part: an unfinished file of another source or other options");
+    fs::last_write_time(weights, time);
+    CHECK(convertCheckpoint(in, out, options).resumedAt > 0);
+}
+
+TEST_CASE("files that a conversion did not write keep what they hold") {
+    const Folder folder;
+    const fs::path out = folder.path / "m.gguf";
+    ConvertOptions options = to(DType::MXFP4, ConvertPart::Linear);
+    writeFile(out.string() + ".part", "somebody else's");
+    writeFile(out.string() + ".part.check", "mine");
+    CHECK_THROWS_WITH(convertCheckpoint(goldenFolder("llama_tied"), out, options),
+                      out.string() +
+                          ".part: is no unfinished file of this program (it has no "
+                          "m.gguf.part.journal beside it)");
+    CHECK(readFile(out.string() + ".part") == "somebody else's");
+    options.startOver = true;
+    convertCheckpoint(goldenFolder("llama_tied"), out, options);
+    CHECK(readFile(out.string() + ".part.check") == "mine");
+    CHECK(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator()) == 2);
+}
+
+TEST_CASE("no file of the source is written over, whatever the options") {
+    const Folder folder;
+    for (const char* name : {"config.json", "model.safetensors"})
+        fs::copy_file(goldenFolder("llama_tied") / name, folder.path / name);
+    ConvertOptions options = to(DType::Q8_0, ConvertPart::Linear);
+    options.startOver = true;
+    for (const char* name : {"config.json", "model.safetensors"}) {
+        const fs::path out = folder.path / name;
+        const std::string before = readFile(out);
+        CHECK_THROWS_WITH(convertCheckpoint(folder.path, out, options),
+                          out.string() + ": is a file of the model to convert");
+        CHECK(readFile(out) == before);
+    }
+    const fs::path part = folder.path / "x.gguf.part";
+    fs::copy_file(goldenFolder("gpt_oss_mxfp4") / "model.gguf", part);
+    CHECK_THROWS_WITH(convertCheckpoint(part, folder.path / "x.gguf", options),
+                      part.string() + ": is a file of the model to convert");
+}
+
 TEST_CASE("a second writer of the same result is refused and the first is not disturbed") {
     const Folder folder;
     const fs::path in = goldenFolder("llama_tied");
@@ -318,11 +383,67 @@ TEST_CASE("a weight that is not finite ends a conversion by name") {
                       Catch::Contains(in.string() + ": tensor 'blk.1.ffn_up_exps.weight': row 1"));
 }
 
+namespace {
+
+/// What converting a model with one weight of this size says.
+std::string overflow(const Folder& folder, float weight, DType type) {
+    const fs::path in = folder.path / "in.gguf";
+    fs::copy_file(goldenFolder("gpt_oss_mxfp4") / "model.gguf", in,
+                  fs::copy_options::overwrite_existing);
+    std::uint64_t offset = 0;
+    {
+        const auto file = openCheckpoint(in);
+        const TensorView* t = file->find("blk.1.attn_q.weight");
+        REQUIRE(t->type == DType::F32);
+        const auto& gguf = dynamic_cast<const GgufCheckpoint&>(*file);
+        const std::byte* start = gguf.keyRecords().front().bytes.data() - 24;  // after the header
+        offset = static_cast<std::uint64_t>(t->data + 3 * t->rowStride - start);
+    }
+    std::fstream(in, std::ios::in | std::ios::out | std::ios::binary)
+        .seekp(static_cast<std::streamoff>(offset))
+        .write(reinterpret_cast<const char*>(&weight), sizeof weight);
+    ConvertOptions options = to(type, ConvertPart::Linear);
+    options.startOver = true;
+    try {
+        convertCheckpoint(in, folder.path / "out.gguf", options);
+    } catch (const Error& e) {
+        return e.what();
+    }
+    return "converted";
+}
+
+}  // namespace
+
+TEST_CASE("a weight beyond the range of the new type is refused and never becomes infinite") {
+    const Folder folder;
+    const std::string start = (folder.path / "in.gguf").string() +
+                              ": tensor 'blk.1.attn_q.weight': row 3 holds a number too large for ";
+    CHECK(overflow(folder, 1e5F, DType::F16) == start + "F16");
+    CHECK(overflow(folder, 1e5F, DType::Q8_0) == "converted");
+    CHECK(overflow(folder, 1e7F, DType::Q8_0) == start + "Q8_0");
+    CHECK(overflow(folder, 1e7F, DType::Q4_0) == start + "Q4_0");
+    CHECK(overflow(folder, -1e7F, DType::Q4_1) == start + "Q4_1");
+    CHECK(overflow(folder, 1e38F, DType::MXFP4) == "converted");
+}
+
+TEST_CASE("general.file_type names the type of most bytes") {
+    const Folder folder;
+    const auto typeOf = [&](const char* golden, DType type, ConvertPart part) {
+        const fs::path out = folder.path / "out.gguf";
+        ConvertOptions options = to(type, part);
+        options.startOver = true;
+        convertCheckpoint(goldenFolder(golden), out, options);
+        return openCheckpoint(out)->config()["general.file_type"].get<int>();
+    };
+    CHECK(typeOf("llama_tied", DType::F32, ConvertPart::All) == 0);
+    CHECK(typeOf("gpt_oss_mxfp4", DType::Q8_0, ConvertPart::Experts) == 7);
+}
+
 TEST_CASE("converting a file onto itself or experts that are not there is refused") {
     const Folder folder;
     const fs::path in = goldenFolder("gpt_oss_mxfp4") / "model.gguf";
     CHECK_THROWS_WITH(convertCheckpoint(in, in, to(DType::F32, ConvertPart::All)),
-                      Catch::Contains("is the file to convert"));
+                      in.string() + ": is a file of the model to convert");
     CHECK_THROWS_WITH(convertCheckpoint(goldenFolder("llama_tied"), folder.path / "x.gguf",
                                         to(DType::MXFP4, ConvertPart::Experts)),
                       Catch::Contains("has no experts to convert"));

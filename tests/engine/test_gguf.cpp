@@ -55,6 +55,58 @@ std::string complaint(const std::string& content) {
 
 }  // namespace
 
+TEST_CASE("the parts of a split GGUF file are one checkpoint, whichever is named") {
+    const TemporaryFolder folder;
+    const auto name = [&](int part) {
+        return folder / ("m-0000" + std::to_string(part) + "-of-00003.gguf");
+    };
+    const auto part = [&](std::uint16_t number, const Bytes& more, std::uint64_t moreKeys,
+                          const std::vector<Entry>& tensors, std::int32_t total = 3) {
+        Bytes keys;
+        keys.text("split.no").put(ValueType::U16).put(number);
+        keys.text("split.count").put(ValueType::U16).put<std::uint16_t>(3);
+        keys.text("split.tensors.count").put(ValueType::I32).put(total);
+        keys.raw(more.str());
+        return file(keys, 3 + moreKeys, tensors);
+    };
+    writeQuickly(name(1), part(0, u32Key("answer", 42), 1, {}));  // keys alone, as some have it
+    writeQuickly(name(2), part(1, {}, 0, {{"a"}, {"b", {4}, 0, 32}}));
+    writeQuickly(name(3), part(2, {}, 0, {{"c"}}));
+    for (int given = 1; given <= 3; ++given) {
+        const auto checkpoint = openCheckpoint(name(given));
+        CHECK(checkpoint->path() == name(given));
+        CHECK(checkpoint->config()["answer"] == 42);
+        CHECK(checkpoint->files() == std::vector{name(1), name(2), name(3)});
+        CHECK(checkpoint->identity() == openCheckpoint(name(1))->identity());
+        std::string names;
+        for (const TensorView& t : checkpoint->tensors()) {
+            names += t.name;
+            CHECK(checkpoint->find(t.name) == &t);
+            CHECK(t.data[0] == std::byte{1});
+            checkpoint->release(t);
+        }
+        CHECK(names == "abc");
+        std::uint64_t bytes = 0;
+        for (const auto& path : checkpoint->files()) bytes += std::filesystem::file_size(path);
+        CHECK(checkpoint->fileBytes() == bytes);
+    }
+    const auto message = [&] { return errorOf([&] { openCheckpoint(name(1)); }); };
+    writeQuickly(name(3), part(2, {}, 0, {{"a"}}));
+    CHECK(message() == name(1).string() + ": tensor 'a' appears twice");
+    writeQuickly(name(3), part(1, {}, 0, {{"c"}}));
+    CHECK(message() == name(3).string() + ": does not say that it is part 3 of 3");
+    writeQuickly(name(3), part(2, {}, 0, {}));
+    CHECK(message() ==
+          name(1).string() + ": the 3 parts hold 2 tensors, split.tensors.count says 3");
+    std::filesystem::remove(name(3));
+    CHECK(message() == name(3).string() + ": missing (m-00001-of-00003.gguf is part 1 of 3)");
+    std::filesystem::copy_file(name(2), folder / "x.gguf");
+    CHECK(
+        errorOf([&] { openCheckpoint(folder / "x.gguf"); }) ==
+        (folder / "x.gguf").string() +
+            ": is part 2 of 3 of a split file, but its name does not end in -00002-of-00003.gguf");
+}
+
 TEST_CASE("GGUF metadata of every value type arrives as written by gguf-py") {
     const auto golden = openCheckpoint(MOESCOPE_SOURCE_DIR "/tests/golden/data/dtypes.gguf");
     const auto& c = golden->config();

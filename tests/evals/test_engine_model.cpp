@@ -40,6 +40,9 @@ public:
     std::optional<TokenId> bos() const noexcept override { return bos_; }
     bool addBos() const noexcept override { return addBos_; }
     const std::vector<TokenId>& endOfText() const noexcept override { return end_; }
+    std::optional<TokenId> eos() const noexcept override {
+        return end_.empty() ? std::nullopt : std::optional(end_.front());
+    }
     const std::string& chatTemplate() const noexcept override { return none_; }
 
 private:

@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     try {
         const SafetensorsFile read(file.path());
         for (const TensorView& t : read.tensors()) {
-            if (!dtypeInfo(t.type).isWeight) continue;
+            if (!dtypeInfo(t.type).isWeight || t.elements() == 0) continue;
             std::vector<float> row(static_cast<std::size_t>(t.cols()));
             dequantizeRow(t, t.stack() - 1, t.rows() - 1, row);
         }

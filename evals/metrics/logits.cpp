@@ -80,6 +80,7 @@ std::vector<MetricRow> logitDifference(const MetricInput& input) {
         row.group = rows[i].group;
         row.value = adjusted[i];
         row.n = rows[i].n;
+        row.clusters = rows[i].clusters;
         row.method = "sign-flip permutation by base, Holm over " + countText(levels, "level");
         rows.push_back(std::move(row));
     }

@@ -50,7 +50,8 @@ struct Metric {
 std::span<const Metric> metrics();
 /// Checks that every metric of the suite exists and fits its scoring and groups; Error otherwise.
 void checkMetrics(const SuiteDefinition& suite);
-/// All metrics the suite lists, in its order. `suite` ids of the rows are left 0.
+/// All metrics the suite lists, in its order, which their ordinals tell. `suite` ids of the rows
+/// are left 0.
 std::vector<MetricRow> computeMetrics(const SuiteDefinition& suite,
                                       std::span<const ItemResult> items, int resamples,
                                       std::uint64_t seed);

@@ -35,6 +35,7 @@ MetricRow pairedTestRow(const std::string& name, const MetricRow& of, const Pair
     row.group = of.group;
     row.value = test.p;
     row.n = of.n;
+    row.clusters = of.clusters;
     row.method = test.method + "; " + counts;
     return row;
 }

@@ -69,6 +69,7 @@ std::vector<MetricRow> stereotypePreference(const MetricInput& input) {
         p.name = "ss_p";
         p.group = group.label;
         p.n = ss.n;
+        p.clusters = ss.clusters;
         std::vector<double> aside;
         for (const double share : terms.stereotyped)
             if (share != 50) aside.push_back(share - 50);  // others change no sum
@@ -78,6 +79,7 @@ std::vector<MetricRow> stereotypePreference(const MetricInput& input) {
         icat.name = "icat";
         icat.group = group.label;
         icat.n = ss.n;
+        icat.clusters = ss.clusters;
         icat.value = lms.value * std::min(ss.value, 100 - ss.value) / 50;
         icat.method = "lms min(ss, 100 - ss) / 50";
         rows.insert(rows.end(), {ss, p, lms, icat});

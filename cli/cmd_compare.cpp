@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // moescope compare: headline figures of several runs side by side, the first as the baseline.
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <iostream>
+#include <map>
 
 #include "cli/analysis_text.h"
 #include "cli/command.h"
-#include "cli/compare_suites.h"
 #include "cli/console.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -18,6 +19,7 @@
 #include "reports/analysis_json.h"
 #include "reports/comparison.h"
 #include "reports/numbers.h"
+#include "reports/suite_comparison_json.h"
 #include "reports/terms.h"
 
 namespace moescope::cli {
@@ -91,80 +93,88 @@ std::string change(double base, double value) {
     return (percent >= 0 ? "+" : "") + formatFixed(percent, 1) + " %";
 }
 
-std::string cellOf(const MetricRow* m) {
-    if (m == nullptr) return "-";
-    std::string cell = formatFixed(m->value, 4);
-    if (m->low && m->high)
-        cell += " [" + formatFixed(*m->low, 4) + ", " + formatFixed(*m->high, 4) + "]";
-    return cell;
-}
-
 nlohmann::json numberOrNull(double value) {
     return std::isnan(value) ? nlohmann::json(nullptr) : nlohmann::json(value);
 }
 
-nlohmann::json metricsJson(const std::vector<MetricComparison>& metrics) {
+/// Suites of every run with their items, which the comparison points into.
+struct Evaluations {
+    std::vector<std::map<std::int64_t, std::vector<ItemRow>>> items;  ///< by run, then suite
+
+    SuiteComparison compare(const std::vector<RunSummary>& runs) const {
+        std::vector<EvaluatedRun> evaluated;
+        for (std::size_t i = 0; i < runs.size(); ++i)
+            evaluated.push_back(
+                {&runs[i], [this, i](std::int64_t suite) -> std::span<const ItemRow> {
+                     const auto found = items[i].find(suite);
+                     return found == items[i].end() ? std::span<const ItemRow>() : found->second;
+                 }});
+        return compareSuites(std::span<const EvaluatedRun>(evaluated));
+    }
+};
+
+nlohmann::json pairedJson(const std::vector<MetricChange>& changes) {
     nlohmann::json list = nlohmann::json::array();
-    for (const MetricComparison& metric : metrics) {
-        nlohmann::json values = nlohmann::json::array();
-        for (const MetricRow* m : metric.rows) {
-            if (m == nullptr) {
-                values.push_back(nullptr);
-                continue;
+    for (const MetricChange& change : changes)
+        if (change.p) list.push_back(metricChangeJson(change));
+    return list;
+}
+
+/// Every metric of the first run in all of them: what is not compared, tests and counts, too.
+nlohmann::json metricsJson(const std::vector<RunSummary>& runs) {
+    const auto find = [](const RunSummary& run, const SuiteRow& suite, const MetricRow& wanted) {
+        for (const SuiteRow& other : run.suites)
+            for (const MetricRow& m : run.metrics)
+                if (other.name == suite.name && m.suite == other.id && m.name == wanted.name &&
+                    m.group == wanted.group)
+                    return &m;
+        return static_cast<const MetricRow*>(nullptr);
+    };
+    nlohmann::json list = nlohmann::json::array();
+    for (const SuiteRow& suite : runs.front().suites) {
+        for (const MetricRow& metric : runs.front().metrics) {
+            if (metric.suite != suite.id) continue;
+            nlohmann::json values = nlohmann::json::array();
+            for (const RunSummary& run : runs) {
+                const MetricRow* m = find(run, suite, metric);
+                values.push_back(
+                    m == nullptr
+                        ? nlohmann::json(nullptr)
+                        : nlohmann::json{{"value", numberOrNull(m->value)},
+                                         {"low", m->low ? numberOrNull(*m->low) : nullptr},
+                                         {"high", m->high ? numberOrNull(*m->high) : nullptr},
+                                         {"n", m->n}});
             }
-            values.push_back({{"value", numberOrNull(m->value)},
-                              {"low", m->low ? numberOrNull(*m->low) : nullptr},
-                              {"high", m->high ? numberOrNull(*m->high) : nullptr},
-                              {"n", m->n}});
+            list.push_back({{"suite", suite.name},
+                            {"name", metric.name},
+                            {"group", metric.group},
+                            {"values", std::move(values)}});
         }
-        list.push_back({{"suite", metric.suite},
-                        {"name", metric.name},
-                        {"group", metric.group},
-                        {"values", std::move(values)}});
     }
     return list;
 }
 
-nlohmann::json pairedJson(const std::vector<PairedDifference>& differences) {
-    nlohmann::json list = nlohmann::json::array();
-    for (const PairedDifference& d : differences) {
-        list.push_back({{"suite", d.suite},
-                        {"run", d.run},
-                        {"items", d.items},
-                        {"clusters", d.clusters},
-                        {"mean_difference", d.mean},
-                        {"standard_error", numberOrNull(d.standardError)},
-                        {"p", d.p},
-                        {"p_holm", d.holm}});
-    }
-    return list;
-}
-
-void printSuites(const std::vector<std::string>& header,
-                 const std::vector<MetricComparison>& metrics,
-                 const std::vector<PairedDifference>& differences) {
+void printSuites(const std::vector<std::string>& names, const std::vector<MetricChange>& changes) {
     std::vector<std::string> columns{"suite", "metric", "group"};
-    columns.insert(columns.end(), header.begin(), header.end());
+    const bool many = names.size() > 2;
+    if (many) columns.emplace_back("run");
+    columns.push_back(names.front());
+    columns.push_back(many ? "this run" : names.back());
+    for (const char* title : {"difference", "p", "items", "note"}) columns.emplace_back(title);
     TextTable table(columns);
-    for (const MetricComparison& metric : metrics) {
-        std::vector<std::string> cells{metric.suite, metric.name,
-                                       metric.group.empty() ? kAllGroups : metric.group};
-        for (const MetricRow* m : metric.rows) cells.push_back(cellOf(m));
+    for (const MetricChange& change : changes) {
+        std::vector<std::string> cells{change.suite, change.name,
+                                       change.group.empty() ? kAllGroups : change.group};
+        if (many) cells.push_back(names[change.run]);
+        cells.push_back(scoreCell(&change.before));
+        cells.push_back(scoreCell(change.after ? &*change.after : nullptr));
+        cells.push_back(differenceCell(change));
+        cells.push_back(probabilityCell(change.holm));
+        cells.push_back(change.p ? formatCount(change.items) : "");
+        cells.push_back(change.note);
         table.row(cells);
     }
-    std::cout << '\n' << table.text();
-    if (differences.empty()) return;
-    TextTable paired({"suite", "run", "common items", "clusters", "mean score difference", "se",
-                      "p", "p, Holm"});
-    for (const PairedDifference& d : differences) {
-        paired.row({d.suite, header[d.run], formatCount(d.items), formatCount(d.clusters),
-                    formatFixed(d.mean, 4), formatFixed(d.standardError, 4), formatFixed(d.p, 4),
-                    formatFixed(d.holm, 4)});
-    }
-    std::cout << "\nPaired against the first run, item by item (sign-flip permutation test; Holm: "
-                 "adjusted "
-                 "for the rows of this table):\n"
-              << paired.text();
+    std::cout << '\n' << table.text() << kSuiteComparisonNote << '\n';
 }
 
 /// What the difference of times is told from.
@@ -224,6 +234,7 @@ int runCompare(const Invocation& invocation) {
 
     std::vector<RunSummary> runs;
     std::vector<AnalysedTimes> times;
+    Evaluations evaluations;
     for (const std::string& path : paths) {
         const RunReader reader(path);
         AnalysedTimes of{reader.steps(), {}};
@@ -231,14 +242,16 @@ int runCompare(const Invocation& invocation) {
         runs.push_back(summarize(reader, [&](const OperationRow& row) { collector.add(row); }));
         of.operations = collector.take();
         times.push_back(std::move(of));
+        evaluations.items.emplace_back();
+        for (const SuiteRow& suite : runs.back().suites)
+            evaluations.items.back()[suite.id] = reader.items(suite.id);
     }
     std::vector<RunDifference> timeDifferences;
     for (std::size_t i = 1; i < times.size(); ++i)
         timeDifferences.push_back(runDifference({times.front().steps, times.front().operations},
                                                 {times[i].steps, times[i].operations}));
-    const std::vector<MetricComparison> metrics = compareMetrics(runs);
-    const std::vector<PairedDifference> differences = comparePaired(paths, runs);
-    std::vector<std::string> warnings = comparisonWarnings(runs);
+    const SuiteComparison suites = evaluations.compare(runs);
+    std::vector<std::string> warnings = suites.warnings;
     if (options.isSet("json")) {
         for (std::size_t i = 1; i < runs.size(); ++i)
             for (const std::string& caution : cautionsOf(runs, i))
@@ -255,8 +268,8 @@ int runCompare(const Invocation& invocation) {
         }
         printJson("compare", {{"runs", paths},
                               {"figures", std::move(rows)},
-                              {"metrics", metricsJson(metrics)},
-                              {"paired", pairedJson(differences)},
+                              {"metrics", metricsJson(runs)},
+                              {"paired", pairedJson(suites.changes)},
                               {"quality", qualityOfAll(runs)},
                               {"times", timesJson(timeDifferences)},
                               {"warnings", warnings}});
@@ -273,7 +286,12 @@ int runCompare(const Invocation& invocation) {
     }
     printQuality(names, runs);
     TextTable table(header);
+    bool any = false;
     for (const Figure& figure : figures()) {
+        if (std::all_of(runs.begin(), runs.end(),
+                        [&](const RunSummary& run) { return std::isnan(figure.value(run)); }))
+            continue;
+        any = true;
         std::vector<std::string> cells{figure.name, figure.unit};
         const double base = figure.value(runs.front());
         for (std::size_t i = 0; i < runs.size(); ++i) {
@@ -287,7 +305,7 @@ int runCompare(const Invocation& invocation) {
         }
         table.row(cells);
     }
-    std::cout << table.text();
+    if (any) std::cout << table.text();
     for (std::size_t i = 0; i < timeDifferences.size(); ++i) {
         const std::string text = differenceText(timeDifferences[i]);
         if (!text.empty())
@@ -295,7 +313,7 @@ int runCompare(const Invocation& invocation) {
                       << names[i + 1] << " (this run) against " << names.front()
                       << " (the baseline). " << text;
     }
-    if (!metrics.empty()) printSuites(names, metrics, differences);
+    if (!suites.changes.empty()) printSuites(names, suites.changes);
     return kDone;
 }
 

@@ -18,6 +18,7 @@
 #include "profiler/record/run_recorder.h"
 #include "profiler/runfile/run_reader.h"
 #include "reports/headline.h"
+#include "reports/metric_lines.h"
 #include "reports/numbers.h"
 #include "reports/terms.h"
 
@@ -128,7 +129,8 @@ nlohmann::json metricJson(const MetricRow& m) {
             {"standard_error", optional(m.standardError)},
             {"chance", optional(m.chance)},
             {"method", m.method},
-            {"n", m.n}};
+            {"n", m.n},
+            {"clusters", m.clusters > 0 ? nlohmann::json(m.clusters) : nlohmann::json(nullptr)}};
 }
 
 void printResults(const std::vector<SuiteResult>& results, bool synthetic) {
@@ -142,19 +144,26 @@ void printResults(const std::vector<SuiteResult>& results, bool synthetic) {
             std::cout << "; " << formatCount(result.tooLong)
                       << " did not fit the context and are in no metric";
         std::cout << "\n";
-        TextTable table({"metric", "group", "value", "95 % interval", "chance", "n", "how"});
+        TextTable table({"metric", "group", "value", "95 % interval", "chance", "p", "n", "how"});
         std::vector<std::string> methods;  // too long for a column: numbered, and listed below
-        for (const MetricRow& m : result.metrics) {
-            auto known = std::find(methods.begin(), methods.end(), m.method);
-            if (known == methods.end()) known = methods.insert(methods.end(), m.method);
-            const std::string how = '(' + std::to_string(known - methods.begin() + 1) + ')';
-            table.row({m.name, m.group.empty() ? kAllGroups : m.group, formatFixed(m.value, 4),
-                       m.low && m.high
-                           ? "[" + formatFixed(*m.low, 4) + ", " + formatFixed(*m.high, 4) + "]"
-                           : "",
-                       m.chance ? formatFixed(*m.chance, 4) : "", formatCount(m.n), how});
+        const auto numbered = [&](const std::string& method) {
+            auto known = std::find(methods.begin(), methods.end(), method);
+            if (known == methods.end()) known = methods.insert(methods.end(), method);
+            return '(' + std::to_string(known - methods.begin() + 1) + ')';
+        };
+        for (const auto& [metric, test] : metricLines(result.metrics)) {
+            const MetricRow& m = *metric;
+            std::string how = numbered(m.method);
+            if (test != nullptr) how += " p: " + numbered(test->method);
+            table.row(
+                {m.name, m.group.empty() ? kAllGroups : m.group, formatSignificant(m.value),
+                 m.low && m.high
+                     ? "[" + formatSignificant(*m.low) + ", " + formatSignificant(*m.high) + "]"
+                     : "",
+                 m.chance ? formatSignificant(*m.chance) : "", testText(test), basisText(m), how});
         }
         std::cout << table.text();
+        for (const std::string& count : itemCountNotes(result.metrics)) std::cout << count << '\n';
         for (std::size_t i = 0; i < methods.size(); ++i)
             std::cout << '(' << i + 1 << ") " << methods[i] << '\n';
     }

@@ -11,7 +11,6 @@
 #include "cli/output.h"
 #include "engine/core/count_text.h"
 #include "engine/core/error.h"
-#include "engine/core/file.h"
 #include "profiler/analysis/run_summary.h"
 #include "profiler/analysis/specialization.h"
 #include "reports/numbers.h"
@@ -59,15 +58,6 @@ constexpr const char* kGroupsExplanation =
     "share of\n"
     "a group's choices over its mean share in all groups.\n";
 
-/// Names come from the run file, and so from strangers: no control characters reach the terminal.
-std::string shown(const std::string& name) {
-    constexpr std::size_t kWidth = 32;
-    std::string text = toValidUtf8(name);
-    std::erase_if(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '\x7f'; });
-    if (text.size() > kWidth) text = toValidUtf8(text.substr(0, kWidth)) + "...";
-    return text;
-}
-
 void printGroups(const Specialization& of) {
     if (of.empty()) {
         std::cout << '\n' << of.reason << '\n';
@@ -89,7 +79,7 @@ void printGroups(const Specialization& of) {
                 formatFixed(of.meanDivergence - of.meanNull, 4), "", formatFixed(of.p, 3), ""});
     TextTable groups({"group", "texts", kLeadingExpertsTitle});
     for (std::size_t g = 0; g < of.groups.size(); ++g)
-        groups.row({shown(of.groups[g].name), std::to_string(of.groups[g].sequences),
+        groups.row({groupTitle(of.groups[g]), std::to_string(of.groups[g].sequences),
                     leadingExpertsText(of, g, 5)});
     std::cout << layers.text() << '\n';
     for (const std::string& sentence : specializationSentences(of)) std::cout << sentence << '\n';

@@ -11,6 +11,7 @@
 #include "engine/core/file.h"
 #include "profiler/analysis/roofline.h"
 #include "profiler/analysis/statistics.h"
+#include "reports/metric_lines.h"
 #include "reports/numbers.h"
 
 namespace moescope {
@@ -99,13 +100,17 @@ struct Telling {
     const char* name;
     double even;
 };
-constexpr std::array kTelling = {Telling{"accuracy", 1},
+constexpr std::array kTelling = {Telling{"reference_pearson", 0},
+                                 Telling{"reference_slope", 0},
+                                 Telling{"accuracy", 1},
                                  Telling{"accuracy_norm", 1},
                                  Telling{"accuracy_macro", 1},
                                  Telling{"pct_stereotype", 0.5},
                                  Telling{"s_amb", 0},
                                  Telling{"s_dis", 0},
                                  Telling{"ss", 50},
+                                 Telling{"lms", 100},
+                                 Telling{"icat", 100},
                                  Telling{"accuracy_difference", 0},
                                  Telling{"answer_agreement", 1},
                                  Telling{"logit_difference", 0},
@@ -246,7 +251,7 @@ std::vector<TellingMetric> tellingMetrics(const RunSummary& run, std::int64_t su
     }
     if (!chosen.empty()) return chosen;
     for (const MetricRow& metric : run.metrics) {  // a suite of its own metrics
-        if (metric.suite == suite && metric.group.empty() && metric.name != kItemsTooLong &&
+        if (metric.suite == suite && metric.group.empty() && isScore(metric.name) &&
             chosen.size() < limit)
             chosen.push_back({metric, 0});
     }

@@ -12,11 +12,13 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/core/file.h"
+#include "reports/metric_lines.h"
 
 namespace moescope {
 namespace {
 
-/// Below, a 95 % interval of a proportion is wider than about 0.36: no ranking of models holds.
+/// Below, a 95 % interval of a proportion is wider than about 0.36: no ranking of models holds. Of
+/// clusters where items share them: these are what is independent.
 constexpr std::int64_t kSmallSample = 30;
 
 /// Of metrics whose name alone would mislead, whatever their value.
@@ -85,11 +87,15 @@ std::vector<const ItemRow*> tellingItems(const std::vector<ItemRow>& items, std:
 }
 
 std::string metricCaution(const MetricRow& metric) {
+    if (!isScore(metric.name)) return {};
     std::string caution;
     const auto add = [&](const char* text) {
         caution += (caution.empty() ? "" : "; ") + std::string(text);
     };
-    if (metric.n < kSmallSample) add("n is small: too few items to conclude");
+    if (metric.n < kSmallSample)
+        add("n is small: too few items to conclude");
+    else if (metric.clusters > 0 && metric.clusters < kSmallSample)
+        add("few clusters: too few independent items to conclude");
     if (metric.chance && metric.low && metric.high && *metric.low <= *metric.chance &&
         *metric.chance <= *metric.high)
         add("the interval includes chance");

@@ -23,7 +23,7 @@ bool countsPerCharacter(const std::vector<MetricRow>& metrics);
 std::vector<const ItemRow*> tellingItems(const std::vector<ItemRow>& items, std::size_t limit);
 
 /// What a reader must not conclude from this metric, and how to read those whose name would
-/// mislead; empty when nothing speaks against it.
+/// mislead; empty when nothing speaks against it, and of tests and counts, which are no scores.
 std::string metricCaution(const MetricRow& metric);
 
 }  // namespace moescope

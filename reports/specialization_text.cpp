@@ -2,10 +2,39 @@
 #include "reports/specialization_text.h"
 
 #include <cmath>
+#include <utility>
 
+#include "engine/core/file.h"
 #include "reports/numbers.h"
 
 namespace moescope {
+namespace {
+
+/// Empty where no expert is reliably a group's own.
+std::string mostSpecialized(const Specialization& of) {
+    GroupExpert most;
+    std::size_t owner = 0;
+    for (std::size_t g = 0; g < of.groups.size(); ++g)
+        for (const GroupExpert& expert : leadingExperts(of, g, 1))
+            if (expert.lift > most.lift) {
+                most = expert;
+                owner = g;
+            }
+    if (!(most.lift > 0)) return {};
+    return "The most specialised expert is expert " + std::to_string(most.expert) + " of layer " +
+           std::to_string(most.layer) + ", of " + groupTitle(of.groups[owner]) + ": chosen " +
+           formatFixed(most.lift, 1) + " times as often as on average of the groups.";
+}
+
+}  // namespace
+
+std::string groupTitle(const TextGroup& group) {
+    constexpr std::size_t kWidth = 32;
+    std::string text = toValidUtf8(group.name);
+    std::erase_if(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '\x7f'; });
+    if (text.size() > kWidth) text = toValidUtf8(text.substr(0, kWidth)) + "...";
+    return text;
+}
 
 std::vector<std::string> specializationSentences(const Specialization& of) {
     std::vector<std::string> out;
@@ -26,6 +55,7 @@ std::vector<std::string> specializationSentences(const Specialization& of) {
                   " in some group; by chance " + formatPercent(of.chanceShare) + " (p " +
                   formatFixed(of.shareP, 3) + "). Reliably (" + reliablyText(of) + ") such are " +
                   formatPercent(of.reliableShare) + " of all pairs.");
+    if (std::string most = mostSpecialized(of); !most.empty()) out.push_back(std::move(most));
     if (of.sequencesLeftOut > 0)
         out.push_back("Texts left out, since they have no group or are alone in theirs: " +
                       formatCount(of.sequencesLeftOut) + ".");

@@ -10,7 +10,12 @@
 
 namespace moescope {
 
-/// Divergence and specialised share, each beside chance, and what was left out. Plain text.
+/// The name of a group as a line of text shows it: names come from the run file, and so from
+/// strangers. Without control characters, cut to about 32 bytes.
+std::string groupTitle(const TextGroup& group);
+
+/// Divergence and specialised share, each beside chance, the expert that is most a group's own, and
+/// what was left out. Plain text.
 std::vector<std::string> specializationSentences(const Specialization& of);
 
 /// "lift above 1.50, q < 0.05": what a pair of layer and expert must show to be a group's own.

@@ -2,6 +2,8 @@
 // Accuracy of multiple choice: plain, per character, and averaged over groups.
 #include <algorithm>
 #include <cmath>
+#include <set>
+#include <string_view>
 
 #include "engine/core/count_text.h"
 #include "evals/metrics/grouping.h"
@@ -56,6 +58,10 @@ std::vector<MetricRow> accuracyMacro(const MetricInput& input) {
     bool enough = true;
     std::optional<double> chance = 0.0;
     const std::vector<MetricRow> groups = accuracy(input);
+    std::set<std::string_view> clusters;
+    for (const Group& group : groupsOf(input))
+        for (const std::size_t i : group.items) clusters.insert(input.items[i].cluster);
+    row.clusters = static_cast<std::int64_t>(clusters.size());
     for (const MetricRow& group : groups) {
         row.value += group.value;
         chance = chance && group.chance ? std::optional(*chance + *group.chance) : std::nullopt;

@@ -151,18 +151,21 @@ std::string countOf(double items) {
     return std::to_string(static_cast<std::int64_t>(items));
 }
 
-MetricRow rowOf(const char* name, const Group& group, const Answers& basis) {
+MetricRow rowOf(const char* name, const Group& group, const Table& table, const Score& score) {
     MetricRow row;
     row.name = name;
     row.group = group.label;
-    row.n = static_cast<std::int64_t>(basis.items);
+    row.n = static_cast<std::int64_t>(score.basis(table.all).items);
+    row.clusters =
+        std::count_if(table.clusters.begin(), table.clusters.end(),
+                      [&](const Counts& counts) { return score.basis(counts).items > 0; });
     row.value = kNaN;
     return row;
 }
 
 MetricRow valueRow(const Group& group, const Table& table, const Score& score) {
     const Counts& counts = table.all;
-    MetricRow row = rowOf(score.name, group, score.basis(counts));
+    MetricRow row = rowOf(score.name, group, table, score);
     row.value = score.value(counts);
     if (std::isnan(row.value)) {
         row.method = score.none;
@@ -194,15 +197,13 @@ MetricRow valueRow(const Group& group, const Table& table, const Score& score) {
 MetricRow testRow(const MetricInput& input, const Group& group, const Table& table,
                   const Score& score) {
     std::vector<double> net;
-    Answers basis;
     for (const Counts& counts : table.clusters) {
         const Answers answers = score.basis(counts);
-        basis.add(answers);
-        net.push_back(answers.net());
+        if (answers.net() != 0) net.push_back(answers.net());  // others change no sum
     }
-    MetricRow row = rowOf(score.pName, group, basis);
+    MetricRow row = rowOf(score.pName, group, table, score);
     row.method = "no data: no answer names a person";
-    if (!(basis.known() > 0)) return row;
+    if (!(score.basis(table.all).known() > 0)) return row;
     row.value = stats::signFlipTest(net, stats::kSignFlipDraws, input.seed);
     row.method = signFlipText(net, "by cluster");
     return row;

@@ -26,10 +26,6 @@ std::string blockKey(const ItemResult& item, const FactorSpec& factor) {
     return key;
 }
 
-bool singletons(const std::vector<std::size_t>& clusters) {
-    return stats::clusterCount(clusters) == clusters.size();
-}
-
 void setInterval(MetricRow& row, const stats::Interval& interval) {
     if (std::isnan(interval.low) || std::isnan(interval.high)) return;
     row.low = interval.low;
@@ -133,16 +129,17 @@ MetricRow proportionRow(const std::string& name, const Group& group, const Group
     row.group = group.label;
     row.value = stats::mean(values.values);
     row.n = static_cast<std::int64_t>(values.values.size());
-    const bool simple = singletons(values.clusters);
+    row.clusters = static_cast<std::int64_t>(stats::clusterCount(values.clusters));
+    const bool simple = row.clusters == row.n;
     setInterval(row, simple ? stats::wilson(row.value * static_cast<double>(row.n),
                                             static_cast<double>(row.n))
                             : stats::clusteredWilson(values.values, values.clusters));
     const double error = simple ? stats::standardError(values.values)
                                 : stats::clusteredError(values.values, values.clusters);
     if (!std::isnan(error)) row.standardError = error;
-    row.method = simple ? "Wilson"
-                        : "Wilson on the effective sample size, " +
-                              countText(stats::clusterCount(values.clusters), "cluster");
+    row.method = simple
+                     ? "Wilson"
+                     : "Wilson on the effective sample size, " + countText(row.clusters, "cluster");
     return row;
 }
 
@@ -153,17 +150,17 @@ MetricRow meanRow(const std::string& name, const Group& group, const GroupValues
     row.group = group.label;
     row.value = stats::mean(values.values);
     row.n = static_cast<std::int64_t>(values.values.size());
-    const std::size_t clusters = stats::clusterCount(values.clusters);
+    row.clusters = static_cast<std::int64_t>(stats::clusterCount(values.clusters));
     const double error = stats::clusteredError(values.values, values.clusters);
-    setInterval(row, stats::tInterval(row.value, error, static_cast<double>(clusters) - 1));
+    setInterval(row, stats::tInterval(row.value, error, static_cast<double>(row.clusters) - 1));
     if (row.low) {
         row.low = std::max(*row.low, range.low);
         row.high = std::min(*row.high, range.high);
     }
     if (!std::isnan(error)) row.standardError = error;
-    row.method = singletons(values.clusters)
+    row.method = row.clusters == row.n
                      ? "t interval"
-                     : "t interval, standard error over " + countText(clusters, "cluster");
+                     : "t interval, standard error over " + countText(row.clusters, "cluster");
     return row;
 }
 

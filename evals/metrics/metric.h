@@ -55,7 +55,8 @@ void checkMetrics(const SuiteDefinition& suite);
 /// what replies have of their own (`answered`, `reply_tokens`) over all items and, of a fairness
 /// suite, by each factor that the list names.
 void replyMetrics(SuiteDefinition& suite);
-/// All metrics the suite lists, in its order. `suite` ids of the rows are left 0.
+/// All metrics the suite lists, in its order, which their ordinals tell. `suite` ids of the rows
+/// are left 0.
 std::vector<MetricRow> computeMetrics(const SuiteDefinition& suite,
                                       std::span<const ItemResult> items, int resamples,
                                       std::uint64_t seed);

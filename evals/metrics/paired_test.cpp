@@ -40,6 +40,7 @@ MetricRow pairedTestRow(const std::string& name, const MetricRow& of, const Pair
     row.group = of.group;
     row.value = test.p;
     row.n = of.n;
+    row.clusters = of.clusters;
     row.method = test.method + "; " + counts;
     return row;
 }
@@ -92,6 +93,7 @@ std::vector<MetricRow> meanDifferences(const std::string& name, const MetricInpu
         row.group = rows[i].group;
         row.value = adjusted[i];
         row.n = rows[i].n;
+        row.clusters = rows[i].clusters;
         row.method = methods[i] + ", Holm over " + countText(levels, "level");
         rows.push_back(std::move(row));
     }

@@ -85,7 +85,7 @@ MetricRow rowOf(const std::string& name, const Group& group, const Points& point
     MetricRow row;
     row.name = name;
     row.group = group.label;
-    row.n = static_cast<std::int64_t>(points.reference.size());
+    row.n = row.clusters = static_cast<std::int64_t>(points.reference.size());
     row.value = kNaN;
     return row;
 }

@@ -34,6 +34,7 @@ public:
 
     int levels() const { return levels_; }
     std::vector<int>& labels() { return level_; }
+    const std::vector<int>& labels() const { return level_; }
     const std::vector<std::size_t>& all() const { return all_; }
 
     /// Smallest and largest selection rate among the levels that occur; NaN if one is missing.
@@ -146,6 +147,7 @@ std::vector<MetricRow> parity(const MetricInput& input, const std::string& name,
     // up.
     if (std::isnan(row.value)) return {};
     row.n = static_cast<std::int64_t>(table.all().size());
+    row.clusters = static_cast<std::int64_t>(basesOf(input, table.labels()).size());
     const Exchanged null = underExchange(input, table, combine, sign, row.value);
     if (!std::isnan(null.mean)) row.chance = null.mean;
     row.method = "extremes of " + std::to_string(table.levels()) +
@@ -155,6 +157,7 @@ std::vector<MetricRow> parity(const MetricInput& input, const std::string& name,
     p.group = row.group;
     p.value = null.p;
     p.n = row.n;
+    p.clusters = row.clusters;
     p.method = "levels exchanged by bases, " + std::to_string(input.resamples) +
                " permutations, seed " + std::to_string(input.seed);
     return {row, p};
@@ -204,6 +207,7 @@ std::vector<MetricRow> ratiosToReference(const MetricInput& input) {
         row.value = ratio(all);
         if (std::isnan(row.value)) continue;
         row.n = static_cast<std::int64_t>(all.size());
+        row.clusters = static_cast<std::int64_t>(stats::clusterCount(clusters));
         row.chance = 1.0;
         row.method = "ratio to " + input.suite.factor(input.factor)->reference;
         const stats::Interval interval =

@@ -67,6 +67,7 @@ std::vector<MetricRow> stereotypePreference(const MetricInput& input) {
         p.name = "ss_p";
         p.group = group.label;
         p.n = ss.n;
+        p.clusters = ss.clusters;
         std::vector<double> aside;
         for (const double share : terms.stereotyped) aside.push_back(share - 50);
         p.value = stats::signFlipTest(aside, stats::kSignFlipDraws, input.seed);
@@ -75,6 +76,7 @@ std::vector<MetricRow> stereotypePreference(const MetricInput& input) {
         icat.name = "icat";
         icat.group = group.label;
         icat.n = ss.n;
+        icat.clusters = ss.clusters;
         icat.value = lms.value * std::min(ss.value, 100 - ss.value) / 50;
         icat.method = "lms min(ss, 100 - ss) / 50";
         rows.insert(rows.end(), {ss, p, lms, icat});

@@ -122,7 +122,10 @@ std::vector<MetricRow> computeMetrics(const SuiteDefinition& suite,
         for (const MetricSpec& spec : suite.metrics) {
             const Metric& metric = metricNamed(suite, spec.name);
             const MetricInput input{suite, items, spec.factor, resamples, seed};
-            for (MetricRow& row : metric.compute(input)) all.push_back(std::move(row));
+            for (MetricRow& row : metric.compute(input)) {
+                row.ordinal = static_cast<std::int64_t>(all.size());
+                all.push_back(std::move(row));
+            }
         }
     } catch (const nlohmann::json::exception& error) {
         throw Error("an item of suite '" + suite.name +

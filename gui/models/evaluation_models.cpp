@@ -9,6 +9,7 @@
 
 #include "engine/core/file.h"
 #include "gui/data/format.h"
+#include "reports/metric_lines.h"
 #include "reports/ranking.h"
 #include "reports/terms.h"
 
@@ -59,7 +60,7 @@ QString itemCaption(const ItemRow& item) {
     return text(item.id) + ": " + facts.join(", ");
 }
 
-std::vector<ChoiceRow> choicesOf(const ItemRow& item) {
+std::vector<ChoiceRow> choicesOf(const ItemRow& item, bool perCharacter) {
     const nlohmann::json choices = looseJson(item.choices);
     const nlohmann::json likelihoods = looseJson(item.logLikelihoods);
     std::vector<ChoiceRow> rows;
@@ -71,7 +72,8 @@ std::vector<ChoiceRow> choicesOf(const ItemRow& item) {
         }
         row.chosen = sameText(row.choice, item.answer);
         row.target = sameText(row.choice, item.target);
-        row.perCharacter = !row.chosen && sameText(row.choice, answerPerCharacter(item));
+        row.perCharacter =
+            perCharacter && !row.chosen && sameText(row.choice, answerPerCharacter(item));
         rows.push_back(std::move(row));
     }
     return rows;
@@ -90,27 +92,29 @@ SuitesModel::SuitesModel(QObject* parent) : RowModel(parent) {
          [](const Row& r, int role) -> QVariant {
              return role == Qt::ToolTipRole ? QVariant(text(r.suite.source)) : QVariant();
          }},
+        {tr("Items"), tr("Finished of planned"),
+         [](const Row& r) -> QVariant {
+             return tr("%1 of %2").arg(formatCount(r.done), formatCount(r.suite.items));
+         },
+         [](const Row& r) -> QVariant { return qlonglong(r.done); }},
         {tr("Kind"), {}, [](const Row& r) -> QVariant { return text(r.suite.kind); }, {}, false},
         {tr("Version"),
          {},
          [](const Row& r) -> QVariant { return text(r.suite.version); },
          {},
          false},
-        {tr("Items"), tr("Finished of planned"),
-         [](const Row& r) -> QVariant {
-             return tr("%1 of %2").arg(formatCount(r.done), formatCount(r.suite.items));
-         },
-         [](const Row& r) -> QVariant { return qlonglong(r.done); }},
     });
 }
 
 MetricsModel::MetricsModel(QObject* parent) : RowModel(parent) {
-    using Row = MetricRow;
-    const auto interval = [](const Row& r) -> QVariant {
+    using Row = MetricTableRow;
+    const auto interval = [](const Row& row) -> QVariant {
+        const MetricRow& r = row.metric;
         if (!r.low || !r.high) return tr("none");
         return tr("%1 to %2").arg(formatNumber(*r.low), formatNumber(*r.high));
     };
-    const auto bar = [this](const Row& r, int role) -> QVariant {
+    const auto bar = [this](const Row& row, int role) -> QVariant {
+        const MetricRow& r = row.metric;
         if (role == Qt::ToolTipRole) return tr("95 % interval, %1").arg(text(r.method));
         if (role != kIntervalRole) return {};
         const auto axis = std::find_if(axes_.begin(), axes_.end(),
@@ -121,40 +125,57 @@ MetricsModel::MetricsModel(QObject* parent) : RowModel(parent) {
                             axis->second.first,     axis->second.second};
     };
     setColumns({
-        {tr("Metric"), {}, [](const Row& r) -> QVariant { return text(r.name); }, {}, false},
+        {tr("Metric"), {}, [](const Row& r) -> QVariant { return text(r.metric.name); }, {}, false},
         {tr("Group"),
          {},
-         [](const Row& r) -> QVariant { return text(r.group.empty() ? kAllGroups : r.group); },
+         [](const Row& r) -> QVariant {
+             return text(r.metric.group.empty() ? kAllGroups : r.metric.group);
+         },
          {},
          false},
         {tr("Value"),
          {},
-         [](const Row& r) -> QVariant { return formatNumber(r.value); },
-         [](const Row& r) -> QVariant { return r.value; }},
+         [](const Row& r) -> QVariant { return formatNumber(r.metric.value); },
+         [](const Row& r) -> QVariant { return r.metric.value; }},
         {tr("Interval"),
          tr("Dot: value; line: 95 % interval; dashed: what a model that knows nothing would score"),
          [](const Row&) -> QVariant { return QString(); },
-         [](const Row& r) -> QVariant { return r.value; }, false, bar},
+         [](const Row& r) -> QVariant { return r.metric.value; }, false, bar},
         {tr("95 % interval"),
          {},
          interval,
-         [](const Row& r) -> QVariant { return r.low.value_or(kNone); }},
+         [](const Row& r) -> QVariant { return r.metric.low.value_or(kNone); }},
         {tr("Chance"), tr("What a model that knows nothing would score"),
-         [](const Row& r) -> QVariant { return formatNumber(r.chance.value_or(kNone)); },
-         [](const Row& r) -> QVariant { return r.chance.value_or(kNone); }},
-        {tr("n"), tr("Items"), [](const Row& r) -> QVariant { return formatCount(r.n); },
-         [](const Row& r) -> QVariant { return qlonglong(r.n); }},
+         [](const Row& r) -> QVariant { return formatNumber(r.metric.chance.value_or(kNone)); },
+         [](const Row& r) -> QVariant { return r.metric.chance.value_or(kNone); }},
+        {QStringLiteral("p"), tr("Of the test of the value, adjusted for the levels of its group"),
+         [](const Row& r) -> QVariant { return text(testText(r.test ? &*r.test : nullptr)); },
+         [](const Row& r) -> QVariant { return r.test ? r.test->value : kNone; }, true,
+         [](const Row& r, int role) -> QVariant {
+             return role == Qt::ToolTipRole && r.test ? QVariant(text(r.test->method)) : QVariant();
+         }},
+        {tr("n"), tr("Items, and the clusters of these that are independent"),
+         [](const Row& r) -> QVariant { return text(basisText(r.metric)); },
+         [](const Row& r) -> QVariant { return qlonglong(r.metric.n); }},
+        {tr("Caution"),
+         {},
+         [](const Row& r) -> QVariant { return text(metricCaution(r.metric)); },
+         {},
+         false},
         {tr("Method"),
          tr("Of the interval"),
-         [](const Row& r) -> QVariant { return text(r.method); },
+         [](const Row& r) -> QVariant { return text(r.metric.method); },
          {},
          false},
     });
 }
 
-void MetricsModel::setMetrics(std::vector<MetricRow> metrics) {
+void MetricsModel::setMetrics(const std::vector<MetricRow>& metrics) {
     axes_.clear();
-    for (const MetricRow& m : metrics) {
+    std::vector<MetricTableRow> rows;
+    for (const auto& [metric, test] : metricLines(metrics)) {
+        const MetricRow& m = *metric;
+        rows.push_back({m, test == nullptr ? std::nullopt : std::optional(*test)});
         auto axis = std::find_if(axes_.begin(), axes_.end(),
                                  [&](const auto& a) { return a.first == m.name; });
         if (axis == axes_.end()) {
@@ -180,7 +201,7 @@ void MetricsModel::setMetrics(std::vector<MetricRow> metrics) {
             axis = {low - margin, high + margin};
         }
     }
-    setRows(std::move(metrics));
+    setRows(std::move(rows));
 }
 
 ItemsModel::ItemsModel(QObject* parent) : RowModel(parent) {

@@ -4,6 +4,7 @@
 
 #include <QCoreApplication>
 #include <QSortFilterProxyModel>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,13 +24,20 @@ public:
     explicit SuitesModel(QObject* parent = nullptr);
 };
 
-/// Metrics of one suite; the axis of the interval bars is common to metrics of the same name.
-class MetricsModel : public RowModel<MetricRow> {
+/// A score of a suite with its test.
+struct MetricTableRow {
+    MetricRow metric;
+    std::optional<MetricRow> test;  ///< of the value
+};
+
+/// Scores of one suite; the axis of the interval bars is common to metrics of the same name.
+class MetricsModel : public RowModel<MetricTableRow> {
     Q_DECLARE_TR_FUNCTIONS(MetricsModel)
 public:
     explicit MetricsModel(QObject* parent = nullptr);
-    void setMetrics(std::vector<MetricRow> metrics);
-    static constexpr int kIntervalColumn = 3;
+    /// Tests among them become a column of what they test; counts of items are left out.
+    void setMetrics(const std::vector<MetricRow>& metrics);
+    static constexpr int kIntervalColumn = 3, kChanceColumn = 5, kTestColumn = 6;
 
 private:
     std::vector<std::pair<std::string, std::pair<double, double>>> axes_;  ///< by metric name
@@ -68,7 +76,8 @@ struct ChoiceRow {
 };
 /// Malformed JSON in the file gives no rows rather than an error: the prompt is still worth
 /// showing.
-std::vector<ChoiceRow> choicesOf(const ItemRow& item);
+/// `perCharacter`: the suite counts that answer too (countsPerCharacter), so that it is marked.
+std::vector<ChoiceRow> choicesOf(const ItemRow& item, bool perCharacter);
 
 /// "arc-3: answered “oxygen”, expected “helium”, score 0"; of pairs of texts, which have no right
 /// answer, without what is expected.

@@ -11,6 +11,7 @@
 #include "gui/models/operation_groups.h"
 #include "profiler/analysis/quality_block.h"
 #include "reports/headline.h"
+#include "reports/metric_lines.h"
 #include "reports/terms.h"
 
 namespace moescope::gui {
@@ -240,14 +241,18 @@ std::vector<FactRow> scoreFacts(const RunData& run) {
             rows.push_back({text(name), text(figure.text), text(figure.note), false});
             if (!figure.note.empty()) rows.back().value += "  (" + text(figure.note) + ')';
         }
-        for (const MetricRow& metric : suite.metrics) {
+        for (const MetricLine& line : metricLines(suite.metrics)) {
+            const MetricRow& metric = *line.metric;
             if (!metric.group.empty() || shown.count(metric.name) > 0) continue;
             QString value = formatNumber(metric.value);
             if (metric.low && metric.high)
                 value += tr("  (95 %: %1 to %2)")
                              .arg(formatNumber(*metric.low), formatNumber(*metric.high));
+            if (line.test != nullptr) value += tr("  (p %1)").arg(text(testText(line.test)));
             rows.push_back({text(metric.name), value, text(metric.method), false});
         }
+        for (const std::string& note : itemCountNotes(suite.metrics))
+            rows.push_back({tr("Left out"), text(note), {}, false});
     }
     return rows;
 }

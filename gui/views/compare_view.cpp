@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which operations got faster or slower against another run, and whether that is more than noise:
-// the numbers of `moescope compare`.
+// Which operations got faster or slower against another run, and which scores of suites changed,
+// and whether that is more than noise: the numbers of `moescope compare`. Shows what both runs
+// hold.
 #include <QComboBox>
 #include <QFileDialog>
 #include <QFileInfo>
 #include <QHBoxLayout>
 #include <QLabel>
+#include <QSplitter>
 #include <QVBoxLayout>
+#include <array>
 #include <filesystem>
 #include <system_error>
 
@@ -14,9 +17,11 @@
 #include "gui/data/format.h"
 #include "gui/data/loader.h"
 #include "gui/models/difference_models.h"
+#include "gui/models/suite_change_model.h"
 #include "gui/views/view.h"
 #include "profiler/analysis/run_identity.h"
 #include "reports/comparison.h"
+#include "reports/suite_comparison.h"
 
 namespace moescope::gui {
 namespace {
@@ -24,7 +29,16 @@ namespace {
 struct Compared {
     RunDifference times;
     std::vector<std::string> identity, cautions;
+    SuiteComparison suites;
 };
+
+EvaluatedRun evaluatedRun(const RunPtr& run) {
+    return {&run->summary, [run](std::int64_t id) -> std::span<const ItemRow> {
+                for (const SuiteData& suite : run->suites)
+                    if (suite.suite.id == id) return suite.items;
+                return {};
+            }};
+}
 
 class CompareView : public View {
     Q_DECLARE_TR_FUNCTIONS(CompareView)
@@ -32,7 +46,9 @@ public:
     CompareView(Selection& selection, QWidget* parent)
         : View(selection, parent),
           model_(new DifferenceModel(this)),
+          suiteModel_(new SuiteChangeModel(this)),
           table_(new DataTable(tr("Time per token, beside the baseline"), page())),
+          suiteTable_(new DataTable(tr("Scores of suites, beside the baseline"), page())),
           baselines_(new QComboBox(page())),
           caption_(new QLabel(page())) {
         baselines_->setAccessibleName(tr("Baseline"));
@@ -42,6 +58,8 @@ public:
         caption_->setTextFormat(Qt::PlainText);
         caption_->setTextInteractionFlags(Qt::TextSelectableByMouse);
         table_->setSource(model_, true);
+        suiteTable_->setSource(suiteModel_, true);
+        for (const int names : {0, 1, 2}) suiteTable_->setLeastWidth(names, 130);
         auto* bar = new QHBoxLayout;
         addLabelled(bar, tr("&Baseline"), baselines_);
         bar->addWidget(choose);
@@ -50,7 +68,11 @@ public:
         layout->setContentsMargins(8, 8, 8, 8);
         layout->addLayout(bar);
         layout->addWidget(caption_);
-        layout->addWidget(table_, 1);
+        auto* tables = new QSplitter(Qt::Vertical, page());
+        tables->setChildrenCollapsible(false);
+        tables->addWidget(suiteTable_);
+        tables->addWidget(table_);
+        layout->addWidget(tables, 1);
         connect(baselines_, &QComboBox::activated, this,
                 [this] { setBaseline(baselines_->currentData().toString()); });
         connect(choose, &QPushButton::clicked, this, [this] {
@@ -67,7 +89,9 @@ public:
                 });
     }
 
-    DataTable* table() const override { return table_; }
+    DataTable* table() const override {
+        return suiteTable_->hasFocus() || table_->isHidden() ? suiteTable_ : table_;
+    }
 
     void setRun(RunPtr run) override {
         run_ = std::move(run);
@@ -103,11 +127,13 @@ private:
     void compare() {
         // First of all, so that nothing of the run before stays or still arrives.
         model_->setRows({});
+        suiteModel_->setRows({});
+        suiteTable_->setVisible(!run_->suites.empty());
+        table_->setVisible(!run_->steps.empty());
         const int generation = ++generation_;
-        if (run_->steps.empty()) {
-            showState(
-                tr("This run has no times"),
-                tr("Only profiles record them: moescope profile MODEL --prompt TEXT --out RUN"));
+        if (run_->steps.empty() && run_->suites.empty()) {
+            showState(tr("This run has neither times nor evaluations"),
+                      tr("moescope profile records times, moescope eval evaluates suites."));
             return;
         }
         showPage();
@@ -129,7 +155,8 @@ private:
                 return Compared{
                     runDifference({base->steps, base->operations}, {run->steps, run->operations}),
                     identityDifferences(base->summary.meta, run->summary.meta),
-                    comparisonCautions(base->summary, run->summary)};
+                    comparisonCautions(base->summary, run->summary),
+                    compareSuites(std::array{evaluatedRun(base), evaluatedRun(run)})};
             },
             [this, generation](auto outcome) {
                 jobEnded();
@@ -152,19 +179,32 @@ private:
             says += tr("Beside the baseline this run is of a %1. ").arg(text(other));
         for (const std::string& caution : compared.cautions)
             says += tr("Beside the baseline: %1. ").arg(text(caution));
-        if (difference.rows.empty()) says += tr("The two runs have no phase in common.");
+        const std::vector<MetricChange>& scores = compared.suites.changes;
+        if (!run_->suites.empty()) {
+            for (const std::string& warning : compared.suites.warnings)
+                says += QStringLiteral("! ") + text(warning) + QStringLiteral(". ");
+            if (!scores.empty()) says += text(kSuiteComparisonNote) + QChar(' ');
+        }
+        if (difference.rows.empty() && scores.empty())
+            says += tr("The two runs have neither a phase nor a suite in common.");
         for (const DifferencePhase& phase : difference.phases)
             says += text(phaseSentence(phase)) + QStringLiteral(". ");
         if (!difference.rows.empty()) says += text(kBetweenRunsNote);
         caption_->setText(says);
         model_->setRows(difference.rows);
         table_->fitColumns(260);
+        suiteModel_->setRows(scores);
+        suiteTable_->fitColumns(260);
+        // A table without rows would take half of the room.
+        table_->setVisible(!difference.rows.empty() || scores.empty());
+        suiteTable_->setVisible(!scores.empty());
     }
 
     RunPtr run_;
     QString baseline_;  ///< "": none chosen
     DifferenceModel* model_;
-    DataTable* table_;
+    SuiteChangeModel* suiteModel_;
+    DataTable *table_, *suiteTable_;
     QComboBox* baselines_;
     QLabel* caption_;
     int generation_ = 0;

@@ -9,18 +9,20 @@
 #include <QSortFilterProxyModel>
 #include <QSplitter>
 #include <QVBoxLayout>
+#include <algorithm>
 #include <set>
 
 #include "gui/data/format.h"
 #include "gui/models/evaluation_models.h"
 #include "gui/views/view.h"
+#include "reports/metric_lines.h"
 #include "reports/ranking.h"
 
 namespace moescope::gui {
 namespace {
 
-/// Has room for the longest name of a metric, "demographic_parity_difference_p".
-constexpr int kNameWidth = 280;
+/// Has room for the longest name of a metric, "demographic_parity_difference".
+constexpr int kNameWidth = 260;
 
 class EvaluationsView : public View {
     Q_DECLARE_TR_FUNCTIONS(EvaluationsView)
@@ -41,18 +43,21 @@ public:
           search_(new QLineEdit(page())),
           count_(new QLabel(page())),
           prompt_(new QPlainTextEdit(page())),
+          counts_(new QLabel(page())),
           caption_(new QLabel(page())) {
         suitesTable_->setSource(suites_, true);
+        suitesTable_->setLeastWidth(0, 80);
         suitesTable_->setSelectionMode(QAbstractItemView::SingleSelection);
         metricsTable_->setSource(metrics_, true);
-        metricsTable_->setPreferredWidth(MetricsModel::kIntervalColumn, 190);
+        metricsTable_->setPreferredWidth(MetricsModel::kIntervalColumn, 150);
         metricsTable_->setLeastWidth(0, kNameWidth);  // intervals and methods give way first
-        metricsTable_->setLeastWidth(1, 140);
+        metricsTable_->setLeastWidth(1, 120);
         filter_->setSourceModel(items_);
         itemsTable_->setProxy(filter_);
         itemsTable_->setLeastWidth(1, 90);
         // Else a column that is hidden keeps its room: Qt leaves its size to the stretching.
-        itemsTable_->horizontalHeader()->setStretchLastSection(false);
+        for (DataTable* table : {metricsTable_, itemsTable_})
+            table->horizontalHeader()->setStretchLastSection(false);
         choicesTable_->setSource(choices_, false);
         search_->setPlaceholderText(tr("Search (Ctrl+F)"));
         search_->setClearButtonEnabled(true);
@@ -62,6 +67,8 @@ public:
         prompt_->setAccessibleName(tr("Prompt of the item"));
         caption_->setWordWrap(true);
         caption_->setTextFormat(Qt::PlainText);
+        counts_->setWordWrap(true);
+        counts_->setTextFormat(Qt::PlainText);
         layOut();
         connectAll();
     }
@@ -99,9 +106,10 @@ private:
         auto* metricsColumn = new QVBoxLayout(metricsPane);
         metricsColumn->setContentsMargins(0, 0, 0, 0);
         metricsColumn->addWidget(metricsTable_);
+        metricsColumn->addWidget(counts_);
         top->addWidget(suitesTable_);
         top->addWidget(metricsPane);
-        top->setSizes({330, 670});
+        top->setSizes({290, 710});
         auto* bar = new QHBoxLayout;
         auto* label = new QLabel(tr("&Metrics of"), page());
         label->setBuddy(groups_);
@@ -121,7 +129,7 @@ private:
         auto* bottom = new QSplitter(page());
         bottom->addWidget(itemsTable_);
         bottom->addWidget(detail);
-        bottom->setSizes({600, 400});
+        bottom->setSizes({680, 320});
         auto* lower = new QWidget(page());
         auto* lowerColumn = new QVBoxLayout(lower);
         lowerColumn->setContentsMargins(0, 0, 0, 0);
@@ -183,7 +191,21 @@ private:
                 text(metric.group).section(QChar('='), 0, 0) == key)
                 rows.push_back(metric);
         }
-        metrics_->setMetrics(std::move(rows));
+        metrics_->setMetrics(rows);
+        QStringList notes;
+        for (const std::string& note : itemCountNotes(rows)) notes << text(note);
+        counts_->setText(notes.join(QChar('\n')));
+        counts_->setVisible(!notes.isEmpty());
+        // What no metric of the suite has takes the room of what one has.
+        const auto none = [&](auto has) {
+            return std::none_of(metrics_->rows().begin(), metrics_->rows().end(), has);
+        };
+        metricsTable_->setColumnHidden(
+            MetricsModel::kChanceColumn,
+            none([](const MetricTableRow& row) { return row.metric.chance.has_value(); }));
+        metricsTable_->setColumnHidden(
+            MetricsModel::kTestColumn,
+            none([](const MetricTableRow& row) { return row.test.has_value(); }));
         metricsTable_->fitColumns(kNameWidth);
     }
 
@@ -206,7 +228,7 @@ private:
         prompt_->setPlaceholderText(tr("This item has no prompt text."));
         prompt_->setPlainText(text(item.prompt));
         caption_->setText(itemCaption(item));
-        choices_->setRows(choicesOf(item));
+        choices_->setRows(choicesOf(item, countsPerCharacter(run_->suites[suite_].metrics)));
         choicesTable_->setVisible(choices_->rowCount() > 0);
         choicesTable_->fitColumns(220);
         // Opening a run selects nothing in the other views; clicking an item does.
@@ -228,7 +250,7 @@ private:
     QLineEdit* search_;
     QLabel* count_;
     QPlainTextEdit* prompt_;
-    QLabel* caption_;
+    QLabel *counts_, *caption_;
 };
 
 }  // namespace

@@ -24,7 +24,7 @@ RowInserter::RowInserter(sqlite::Database& db)
       memory_(db, "INSERT OR REPLACE INTO memory VALUES (?,?)"),
       suite_(db, "INSERT OR REPLACE INTO suite VALUES (?,?,?,?,?,?,?,?)"),
       item_(db, "INSERT OR REPLACE INTO item VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"),
-      metric_(db, "INSERT OR REPLACE INTO metric VALUES (?,?,?,?,?,?,?,?,?,?)"),
+      metric_(db, "INSERT OR REPLACE INTO metric VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"),
       shape_(db, "INSERT INTO launch_shape VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"),
       device_(db, "INSERT INTO device_event VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"),
       operationTime_(db, "UPDATE operation_event SET start_ns=?, end_ns=? WHERE id=?"),
@@ -128,7 +128,7 @@ void RowInserter::put(const ItemRow& row) {
 void RowInserter::put(const MetricRow& row) {
     metric_.bind(row.suite).bind(row.name).bind(row.group).bind(row.value).bind(row.low);
     metric_.bind(row.high).bind(row.standardError).bind(row.chance).bind(row.method);
-    metric_.bind(row.n).run();
+    metric_.bind(row.n).bind(row.clusters).bind(row.ordinal).run();
 }
 
 std::int64_t RowInserter::shapeId(const LaunchShapeRow& shape) {

@@ -13,7 +13,7 @@
 
 namespace moescope {
 
-inline constexpr int kRunSchemaVersion = 3;
+inline constexpr int kRunSchemaVersion = 4;
 
 enum class RunStatus : std::uint8_t { Running, Done, Failed, Interrupted };
 std::string_view runStatusName(
@@ -187,6 +187,8 @@ struct MetricRow {
     std::optional<double> chance;  ///< what a model that knows nothing would score
     std::string method;            ///< "Wilson", "clustered bootstrap, 2000 resamples, seed 1"
     std::int64_t n = 0;
+    std::int64_t clusters = 0;  ///< independent groups among the n; 0: not known
+    std::int64_t ordinal = -1;  ///< place in the suite's order; -1: after those that have one
 };
 
 }  // namespace moescope

@@ -419,14 +419,17 @@ std::vector<ItemRow> RunReader::items(std::int64_t suite) const {
 }
 
 std::vector<MetricRow> RunReader::metrics() const {
+    // Before version 4 there were neither clusters nor an order.
+    const std::string added =
+        impl_->version() < 4 ? "0 AS clusters, -1 AS ordinal" : "clusters, ordinal";
     return impl_->all<MetricRow>(
-        "SELECT suite, name, group_name, value, low, high, standard_error, chance, method, n "
-        "FROM metric ORDER BY suite, name, group_name",
+        "SELECT suite, name, group_name, value, low, high, standard_error, chance, method, n, " +
+            added + " FROM metric ORDER BY suite, ordinal < 0, ordinal, name, group_name",
         [](const Statement& s) {
             return MetricRow{s.integer(0),      s.text(1),         s.text(2),
                              s.real(3),         s.optionalReal(4), s.optionalReal(5),
                              s.optionalReal(6), s.optionalReal(7), s.text(8),
-                             s.count(9)};
+                             s.count(9),        s.count(10),       s.integer(11)};
         });
 }
 

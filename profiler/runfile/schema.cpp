@@ -223,7 +223,14 @@ CREATE VIEW sample AS
     FROM sample_value AS v JOIN name AS n ON n.id = v.metric;
 )sql";
 
-constexpr std::array<std::string_view, kRunSchemaVersion> kSchemas{kSchema1, kSchema2, kSchema3};
+/// Added by version 4: on how many independent groups of items a metric rests, and its place.
+constexpr std::string_view kSchema4 = R"sql(
+ALTER TABLE metric ADD COLUMN clusters INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE metric ADD COLUMN ordinal INTEGER NOT NULL DEFAULT -1;
+)sql";
+
+constexpr std::array<std::string_view, kRunSchemaVersion> kSchemas{kSchema1, kSchema2, kSchema3,
+                                                                   kSchema4};
 
 /// In the order of the versions that added them.
 constexpr std::array<std::string_view, 17> kTables{
@@ -233,7 +240,7 @@ constexpr std::array<std::string_view, 17> kTables{
     "memory",        "suite",          "item",
     "metric",        "launch_shape",   "device_event",
     "counter_value", "sample_value"};
-constexpr std::array<std::size_t, kRunSchemaVersion + 1> kTablesThrough{0, 13, 16, 17};
+constexpr std::array<std::size_t, kRunSchemaVersion + 1> kTablesThrough{0, 13, 16, 17, 17};
 
 }  // namespace
 

@@ -10,6 +10,7 @@
 #include "reports/numbers.h"
 #include "reports/ranking.h"
 #include "reports/report.h"
+#include "reports/suite_comparison.h"
 
 namespace moescope {
 namespace {
@@ -188,13 +189,26 @@ const std::string& suiteName(const RunSummary& run, std::int64_t id) {
 std::string metricsCsv(std::span<const ReportRun> runs) {
     std::string out;
     row(out, "run", "suite", "metric", "group", "value", "low", "high", "standard_error", "chance",
-        "n", "method", "caution");
+        "n", "method", "caution", "clusters");
     for (std::size_t i = 0; i < runs.size(); ++i) {
         for (const MetricRow& metric : runs[i].summary.metrics)
             row(out, i + 1, suiteName(runs[i].summary, metric.suite), metric.name, metric.group,
                 metric.value, metric.low, metric.high, metric.standardError, metric.chance,
-                metric.n, metric.method, metricCaution(metric));
+                metric.n, metric.method, metricCaution(metric),
+                metric.clusters > 0 ? std::to_string(metric.clusters) : std::string());
     }
+    return out;
+}
+
+std::string suiteComparisonCsv(std::span<const ReportRun> runs) {
+    std::string out;
+    row(out, "run", "suite", "metric", "group", "in_run_1", "in_this_run", "difference", "low",
+        "high", "standard_error", "p", "p_holm", "items", "clusters", "note");
+    for (const MetricChange& change : compareSuites(runs).changes)
+        row(out, change.run + 1, change.suite, change.name, change.group, change.before.value,
+            change.after ? std::optional(change.after->value) : std::nullopt, change.difference,
+            change.low, change.high, change.standardError, change.p, change.holm, change.items,
+            change.clusters, change.note);
     return out;
 }
 
@@ -236,6 +250,7 @@ std::vector<ReportFile> renderCsv(std::span<const ReportRun> runs) {
             {"lift.csv", liftCsv(runs)},
             {"divergence.csv", divergenceCsv(runs)},
             {"metrics.csv", metricsCsv(runs)},
+            {"suite_comparison.csv", suiteComparisonCsv(runs)},
             {"items.csv", itemsCsv(runs)},
             {"quality.csv", qualityCsv(runs)}};
 }

@@ -9,6 +9,7 @@
 #include "reports/ranking.h"
 #include "reports/report.h"
 #include "reports/specialization_json.h"
+#include "reports/suite_comparison_json.h"
 
 namespace moescope {
 namespace {
@@ -133,6 +134,7 @@ json metricsJson(const RunSummary& run, std::int64_t suite) {
                        {"chance", number(metric.chance)},
                        {"method", metric.method},
                        {"n", metric.n},
+                       {"clusters", metric.clusters > 0 ? json(metric.clusters) : json()},
                        {"caution", metricCaution(metric)}});
     }
     return out;
@@ -245,6 +247,11 @@ std::vector<ReportFile> renderJson(std::span<const ReportRun> runs) {
     document["runs"] = json::array();
     for (const ReportRun& run : runs) document["runs"].push_back(runJson(run));
     document["comparison"] = runs.size() > 1 ? comparisonJson(runs) : json();
+    const SuiteComparison suites = compareSuites(runs);
+    document["suite_comparison"] = json::array();
+    for (const MetricChange& change : suites.changes)
+        document["suite_comparison"].push_back(metricChangeJson(change));
+    document["suite_warnings"] = suites.warnings;
     document["cautions"] = json::array();
     for (std::size_t i = 1; i < runs.size(); ++i)
         for (const std::string& caution : comparisonCautions(runs.front().summary, runs[i].summary))

@@ -8,11 +8,13 @@
 #include "profiler/analysis/quality_block.h"
 #include "reports/counter_names.h"
 #include "reports/headline.h"
+#include "reports/metric_lines.h"
 #include "reports/numbers.h"
 #include "reports/ranking.h"
 #include "reports/report.h"
 #include "reports/roofline_plane.h"
 #include "reports/specialization_text.h"
+#include "reports/suite_comparison.h"
 #include "reports/terms.h"
 
 namespace moescope {
@@ -121,7 +123,7 @@ std::string runMarkdown(const ReportRun& run, const std::string& title) {
         out += "\n";
     }
     if (!run.summary.operations.empty()) {
-        out += "| operation | phase | calls | total | share |\n|---|---|---:|---:|---:|\n";
+        out += "| operation | phase | calls | total | share of run |\n|---|---|---:|---:|---:|\n";
         for (std::size_t i = 0; i < std::min(kShown, run.summary.operations.size()); ++i) {
             const OperationGroup& group = run.summary.operations[i];
             out += "| " + md(group.op) + " | " + md(group.phase) + " | " +
@@ -154,17 +156,22 @@ std::string runMarkdown(const ReportRun& run, const std::string& title) {
                "): " + evaluatedItems(suite, static_cast<std::int64_t>(done)) + ".\n\n";
     }
     if (!run.summary.metrics.empty()) {
-        out += "| suite | metric | group | value | n | caution |\n|---|---|---|---|---:|---|\n";
+        out +=
+            "| suite | metric | group | value | p | n | caution |\n"
+            "|---|---|---|---|---:|---:|---|\n";
+        const std::vector<MetricLine> lines = metricLines(run.summary.metrics);
         for (const SuiteRow& suite : run.summary.suites) {
-            for (const MetricRow& metric : run.summary.metrics) {
-                if (metric.suite != suite.id) continue;
-                out += "| " + md(suite.name) + " | " + md(metric.name) + " | " +
-                       md(metric.group.empty() ? kAllGroups : metric.group) + " | " +
-                       metricText(metric) + " | " + formatCount(metric.n) + " | " +
-                       metricCaution(metric) + " |\n";
+            for (const auto& [metric, test] : lines) {
+                if (metric->suite != suite.id) continue;
+                out += "| " + md(suite.name) + " | " + md(metric->name) + " | " +
+                       md(metric->group.empty() ? kAllGroups : metric->group) + " | " +
+                       metricText(*metric) + " | " + testText(test) + " | " + basisText(*metric) +
+                       " | " + metricCaution(*metric) + " |\n";
             }
         }
         out += "\n";
+        for (const std::string& note : itemCountNotes(run.summary.metrics))
+            out += md(note) + ".\n\n";
     }
     if (!run.specialization.empty()) {
         for (const std::string& sentence : specializationSentences(run.specialization))
@@ -181,6 +188,25 @@ std::string runMarkdown(const ReportRun& run, const std::string& title) {
     out += "Run file: " + md(run.source) + (run.sha256.empty() ? "" : ", SHA-256 " + run.sha256) +
            "\n";
     return out;
+}
+
+/// Empty unless two runs have a suite in common.
+std::string suiteComparisonMarkdown(std::span<const ReportRun> runs) {
+    const SuiteComparison comparison = compareSuites(runs);
+    if (comparison.changes.empty()) return {};
+    std::string out = "\n## Suites, each run beside run 1\n\n";
+    for (const std::string& warning : comparison.warnings)
+        out += "> **Note:** " + md(warning) + "\n\n";
+    out +=
+        "| suite | metric | group | run | in run 1 | in this run | difference | p | note |\n"
+        "|---|---|---|---:|---|---|---|---:|---|\n";
+    for (const MetricChange& change : comparison.changes)
+        out += "| " + md(change.suite) + " | " + md(change.name) + " | " +
+               md(change.group.empty() ? kAllGroups : change.group) + " | " +
+               std::to_string(change.run + 1) + " | " + scoreCell(&change.before) + " | " +
+               scoreCell(change.after ? &*change.after : nullptr) + " | " + differenceCell(change) +
+               " | " + probabilityCell(change.holm) + " | " + md(change.note) + " |\n";
+    return out + "\n" + kSuiteComparisonNote + "\n";
 }
 
 /// A terminal of ordinary width shows the line unbroken.
@@ -219,7 +245,7 @@ std::string suiteLine(const RunSummary& run, const SuiteRow& suite) {
 }  // namespace
 
 std::vector<ReportFile> renderMarkdown(std::span<const ReportRun> runs) {
-    std::string out = "# MoEScope report\n";
+    std::string out = "# MoEScope report\n" + suiteComparisonMarkdown(runs);
     for (std::size_t i = 0; i < runs.size(); ++i)
         out +=
             "\n" + runMarkdown(runs[i], runs.size() == 1 ? runs[i].title() : runTitle(runs[i], i));

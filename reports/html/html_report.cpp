@@ -9,6 +9,8 @@
 #include "reports/html/table.h"
 #include "reports/numbers.h"
 #include "reports/report.h"
+#include "reports/suite_comparison.h"
+#include "reports/terms.h"
 
 namespace moescope {
 namespace {
@@ -90,6 +92,41 @@ std::string cautions(const ReportRun& base, const ReportRun& run, std::size_t in
     return out;
 }
 
+/// Of evaluations: each metric's difference with its paired test, and what forbids comparing.
+std::string suiteComparison(std::span<const ReportRun> runs) {
+    const SuiteComparison compared = compareSuites(runs);
+    std::string out;
+    for (const std::string& warning : compared.warnings) out += paragraph(warning + ".");
+    if (compared.changes.empty()) return out;
+    HtmlTable table("Metrics of the suites that the runs have in common, beside run 1",
+                    {{"suite"},
+                     {"metric"},
+                     {"group"},
+                     {"run", true},
+                     {"in run 1", true},
+                     {"in this run", true},
+                     {"difference", true, "this run less run 1, with its 95 % interval"},
+                     {"p", true, "adjusted (Holm)"},
+                     {"items", true, "that both runs scored"},
+                     {"note"}},
+                    true);
+    for (const MetricChange& change : compared.changes) {
+        const MetricRow* after = change.after ? &*change.after : nullptr;
+        const std::string difference = differenceCell(change), p = probabilityCell(change.holm);
+        table.row(
+            {change.suite, change.name, change.group.empty() ? kAllGroups : change.group,
+             std::to_string(change.run + 1),
+             HtmlCell(scoreCell(&change.before), change.before.value),
+             after != nullptr ? HtmlCell(scoreCell(after), after->value) : HtmlCell(""),
+             difference.empty() ? HtmlCell("") : HtmlCell(difference, change.difference),
+             p.empty() ? HtmlCell("") : HtmlCell(p, *change.holm),
+             change.p ? HtmlCell(formatCount(change.items), double(change.items)) : HtmlCell(""),
+             change.note});
+    }
+    return "<h3 id=\"suite-comparison\">Suites</h3>\n" + out + paragraph(kSuiteComparisonNote) +
+           table.html();
+}
+
 std::string comparison(std::span<const ReportRun> runs) {
     std::vector<HtmlColumn> columns = {{"figure"}};
     for (std::size_t i = 0; i < runs.size(); ++i) {
@@ -120,11 +157,10 @@ std::string comparison(std::span<const ReportRun> runs) {
     }
     std::string out = "<h2 id=\"comparison\">Comparison</h2>\n";
     for (std::size_t i = 1; i < runs.size(); ++i) out += cautions(runs.front(), runs[i], i);
-    if (table.empty()) return out + paragraph("The runs have no figure in common.") + leftOut(rows);
-    return out +
-           paragraph(
-               "Scores carry their 95 % intervals in brackets; a change within them is noise.") +
-           table.html() + leftOut(rows);
+    const std::string suites = suiteComparison(runs);
+    if (table.empty())
+        return out + paragraph("The runs have no figure in common.") + leftOut(rows) + suites;
+    return out + table.html() + leftOut(rows) + suites;
 }
 
 std::string contents(std::span<const ReportRun> runs) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Suites: metrics with intervals, by group, and the items worth reading.
 #include <algorithm>
-#include <map>
+#include <utility>
 
 #include "reports/headline.h"
 #include "reports/html/escape.h"
@@ -9,6 +9,7 @@
 #include "reports/html/figures.h"
 #include "reports/html/sections.h"
 #include "reports/html/table.h"
+#include "reports/metric_lines.h"
 #include "reports/numbers.h"
 #include "reports/ranking.h"
 #include "reports/terms.h"
@@ -24,11 +25,6 @@ std::vector<MetricRow> metricsOf(const RunSummary& run, std::int64_t suite) {
     for (const MetricRow& metric : run.metrics) {
         if (metric.suite == suite) metrics.push_back(metric);
     }
-    // Overall values first, then the groups of each metric together.
-    std::stable_sort(metrics.begin(), metrics.end(), [](const MetricRow& a, const MetricRow& b) {
-        if (a.group.empty() != b.group.empty()) return a.group.empty();
-        return std::pair(a.name, a.group) < std::pair(b.name, b.group);
-    });
     return metrics;
 }
 
@@ -39,11 +35,13 @@ std::string metricTable(const SuiteRow& suite, const std::vector<MetricRow>& met
                      {"value", true},
                      {"95 % interval", true},
                      {"chance", true},
-                     {"n", true},
+                     {"p", true, "of the test of the value, adjusted for the levels of its group"},
+                     {"n", true, "items, and the clusters of these that are independent"},
                      {"method"},
                      {"caution"}},
                     true);
-    for (const MetricRow& metric : metrics) {
+    for (const auto& [row, test] : metricLines(metrics)) {
+        const MetricRow& metric = *row;
         const std::string interval =
             metric.low && metric.high
                 ? formatSignificant(*metric.low) + " to " + formatSignificant(*metric.high)
@@ -51,24 +49,33 @@ std::string metricTable(const SuiteRow& suite, const std::vector<MetricRow>& met
         table.row({metric.name, metric.group.empty() ? kAllGroups : metric.group,
                    HtmlCell(formatSignificant(metric.value), metric.value), interval,
                    metric.chance ? formatSignificant(*metric.chance) : kNoData,
-                   HtmlCell(formatCount(metric.n), static_cast<double>(metric.n)), metric.method,
+                   test != nullptr ? HtmlCell(testText(test), test->value) : HtmlCell(kNoData),
+                   HtmlCell(basisText(metric), static_cast<double>(metric.n)),
+                   metric.method + (test != nullptr ? "; p: " + test->method : ""),
                    metricCaution(metric)});
     }
-    return table.html();
+    std::string out = table.html();
+    for (const std::string& note : itemCountNotes(metrics)) out += paragraph(note + ".");
+    return out;
 }
 
 /// One plot per metric: metrics of a suite differ in scale.
 std::string plots(const std::vector<MetricRow>& metrics, const std::string& id) {
-    std::map<std::string, std::vector<Interval>> byMetric;
-    for (const MetricRow& metric : metrics)
-        byMetric[metric.name].push_back({metric.group.empty() ? kAllGroups : metric.group,
-                                         metric.value, metric.low, metric.high, metric.chance});
+    std::vector<std::pair<std::string, std::vector<Interval>>> byMetric;  // in the suite's order
+    for (const MetricLine& line : metricLines(metrics)) {
+        const MetricRow& metric = *line.metric;
+        auto plot = std::find_if(byMetric.begin(), byMetric.end(),
+                                 [&](const auto& one) { return one.first == metric.name; });
+        if (plot == byMetric.end()) plot = byMetric.insert(byMetric.end(), {metric.name, {}});
+        plot->second.push_back({metric.group.empty() ? kAllGroups : metric.group, metric.value,
+                                metric.low, metric.high, metric.chance});
+    }
     std::string out;
     std::size_t number = 0;
     for (const auto& [name, intervals] : byMetric) {
         // A lone value is no picture; the table says it better.
         if (intervals.size() < 2) continue;
-        // Probabilities of a test, for instance, have none.
+        // The extremes over groups, for instance, have none.
         const bool bounded = std::any_of(intervals.begin(), intervals.end(),
                                          [](const Interval& i) { return i.low && i.high; });
         const std::string with = bounded ? " with 95 % intervals" : "";
@@ -149,7 +156,9 @@ std::string renderSuites(const ReportRun& run, const SectionContext& at) {
         out = paragraph(
             "Intervals are 95 %: of many such evaluations, 95 in 100 would cover the value for the "
             "population the items "
-            "were drawn from. Two models whose intervals overlap widely are not shown to differ.");
+            "were drawn from. Whether two runs differ is told by a paired test of their items, not "
+            "by how "
+            "their intervals overlap: a report of both, or moescope compare, has it.");
     for (const SuiteRow& suite : run.summary.suites) {
         if (scored(suite)) out += suiteHtml(run, suite, at);
     }

@@ -64,6 +64,35 @@ TEST_CASE("eval says what its limit leaves out and resumes such a run") {
     CHECK(resumed.code == 0);
 }
 
+TEST_CASE("compare of evaluations shows what they hold, each metric with its paired test") {
+    const Folder folder;
+    evaluate(folder / "a.moescope", "28");
+    evaluate(folder / "b.moescope", "14");
+    const Outcome outcome = run({"compare", folder / "a.moescope", folder / "b.moescope"});
+    REQUIRE(outcome.code == 0);
+    CHECK_THAT(outcome.out, !Contains("TPOT") && !Contains("tok/s"));  // of generated tokens
+    CHECK_THAT(outcome.out, Contains("difference") && Contains("accuracy_norm") &&
+                                Contains("sign-flip permutation test over clusters"));
+    // A report of the two holds the same.
+    REQUIRE(run({"report", folder / "a.moescope", folder / "b.moescope", "--format", "md", "--out",
+                 folder / "r"})
+                .code == 0);
+    CHECK_THAT(contentOf(folder / "r/report.md"),
+               Contains("basics: limit is 28 in the first and 14 in run 2") &&
+                   Contains("sign-flip permutation test over clusters"));
+}
+
+TEST_CASE("eval prints metrics in the suite's order with tests beside them and digits that tell") {
+    const Folder folder;
+    const Outcome outcome = run({"eval", "demo", "--suite", "occupation_pronouns", "--limit", "60",
+                                 "--out", folder / "a.moescope"});
+    REQUIRE(outcome.code == 0);
+    const std::string& out = outcome.out;
+    CHECK(out.find("reference_pearson") < out.find("likelihood_difference"));
+    CHECK_THAT(out, !Contains("reference_pearson_p") && !Contains("items_too_long"));
+    CHECK_THAT(out, !Contains("0.0000"));
+}
+
 TEST_CASE("compare pairs no item that one of the runs had no room for") {
     const Folder folder;
     for (const char* context : {"24", "200"}) {

@@ -17,10 +17,11 @@ namespace fs = std::filesystem;
 
 constexpr int kMaxLines = 600;
 
-/// Module of a path relative to the source tree; engine/core and the parts of profiler that do not
-/// know the engine are modules of their own.
+/// Module of a path relative to the source tree; engine/core and the parts of profiler and evals
+/// that do not know the engine are modules of their own.
 std::string moduleOf(const std::string& path) {
-    for (const char* part : {"engine/core", "profiler/runfile", "profiler/analysis"}) {
+    for (const char* part :
+         {"engine/core", "profiler/runfile", "profiler/analysis", "evals/stats"}) {
         if (path.rfind(std::string(part) + "/", 0) == 0) return part;
     }
     return path.substr(0, path.find('/'));
@@ -34,10 +35,11 @@ const std::map<std::string, std::set<std::string>>& allowed() {
         {"profiler/runfile", {"engine/core"}},
         {"profiler/analysis", {"engine/core", "profiler/runfile"}},
         {"profiler", {"engine/core", "engine", "profiler/runfile", "profiler/analysis"}},
+        {"evals/stats", {"engine/core"}},
         {"evals",
-         {"engine/core", "engine", "datasets", "profiler", "profiler/runfile",
-          "profiler/analysis"}},
-        {"reports", {"engine/core", "profiler/runfile", "profiler/analysis"}},
+         {"engine/core", "engine", "datasets", "profiler", "profiler/runfile", "profiler/analysis",
+          "evals/stats"}},
+        {"reports", {"engine/core", "profiler/runfile", "profiler/analysis", "evals/stats"}},
         {"gui", {"engine/core", "profiler/runfile", "profiler/analysis", "reports"}},
         {"cli",
          {"engine/core", "engine", "datasets", "profiler", "profiler/runfile", "profiler/analysis",

@@ -251,6 +251,32 @@ TEST_CASE("The accuracy difference is paired and tested with McNemar") {
               .method.ends_with("right for ref only: 1, for x only: 7"));
 }
 
+TEST_CASE("Every row tells its clusters and its place in the suite's order") {
+    std::vector<ItemResult> items;  // six bases of two twins of each level
+    for (int i = 0; i < 12; ++i)
+        for (const char* level : {"ref", "x"}) {
+            items.push_back(decision(std::to_string(i / 2), level, i % 3 - 1));
+            items.back().groups["h"] = i % 2 == 0 ? "a" : "b";
+        }
+    SuiteDefinition suite = decisionSuite();
+    suite.factors[0].match = {"h"};
+    suite.factors.push_back({"h", TextTemplate("{h}", "t"), "", {}});
+    suite.metrics = {{"selection_rate", "g"},
+                     {"answer_mass", ""},
+                     {"logit_difference", "g"},
+                     {"demographic_parity_difference", "g"},
+                     {"flip_rate", "g"}};
+    const std::vector<MetricRow> rows = computeMetrics(suite, items, 50, 1);
+    REQUIRE(rows.size() > 8);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        INFO(rows[i].name);
+        CHECK(rows[i].clusters == 6);
+        CHECK(rows[i].n > 6);
+        CHECK(rows[i].ordinal == static_cast<std::int64_t>(i));
+    }
+    CHECK(rows.front().name == "selection_rate");
+}
+
 TEST_CASE("Pairs of one base count as one in the test of an accuracy difference") {
     SuiteDefinition suite = decisionSuite();
     suite.factors[0].match = {"h"};

@@ -165,7 +165,8 @@ private:
                                 R"(["oxygen","carbon dioxide","nitrogen","helium"])",
                                 right ? "[-4.1,-1.2,-5.0,-7.7]" : "[-1.1,-1.9,-5.2,-8.0]",
                                 right ? "carbon dioxide" : "oxygen", "carbon dioxide",
-                                right ? 1.0 : 0.0, 31, 42'000'000, i % shape_.sequences, "{}"});
+                                right ? 1.0 : 0.0, 31, 42'000'000, i % shape_.sequences,
+                                right ? R"({"right":true})" : R"({"right":false})"});
         }
         writer_.add(MetricRow{1, "accuracy", "", 0.75, 0.598, 0.858, 0.0685, 0.25, "Wilson", 40});
         for (int g = 3; g <= 5; ++g)

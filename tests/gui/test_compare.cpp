@@ -142,6 +142,44 @@ private slots:
         QCOMPARE(parseOptions({QStringLiteral("--baseline"), baseline_}).baseline, baseline_);
     }
 
+    void theViewComparesTheSuitesOfTwoEvaluations() {
+        QStringList made;
+        for (const bool right : {false, true}) {
+            made << folder_.filePath(right ? QStringLiteral("after.moescope")
+                                           : QStringLiteral("before.moescope"));
+            RunWriter writer(made.back().toStdString(), RunWriter::Mode::Create);
+            writer.setMeta("kind", "eval");
+            writer.add(moescope::SuiteRow{1, "s", "", "S", "capability", "", 20, "{}"});
+            for (int i = 0; i < 20; ++i)
+                writer.add(moescope::ItemRow{1, std::to_string(i), i, "{}", "", "[]", "[]", "", "",
+                                             right ? 1.0 : 0.0, 1, 1, -1,
+                                             right ? R"({"right":true})" : R"({"right":false})"});
+            writer.add(moescope::MetricRow{
+                1, "accuracy", "", right ? 1.0 : 0.0, {}, {}, {}, 0.5, "Wilson", 20, 20, 0});
+            writer.finish(RunStatus::Done);
+        }
+        Selection selection;
+        const std::unique_ptr<View> view(makeCompareView(selection, nullptr));
+        view->setRun(loadRun(made[1].toStdString()));
+        view->setBaseline(made[0]);
+        QTRY_VERIFY_WITH_TIMEOUT(!view->isBusy(), 20000);
+        const QAbstractItemModel* table = view->table()->model();
+        QCOMPARE(table->rowCount(), 1);
+        QStringList cells;
+        for (int column = 0; column < table->columnCount(); ++column)
+            cells << table->index(0, column).data().toString();
+        QCOMPARE(cells.mid(0, 6), QStringList({QStringLiteral("s"), QStringLiteral("accuracy"),
+                                               QStringLiteral("all"), QStringLiteral("0"),
+                                               QStringLiteral("1.00"), QStringLiteral("+1.00")}));
+        QCOMPARE(cells[7], QStringLiteral("0.00010"));  // of 10,000 draws
+        QCOMPARE(cells[8], QStringLiteral("20"));
+        QVERIFY(says(*view, QStringLiteral("sign-flip permutation test")));
+        // A profile is no evaluation: there is nothing to compare, and that is said.
+        view->setBaseline(baseline_);
+        QTRY_VERIFY_WITH_TIMEOUT(!view->isBusy(), 20000);
+        QCOMPARE(view->table()->model()->rowCount(), 0);
+    }
+
     void aRunIsNotComparedWithItself() {
         Selection selection;
         const std::unique_ptr<View> view(makeCompareView(selection, nullptr));

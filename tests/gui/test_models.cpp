@@ -78,7 +78,7 @@ private slots:
         suites.setRows({{run_->suites[0].suite, 40}});
         metrics.setMetrics(run_->suites[0].metrics);
         items.setRows(run_->suites[0].items);
-        choices.setRows(choicesOf(run_->suites[0].items[0]));
+        choices.setRows(choicesOf(run_->suites[0].items[0], true));
         facts.setRows(originFacts(*run_));
         matrix.setData(loadHeatmap(loadMatrix(*run_), LoadScale::Share));
         balance.setRows(layerBalance(loadMatrix(*run_), 4));
@@ -226,7 +226,7 @@ private slots:
         RunData run = *run_;
         run.suites[1].metrics = {{2, "flip_rate", "gender=female", 0.4, 0.2, 0.6, {}, {}, "m", 30},
                                  {2, "flip_rate", "gender=male", 0.1, 0.0, 0.2, {}, {}, "m", 30},
-                                 {2, "items_too_long", "", 0, {}, {}, {}, {}, "count", 30}};
+                                 {2, "items_too_long", "", 4, {}, {}, {}, {}, "count", 30}};
         run.summary.metrics = run.suites[1].metrics;
         QStringList lines;
         for (const FactRow& row : scoreFacts(run)) lines << row.name + QChar('=') + row.value;
@@ -235,7 +235,25 @@ private slots:
         QVERIFY2(flips[0].contains(QStringLiteral("=0.4")) &&
                      flips[0].contains(QStringLiteral("gender=female")),
                  qPrintable(flips[0]));
-        QCOMPARE(lines.filter(QStringLiteral("items_too_long=0")).size(), 1);
+        QCOMPARE(lines.filter(QStringLiteral("Left out=items_too_long: 4 of 30 items")).size(), 1);
+        QCOMPARE(lines.filter(QStringLiteral("items_too_long=")).size(), 0);
+    }
+
+    void aTestIsAColumnOfItsMetricAndACountIsNone() {
+        MetricsModel model;
+        model.setMetrics({{2, "ss", "", 55, 50.0, 60.0, {}, 50.0, "t interval", 90, 12},
+                          {2, "ss_p", "", 0.0125, {}, {}, {}, {}, "sign flips", 90, 12},
+                          {2, "icat", "", 70, {}, {}, {}, {}, "lms min(ss, 100 - ss) / 50", 90, 12},
+                          {2, "items_too_long", "", 3, {}, {}, {}, {}, "count", 93}});
+        QCOMPARE(model.rowCount(), 2);
+        QStringList first;
+        for (int column = 0; column < model.columnCount(); ++column)
+            first << model.index(0, column).data().toString();
+        QVERIFY2(first.contains(QStringLiteral("0.013")), qPrintable(first.join(QChar(' '))));
+        QVERIFY(first.contains(QStringLiteral("90 in 12 clusters")));
+        QVERIFY(
+            first.contains(QStringLiteral("few clusters: too few independent items to "
+                                          "conclude; the interval includes chance")));
     }
 
     void captionsLeaveOutWhatAnItemHasNot() {
@@ -260,19 +278,22 @@ private slots:
         QCOMPARE(filter.rowCount(), 10);
         filter.setText(QStringLiteral("arc-8"));
         QCOMPARE(filter.rowCount(), 1);
-        const auto choices = choicesOf(items.row(0));
+        const auto choices = choicesOf(items.row(0), true);
         QCOMPARE(choices.size(), std::size_t{4});
         QCOMPARE(choices[0].logLikelihood, -1.1);
         QVERIFY(choices[0].chosen && choices[1].target && !choices[2].chosen);
         moescope::ItemRow longer = items.row(0);
         longer.detail = R"({"answer_norm":2})";
-        QVERIFY(choicesOf(longer)[2].perCharacter && !choicesOf(longer)[0].perCharacter);
+        QVERIFY(choicesOf(longer, true)[2].perCharacter &&
+                !choicesOf(longer, true)[0].perCharacter);
+        // BBQ records that answer, but none of its metrics counts it.
+        QVERIFY(!choicesOf(longer, false)[2].perCharacter);
         items.setRows({longer});
         QCOMPARE(items.index(0, ItemsModel::kPerCharacterColumn).data().toString(),
-                 choicesOf(longer)[2].choice);
+                 choicesOf(longer, true)[2].choice);
         moescope::ItemRow broken;
         broken.choices = "{not json";
-        QVERIFY(choicesOf(broken).empty());
+        QVERIFY(choicesOf(broken, true).empty());
     }
 
     void routingThatContradictsItsSizeIsRefused() {

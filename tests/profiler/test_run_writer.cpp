@@ -386,11 +386,15 @@ TEST_CASE("resuming forgets the error that ended the earlier attempt") {
 }
 
 TEST_CASE("a run of any older schema is read as it is and gets what is new when it goes on") {
+    const std::string metrics =
+        "ALTER TABLE metric DROP COLUMN clusters; ALTER TABLE metric DROP COLUMN ordinal; ";
     const std::string downgrades[] = {
-        "DROP VIEW sample; DROP TABLE sample_value; PRAGMA user_version=2",
-        "DROP VIEW sample; DROP TABLE sample_value; DROP VIEW counter; DROP VIEW device; "
-        "DROP TABLE counter_value; DROP TABLE device_event; DROP TABLE launch_shape; "
-        "PRAGMA user_version=1"};
+        metrics + "PRAGMA user_version=3",
+        metrics + "DROP VIEW sample; DROP TABLE sample_value; PRAGMA user_version=2",
+        metrics +
+            "DROP VIEW sample; DROP TABLE sample_value; DROP VIEW counter; DROP VIEW device; "
+            "DROP TABLE counter_value; DROP TABLE device_event; DROP TABLE launch_shape; "
+            "PRAGMA user_version=1"};
     for (const std::string& downgrade : downgrades) {
         INFO(downgrade);
         const TempDir dir;
@@ -398,6 +402,7 @@ TEST_CASE("a run of any older schema is read as it is and gets what is new when 
         {
             RunWriter writer(path, RunWriter::Mode::Create);
             writer.add(StepRow{0, 0, "decode", 0, 1, 10, 20});
+            writer.add(MetricRow{1, "accuracy", "", 0.5, {}, {}, {}, {}, "Wilson", 8, 4, 0});
             writer.finish(RunStatus::Done);
         }
         sqlite3* db = nullptr;
@@ -406,15 +411,35 @@ TEST_CASE("a run of any older schema is read as it is and gets what is new when 
         REQUIRE(sqlite3_close(db) == SQLITE_OK);
         CHECK(RunReader(path).steps().size() == 1);
         CHECK(RunReader(path).sampleCount() == 0);
+        CHECK(RunReader(path).metrics().at(0).clusters == 0);
+        CHECK(RunReader(path).metrics().at(0).ordinal == -1);
         {
             RunWriter writer(path, RunWriter::Mode::Resume);
             writer.add(CounterRow{0, "dram__bytes.sum", 4});
             writer.add(SampleRow{11, 12, "dram__bytes.sum", 5});
+            writer.add(MetricRow{1, "accuracy", "", 0.5, {}, {}, {}, {}, "Wilson", 8, 4, 0});
             writer.finish(RunStatus::Done);
         }
         const RunReader run(path);
         CHECK(run.steps().size() == 1);
         CHECK(run.counters().size() == 1);
         CHECK(run.sampleCount() == 1);
+        CHECK(run.metrics().at(0).clusters == 4);
     }
+}
+
+TEST_CASE("metrics are read in the suite's order, those without a place last") {
+    const TempDir dir;
+    const auto path = dir / "r.moescope";
+    {
+        RunWriter writer(path, RunWriter::Mode::Create);
+        writer.add(MetricRow{1, "items_too_long", "", 0, {}, {}, {}, {}, "count", 8});
+        writer.add(MetricRow{1, "accuracy", "", 0.5, {}, {}, {}, {}, "Wilson", 8, 8, 1});
+        writer.add(MetricRow{1, "slope", "", 0.5, {}, {}, {}, {}, "least squares", 8, 8, 0});
+        writer.add(MetricRow{1, "accuracy_norm", "", 0.5, {}, {}, {}, {}, "Wilson", 8, 8, 2});
+        writer.finish(RunStatus::Done);
+    }
+    std::string order;
+    for (const MetricRow& metric : RunReader(path).metrics()) order += metric.name + ' ';
+    CHECK(order == "slope accuracy accuracy_norm items_too_long ");
 }

@@ -301,6 +301,24 @@ TEST_CASE("reports name a suite by its title and say out of how many items a lim
     CHECK_THAT(summaryLines(run.summary).back(), Catch::Contains("2 of 11,956 items; "));
 }
 
+TEST_CASE("the correlation that a suite is made for comes before its other figures") {
+    RunSummary run;
+    run.suites = {{1, "winogender", "", "", "fairness", "", 9, "{}"}};
+    run.metrics = {{1, "accuracy", "", 0.6, {}, {}, {}, 0.5, "", 9},
+                   {1, "reference_pearson", "pronoun=female", 0.4, {}, {}, {}, 0.0, "", 9},
+                   {1, "reference_pearson_p", "pronoun=female", 0.01, {}, {}, {}, {}, "", 9},
+                   {1, "reference_slope", "pronoun=female", 0.0004, {}, {}, {}, 0.0, "", 9},
+                   {1, "items_too_long", "", 0, {}, {}, {}, {}, "", 9}};
+    std::string names;
+    for (const TellingMetric& telling : tellingMetrics(run, 1, 3))
+        names += telling.metric.name + ' ';
+    CHECK(names == "reference_pearson reference_slope accuracy ");
+    run.metrics = {{1, "mine_p", "", 0.5, {}, {}, {}, {}, "", 9},
+                   {1, "mine", "", 0.5, {}, {}, {}, {}, "", 9}};
+    REQUIRE(tellingMetrics(run, 1, 3).size() == 1);
+    CHECK(tellingMetrics(run, 1, 3)[0].metric.name == "mine");
+}
+
 TEST_CASE("an item without a score is null in JSON and empty in CSV of several runs") {
     ReportRun run = smallRun();
     run.items[7][0].score = std::numeric_limits<double>::quiet_NaN();
@@ -342,9 +360,18 @@ TEST_CASE("metrics that cannot carry a conclusion say so") {
     metric.n = 12;
     CHECK(metricCaution(metric).find("n is small") == 0);
     metric.n = 400;
+    metric.clusters = 12;  // twins of twelve texts are twelve independent items
+    CHECK(metricCaution(metric).find("few clusters: too few independent items") == 0);
+    metric.clusters = 100;
+    CHECK(metricCaution(metric) == "the interval includes chance");
     metric.chance.reset();
     metric.name = "flip_rate";
     CHECK(metricCaution(metric).find("changes count in either direction") == 0);
     metric.name = "answer_mass";
     CHECK(metricCaution(metric).find("no score but the share of probability") == 0);
+    MetricRow test;
+    test.name = "flip_p";
+    CHECK(metricCaution(test).empty());  // no score: nothing of it is to be concluded
+    test.name = kItemsTooLong;
+    CHECK(metricCaution(test).empty());
 }

@@ -56,6 +56,9 @@ TEST_CASE("the page shows whose experts they are and never by colour alone") {
     CHECK(count(page, "L5 e1 x2.0") == 1);
     CHECK(count(page, "have a lift above 1.50 in some group; by chance") == 1);
     CHECK(count(page, "are alone in theirs: 1.") == 1);
+    CHECK(count(page,
+                "The most specialised expert is expert 0 of layer 5, of code: chosen 2.0 times "
+                "as often as on average of the groups.") == 1);
 }
 
 TEST_CASE("what is called reliable names both of its conditions") {

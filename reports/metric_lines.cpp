@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "reports/metric_lines.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "reports/numbers.h"
+
+namespace moescope {
+namespace {
+
+/// flip_rate's test is older than the rule that a test is named after its metric.
+std::string testNameOf(const std::string& metric) {
+    return metric == "flip_rate" ? "flip_p" : metric + "_p";
+}
+
+}  // namespace
+
+bool isTest(std::string_view metric) noexcept {
+    return metric.ends_with("_p");
+}
+
+bool isItemCount(std::string_view metric) noexcept {
+    return metric.starts_with("items_");
+}
+
+std::vector<MetricLine> metricLines(std::span<const MetricRow> metrics) {
+    std::vector<MetricLine> lines;
+    for (const MetricRow& metric : metrics) {
+        if (!isScore(metric.name)) continue;
+        const std::string test = testNameOf(metric.name);
+        const auto found = std::find_if(metrics.begin(), metrics.end(), [&](const MetricRow& row) {
+            return row.suite == metric.suite && row.group == metric.group && row.name == test;
+        });
+        lines.push_back({&metric, found == metrics.end() ? nullptr : &*found});
+    }
+    return lines;
+}
+
+std::vector<std::string> itemCountNotes(std::span<const MetricRow> metrics) {
+    std::vector<std::string> notes;
+    std::vector<std::string_view> seen;
+    for (const MetricRow& first : metrics) {
+        if (!isItemCount(first.name) ||
+            std::find(seen.begin(), seen.end(), first.name) != seen.end())
+            continue;
+        seen.push_back(first.name);
+        std::string counts;
+        for (const MetricRow& row : metrics) {
+            if (row.name != first.name || !(row.value > 0)) continue;
+            counts += (counts.empty() ? "" : ", ") + (row.group.empty() ? "" : row.group + " ") +
+                      formatCount(std::llround(row.value)) + " of " +
+                      (row.group.empty() ? formatCounted(row.n, "item") : formatCount(row.n));
+        }
+        if (!counts.empty())
+            notes.push_back(first.name + ": " + counts + " (" + first.method + ")");
+    }
+    return notes;
+}
+
+std::string testText(const MetricRow* test) {
+    return test == nullptr ? std::string() : formatSignificant(test->value, 2);
+}
+
+std::string basisText(const MetricRow& metric) {
+    return formatCount(metric.n) + (metric.clusters > 0 && metric.clusters < metric.n
+                                        ? " in " + formatCounted(metric.clusters, "cluster")
+                                        : "");
+}
+
+}  // namespace moescope

@@ -24,6 +24,10 @@ bool isItemCount(std::string_view metric) noexcept {
     return metric.starts_with("items_");
 }
 
+bool isPercentage(std::string_view metric) noexcept {
+    return metric == "ss" || metric == "lms" || metric == "icat";  // StereoSet's
+}
+
 std::vector<MetricLine> metricLines(std::span<const MetricRow> metrics) {
     std::vector<MetricLine> lines;
     for (const MetricRow& metric : metrics) {

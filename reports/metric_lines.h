@@ -20,6 +20,9 @@ inline bool isScore(std::string_view metric) noexcept {
     return !isTest(metric) && !isItemCount(metric);
 }
 
+/// Is it a percentage, and so read against 0 to 100?
+bool isPercentage(std::string_view metric) noexcept;
+
 struct MetricLine {
     const MetricRow* metric = nullptr;  ///< a score
     const MetricRow* test = nullptr;    ///< of it; null: none

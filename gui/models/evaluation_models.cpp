@@ -53,11 +53,27 @@ QString itemCaption(const ItemRow& item) {
     QStringList facts;
     if (!item.answer.empty())
         facts << Items::tr("answered “%1”").arg(text(item.answer).simplified());
+    const nlohmann::json detail = looseJson(item.detail);
+    if (detail.is_object() && detail.contains("reply") && item.answer.empty())
+        facts << Items::tr("no answer in the reply");
     if (!item.target.empty())
         facts << Items::tr("expected “%1”").arg(text(item.target).simplified());
     facts << (std::isnan(item.score) ? Items::tr("no score")
                                      : Items::tr("score %1").arg(formatNumber(item.score)));
     return text(item.id) + ": " + facts.join(", ");
+}
+
+QString itemText(const ItemRow& item) {
+    const nlohmann::json detail = looseJson(item.detail);
+    QString all = text(item.prompt);
+    for (const auto& [key, title] :
+         {std::pair("reasoning", Items::tr("Reasoning")), std::pair("reply", Items::tr("Reply"))}) {
+        if (!detail.is_object() || !detail.contains(key)) continue;
+        const QString said = jsonText(detail[key]);
+        all += QStringLiteral("\n\n--- %1 ---\n").arg(title) +
+               (said.isEmpty() ? Items::tr("(nothing)") : said);
+    }
+    return all;
 }
 
 std::vector<ChoiceRow> choicesOf(const ItemRow& item, bool perCharacter) {
@@ -194,11 +210,11 @@ void MetricsModel::setMetrics(const std::vector<MetricRow>& metrics) {
         auto& [low, high] = axis;
         if (low >= 0 && high <= 1) {
             axis = {0, 1};
-        } else if (low >= 0 && high <= 100) {
+        } else if (isPercentage(name)) {
             axis = {0, 100};
         } else {
             const double margin = std::max((high - low) * 0.05, 1e-9);
-            axis = {low - margin, high + margin};
+            axis = {low >= 0 ? 0 : low - margin, high + margin};  // lengths begin at 0
         }
     }
     setRows(std::move(rows));

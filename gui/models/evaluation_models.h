@@ -79,6 +79,9 @@ struct ChoiceRow {
 /// `perCharacter`: the suite counts that answer too (countsPerCharacter), so that it is marked.
 std::vector<ChoiceRow> choicesOf(const ItemRow& item, bool perCharacter);
 
+/// The prompt, and of a written reply the reasoning and what was said.
+QString itemText(const ItemRow& item);
+
 /// "arc-3: answered “oxygen”, expected “helium”, score 0"; of pairs of texts, which have no right
 /// answer, without what is expected.
 QString itemCaption(const ItemRow& item);
@@ -87,6 +90,7 @@ class ChoicesModel : public RowModel<ChoiceRow> {
     Q_DECLARE_TR_FUNCTIONS(ChoicesModel)
 public:
     explicit ChoicesModel(QObject* parent = nullptr);
+    static constexpr int kLogLikelihoodColumn = 1;
 };
 
 QString groupsText(const std::string& json);  ///< {"gender": "female"} -> "gender=female"

@@ -10,6 +10,7 @@
 #include <QSplitter>
 #include <QVBoxLayout>
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "gui/data/format.h"
@@ -64,7 +65,7 @@ public:
         search_->setMaximumWidth(240);
         groups_->setAccessibleName(tr("Groups"));
         prompt_->setReadOnly(true);
-        prompt_->setAccessibleName(tr("Prompt of the item"));
+        prompt_->setAccessibleName(tr("Prompt of the item, and the reply"));
         caption_->setWordWrap(true);
         caption_->setTextFormat(Qt::PlainText);
         counts_->setWordWrap(true);
@@ -94,9 +95,7 @@ public:
             rows.push_back({suite.suite, static_cast<std::int64_t>(suite.items.size())});
         suites_->setRows(std::move(rows));
         suitesTable_->fitColumns(260);
-        loading_ = true;
         suitesTable_->selectSourceRow(0);
-        loading_ = false;
     }
 
 private:
@@ -161,6 +160,11 @@ private:
         });
         connect(itemsTable_->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
                 [this](const QModelIndex& i) { showItem(i); });
+        connect(itemsTable_, &QAbstractItemView::clicked, this,
+                [this](const QModelIndex& i) { chooseItem(i); });
+        connect(itemsTable_, &QAbstractItemView::activated, this,
+                [this](const QModelIndex& i) { chooseItem(i); });
+        connect(&selection(), &Selection::changed, this, [this] { followSelection(); });
     }
 
     void showSuite(std::size_t index) {
@@ -219,26 +223,50 @@ private:
         if (!index.isValid()) {
             prompt_->clear();
             prompt_->setPlaceholderText(
-                tr("Choose an item to see its prompt, choices and log-likelihoods."));
+                tr("Choose an item to see its prompt, choices and what the model made of them."));
             caption_->clear();
             choices_->setRows({});
             return;
         }
         const ItemRow& item = items_->row(itemsTable_->sourceRow(index));
         prompt_->setPlaceholderText(tr("This item has no prompt text."));
-        prompt_->setPlainText(text(item.prompt));
+        prompt_->setPlainText(itemText(item));
         caption_->setText(itemCaption(item));
         choices_->setRows(choicesOf(item, countsPerCharacter(run_->suites[suite_].metrics)));
         choicesTable_->setVisible(choices_->rowCount() > 0);
+        choicesTable_->setColumnHidden(
+            ChoicesModel::kLogLikelihoodColumn,  // a written reply has none
+            std::all_of(choices_->rows().begin(), choices_->rows().end(),
+                        [](const ChoiceRow& row) { return std::isnan(row.logLikelihood); }));
         choicesTable_->fitColumns(220);
-        // Opening a run selects nothing in the other views; clicking an item does.
-        if (!loading_ && item.sequence >= 0)
-            selection().edit([&](SelectionState& s) { s.sequence = item.sequence; });
+    }
+
+    /// Opening a run, moving through its items or searching them selects nothing in the other
+    /// views; clicking an item does, and so does Enter.
+    void chooseItem(const QModelIndex& index) {
+        if (!index.isValid()) return;
+        const std::int64_t sequence = items_->row(itemsTable_->sourceRow(index)).sequence;
+        if (sequence < 0) return;
+        selection().edit([&](SelectionState& s) {
+            s.sequence = sequence;
+            s.position.reset();
+        });
+    }
+
+    /// The item of the sequence that is selected elsewhere, or by undo.
+    void followSelection() {
+        const std::optional<std::int64_t> wanted = selection().state().sequence;
+        const QModelIndex current = itemsTable_->currentIndex();
+        if (!wanted || !run_ || run_->suites.empty()) return;
+        if (current.isValid() && items_->row(itemsTable_->sourceRow(current)).sequence == *wanted)
+            return;
+        for (std::size_t i = 0; i < items_->rows().size(); ++i)
+            if (items_->rows()[i].sequence == *wanted)
+                itemsTable_->selectSourceRow(static_cast<int>(i));
     }
 
     RunPtr run_;
     std::size_t suite_ = 0;
-    bool loading_ = false;
     SuitesModel* suites_;
     MetricsModel* metrics_;
     ItemsModel* items_;

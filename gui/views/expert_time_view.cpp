@@ -77,21 +77,28 @@ public:
                                           : fitTable_;
     }
 
-    void setRun(RunPtr run) override {
-        run_ = std::move(run);
+private:
+    void forget() override {
+        run_.reset();
         load_.reset();
+        fitted_ = {};
+        updating_ = true;
+        launchesModel_->setRows({});
+        fitModel_->setRows({});
+        quartersModel_->setRows({});
+        updating_ = false;
+    }
+
+    void open(RunPtr run) override {
+        run_ = std::move(run);
         showState(tr("Reading the experts of each token…"), {});
         sequence_->setSequences(run_->summary.sequences, true);
-        jobStarted();
-        runInBackground(
-            this,
-            [run = run_] {
+        startJob(
+            [run = run_](const StopFlag* stop) {
                 return std::make_shared<const ExpertLoad>(expertLoad(
-                    RunReader(run->path), run->steps, run->operations, run->summary.experts));
+                    run->reopen(stop), run->steps, run->operations, run->summary.experts));
             },
-            [this, run = run_](auto outcome) {
-                jobEnded();
-                if (run != run_) return;
+            [this](auto outcome) {
                 if (!outcome.value) {
                     showFailure(tr("The launches cannot be shown"), outcome.failure);
                 } else if ((*outcome.value)->phases.empty()) {
@@ -106,7 +113,6 @@ public:
             });
     }
 
-private:
     void layOut() {
         auto* bar = new QHBoxLayout;
         addLabelled(bar, tr("&Phase"), phase_);
@@ -137,24 +143,20 @@ private:
     }
 
     void refresh() {
+        if (!load_) return;
         const SelectionState& state = selection().state();
         shownSequence_ = state.sequence;
         shownRange_ = state.range;
         sequence_->choose(shownSequence_);
-        jobStarted();
-        const int generation = ++generation_;
-        runInBackground(
-            this,
+        startJob(
             [run = run_, load = load_, phase = phase_->currentText().toStdString(),
              sequence = shownSequence_, range = shownRange_] {
                 Fitted out{chosenLaunches(*load, run->steps, phase, sequence, range), {}};
                 out.phases = expertLoadPhases(out.launches, run->steps, run->summary.experts);
                 return out;
             },
-            [this, generation](auto outcome) {
-                jobEnded();
-                if (generation != generation_ || !outcome.value) return;
-                show(std::move(*outcome.value));
+            [this](auto outcome) {
+                if (outcome.value) show(std::move(*outcome.value));
             });
     }
 
@@ -226,7 +228,6 @@ private:
     QLabel* verdict_;
     std::optional<std::int64_t> shownSequence_;
     std::optional<TimeRange> shownRange_;
-    int generation_ = 0;
     bool updating_ = false;
 };
 

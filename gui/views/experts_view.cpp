@@ -63,7 +63,17 @@ public:
     }
     void fit() override { heatmap_->fit(); }
 
-    void setRun(RunPtr run) override {
+private:
+    void forget() override {
+        run_.reset();
+        matrix_ = {};
+        updating_ = true;
+        matrixModel_->setData({});
+        balanceModel_->setRows({});
+        updating_ = false;
+    }
+
+    void open(RunPtr run) override {
         run_ = std::move(run);
         if (run_->routing.empty()) {
             showState(tr("This run has no expert routing"),
@@ -75,7 +85,6 @@ public:
         reload();
     }
 
-private:
     void layOut() {
         auto* bar = new QHBoxLayout;
         addLabelled(bar, tr("S&cale"), scale_);
@@ -128,14 +137,10 @@ private:
         sequence_->choose(shown_);
         matrix_ = loadMatrix(*run_, shown_);
         showMatrix();
-        jobStarted();
-        const int generation = ++generation_;
-        runInBackground(
-            this,
+        startJob(
             [matrix = matrix_, topK = run_->summary.topK] { return layerBalance(matrix, topK); },
-            [this, generation](auto outcome) {
-                jobEnded();
-                if (generation != generation_ || !outcome.value) return;
+            [this](auto outcome) {
+                if (!outcome.value) return;
                 updating_ = true;
                 balanceModel_->setRows(std::move(*outcome.value));
                 balanceTable_->fitColumns(120);
@@ -205,7 +210,6 @@ private:
     QSplitter* splitter_ = nullptr;
     bool divided_ = false;  ///< by hand
     std::optional<std::int64_t> shown_;
-    int generation_ = 0;
     bool updating_ = false;
 };
 

@@ -54,31 +54,37 @@ public:
     }
     void fit() override { heatmap_->fit(); }
 
-    void setRun(RunPtr run) override {
-        run_ = std::move(run);
+private:
+    void forget() override {
         of_ = {};
-        if (run_->routing.empty()) {
+        updating_ = true;
+        group_->clear();
+        matrixModel_->setData({});
+        groupsModel_->setRows({});
+        layersModel_->setRows({});
+        updating_ = false;
+    }
+
+    void open(RunPtr run) override {
+        if (run->routing.empty()) {
             showState(tr("This run has no expert routing"),
                       tr("The model has no experts, or routing was not recorded."));
             return;
         }
         showState(tr("Comparing the groups"), tr("A permutation test over whole texts."));
-        jobStarted();
-        const int generation = ++generation_;
-        runInBackground(
-            this, [path = run_->path] { return specialization(RunReader(path)); },
-            [this, generation](auto outcome) {
-                jobEnded();
-                if (generation != generation_) return;
+        startJob(
+            [run](const StopFlag* stop) {
+                return specialization(run->reopen(stop), {.stop = stop});
+            },
+            [this](auto outcome) {
                 if (!outcome.value) {
-                    showState(outcome.failure.what, outcome.failure.hint);
+                    showFailure(tr("The groups cannot be compared"), outcome.failure);
                 } else {
                     show(std::move(*outcome.value));
                 }
             });
     }
 
-private:
     void layOut() {
         auto* bar = new QHBoxLayout;
         addLabelled(bar, tr("&Lift of"), group_);
@@ -180,7 +186,6 @@ private:
         updating_ = false;
     }
 
-    RunPtr run_;
     Specialization of_;
     HeatmapWidget* heatmap_;
     HeatmapModel* matrixModel_;
@@ -191,7 +196,6 @@ private:
     QComboBox* group_;
     QStackedWidget* stack_;
     QPushButton* asTable_;
-    int generation_ = 0;
     bool updating_ = false;
 };
 

@@ -68,7 +68,15 @@ public:
     DataTable* table() const override { return table_; }
     QLineEdit* searchField() const override { return search_; }
 
-    void setRun(RunPtr run) override {
+private:
+    void forget() override {
+        run_.reset();
+        updating_ = true;
+        model_->setRows({});
+        updating_ = false;
+    }
+
+    void open(RunPtr run) override {
         run_ = std::move(run);
         if (run_->operations.size() == 0) {
             showState(
@@ -81,24 +89,18 @@ public:
         refresh();
     }
 
-private:
     void refresh() {
         if (!run_) return;
         const auto by = static_cast<GroupBy>(groupBy_->currentData().toInt());
         shownRange_ = selection().state().range;
         range_->setText(extentText(shownRange_));
-        jobStarted();
-        const int generation = ++generation_;
-        runInBackground(
-            this,
+        startJob(
             [run = run_, by, range = shownRange_] {
                 return groupOperations(by == GroupBy::Kernel ? run->kernels() : run->operations, by,
                                        range);
             },
-            [this, generation, by](auto outcome) {
-                jobEnded();
-                if (generation != generation_ || !outcome.value) return;
-                show(std::move(*outcome.value), by);
+            [this, by](auto outcome) {
+                if (outcome.value) show(std::move(*outcome.value), by);
             });
     }
 
@@ -174,7 +176,6 @@ private:
     QCheckBox* allColumns_;
     QLabel* range_;
     std::optional<TimeRange> shownRange_;
-    int generation_ = 0;
     bool updating_ = false;
 };
 

@@ -57,16 +57,20 @@ public:
 
     DataTable* table() const override { return table_; }
 
-    void setRun(RunPtr run) override {
+private:
+    void forget() override {
+        updating_ = true;
         model_->setRows({});
+        updating_ = false;
+    }
+
+    void open(RunPtr run) override {
         showState(tr("Reading what counters saw…"), {});
-        jobStarted();
-        const int generation = ++generation_;
-        runInBackground(
-            this, [run] { return rooflineOf(run->summary, countedWork(RunReader(run->path))); },
-            [this, generation](auto outcome) {
-                jobEnded();
-                if (generation != generation_) return;
+        startJob(
+            [run](const StopFlag* stop) {
+                return rooflineOf(run->summary, countedWork(run->reopen(stop)));
+            },
+            [this](auto outcome) {
                 if (!outcome.value) {
                     showFailure(tr("The roofline cannot be shown"), outcome.failure);
                 } else if (outcome.value->points.empty()) {
@@ -79,7 +83,6 @@ public:
             });
     }
 
-private:
     void show(Roofline roofline) {
         QString says = text(ceilingsSentence(roofline.ceilings));
         if (roofline.anyModelled()) says += QChar(' ') + text(kModelledNote);
@@ -120,7 +123,6 @@ private:
     RooflineModel* model_;
     DataTable* table_;
     QLabel* caption_;
-    int generation_ = 0;
     bool updating_ = false;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the wall time went, and what tokens waited for. The selected time range and sequence limit
-// it; the selected operation stands out; a clicked token becomes the selected one.
+// Where the wall time went, and what tokens waited for. The selected time range limits both, the
+// selected sequence the tokens: wall time belongs to no sequence where several run at once. The
+// selected operation stands out; a clicked token becomes the selected one.
 #include <QComboBox>
 #include <QHBoxLayout>
 #include <QLabel>
@@ -63,7 +64,20 @@ public:
         return asTable_->isChecked() ? timesTable_ : breakdownTable_;
     }
 
-    void setRun(RunPtr run) override {
+private:
+    void forget() override {
+        run_.reset();
+        latency_.reset();
+        chart_->setLatency(nullptr, false);
+        updating_ = true;
+        breakdownModel_->setRows({});
+        latencyModel_->setRows({});
+        partsModel_->setRows({});
+        timesModel_->setRows({});
+        updating_ = false;
+    }
+
+    void open(RunPtr run) override {
         run_ = std::move(run);
         if (run_->operations.size() == 0 && run_->steps.empty()) {
             showState(
@@ -71,12 +85,11 @@ public:
                 tr("Only profiles record them: moescope profile MODEL --prompt TEXT --out RUN"));
             return;
         }
-        showPage();
+        showState(tr("Adding up the times…"), {});
         sequence_->setSequences(run_->summary.sequences, true);
         refresh();
     }
 
-private:
     QLabel* heading(const QString& title) const {
         auto* label = new QLabel(title, page());
         QFont bold = font();
@@ -89,9 +102,12 @@ private:
         auto* bar = new QHBoxLayout;
         addLabelled(bar, tr("Se&quence"), sequence_);
         addLabelled(bar, tr("&Chart of"), kind_);
-        bar->addWidget(range_);
         bar->addStretch();
         bar->addWidget(asTable_);
+        auto* top = new QHBoxLayout;
+        top->addWidget(heading(tr("Wall time of all sequences: computing, copying, idle")));
+        top->addStretch();
+        top->addWidget(range_);
         auto* pictures = new QWidget(page());
         auto* column = new QVBoxLayout(pictures);
         column->setContentsMargins(0, 0, 0, 0);
@@ -107,13 +123,14 @@ private:
         tokens_->addWidget(tables);
         auto* body = new QWidget(page());
         auto* content = new QVBoxLayout(body);
-        content->setContentsMargins(8, 0, 8, 8);
-        content->addWidget(heading(tr("Wall time: computing, copying, idle")));
+        content->setContentsMargins(8, 8, 8, 8);
+        content->addLayout(top);
         content->addWidget(breakdownBars_);
         content->addWidget(breakdownTable_);
         content->addSpacing(6);
         tokensTitle_->setFont(heading({})->font());
         content->addWidget(tokensTitle_);
+        content->addLayout(bar);
         content->addWidget(latencyTable_);
         content->addWidget(tokens_, 1);
         // A small window scrolls instead of squeezing the pictures.
@@ -122,9 +139,7 @@ private:
         scroll->setWidgetResizable(true);
         scroll->setFrameShape(QFrame::NoFrame);
         auto* layout = new QVBoxLayout(page());
-        layout->setContentsMargins(0, 8, 0, 0);
-        bar->setContentsMargins(8, 0, 8, 0);
-        layout->addLayout(bar);
+        layout->setContentsMargins(0, 0, 0, 0);
         layout->addWidget(scroll, 1);
     }
 
@@ -174,28 +189,30 @@ private:
         shown_ = {seen_, selection().state().range};
         sequence_->choose(shown_.sequence);
         range_->setText(extentText(shown_.range));
-        jobStarted();
-        const int generation = ++generation_;
-        runInBackground(
-            this,
+        startJob(
             [run = run_, filter = shown_] {
                 return Times{timeBreakdown(run->steps, run->kernels(), filter.range),
                              std::make_shared<const TokenLatency>(
                                  tokenLatency(run->steps, run->operations, run->summary.sequences,
                                               run->meta("kind"), filter))};
             },
-            [this, generation](auto outcome) {
-                jobEnded();
-                if (generation != generation_ || !outcome.value) return;
+            [this](auto outcome) {
+                if (!outcome.value) {
+                    showFailure(tr("The times cannot be shown"), outcome.failure);
+                    return;
+                }
+                showPage();
                 show(std::move(*outcome.value));
             });
     }
 
     void show(Times times) {
         latency_ = std::move(times.latency);
-        breakdownBars_->setBars(breakdownBars(times.breakdown));
+        const bool ofRange = shown_.range.has_value();
+        breakdownBars_->setBars(breakdownBars(times.breakdown, ofRange));
         latencyBars_->setBars(latencyBars(*latency_));
         updating_ = true;
+        breakdownModel_->setOfRange(ofRange);
         breakdownModel_->setRows(std::move(times.breakdown));
         latencyModel_->setRows(latencyRows(*latency_));
         partsModel_->setLatency(*latency_);
@@ -268,7 +285,6 @@ private:
     QStackedWidget* tokens_;
     QPushButton* asTable_;
     QLabel *range_, *tokensTitle_;
-    int generation_ = 0;
     bool updating_ = false, clicked_ = false;
 };
 

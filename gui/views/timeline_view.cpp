@@ -176,9 +176,15 @@ public:
     QLineEdit* searchField() const override { return search_; }
     void fit() override { timeline_->fit(); }
 
-    void setRun(RunPtr run) override {
+private:
+    void forget() override {
         data_.reset();
         timeline_->setTimeline(nullptr);
+        model_->setRows({});
+        counterModel_->setRows({});
+    }
+
+    void open(RunPtr run) override {
         if (run->operations.size() == 0 && run->steps.empty()) {
             showState(
                 tr("This run has no times"),
@@ -186,26 +192,22 @@ public:
             return;
         }
         showState(tr("Building the timeline…"), {});
-        jobStarted();
-        runInBackground(
-            this, [run] { return std::make_shared<const Timeline>(buildTimeline(run)); },
-            [this, run](auto outcome) {
-                jobEnded();
-                if (!outcome.value) {
-                    showFailure(tr("The timeline cannot be built"), outcome.failure);
-                    return;
-                }
-                data_ = *outcome.value;
-                showPage();
-                timeline_->setTimeline(data_);
-                counters_->setVisible(!data_->strips.empty());
-                makeRoom();
-                search();
-                follow();
-            });
+        startJob([run] { return std::make_shared<const Timeline>(buildTimeline(run)); },
+                 [this](auto outcome) {
+                     if (!outcome.value) {
+                         showFailure(tr("The timeline cannot be built"), outcome.failure);
+                         return;
+                     }
+                     data_ = *outcome.value;
+                     showPage();
+                     timeline_->setTimeline(data_);
+                     counters_->setVisible(!data_->strips.empty());
+                     makeRoom();
+                     search();
+                     follow();
+                 });
     }
 
-private:
     /// Strips of counters need more than the lanes alone; the height that was chosen by hand stays
     /// where it suffices.
     void makeRoom() {

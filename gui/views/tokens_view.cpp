@@ -58,22 +58,31 @@ public:
     }
     QLineEdit* searchField() const override { return search_; }
 
-    void setRun(RunPtr run) override {
-        run_ = std::move(run);
+private:
+    void forget() override {
+        run_.reset();
         sequence_.reset();
         requested_.reset();
+        updating_ = true;
+        text_->setSequence(nullptr, -1);
+        expertsModel_->setRows({});
+        tableModel_->setRows({});
+        updating_ = false;
+    }
+
+    void open(RunPtr run) override {
+        run_ = std::move(run);
         if (run_->summary.sequences.empty()) {
             showState(
                 tr("This run has no sequences"),
                 tr("Profiles, evaluations and imported traces record the sequences they ran."));
             return;
         }
-        showPage();
         sequenceBox_->setSequences(run_->summary.sequences, false);
+        showState(tr("Reading the sequence…"), {});
         request(selection().state().sequence.value_or(run_->summary.sequences.front().id));
     }
 
-private:
     void layOut() {
         auto* bar = new QHBoxLayout;
         addLabelled(bar, tr("Se&quence"), sequenceBox_);
@@ -142,12 +151,9 @@ private:
     void request(std::int64_t id) {
         requested_ = id;
         sequenceBox_->choose(id);
-        jobStarted();
-        runInBackground(
-            this, [path = run_->path, id] { return loadSequence(path, id); },
-            [this, id](auto outcome) {
-                jobEnded();
-                if (requested_ != id) return;
+        startJob(
+            [run = run_, id](const StopFlag* stop) { return loadSequence(run->reopen(stop), id); },
+            [this](auto outcome) {
                 if (!outcome.value) {
                     showFailure(tr("The sequence cannot be shown"), outcome.failure);
                     return;
@@ -227,10 +233,11 @@ private:
 
     void search(const QString& needle) {
         const int hits = text_->setSearch(needle);
-        hits_->setText(needle.isEmpty() ? QString() : tr("%n hit(s)", nullptr, hits));
+        hits_->setText(needle.isEmpty() ? QString() : formatCounted(hits, "hit"));
     }
 
     void choose(int token) {
+        if (!sequence_) return;
         selection().edit([&](SelectionState& s) {
             s.sequence = sequence_->sequence.id;
             s.position = sequence_->tokens[static_cast<std::size_t>(token)].position;

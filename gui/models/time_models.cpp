@@ -50,13 +50,17 @@ QString stackName(const LatencyStack& stack) {
     return tr("Slowest 1 %");
 }
 
+QString phaseName(const PhaseTime& time, bool ofRange) {
+    return ofRange && time.phase.empty() ? tr("selected range") : text(phaseTitle(time.phase));
+}
+
 }  // namespace
 
 BreakdownModel::BreakdownModel(QObject* parent) : RowModel(parent) {
     std::vector<TableColumn<PhaseTime>> columns{
         {tr("Phase"),
          tr("A phase has its steps and the waits before them within a sequence"),
-         [](const PhaseTime& r) -> QVariant { return text(phaseTitle(r.phase)); },
+         [this](const PhaseTime& r) -> QVariant { return phaseName(r, ofRange_); },
          {},
          false},
         {heading(kWallTime),
@@ -85,12 +89,12 @@ BreakdownModel::BreakdownModel(QObject* parent) : RowModel(parent) {
     setColumns(std::move(columns));
 }
 
-StackedBars breakdownBars(const std::vector<PhaseTime>& time) {
+StackedBars breakdownBars(const std::vector<PhaseTime>& time, bool ofRange) {
     StackedBars out;
     for (const Cause& cause : kCauses)
         out.parts.push_back({tr(cause.title), QColor::fromRgb(cause.color), {}});
     for (const PhaseTime& phase : time) {
-        StackBar bar{text(phaseTitle(phase.phase)), {}};
+        StackBar bar{phaseName(phase, ofRange), {}};
         for (const Cause& cause : kCauses) bar.ns.push_back(double(phase.parts.*cause.ns));
         out.bars.push_back(std::move(bar));
     }

@@ -305,9 +305,10 @@ QStringList TimelineWidget::describe(const Hit& hit) const {
     if (hit.lane->kind() == TimelineLane::Kind::Steps) {
         const StepRow& step = run.steps[hit.event->id];
         return {tr("%1 step %2, %3").arg(text(step.kind)).arg(step.id).arg(length),
-                tr("sequence %1, position %2, %n token(s)", nullptr, static_cast<int>(step.tokens))
+                tr("sequence %1, position %2, %3")
                     .arg(step.sequence)
-                    .arg(step.firstPosition)};
+                    .arg(step.firstPosition)
+                    .arg(formatCounted(step.tokens, "token"))};
     }
     const OperationColumns& ops = run.operations;
     const std::size_t i = hit.event->id;

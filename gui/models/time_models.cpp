@@ -66,7 +66,10 @@ BreakdownModel::BreakdownModel(QObject* parent) : RowModel(parent) {
         {heading(kWallTime),
          {},
          [](const PhaseTime& r) -> QVariant { return formatDuration(double(r.parts.wallNs)); },
-         [](const PhaseTime& r) -> QVariant { return qlonglong(r.parts.wallNs); }}};
+         [](const PhaseTime& r) -> QVariant { return qlonglong(r.parts.wallNs); },
+         true,
+         {},
+         QStringLiteral("ns")}};
     const auto add = [&](const QString& title, const QString& tip, auto ns) {
         const auto share = [ns](const PhaseTime& r) {
             return double(ns(r.parts)) / double(std::max<std::int64_t>(1, r.parts.wallNs));
@@ -111,9 +114,13 @@ std::vector<LatencyRow> latencyRows(const TokenLatency& latency) {
 LatencyModel::LatencyModel(QObject* parent) : RowModel(parent) {
     using Row = LatencyRow;
     const auto time = [](const QString& title, const QString& tip, auto of) {
-        return TableColumn<Row>{title, tip,
+        return TableColumn<Row>{title,
+                                tip,
                                 [of](const Row& r) -> QVariant { return formatDuration(of(r)); },
-                                [of](const Row& r) -> QVariant { return of(r); }};
+                                [of](const Row& r) -> QVariant { return of(r); },
+                                true,
+                                {},
+                                QStringLiteral("ns")};
     };
     setColumns({
         {tr("Time"),
@@ -186,7 +193,10 @@ TokenTimesModel::TokenTimesModel(QObject* parent) : RowModel(parent) {
         {tr("Time"),
          {},
          [](const Row& r) -> QVariant { return formatDuration(double(r.ns)); },
-         [](const Row& r) -> QVariant { return qlonglong(r.ns); }},
+         [](const Row& r) -> QVariant { return qlonglong(r.ns); },
+         true,
+         {},
+         QStringLiteral("ns")},
         {tr("Token"),
          {},
          [](const Row& r) -> QVariant { return r.first ? tr("first") : tr("output"); },
@@ -229,7 +239,10 @@ void TokenPartsModel::setLatency(const TokenLatency& latency) {
         columns.push_back({stackName(stack),
                            tr("Mean of %1").arg(formatCounted(stack.tokens, "token")),
                            [s](const Row& r) -> QVariant { return formatDuration(r.ns[s]); },
-                           [s](const Row& r) -> QVariant { return r.ns[s]; }});
+                           [s](const Row& r) -> QVariant { return r.ns[s]; },
+                           true,
+                           {},
+                           QStringLiteral("ns")});
         columns.push_back({tr("Share"), tr("Of the mean time of these tokens"),
                            [s](const Row& r) -> QVariant { return formatPercent(r.share[s]); },
                            [s](const Row& r) -> QVariant { return r.share[s]; }, true,

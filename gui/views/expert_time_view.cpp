@@ -61,13 +61,8 @@ public:
         connect(scatter_, &LoadScatterWidget::hovered, this, &View::status);
         connect(scatter_, &LoadScatterWidget::launchActivated, this,
                 [this](const ExpertLaunch& launch) { choose(launch); });
-        // Not the current row: a table that gets the focus makes its first row current by itself.
-        connect(
-            launchesTable_->selectionModel(), &QItemSelectionModel::selectionChanged, this,
-            [this](const QItemSelection& chosen) {
-                if (updating_ || chosen.isEmpty()) return;
-                choose(launchesModel_->row(launchesTable_->sourceRow(chosen.indexes().front())));
-            });
+        connect(launchesTable_, &DataTable::chosen, this,
+                [this](const QModelIndex& index) { choose(launchesModel_->row(index.row())); });
         connect(&selection, &Selection::changed, this, [this] { follow(); });
     }
 
@@ -82,11 +77,9 @@ private:
         run_.reset();
         load_.reset();
         fitted_ = {};
-        updating_ = true;
         launchesModel_->setRows({});
         fitModel_->setRows({});
         quartersModel_->setRows({});
-        updating_ = false;
     }
 
     void open(RunPtr run) override {
@@ -173,9 +166,7 @@ private:
                     .arg(formatPercent(phase.fit.r2), formatCounted(phase.fit.clusters, "step"));
         if (shownRange_) says += tr(" Only the selected time range (Esc: all).");
         verdict_->setText(says);
-        updating_ = true;
         launchesModel_->setRows(fitted_.launches);
-        updating_ = false;
         fitModel_->setRows(phase.fit.coefficients);
         quartersModel_->setRows(phase.quarters);
         launchesTable_->fitColumns(160);
@@ -228,7 +219,6 @@ private:
     QLabel* verdict_;
     std::optional<std::int64_t> shownSequence_;
     std::optional<TimeRange> shownRange_;
-    bool updating_ = false;
 };
 
 }  // namespace

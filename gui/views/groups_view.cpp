@@ -38,7 +38,7 @@ public:
         group_->setAccessibleName(tr("Group"));
         group_->setSizeAdjustPolicy(QComboBox::AdjustToContents);
         matrixTable_->setSource(matrixModel_, false);
-        matrixTable_->showAsMatrix();
+        matrixTable_->showAsMatrix(tr("Layer"));
         groupsTable_->setSource(groupsModel_, true);
         groupsTable_->setLeastWidth(0, 240);  // names stay whole, the list of experts gives way
         layersTable_->setSource(layersModel_, true);
@@ -57,12 +57,10 @@ public:
 private:
     void forget() override {
         of_ = {};
-        updating_ = true;
         group_->clear();
         matrixModel_->setData({});
         groupsModel_->setRows({});
         layersModel_->setRows({});
-        updating_ = false;
     }
 
     void open(RunPtr run) override {
@@ -111,19 +109,12 @@ private:
         connect(heatmap_, &HeatmapWidget::hovered, this, &View::status);
         connect(heatmap_, &HeatmapWidget::currentChanged, this,
                 [this](HeatmapCell cell) { choose(cell.row, cell.column); });
-        connect(matrixTable_->selectionModel(), &QItemSelectionModel::currentChanged, this,
-                [this](const QModelIndex& i) {
-                    if (!updating_ && i.isValid()) choose(i.row(), i.column());
-                });
-        connect(layersTable_->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
-                [this](const QModelIndex& i) {
-                    if (!updating_ && i.isValid()) choose(layersTable_->sourceRow(i), -1);
-                });
-        connect(groupsTable_->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
-                [this](const QModelIndex& i) {
-                    if (!updating_ && i.isValid())
-                        group_->setCurrentIndex(groupsTable_->sourceRow(i) + 1);
-                });
+        connect(matrixTable_, &DataTable::chosen, this,
+                [this](const QModelIndex& index) { choose(index.row(), index.column()); });
+        connect(layersTable_, &DataTable::chosen, this,
+                [this](const QModelIndex& index) { choose(index.row(), -1); });
+        connect(groupsTable_, &DataTable::chosen, this,
+                [this](const QModelIndex& index) { group_->setCurrentIndex(index.row() + 1); });
         connect(&selection(), &Selection::changed, this, [this] { highlight(); });
     }
 
@@ -155,9 +146,7 @@ private:
         if (updating_ || of_.empty()) return;
         const HeatmapData data = liftHeatmap(of_, group_->currentData().toInt());
         heatmap_->setData(data);
-        updating_ = true;
         matrixModel_->setData(data);
-        updating_ = false;
         highlight();
     }
 
@@ -179,11 +168,9 @@ private:
             found == of_.layers.end() ? -1 : static_cast<int>(found - of_.layers.begin());
         const bool cell =
             row >= 0 && state.expert && *state.expert >= 0 && *state.expert < of_.experts;
-        updating_ = true;
         heatmap_->setCurrent(cell ? std::optional(HeatmapCell{row, *state.expert}) : std::nullopt);
-        if (cell) matrixTable_->setCurrentIndex(matrixModel_->index(row, *state.expert));
+        matrixTable_->selectSourceRow(cell ? row : -1, cell ? *state.expert : 0);
         layersTable_->selectSourceRow(row);
-        updating_ = false;
     }
 
     Specialization of_;

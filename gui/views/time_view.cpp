@@ -69,12 +69,10 @@ private:
         run_.reset();
         latency_.reset();
         chart_->setLatency(nullptr, false);
-        updating_ = true;
         breakdownModel_->setRows({});
         latencyModel_->setRows({});
         partsModel_->setRows({});
         timesModel_->setRows({});
-        updating_ = false;
     }
 
     void open(RunPtr run) override {
@@ -153,19 +151,13 @@ private:
         }
         connect(chart_, &TokenChart::hovered, this, &View::status);
         connect(chart_, &TokenChart::tokenActivated, this, &TimeView::chooseToken);
-        // Not the current row: a table that gets the focus makes its first row current by itself.
-        connect(timesTable_->selectionModel(), &QItemSelectionModel::selectionChanged, this,
-                [this](const QItemSelection& chosen) {
-                    if (updating_ || chosen.isEmpty()) return;
-                    const TokenTimeRow row =
-                        timesModel_->row(timesTable_->sourceRow(chosen.indexes().front()));
-                    chooseToken(row.sequence, row.position);
-                });
-        connect(partsTable_->selectionModel(), &QItemSelectionModel::selectionChanged, this,
-                [this](const QItemSelection& chosen) {
-                    if (updating_ || chosen.isEmpty()) return;
-                    choose(partsModel_->row(chosen.indexes().front().row()).part.operation);
-                });
+        connect(timesTable_, &DataTable::chosen, this, [this](const QModelIndex& index) {
+            const TokenTimeRow row = timesModel_->row(index.row());
+            chooseToken(row.sequence, row.position);
+        });
+        connect(partsTable_, &DataTable::chosen, this, [this](const QModelIndex& index) {
+            choose(partsModel_->row(index.row()).part.operation);
+        });
         connect(&selection(), &Selection::changed, this, [this] { follow(); });
     }
 
@@ -211,13 +203,11 @@ private:
         const bool ofRange = shown_.range.has_value();
         breakdownBars_->setBars(breakdownBars(times.breakdown, ofRange));
         latencyBars_->setBars(latencyBars(*latency_));
-        updating_ = true;
         breakdownModel_->setOfRange(ofRange);
         breakdownModel_->setRows(std::move(times.breakdown));
         latencyModel_->setRows(latencyRows(*latency_));
         partsModel_->setLatency(*latency_);
         timesModel_->setRows(tokenTimes(*latency_));
-        updating_ = false;
         for (DataTable* table : {breakdownTable_, latencyTable_, partsTable_}) {
             table->fitColumns(220);
             table->fitHeight();
@@ -258,7 +248,6 @@ private:
         int found = -1;
         for (int i = 0; i < partsModel_->rowCount() && !state.operation.isEmpty(); ++i)
             if (partsModel_->row(i).part.operation == state.operation) found = i;
-        updating_ = true;
         partsTable_->selectSourceRow(found);
         int token = -1;
         for (int i = 0; i < timesModel_->rowCount() && token < 0 && state.position; ++i) {
@@ -266,7 +255,6 @@ private:
             if (row.sequence == state.sequence && row.position == *state.position) token = i;
         }
         timesTable_->selectSourceRow(token);
-        updating_ = false;
     }
 
     RunPtr run_;
@@ -285,7 +273,7 @@ private:
     QStackedWidget* tokens_;
     QPushButton* asTable_;
     QLabel *range_, *tokensTitle_;
-    bool updating_ = false, clicked_ = false;
+    bool clicked_ = false;
 };
 
 }  // namespace

@@ -63,11 +63,9 @@ private:
         run_.reset();
         sequence_.reset();
         requested_.reset();
-        updating_ = true;
         text_->setSequence(nullptr, -1);
         expertsModel_->setRows({});
         tableModel_->setRows({});
-        updating_ = false;
     }
 
     void open(RunPtr run) override {
@@ -129,22 +127,16 @@ private:
         connect(search_, &QLineEdit::returnPressed, this, [this] { text_->findNext(1); });
         connect(text_, &TokenText::hovered, this, &View::status);
         connect(text_, &TokenText::currentChanged, this, [this](int token) { choose(token); });
-        connect(tokensTable_->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
-                [this](const QModelIndex& i) {
-                    if (!updating_ && i.isValid()) choose(tokensTable_->sourceRow(i));
-                });
-        connect(expertsTable_->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
-                [this](const QModelIndex& i) {
-                    if (updating_ || !i.isValid()) return;
-                    const TokenExpertsRow& row = expertsModel_->row(expertsTable_->sourceRow(i));
-                    const std::optional<int> expert = row.experts.empty()
-                                                          ? std::nullopt
-                                                          : std::optional<int>(row.experts.front());
-                    selection().edit([&](SelectionState& s) {
-                        s.layer = row.layer;
-                        s.expert = expert;
-                    });
-                });
+        connect(tokensTable_, &DataTable::chosen, this,
+                [this](const QModelIndex& index) { choose(index.row()); });
+        connect(expertsTable_, &DataTable::chosen, this, [this](const QModelIndex& index) {
+            const TokenExpertsRow row = expertsModel_->row(index.row());
+            selection().edit([&](SelectionState& s) {
+                s.layer = row.layer;
+                s.expert =
+                    row.experts.empty() ? std::nullopt : std::optional<int>(row.experts.front());
+            });
+        });
         connect(&selection(), &Selection::changed, this, [this] { follow(); });
     }
 
@@ -186,10 +178,8 @@ private:
         layer_ = layer;
         layerBox_->setCurrentIndex(layerBox_->findData(layer));
         text_->setLayer(layer);
-        updating_ = true;
         tableModel_->setRows(tokenTable(*sequence_, layer));
         tokensTable_->fitColumns(260);
-        updating_ = false;
     }
 
     /// The selected token; the first with routing when none is, so that the table is not empty.
@@ -204,7 +194,6 @@ private:
 
     void showToken() {
         const int token = currentToken();
-        updating_ = true;
         text_->setCurrent(token);
         tokensTable_->selectSourceRow(token);
         expertsModel_->setRows(token < 0
@@ -228,7 +217,6 @@ private:
             const int layer = sequence_->layerIndex(layer_);
             if (layer >= 0) expertsTable_->selectSourceRow(layer);
         }
-        updating_ = false;
     }
 
     void search(const QString& needle) {
@@ -271,7 +259,6 @@ private:
     QLabel *hits_, *caption_;
     QStackedWidget* stack_;
     QPushButton* asTable_;
-    bool updating_ = false;
 };
 
 }  // namespace

@@ -158,6 +158,47 @@ private slots:
         QVERIFY(action(window, "xport")->isEnabled());
     }
 
+    void aRowIsSelectedAgainAfterTheSelectionWasCleared() {
+        MainWindow window;
+        window.resize(1400, 900);
+        window.show();
+        window.openRun(sample_);
+        window.showView(QStringLiteral("kernels"));
+        QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr && !window.isBusy(), 20000);
+        const auto click = [](DataTable* table, int row) {
+            QTest::mouseClick(table->viewport(), Qt::LeftButton, {},
+                              table->visualRect(table->model()->index(row, 0)).center());
+        };
+        const auto& state = window.selection().state();
+        DataTable* kernels = window.view(QStringLiteral("kernels"))->table();
+        click(kernels, 2);
+        const QString operation = state.operation;
+        QVERIFY(!operation.isEmpty());
+        window.selection().clear();
+        QVERIFY(!kernels->selectionModel()->hasSelection());
+        click(kernels, 2);
+        QCOMPARE(state.operation, operation);
+        window.selection().clear();
+        window.selection().undo();
+        QVERIFY(kernels->selectionModel()->isRowSelected(2));
+        window.showView(QStringLiteral("experts"));
+        QTRY_VERIFY_WITH_TIMEOUT(!window.isBusy(), 20000);
+        DataTable* layers = window.view(QStringLiteral("experts"))->table();
+        for (int i = 0; i < 2; ++i) {
+            window.selection().clear();
+            click(layers, 2);
+            QCOMPARE(state.layer, std::optional(2));
+        }
+        window.showView(QStringLiteral("tokens"));
+        QTRY_VERIFY_WITH_TIMEOUT(!window.isBusy(), 20000);
+        DataTable* choices = window.view(QStringLiteral("tokens"))->table();
+        for (int i = 0; i < 2; ++i) {
+            window.selection().edit([](SelectionState& s) { s.layer = 7; });
+            click(choices, 2);
+            QCOMPARE(state.layer, std::optional(2));
+        }
+    }
+
     void aRunThatIsReadAgainKeepsTheSelection() {
         const QString path = folder_.filePath(QStringLiteral("again.moescope"));
         test::makeSampleRun(path.toStdString());

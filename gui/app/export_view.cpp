@@ -15,6 +15,9 @@ namespace moescope::gui {
 void exportView(View& view, const QString& path) {
     const QString ending = QFileInfo(path).suffix().toLower();
     const std::string name = path.toStdString();
+    if (!view.showsPage())
+        throw Error(name + ": the view shows nothing that could be exported",
+                    "Choose another view, or wait until it is filled.");
     if (ending == QLatin1String("csv")) {
         if (view.table() == nullptr)
             throw Error(name + ": this view has no table", "Export a picture instead.");

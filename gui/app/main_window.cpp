@@ -9,6 +9,7 @@
 #include <QFileInfo>
 #include <QHeaderView>
 #include <QMenuBar>
+#include <QMessageBox>
 #include <QMimeData>
 #include <QRegularExpression>
 #include <QSettings>
@@ -53,6 +54,7 @@ MainWindow::MainWindow(QWidget* parent)
         connect(view, &View::profileRequested, this, &MainWindow::profile);
         connect(view, &View::runRequested, this, &MainWindow::openRun);
         connect(view, &View::viewRequested, this, &MainWindow::showView);
+        connect(view, &View::pageChanged, this, &MainWindow::updateActions);
     }
     stale_.assign(views_.size(), true);
     stack_->addWidget(state_);
@@ -122,6 +124,7 @@ void MainWindow::fitDocks() {
     if ((width() < kLeastWidth) == narrow_) return;
     narrow_ = !narrow_;
     if (narrow_) {
+        roomyState_ = saveState();
         for (QDockWidget* dock : docks_) {
             if (dock->isHidden() || dock->isFloating()) continue;
             dock->hide();
@@ -149,7 +152,8 @@ void MainWindow::makeFileMenu() {
     add(file, tr("&Reload the run"), QKeySequence(Qt::Key_F5), [this] {
         if (!path_.isEmpty()) openRun(path_);
     });
-    add(file, tr("&Export the view…"), QKeySequence(tr("Ctrl+E")), [this] { exportCurrent(); });
+    export_ =
+        add(file, tr("&Export the view…"), QKeySequence(tr("Ctrl+E")), [this] { exportCurrent(); });
     file->addSeparator();
     add(file, tr("&Quit"), QKeySequence(tr("Ctrl+Q")), [this] { close(); });
     QMenu* edit = menuBar()->addMenu(tr("&Edit"));
@@ -159,7 +163,7 @@ void MainWindow::makeFileMenu() {
     add(edit, tr("&Clear the selection"), QKeySequence(Qt::Key_Escape),
         [this] { selection_.clear(); });
     edit->addSeparator();
-    add(edit, tr("C&opy rows"), QKeySequence::Copy, [this] { copy(); });
+    copy_ = add(edit, tr("C&opy rows"), QKeySequence::Copy, [this] { copy(); });
     add(edit, tr("&Find"), QKeySequence::Find, [this] {
         if (QLineEdit* field = current()->searchField()) field->setFocus(Qt::ShortcutFocusReason);
     });
@@ -238,7 +242,14 @@ bool MainWindow::isBusy() const {
     return loading_ || current()->isBusy();
 }
 
+/// What is not shown can be neither copied nor exported: it would be of a run that is closed.
+void MainWindow::updateActions() {
+    copy_->setEnabled(run_ != nullptr);
+    export_->setEnabled(run_ != nullptr && current()->showsPage());
+}
+
 void MainWindow::fillCurrent() {
+    updateActions();
     View* view = current();
     const auto index = static_cast<std::size_t>(std::max(0, tabs_->currentIndex()));
     if (!view->needsRun()) {
@@ -284,12 +295,20 @@ void MainWindow::openRuns(const QStringList& paths) {
 }
 
 void MainWindow::openRun(const QString& path) {
-    path_ = QFileInfo(path).absoluteFilePath();
+    const QString file = QFileInfo(path).absoluteFilePath();
+    const QString reading = tr("Reading %1…").arg(QFileInfo(path).fileName());
+    reloading_ = run_ != nullptr && file == path_;
+    path_ = file;
     loading_ = true;
     failure_.reset();
+    if (reloading_) {
+        statusBar()->showMessage(reading);
+        loader_.load(path_.toStdString());
+        return;
+    }
     run_.reset();
     notices_->setNotices({});
-    state_->show(tr("Reading %1…").arg(QFileInfo(path).fileName()), {}, tr("Cancel"), 0);
+    state_->show(reading, {}, tr("Cancel"), 0);
     if (!current()->needsRun()) showView(QStringLiteral("summary"));
     fillCurrent();
     inspect();
@@ -327,7 +346,11 @@ void MainWindow::showLoaded(RunPtr run) {
     loading_ = false;
     run_ = std::move(run);
     stale_.assign(views_.size(), true);
-    selection_.reset();
+    if (std::exchange(reloading_, false)) {
+        selection_.restrict([this](SelectionState& state) { keepWhatIsIn(*run_, state); });
+    } else {
+        selection_.reset();
+    }
     notices_->setNotices(notices(*run_));
     setWindowTitle(tr("%1 - MoEScope").arg(QFileInfo(path_).fileName()));
     remember(path_);
@@ -345,6 +368,14 @@ void MainWindow::showLoaded(RunPtr run) {
 void MainWindow::showFailed(const QString& path, const Failure& failure) {
     loading_ = false;
     failure_ = failure;
+    if (std::exchange(reloading_, false)) {
+        std::vector<Notice> all = notices(*run_);
+        all.insert(all.begin(), {Notice::Level::Error,
+                                 tr("%1. What is shown was read before.").arg(failure.what)});
+        notices_->setNotices(all);
+        fillCurrent();
+        return;
+    }
     if (failure.interrupted) {
         state_->show(tr("Reading was cancelled"), path, tr("Open a run…"));
     } else {
@@ -373,6 +404,9 @@ void MainWindow::profile() {
     auto* dialog = new RunDialog(this);
     dialog->setAttribute(Qt::WA_DeleteOnClose);
     connect(dialog, &RunDialog::runWritten, this, &MainWindow::openRun);
+    connect(dialog, &RunDialog::jobEnded, this, [this] {
+        if (closing_) close();
+    });
     dialog->show();
 }
 
@@ -384,7 +418,7 @@ void MainWindow::copy() {
             return;
         }
     }
-    if (const DataTable* table = current()->table())
+    if (const DataTable* table = current()->table(); table != nullptr && current()->showsPage())
         QApplication::clipboard()->setText(table->toTsv());
 }
 
@@ -418,7 +452,7 @@ void MainWindow::saveSettings() const {
     QSettings settings;
     settings.setValue(QStringLiteral("geometry"), saveGeometry());
     // Docks that are hidden for want of room were not hidden by the user.
-    if (madeRoom_.isEmpty()) settings.setValue(QStringLiteral("state"), saveState());
+    settings.setValue(QStringLiteral("state"), madeRoom_.isEmpty() ? saveState() : roomyState_);
 }
 
 void MainWindow::restoreSettings() {
@@ -440,7 +474,37 @@ void MainWindow::resizeEvent(QResizeEvent* event) {
     fitDocks();
 }
 
+QList<RunDialog*> MainWindow::runningProfiles() const {
+    QList<RunDialog*> running;
+    for (RunDialog* dialog : findChildren<RunDialog*>())
+        if (dialog->isRunning()) running << dialog;
+    return running;
+}
+
+void MainWindow::askToStopProfiles() {
+    auto* box = new QMessageBox(QMessageBox::Question, tr("A profile is running"),
+                                tr("Closing the window stops the profile that is running. What was "
+                                   "measured is kept."),
+                                QMessageBox::NoButton, this);
+    box->setAttribute(Qt::WA_DeleteOnClose);
+    const QPushButton* stop = box->addButton(tr("&Stop it and close"), QMessageBox::AcceptRole);
+    box->setDefaultButton(box->addButton(tr("&Keep it running"), QMessageBox::RejectRole));
+    connect(stop, &QPushButton::clicked, this, [this] {
+        closing_ = true;
+        const QList<RunDialog*> running = runningProfiles();
+        for (RunDialog* dialog : running)
+            if (!dialog->isStopping()) dialog->cancel();
+        if (running.isEmpty()) close();
+    });
+    box->open();
+}
+
 void MainWindow::closeEvent(QCloseEvent* event) {
+    if (!runningProfiles().isEmpty()) {
+        event->ignore();
+        if (!closing_) askToStopProfiles();
+        return;
+    }
     saveSettings();
     event->accept();
 }

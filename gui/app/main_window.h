@@ -14,12 +14,15 @@
 
 namespace moescope::gui {
 
+class RunDialog;
+
 class MainWindow : public QMainWindow {
     Q_OBJECT
 public:
     explicit MainWindow(QWidget* parent = nullptr);
     ~MainWindow() override;
 
+    /// The run that is open already stays, with what is selected, until it is read again.
     void openRun(const QString& path);
     /// Shows the only one. Of several the first is the baseline, as in `moescope compare`: the
     /// second is shown and compared with it, the others are listed.
@@ -57,7 +60,11 @@ private:
     void showLoaded(RunPtr run);
     void showFailed(const QString& path, const Failure& failure);
     void fillCurrent();
+    void updateActions();
     void inspect();
+    /// What the close of the window would end.
+    QList<RunDialog*> runningProfiles() const;
+    void askToStopProfiles();
     void copy();
     void exportCurrent();
     void addRunItem(int at, const QString& path, const QString& details);
@@ -70,7 +77,8 @@ private:
     RunPtr run_;
     QString path_;
     std::optional<Failure> failure_;
-    bool loading_ = false;
+    bool loading_ = false, reloading_ = false;
+    bool closing_ = false;  ///< as soon as the profiles that were asked to stop have ended
     std::vector<View*> views_;
     std::vector<bool> stale_;  ///< views that have not seen the run: filled when first shown
     QTabBar* tabs_;
@@ -79,12 +87,13 @@ private:
     StatePage* state_;
     QList<QDockWidget*> docks_;
     QList<QDockWidget*> madeRoom_;  ///< hidden while the window is narrow, not by the user
+    QByteArray roomyState_;         ///< of the docks before they made room
     bool narrow_ = false;
     QListWidget* runs_;
     FactsModel* facts_;
     DataTable* inspector_;
     QList<QAction*> actions_;
-    QAction *undo_, *redo_;
+    QAction *undo_, *redo_, *copy_, *export_;
 };
 
 }  // namespace moescope::gui

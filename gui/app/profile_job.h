@@ -44,6 +44,7 @@ public:
     /// SIGINT: the child keeps what it measured. A second call kills.
     void cancel();
     bool isRunning() const { return process_.state() != QProcess::NotRunning; }
+    bool isCancelled() const { return cancelled_; }
 
 signals:
     void progressed(moescope::gui::ProgressLine progress);

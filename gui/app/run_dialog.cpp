@@ -79,6 +79,7 @@ void RunDialog::layOut() {
         auto* button = new QPushButton(tr("Browse…"), this);
         connect(button, &QPushButton::clicked, this,
                 [=, this] { browse(field, title, filter, save); });
+        inputs_ << field << button;
         auto* row = new QHBoxLayout;
         row->addWidget(field, 1);
         row->addWidget(button);
@@ -101,6 +102,7 @@ void RunDialog::layOut() {
     form->addRow(tr("&Run file"),
                  withBrowse(output_, tr("Write the run to"), tr("Runs (*.moescope)"), true));
     form->addRow(tr("Command"), commandRow);
+    inputs_ << prompt_ << tokens_;
     auto* buttons = new QHBoxLayout;
     buttons->addWidget(progress_, 1);
     buttons->addWidget(start_);
@@ -133,11 +135,17 @@ ProfileRequest RunDialog::request() const {
 void RunDialog::update() {
     command_->setText(shellLine(QStringLiteral("moescope"), request().arguments()));
     command_->setCursorPosition(0);
-    if (job_.isRunning()) return;
+    if (!job_.isRunning()) showReady({});
+}
+
+/// `result`, of the job that ended, is said before what is missing for the next.
+void RunDialog::showReady(const QString& result) {
     const QString problem = program_.isEmpty()
                                 ? tr("The moescope program is neither beside this one nor in PATH.")
                                 : request().problem();
-    status_->setText(problem);
+    QStringList says{result, problem};
+    says.removeAll(QString());
+    status_->setText(says.join(QChar('\n')));
     start_->setEnabled(problem.isEmpty());
 }
 
@@ -149,6 +157,8 @@ void RunDialog::browse(QLineEdit* field, const QString& title, const QString& fi
 
 void RunDialog::start() {
     if (job_.isRunning() || program_.isEmpty() || !request().problem().isEmpty()) return;
+    writing_ = request().output.trimmed();
+    for (QWidget* input : inputs_) input->setEnabled(false);
     log_->clear();
     status_->setText(tr("Starting…"));
     progress_->setRange(0, 0);
@@ -182,11 +192,11 @@ void RunDialog::onFinished(ProfileJob::Result result, const QString& message) {
     progress_->setRange(0, 1000);
     progress_->setValue(result == ProfileJob::Result::Done ? 1000 : 0);
     cancel_->setText(tr("Close"));
-    start_->setEnabled(true);
-    const QString path = request().output;
-    status_->setText(result == ProfileJob::Result::Failed ? tr("Error: %1").arg(message) : message);
-    if (QFileInfo::exists(path)) emit runWritten(path);
+    for (QWidget* input : inputs_) input->setEnabled(true);
+    showReady(result == ProfileJob::Result::Failed ? tr("Error: %1").arg(message) : message);
+    if (QFileInfo::exists(writing_)) emit runWritten(writing_);
     if (result == ProfileJob::Result::Done) accept();
+    emit jobEnded();
 }
 
 void RunDialog::closeEvent(QCloseEvent* event) {

@@ -15,7 +15,7 @@ void RunLoader::cancel() {
 
 void RunLoader::load(const std::filesystem::path& path) {
     cancel();
-    stop_ = std::make_shared<std::atomic<bool>>(false);
+    stop_ = std::make_shared<StopFlag>(false);
     // A watcher delivers progress in this thread; a QFuture continuation alone would not.
     auto* watcher = new QFutureWatcher<Outcome<RunPtr>>(this);
     connect(watcher, &QFutureWatcherBase::progressValueChanged, this,

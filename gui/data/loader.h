@@ -8,9 +8,10 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <type_traits>
 #include <utility>
 
-#include "engine/core/error.h"
+#include "engine/core/interrupt.h"
 #include "gui/data/format.h"
 #include "gui/data/run_data.h"
 
@@ -43,19 +44,31 @@ auto attempt(Work&& work) -> Outcome<decltype(work())> {
     }
 }
 
+/// Runs `work()`, or `work(const StopFlag*)` where it takes one, in a thread of the pool.
 /// `done(Outcome)` runs in `context`'s thread, and never after `context` is gone: the watcher that
-/// delivers it is its child.
+/// delivers it is its child. The flag that is returned stops the work; so does the end of
+/// `context`.
 template <class Work, class Done>
-void runInBackground(QObject* context, Work work, Done done) {
-    using Result = decltype(attempt(work));
-    auto* watcher = new QFutureWatcher<Result>(context);
+std::shared_ptr<StopFlag> runInBackground(QObject* context, Work work, Done done) {
+    auto stop = std::make_shared<StopFlag>(false);
+    auto job = [work = std::move(work), stop]() mutable {
+        return attempt([&] {
+            throwIfStopped(stop.get());  // it may have waited for a thread until nobody wants it
+            if constexpr (std::is_invocable_v<Work&, const StopFlag*>)
+                return work(stop.get());
+            else
+                return work();
+        });
+    };
+    auto* watcher = new QFutureWatcher<decltype(job())>(context);
     QObject::connect(watcher, &QFutureWatcherBase::finished, context,
                      [watcher, done = std::move(done)]() mutable {
                          watcher->deleteLater();
                          done(watcher->result());
                      });
-    watcher->setFuture(
-        QtConcurrent::run([work = std::move(work)]() mutable { return attempt(work); }));
+    QObject::connect(watcher, &QObject::destroyed, [stop] { stop->store(true); });
+    watcher->setFuture(QtConcurrent::run(std::move(job)));
+    return stop;
 }
 
 /// One load at a time; starting another, or destruction, stops the one under way.
@@ -74,7 +87,7 @@ signals:
     void failed(QString path, moescope::gui::Failure failure);
 
 private:
-    std::shared_ptr<std::atomic<bool>> stop_;
+    std::shared_ptr<StopFlag> stop_;
 };
 
 }  // namespace moescope::gui

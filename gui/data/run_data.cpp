@@ -1,46 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gui/data/run_data.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <limits>
 #include <set>
+#include <system_error>
 #include <tuple>
 #include <unordered_map>
 #include <utility>
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
-#include "engine/core/interrupt.h"
 
 namespace moescope::gui {
 namespace {
 
 /// The summary and the columns from one reading of the operations, which are nearly all of a file.
-void loadOperations(const RunReader& reader, RunData& run, const std::atomic<bool>* stop,
+void loadOperations(const RunReader& reader, RunData& run,
                     const std::function<void(double)>& progress) {
     OperationCollector collector(run.steps);
     run.operationsInFile = reader.operationCount();
     std::int64_t seen = 0;
     run.summary = summarize(reader, [&](const OperationRow& row) {
         if (collector.columns().size() < kMaxOperations) collector.add(row);
-        if (++seen % 65536 != 0) return;
-        throwIfStopped(stop);
-        if (progress && run.operationsInFile > 0)
+        if (++seen % 65536 == 0 && progress && run.operationsInFile > 0)
             progress(0.1 +
                      0.7 * static_cast<double>(seen) / static_cast<double>(run.operationsInFile));
     });
     run.operations = collector.take();
 }
 
-std::vector<SampleCurve> loadSamples(const RunReader& reader, const std::atomic<bool>* stop) {
+std::vector<SampleCurve> loadSamples(const RunReader& reader) {
     SampleCurveCollector collector;
-    std::int64_t seen = 0;
     reader.samples([&](const SampleRow& row) {
         collector.add(row);
-        if (++seen % 65536 == 0) throwIfStopped(stop);
         return true;
     });
     return collector.take();
+}
+
+/// After the reader is open: a file that takes its name later then has another stamp.
+FileStamp stampOf(const RunReader& reader, bool finished) {
+    struct stat file {};
+    if (::stat(reader.path().c_str(), &file) != 0)
+        throw Error(reader.path().string() + ": " + std::generic_category().message(errno));
+    FileStamp stamp{file.st_dev, file.st_ino,
+                    reader.meta("writer_pid") + ' ' + reader.meta("writer_stamp"), 0, 0};
+    if (finished) {
+        stamp.bytes = static_cast<std::uint64_t>(file.st_size);
+        stamp.modifiedNs = file.st_mtim.tv_sec * 1'000'000'000LL + file.st_mtim.tv_nsec;
+    }
+    return stamp;
 }
 
 std::vector<RoutingCell> mergePhases(const std::vector<RoutingCountRow>& rows) {
@@ -63,6 +76,14 @@ std::vector<RoutingCell> mergePhases(const std::vector<RoutingCountRow>& rows) {
 }
 
 }  // namespace
+
+RunReader RunData::reopen(const StopFlag* stop) const {
+    RunReader reader(path, stop);
+    if (stampOf(reader, stamp.bytes > 0) != stamp)
+        throw Error(path.string() + ": the file is no longer the one that was read",
+                    "F5 reads it again.");
+    return reader;
+}
 
 std::string RunData::meta(const std::string& key) const {
     const auto found = summary.meta.find(key);
@@ -93,22 +114,24 @@ std::int64_t RunData::endNs() const {
     return end;
 }
 
-RunPtr loadRun(const std::filesystem::path& path, const std::atomic<bool>* stop,
+RunPtr loadRun(const std::filesystem::path& path, const StopFlag* stop,
                const std::function<void(double)>& progress) {
-    const RunReader reader(path);
+    const RunReader reader(path, stop);
     auto run = std::make_shared<RunData>();
     run->path = path;
+    run->stamp = stampOf(reader, reader.status() != RunStatus::Running);
     const auto report = [&](double share) {
         throwIfStopped(stop);
         if (progress) progress(share);
     };
     report(0.02);
     run->steps = reader.steps();
-    loadOperations(reader, *run, stop, progress);
+    loadOperations(reader, *run, progress);
     report(0.8);
-    run->device = loadDeviceWork(reader, run->steps);
+    run->deviceInFile = reader.deviceEventCount();
+    run->device = loadDeviceWork(reader, run->steps, kMaxOperations);
     run->ceilings = ceilingsOf(run->summary.meta);
-    run->samples = loadSamples(reader, stop);
+    run->samples = loadSamples(reader);
     report(0.9);
     run->routing = mergePhases(reader.routingCounts());
     for (const SuiteRow& suite : run->summary.suites) {
@@ -175,15 +198,15 @@ SequencePtr makeSequence(SequenceRow sequence, std::vector<TokenRow> tokens,
     return out;
 }
 
-SequencePtr loadSequence(const std::filesystem::path& path, std::int64_t sequence) {
-    const RunReader reader(path);
+SequencePtr loadSequence(const RunReader& reader, std::int64_t sequence) {
+    const std::string path = reader.path().string();
     for (SequenceRow& row : reader.sequences()) {
         if (row.id == sequence) {
             return makeSequence(std::move(row), reader.tokens(sequence),
-                                reader.routingTokens(sequence), path.string());
+                                reader.routingTokens(sequence), path);
         }
     }
-    throw Error(path.string() + ": no sequence " + std::to_string(sequence),
+    throw Error(path + ": no sequence " + std::to_string(sequence),
                 "Choose one that the run contains.");
 }
 

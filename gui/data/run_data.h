@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Immutable snapshot of one run file, read once in a worker thread and shared by every view.
+// Immutable snapshot of one run file, read once in a worker thread and shared by every view. What
+// is too large for it (texts, routing of each token, counters) is read when a view asks for it.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -30,18 +30,33 @@ struct SuiteData {
     std::vector<ItemRow> items;
 };
 
+/// What tells a run file from another that took its name.
+struct FileStamp {
+    std::uint64_t device = 0, inode = 0;
+    std::string writer;  ///< process that wrote it
+    /// 0 of a run that was still being written when it was read: those may change.
+    std::uint64_t bytes = 0;
+    std::int64_t modifiedNs = 0;
+    bool operator==(const FileStamp&) const = default;
+};
+
 struct RunData {
     std::filesystem::path path;
+    FileStamp stamp;
     RunSummary summary;
     std::vector<StepRow> steps;
     OperationColumns operations;
     OperationColumns device;            ///< work on devices; empty for runs on the CPU
+    std::int64_t deviceInFile = 0;      ///< rows; more than device.size() at the limit
     Ceilings ceilings;                  ///< what the machine could do at most
     std::int64_t operationsInFile = 0;  ///< more than operations.size() when the limit was reached
     std::vector<SampleCurve> samples;   ///< counters over time
     std::vector<RoutingCell> routing;   ///< by sequence, layer, expert
     std::vector<SuiteData> suites;
 
+    /// The file once more, for what the snapshot leaves out. Throws Error naming it when it is gone
+    /// or damaged, or another run has its name now: two runs must not be mixed in one window.
+    RunReader reopen(const StopFlag* stop = nullptr) const;
     std::string meta(const std::string& key) const;  ///< "" when absent
     const SequenceRow* sequence(std::int64_t id) const;
     std::string modelName() const;  ///< from meta "model"; "" when unknown
@@ -69,15 +84,15 @@ struct SequenceData {
 };
 using SequencePtr = std::shared_ptr<const SequenceData>;
 
-inline constexpr std::size_t kMaxOperations =
-    20'000'000;  ///< 1 GB; a larger run shows its beginning
+/// 1 GB, of operations and of device work each; a larger run shows its beginning.
+inline constexpr std::size_t kMaxOperations = 20'000'000;
 
 /// `progress` gets a share 0..1 from the calling thread. Throws Error (file), Interrupted (`stop`).
-RunPtr loadRun(const std::filesystem::path& path, const std::atomic<bool>* stop = nullptr,
+RunPtr loadRun(const std::filesystem::path& path, const StopFlag* stop = nullptr,
                const std::function<void(double)>& progress = {});
 
 /// Throws Error naming the file when it is damaged or the sequence is not in it.
-SequencePtr loadSequence(const std::filesystem::path& path, std::int64_t sequence);
+SequencePtr loadSequence(const RunReader& reader, std::int64_t sequence);
 
 /// Pads nothing and trusts nothing: rows that contradict their own sizes are an Error.
 SequencePtr makeSequence(SequenceRow sequence, std::vector<TokenRow> tokens,

@@ -5,6 +5,7 @@
 #include <QObject>
 #include <QString>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -22,6 +23,10 @@ struct SelectionState {
     std::optional<std::int64_t> position;  ///< token position within `sequence`
     bool operator==(const SelectionState&) const = default;
 };
+
+struct RunData;
+/// Takes out of `state` what `run` does not have.
+void keepWhatIsIn(const RunData& run, SelectionState& state);
 
 /// The state with its history. Setting an equal state does nothing, so views may echo freely.
 class Selection : public QObject {
@@ -41,6 +46,8 @@ public:
     void clear() { set({}); }
     /// Another run: what was selected in the last one means nothing, nor does its history.
     void reset();
+    /// The same run, read again: `keep` takes out of each state what there is no more.
+    void restrict(const std::function<void(SelectionState&)>& keep);
 
     bool canUndo() const noexcept { return !past_.empty(); }
     bool canRedo() const noexcept { return !future_.empty(); }

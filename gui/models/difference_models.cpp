@@ -12,11 +12,15 @@ namespace moescope::gui {
 DifferenceModel::DifferenceModel(QObject* parent) : RowModel(parent) {
     using Row = DifferenceRow;
     const auto time = [](const QString& title, const QString& tip, double Row::*of) {
-        return TableColumn<Row>{title, tip,
+        return TableColumn<Row>{title,
+                                tip,
                                 [of](const Row& r) -> QVariant {
                                     return std::isfinite(r.*of) ? formatDuration(r.*of) : QString();
                                 },
-                                [of](const Row& r) -> QVariant { return r.*of; }};
+                                [of](const Row& r) -> QVariant { return r.*of; },
+                                true,
+                                {},
+                                QStringLiteral("ns")};
     };
     const auto chance = [](const QString& title, const QString& tip, double Row::*of) {
         return TableColumn<Row>{title, tip,

@@ -160,7 +160,16 @@ MetricsModel::MetricsModel(QObject* parent) : RowModel(parent) {
         {tr("95 % interval"),
          {},
          interval,
-         [](const Row& r) -> QVariant { return r.metric.low.value_or(kNone); }},
+         [](const Row& r) -> QVariant { return r.metric.low.value_or(kNone); },
+         true,
+         {},
+         {},
+         [](const Row& r) -> QVariant {
+             if (!r.metric.low || !r.metric.high) return {};
+             return QStringLiteral("%1 to %2")
+                 .arg(*r.metric.low, 0, 'g', 17)
+                 .arg(*r.metric.high, 0, 'g', 17);
+         }},
         {tr("Chance"), tr("What a model that knows nothing would score"),
          [](const Row& r) -> QVariant { return formatNumber(r.metric.chance.value_or(kNone)); },
          [](const Row& r) -> QVariant { return r.metric.chance.value_or(kNone); }},
@@ -226,7 +235,7 @@ ItemsModel::ItemsModel(QObject* parent) : RowModel(parent) {
         {tr("#"),
          {},
          [](const Row& r) -> QVariant { return qlonglong(r.ordinal + 1); },
-         [](const Row& r) -> QVariant { return qlonglong(r.ordinal); }},
+         [](const Row& r) -> QVariant { return qlonglong(r.ordinal + 1); }},
         {tr("Item"), {}, [](const Row& r) -> QVariant { return text(r.id); }, {}, false},
         {tr("Score"), tr("Of the suite's scoring rule; 1 is right"),
          [](const Row& r) -> QVariant { return formatNumber(r.score); },
@@ -254,11 +263,14 @@ ItemsModel::ItemsModel(QObject* parent) : RowModel(parent) {
         {tr("Time"),
          {},
          [](const Row& r) -> QVariant { return formatDuration(static_cast<double>(r.durationNs)); },
-         [](const Row& r) -> QVariant { return qlonglong(r.durationNs); }},
+         [](const Row& r) -> QVariant { return qlonglong(r.durationNs); },
+         true,
+         {},
+         QStringLiteral("ns")},
     });
 }
 
-ItemsFilter::ItemsFilter(QObject* parent) : QSortFilterProxyModel(parent) {
+ItemsFilter::ItemsFilter(QObject* parent) : SortProxy(parent) {
     setSortRole(kValueRole);
     setDynamicSortFilter(true);
 }

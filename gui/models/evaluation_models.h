@@ -3,13 +3,13 @@
 #pragma once
 
 #include <QCoreApplication>
-#include <QSortFilterProxyModel>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "gui/data/run_data.h"
 #include "gui/models/row_model.h"
+#include "gui/models/sort_proxy.h"
 
 namespace moescope::gui {
 
@@ -52,7 +52,7 @@ public:
 };
 
 /// Items by text (prompt, answer, target, groups, id; case-insensitive) and by "wrong only".
-class ItemsFilter : public QSortFilterProxyModel {
+class ItemsFilter : public SortProxy {
     Q_OBJECT
 public:
     explicit ItemsFilter(QObject* parent = nullptr);

@@ -57,12 +57,18 @@ void phaseFacts(const PhaseSummary& phase, const QString& title, bool decode,
     }
 }
 
+/// Figures of the summary are of the whole run; beside a view of a part they must say so.
+FactRow wholeRunSection(const QString& name, const SelectionState& selection) {
+    const bool part = selection.range || selection.sequence;
+    return section(part ? tr("%1, %2").arg(name, text(kWholeRun)) : name);
+}
+
 void layerFacts(const RunData& run, const SelectionState& selection, std::vector<FactRow>& rows) {
     const auto& routing = run.summary.routing;
     const auto layer = std::find_if(routing.begin(), routing.end(), [&](const LayerRouting& r) {
         return r.layer == *selection.layer;
     });
-    rows.push_back(section(tr("Layer %1").arg(*selection.layer)));
+    rows.push_back(wholeRunSection(tr("Layer %1").arg(*selection.layer), selection));
     const auto time = run.summary.layerNs.find(*selection.layer);
     if (time != run.summary.layerNs.end())
         rows.push_back(
@@ -93,8 +99,8 @@ void layerFacts(const RunData& run, const SelectionState& selection, std::vector
     const double share = b.assignments > 0
                              ? static_cast<double>(count) / static_cast<double>(b.assignments)
                              : std::nan("");
-    rows.push_back(
-        section(tr("Expert %1 of layer %2").arg(*selection.expert).arg(*selection.layer)));
+    rows.push_back(wholeRunSection(
+        tr("Expert %1 of layer %2").arg(*selection.expert).arg(*selection.layer), selection));
     rows.push_back({tr("Assignments"), formatCount(count), {}, false});
     rows.push_back({tr("Share of layer"), formatPercent(share), {}, false});
     rows.push_back({tr("Times uniform"),
@@ -105,12 +111,13 @@ void layerFacts(const RunData& run, const SelectionState& selection, std::vector
         {tr("Rank in layer"), tr("%1 of %2").arg(rank).arg(layer->counts.size()), {}, false});
 }
 
-void operationFacts(const RunData& run, const QString& name, std::vector<FactRow>& rows) {
+void operationFacts(const RunData& run, const SelectionState& selection,
+                    std::vector<FactRow>& rows) {
     for (const OperationGroup& g : run.summary.operations) {
-        if (text(g.op) != name) continue;
+        if (text(g.op) != selection.operation) continue;
         const QString title = operationTitle(g.op);
-        rows.push_back(
-            section(g.phase.empty() ? title : title + QStringLiteral(", ") + text(g.phase)));
+        rows.push_back(wholeRunSection(
+            g.phase.empty() ? title : title + QStringLiteral(", ") + text(g.phase), selection));
         if (!g.kernel.empty()) rows.push_back({tr("Kernel"), text(g.kernel), {}, false});
         rows.push_back({tr("Calls"), formatCount(g.calls), {}, false});
         rows.push_back({tr("Total"),
@@ -202,6 +209,14 @@ std::vector<Notice> notices(const RunData& run) {
                                  .arg(formatCount(static_cast<std::int64_t>(run.operations.size())),
                                       formatCount(run.operationsInFile))});
     }
+    // Records that cannot be used are in the file but not among those shown.
+    if (run.device.size() == kMaxOperations &&
+        run.deviceInFile > static_cast<std::int64_t>(kMaxOperations)) {
+        out.push_back(
+            {Level::Warning, tr("Only the first %1 of %2 records of work on the device are shown.")
+                                 .arg(formatCount(static_cast<std::int64_t>(run.device.size())),
+                                      formatCount(run.deviceInFile))});
+    }
     const std::string degradation = run.meta("degradation");
     if (!degradation.empty() && run.meta("kind") != "import")
         out.push_back({Level::Information, tr("Measured with: %1.").arg(text(degradation))});
@@ -268,7 +283,7 @@ std::vector<FactRow> selectionFacts(const RunData& run, const SelectionState& se
             {tr("To"), formatDuration(static_cast<double>(selection.range->endNs)), {}, false});
         rows.push_back({tr("Length"), formatDuration(width), {}, false});
     }
-    if (!selection.operation.isEmpty()) operationFacts(run, selection.operation, rows);
+    if (!selection.operation.isEmpty()) operationFacts(run, selection, rows);
     if (selection.layer) layerFacts(run, selection, rows);
     if (selection.sequence) sequenceFacts(run, *selection.sequence, rows);
     if (!rows.empty()) return rows;

@@ -28,7 +28,10 @@ QVariant HeatmapModel::data(const QModelIndex& index, int role) const {
         case Qt::DisplayRole:
             return data_.format(data_.value(cell));
         case kValueRole:
-            return data_.value(cell);
+            return orMissing(data_.value(cell));
+        case kExportRole:
+            return orMissing(data_.exported ? data_.exported(data_.value(cell))
+                                            : data_.value(cell));
         case Qt::TextAlignmentRole:
             return int(Qt::AlignRight | Qt::AlignVCenter);
         case Qt::ToolTipRole:
@@ -39,12 +42,13 @@ QVariant HeatmapModel::data(const QModelIndex& index, int role) const {
 }
 
 QVariant HeatmapModel::headerData(int section, Qt::Orientation orientation, int role) const {
-    if (role != Qt::DisplayRole || section < 0) return {};
-    if (orientation == Qt::Horizontal)
-        return section < columnCount() ? QVariant(section) : QVariant();
-    return section < rowCount()
-               ? QVariant(tr("layer %1").arg(data_.layers[static_cast<std::size_t>(section)]))
-               : QVariant();
+    const bool forFile = role == kExportRole, across = orientation == Qt::Horizontal;
+    if ((role != Qt::DisplayRole && !forFile) || section < 0 ||
+        section >= (across ? columnCount() : rowCount()))
+        return {};
+    if (across) return forFile ? QVariant(tr("expert %1").arg(section)) : QVariant(section);
+    const int layer = data_.layers[static_cast<std::size_t>(section)];
+    return forFile ? QVariant(layer) : QVariant(tr("layer %1").arg(layer));
 }
 
 }  // namespace moescope::gui

@@ -28,6 +28,7 @@ struct HeatmapData {
     QString unit;                                  ///< beside the legend's upper end
     std::function<QString(double)> format;         ///< a value, in cells and legend
     std::function<QString(HeatmapCell)> describe;  ///< a cell, in a sentence
+    std::function<double(double)> exported{};      ///< a value for a file; empty: as it is
 
     int rows() const noexcept { return static_cast<int>(layers.size()); }
     double value(HeatmapCell cell) const noexcept {

@@ -122,11 +122,15 @@ LoadFitModel::LoadFitModel(QObject* parent) : RowModel(parent) {
     using Row = Coefficient;
     const auto time = [](const QString& title, const QString& tip, double Row::*of) {
         return TableColumn<Row>{
-            title, tip,
+            title,
+            tip,
             [of](const Row& r) -> QVariant {
                 return r.estimated && std::isfinite(r.*of) ? formatDuration(r.*of) : QString();
             },
-            [of](const Row& r) -> QVariant { return r.estimated ? QVariant(r.*of) : QVariant(); }};
+            [of](const Row& r) -> QVariant { return r.estimated ? QVariant(r.*of) : QVariant(); },
+            true,
+            {},
+            QStringLiteral("ns")};
     };
     setColumns({
         {tr("One more …"),
@@ -169,9 +173,13 @@ LoadQuartersModel::LoadQuartersModel(QObject* parent) : RowModel(parent) {
                &Row::meanMaxOverMean),
         number(tr("Hottest load"), tr("Tokens of the busiest expert"), &Row::meanHottestLoad),
         number(tr("Active experts"), tr("Chosen by at least one token"), &Row::meanActiveExperts),
-        {tr("Time per token"), tr("Sum of times / sum of tokens"),
+        {tr("Time per token"),
+         tr("Sum of times / sum of tokens"),
          [](const Row& r) -> QVariant { return formatDuration(r.nsPerToken); },
-         [](const Row& r) -> QVariant { return r.nsPerToken; }},
+         [](const Row& r) -> QVariant { return r.nsPerToken; },
+         true,
+         {},
+         QStringLiteral("ns")},
     });
 }
 
@@ -192,7 +200,10 @@ LaunchesModel::LaunchesModel(QObject* parent) : RowModel(parent) {
         {tr("Time"),
          {},
          [](const Row& r) -> QVariant { return formatDuration(double(r.ns)); },
-         [](const Row& r) -> QVariant { return qlonglong(r.ns); }},
+         [](const Row& r) -> QVariant { return qlonglong(r.ns); },
+         true,
+         {},
+         QStringLiteral("ns")},
     });
 }
 

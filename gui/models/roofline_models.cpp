@@ -16,12 +16,16 @@ RooflineModel::RooflineModel(QObject* parent) : RowModel(parent) {
             title, tip, [of](const Row& r) -> QVariant { return text(r.*of); }, {}, false};
     };
     const auto rate = [](const QString& title, const QString& tip, double Row::*of) {
-        return TableColumn<Row>{title, tip,
+        return TableColumn<Row>{title,
+                                tip,
                                 [of](const Row& r) -> QVariant {
                                     return std::isnan(r.*of) ? QString()
                                                              : formatPerSecond(r.*of, "OP");
                                 },
-                                [of](const Row& r) -> QVariant { return r.*of; }};
+                                [of](const Row& r) -> QVariant { return r.*of; },
+                                true,
+                                {},
+                                QStringLiteral("OP/s")};
     };
     const auto share = [](const QString& title, const QString& tip, double Row::*of) {
         return TableColumn<Row>{title, tip,

@@ -4,6 +4,7 @@
 
 #include <QAbstractTableModel>
 #include <QString>
+#include <cmath>
 #include <functional>
 #include <utility>
 #include <vector>
@@ -12,11 +13,12 @@ namespace moescope::gui {
 
 /// Roles beside Qt's. Delegates draw bars and intervals; proxies sort by the raw value.
 enum TableRole : int {
-    kValueRole = Qt::UserRole,  ///< number or string to sort by and to export
+    kValueRole = Qt::UserRole,  ///< number or string to sort by; invalid: missing, sorted last
     kBarRole,                   ///< double 0..1: a bar behind the text
     kColorRole,                 ///< QColor: of the bar, or of a swatch before the text
     kIntervalRole,  ///< QVariantList {low, value, high, chance, axisLow, axisHigh}; NaN: none
     kSectionRole,   ///< bool: the row is a heading
+    kExportRole,  ///< raw value for a file; invalid: missing. In a header: the title with the unit
 };
 
 template <class Row>
@@ -26,7 +28,15 @@ struct TableColumn {
     std::function<QVariant(const Row&)> value{};            ///< sorts by text when empty
     bool number = true;                                     ///< right aligned
     std::function<QVariant(const Row&, int role)> extra{};  ///< further roles
+    QString unit{};                                         ///< of the raw value, in exports
+    std::function<QVariant(const Row&)> exported{};         ///< where it is not what is sorted by
 };
+
+/// NaN stands for a value that there is none of; it would also upset every order.
+inline QVariant orMissing(QVariant value) {
+    return value.userType() == QMetaType::Double && std::isnan(value.toDouble()) ? QVariant()
+                                                                                 : value;
+}
 
 template <class Row>
 class RowModel : public QAbstractTableModel {
@@ -56,8 +66,11 @@ public:
         switch (role) {
             case Qt::DisplayRole:
                 return column.text(row);
+            case kExportRole:
+                if (column.exported) return orMissing(column.exported(row));
+                [[fallthrough]];
             case kValueRole:
-                return column.value ? column.value(row) : column.text(row);
+                return orMissing(column.value ? column.value(row) : column.text(row));
             case Qt::TextAlignmentRole:
                 return int(Qt::AlignVCenter | (column.number ? Qt::AlignRight : Qt::AlignLeft));
             default:
@@ -72,6 +85,10 @@ public:
         switch (role) {
             case Qt::DisplayRole:
                 return column.title;
+            case kExportRole:
+                return column.unit.isEmpty()
+                           ? column.title
+                           : column.title + QStringLiteral(" (") + column.unit + QChar(')');
             case Qt::ToolTipRole:
                 return column.tip.isEmpty() ? QVariant() : column.tip;
             case Qt::TextAlignmentRole:

@@ -51,6 +51,7 @@ HeatmapData liftHeatmap(const Specialization& of, int group) {
     data.ramp = Ramp::Diverging;
     data.unit = translated("lift");
     data.format = [](double log) { return formatLift(std::exp2(log)); };
+    data.exported = [](double log) { return std::exp2(log); };
     for (const LayerSpecialization& layer : of.layers) {
         data.layers.push_back(layer.layer);
         for (int expert = 0; expert < of.experts; ++expert) {

@@ -50,19 +50,26 @@ QString stackName(const LatencyStack& stack) {
     return tr("Slowest 1 %");
 }
 
+QString phaseName(const PhaseTime& time, bool ofRange) {
+    return ofRange && time.phase.empty() ? tr("selected range") : text(phaseTitle(time.phase));
+}
+
 }  // namespace
 
 BreakdownModel::BreakdownModel(QObject* parent) : RowModel(parent) {
     std::vector<TableColumn<PhaseTime>> columns{
         {tr("Phase"),
          tr("A phase has its steps and the waits before them within a sequence"),
-         [](const PhaseTime& r) -> QVariant { return text(phaseTitle(r.phase)); },
+         [this](const PhaseTime& r) -> QVariant { return phaseName(r, ofRange_); },
          {},
          false},
         {heading(kWallTime),
          {},
          [](const PhaseTime& r) -> QVariant { return formatDuration(double(r.parts.wallNs)); },
-         [](const PhaseTime& r) -> QVariant { return qlonglong(r.parts.wallNs); }}};
+         [](const PhaseTime& r) -> QVariant { return qlonglong(r.parts.wallNs); },
+         true,
+         {},
+         QStringLiteral("ns")}};
     const auto add = [&](const QString& title, const QString& tip, auto ns) {
         const auto share = [ns](const PhaseTime& r) {
             return double(ns(r.parts)) / double(std::max<std::int64_t>(1, r.parts.wallNs));
@@ -85,12 +92,12 @@ BreakdownModel::BreakdownModel(QObject* parent) : RowModel(parent) {
     setColumns(std::move(columns));
 }
 
-StackedBars breakdownBars(const std::vector<PhaseTime>& time) {
+StackedBars breakdownBars(const std::vector<PhaseTime>& time, bool ofRange) {
     StackedBars out;
     for (const Cause& cause : kCauses)
         out.parts.push_back({tr(cause.title), QColor::fromRgb(cause.color), {}});
     for (const PhaseTime& phase : time) {
-        StackBar bar{text(phaseTitle(phase.phase)), {}};
+        StackBar bar{phaseName(phase, ofRange), {}};
         for (const Cause& cause : kCauses) bar.ns.push_back(double(phase.parts.*cause.ns));
         out.bars.push_back(std::move(bar));
     }
@@ -107,9 +114,13 @@ std::vector<LatencyRow> latencyRows(const TokenLatency& latency) {
 LatencyModel::LatencyModel(QObject* parent) : RowModel(parent) {
     using Row = LatencyRow;
     const auto time = [](const QString& title, const QString& tip, auto of) {
-        return TableColumn<Row>{title, tip,
+        return TableColumn<Row>{title,
+                                tip,
                                 [of](const Row& r) -> QVariant { return formatDuration(of(r)); },
-                                [of](const Row& r) -> QVariant { return of(r); }};
+                                [of](const Row& r) -> QVariant { return of(r); },
+                                true,
+                                {},
+                                QStringLiteral("ns")};
     };
     setColumns({
         {tr("Time"),
@@ -182,7 +193,10 @@ TokenTimesModel::TokenTimesModel(QObject* parent) : RowModel(parent) {
         {tr("Time"),
          {},
          [](const Row& r) -> QVariant { return formatDuration(double(r.ns)); },
-         [](const Row& r) -> QVariant { return qlonglong(r.ns); }},
+         [](const Row& r) -> QVariant { return qlonglong(r.ns); },
+         true,
+         {},
+         QStringLiteral("ns")},
         {tr("Token"),
          {},
          [](const Row& r) -> QVariant { return r.first ? tr("first") : tr("output"); },
@@ -225,7 +239,10 @@ void TokenPartsModel::setLatency(const TokenLatency& latency) {
         columns.push_back({stackName(stack),
                            tr("Mean of %1").arg(formatCounted(stack.tokens, "token")),
                            [s](const Row& r) -> QVariant { return formatDuration(r.ns[s]); },
-                           [s](const Row& r) -> QVariant { return r.ns[s]; }});
+                           [s](const Row& r) -> QVariant { return r.ns[s]; },
+                           true,
+                           {},
+                           QStringLiteral("ns")});
         columns.push_back({tr("Share"), tr("Of the mean time of these tokens"),
                            [s](const Row& r) -> QVariant { return formatPercent(r.share[s]); },
                            [s](const Row& r) -> QVariant { return r.share[s]; }, true,

@@ -17,9 +17,14 @@ class BreakdownModel : public RowModel<PhaseTime> {
     Q_DECLARE_TR_FUNCTIONS(BreakdownModel)
 public:
     explicit BreakdownModel(QObject* parent = nullptr);
+    /// The rows to come are of a time range: the first is then not called the whole run.
+    void setOfRange(bool ofRange) { ofRange_ = ofRange; }
+
+private:
+    bool ofRange_ = false;
 };
 /// The same as bars: computing, copying and the causes of idle time.
-StackedBars breakdownBars(const std::vector<PhaseTime>& time);
+StackedBars breakdownBars(const std::vector<PhaseTime>& time, bool ofRange = false);
 
 struct LatencyRow {
     bool first = false;  ///< time to first token, else time per output token

@@ -163,4 +163,20 @@ TimelineData makeTimeline(const RunData& run) {
     return data;
 }
 
+std::vector<std::int64_t> busyByName(const TimelineData& timeline, const OperationColumns& ops,
+                                     std::uint8_t category, TimeRange range) {
+    std::vector<std::int64_t> busy(ops.opNames.size());
+    for (const TimelineLane& lane : timeline.lanes) {
+        if (!lane.showsOperations()) continue;
+        const auto events = lane.events();
+        for (std::size_t i = lane.firstEndingAfter(range.beginNs);
+             i < events.size() && events[i].startNs < range.endNs; ++i) {
+            if (events[i].category != category) continue;
+            busy[ops.op[events[i].id]] +=
+                std::min(events[i].endNs, range.endNs) - std::max(events[i].startNs, range.beginNs);
+        }
+    }
+    return busy;
+}
+
 }  // namespace moescope::gui

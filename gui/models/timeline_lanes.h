@@ -74,4 +74,10 @@ struct TimelineData {
 /// event of the layer); events that overlap go to further lanes, eight at most of each.
 TimelineData makeTimeline(const RunData& run);
 
+/// Nanoseconds in `range` of each operation of a category, by index into opNames. Category "other"
+/// holds all names that are not the engine's, which are told apart only so. In time proportional to
+/// the events in the range.
+std::vector<std::int64_t> busyByName(const TimelineData& timeline, const OperationColumns& ops,
+                                     std::uint8_t category, TimeRange range);
+
 }  // namespace moescope::gui

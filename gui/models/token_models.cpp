@@ -128,7 +128,7 @@ TokenExpertsModel::TokenExpertsModel(QObject* parent) : RowModel(parent) {
          [top](const Row& r) -> QVariant {
              return top(r) < 0 ? QVariant(QStringLiteral("-")) : QVariant(top(r));
          },
-         [top](const Row& r) -> QVariant { return top(r); }, true},
+         [top](const Row& r) -> QVariant { return top(r) < 0 ? QVariant() : QVariant(top(r)); }},
         {tr("Weight"), tr("Gate weight of the top expert"),
          [weight](const Row& r) -> QVariant { return formatNumber(weight(r)); },
          [weight](const Row& r) -> QVariant { return weight(r); }, true,
@@ -173,7 +173,9 @@ TokenTableModel::TokenTableModel(QObject* parent) : RowModel(parent) {
          [](const Row& r) -> QVariant {
              return r.token.token < 0 ? QVariant(QStringLiteral("-")) : QVariant(r.token.token);
          },
-         [](const Row& r) -> QVariant { return r.token.token; }},
+         [](const Row& r) -> QVariant {
+             return r.token.token < 0 ? QVariant() : QVariant(r.token.token);
+         }},
         {tr("Part"),
          {},
          [](const Row& r) -> QVariant { return r.token.prompt ? tr("prompt") : tr("generated"); },

@@ -93,14 +93,21 @@ public:
         return suiteTable_->hasFocus() || table_->isHidden() ? suiteTable_ : table_;
     }
 
-    void setRun(RunPtr run) override {
-        run_ = std::move(run);
-        compare();
-    }
-
     void setBaseline(const QString& path) override {
         baseline_ = path;
         if (run_) compare();
+    }
+
+protected:
+    void forget() override {
+        run_.reset();
+        model_->setRows({});
+        suiteModel_->setRows({});
+    }
+
+    void open(RunPtr run) override {
+        run_ = std::move(run);
+        compare();
     }
 
 private:
@@ -125,12 +132,11 @@ private:
     }
 
     void compare() {
-        // First of all, so that nothing of the run before stays or still arrives.
+        // Nothing of the baseline before may stay.
         model_->setRows({});
         suiteModel_->setRows({});
         suiteTable_->setVisible(!run_->suites.empty());
         table_->setVisible(!run_->steps.empty());
-        const int generation = ++generation_;
         if (run_->steps.empty() && run_->suites.empty()) {
             showState(tr("This run has neither times nor evaluations"),
                       tr("moescope profile records times, moescope eval evaluates suites."));
@@ -147,20 +153,16 @@ private:
             return;
         }
         caption_->setText(tr("Comparing…"));
-        jobStarted();
-        runInBackground(
-            this,
-            [run = run_, path = baseline_.toStdString()] {
-                const RunPtr base = loadRun(path);
+        startJob(
+            [run = run_, path = baseline_.toStdString()](const StopFlag* stop) {
+                const RunPtr base = loadRun(path, stop);
                 return Compared{
                     runDifference({base->steps, base->operations}, {run->steps, run->operations}),
                     identityDifferences(base->summary.meta, run->summary.meta),
                     comparisonCautions(base->summary, run->summary),
                     compareSuites(std::array{evaluatedRun(base), evaluatedRun(run)})};
             },
-            [this, generation](auto outcome) {
-                jobEnded();
-                if (generation != generation_) return;
+            [this](auto outcome) {
                 if (!outcome.value) {
                     const QString &what = outcome.failure.what, &hint = outcome.failure.hint;
                     caption_->setText(hint.isEmpty() ? what : what + QChar('\n') + hint);
@@ -207,7 +209,6 @@ private:
     DataTable *table_, *suiteTable_;
     QComboBox* baselines_;
     QLabel* caption_;
-    int generation_ = 0;
 };
 
 }  // namespace

@@ -6,7 +6,6 @@
 #include <QHeaderView>
 #include <QLabel>
 #include <QPlainTextEdit>
-#include <QSortFilterProxyModel>
 #include <QSplitter>
 #include <QVBoxLayout>
 #include <algorithm>
@@ -82,7 +81,16 @@ public:
     }
     QLineEdit* searchField() const override { return search_; }
 
-    void setRun(RunPtr run) override {
+protected:
+    void forget() override {
+        run_.reset();
+        suites_->setRows({});
+        metrics_->setMetrics({});
+        items_->setRows({});
+        showItem({});
+    }
+
+    void open(RunPtr run) override {
         run_ = std::move(run);
         if (run_->suites.empty()) {
             showState(tr("This run has no evaluations"),
@@ -146,7 +154,7 @@ private:
     void connectAll() {
         connect(suitesTable_->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
                 [this](const QModelIndex& i) {
-                    if (i.isValid())
+                    if (i.isValid() && run_)
                         showSuite(static_cast<std::size_t>(suitesTable_->sourceRow(i)));
                 });
         connect(groups_, &QComboBox::activated, this, [this] { showMetrics(); });
@@ -260,9 +268,12 @@ private:
         if (!wanted || !run_ || run_->suites.empty()) return;
         if (current.isValid() && items_->row(itemsTable_->sourceRow(current)).sequence == *wanted)
             return;
-        for (std::size_t i = 0; i < items_->rows().size(); ++i)
-            if (items_->rows()[i].sequence == *wanted)
-                itemsTable_->selectSourceRow(static_cast<int>(i));
+        const auto& rows = items_->rows();
+        const auto found = std::find_if(rows.begin(), rows.end(), [&](const ItemRow& item) {
+            return item.sequence == *wanted;
+        });
+        if (found != rows.end())
+            itemsTable_->selectSourceRow(static_cast<int>(found - rows.begin()));
     }
 
     RunPtr run_;

@@ -61,13 +61,8 @@ public:
         connect(scatter_, &LoadScatterWidget::hovered, this, &View::status);
         connect(scatter_, &LoadScatterWidget::launchActivated, this,
                 [this](const ExpertLaunch& launch) { choose(launch); });
-        // Not the current row: a table that gets the focus makes its first row current by itself.
-        connect(
-            launchesTable_->selectionModel(), &QItemSelectionModel::selectionChanged, this,
-            [this](const QItemSelection& chosen) {
-                if (updating_ || chosen.isEmpty()) return;
-                choose(launchesModel_->row(launchesTable_->sourceRow(chosen.indexes().front())));
-            });
+        connect(launchesTable_, &DataTable::chosen, this,
+                [this](const QModelIndex& index) { choose(launchesModel_->row(index.row())); });
         connect(&selection, &Selection::changed, this, [this] { follow(); });
     }
 
@@ -77,21 +72,26 @@ public:
                                           : fitTable_;
     }
 
-    void setRun(RunPtr run) override {
-        run_ = std::move(run);
+private:
+    void forget() override {
+        run_.reset();
         load_.reset();
+        fitted_ = {};
+        launchesModel_->setRows({});
+        fitModel_->setRows({});
+        quartersModel_->setRows({});
+    }
+
+    void open(RunPtr run) override {
+        run_ = std::move(run);
         showState(tr("Reading the experts of each token…"), {});
         sequence_->setSequences(run_->summary.sequences, true);
-        jobStarted();
-        runInBackground(
-            this,
-            [run = run_] {
+        startJob(
+            [run = run_](const StopFlag* stop) {
                 return std::make_shared<const ExpertLoad>(expertLoad(
-                    RunReader(run->path), run->steps, run->operations, run->summary.experts));
+                    run->reopen(stop), run->steps, run->operations, run->summary.experts));
             },
-            [this, run = run_](auto outcome) {
-                jobEnded();
-                if (run != run_) return;
+            [this](auto outcome) {
                 if (!outcome.value) {
                     showFailure(tr("The launches cannot be shown"), outcome.failure);
                 } else if ((*outcome.value)->phases.empty()) {
@@ -106,7 +106,6 @@ public:
             });
     }
 
-private:
     void layOut() {
         auto* bar = new QHBoxLayout;
         addLabelled(bar, tr("&Phase"), phase_);
@@ -137,24 +136,20 @@ private:
     }
 
     void refresh() {
+        if (!load_) return;
         const SelectionState& state = selection().state();
         shownSequence_ = state.sequence;
         shownRange_ = state.range;
         sequence_->choose(shownSequence_);
-        jobStarted();
-        const int generation = ++generation_;
-        runInBackground(
-            this,
+        startJob(
             [run = run_, load = load_, phase = phase_->currentText().toStdString(),
              sequence = shownSequence_, range = shownRange_] {
                 Fitted out{chosenLaunches(*load, run->steps, phase, sequence, range), {}};
                 out.phases = expertLoadPhases(out.launches, run->steps, run->summary.experts);
                 return out;
             },
-            [this, generation](auto outcome) {
-                jobEnded();
-                if (generation != generation_ || !outcome.value) return;
-                show(std::move(*outcome.value));
+            [this](auto outcome) {
+                if (outcome.value) show(std::move(*outcome.value));
             });
     }
 
@@ -171,9 +166,7 @@ private:
                     .arg(formatPercent(phase.fit.r2), formatCounted(phase.fit.clusters, "step"));
         if (shownRange_) says += tr(" Only the selected time range (Esc: all).");
         verdict_->setText(says);
-        updating_ = true;
         launchesModel_->setRows(fitted_.launches);
-        updating_ = false;
         fitModel_->setRows(phase.fit.coefficients);
         quartersModel_->setRows(phase.quarters);
         launchesTable_->fitColumns(160);
@@ -226,8 +219,6 @@ private:
     QLabel* verdict_;
     std::optional<std::int64_t> shownSequence_;
     std::optional<TimeRange> shownRange_;
-    int generation_ = 0;
-    bool updating_ = false;
 };
 
 }  // namespace

@@ -37,7 +37,7 @@ public:
         scale_->addItem(tr("Log₂ of × uniform"), int(LoadScale::Log));
         scale_->setAccessibleName(tr("Scale"));
         matrixTable_->setSource(matrixModel_, false);
-        matrixTable_->showAsMatrix();
+        matrixTable_->showAsMatrix(tr("Layer"));
         balanceTable_->setSource(balanceModel_, true);
         stack_->addWidget(heatmap_);
         stack_->addWidget(matrixTable_);
@@ -46,14 +46,10 @@ public:
         connect(heatmap_, &HeatmapWidget::hovered, this, &View::status);
         connect(heatmap_, &HeatmapWidget::currentChanged, this,
                 [this](HeatmapCell cell) { choose(cell.row, cell.column); });
-        connect(matrixTable_->selectionModel(), &QItemSelectionModel::currentChanged, this,
-                [this](const QModelIndex& i) {
-                    if (!updating_ && i.isValid()) choose(i.row(), i.column());
-                });
-        connect(balanceTable_->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
-                [this](const QModelIndex& i) {
-                    if (!updating_ && i.isValid()) choose(balanceTable_->sourceRow(i), -1);
-                });
+        connect(matrixTable_, &DataTable::chosen, this,
+                [this](const QModelIndex& index) { choose(index.row(), index.column()); });
+        connect(balanceTable_, &DataTable::chosen, this,
+                [this](const QModelIndex& index) { choose(index.row(), -1); });
         sequence_->selectIn(selection);
         connect(&selection, &Selection::changed, this, [this] { follow(); });
     }
@@ -63,7 +59,15 @@ public:
     }
     void fit() override { heatmap_->fit(); }
 
-    void setRun(RunPtr run) override {
+private:
+    void forget() override {
+        run_.reset();
+        matrix_ = {};
+        matrixModel_->setData({});
+        balanceModel_->setRows({});
+    }
+
+    void open(RunPtr run) override {
         run_ = std::move(run);
         if (run_->routing.empty()) {
             showState(tr("This run has no expert routing"),
@@ -75,7 +79,6 @@ public:
         reload();
     }
 
-private:
     void layOut() {
         auto* bar = new QHBoxLayout;
         addLabelled(bar, tr("S&cale"), scale_);
@@ -128,18 +131,12 @@ private:
         sequence_->choose(shown_);
         matrix_ = loadMatrix(*run_, shown_);
         showMatrix();
-        jobStarted();
-        const int generation = ++generation_;
-        runInBackground(
-            this,
+        startJob(
             [matrix = matrix_, topK = run_->summary.topK] { return layerBalance(matrix, topK); },
-            [this, generation](auto outcome) {
-                jobEnded();
-                if (generation != generation_ || !outcome.value) return;
-                updating_ = true;
+            [this](auto outcome) {
+                if (!outcome.value) return;
                 balanceModel_->setRows(std::move(*outcome.value));
                 balanceTable_->fitColumns(120);
-                updating_ = false;
                 showCaption();
                 divide();
                 highlight();
@@ -150,9 +147,7 @@ private:
         const auto scale = static_cast<LoadScale>(scale_->currentData().toInt());
         const HeatmapData data = loadHeatmap(matrix_, scale);
         heatmap_->setData(data);
-        updating_ = true;
         matrixModel_->setData(data);
-        updating_ = false;
         highlight();
     }
 
@@ -184,11 +179,9 @@ private:
         }
         const bool cell =
             row >= 0 && state.expert && *state.expert >= 0 && *state.expert < matrix_.experts;
-        updating_ = true;
         heatmap_->setCurrent(cell ? std::optional(HeatmapCell{row, *state.expert}) : std::nullopt);
-        if (cell) matrixTable_->setCurrentIndex(matrixModel_->index(row, *state.expert));
+        matrixTable_->selectSourceRow(cell ? row : -1, cell ? *state.expert : 0);
         if (row < balanceModel_->rowCount()) balanceTable_->selectSourceRow(row);
-        updating_ = false;
     }
 
     RunPtr run_;
@@ -205,8 +198,6 @@ private:
     QSplitter* splitter_ = nullptr;
     bool divided_ = false;  ///< by hand
     std::optional<std::int64_t> shown_;
-    int generation_ = 0;
-    bool updating_ = false;
 };
 
 }  // namespace

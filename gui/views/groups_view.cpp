@@ -38,7 +38,7 @@ public:
         group_->setAccessibleName(tr("Group"));
         group_->setSizeAdjustPolicy(QComboBox::AdjustToContents);
         matrixTable_->setSource(matrixModel_, false);
-        matrixTable_->showAsMatrix();
+        matrixTable_->showAsMatrix(tr("Layer"));
         groupsTable_->setSource(groupsModel_, true);
         groupsTable_->setLeastWidth(0, 240);  // names stay whole, the list of experts gives way
         layersTable_->setSource(layersModel_, true);
@@ -54,31 +54,35 @@ public:
     }
     void fit() override { heatmap_->fit(); }
 
-    void setRun(RunPtr run) override {
-        run_ = std::move(run);
+private:
+    void forget() override {
         of_ = {};
-        if (run_->routing.empty()) {
+        group_->clear();
+        matrixModel_->setData({});
+        groupsModel_->setRows({});
+        layersModel_->setRows({});
+    }
+
+    void open(RunPtr run) override {
+        if (run->routing.empty()) {
             showState(tr("This run has no expert routing"),
                       tr("The model has no experts, or routing was not recorded."));
             return;
         }
         showState(tr("Comparing the groups"), tr("A permutation test over whole texts."));
-        jobStarted();
-        const int generation = ++generation_;
-        runInBackground(
-            this, [path = run_->path] { return specialization(RunReader(path)); },
-            [this, generation](auto outcome) {
-                jobEnded();
-                if (generation != generation_) return;
+        startJob(
+            [run](const StopFlag* stop) {
+                return specialization(run->reopen(stop), {.stop = stop});
+            },
+            [this](auto outcome) {
                 if (!outcome.value) {
-                    showState(outcome.failure.what, outcome.failure.hint);
+                    showFailure(tr("The groups cannot be compared"), outcome.failure);
                 } else {
                     show(std::move(*outcome.value));
                 }
             });
     }
 
-private:
     void layOut() {
         auto* bar = new QHBoxLayout;
         addLabelled(bar, tr("&Lift of"), group_);
@@ -105,19 +109,12 @@ private:
         connect(heatmap_, &HeatmapWidget::hovered, this, &View::status);
         connect(heatmap_, &HeatmapWidget::currentChanged, this,
                 [this](HeatmapCell cell) { choose(cell.row, cell.column); });
-        connect(matrixTable_->selectionModel(), &QItemSelectionModel::currentChanged, this,
-                [this](const QModelIndex& i) {
-                    if (!updating_ && i.isValid()) choose(i.row(), i.column());
-                });
-        connect(layersTable_->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
-                [this](const QModelIndex& i) {
-                    if (!updating_ && i.isValid()) choose(layersTable_->sourceRow(i), -1);
-                });
-        connect(groupsTable_->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
-                [this](const QModelIndex& i) {
-                    if (!updating_ && i.isValid())
-                        group_->setCurrentIndex(groupsTable_->sourceRow(i) + 1);
-                });
+        connect(matrixTable_, &DataTable::chosen, this,
+                [this](const QModelIndex& index) { choose(index.row(), index.column()); });
+        connect(layersTable_, &DataTable::chosen, this,
+                [this](const QModelIndex& index) { choose(index.row(), -1); });
+        connect(groupsTable_, &DataTable::chosen, this,
+                [this](const QModelIndex& index) { group_->setCurrentIndex(index.row() + 1); });
         connect(&selection(), &Selection::changed, this, [this] { highlight(); });
     }
 
@@ -149,9 +146,7 @@ private:
         if (updating_ || of_.empty()) return;
         const HeatmapData data = liftHeatmap(of_, group_->currentData().toInt());
         heatmap_->setData(data);
-        updating_ = true;
         matrixModel_->setData(data);
-        updating_ = false;
         highlight();
     }
 
@@ -173,14 +168,11 @@ private:
             found == of_.layers.end() ? -1 : static_cast<int>(found - of_.layers.begin());
         const bool cell =
             row >= 0 && state.expert && *state.expert >= 0 && *state.expert < of_.experts;
-        updating_ = true;
         heatmap_->setCurrent(cell ? std::optional(HeatmapCell{row, *state.expert}) : std::nullopt);
-        if (cell) matrixTable_->setCurrentIndex(matrixModel_->index(row, *state.expert));
+        matrixTable_->selectSourceRow(cell ? row : -1, cell ? *state.expert : 0);
         layersTable_->selectSourceRow(row);
-        updating_ = false;
     }
 
-    RunPtr run_;
     Specialization of_;
     HeatmapWidget* heatmap_;
     HeatmapModel* matrixModel_;
@@ -191,7 +183,6 @@ private:
     QComboBox* group_;
     QStackedWidget* stack_;
     QPushButton* asTable_;
-    int generation_ = 0;
     bool updating_ = false;
 };
 

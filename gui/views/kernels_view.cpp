@@ -61,14 +61,20 @@ public:
                 [this](const QString& text) { table_->proxy()->setFilterFixedString(text); });
         connect(allColumns_, &QCheckBox::toggled, this, [this] { fitColumns(); });
         connect(&selection, &Selection::changed, this, [this] { follow(); });
-        connect(table_->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
-                [this](const QModelIndex& index) { choose(index); });
+        connect(table_, &DataTable::chosen, this,
+                [this](const QModelIndex& index) { choose(model_->row(index.row())); });
     }
 
     DataTable* table() const override { return table_; }
     QLineEdit* searchField() const override { return search_; }
 
-    void setRun(RunPtr run) override {
+private:
+    void forget() override {
+        run_.reset();
+        model_->setRows({});
+    }
+
+    void open(RunPtr run) override {
         run_ = std::move(run);
         if (run_->operations.size() == 0) {
             showState(
@@ -81,35 +87,27 @@ public:
         refresh();
     }
 
-private:
     void refresh() {
         if (!run_) return;
         const auto by = static_cast<GroupBy>(groupBy_->currentData().toInt());
         shownRange_ = selection().state().range;
         range_->setText(extentText(shownRange_));
-        jobStarted();
-        const int generation = ++generation_;
-        runInBackground(
-            this,
+        startJob(
             [run = run_, by, range = shownRange_] {
                 return groupOperations(by == GroupBy::Kernel ? run->kernels() : run->operations, by,
                                        range);
             },
-            [this, generation, by](auto outcome) {
-                jobEnded();
-                if (generation != generation_ || !outcome.value) return;
-                show(std::move(*outcome.value), by);
+            [this, by](auto outcome) {
+                if (outcome.value) show(std::move(*outcome.value), by);
             });
     }
 
     void show(std::vector<OperationGroupRow> rows, GroupBy by) {
-        updating_ = true;
         model_->setRows(std::move(rows));
         table_->setColumnHidden(1, by != GroupBy::Kernel);
         table_->setColumnHidden(
             2, by != GroupBy::Kernel && by != GroupBy::Phase && by != GroupBy::Step);
         fitColumns();
-        updating_ = false;
         highlight();
     }
 
@@ -144,18 +142,15 @@ private:
         const QModelIndex current = table_->currentIndex();
         // Two rows of one operation (prefill, decode): stay on the one that was clicked.
         if (found >= 0 && current.isValid() &&
+            table_->selectionModel()->isRowSelected(current.row()) &&
             model_->row(table_->sourceRow(current)).group.op == model_->row(found).group.op &&
             by != GroupBy::Layer)
             return;
-        updating_ = true;
         table_->selectSourceRow(found);
-        updating_ = false;
     }
 
-    void choose(const QModelIndex& index) {
-        if (updating_ || !index.isValid()) return;
+    void choose(const OperationGroupRow& row) {
         if (static_cast<GroupBy>(groupBy_->currentData().toInt()) == GroupBy::Step) return;
-        const OperationGroupRow row = model_->row(table_->sourceRow(index));
         selection().edit([&](SelectionState& s) {
             if (row.layer) {
                 s.layer = *row.layer >= 0 ? row.layer : std::nullopt;
@@ -174,8 +169,6 @@ private:
     QCheckBox* allColumns_;
     QLabel* range_;
     std::optional<TimeRange> shownRange_;
-    int generation_ = 0;
-    bool updating_ = false;
 };
 
 }  // namespace

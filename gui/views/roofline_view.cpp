@@ -47,26 +47,23 @@ public:
         layout->addWidget(splitter, 1);
         connect(chart_, &RooflineWidget::hovered, this, &View::status);
         connect(chart_, &RooflineWidget::pointActivated, this, [this](int row) { choose(row); });
-        connect(table_->selectionModel(), &QItemSelectionModel::selectionChanged, this,
-                [this](const QItemSelection& chosen) {
-                    if (!updating_ && !chosen.isEmpty())
-                        choose(table_->sourceRow(chosen.indexes().front()));
-                });
+        connect(table_, &DataTable::chosen, this,
+                [this](const QModelIndex& index) { choose(index.row()); });
         connect(&selection, &Selection::changed, this, [this] { highlight(); });
     }
 
     DataTable* table() const override { return table_; }
 
-    void setRun(RunPtr run) override {
-        model_->setRows({});
+private:
+    void forget() override { model_->setRows({}); }
+
+    void open(RunPtr run) override {
         showState(tr("Reading what counters saw…"), {});
-        jobStarted();
-        const int generation = ++generation_;
-        runInBackground(
-            this, [run] { return rooflineOf(run->summary, countedWork(RunReader(run->path))); },
-            [this, generation](auto outcome) {
-                jobEnded();
-                if (generation != generation_) return;
+        startJob(
+            [run](const StopFlag* stop) {
+                return rooflineOf(run->summary, countedWork(run->reopen(stop)));
+            },
+            [this](auto outcome) {
                 if (!outcome.value) {
                     showFailure(tr("The roofline cannot be shown"), outcome.failure);
                 } else if (outcome.value->points.empty()) {
@@ -79,7 +76,6 @@ public:
             });
     }
 
-private:
     void show(Roofline roofline) {
         QString says = text(ceilingsSentence(roofline.ceilings));
         if (roofline.anyModelled()) says += QChar(' ') + text(kModelledNote);
@@ -87,9 +83,7 @@ private:
         const bool roofs = std::any_of(roofline.points.begin(), roofline.points.end(),
                                        [](const RooflinePoint& p) { return p.bound() != nullptr; });
         for (const int column : RooflineModel::kOfRoof) table_->setColumnHidden(column, !roofs);
-        updating_ = true;
         model_->setRows(roofline.points);
-        updating_ = false;
         table_->fitColumns(320);
         chart_->setRoofline(std::move(roofline));
         showPage();
@@ -106,22 +100,19 @@ private:
         chart_->setHighlight(operation);
         const QModelIndex current = table_->currentIndex();
         // Two rows of one operation (prefill, decode): stay on the one that was clicked.
-        if (current.isValid() && text(model_->row(table_->sourceRow(current)).op) == operation)
+        if (current.isValid() && table_->selectionModel()->isRowSelected(current.row()) &&
+            text(model_->row(table_->sourceRow(current)).op) == operation)
             return;
         int found = -1;
         for (int i = 0; i < model_->rowCount() && found < 0; ++i)
             if (text(model_->row(i).op) == operation) found = i;
-        updating_ = true;
         table_->selectSourceRow(found);
-        updating_ = false;
     }
 
     RooflineWidget* chart_;
     RooflineModel* model_;
     DataTable* table_;
     QLabel* caption_;
-    int generation_ = 0;
-    bool updating_ = false;
 };
 
 }  // namespace

@@ -63,7 +63,8 @@ public:
 
     bool needsRun() const override { return false; }
 
-    void setRun(RunPtr) override {
+private:
+    void open(RunPtr) override {
         recent_->clear();
         for (const QString& path : recentRuns()) {
             auto* item = new QListWidgetItem(
@@ -74,7 +75,6 @@ public:
         recent_->setVisible(recent_->count() > 0);
     }
 
-private:
     QListWidget* recent_;
     QLabel* none_;
 };

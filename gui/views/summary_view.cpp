@@ -73,7 +73,13 @@ public:
                                               : headlineTable_;
     }
 
-    void setRun(RunPtr run) override {
+private:
+    void forget() override {
+        for (FactsModel* facts : {headline_, origin_}) facts->setRows({});
+        operations_->setRows({});
+    }
+
+    void open(RunPtr run) override {
         const std::string model = run->modelName();
         title_->setText(model.empty() ? text(run->path.filename().string()) : text(model));
         std::vector<FactRow> headline = headlineFacts(*run);
@@ -96,7 +102,6 @@ public:
         operationsTable_->fitColumns();
     }
 
-private:
     void appendRouting(const RunData& run, std::vector<FactRow>& rows) const {
         const LayerRouting* worst = nullptr;
         for (const LayerRouting& layer : run.summary.routing) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the wall time went, and what tokens waited for. The selected time range and sequence limit
-// it; the selected operation stands out; a clicked token becomes the selected one.
+// Where the wall time went, and what tokens waited for. The selected time range limits both, the
+// selected sequence the tokens: wall time belongs to no sequence where several run at once. The
+// selected operation stands out; a clicked token becomes the selected one.
 #include <QComboBox>
 #include <QHBoxLayout>
 #include <QLabel>
@@ -63,7 +64,18 @@ public:
         return asTable_->isChecked() ? timesTable_ : breakdownTable_;
     }
 
-    void setRun(RunPtr run) override {
+private:
+    void forget() override {
+        run_.reset();
+        latency_.reset();
+        chart_->setLatency(nullptr, false);
+        breakdownModel_->setRows({});
+        latencyModel_->setRows({});
+        partsModel_->setRows({});
+        timesModel_->setRows({});
+    }
+
+    void open(RunPtr run) override {
         run_ = std::move(run);
         if (run_->operations.size() == 0 && run_->steps.empty()) {
             showState(
@@ -71,12 +83,11 @@ public:
                 tr("Only profiles record them: moescope profile MODEL --prompt TEXT --out RUN"));
             return;
         }
-        showPage();
+        showState(tr("Adding up the times…"), {});
         sequence_->setSequences(run_->summary.sequences, true);
         refresh();
     }
 
-private:
     QLabel* heading(const QString& title) const {
         auto* label = new QLabel(title, page());
         QFont bold = font();
@@ -89,9 +100,12 @@ private:
         auto* bar = new QHBoxLayout;
         addLabelled(bar, tr("Se&quence"), sequence_);
         addLabelled(bar, tr("&Chart of"), kind_);
-        bar->addWidget(range_);
         bar->addStretch();
         bar->addWidget(asTable_);
+        auto* top = new QHBoxLayout;
+        top->addWidget(heading(tr("Wall time of all sequences: computing, copying, idle")));
+        top->addStretch();
+        top->addWidget(range_);
         auto* pictures = new QWidget(page());
         auto* column = new QVBoxLayout(pictures);
         column->setContentsMargins(0, 0, 0, 0);
@@ -107,13 +121,14 @@ private:
         tokens_->addWidget(tables);
         auto* body = new QWidget(page());
         auto* content = new QVBoxLayout(body);
-        content->setContentsMargins(8, 0, 8, 8);
-        content->addWidget(heading(tr("Wall time: computing, copying, idle")));
+        content->setContentsMargins(8, 8, 8, 8);
+        content->addLayout(top);
         content->addWidget(breakdownBars_);
         content->addWidget(breakdownTable_);
         content->addSpacing(6);
         tokensTitle_->setFont(heading({})->font());
         content->addWidget(tokensTitle_);
+        content->addLayout(bar);
         content->addWidget(latencyTable_);
         content->addWidget(tokens_, 1);
         // A small window scrolls instead of squeezing the pictures.
@@ -122,9 +137,7 @@ private:
         scroll->setWidgetResizable(true);
         scroll->setFrameShape(QFrame::NoFrame);
         auto* layout = new QVBoxLayout(page());
-        layout->setContentsMargins(0, 8, 0, 0);
-        bar->setContentsMargins(8, 0, 8, 0);
-        layout->addLayout(bar);
+        layout->setContentsMargins(0, 0, 0, 0);
         layout->addWidget(scroll, 1);
     }
 
@@ -138,19 +151,13 @@ private:
         }
         connect(chart_, &TokenChart::hovered, this, &View::status);
         connect(chart_, &TokenChart::tokenActivated, this, &TimeView::chooseToken);
-        // Not the current row: a table that gets the focus makes its first row current by itself.
-        connect(timesTable_->selectionModel(), &QItemSelectionModel::selectionChanged, this,
-                [this](const QItemSelection& chosen) {
-                    if (updating_ || chosen.isEmpty()) return;
-                    const TokenTimeRow row =
-                        timesModel_->row(timesTable_->sourceRow(chosen.indexes().front()));
-                    chooseToken(row.sequence, row.position);
-                });
-        connect(partsTable_->selectionModel(), &QItemSelectionModel::selectionChanged, this,
-                [this](const QItemSelection& chosen) {
-                    if (updating_ || chosen.isEmpty()) return;
-                    choose(partsModel_->row(chosen.indexes().front().row()).part.operation);
-                });
+        connect(timesTable_, &DataTable::chosen, this, [this](const QModelIndex& index) {
+            const TokenTimeRow row = timesModel_->row(index.row());
+            chooseToken(row.sequence, row.position);
+        });
+        connect(partsTable_, &DataTable::chosen, this, [this](const QModelIndex& index) {
+            choose(partsModel_->row(index.row()).part.operation);
+        });
         connect(&selection(), &Selection::changed, this, [this] { follow(); });
     }
 
@@ -174,33 +181,33 @@ private:
         shown_ = {seen_, selection().state().range};
         sequence_->choose(shown_.sequence);
         range_->setText(extentText(shown_.range));
-        jobStarted();
-        const int generation = ++generation_;
-        runInBackground(
-            this,
+        startJob(
             [run = run_, filter = shown_] {
                 return Times{timeBreakdown(run->steps, run->kernels(), filter.range),
                              std::make_shared<const TokenLatency>(
                                  tokenLatency(run->steps, run->operations, run->summary.sequences,
                                               run->meta("kind"), filter))};
             },
-            [this, generation](auto outcome) {
-                jobEnded();
-                if (generation != generation_ || !outcome.value) return;
+            [this](auto outcome) {
+                if (!outcome.value) {
+                    showFailure(tr("The times cannot be shown"), outcome.failure);
+                    return;
+                }
+                showPage();
                 show(std::move(*outcome.value));
             });
     }
 
     void show(Times times) {
         latency_ = std::move(times.latency);
-        breakdownBars_->setBars(breakdownBars(times.breakdown));
+        const bool ofRange = shown_.range.has_value();
+        breakdownBars_->setBars(breakdownBars(times.breakdown, ofRange));
         latencyBars_->setBars(latencyBars(*latency_));
-        updating_ = true;
+        breakdownModel_->setOfRange(ofRange);
         breakdownModel_->setRows(std::move(times.breakdown));
         latencyModel_->setRows(latencyRows(*latency_));
         partsModel_->setLatency(*latency_);
         timesModel_->setRows(tokenTimes(*latency_));
-        updating_ = false;
         for (DataTable* table : {breakdownTable_, latencyTable_, partsTable_}) {
             table->fitColumns(220);
             table->fitHeight();
@@ -241,7 +248,6 @@ private:
         int found = -1;
         for (int i = 0; i < partsModel_->rowCount() && !state.operation.isEmpty(); ++i)
             if (partsModel_->row(i).part.operation == state.operation) found = i;
-        updating_ = true;
         partsTable_->selectSourceRow(found);
         int token = -1;
         for (int i = 0; i < timesModel_->rowCount() && token < 0 && state.position; ++i) {
@@ -249,7 +255,6 @@ private:
             if (row.sequence == state.sequence && row.position == *state.position) token = i;
         }
         timesTable_->selectSourceRow(token);
-        updating_ = false;
     }
 
     RunPtr run_;
@@ -268,8 +273,7 @@ private:
     QStackedWidget* tokens_;
     QPushButton* asTable_;
     QLabel *range_, *tokensTitle_;
-    int generation_ = 0;
-    bool updating_ = false, clicked_ = false;
+    bool clicked_ = false;
 };
 
 }  // namespace

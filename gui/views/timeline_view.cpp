@@ -21,6 +21,7 @@ namespace moescope::gui {
 namespace {
 
 struct ShareRow {
+    QString title;
     std::uint8_t category = 0;
     std::int64_t busyNs = 0;
     double share = 0;  ///< of the range
@@ -39,15 +40,19 @@ public:
         setColumns({
             {tr("Operation"),
              {},
-             [](const ShareRow& r) -> QVariant { return categoryTitle(r.category); },
+             [](const ShareRow& r) -> QVariant { return r.title; },
              {},
              false,
              swatch},
-            {tr("Busy"), tr("Time within the range"),
+            {tr("Busy"),
+             tr("Time within the range"),
              [](const ShareRow& r) -> QVariant {
                  return formatDuration(static_cast<double>(r.busyNs));
              },
-             [](const ShareRow& r) -> QVariant { return qlonglong(r.busyNs); }},
+             [](const ShareRow& r) -> QVariant { return qlonglong(r.busyNs); },
+             true,
+             {},
+             QStringLiteral("ns")},
             {tr("Share of the range"),
              {},
              [](const ShareRow& r) -> QVariant { return formatPercent(r.share); },
@@ -176,9 +181,15 @@ public:
     QLineEdit* searchField() const override { return search_; }
     void fit() override { timeline_->fit(); }
 
-    void setRun(RunPtr run) override {
+private:
+    void forget() override {
         data_.reset();
         timeline_->setTimeline(nullptr);
+        model_->setRows({});
+        counterModel_->setRows({});
+    }
+
+    void open(RunPtr run) override {
         if (run->operations.size() == 0 && run->steps.empty()) {
             showState(
                 tr("This run has no times"),
@@ -186,26 +197,22 @@ public:
             return;
         }
         showState(tr("Building the timeline…"), {});
-        jobStarted();
-        runInBackground(
-            this, [run] { return std::make_shared<const Timeline>(buildTimeline(run)); },
-            [this, run](auto outcome) {
-                jobEnded();
-                if (!outcome.value) {
-                    showFailure(tr("The timeline cannot be built"), outcome.failure);
-                    return;
-                }
-                data_ = *outcome.value;
-                showPage();
-                timeline_->setTimeline(data_);
-                counters_->setVisible(!data_->strips.empty());
-                makeRoom();
-                search();
-                follow();
-            });
+        startJob([run] { return std::make_shared<const Timeline>(buildTimeline(run)); },
+                 [this](auto outcome) {
+                     if (!outcome.value) {
+                         showFailure(tr("The timeline cannot be built"), outcome.failure);
+                         return;
+                     }
+                     data_ = *outcome.value;
+                     showPage();
+                     timeline_->setTimeline(data_);
+                     counters_->setVisible(!data_->strips.empty());
+                     makeRoom();
+                     search();
+                     follow();
+                 });
     }
 
-private:
     /// Strips of counters need more than the lanes alone; the height that was chosen by hand stays
     /// where it suffices.
     void makeRoom() {
@@ -217,9 +224,11 @@ private:
     }
 
     void search() {
-        const int hits = timeline_->setSearch(search_->text());
-        hits_->setText(search_->text().trimmed().isEmpty() ? QString()
-                                                           : formatCounted(hits, "operation"));
+        const TimelineWidget::Hits hits = timeline_->setSearch(search_->text());
+        hits_->setText(search_->text().trimmed().isEmpty()
+                           ? QString()
+                           : formatCounted(hits.names, "name") + QStringLiteral(", ") +
+                                 formatCounted(hits.calls, "call"));
     }
 
     void follow() {
@@ -259,10 +268,17 @@ private:
         const double length =
             static_cast<double>(std::max<std::int64_t>(1, range.endNs - range.beginNs));
         std::vector<ShareRow> rows;
-        for (std::size_t c = 0; c < kMaxCategories; ++c) {
-            if (sum.byCategory[c] > 0)
-                rows.push_back({static_cast<std::uint8_t>(c), sum.byCategory[c],
-                                static_cast<double>(sum.byCategory[c]) / length});
+        const std::uint8_t unknown = categoryOf({});
+        const auto add = [&](const QString& title, std::uint8_t category, std::int64_t ns) {
+            if (ns > 0) rows.push_back({title, category, ns, static_cast<double>(ns) / length});
+        };
+        for (std::uint8_t c = 0; c < kMaxCategories; ++c)
+            if (c != unknown) add(categoryTitle(c), c, sum.byCategory[c]);
+        if (sum.byCategory[unknown] > 0) {
+            const OperationColumns& ops = data_->run->operations;
+            const std::vector<std::int64_t> busy = busyByName(data_->data, ops, unknown, range);
+            for (std::size_t op = 0; op < busy.size(); ++op)
+                add(operationTitle(ops.opNames[op]), unknown, busy[op]);
         }
         std::sort(rows.begin(), rows.end(),
                   [](const ShareRow& a, const ShareRow& b) { return a.busyNs > b.busyNs; });

@@ -58,22 +58,29 @@ public:
     }
     QLineEdit* searchField() const override { return search_; }
 
-    void setRun(RunPtr run) override {
-        run_ = std::move(run);
+private:
+    void forget() override {
+        run_.reset();
         sequence_.reset();
         requested_.reset();
+        text_->setSequence(nullptr, -1);
+        expertsModel_->setRows({});
+        tableModel_->setRows({});
+    }
+
+    void open(RunPtr run) override {
+        run_ = std::move(run);
         if (run_->summary.sequences.empty()) {
             showState(
                 tr("This run has no sequences"),
                 tr("Profiles, evaluations and imported traces record the sequences they ran."));
             return;
         }
-        showPage();
         sequenceBox_->setSequences(run_->summary.sequences, false);
+        showState(tr("Reading the sequence…"), {});
         request(selection().state().sequence.value_or(run_->summary.sequences.front().id));
     }
 
-private:
     void layOut() {
         auto* bar = new QHBoxLayout;
         addLabelled(bar, tr("Se&quence"), sequenceBox_);
@@ -120,34 +127,25 @@ private:
         connect(search_, &QLineEdit::returnPressed, this, [this] { text_->findNext(1); });
         connect(text_, &TokenText::hovered, this, &View::status);
         connect(text_, &TokenText::currentChanged, this, [this](int token) { choose(token); });
-        connect(tokensTable_->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
-                [this](const QModelIndex& i) {
-                    if (!updating_ && i.isValid()) choose(tokensTable_->sourceRow(i));
-                });
-        connect(expertsTable_->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
-                [this](const QModelIndex& i) {
-                    if (updating_ || !i.isValid()) return;
-                    const TokenExpertsRow& row = expertsModel_->row(expertsTable_->sourceRow(i));
-                    const std::optional<int> expert = row.experts.empty()
-                                                          ? std::nullopt
-                                                          : std::optional<int>(row.experts.front());
-                    selection().edit([&](SelectionState& s) {
-                        s.layer = row.layer;
-                        s.expert = expert;
-                    });
-                });
+        connect(tokensTable_, &DataTable::chosen, this,
+                [this](const QModelIndex& index) { choose(index.row()); });
+        connect(expertsTable_, &DataTable::chosen, this, [this](const QModelIndex& index) {
+            const TokenExpertsRow row = expertsModel_->row(index.row());
+            selection().edit([&](SelectionState& s) {
+                s.layer = row.layer;
+                s.expert =
+                    row.experts.empty() ? std::nullopt : std::optional<int>(row.experts.front());
+            });
+        });
         connect(&selection(), &Selection::changed, this, [this] { follow(); });
     }
 
     void request(std::int64_t id) {
         requested_ = id;
         sequenceBox_->choose(id);
-        jobStarted();
-        runInBackground(
-            this, [path = run_->path, id] { return loadSequence(path, id); },
-            [this, id](auto outcome) {
-                jobEnded();
-                if (requested_ != id) return;
+        startJob(
+            [run = run_, id](const StopFlag* stop) { return loadSequence(run->reopen(stop), id); },
+            [this](auto outcome) {
                 if (!outcome.value) {
                     showFailure(tr("The sequence cannot be shown"), outcome.failure);
                     return;
@@ -180,10 +178,8 @@ private:
         layer_ = layer;
         layerBox_->setCurrentIndex(layerBox_->findData(layer));
         text_->setLayer(layer);
-        updating_ = true;
         tableModel_->setRows(tokenTable(*sequence_, layer));
         tokensTable_->fitColumns(260);
-        updating_ = false;
     }
 
     /// The selected token; the first with routing when none is, so that the table is not empty.
@@ -198,7 +194,6 @@ private:
 
     void showToken() {
         const int token = currentToken();
-        updating_ = true;
         text_->setCurrent(token);
         tokensTable_->selectSourceRow(token);
         expertsModel_->setRows(token < 0
@@ -222,15 +217,15 @@ private:
             const int layer = sequence_->layerIndex(layer_);
             if (layer >= 0) expertsTable_->selectSourceRow(layer);
         }
-        updating_ = false;
     }
 
     void search(const QString& needle) {
         const int hits = text_->setSearch(needle);
-        hits_->setText(needle.isEmpty() ? QString() : tr("%n hit(s)", nullptr, hits));
+        hits_->setText(needle.isEmpty() ? QString() : formatCounted(hits, "hit"));
     }
 
     void choose(int token) {
+        if (!sequence_) return;
         selection().edit([&](SelectionState& s) {
             s.sequence = sequence_->sequence.id;
             s.position = sequence_->tokens[static_cast<std::size_t>(token)].position;
@@ -264,7 +259,6 @@ private:
     QLabel *hits_, *caption_;
     QStackedWidget* stack_;
     QPushButton* asTable_;
-    bool updating_ = false;
 };
 
 }  // namespace

@@ -25,8 +25,9 @@ class View : public QWidget {
 public:
     View(Selection& selection, QWidget* parent);
 
-    /// Null: no run is open.
-    virtual void setRun(RunPtr run) = 0;
+    /// Stops what is computed for the run before, empties the view, then opens `run` in it. Null,
+    /// for views that need no run: none is open.
+    void setRun(RunPtr run);
     /// Run file that the open run is compared with.
     virtual void setBaseline(const QString&) {}
     virtual bool needsRun() const { return true; }
@@ -34,6 +35,7 @@ public:
     virtual QLineEdit* searchField() const { return nullptr; }  ///< for Ctrl+F
     virtual void fit() {}                                       ///< show everything
     virtual bool isBusy() const { return busy_ > 0; }           ///< a background job is under way
+    bool showsPage() const;  ///< not just a line that says why there is nothing
 
 signals:
     void status(const QString& text);
@@ -41,8 +43,12 @@ signals:
     void profileRequested();
     void runRequested(const QString& path);
     void viewRequested(const QString& id);
+    void pageChanged();  ///< showsPage() may have
 
 protected:
+    /// Drops everything of the run before: neither a click nor an export may meet it.
+    virtual void forget() {}
+    virtual void open(RunPtr) {}
     Selection& selection() const noexcept { return selection_; }
     QWidget* page() const noexcept { return page_; }  ///< parent of what the view shows
     void showPage();
@@ -55,15 +61,29 @@ protected:
     QPushButton* tableSwitch(QStackedWidget* stack) const;
     /// What the range of the selection leaves: "in the selected 1.2 ms (Esc: all)", "whole run".
     static QString extentText(const std::optional<TimeRange>& range);
-    void jobStarted() { ++busy_; }
-    void jobEnded() { --busy_; }
+    /// runInBackground in place of the job before, which is stopped: `done` is only called while no
+    /// other job was started and no other run set.
+    template <class Work, class Done>
+    void startJob(Work work, Done done) {
+        stopJob();
+        ++busy_;
+        stop_ = runInBackground(this, std::move(work),
+                                [this, job = job_, done = std::move(done)](auto outcome) mutable {
+                                    --busy_;
+                                    if (job == job_) done(std::move(outcome));
+                                });
+    }
 
 private:
+    void stopJob();
+
     Selection& selection_;
     QStackedLayout* stack_;
     StatePage* state_;
     QWidget* page_;
     int busy_ = 0;
+    std::shared_ptr<StopFlag> stop_;  ///< of the last job
+    std::uint64_t job_ = 0;           ///< number of the only job whose result counts
 };
 
 struct ViewType {

@@ -42,6 +42,21 @@ View::View(Selection& selection, QWidget* parent)
     stack_->addWidget(state_);
 }
 
+void View::setRun(RunPtr run) {
+    stopJob();
+    forget();
+    open(std::move(run));
+}
+
+void View::stopJob() {
+    ++job_;
+    if (stop_) stop_->store(true);
+}
+
+bool View::showsPage() const {
+    return stack_->currentWidget() == page_;
+}
+
 void View::addLabelled(QBoxLayout* bar, const QString& title, QWidget* control) const {
     auto* label = new QLabel(title, page());
     label->setBuddy(control);
@@ -66,11 +81,13 @@ QString View::extentText(const std::optional<TimeRange>& range) {
 
 void View::showPage() {
     stack_->setCurrentWidget(page_);
+    emit pageChanged();
 }
 
 void View::showState(const QString& title, const QString& hint) {
     state_->show(title, hint);
     stack_->setCurrentWidget(state_);
+    emit pageChanged();
 }
 
 void View::showFailure(const QString& title, const Failure& failure) {

@@ -6,13 +6,15 @@
 #include <QHelpEvent>
 #include <QPainter>
 #include <QRegularExpression>
+#include <QScopedValueRollback>
 #include <QScrollBar>
-#include <QSortFilterProxyModel>
 #include <QToolTip>
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "gui/models/row_model.h"
+#include "gui/models/sort_proxy.h"
 
 namespace moescope::gui {
 namespace {
@@ -160,10 +162,7 @@ void DataTable::setSource(QAbstractItemModel* source, bool sortable) {
         setModel(source);
         return;
     }
-    auto* proxy = new QSortFilterProxyModel(this);
-    proxy->setSortRole(kValueRole);
-    proxy->setFilterCaseSensitivity(Qt::CaseInsensitive);
-    proxy->setFilterKeyColumn(-1);
+    auto* proxy = new SortProxy(this);
     proxy->setSourceModel(source);
     setProxy(proxy);
 }
@@ -181,15 +180,23 @@ int DataTable::sourceRow(const QModelIndex& viewIndex) const {
     return proxy_ != nullptr ? proxy_->mapToSource(viewIndex).row() : viewIndex.row();
 }
 
-void DataTable::selectSourceRow(int row) {
+void DataTable::selectionChanged(const QItemSelection& selected, const QItemSelection& deselected) {
+    QTableView::selectionChanged(selected, deselected);
+    if (selecting_ || selected.isEmpty()) return;
+    const QModelIndex index = selected.indexes().front();
+    emit chosen(proxy_ != nullptr ? proxy_->mapToSource(index) : index);
+}
+
+void DataTable::selectSourceRow(int row, int column) {
+    const QScopedValueRollback selecting(selecting_, true);
     if (row < 0) {
         clearSelection();
         return;
     }
     const QAbstractItemModel* source = proxy_ != nullptr ? proxy_->sourceModel() : model();
-    QModelIndex index = source->index(row, 0);
+    QModelIndex index = source->index(row, column);
     if (proxy_ != nullptr) index = proxy_->mapFromSource(index);
-    if (!index.isValid() || selectionModel()->isRowSelected(index.row())) return;
+    if (!index.isValid() || selectionModel()->isSelected(index)) return;
     setCurrentIndex(index);
     scrollTo(index);
 }
@@ -202,7 +209,8 @@ void DataTable::showAsFacts() {
     setVerticalScrollMode(ScrollPerPixel);
 }
 
-void DataTable::showAsMatrix() {
+void DataTable::showAsMatrix(const QString& rows) {
+    rowsTitle_ = rows;
     verticalHeader()->show();
     horizontalHeader()->setStretchLastSection(false);
     horizontalHeader()->setDefaultSectionSize(64);
@@ -322,45 +330,47 @@ void DataTable::distributeFacts() {
 
 QString DataTable::toTsv() const {
     if (model() == nullptr) return {};
-    QStringList lines, cells;
+    std::set<int> rows, columns;
+    const QModelIndexList selected = selectionModel()->selectedIndexes();
+    for (const QModelIndex& index : selected) {
+        rows.insert(index.row());
+        columns.insert(index.column());
+    }
+    for (int r = 0; selected.isEmpty() && r < model()->rowCount(); ++r) rows.insert(r);
     for (int c = 0; c < model()->columnCount(); ++c)
-        cells << model()->headerData(c, Qt::Horizontal).toString();
-    lines << cells.join(QChar('\t'));
-    QList<int> rows;
-    for (const QModelIndex& index : selectionModel()->selectedRows()) rows << index.row();
-    std::sort(rows.begin(), rows.end());
-    if (rows.isEmpty()) {
-        for (int r = 0; r < model()->rowCount(); ++r) rows << r;
-    }
+        if (selected.isEmpty() || !isMatrix()) columns.insert(c);
+    QString out;
+    const auto line = [&](const QString& name, auto cell) {
+        QStringList cells;
+        if (isMatrix()) cells << name;
+        for (const int c : columns) cells << cell(c).toString();
+        for (QString& text : cells) text.replace(QChar('\t'), QChar(' ')).replace('\n', ' ');
+        out += cells.join(QChar('\t')) + QChar('\n');
+    };
+    line(rowsTitle_, [&](int c) { return model()->headerData(c, Qt::Horizontal); });
     for (const int r : rows) {
-        cells.clear();
-        for (int c = 0; c < model()->columnCount(); ++c) {
-            cells << model()
-                         ->index(r, c)
-                         .data()
-                         .toString()
-                         .replace(QChar('\t'), QChar(' '))
-                         .replace(QChar('\n'), QChar(' '));
-        }
-        lines << cells.join(QChar('\t'));
+        line(model()->headerData(r, Qt::Vertical).toString(), [&](int c) {
+            const QModelIndex index = model()->index(r, c);
+            const bool left = isMatrix() && !selected.isEmpty() && !selected.contains(index);
+            return left ? QVariant() : index.data();
+        });
     }
-    return lines.join(QChar('\n')) + QChar('\n');
+    return out;
 }
 
 QString DataTable::toCsv() const {
     if (model() == nullptr) return {};
     QString out;
-    const auto line = [&](auto cell) {
-        for (int c = 0; c < model()->columnCount(); ++c)
-            out += (c > 0 ? QStringLiteral(",") : QString()) + csvField(cell(c));
-        out += QStringLiteral("\r\n");
+    const auto line = [&](const QVariant& name, auto cell) {
+        QStringList fields;
+        if (isMatrix()) fields << csvField(name);
+        for (int c = 0; c < model()->columnCount(); ++c) fields << csvField(cell(c));
+        out += fields.join(QChar(',')) + QStringLiteral("\r\n");
     };
-    line([&](int c) { return model()->headerData(c, Qt::Horizontal); });
+    line(rowsTitle_, [&](int c) { return model()->headerData(c, Qt::Horizontal, kExportRole); });
     for (int r = 0; r < model()->rowCount(); ++r) {
-        line([&](int c) {
-            const QVariant raw = model()->index(r, c).data(kValueRole);
-            return raw.isValid() ? raw : model()->index(r, c).data();
-        });
+        line(model()->headerData(r, Qt::Vertical, kExportRole),
+             [&](int c) { return model()->index(r, c).data(kExportRole); });
     }
     return out;
 }

@@ -40,7 +40,8 @@ public:
     void setProxy(QSortFilterProxyModel* proxy);
     QSortFilterProxyModel* proxy() const noexcept { return proxy_; }
     int sourceRow(const QModelIndex& viewIndex) const;
-    void selectSourceRow(int row);  ///< -1 clears
+    /// The row, or of a matrix the cell; without `chosen`. Row -1 clears.
+    void selectSourceRow(int row, int column = 0);
     /// Columns as wide as their first rows need, `widest` pixels at most. Where the view is
     /// narrower, texts and bars give way before numbers do; where it is wider, the last of them
     /// takes the rest. Holds through later resizes, until a column is dragged.
@@ -53,15 +54,24 @@ public:
     void setLeastWidth(int column, int width) { least_[column] = width; }
     /// Names beside values: no header, no stripes, long texts wrap.
     void showAsFacts();
-    /// Cells that are chosen one by one, with names of rows too.
-    void showAsMatrix();
+    /// Cells that are chosen one by one, with names of rows too, which are `rows`.
+    void showAsMatrix(const QString& rows);
     int compactWidth() const;  ///< that shows every column whole; for dividing a splitter
 
-    /// Selected rows, or all when none is: header line, then one line a row.
+    /// Selected rows (of a matrix: cells), or all when none is: header line, then one line a row.
     QString toTsv() const;
-    QString toCsv() const;  ///< all rows, RFC 4180, raw values rather than shown texts
+    /// All rows, RFC 4180, raw values rather than shown texts, units in the titles; missing: empty.
+    QString toCsv() const;
+
+signals:
+    /// A row, or of a matrix a cell, was selected by mouse or key: its index in the source. Not the
+    /// current row: a table that gets the focus makes its first row current by itself, and a click
+    /// on the row that is current already selects it again.
+    void chosen(const QModelIndex& source);
 
 protected:
+    void selectionChanged(const QItemSelection& selected,
+                          const QItemSelection& deselected) override;
     void resizeEvent(QResizeEvent* event) override;
 
 private:
@@ -73,11 +83,14 @@ private:
     void distribute();
     void distributeFacts();
     bool isFacts() const { return wordWrap(); }
+    bool isMatrix() const { return selectionBehavior() == SelectItems; }
 
     QSortFilterProxyModel* proxy_ = nullptr;
+    QString rowsTitle_;  ///< of a matrix
     QHash<int, int> preferred_, least_;
     int widest_ = 0;  ///< 0: not fitted
     bool distributing_ = false;
+    bool selecting_ = false;  ///< not by hand
 };
 
 }  // namespace moescope::gui

@@ -71,15 +71,23 @@ void LoadScatterWidget::paintAxes(QPainter& painter) const {
         painter.drawText(QRect(x - 60, area.bottom() + 2, 120, high), Qt::AlignCenter,
                          formatCount(std::llround(tick)));
     }
+    painter.drawText(QRect(area.left(), area.bottom() + 4 + high, area.width(), high),
+                     Qt::AlignHCenter | Qt::AlignVCenter,
+                     metrics.elidedText(axisTitle(), Qt::ElideRight, area.width()));
+}
+
+QString LoadScatterWidget::axisTitle() const {
     QString axis = points_.line ? tr("Time of a launch at equal tokens and active experts")
                                 : tr("Time of a launch as measured");
     axis += tr(", against tokens of the busiest expert");
-    if (std::any_of(points_.ns.begin(), points_.ns.end(),
-                    [&](double ns) { return ns > layout_.highY; }))
+    const auto any = [this](auto beyond) {
+        return std::any_of(points_.ns.begin(), points_.ns.end(), beyond);
+    };
+    if (any([this](double ns) { return ns > layout_.highY; }))
         axis += tr("; on the upper edge: longer");
-    painter.drawText(QRect(area.left(), area.bottom() + 4 + high, area.width(), high),
-                     Qt::AlignHCenter | Qt::AlignVCenter,
-                     metrics.elidedText(axis, Qt::ElideRight, area.width()));
+    if (any([this](double ns) { return ns < layout_.lowY; }))
+        axis += tr("; on the lower edge: shorter");
+    return axis;
 }
 
 void LoadScatterWidget::paintPoints(QPainter& painter) const {

@@ -13,6 +13,7 @@ class LoadScatterWidget : public QWidget {
     Q_OBJECT
 public:
     explicit LoadScatterWidget(QWidget* parent = nullptr);
+    QString axisTitle() const;  ///< what is drawn, and where points lie off its scale
 
     /// `points` are of `launches`, one each.
     void setPoints(std::vector<ExpertLaunch> launches, LoadScatter points);

@@ -8,7 +8,6 @@
 #include <QPainter>
 #include <algorithm>
 #include <cmath>
-#include <set>
 #include <utility>
 
 #include "gui/data/colors.h"
@@ -19,6 +18,7 @@ namespace moescope::gui {
 namespace {
 
 constexpr int kLabelWidth = 160, kAxisHeight = 26, kLaneHeight = 46, kLaneGap = 10, kMargin = 8;
+constexpr int kFaded = 45;  ///< alpha of what is not looked for
 constexpr int kStripGap = 6, kStripHeight = 38, kMostStripHeight = 96;
 
 }  // namespace
@@ -45,6 +45,10 @@ void TimelineWidget::setTimeline(TimelinePtr timeline) {
     mapping_.beginNs = timeline_ ? static_cast<double>(timeline_->data.beginNs) : 0;
     mapping_.endNs = timeline_ ? static_cast<double>(timeline_->data.endNs) : 1;
     range_.reset();
+    searching_ = false;
+    found_.clear();
+    selected_.clear();
+    keepWanted();
     updateGeometry();
     fit();
 }
@@ -55,38 +59,58 @@ void TimelineWidget::setSelectedRange(std::optional<TimeRange> range) {
 }
 
 void TimelineWidget::setHighlight(const QString& operation) {
-    selected_.reset();
-    if (!operation.isEmpty()) selected_.set(categoryOf(operation.toStdString()));
-    dirty_ = true;
-    update();
+    std::vector<bool> selected;
+    if (timeline_ && !operation.isEmpty()) {
+        for (const std::string& name : timeline_->run->operations.opNames)
+            selected.push_back(text(name) == operation);
+    }
+    if (selected == selected_) return;
+    selected_ = std::move(selected);
+    keepWanted();
 }
 
-int TimelineWidget::setSearch(const QString& needle) {
-    found_.reset();
-    searching_ = !needle.trimmed().isEmpty();
-    std::set<std::string> hits;
-    if (timeline_ && searching_) {
-        for (const std::string& name : timeline_->run->operations.opNames) {
-            if (!text(name).contains(needle.trimmed(), Qt::CaseInsensitive) &&
-                !operationTitle(name).contains(needle.trimmed(), Qt::CaseInsensitive))
-                continue;
-            hits.insert(name);
-            found_.set(categoryOf(name));
+TimelineWidget::Hits TimelineWidget::setSearch(const QString& needle) {
+    const QString wanted = needle.trimmed();
+    searching_ = timeline_ && !wanted.isEmpty();
+    found_.clear();
+    Hits hits;
+    if (searching_) {
+        const OperationColumns& ops = timeline_->run->operations;
+        for (const std::string& name : ops.opNames) {
+            found_.push_back(text(name).contains(wanted, Qt::CaseInsensitive) ||
+                             operationTitle(name).contains(wanted, Qt::CaseInsensitive));
         }
+        hits.names = std::count(found_.begin(), found_.end(), true);
+        hits.calls = std::count_if(ops.op.begin(), ops.op.end(),
+                                   [&](std::uint16_t op) { return found_[op]; });
     }
+    keepWanted();
+    return hits;
+}
+
+bool TimelineWidget::isWanted(const TimelineLane::Event& event) const {
+    return wanted().empty() || wanted()[timeline_->run->operations.op[event.id]];
+}
+
+void TimelineWidget::keepWanted() {
+    kept_.clear();
     dirty_ = true;
     update();
-    return static_cast<int>(hits.size());
+    if (wanted().empty()) return;
+    for (const TimelineLane& lane : timeline_->data.lanes) {
+        std::vector<TimelineLane::Event> events;
+        if (lane.showsOperations()) {
+            std::copy_if(lane.events().begin(), lane.events().end(), std::back_inserter(events),
+                         [this](const TimelineLane::Event& event) { return isWanted(event); });
+        }
+        kept_.emplace_back(lane.title(), lane.kind(), std::move(events));
+    }
 }
 
 QColor TimelineWidget::fillOf(const TimelineLane& lane, std::uint8_t category) const {
-    if (lane.kind() == TimelineLane::Kind::Layers)
-        return QColor(viridis(static_cast<double>(category) / (kMaxCategories - 1)));
-    QColor fill = categoryColor(category);
-    const auto& wanted = searching_ ? found_ : selected_;
-    const bool any = searching_ || selected_.any();
-    if (lane.showsOperations() && any && !wanted.test(category)) fill.setAlpha(45);
-    return fill;
+    return lane.kind() == TimelineLane::Kind::Layers
+               ? QColor(viridis(static_cast<double>(category) / (kMaxCategories - 1)))
+               : categoryColor(category);
 }
 
 QRect TimelineWidget::laneRect(int lane) const {
@@ -198,7 +222,8 @@ void TimelineWidget::paintBoxes(QPainter& painter, const TimelineLane& lane,
         // A gap of a pixel between neighbours, as long as both stay visible.
         const QRectF box(x0, rect.top(), std::max(1.0, x1 - x0 - (x1 - x0 > 3 ? 1 : 0)),
                          rect.height());
-        const QColor fill = fillOf(lane, event.category);
+        QColor fill = fillOf(lane, event.category);
+        if (lane.showsOperations() && !isWanted(event)) fill.setAlpha(kFaded);
         painter.fillRect(box, fill);
         if (box.width() < 28) continue;
         const QString name = nameOf(lane, event);
@@ -212,14 +237,22 @@ void TimelineWidget::paintBoxes(QPainter& painter, const TimelineLane& lane,
 void TimelineWidget::paintColumns(QPainter& painter, const TimelineLane& lane,
                                   const QRect& rect) const {
     const auto columns = lane.columns(mapping_, rect.width());
+    const bool fades = lane.showsOperations() && !kept_.empty();
+    const auto at = static_cast<std::size_t>(&lane - timeline_->data.lanes.data());
+    const auto kept = fades ? kept_[at].columns(mapping_, rect.width()) : columns;
     for (std::size_t i = 0; i < columns.size(); ++i) {
         double y = rect.bottom() + 1;
-        for (std::size_t c = 0; c < kMaxCategories; ++c) {
-            const double h = static_cast<double>(columns[i][c]) * rect.height();
-            if (h <= 0) continue;
-            painter.fillRect(QRectF(rect.left() + static_cast<double>(i), y - h, 1, h),
-                             fillOf(lane, static_cast<std::uint8_t>(c)));
+        const auto stack = [&](float share, const QColor& fill) {
+            const double h = static_cast<double>(share) * rect.height();
+            if (h <= 0) return;
+            painter.fillRect(QRectF(rect.left() + static_cast<double>(i), y - h, 1, h), fill);
             y -= h;
+        };
+        for (std::size_t c = 0; c < kMaxCategories; ++c) {
+            QColor fill = fillOf(lane, static_cast<std::uint8_t>(c));
+            stack(kept[i][c], fill);
+            fill.setAlpha(kFaded);
+            stack(columns[i][c] - kept[i][c], fill);
         }
     }
 }
@@ -305,9 +338,10 @@ QStringList TimelineWidget::describe(const Hit& hit) const {
     if (hit.lane->kind() == TimelineLane::Kind::Steps) {
         const StepRow& step = run.steps[hit.event->id];
         return {tr("%1 step %2, %3").arg(text(step.kind)).arg(step.id).arg(length),
-                tr("sequence %1, position %2, %n token(s)", nullptr, static_cast<int>(step.tokens))
+                tr("sequence %1, position %2, %3")
                     .arg(step.sequence)
-                    .arg(step.firstPosition)};
+                    .arg(step.firstPosition)
+                    .arg(formatCounted(step.tokens, "token"))};
     }
     const OperationColumns& ops = run.operations;
     const std::size_t i = hit.event->id;

@@ -6,9 +6,9 @@
 
 #include <QPixmap>
 #include <QWidget>
-#include <bitset>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "gui/data/selection.h"
 #include "gui/models/sample_strips.h"
@@ -33,8 +33,11 @@ public:
     void setTimeline(TimelinePtr timeline);
     void setSelectedRange(std::optional<TimeRange> range);  ///< no signal
     void setHighlight(const QString& operation);            ///< others fade; empty: none
-    /// Operations whose name or id contains `needle` stay, others fade; returns how many there are.
-    int setSearch(const QString& needle);
+    struct Hits {
+        std::int64_t names = 0, calls = 0;
+    };
+    /// Operations whose name or title contains `needle` stay, others fade.
+    Hits setSearch(const QString& needle);
     const TimelineMapping& mapping() const noexcept { return mapping_; }
     QRect laneRect(int lane) const;  ///< of its boxes
     void fit();
@@ -73,6 +76,10 @@ private:
     void renderLanes();
     void paintAxis(QPainter& painter) const;
     QColor fillOf(const TimelineLane& lane, std::uint8_t category) const;
+    /// By index into the run's opNames; empty: no operation is looked for, and none fades.
+    const std::vector<bool>& wanted() const { return searching_ ? found_ : selected_; }
+    bool isWanted(const TimelineLane::Event& event) const;
+    void keepWanted();
     QString nameOf(const TimelineLane& lane, const TimelineLane::Event& event) const;
     void paintBoxes(QPainter& painter, const TimelineLane& lane, const QRect& rect) const;
     void paintColumns(QPainter& painter, const TimelineLane& lane, const QRect& rect) const;
@@ -91,7 +98,9 @@ private:
     TimelinePtr timeline_;
     TimelineMapping mapping_;
     std::optional<TimeRange> range_;
-    std::bitset<kMaxCategories> selected_, found_;
+    std::vector<bool> selected_, found_;
+    /// Of each lane of operations what is wanted; empty while nothing fades.
+    std::vector<TimelineLane> kept_;
     bool searching_ = false;
     QPixmap lanes_;
     bool dirty_ = true;

@@ -65,12 +65,14 @@ OperationColumns loadOperations(const RunReader& run, std::span<const StepRow> s
     return collector.take();
 }
 
-OperationColumns loadDeviceWork(const RunReader& run, std::span<const StepRow> steps) {
+OperationColumns loadDeviceWork(const RunReader& run, std::span<const StepRow> steps,
+                                std::size_t limit) {
     OperationCollector collector(steps);
     std::vector<std::int64_t> launches;
     OperationRow row;
     run.deviceEvents([&](const DeviceEventRow& event) {
         if (!event.valid) return true;
+        if (launches.size() >= limit) return false;
         row.step = event.step;
         row.layer = event.layer;
         row.op = event.op;

@@ -65,9 +65,11 @@ private:
 
 /// Kernels, copies and sets on devices in the same form, by start; those without usable stamps are
 /// left out. `kernel` is the kernel's name, of copies and sets "[CUDA memcpy HtoD]" and the like;
-/// bytes are those copied or set, the work of kernels is known by operation only. Empty for runs
-/// on the CPU. Throws Error naming the file when it is damaged.
-OperationColumns loadDeviceWork(const RunReader& run, std::span<const StepRow> steps);
+/// bytes are those copied or set, the work of kernels is known by operation only. At most `limit`,
+/// from the first that arrived on. Empty for runs on the CPU. Throws Error naming the file when it
+/// is damaged.
+OperationColumns loadDeviceWork(const RunReader& run, std::span<const StepRow> steps,
+                                std::size_t limit = SIZE_MAX);
 
 /// At most `limit` operations, from the first on. Throws Error naming the file when it is damaged.
 OperationColumns loadOperations(const RunReader& run, std::span<const StepRow> steps,

@@ -253,7 +253,7 @@ void judgeExperts(Specialization& result, const Observation& truth, const Tally&
     result.reliableShare = double(reliable) / double(q.size());
 }
 
-void judge(Specialization& result, const Counts& counts) {
+void judge(Specialization& result, const Counts& counts, const StopFlag* stop) {
     Observer observer(counts, result.liftThreshold);
     const Observation truth = observer.observe(counts.group);
     for (std::size_t l = 0; l < counts.layers.size(); ++l)
@@ -263,8 +263,10 @@ void judge(Specialization& result, const Counts& counts) {
     tally.layer.resize(counts.layers.size());
     tally.cell.resize(counts.cells());
     Shuffler shuffler(counts.group, result.seed);
-    for (int i = 0; i < result.permutations; ++i)
+    for (int i = 0; i < result.permutations; ++i) {
+        throwIfStopped(stop);
         tally.add(observer.observe(shuffler.next()), truth);
+    }
     result.meanDivergence = truth.meanDivergence;
     result.meanNull = tally.sumOfMeans / result.permutations;
     result.p =
@@ -401,7 +403,7 @@ Specialization specialization(std::span<const RoutingCountRow> rows,
         result.reason = tooLarge("texts, groups and experts");
         return result;
     }
-    judge(result, countsOf(kept, groups, layers, result));
+    judge(result, countsOf(kept, groups, layers, result), options.stop);
     return result;
 }
 

@@ -17,6 +17,7 @@ struct SpecializationOptions {
     double liftThreshold = 1.5;  ///< above it an expert counts as specialised in a group
     int permutations = 999;      ///< fewer where a run is so large that they would take minutes
     std::uint64_t seed = 1;
+    const StopFlag* stop = nullptr;  ///< set: throws Interrupted
 };
 
 struct TextGroup {

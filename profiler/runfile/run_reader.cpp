@@ -115,10 +115,11 @@ StepRow stepOf(const Statement& s, const Database& db) {
 }  // namespace
 
 struct RunReader::Impl {
-    explicit Impl(fs::path file) : path(std::move(file)) {
+    Impl(fs::path file, const StopFlag* stop) : path(std::move(file)) {
         checkFile(path);
         db = openReadOnly(path);
         checkIdentity(*db);
+        db->stopOn(stop);
     }
 
     /// Runs `sql` and collects one T a row.
@@ -161,7 +162,8 @@ struct RunReader::Impl {
     std::unique_ptr<Database> db;
 };
 
-RunReader::RunReader(const fs::path& path) : impl_(std::make_unique<Impl>(path)) {}
+RunReader::RunReader(const fs::path& path, const StopFlag* stop)
+    : impl_(std::make_unique<Impl>(path, stop)) {}
 RunReader::~RunReader() = default;
 RunReader::RunReader(RunReader&&) noexcept = default;
 RunReader& RunReader::operator=(RunReader&&) noexcept = default;

@@ -13,6 +13,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/core/interrupt.h"
 #include "profiler/runfile/rows.h"
 
 namespace moescope {
@@ -21,8 +22,9 @@ namespace moescope {
 /// file is damaged. Row vectors are ordered by primary key.
 class RunReader {
 public:
-    /// Throws Error: absent, not SQLite, not a run file, schema newer than ours (says which).
-    explicit RunReader(const std::filesystem::path& path);
+    /// Throws Error: absent, not SQLite, not a run file, schema newer than ours (says which). Once
+    /// `stop` is set, every method throws Interrupted soon; it outlives the reader.
+    explicit RunReader(const std::filesystem::path& path, const StopFlag* stop = nullptr);
     ~RunReader();
     RunReader(RunReader&&) noexcept;
     RunReader& operator=(RunReader&&) noexcept;

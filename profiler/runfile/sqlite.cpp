@@ -80,7 +80,18 @@ Database::~Database() {
     sqlite3_close(db_);
 }
 
+void Database::stopOn(const StopFlag* stop) {
+    constexpr int kInstructions = 10'000;  // of SQLite's machine: well below a millisecond
+    const auto stopped = [](void* flag) {
+        return static_cast<const StopFlag*>(flag)->load(std::memory_order_relaxed) ? 1 : 0;
+    };
+    sqlite3_progress_handler(db_, stop != nullptr ? kInstructions : 0,
+                             stop != nullptr ? +stopped : nullptr, const_cast<StopFlag*>(stop));
+}
+
 void Database::fail(int code) const {
+    if ((code & 0xFF) == SQLITE_INTERRUPT)
+        throw Interrupted(path_.string() + ": reading was stopped");
     throw Error(path_.string() + ": " + describe(db_, code));
 }
 

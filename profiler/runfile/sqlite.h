@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "engine/core/interrupt.h"
+
 struct sqlite3;
 struct sqlite3_stmt;
 
@@ -28,6 +30,8 @@ public:
     void exec(std::string_view sql);
     /// First column of the first row as an integer; 0 when there is no row.
     std::int64_t integer(std::string_view sql);
+    /// Statements throw Interrupted soon after `stop` is set; it outlives this. Null: never.
+    void stopOn(const StopFlag* stop);
     /// Throws the Error that describes result code `code`.
     [[noreturn]] void fail(int code) const;
     [[noreturn]] void damaged(const std::string& cause) const;

@@ -137,6 +137,23 @@ private slots:
         QVERIFY(std::isfinite(one.at(4, 100).x()));
     }
 
+    void pointsOffTheScaleAreTold() {
+        LoadScatter points;
+        for (int i = 0; i < 100; ++i) {
+            points.load.push_back(1 + i % 10);
+            points.ns.push_back(100 + i);
+        }
+        LoadScatterWidget widget;
+        widget.resize(500, 300);
+        widget.setPoints(std::vector<ExpertLaunch>(100), points);
+        QVERIFY(!widget.axisTitle().contains(QStringLiteral("edge")));
+        points.ns[50] = 90'000;
+        points.ns[51] = -90'000;
+        widget.setPoints(std::vector<ExpertLaunch>(100), points);
+        QVERIFY(widget.axisTitle().contains(QStringLiteral("on the upper edge: longer")));
+        QVERIFY(widget.axisTitle().contains(QStringLiteral("on the lower edge: shorter")));
+    }
+
     void theViewFollowsTheSelection() {
         MainWindow window;
         window.resize(1300, 900);

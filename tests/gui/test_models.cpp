@@ -52,6 +52,29 @@ private slots:
                  std::int64_t{3 * 64 * 4 * 12});  // sequences x tokens x top-k x layers
     }
 
+    void figuresOfTheWholeRunSaySoBesideAPart() {
+        const auto sections = [&](const SelectionState& selection) {
+            QStringList names;
+            for (const FactRow& fact : selectionFacts(*run_, selection))
+                if (fact.section) names << fact.name;
+            return names;
+        };
+        SelectionState selection;
+        selection.layer = 3;
+        selection.expert = 5;
+        selection.operation = QStringLiteral("router");
+        QVERIFY(sections(selection).filter(QStringLiteral("whole run")).isEmpty());
+        SelectionState ranged = selection;
+        ranged.range = TimeRange{0, 1000};
+        QCOMPARE(sections(ranged).filter(QStringLiteral("whole run")).size(), 4);
+        selection.sequence = 1;
+        QCOMPARE(sections(selection).filter(QStringLiteral("whole run")),
+                 (QStringList{QStringLiteral("Router, decode, whole run"),
+                              QStringLiteral("Router, prefill, whole run"),
+                              QStringLiteral("Layer 3, whole run"),
+                              QStringLiteral("Expert 5 of layer 3, whole run")}));
+    }
+
     void modelsKeepTheRules() {
         OperationsModel operations;
         SuitesModel suites;
@@ -73,7 +96,7 @@ private slots:
                  &balance, &experts, &tokens, &divergence, &groups}) {
             testers.push_back(std::make_unique<QAbstractItemModelTester>(model, Mode::Fatal));
         }
-        const SequencePtr sequence = loadSequence(path_, 1);
+        const SequencePtr sequence = loadSequence(moescope::RunReader(path_), 1);
         operations.setRows(groupOperations(run_->operations, GroupBy::Kernel));
         suites.setRows({{run_->suites[0].suite, 40}});
         metrics.setMetrics(run_->suites[0].metrics);
@@ -160,7 +183,7 @@ private slots:
         QCOMPARE(all.count(3, 5), std::int64_t{192});
         QCOMPARE(one.count(3, 5), std::int64_t{64});
         QCOMPARE(one.totals[3], std::int64_t{256});
-        const SequencePtr sequence = loadSequence(path_, 1);
+        const SequencePtr sequence = loadSequence(moescope::RunReader(path_), 1);
         QCOMPARE(sequence->topK, 4);
         for (std::size_t t = 0; t < sequence->tokens.size(); ++t)
             QCOMPARE(int(sequence->experts[sequence->at(3, t)]), 5);

@@ -129,7 +129,7 @@ private slots:
         QVERIFY(view->table()->model()->rowCount() >= 10);  // five operations of both phases
         for (const int column : RooflineModel::kOfRoof)
             QVERIFY(!view->table()->isColumnHidden(column));
-        view->table()->selectSourceRow(0);
+        view->table()->selectRow(0);
         QVERIFY(!window.selection().state().operation.isEmpty());
         window.selection().edit([](SelectionState& s) { s.operation = QStringLiteral("router"); });
         const QModelIndex row = view->table()->selectionModel()->selectedRows().front();

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The run dialog with scripts in place of the engine: success, failure, cancel.
+#include <QAction>
 #include <QFile>
+#include <QMessageBox>
+#include <QSettings>
 #include <QSignalSpy>
 #include <QTemporaryDir>
 #include <QTest>
 
+#include "gui/app/main_window.h"
 #include "gui/app/run_dialog.h"
 #include "gui/data/run_data.h"
 
@@ -23,6 +27,11 @@ class TestRunDialog : public QObject {
         file.close();
         file.setPermissions(QFile::ReadOwner | QFile::WriteOwner | QFile::ExeOwner);
         return path;
+    }
+    static QPushButton* button(const QWidget& of, const char* text) {
+        for (QPushButton* each : of.findChildren<QPushButton*>())
+            if (each->text().contains(QLatin1String(text))) return each;
+        return nullptr;
     }
     ProfileRequest request(const QString& name) {
         return {QStringLiteral("demo"), QStringLiteral("it's"), {}, folder_.filePath(name), 8};
@@ -84,6 +93,64 @@ private slots:
         dialog.cancel();
         QVERIFY(written.wait(10000));
         QVERIFY(dialog.statusText().contains(QStringLiteral("Interrupted")));
+    }
+
+    void afterAnInterruptedRunTheDialogSaysWhatTheNextOneNeeds() {
+        RunDialog dialog;
+        dialog.setProgram(script(QStringLiteral("partly"), "echo part > \"$out\"; exit 130\n"));
+        dialog.setRequest(request(QStringLiteral("partly.moescope")));
+        QSignalSpy written(&dialog, &RunDialog::runWritten);
+        dialog.start();
+        QVERIFY(written.wait(10000));
+        QVERIFY(dialog.statusText().contains(QStringLiteral("Interrupted")));
+        QVERIFY(dialog.statusText().contains(QStringLiteral("exists already")));
+        QVERIFY(!button(dialog, "tart")->isEnabled());
+        dialog.setRequest(request(QStringLiteral("whole.moescope")));
+        QVERIFY(button(dialog, "tart")->isEnabled());
+    }
+
+    void whatAJobWasStartedWithCannotBeChanged() {
+        RunDialog dialog;
+        dialog.setProgram(script(QStringLiteral("waits"),
+                                 "echo run > \"$out\"\nwhile [ ! -e \"$out.go\" ]; do sleep 0.02; "
+                                 "done\n"));
+        dialog.setRequest(request(QStringLiteral("first.moescope")));
+        QSignalSpy written(&dialog, &RunDialog::runWritten);
+        dialog.start();
+        for (const QLineEdit* field : dialog.findChildren<QLineEdit*>())
+            QVERIFY(!field->isEnabled() || field->isReadOnly());
+        dialog.setRequest(request(QStringLiteral("second.moescope")));
+        QVERIFY(QFile(folder_.filePath(QStringLiteral("first.moescope.go")))
+                    .open(QIODevice::WriteOnly));
+        QVERIFY(written.wait(10000));
+        QCOMPARE(written[0][0].toString(), folder_.filePath(QStringLiteral("first.moescope")));
+    }
+
+    void closingTheWindowAsksBeforeItStopsAProfile() {
+        QSettings::setPath(QSettings::NativeFormat, QSettings::UserScope, folder_.path());
+        MainWindow window;
+        window.show();
+        for (QAction* action : window.findChildren<QAction*>())
+            if (action->text().contains(QStringLiteral("rofile a model"))) action->trigger();
+        auto* dialog = window.findChild<RunDialog*>();
+        QVERIFY(dialog != nullptr);
+        dialog->setProgram(script(QStringLiteral("long"),
+                                  "trap 'echo part > \"$out\"; exit 130' INT\necho ready\nwhile :; "
+                                  "do sleep 0.05; done\n"));
+        dialog->setRequest(request(QStringLiteral("long.moescope")));
+        dialog->start();
+        QTRY_VERIFY_WITH_TIMEOUT(dialog->logText().contains(QStringLiteral("ready")), 10000);
+        for (const char* answer : {"eep it running", "top it and close"}) {
+            QVERIFY(!window.close());
+            QVERIFY(window.isVisible());
+            QVERIFY(dialog->isRunning());
+            auto* box = window.findChild<QMessageBox*>();
+            QVERIFY(box != nullptr);
+            button(*box, answer)->click();
+            QTRY_VERIFY(window.findChild<QMessageBox*>() == nullptr);
+        }
+        QTRY_VERIFY_WITH_TIMEOUT(!window.isVisible(), 10000);
+        QVERIFY(QFile::exists(folder_.filePath(QStringLiteral("long.moescope"))));
     }
 
     void theRealProgramProfilesTheDemo() {

@@ -37,6 +37,31 @@ private slots:
         QVERIFY(selection.canRedo());
     }
 
+    void aRunThatIsReadAgainKeepsWhatItStillHas() {
+        Selection selection;
+        selection.edit([](SelectionState& s) { s.layer = 1; });
+        selection.edit([](SelectionState& s) { s.layer = 9; });
+        selection.edit([](SelectionState& s) { s.expert = 2; });
+        selection.edit([](SelectionState& s) { s.layer = 3; });
+        selection.undo();
+        QSignalSpy changed(&selection, &Selection::changed);
+        selection.restrict([](SelectionState& s) {
+            if (s.layer == 9) s.layer.reset();
+        });
+        QCOMPARE(changed.count(), 1);
+        QVERIFY(!selection.state().layer);
+        QCOMPARE(selection.state().expert, std::optional(2));
+        selection.undo();
+        QCOMPARE(selection.state(), SelectionState());
+        selection.undo();
+        QCOMPARE(selection.state().layer, std::optional(1));
+        selection.redo();
+        selection.redo();
+        selection.redo();
+        QCOMPARE(selection.state().layer, std::optional(3));
+        QVERIFY(!selection.canRedo());
+    }
+
     void aNewChangeDropsWhatWasUndone() {
         Selection selection;
         selection.edit([](SelectionState& s) { s.layer = 1; });

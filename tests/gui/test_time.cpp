@@ -181,6 +181,8 @@ private slots:
         QTRY_VERIFY_WITH_TIMEOUT(!window.isBusy(), 20000);
         QCOMPARE(chart->layout().columns, std::size_t{24});
         QCOMPARE(view->table()->model()->rowCount(), 3);  // the machine's time is of no sequence
+        QCOMPARE(view->table()->model()->index(0, 0).data().toString(),
+                 QStringLiteral("whole run"));
         // Only the first prefill step: no decode, and no output token.
         const moescope::StepRow& step = run_->steps.front();
         window.selection().edit([&](SelectionState& s) {
@@ -189,6 +191,8 @@ private slots:
         });
         QTRY_VERIFY_WITH_TIMEOUT(!window.isBusy(), 20000);
         QCOMPARE(view->table()->model()->rowCount(), 2);
+        QCOMPARE(view->table()->model()->index(0, 0).data().toString(),
+                 QStringLiteral("selected range"));
         QCOMPARE(chart->layout().columns, std::size_t{0});
         window.selection().undo();
         window.selection().undo();

@@ -40,6 +40,21 @@ class TestTimeline : public QObject {
     }
 
 private slots:
+    void timesOfUnknownOperationsAreToldApartByName() {
+        moescope::OperationColumns ops;
+        ops.opNames = {"experts", "foo", "bar"};
+        ops.op = {0, 1, 2, 1};
+        const std::uint8_t other = categoryOf("foo");
+        TimelineData data;
+        data.lanes.emplace_back(QStringLiteral("lane"), TimelineLane::Kind::Operations,
+                                std::vector<TimelineLane::Event>{{0, 10, 0, categoryOf("experts")},
+                                                                 {10, 30, 1, other},
+                                                                 {30, 35, 2, other},
+                                                                 {40, 60, 3, other}});
+        QCOMPARE(busyByName(data, ops, other, {0, 100}), (std::vector<std::int64_t>{0, 40, 5}));
+        QCOMPARE(busyByName(data, ops, other, {20, 50}), (std::vector<std::int64_t>{0, 20, 5}));
+    }
+
     void mapsTimeToPixelsAndBack() {
         TimelineMapping m{0, 1000, 0, 1000, 100, 500};
         QCOMPARE(m.xOf(0), 100.0);

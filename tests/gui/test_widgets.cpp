@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Painted widgets: clicks, keys, zoom, and pixels at computed places.
+#include <QApplication>
+#include <QCheckBox>
+#include <QLineEdit>
 #include <QSignalSpy>
 #include <QTest>
 #include <memory>
@@ -89,6 +92,47 @@ private slots:
         QVERIFY(pixelAt(900) != categoryColor(categoryOf("experts")));  // the gap
     }
 
+    void timelineFadesByOperationNotByCategory() {
+        auto run = std::make_shared<RunData>(*timeline()->run);
+        run->operations.opNames = {"foo_norm", "bar_norm"};  // both of category "other"
+        for (const int events : {4, 4000}) {                 // as boxes, as columns
+            OperationColumns& ops = run->operations;
+            for (int i = static_cast<int>(ops.size()); i < events; ++i) {
+                ops.startNs.push_back(i * 1000);
+                ops.endNs.push_back(i * 1000 + 800);
+                ops.bytes.push_back(100);
+                ops.flops.push_back(0);
+                ops.layer.push_back(-1);
+                ops.step.push_back(-1);
+                ops.op.push_back(1);
+                ops.kernel.push_back(0);
+                ops.phase.push_back(0);
+            }
+            TimelineWidget widget;
+            widget.resize(700, 200);
+            widget.show();
+            widget.setTimeline(std::make_shared<const Timeline>(buildTimeline(run)));
+            const int y = widget.laneRect(1).bottom() - 2;
+            const auto pixelAt = [&](double ns) {
+                return QColor(
+                    widget.grab().toImage().pixel(static_cast<int>(widget.mapping().xOf(ns)), y));
+            };
+            const double other = (events - 1) * 1000 + 400;
+            const QColor full = pixelAt(other);
+            const TimelineWidget::Hits hits = widget.setSearch(QStringLiteral("FOO"));
+            QCOMPARE(hits.names, 1);
+            QCOMPARE(hits.calls, 2);
+            QVERIFY(pixelAt(other) != full);
+            widget.setSearch(QStringLiteral("bar"));
+            QCOMPARE(pixelAt(other), full);
+            widget.setSearch({});
+            widget.setHighlight(QStringLiteral("foo_norm"));
+            QVERIFY(pixelAt(other) != full);
+            widget.setHighlight({});
+            QCOMPARE(pixelAt(other), full);
+        }
+    }
+
     void timelineDragSelectsAndKeysZoomAboutTheCentre() {
         TimelineWidget widget;
         widget.resize(700, 200);
@@ -147,6 +191,69 @@ private slots:
         QVERIFY(table.toTsv().contains(QStringLiteral("1.50 µs")));
         QVERIFY(table.toCsv().contains(QStringLiteral("\"a,b\"")));
         QVERIFY(table.toCsv().contains(QStringLiteral(",1500,")));  // raw, not "1.50 µs"
+        QVERIFY(table.toCsv().contains(QStringLiteral(",Total (ns),")));
+        QVERIFY(!table.toCsv().contains(QStringLiteral("nan")));  // missing: an empty field
+    }
+
+    void missingValuesAreSortedLast() {
+        TokenTableModel model;
+        std::vector<TokenTableRow> rows;
+        for (const std::optional<double> logp :
+             {std::optional<double>(), std::optional(-1.5), std::optional<double>(),
+              std::optional(-0.5), std::optional(-2.5)})
+            rows.push_back(
+                {{0, static_cast<std::int64_t>(rows.size()), -1, "t", true, logp}, {}, {}});
+        model.setRows(rows);
+        DataTable table(QStringLiteral("test"));
+        table.setSource(&model, true);
+        const auto order = [&] {
+            QStringList positions;
+            for (int row = 0; row < model.rowCount(); ++row)
+                positions << table.model()->index(row, 0).data().toString();
+            return positions.join(QChar(' '));
+        };
+        table.sortByColumn(4, Qt::AscendingOrder);
+        QCOMPARE(order(), QStringLiteral("4 1 3 0 2"));
+        table.sortByColumn(4, Qt::DescendingOrder);
+        QCOMPARE(order(), QStringLiteral("3 1 4 0 2"));
+    }
+
+    void matricesNameTheirRowsAndCopyTheSelectedCells() {
+        HeatmapModel model;
+        model.setData(loadHeatmap(matrix(), LoadScale::Uniform));
+        DataTable table(QStringLiteral("test"));
+        table.setSource(&model, false);
+        table.showAsMatrix(QStringLiteral("Layer"));
+        QCOMPARE(table.toCsv(), QStringLiteral("Layer,expert 0,expert 1,expert 2\r\n"
+                                               "0,3,0,0\r\n5,1,1,1\r\n"));
+        QCOMPARE(table.toTsv().count(QChar('\n')), 3);
+        QSignalSpy chosen(&table, &DataTable::chosen);
+        table.setCurrentIndex(model.index(1, 2));
+        QCOMPARE(chosen.count(), 1);
+        QCOMPARE(chosen[0][0].toModelIndex(), model.index(1, 2));
+        QCOMPARE(table.toTsv(), QStringLiteral("Layer\t2\nlayer 5\t1.00×\n"));
+        table.selectSourceRow(0, 0);
+        QCOMPARE(chosen.count(), 1);  // not by hand
+    }
+
+    void boxesAndFieldsAreSeenInBothThemes() {
+        for (const Theme theme : {Theme::Dark, Theme::Light}) {
+            applyTheme(theme);
+            QCheckBox box;
+            QLineEdit field;
+            for (QWidget* widget : {static_cast<QWidget*>(&box), static_cast<QWidget*>(&field)}) {
+                widget->resize(60, 30);
+                const QImage image = widget->grab().toImage();
+                double best = 1;
+                for (int x = 0; x < image.width(); ++x) {
+                    best = std::max(best,
+                                    contrastRatio(image.pixelColor(x, image.height() / 2),
+                                                  QApplication::palette().color(QPalette::Base)));
+                }
+                QVERIFY2(best >= 3, qPrintable(QString::number(best)));
+            }
+        }
+        applyTheme(Theme::Light);
     }
 };
 

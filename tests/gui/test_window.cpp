@@ -123,6 +123,138 @@ private slots:
         QVERIFY(!window.noticeText().contains(QStringLiteral("broken")));
     }
 
+    void whatIsNotShownIsNeitherCopiedNorExported() {
+        const auto action = [](const MainWindow& window, const char* name) -> QAction* {
+            for (QAction* each : window.findChildren<QAction*>())
+                if (each->text().contains(QLatin1String(name))) return each;
+            return nullptr;
+        };
+        const QString broken = folder_.filePath(QStringLiteral("closed.moescope"));
+        std::ofstream(broken.toStdString()) << "this is no database";
+        MainWindow window;
+        window.show();
+        QVERIFY(!action(window, "xport")->isEnabled());
+        window.openRun(sample_);
+        window.showView(QStringLiteral("kernels"));
+        QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr && !window.isBusy(), 20000);
+        QVERIFY(action(window, "xport")->isEnabled());
+        QVERIFY(action(window, "opy rows")->isEnabled());
+        window.openRun(broken);
+        QVERIFY(!action(window, "xport")->isEnabled());
+        QTRY_VERIFY_WITH_TIMEOUT(window.failure().has_value(), 20000);
+        QVERIFY(!action(window, "xport")->isEnabled());
+        QVERIFY(!action(window, "opy rows")->isEnabled());
+        // A run without times: the view says so, and there is nothing to export.
+        const QString untimed = folder_.filePath(QStringLiteral("untimed.moescope"));
+        moescope::RunWriter writer(untimed.toStdString(), moescope::RunWriter::Mode::Create);
+        writer.finish(moescope::RunStatus::Done);
+        window.openRun(untimed);
+        QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr && !window.isBusy(), 20000);
+        QVERIFY(!action(window, "xport")->isEnabled());
+        QVERIFY_EXCEPTION_THROWN(exportView(*window.view(QStringLiteral("kernels")),
+                                            folder_.filePath(QStringLiteral("nothing.csv"))),
+                                 moescope::Error);
+        window.showView(QStringLiteral("summary"));
+        QVERIFY(action(window, "xport")->isEnabled());
+    }
+
+    void aRowIsSelectedAgainAfterTheSelectionWasCleared() {
+        MainWindow window;
+        window.resize(1400, 900);
+        window.show();
+        window.openRun(sample_);
+        window.showView(QStringLiteral("kernels"));
+        QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr && !window.isBusy(), 20000);
+        const auto click = [](DataTable* table, int row) {
+            QTest::mouseClick(table->viewport(), Qt::LeftButton, {},
+                              table->visualRect(table->model()->index(row, 0)).center());
+        };
+        const auto& state = window.selection().state();
+        DataTable* kernels = window.view(QStringLiteral("kernels"))->table();
+        click(kernels, 2);
+        const QString operation = state.operation;
+        QVERIFY(!operation.isEmpty());
+        window.selection().clear();
+        QVERIFY(!kernels->selectionModel()->hasSelection());
+        click(kernels, 2);
+        QCOMPARE(state.operation, operation);
+        window.selection().clear();
+        window.selection().undo();
+        QVERIFY(kernels->selectionModel()->isRowSelected(2));
+        window.showView(QStringLiteral("experts"));
+        QTRY_VERIFY_WITH_TIMEOUT(!window.isBusy(), 20000);
+        DataTable* layers = window.view(QStringLiteral("experts"))->table();
+        for (int i = 0; i < 2; ++i) {
+            window.selection().clear();
+            click(layers, 2);
+            QCOMPARE(state.layer, std::optional(2));
+        }
+        window.showView(QStringLiteral("tokens"));
+        QTRY_VERIFY_WITH_TIMEOUT(!window.isBusy(), 20000);
+        DataTable* choices = window.view(QStringLiteral("tokens"))->table();
+        for (int i = 0; i < 2; ++i) {
+            window.selection().edit([](SelectionState& s) { s.layer = 7; });
+            click(choices, 2);
+            QCOMPARE(state.layer, std::optional(2));
+        }
+    }
+
+    void aRunThatIsReadAgainKeepsTheSelection() {
+        const QString path = folder_.filePath(QStringLiteral("again.moescope"));
+        test::makeSampleRun(path.toStdString());
+        MainWindow window;
+        window.show();
+        window.openRun(path);
+        QTRY_VERIFY_WITH_TIMEOUT(!window.isBusy(), 20000);
+        window.selection().edit([](SelectionState& s) { s.sequence = 2; });
+        window.selection().edit([](SelectionState& s) { s.layer = 11; });
+        const SelectionState before = window.selection().state();
+        const RunPtr old = window.run();
+        window.openRun(path);
+        QCOMPARE(window.run(), old);  // until the new one is there
+        QTRY_VERIFY_WITH_TIMEOUT(!window.isBusy(), 20000);
+        QVERIFY(window.run() != old);
+        QCOMPARE(window.selection().state(), before);
+        // A shorter run under the same name has neither.
+        QVERIFY(QFile::remove(path));
+        test::makeSampleRun(path.toStdString(), {.layers = 4, .sequences = 2});
+        window.openRun(path);
+        QTRY_VERIFY_WITH_TIMEOUT(!window.isBusy(), 20000);
+        QCOMPARE(window.selection().state(), SelectionState());
+        QVERIFY(!window.selection().canUndo());
+        // What cannot be read again stays as it was read, and the window says so.
+        std::ofstream(path.toStdString(), std::ios::trunc) << "this is no database";
+        window.openRun(path);
+        QTRY_VERIFY_WITH_TIMEOUT(!window.isBusy(), 20000);
+        QVERIFY(window.failure().has_value());
+        QVERIFY(window.run() != nullptr);
+        QVERIFY(window.noticeText().contains(QStringLiteral("read before")));
+    }
+
+    void docksThatMadeRoomAreRemembered() {
+        const auto dock = [](const MainWindow& window, const char* name) {
+            return window.findChild<QDockWidget*>(QLatin1String(name));
+        };
+        {
+            MainWindow window;
+            window.resize(1400, 900);
+            window.show();
+            dock(window, "runs")->hide();
+            window.resize(800, 600);
+            QCoreApplication::processEvents();
+            QVERIFY(!dock(window, "inspector")->isVisible());
+            window.saveSettings();
+        }
+        MainWindow window;
+        window.restoreSettings();
+        window.show();
+        window.resize(1400, 900);
+        QCoreApplication::processEvents();
+        QVERIFY(!dock(window, "runs")->isVisible());
+        QVERIFY(dock(window, "inspector")->isVisible());
+        QSettings().clear();
+    }
+
     void viewsAreExported() {
         MainWindow window;
         window.show();

@@ -137,6 +137,23 @@ TEST_CASE("truncation at any page and flipped bytes never crash") {
     }
 }
 
+TEST_CASE("reading stops when it is told to") {
+    const TempDir dir;
+    const auto path = dir / "long.moescope";
+    {
+        RunWriter writer(path, RunWriter::Mode::Create);
+        for (int i = 0; i < 20'000; ++i) writer.add(TokenRow{0, i, i, "t", true, -1.5});
+        writer.finish(RunStatus::Done);
+    }
+    StopFlag stop = false;
+    const RunReader run(path, &stop);
+    CHECK(run.tokens(0).size() == 20'000);
+    stop = true;
+    CHECK_THAT(thrownBy<Interrupted>([&] { run.tokens(0); }), Catch::Contains("long.moescope"));
+    stop = false;
+    CHECK(run.tokens(0).size() == 20'000);
+}
+
 TEST_CASE("reading does not change the file") {
     const TempDir dir;
     const auto path = smallRun(dir);

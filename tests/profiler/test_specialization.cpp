@@ -279,6 +279,17 @@ TEST_CASE("a run file is analysed with the experts that it states") {
     CHECK(s.specializedShare == 0.5);
 }
 
+TEST_CASE("shuffling stops when it is told to") {
+    std::vector<RoutingCountRow> rows;
+    std::vector<SequenceRow> sequences;
+    for (int i = 0; i < 4; ++i) {
+        sequences.push_back({i, "t", i < 2 ? "a" : "b", 1, 0});
+        rows.push_back({i, "prefill", 0, i < 2 ? 0 : 1, 5});
+    }
+    const StopFlag stop = true;
+    CHECK_THROWS_AS(specialization(rows, sequences, 4, {.stop = &stop}), Interrupted);
+}
+
 TEST_CASE("published divergences of real models are met") {
     const std::filesystem::path path =
         std::filesystem::path(MOESCOPE_SOURCE_DIR) / "../shared/traces/olmoe_counts.json";

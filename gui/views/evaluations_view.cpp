@@ -187,8 +187,8 @@ private:
         for (const QString& key : keys) groups_->addItem(tr("groups of %1").arg(key), key);
         showMetrics();
         items_->setRows(run_->suites[index].items);
-        itemsTable_->setColumnHidden(ItemsModel::kPerCharacterColumn,
-                                     !countsPerCharacter(run_->suites[index].metrics));
+        itemsTable_->showColumnIf(ItemsModel::kPerCharacterColumn,
+                                  countsPerCharacter(run_->suites[index].metrics));
         itemsTable_->fitColumns(190);
         showCount();
         if (filter_->rowCount() > 0) itemsTable_->selectRow(0);
@@ -209,15 +209,15 @@ private:
         counts_->setText(notes.join(QChar('\n')));
         counts_->setVisible(!notes.isEmpty());
         // What no metric of the suite has takes the room of what one has.
-        const auto none = [&](auto has) {
-            return std::none_of(metrics_->rows().begin(), metrics_->rows().end(), has);
+        const auto any = [&](auto has) {
+            return std::any_of(metrics_->rows().begin(), metrics_->rows().end(), has);
         };
-        metricsTable_->setColumnHidden(
-            MetricsModel::kChanceColumn,
-            none([](const MetricTableRow& row) { return row.metric.chance.has_value(); }));
-        metricsTable_->setColumnHidden(
-            MetricsModel::kTestColumn,
-            none([](const MetricTableRow& row) { return row.test.has_value(); }));
+        metricsTable_->showColumnIf(MetricsModel::kChanceColumn, any([](const MetricTableRow& row) {
+                                        return row.metric.chance.has_value();
+                                    }));
+        metricsTable_->showColumnIf(MetricsModel::kTestColumn, any([](const MetricTableRow& row) {
+                                        return row.test.has_value();
+                                    }));
         metricsTable_->fitColumns(kNameWidth);
     }
 
@@ -242,10 +242,10 @@ private:
         caption_->setText(itemCaption(item));
         choices_->setRows(choicesOf(item, countsPerCharacter(run_->suites[suite_].metrics)));
         choicesTable_->setVisible(choices_->rowCount() > 0);
-        choicesTable_->setColumnHidden(
+        choicesTable_->showColumnIf(
             ChoicesModel::kLogLikelihoodColumn,  // a written reply has none
-            std::all_of(choices_->rows().begin(), choices_->rows().end(),
-                        [](const ChoiceRow& row) { return std::isnan(row.logLikelihood); }));
+            std::any_of(choices_->rows().begin(), choices_->rows().end(),
+                        [](const ChoiceRow& row) { return !std::isnan(row.logLikelihood); }));
         choicesTable_->fitColumns(220);
     }
 

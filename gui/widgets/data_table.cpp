@@ -223,6 +223,12 @@ void DataTable::fitColumns(int widest) {
     distribute();
 }
 
+void DataTable::showColumnIf(int column, bool shown) {
+    // A section that stays hidden over a reset of the model keeps its place in the header.
+    setColumnHidden(column, false);
+    setColumnHidden(column, !shown);
+}
+
 void DataTable::fitHeight() {
     setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
     setVerticalScrollBarPolicy(Qt::ScrollBarAlwaysOff);

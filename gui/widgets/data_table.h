@@ -46,6 +46,8 @@ public:
     /// narrower, texts and bars give way before numbers do; where it is wider, the last of them
     /// takes the rest. Holds through later resizes, until a column is dragged.
     void fitColumns(int widest = 420);
+    /// Call it when the rows have changed, before fitColumns.
+    void showColumnIf(int column, bool shown);
     /// As high as its rows need, so that a small table never scrolls; after the columns are fitted.
     void fitHeight();
     /// Width that `column` gets from fitColumns instead of what its texts need (bars).

@@ -67,7 +67,7 @@ TEST_CASE("A suite asked for replies shows lettered choices and no worked exampl
     CHECK(data.definition.scoring == "choice_reply");
     CHECK(data.shots == 0);
     const SuiteItem& cow = data.items.front();
-    CHECK(cow.prompt().starts_with("Answer this multiple choice question.\n\nWhich animal gives"));
+    CHECK(cow.prompt().starts_with("Which animal gives"));
     REQUIRE(cow.order.size() == 4);
     for (std::size_t i = 0; i < 4; ++i) {
         const std::string line = std::string(1, static_cast<char>('A' + i)) + ". " +

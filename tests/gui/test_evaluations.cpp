@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The view of evaluations: what is drawn of a metric, what is shown of a written reply, and what of
 // it selects in other views.
+#include <QHeaderView>
 #include <QLineEdit>
 #include <QPlainTextEdit>
 #include <QTemporaryDir>
@@ -65,6 +66,22 @@ private slots:
             QStringLiteral("cow: no answer in the reply, expected “cow”, score 0")));
         item.detail = R"({"reply": ""})";
         QVERIFY(itemText(item).endsWith(QStringLiteral("(nothing)")));
+    }
+
+    void aHiddenColumnTakesNoRoomAfterOtherRows() {
+        Selection selection;
+        const std::unique_ptr<View> view(makeEvaluationsView(selection, nullptr));
+        auto written = std::make_shared<RunData>(*run_);
+        for (moescope::ItemRow& item : written->suites[0].items) item.logLikelihoods = "[]";
+        view->resize(1200, 800);
+        view->show();
+        view->setRun(written);
+        const QHeaderView* header =
+            tableNamed(*view, QStringLiteral("Choices"))->horizontalHeader();
+        QVERIFY(header->isSectionHidden(ChoicesModel::kLogLikelihoodColumn));
+        int shown = 0;
+        for (int i = 0; i < header->count(); ++i) shown += header->sectionSize(i);
+        QCOMPARE(header->length(), shown);
     }
 
     void searchingItemsSelectsNothingElsewhereAndAClickDoes() {

@@ -43,7 +43,7 @@ std::vector<ReportFile> renderReport(std::span<const ReportRun> runs, std::strin
 /// file when it ends in the extension of the one format, and that makes one file (html, json, md),
 /// else a folder, created when absent. Throws UsageError (a format; no runs; `out` ends as a file
 /// does and several are due; a report would replace one of the runs), Error (out unwritable) and
-/// Interrupted (`stop` was set). Nothing is written unless everything could be.
+/// Interrupted (`stop` was set). Nothing is written unless every report could be made.
 std::vector<std::filesystem::path> writeReport(std::span<const ReportRun> runs,
                                                std::span<const std::string> formats,
                                                const std::filesystem::path& out,

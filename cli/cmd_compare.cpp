@@ -11,16 +11,17 @@
 #include "cli/console.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/run_names.h"
 #include "engine/core/error.h"
 #include "profiler/analysis/quality_block.h"
 #include "profiler/analysis/run_difference.h"
-#include "profiler/analysis/run_identity.h"
 #include "profiler/analysis/run_summary.h"
 #include "reports/analysis_json.h"
 #include "reports/comparison.h"
 #include "reports/numbers.h"
 #include "reports/suite_comparison_json.h"
 #include "reports/terms.h"
+#include "reports/visible_text.h"
 
 namespace moescope::cli {
 namespace {
@@ -196,14 +197,6 @@ nlohmann::json qualityOfAll(const std::vector<RunSummary>& runs) {
     return list;
 }
 
-/// In what run `i` is not of the same thing as the first, and what that does to its figures.
-std::vector<std::string> cautionsOf(const std::vector<RunSummary>& runs, std::size_t i) {
-    std::vector<std::string> out = identityDifferences(runs.front().meta, runs[i].meta);
-    for (std::string& caution : comparisonCautions(runs.front(), runs[i]))
-        out.push_back(std::move(caution));
-    return out;
-}
-
 /// The mode of each run, and only what a person must know about (two whole blocks before two
 /// numbers would be skipped by every reader); then in what the runs are not of the same thing.
 void printQuality(const std::vector<std::string>& names, const std::vector<RunSummary>& runs) {
@@ -214,11 +207,11 @@ void printQuality(const std::vector<std::string>& names, const std::vector<RunSu
             if (row.label == "mode") line = row.value;
             if (!row.ok) line += "; ! " + row.label + " " + row.value;
         }
-        std::cout << names[i] << ": " << line << '\n';
+        std::cout << visibleLine(names[i] + ": " + line) << '\n';
     }
     for (std::size_t i = 1; i < runs.size(); ++i)
-        for (const std::string& caution : cautionsOf(runs, i))
-            std::cout << "! " << names[i] << ": " << caution << '\n';
+        for (const std::string& caution : allCautions(runs.front(), runs[i]))
+            std::cout << visibleLine("! " + names[i] + ": " + caution) << '\n';
     std::cout << '\n';
 }
 
@@ -254,7 +247,7 @@ int runCompare(const Invocation& invocation) {
     std::vector<std::string> warnings = suites.warnings;
     if (options.isSet("json")) {
         for (std::size_t i = 1; i < runs.size(); ++i)
-            for (const std::string& caution : cautionsOf(runs, i))
+            for (const std::string& caution : allCautions(runs.front(), runs[i]))
                 warnings.push_back("run " + std::to_string(i + 1) + ": " + caution);
         nlohmann::json rows = nlohmann::json::array();
         for (const Figure& figure : figures()) {
@@ -276,9 +269,7 @@ int runCompare(const Invocation& invocation) {
         return kDone;
     }
     for (const std::string& warning : warnings) note("warning: " + warning);
-    std::vector<std::string> names;
-    for (const std::string& path : paths)
-        names.push_back(std::filesystem::path(path).stem().string());
+    const std::vector<std::string> names = runNames(paths);
     std::vector<std::string> header{"figure", "unit"};
     for (std::size_t i = 0; i < runs.size(); ++i) {
         header.push_back(names[i]);
@@ -310,7 +301,7 @@ int runCompare(const Invocation& invocation) {
         const std::string text = differenceText(timeDifferences[i]);
         if (!text.empty())
             std::cout << '\n'
-                      << names[i + 1] << " (this run) against " << names.front()
+                      << visibleLine(names[i + 1] + " (this run) against " + names.front())
                       << " (the baseline). " << text;
     }
     if (!suites.changes.empty()) printSuites(names, suites.changes);

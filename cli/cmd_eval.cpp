@@ -52,7 +52,7 @@ void addOptions(Options& options) {
                 "with --generate: replies written at a time");
     options.add("reasoning",
                 po::value<std::string>()->default_value("medium")->value_name("EFFORT"),
-                "low, medium, high: stated in chat prompts");
+                "with --chat or --generate: low, medium, high, stated in the prompt");
     options.add("context", po::value<int>()->default_value(4096)->value_name("N"),
                 "tokens an item may have; at most those that the model was made for");
     options.add("out,o", po::value<std::string>()->value_name("RUN"), "run file to write");
@@ -102,6 +102,8 @@ void checkReplyOptions(const Options& options, bool replies) {
     sampling.temperature = options.get<double>("temperature");
     sampling.topP = options.get<double>("top-p");
     const Sampler refusesWhatIsOutOfRange(sampling);
+    if (!replies && !options.isSet("chat"))
+        options.refuse({"reasoning"}, "goes with --chat or --generate");
     if (!replies)
         options.refuse({"tokens", "temperature", "top-p", "parallel"}, "goes with --generate");
 }
@@ -138,8 +140,7 @@ void printResults(const std::vector<SuiteResult>& results, bool synthetic) {
         std::cout << "SYNTHETIC model (seeded random weights): these scores mean nothing\n";
     for (const SuiteResult& result : results) {
         std::cout << '\n'
-                  << result.suite.title << ": "
-                  << evaluatedItems(result.suite, result.scored + result.tooLong);
+                  << result.suite.title << ": " << evaluatedItems(result.suite, result.scored);
         if (result.tooLong > 0)
             std::cout << "; " << formatCount(result.tooLong)
                       << " did not fit the context and are in no metric";

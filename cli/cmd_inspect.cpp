@@ -10,12 +10,12 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "engine/core/error.h"
-#include "engine/core/file.h"
 #include "engine/formats/checkpoint.h"
 #include "engine/model/memory_plan.h"
 #include "engine/model/spec.h"
 #include "engine/run/model_names.h"
 #include "reports/numbers.h"
+#include "reports/visible_text.h"
 
 namespace moescope::cli {
 namespace {
@@ -145,7 +145,7 @@ int runInspect(const Invocation& invocation) {
 
     const ModelSpec& s = bound.spec;
     const ParameterCount count = countParameters(s, bound.weights);
-    std::cout << toValidUtf8(s.name) << (s.synthetic ? "  SYNTHETIC: seeded random weights" : "")
+    std::cout << visibleLine(s.name) << (s.synthetic ? "  SYNTHETIC: seeded random weights" : "")
               << "\n\n";
     TextTable head({"", ""});
     const FileParts parts = partsOf(*checkpoint, bound.spec);
@@ -202,7 +202,7 @@ int runInspect(const Invocation& invocation) {
     if (options.isSet("tensors")) {
         TextTable table({"tensor", "type", "shape", "bytes"});
         for (const TensorView& t : checkpoint->tensors()) {
-            table.row({toValidUtf8(t.name), std::string(dtypeInfo(t.type).name), shapeText(t),
+            table.row({t.name, std::string(dtypeInfo(t.type).name), shapeText(t),
                        std::to_string(storedBytes(t))});
         }
         std::cout << '\n' << table.text();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // moescope report: writes reports of run files, or prints their summaries.
+#include <algorithm>
 #include <iostream>
 
 #include "cli/command.h"
@@ -11,6 +12,15 @@
 #include "reports/report.h"
 
 namespace moescope::cli {
+namespace {
+
+void printSummary(const RunSummary& run) {
+    for (const std::string& line : summaryLines(run)) std::cout << line << '\n';
+    std::cout << '\n';
+}
+
+}  // namespace
+
 int runReport(const Invocation& invocation) {
     std::string names;
     for (const ReportFormat& format : reportFormats()) names += std::string(format.name) + ", ";
@@ -24,33 +34,39 @@ int runReport(const Invocation& invocation) {
     options.flag("json", "print the paths written as one JSON document");
     if (!options.parse(invocation)) return kDone;
 
-    std::vector<std::filesystem::path> runs;
-    for (const std::string& path : options.get<std::vector<std::string>>("run"))
-        runs.emplace_back(path);
+    const auto paths = options.get<std::vector<std::string>>("run");
     std::vector<std::string> formats = splitList(options.get<std::string>("format"));
     if (formats.empty()) throw UsageError("--format names no format");
-    if (formats == std::vector<std::string>{"summary"}) {
-        options.refuse({"out", "json"}, "goes with reports: a summary goes to standard output");
-        for (const auto& path : runs) {
-            for (const std::string& line : summaryLines(summarize(RunReader(path))))
-                std::cout << line << '\n';
-            std::cout << '\n';
-        }
+    std::vector<std::string> once;  // a format that is named twice is one
+    for (const std::string& format : formats)
+        if (std::find(once.begin(), once.end(), format) == once.end()) once.push_back(format);
+    formats = std::move(once);
+    const bool summaries = std::erase(formats, "summary") > 0;
+    if (summaries)
+        options.refuse({"json"}, "goes with reports: a summary is text on standard output");
+    if (formats.empty()) {
+        options.refuse({"out"}, "goes with reports: a summary goes to standard output");
+        for (const std::string& path : paths) printSummary(summarize(RunReader(path)));
         return kDone;
     }
     if (!options.has("out") || options.get<std::string>("out").empty())
         throw UsageError("'report' needs --out DIR");
     for (const std::string& format : formats)
-        reportFormat(format);  // all names, before anything is written
+        reportFormat(format);  // all names, before the runs are read
 
-    nlohmann::json written = nlohmann::json::array();
-    for (const std::string& format : formats) {
+    std::vector<ReportRun> runs;
+    for (const std::string& path : paths) {
         throwIfStopped(invocation.stop);
-        for (const auto& path : writeReport(runs, format, options.get<std::string>("out")))
-            written.push_back(path.string());
+        runs.push_back(loadReportRun(path));
     }
+    nlohmann::json written = nlohmann::json::array();
+    for (const auto& path :
+         writeReport(runs, formats, options.get<std::string>("out"), invocation.stop))
+        written.push_back(path.string());
+    if (summaries)
+        for (const ReportRun& run : runs) printSummary(run.summary);
     if (options.isSet("json")) {
-        printJson("report", {{"files", written}});
+        printJson("report-files", {{"files", written}});
     } else {
         for (const auto& path : written) std::cout << path.get<std::string>() << '\n';
     }

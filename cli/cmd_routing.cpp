@@ -91,7 +91,7 @@ SpecializationOptions groupOptions(const Options& options) {
     result.liftThreshold = options.get<double>("lift-threshold");
     result.permutations = options.get<int>("permutations");
     result.seed = options.get<std::uint64_t>("seed");
-    if (!(result.liftThreshold >= 1))
+    if (!std::isfinite(result.liftThreshold) || result.liftThreshold < 1)
         throw UsageError("--lift-threshold takes a number from 1: at 1 an expert is like the mean");
     if (result.permutations < 19 || result.permutations > 1'000'000)
         throw UsageError("--permutations takes a number from 19 to 1000000");
@@ -118,6 +118,8 @@ int runRouting(const Invocation& invocation) {
         "texts are the least,\ntwenty texts a group are good.");
     if (!options.parse(invocation)) return kDone;
     const SpecializationOptions grouping = groupOptions(options);
+    if (options.has("fail-on") && !std::isfinite(options.get<double>("fail-on")))
+        throw UsageError("--fail-on takes a number, which an excess can be above");
 
     const RunReader reader(options.get<std::vector<std::string>>("run").front());
     const RunSummary run = summarize(reader);

@@ -9,6 +9,7 @@
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "reports/numbers.h"
+#include "reports/visible_text.h"
 
 namespace moescope::cli {
 namespace {
@@ -24,17 +25,17 @@ bool colorAllowed(std::FILE* stream) {
 
 void printError(std::string_view what, std::string_view hint) {
     const bool color = colorAllowed(stderr);
-    const std::string text = toValidUtf8(what);
+    const std::string text = visibleText(what);
     std::fprintf(stderr, "%serror:%s %s\n", color ? "\033[1;31m" : "", color ? "\033[0m" : "",
                  text.c_str());
     if (!hint.empty()) {
         std::fprintf(stderr, "%shint:%s %s\n", color ? "\033[1m" : "", color ? "\033[0m" : "",
-                     toValidUtf8(hint).c_str());
+                     visibleText(hint).c_str());
     }
 }
 
 void note(const std::string& line) {
-    std::fprintf(stderr, "%s\n", line.c_str());
+    std::fprintf(stderr, "%s\n", visibleText(line).c_str());
 }
 
 void noteFreshStart(const std::string& what) {
@@ -93,10 +94,10 @@ void Progress::print(std::uint64_t done, std::uint64_t total, std::string_view m
     if (left >= 0 && done < total) text += ", " + formatFixed(left, 0) + " s left";
     if (!message.empty()) text += "  " + std::string(message);
     if (terminal_) {
-        std::fprintf(stderr, "\r\033[K%s", toValidUtf8(text).c_str());
+        std::fprintf(stderr, "\r\033[K%s", visibleLine(text).c_str());
         open_ = true;
     } else {
-        std::fprintf(stderr, "%s\n", toValidUtf8(text).c_str());
+        std::fprintf(stderr, "%s\n", visibleLine(text).c_str());
     }
 }
 

@@ -13,6 +13,9 @@ namespace moescope::cli {
 /// True when `stream` is a terminal and NO_COLOR is unset.
 bool colorAllowed(std::FILE* stream);
 
+// What is printed here holds names of strangers: control characters are made visible, so that no
+// terminal obeys them (visibleText).
+
 /// "error: <what>" and "hint: <hint>" on stderr.
 void printError(std::string_view what, std::string_view hint);
 /// One line on stderr, for a person.

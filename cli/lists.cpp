@@ -12,7 +12,11 @@ std::vector<std::string> splitList(const std::string& text) {
     std::vector<std::string> out;
     for (std::size_t start = 0; start <= text.size();) {
         const std::size_t end = std::min(text.find(',', start), text.size());
-        if (end > start) out.push_back(text.substr(start, end - start));
+        const std::size_t first = std::min(text.find_first_not_of(' ', start), end);
+        if (first < end) {
+            const std::size_t last = text.find_last_not_of(' ', end - 1);
+            out.push_back(text.substr(first, last + 1 - first));
+        }
         start = end + 1;
     }
     return out;

@@ -8,7 +8,7 @@
 
 namespace moescope::cli {
 
-/// "a,b" -> {"a", "b"}; empty parts are dropped.
+/// "a, b" -> {"a", "b"}: without the spaces around a part; empty parts are dropped.
 std::vector<std::string> splitList(const std::string& text);
 
 /// "1,2,4": integers from `least` (0 or more) to `most`; UsageError names the option.

@@ -8,6 +8,7 @@
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
+#include "reports/visible_text.h"
 
 namespace moescope::cli {
 
@@ -22,13 +23,8 @@ void printJson(std::string_view name, const nlohmann::json& body) {
 
 void refuseSameFile(std::string_view option, const std::filesystem::path& path,
                     const std::vector<std::pair<std::string, std::string>>& others) {
-    std::error_code absent;
-    const auto whole = [&](const std::filesystem::path& p) {
-        return std::filesystem::weakly_canonical(p, absent);
-    };
     for (const auto& [what, other] : others) {
-        if (other.empty()) continue;
-        if (std::filesystem::equivalent(path, other, absent) || whole(path) == whole(other))
+        if (!other.empty() && sameFile(path, other))
             throw UsageError(std::string(option) + " names the " + what +
                              " file, which would be lost");
     }
@@ -57,11 +53,12 @@ std::size_t displayWidth(std::string_view utf8) {
 }
 
 TextTable::TextTable(std::vector<std::string> header) {
-    rows_.push_back(std::move(header));
+    row(std::move(header));
 }
 
 void TextTable::row(std::vector<std::string> cells) {
-    cells.resize(rows_.front().size());
+    if (!rows_.empty()) cells.resize(rows_.front().size());
+    for (std::string& cell : cells) cell = visibleLine(cell);
     rows_.push_back(std::move(cells));
 }
 

@@ -16,7 +16,7 @@ namespace moescope::cli {
 void printJson(std::string_view name, const nlohmann::json& body);
 
 /// Columns padded to their widest cell; numbers (cells that start with a digit, '-' or '+') to the
-/// right. A header of empty names is not printed.
+/// right. A header of empty names is not printed. Cells are shown as visibleLine makes them.
 class TextTable {
 public:
     explicit TextTable(std::vector<std::string> header);

@@ -116,6 +116,7 @@ public:
 
     SuiteResult run() {
         start_ = Clock::now();
+        report();
         std::size_t at = 0;
         try {
             askModel(at);

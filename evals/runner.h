@@ -33,7 +33,8 @@ struct EvalOptions {
     bool chat = false;
     int resamples = 2000;
     const StopFlag* stop = nullptr;
-    std::function<void(const EvalProgress&)> progress{};  ///< after each item
+    std::function<void(const EvalProgress&)>
+        progress{};  ///< at a suite's begin and after each item
     /// Ends the item's sequence and hands over the rows of its routing, to be committed with the
     /// item (RoutingRecorder::drain). Those of an item that fails are discarded.
     std::function<std::vector<AnyRow>(std::int64_t sequence)> takeRouting{};

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "profiler/analysis/roofline.h"
+#include "profiler/analysis/run_identity.h"
 #include "reports/numbers.h"
 
 namespace moescope {
@@ -108,10 +109,22 @@ std::vector<std::string> comparisonCautions(const RunSummary& base, const RunSum
 std::string rawBalanceCaution(const RunSummary& base, const RunSummary& run) {
     const BalanceHeadline a = balanceHeadline(base.routing), b = balanceHeadline(run.routing);
     if (a.layers == 0 || b.layers == 0 || a.tokens == b.tokens) return {};
+    const std::string before = formatSignificant(a.nullMaxOverMean);
+    const std::string chance = formatSignificant(b.nullMaxOverMean);
     return "max/mean over " + formatCounted(b.tokens, "token") + " instead of " +
-           formatCount(a.tokens) + ": by chance alone it would be " +
-           formatSignificant(b.nullMaxOverMean) + " x instead of " +
-           formatSignificant(a.nullMaxOverMean) + " x; compare the excess over chance";
+           formatCount(a.tokens) + ": " +
+           // Of many tokens both are near 1, and "1.02 x instead of 1.02 x" says nothing.
+           (chance == before
+                ? std::string()
+                : "by chance alone it would be " + chance + " x instead of " + before + " x; ") +
+           "compare the excess over chance";
+}
+
+std::vector<std::string> allCautions(const RunSummary& base, const RunSummary& run) {
+    std::vector<std::string> out = identityDifferences(base.meta, run.meta);
+    for (std::string& caution : comparisonCautions(base, run)) out.push_back(std::move(caution));
+    if (std::string raw = rawBalanceCaution(base, run); !raw.empty()) out.push_back(std::move(raw));
+    return out;
 }
 
 }  // namespace moescope

@@ -40,5 +40,8 @@ bool tokensApart(std::int64_t base, std::int64_t run) noexcept;
 std::vector<std::string> comparisonCautions(const RunSummary& base, const RunSummary& run);
 /// Why raw max/mean of the two cannot be compared; empty where it can, or one has none.
 std::string rawBalanceCaution(const RunSummary& base, const RunSummary& run);
+/// All that must be known before figures of `run` are read beside those of `base`: in what they are
+/// not of the same thing (identityDifferences), and the two above.
+std::vector<std::string> allCautions(const RunSummary& base, const RunSummary& run);
 
 }  // namespace moescope

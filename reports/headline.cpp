@@ -281,7 +281,7 @@ std::vector<std::string> evaluationWarnings(const RunSummary& run) {
         for (std::string& warning : readingWarnings(suite)) out.push_back(std::move(warning));
         for (const MetricRow& metric : run.metrics) {
             if (metric.suite == suite.id && metric.name == kItemsTooLong && metric.value > 0)
-                out.push_back(suite.name + ": " + formatSignificant(metric.value) + " of " +
+                out.push_back(suite.name + ": " + formatCount(std::llround(metric.value)) + " of " +
                               formatCount(metric.n) +
                               " items did not fit the context and are in no metric");
         }
@@ -295,6 +295,11 @@ std::int64_t availableItems(const SuiteRow& suite) {
     const auto available = settings.find(kAvailableItems);
     if (available == settings.end() || !available->is_number_integer()) return suite.items;
     return std::max(suite.items, available->get<std::int64_t>());
+}
+
+std::int64_t scoredItems(std::span<const ItemRow> items) {
+    return std::count_if(items.begin(), items.end(),
+                         [](const ItemRow& item) { return !std::isnan(item.score); });
 }
 
 std::string evaluatedItems(const SuiteRow& suite, std::int64_t done) {

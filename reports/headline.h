@@ -68,7 +68,11 @@ std::vector<std::string> evaluationWarnings(const RunSummary& run);
 /// Of the suite's data, before --limit; `items` in runs that do not say.
 std::int64_t availableItems(const SuiteRow& suite);
 
-/// "20 of 144 items evaluated", and ", chosen by --limit out of 11,956" where the suite has more.
+/// Those that have a score: without what did not fit the context.
+std::int64_t scoredItems(std::span<const ItemRow> items);
+
+/// `done` have a score: "20 of 144 items evaluated", and ", chosen by --limit out of 11,956" where
+/// the suite has more.
 std::string evaluatedItems(const SuiteRow& suite, std::int64_t done);
 
 /// "0.412 (95 % interval 0.371 to 0.453)"

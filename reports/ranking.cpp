@@ -65,6 +65,14 @@ bool countsPerCharacter(const std::vector<MetricRow>& metrics) {
                        [](const MetricRow& metric) { return metric.name == "accuracy_norm"; });
 }
 
+std::optional<std::string> writtenReply(const ItemRow& item) {
+    const nlohmann::json detail = looseJson(item.detail);
+    if (!detail.is_object()) return std::nullopt;
+    const auto reply = detail.find("reply");
+    if (reply == detail.end() || !reply->is_string()) return std::nullopt;
+    return reply->get<std::string>();
+}
+
 std::vector<const ItemRow*> tellingItems(const std::vector<ItemRow>& items, std::size_t limit) {
     struct Ranked {
         const ItemRow* item;

@@ -2,6 +2,7 @@
 // Which items of a suite a reader should look at, and when a metric is too weak to conclude from.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,9 @@ double likelihoodMargin(const ItemRow& item);
 std::string answerPerCharacter(const ItemRow& item);
 /// Do a suite's metrics count it, so that its items must show it?
 bool countsPerCharacter(const std::vector<MetricRow>& metrics);
+
+/// What the model wrote, where the item was answered so; nothing where it was scored by likelihood.
+std::optional<std::string> writtenReply(const ItemRow& item);
 
 /// At most `limit` items that have a score: lowest score first, among equals those the model was
 /// surest of.

@@ -8,6 +8,7 @@
 #include "engine/core/edit_distance.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
+#include "reports/numbers.h"
 
 namespace moescope {
 namespace {
@@ -35,6 +36,26 @@ std::string unknownFormatHint(std::string_view name) {
     return "did you mean \"" + std::string(nearest->name) + "\"? Formats: " + known;
 }
 
+/// Where each of `files` goes.
+std::vector<std::filesystem::path> outputPaths(std::span<const ReportFile> files,
+                                               std::span<const std::string> formats,
+                                               const std::filesystem::path& out) {
+    const std::string ending = out.extension().string();
+    if (files.size() == 1 && ending == reportFormat(formats.front()).extension) return {out};
+    // A folder "x.html" holding "report.json" is not what was meant, unless it is there already.
+    std::error_code absent;
+    for (const std::string& format : formats) {
+        if (ending == reportFormat(format).extension && !std::filesystem::is_directory(out, absent))
+            throw UsageError(out.string() + ": names one file, but " +
+                                 formatCounted(static_cast<std::int64_t>(files.size()), "file") +
+                                 " are due",
+                             "name a folder");
+    }
+    std::vector<std::filesystem::path> paths;
+    for (const ReportFile& file : files) paths.push_back(out / file.name);
+    return paths;
+}
+
 }  // namespace
 
 std::span<const ReportFormat> reportFormats() {
@@ -54,24 +75,30 @@ std::vector<ReportFile> renderReport(std::span<const ReportRun> runs, std::strin
     return reportFormat(format).render(runs);
 }
 
-std::vector<std::filesystem::path> writeReport(std::span<const std::filesystem::path> runs,
-                                               std::string_view format,
-                                               const std::filesystem::path& out) {
-    const ReportFormat& chosen = reportFormat(format);
+std::vector<std::filesystem::path> writeReport(std::span<const ReportRun> runs,
+                                               std::span<const std::string> formats,
+                                               const std::filesystem::path& out,
+                                               const StopFlag* stop) {
     if (runs.empty())
         throw UsageError("no run file given for the report", "name one or more .moescope files");
-    std::vector<ReportRun> loaded;
-    loaded.reserve(runs.size());
-    for (const std::filesystem::path& run : runs) loaded.push_back(loadReportRun(run));
-    const std::vector<ReportFile> files = chosen.render(loaded);
-
-    const bool single = files.size() == 1 && out.extension() == chosen.extension;
-    std::vector<std::filesystem::path> written;
-    for (const ReportFile& file : files) {
-        written.push_back(single ? out : out / file.name);
-        writeFile(written.back(), file.content);
+    for (const std::string& format : formats) reportFormat(format);  // all names, before the work
+    std::vector<ReportFile> files;
+    for (const std::string& format : formats) {
+        throwIfStopped(stop);
+        for (ReportFile& file : renderReport(runs, format)) files.push_back(std::move(file));
     }
-    return written;
+    throwIfStopped(stop);
+    const std::vector<std::filesystem::path> paths = outputPaths(files, formats, out);
+    for (const std::filesystem::path& path : paths) {
+        for (const ReportRun& run : runs) {
+            if (!run.source.empty() && sameFile(path, run.source))
+                throw UsageError(
+                    path.string() + ": a run that is read, which the report would " + "replace",
+                    "choose another --out");
+        }
+    }
+    for (std::size_t i = 0; i < files.size(); ++i) writeFile(paths[i], files[i].content);
+    return paths;
 }
 
 }  // namespace moescope

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reports of one or more run files: `writeReport` is the whole interface of this module for the
-// CLI and the window; `summaryLines` is what a terminal shows when a run ends.
+// Reports of one or more run files: `loadReportRun` and `writeReport` are the interface of this
+// module for the CLI and the window; `summaryLines` is what a terminal shows when a run ends.
 //
 // To add a format: one file in reports/formats and one line in the table in reports/report.cpp.
 // To add a section to the page: one file in reports/html and one line in reports/html/sections.cpp.
@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/core/interrupt.h"
 #include "reports/report_model.h"
 
 namespace moescope {
@@ -38,13 +39,15 @@ const ReportFormat& reportFormat(std::string_view name);
 /// Renders without touching the disk. `runs` must not be empty.
 std::vector<ReportFile> renderReport(std::span<const ReportRun> runs, std::string_view format);
 
-/// Writes the report of `runs` and returns the paths written. `out` names the file when it ends in
-/// the format's extension and the format makes one file (html, json, md), else a folder, created
-/// when absent. Throws UsageError (format; no runs) and Error (run unreadable, out unwritable);
-/// nothing is written unless every run could be read.
-std::vector<std::filesystem::path> writeReport(std::span<const std::filesystem::path> runs,
-                                               std::string_view format,
-                                               const std::filesystem::path& out);
+/// Writes the reports of `runs` in each of `formats` and returns the paths written. `out` names the
+/// file when it ends in the extension of the one format, and that makes one file (html, json, md),
+/// else a folder, created when absent. Throws UsageError (a format; no runs; `out` ends as a file
+/// does and several are due; a report would replace one of the runs), Error (out unwritable) and
+/// Interrupted (`stop` was set). Nothing is written unless every report could be made.
+std::vector<std::filesystem::path> writeReport(std::span<const ReportRun> runs,
+                                               std::span<const std::string> formats,
+                                               const std::filesystem::path& out,
+                                               const StopFlag* stop = nullptr);
 
 /// About ten lines of plain text, without newlines: what ran, speed, balance, scores, warnings.
 std::vector<std::string> summaryLines(const RunSummary& run);

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <utility>
 
-#include "engine/core/file.h"
 #include "reports/numbers.h"
+#include "reports/visible_text.h"
 
 namespace moescope {
 namespace {
@@ -30,10 +30,7 @@ std::string mostSpecialized(const Specialization& of) {
 
 std::string groupTitle(const TextGroup& group) {
     constexpr std::size_t kWidth = 32;
-    std::string text = toValidUtf8(group.name);
-    std::erase_if(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '\x7f'; });
-    if (text.size() > kWidth) text = toValidUtf8(text.substr(0, kWidth)) + "...";
-    return text;
+    return shorten(visibleLine(group.name), kWidth);
 }
 
 std::vector<std::string> specializationSentences(const Specialization& of) {

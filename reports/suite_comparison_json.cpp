@@ -21,7 +21,7 @@ json metricChangeJson(const MetricChange& change) {
     return {{"suite", change.suite},
             {"metric", change.name},
             {"group", change.group},
-            {"run", change.run},
+            {"run", change.run + 1},
             {"before", number(change.before.value)},
             {"after", change.after ? number(change.after->value) : json()},
             {"value_difference",

@@ -10,7 +10,8 @@
 namespace moescope {
 
 /// `mean_difference`, its interval and p are of the items that both runs scored, null where the
-/// metric is not tested; `value_difference` is of the two values.
+/// metric is not tested; `value_difference` is of the two values. `run` counts from 1, the first
+/// run: never 1 itself.
 nlohmann::json metricChangeJson(const MetricChange& change);
 
 }  // namespace moescope

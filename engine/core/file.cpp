@@ -184,6 +184,13 @@ Json parseLoosely(std::string_view text) {
 
 }  // namespace
 
+bool sameFile(const std::filesystem::path& a, const std::filesystem::path& b) {
+    std::error_code absent;
+    return std::filesystem::equivalent(a, b, absent) ||
+           std::filesystem::weakly_canonical(a, absent) ==
+               std::filesystem::weakly_canonical(b, absent);
+}
+
 nlohmann::json parseJson(std::string_view text, const std::string& origin) {
     return parseChecked<nlohmann::json>(text, origin);
 }

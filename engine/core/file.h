@@ -19,6 +19,9 @@ std::string readFile(const std::filesystem::path& path, std::uint64_t maxBytes =
 /// new one. Creates missing parent folders. Throws Error (unwritable, disk full).
 void writeFile(const std::filesystem::path& path, std::string_view content);
 
+/// Are both names of one file, by links or another spelling; of one that is not there yet too?
+bool sameFile(const std::filesystem::path& a, const std::filesystem::path& b);
+
 /// Parses strict JSON. Throws Error "<origin>: invalid JSON at byte N: ..."; nesting is limited to
 /// 256.
 nlohmann::json parseJson(std::string_view text, const std::string& origin);

@@ -101,9 +101,8 @@ void addSteps(RunSummary& summary, const Timeline& line) {
         phase->medianStepNs = wait.median;
         phase->p95StepNs = wait.p95;
         phase->tokensPerSecond = rateOf(phase->tokens, wait.total);
-        if (phase->forwardNs > 0) {
+        if (phase->forwardNs > 0 && !summary.operations.empty())
             phase->operationShare = double(phase->operationNs) / double(phase->forwardNs);
-        }
     }
 }
 

@@ -47,8 +47,9 @@ struct PhaseSummary {
     double forwardTokensPerSecond = kUnknown;                    ///< tokens / forwardNs
     double forwardMedianNs = kUnknown, forwardP95Ns = kUnknown;  ///< of one step
     std::int64_t operationNs = 0;                                ///< of operations inside steps
-    double operationShare = 0;  ///< operationNs / forwardNs: >= 0.95 or the profile is suspect
-    std::int64_t bytes = 0;     ///< that had to be read, sampling included
+    /// operationNs / forwardNs: >= 0.95 or the profile is suspect. NaN when nothing was timed.
+    double operationShare = kUnknown;
+    std::int64_t bytes = 0;  ///< that had to be read, sampling included
     /// bytes / wallNs, "decode bandwidth": what of the machine's a user gets. NaN without either.
     double bytesPerSecond() const noexcept;
 };

@@ -18,6 +18,9 @@ int openPart(const std::filesystem::path& path, const std::string& part) {
     const std::filesystem::file_status status = std::filesystem::status(path, absent);
     if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
         throw Error(path.string() + ": cannot write: not a regular file");
+    std::error_code code;
+    if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), code);
+    if (code) throw Error(path.string() + ": cannot create the folder: " + code.message());
     return openLocked(part);
 }
 

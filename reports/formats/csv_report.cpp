@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tables for spreadsheets, RFC 4180 (CRLF, quotes doubled). The first column is the run's number.
+// Tables for spreadsheets, RFC 4180 (CRLF, quotes doubled). The first column is the run's number,
+// from 1.
 //
 // Spreadsheets run a cell that begins with = + - @ (or tab, CR) as a formula, and prompts come from
 // strangers: such a text gets a leading apostrophe unless the whole of it is a number.
@@ -58,6 +59,16 @@ void row(std::string& out, const Cells&... cells) {
     bool first = true;
     ((out += (first ? "" : ","), out += cell(cells), first = false), ...);
     out += "\r\n";
+}
+
+/// Whose the other tables are, and whether they are all that the run was to measure.
+std::string runsCsv(std::span<const ReportRun> runs) {
+    std::string out;
+    row(out, "run", "source", "sha256", "model", "kind", "status");
+    for (std::size_t i = 0; i < runs.size(); ++i)
+        row(out, i + 1, runs[i].source, runs[i].sha256, runs[i].modelName(), runs[i].kind(),
+            runStatusName(runs[i].summary.status));
+    return out;
 }
 
 std::string operationsCsv(std::span<const ReportRun> runs) {
@@ -241,7 +252,8 @@ std::string qualityCsv(std::span<const ReportRun> runs) {
 }  // namespace
 
 std::vector<ReportFile> renderCsv(std::span<const ReportRun> runs) {
-    return {{"time.csv", timeCsv(runs)},
+    return {{"runs.csv", runsCsv(runs)},
+            {"time.csv", timeCsv(runs)},
             {"token_times.csv", tokenTimesCsv(runs)},
             {"expert_launches.csv", expertLaunchesCsv(runs)},
             {"operations.csv", operationsCsv(runs)},

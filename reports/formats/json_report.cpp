@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Everything of a report in one JSON document: schema "moescope.report", version 1. Numbers that
-// nobody measured are null. Times in nanoseconds, sizes in bytes, shares 0..1.
+// nobody measured are null. Runs are numbered from 1. Documented in docs/reports.md. Times in
+// nanoseconds, sizes in bytes, shares 0..1.
 #include <cmath>
 
 #include "engine/core/file.h"
@@ -29,14 +30,16 @@ json nested(const std::string& text) {
     return value.is_structured() ? value : json(text);
 }
 
-json headlineJson(const RunSummary& run) {
+/// Scores of the groups that the comparison shows, so that an id has one meaning in the document.
+json headlineJson(const RunSummary& run, std::span<const RunSummary* const> earlier) {
     json out = json::array();
-    for (const HeadlineFigure& figure : headline(run)) {
+    for (const HeadlineFigure& figure : headline(run, earlier)) {
         out.push_back({{"id", figure.id},
                        {"label", figure.label},
                        {"value", number(figure.value)},
                        {"unit", figure.unit},
                        {"text", figure.text},
+                       {"group", figure.group},
                        {"note", figure.note},
                        {"low", number(figure.low)},
                        {"high", number(figure.high)}});
@@ -173,7 +176,7 @@ json suitesJson(const ReportRun& run) {
     return out;
 }
 
-json runJson(const ReportRun& run) {
+json runJson(const ReportRun& run, std::span<const RunSummary* const> earlier) {
     const RunSummary& summary = run.summary;
     json meta = json::object();
     for (const auto& [key, text] : summary.meta) meta[key] = nested(text);
@@ -197,7 +200,7 @@ json runJson(const ReportRun& run) {
             {"imported", run.imported()},
             {"meta", std::move(meta)},
             {"quality", std::move(quality)},
-            {"headline", headlineJson(summary)},
+            {"headline", headlineJson(summary, earlier)},
             {"prefill", phaseJson(summary.prefill)},
             {"decode", phaseJson(summary.decode)},
             {"ttft_ns", number(summary.ttftNs)},
@@ -245,7 +248,11 @@ std::vector<ReportFile> renderJson(std::span<const ReportRun> runs) {
                      {"version", 1},
                      {"tool", {{"name", "moescope"}, {"version", toolVersion()}}}};
     document["runs"] = json::array();
-    for (const ReportRun& run : runs) document["runs"].push_back(runJson(run));
+    std::vector<const RunSummary*> earlier;
+    for (const ReportRun& run : runs) {
+        document["runs"].push_back(runJson(run, earlier));
+        earlier.push_back(&run.summary);
+    }
     document["comparison"] = runs.size() > 1 ? comparisonJson(runs) : json();
     const SuiteComparison suites = compareSuites(runs);
     document["suite_comparison"] = json::array();
@@ -254,8 +261,8 @@ std::vector<ReportFile> renderJson(std::span<const ReportRun> runs) {
     document["suite_warnings"] = suites.warnings;
     document["cautions"] = json::array();
     for (std::size_t i = 1; i < runs.size(); ++i)
-        for (const std::string& caution : comparisonCautions(runs.front().summary, runs[i].summary))
-            document["cautions"].push_back({{"run", i}, {"caution", caution}});
+        for (const std::string& caution : allCautions(runs.front().summary, runs[i].summary))
+            document["cautions"].push_back({{"run", i + 1}, {"caution", caution}});
     return {{"report.json", dumpJson(document, 1) + "\n"}};
 }
 

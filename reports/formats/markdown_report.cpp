@@ -4,8 +4,8 @@
 #include <array>
 
 #include "engine/core/count_text.h"
-#include "engine/core/file.h"
 #include "profiler/analysis/quality_block.h"
+#include "reports/comparison.h"
 #include "reports/counter_names.h"
 #include "reports/headline.h"
 #include "reports/metric_lines.h"
@@ -16,25 +16,15 @@
 #include "reports/specialization_text.h"
 #include "reports/suite_comparison.h"
 #include "reports/terms.h"
+#include "reports/visible_text.h"
 
 namespace moescope {
 namespace {
 
-/// Control characters and line breaks would break a line of text (or a terminal).
-std::string plain(std::string_view bytes) {
-    std::string text = toValidUtf8(bytes);
-    std::erase_if(text, [](char c) {
-        return static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t';
-    });
-    std::replace_if(
-        text.begin(), text.end(), [](char c) { return c == '\n' || c == '\t' || c == 0x7F; }, ' ');
-    return text;
-}
-
 /// Text inside a Markdown table cell: nothing may start markup or HTML.
 std::string md(std::string_view bytes) {
     std::string out;
-    for (const char c : plain(bytes)) {
+    for (const char c : visibleLine(bytes)) {
         if (c == '<')
             out += "&lt;";
         else if (c == '&')
@@ -123,11 +113,13 @@ std::string runMarkdown(const ReportRun& run, const std::string& title) {
         out += "\n";
     }
     if (!run.summary.operations.empty()) {
-        out += "| operation | phase | calls | total | share of run |\n|---|---|---:|---:|---:|\n";
+        out +=
+            "| operation | kernel | phase | calls | total | share of run |\n"
+            "|---|---|---|---:|---:|---:|\n";
         for (std::size_t i = 0; i < std::min(kShown, run.summary.operations.size()); ++i) {
             const OperationGroup& group = run.summary.operations[i];
-            out += "| " + md(group.op) + " | " + md(group.phase) + " | " +
-                   formatCount(group.calls) + " | " +
+            out += "| " + md(group.op) + " | " + md(group.kernel) + " | " + md(group.phase) +
+                   " | " + formatCount(group.calls) + " | " +
                    formatDuration(static_cast<double>(group.totalNs)) + " | " +
                    formatPercent(group.share) + " |\n";
         }
@@ -151,9 +143,9 @@ std::string runMarkdown(const ReportRun& run, const std::string& title) {
     for (const SuiteRow& suite : run.summary.suites) {
         if (suite.kind == kNumericsKind) continue;
         const auto items = run.items.find(suite.id);
-        const std::size_t done = items == run.items.end() ? 0 : items->second.size();
+        const std::int64_t scored = items == run.items.end() ? 0 : scoredItems(items->second);
         out += "**" + md(suite.title.empty() ? suite.name : suite.title) + "** (" + md(suite.name) +
-               "): " + evaluatedItems(suite, static_cast<std::int64_t>(done)) + ".\n\n";
+               "): " + evaluatedItems(suite, scored) + ".\n\n";
     }
     if (!run.summary.metrics.empty()) {
         out +=
@@ -190,6 +182,15 @@ std::string runMarkdown(const ReportRun& run, const std::string& title) {
     return out;
 }
 
+/// What must be known before the runs are read beside each other.
+std::string cautionsMarkdown(std::span<const ReportRun> runs) {
+    std::string out;
+    for (std::size_t i = 1; i < runs.size(); ++i)
+        for (const std::string& caution : allCautions(runs.front().summary, runs[i].summary))
+            out += "\n> **Note:** Run " + std::to_string(i + 1) + ": " + md(caution) + "\n";
+    return out;
+}
+
 /// Empty unless two runs have a suite in common.
 std::string suiteComparisonMarkdown(std::span<const ReportRun> runs) {
     const SuiteComparison comparison = compareSuites(runs);
@@ -212,7 +213,7 @@ std::string suiteComparisonMarkdown(std::span<const ReportRun> runs) {
 /// A terminal of ordinary width shows the line unbroken.
 std::string fit(std::string_view text) {
     constexpr std::size_t kColumns = 110;
-    std::string line = plain(text);
+    std::string line = visibleLine(text);
     std::size_t columns = 0;
     for (std::size_t i = 0; i < line.size(); ++i) {
         if ((static_cast<unsigned char>(line[i]) & 0xC0) == 0x80) continue;
@@ -245,7 +246,8 @@ std::string suiteLine(const RunSummary& run, const SuiteRow& suite) {
 }  // namespace
 
 std::vector<ReportFile> renderMarkdown(std::span<const ReportRun> runs) {
-    std::string out = "# MoEScope report\n" + suiteComparisonMarkdown(runs);
+    std::string out =
+        "# MoEScope report\n" + cautionsMarkdown(runs) + suiteComparisonMarkdown(runs);
     for (std::size_t i = 0; i < runs.size(); ++i)
         out +=
             "\n" + runMarkdown(runs[i], runs.size() == 1 ? runs[i].title() : runTitle(runs[i], i));
@@ -258,8 +260,8 @@ std::vector<std::string> summaryLines(const RunSummary& summary) {
     std::vector<std::string> lines;
     std::string first = run.modelName();
     if (!run.kind().empty()) first += (first.empty() ? "" : ", ") + run.kind();
-    lines.push_back(plain(first + (first.empty() ? "" : ", ") + "status " +
-                          std::string(runStatusName(summary.status))));
+    lines.push_back(visibleLine(first + (first.empty() ? "" : ", ") + "status " +
+                                std::string(runStatusName(summary.status))));
     constexpr std::size_t kWarnings = 3;
     const std::vector<std::string> notes = warnings(run);
     for (std::size_t i = 0; i < std::min(kWarnings, notes.size()); ++i)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page: head, contents, and the sections of every run.
 #include "engine/core/count_text.h"
-#include "profiler/analysis/run_identity.h"
 #include "reports/comparison.h"
 #include "reports/html/assets.h"
 #include "reports/html/escape.h"
@@ -81,13 +80,8 @@ std::string changeText(const ComparisonRow& row, std::size_t index) {
 
 /// What must be known before the figures are read.
 std::string cautions(const ReportRun& base, const ReportRun& run, std::size_t index) {
-    std::vector<std::string> all = identityDifferences(base.summary.meta, run.summary.meta);
-    for (std::string& caution : comparisonCautions(base.summary, run.summary))
-        all.push_back(std::move(caution));
-    if (const std::string raw = rawBalanceCaution(base.summary, run.summary); !raw.empty())
-        all.push_back(raw);
     std::string out;
-    for (const std::string& caution : all)
+    for (const std::string& caution : allCautions(base.summary, run.summary))
         out += paragraph("Run " + std::to_string(index + 1) + ": " + caution + ".");
     return out;
 }

@@ -92,24 +92,36 @@ std::string plots(const std::vector<MetricRow>& metrics, const std::string& id) 
 std::string itemTable(const SuiteRow& suite, const std::vector<MetricRow>& metrics,
                       const std::vector<ItemRow>& items) {
     const bool perCharacter = countsPerCharacter(metrics);
-    std::vector<HtmlColumn> columns{
-        {"item"},        {"prompt"},
-        {"answer"},      {"target"},
-        {"score", true}, {"margin", true, "log-likelihood of the answer over the runner-up, nats"}};
+    const std::vector<const ItemRow*> shown = tellingItems(items, kShownItems);
+    // Items with a written reply have no likelihoods, and so no margin.
+    const bool written = std::any_of(items.begin(), items.end(), [](const ItemRow& item) {
+        return writtenReply(item).has_value();
+    });
+    std::vector<HtmlColumn> columns{{"item"}, {"prompt"}, {"answer"}, {"target"}, {"score", true}};
+    if (written) {
+        columns[2].help = "what was read from the reply";
+        columns.push_back({"reply", false, "its beginning, without the reasoning"});
+    } else {
+        columns.push_back(
+            {"margin", true, "log-likelihood of the answer over the runner-up, nats"});
+    }
     if (perCharacter)
         columns.insert(columns.begin() + 3, {"answer per character", false,
                                              "likeliest per character: what accuracy_norm counts"});
-    HtmlTable table(
-        "Items of " + suite.name + " with the lowest score, the surest answers first (" +
-            formatCount(static_cast<std::int64_t>(std::min(items.size(), kShownItems))) + " of " +
-            formatCount(static_cast<std::int64_t>(items.size())) + ")",
-        columns);
-    for (const ItemRow* item : tellingItems(items, kShownItems)) {
-        const double margin = likelihoodMargin(*item);
+    HtmlTable table("Items of " + suite.name + " with the lowest score" +
+                        (written ? " (" : ", the surest answers first (") +
+                        formatCount(static_cast<std::int64_t>(shown.size())) + " of " +
+                        formatCount(scoredItems(items)) + ")",
+                    columns);
+    for (const ItemRow* item : shown) {
         std::vector<HtmlCell> cells{
-            shorten(item->id, 60),          shorten(item->prompt, kShownCharacters),
-            shorten(item->answer, 80),      shorten(item->target, 80),
-            formatSignificant(item->score), formatSignificant(margin)};
+            shorten(item->id, 60),
+            shorten(item->prompt, kShownCharacters),
+            shorten(item->answer, 80),
+            shorten(item->target, 80),
+            formatSignificant(item->score),
+            written ? shorten(writtenReply(*item).value_or(kNoData), kShownCharacters)
+                    : formatSignificant(likelihoodMargin(*item))};
         if (perCharacter) {
             const std::string answer = answerPerCharacter(*item);
             cells.insert(cells.begin() + 3, answer.empty() ? kNoData : shorten(answer, 80));
@@ -124,8 +136,9 @@ std::string suiteHtml(const ReportRun& run, const SuiteRow& suite, const Section
     const auto found = run.items.find(suite.id);
     const std::int64_t done =
         found == run.items.end() ? 0 : static_cast<std::int64_t>(found->second.size());
+    const std::int64_t scored = found == run.items.end() ? 0 : scoredItems(found->second);
     out += paragraph(
-        (suite.kind.empty() ? "" : "A " + suite.kind + " suite. ") + evaluatedItems(suite, done) +
+        (suite.kind.empty() ? "" : "A " + suite.kind + " suite. ") + evaluatedItems(suite, scored) +
         (done < suite.items ? ": not finished, the metrics cover what was done." : ".") +
         (suite.version.empty() ? "" : " Version " + suite.version + ".") +
         (suite.source.empty() ? "" : " Source: " + suite.source + "."));
@@ -136,7 +149,7 @@ std::string suiteHtml(const ReportRun& run, const SuiteRow& suite, const Section
         out +=
             metricTable(suite, metrics) + plots(metrics, at.id("suite" + std::to_string(suite.id)));
     }
-    if (done > 0) out += itemTable(suite, metrics, found->second);
+    if (scored > 0) out += itemTable(suite, metrics, found->second);
     if (!suite.settings.empty() && suite.settings != "{}")
         out += htmlDetails("Settings of " + suite.name,
                            settingsHtml("Settings of " + suite.name, suite.settings));

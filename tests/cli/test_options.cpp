@@ -12,6 +12,7 @@
 #include "cli/lists.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/run_names.h"
 #include "engine/core/error.h"
 
 using namespace moescope;
@@ -62,6 +63,38 @@ Options parsed(std::vector<std::string> arguments) {
 }
 
 }  // namespace
+
+TEST_CASE("runs of one name are told apart by folders and then by number") {
+    using Names = std::vector<std::string>;
+    CHECK(runNames({"x/a.moescope", "y/b.moescope"}) == Names{"a", "b"});
+    CHECK(runNames({"a/run.moescope", "b/run.moescope", "c.moescope"}) ==
+          Names{"a/run", "b/run", "c"});
+    CHECK(runNames({"1/x/run.moescope", "2/x/run.moescope", "2/y/run.moescope"}) ==
+          Names{"1/x/run", "2/x/run", "y/run"});
+    CHECK(runNames({"run.moescope", "b/run.moescope"}) == Names{"run", "b/run"});
+    CHECK(runNames({"a/r.moescope", "a/r.moescope"}) == Names{"a/r (1)", "a/r (2)"});
+    CHECK(runNames({"/r.moescope", "/r.moescope"}) == Names{"r (1)", "r (2)"});
+}
+
+TEST_CASE("lists ignore spaces around their parts") {
+    CHECK(splitList("html, md ,,csv") == std::vector<std::string>{"html", "md", "csv"});
+    CHECK(splitList(" , ").empty());
+}
+
+TEST_CASE("what is said and tabled shows control characters and does not send them") {
+    TextTable table({"a\x1b", "b"});
+    table.row({"x\u009b31m\ny", "2"});
+    const std::string text = table.text();
+    CHECK(text.find("x\u27e8U+009B\u27e931m y") != std::string::npos);
+    CHECK(text.find("a\u241b") != std::string::npos);
+    const StderrCapture capture;
+    note("loaded \x1b]0;title\x07");
+    printError("bad \x1b[2J", "hint \u009b");
+    const std::string said = capture.text();
+    CHECK(said.find("loaded \u241b]0;title\u2407\n") != std::string::npos);
+    CHECK(said.find("\x1b[2J") == std::string::npos);
+    CHECK(said.find("\u009b") == std::string::npos);
+}
 
 TEST_CASE("options know what was given and what is a default") {
     const Options plain = parsed({"m.gguf"});

@@ -184,4 +184,9 @@ TEST_CASE("routing exits with 3 when a threshold is crossed") {
                 .code == 0);
     CHECK(run({"routing", folder / "p.moescope", "--fail-on", "0.01"}).code == 3);
     CHECK(run({"routing", folder / "p.moescope", "--fail-on", "1000"}).code == 0);
+    // What no excess can be above would never fail.
+    for (const char* limit : {"nan", "inf"})
+        CHECK(run({"routing", folder / "p.moescope", "--fail-on", limit}).code == 2);
+    CHECK(run({"routing", folder / "p.moescope", "--lift-threshold", "inf"}).code == 2);
+    CHECK(run({"routing", folder / "p.moescope", "--lift-threshold", "nan"}).code == 2);
 }

@@ -72,6 +72,22 @@ TEST_CASE("writeFile leaves pipes and devices alone") {
     std::filesystem::remove(pipe);
 }
 
+TEST_CASE("sameFile sees through links and spellings, of files that are not there too") {
+    namespace fs = std::filesystem;
+    const fs::path folder =
+        fs::temp_directory_path() / ("moescope-same-" + std::to_string(::getpid()));
+    fs::create_directories(folder / "sub");
+    writeFile(folder / "a", "a");
+    fs::create_hard_link(folder / "a", folder / "hard");
+    fs::create_symlink(folder / "a", folder / "soft");
+    CHECK(sameFile(folder / "a", folder / "sub/../a"));
+    CHECK(sameFile(folder / "a", folder / "hard"));
+    CHECK(sameFile(folder / "a", folder / "soft"));
+    CHECK(sameFile(folder / "absent", folder / "sub/../absent"));
+    CHECK_FALSE(sameFile(folder / "a", folder / "absent"));
+    fs::remove_all(folder);
+}
+
 TEST_CASE("toValidUtf8 replaces stray bytes and overlong forms and surrogates") {
     CHECK(toValidUtf8("a\u00e9\U0001f600") == "a\u00e9\U0001f600");
     CHECK(toValidUtf8("a\x80z") == "a\uFFFDz");

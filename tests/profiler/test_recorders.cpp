@@ -353,7 +353,10 @@ TEST_CASE("a Chrome trace nests every operation inside its step") {
     CHECK(steps.size() == 2);
     CHECK(operations == 12);
     CHECK_FALSE(std::filesystem::exists(path.string() + ".part"));
-    CHECK_THROWS_AS(writeChromeTrace(RunReader(dir / "r.moescope"), dir / "no/where.json"), Error);
+    // A folder that is not there is made; one that is a file cannot be.
+    writeChromeTrace(RunReader(dir / "r.moescope"), dir / "new/a/trace.json");
+    CHECK(std::filesystem::exists(dir / "new/a/trace.json"));
+    CHECK_THROWS_AS(writeChromeTrace(RunReader(dir / "r.moescope"), path / "trace.json"), Error);
 }
 
 TEST_CASE("a run without a traced step claims no quality of timing") {

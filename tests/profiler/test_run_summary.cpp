@@ -13,6 +13,18 @@
 using namespace moescope;
 using test::TempDir;
 
+TEST_CASE("the share of operations is unknown, not 0, where none was timed") {
+    const TempDir dir;
+    const auto path = dir / "r.moescope";
+    RunWriter writer(path, RunWriter::Mode::Create);
+    writer.add(SequenceRow{0, "s", "", 4, 0});
+    writer.add(StepRow{0, 0, "prefill", 0, 4, 100, 1100});
+    writer.finish(RunStatus::Done);
+    const RunSummary s = summarize(RunReader(path));
+    CHECK(std::isnan(s.prefill.operationShare));
+    CHECK(std::isnan(s.decode.operationShare));
+}
+
 TEST_CASE("a summary adds up operations by kernel and phase") {
     const TempDir dir;
     const auto path = dir / "r.moescope";

@@ -49,8 +49,12 @@ TEST_CASE("the excess over chance comes before max/mean, which is not compared a
     CHECK(html.find("Excess imbalance") < html.find("Expert load, max/mean"));
     CHECK_THAT(html, Contains("2.00 x (8 tokens)") && Contains("2.00 x (16 tokens)") &&
                          Contains("not comparable"));
-    CHECK_THAT(html, Contains("Run 2: max/mean over 16 tokens instead of 8: by chance alone it "
-                              "would be 1.50 x instead of 1.50 x; compare the excess"));
+    CHECK_THAT(html, Contains("Run 2: max/mean over 16 tokens instead of 8: compare the excess"));
+    std::vector<ReportRun> apart = runs;
+    for (LayerRouting& layer : apart[1].summary.routing) layer.null.maxOverMean = 1.25;
+    CHECK_THAT(comparisonHtml(apart),
+               Contains("instead of 8: by chance alone it would be 1.25 x instead of 1.50 x; "
+                        "compare the excess"));
     const std::string same = comparisonHtml({ofTokens(1234, 8), ofTokens(1234, 8)});
     CHECK_THAT(same, !Contains("not comparable") && !Contains("by chance alone"));
 }
@@ -96,8 +100,24 @@ TEST_CASE("JSON of several runs has the tokens of its figures and the cautions")
         if (row.at("id") == "balance_max_over_mean")
             CHECK(row.at("relative_changes").at(1).is_null());
     }
-    REQUIRE(document.at("cautions").size() == 1);
-    CHECK(document.at("cautions").at(0).at("run") == 1);
+    REQUIRE(document.at("cautions").size() == 2);
+    CHECK(document.at("cautions").at(0).at("run") == 2);  // from 1, as in every format
+}
+
+TEST_CASE("page, JSON and Markdown name everything that forbids comparing two runs") {
+    ReportRun other = ofTokens(5, 16);
+    other.summary.meta["model"] = R"({"name":"large","identity":"4567"})";
+    other.summary.meta["kind"] = "eval";
+    const std::vector<ReportRun> runs{ofTokens(37087, 8), other};
+    const std::string html = comparisonHtml(runs), json = renderReport(runs, "json").at(0).content,
+                      md = renderReport(runs, "md").at(0).content;
+    for (const std::string& text : {html, json, md})
+        CHECK_THAT(text, Contains("different model") && Contains("different kind") &&
+                             Contains("prefill of 5 tokens instead of 37,087") &&
+                             Contains("max/mean over 16 tokens instead of 8"));
+    CHECK_THAT(md, Contains("> **Note:** Run 2: different kind"));
+    CHECK_THAT(renderReport(std::vector{runs[0], runs[0]}, "md").at(0).content,
+               !Contains("Run 2: different"));
 }
 
 TEST_CASE("the JSON report's keys of shares are those that readers know") {
@@ -125,6 +145,14 @@ TEST_CASE("scores of groups are compared for the group that the first run shows,
     CHECK(std::isnan(relativeChange(row, 1)));
     CHECK(difference(row, 1) == Approx(0.006));
     CHECK_THAT(comparisonHtml(runs), Contains("+0.006") && !Contains("-60"));
+    // In JSON a run of its own has the same value under the same id, and its group beside it.
+    const auto document = nlohmann::json::parse(renderReport(runs, "json").at(0).content);
+    for (std::size_t i = 0; i < 2; ++i)
+        for (const auto& figure : document.at("runs").at(i).at("headline"))
+            if (figure.at("id") == row.id) {
+                CHECK(figure.at("group") == "age=20");
+                CHECK(figure.at("value") == row.figures[i]->value);
+            }
     // A first run without the suite has no say in it.
     const std::vector<ComparisonRow> three =
         compareHeadlines(std::vector<ReportRun>{smallRun(), runs[0], runs[1]});

@@ -11,6 +11,7 @@
 #include "reports/headline.h"
 #include "reports/numbers.h"
 #include "reports/ranking.h"
+#include "reports/visible_text.h"
 #include "tests/reports/sample_run.h"
 
 using namespace moescope;
@@ -110,7 +111,8 @@ TEST_CASE("an unknown format is a usage error that suggests the nearest") {
         CHECK(std::string(error.what()).find("htlm") != std::string::npos);
         CHECK(error.hint().find("did you mean \"html\"") != std::string::npos);
     }
-    CHECK_THROWS_AS(writeReport({}, "html", "x.html"), UsageError);
+    const std::vector<std::string> html = {"html"};
+    CHECK_THROWS_AS(writeReport({}, html, "x.html"), UsageError);
 }
 
 TEST_CASE("JSON has the schema and the numbers of the summary with null for what is absent") {
@@ -136,6 +138,38 @@ TEST_CASE("JSON has the schema and the numbers of the summary with null for what
     CHECK(first["meta"]["model"]["name"] == "tiny <b>moe</b>");
 }
 
+TEST_CASE("docs/reports.md names every table, column and key of the document") {
+    const std::string docs =
+        readFile(std::filesystem::path(MOESCOPE_SOURCE_DIR) / "docs/reports.md");
+    const auto named = [&](const std::string& word) {
+        return docs.find("`" + word + "`") != std::string::npos;
+    };
+    for (const ReportFile& made : renderReport(std::vector{smallRun(), smallRun()}, "csv")) {
+        INFO(made.name);
+        std::string row = "| `" + made.name + "` | ";
+        const std::size_t at = docs.find(row);
+        REQUIRE(at != std::string::npos);
+        const auto rows = readCsv(made.content);
+        std::string columns;
+        for (const std::string& column : rows.front())
+            columns += (columns.empty() ? "`" : ", `") + column + "`";
+        CHECK_THAT(docs.substr(at, docs.find('\n', at) - at),
+                   Catch::EndsWith("| " + columns + " |"));
+    }
+    const auto document =
+        parseJson(file({smallRun(), smallRun()}, "json", "report.json"), "report.json");
+    for (const nlohmann::json& object :
+         {document, document["runs"][0], document["runs"][0]["headline"][0],
+          document["runs"][0]["decode"], document["runs"][0]["operations"][0],
+          document["runs"][0]["analysis"], document["runs"][0]["suites"][0],
+          document["runs"][0]["token_routing"], document["comparison"][0],
+          document["suite_comparison"][0]})
+        for (const auto& [key, value] : object.items()) {
+            INFO(key);
+            CHECK(named(key));
+        }
+}
+
 TEST_CASE("CSV reads back and formulas are disarmed but numbers are not") {
     const auto rows = readCsv(file({smallRun()}, "csv", "items.csv"));
     REQUIRE(rows.size() == 3);
@@ -146,6 +180,58 @@ TEST_CASE("CSV reads back and formulas are disarmed but numbers are not") {
     const auto routing = readCsv(file({smallRun()}, "csv", "routing.csv"));
     REQUIRE(routing.size() == 9);
     CHECK(routing[1] == std::vector<std::string>{"1", "0", "0", "8", "8", "2"});
+}
+
+TEST_CASE("CSV says of which run a number is and whether it ended") {
+    ReportRun killed = smallRun();
+    killed.summary.status = RunStatus::Running;
+    killed.source = "b.moescope";
+    const auto rows = readCsv(file({smallRun(), killed}, "csv", "runs.csv"));
+    REQUIRE(rows.size() == 3);
+    CHECK(rows[0] ==
+          std::vector<std::string>{"run", "source", "sha256", "model", "kind", "status"});
+    CHECK(rows[1] == std::vector<std::string>{"1", "runs/small.moescope", std::string(64, 'a'),
+                                              "tiny <b>moe</b>", "profile", "done"});
+    CHECK(rows[2][0] == "2");
+    CHECK(rows[2][5] == "running");
+}
+
+TEST_CASE("items that did not fit the context are not said to be evaluated or shown") {
+    ReportRun run = smallRun();
+    for (ItemRow& item : run.items[7]) item.score = std::numeric_limits<double>::quiet_NaN();
+    run.summary.metrics = {{7, kItemsTooLong, "", 2, {}, {}, {}, {}, "count", 2}};
+    for (const auto& [format, name] : {std::pair{"html", "report.html"}, {"md", "report.md"}}) {
+        const std::string text = file({run}, format, name);
+        CHECK_THAT(text, Catch::Contains("0 of 2 items evaluated"));
+        CHECK_THAT(text, Catch::Contains("2 of 2 items did not fit the context") &&
+                             !Catch::Contains("2.00 of"));
+        CHECK_THAT(text, !Catch::Contains("with the lowest score"));
+    }
+    run.items[7][1].score = 0;
+    CHECK_THAT(file({run}, "html", "report.html"), Catch::Contains("first (1 of 1)"));
+}
+
+TEST_CASE("the page shows what the model wrote where an answer was read from a reply") {
+    ReportRun run = smallRun();
+    run.items[7][0].detail = R"({"reply":"It is <x> & then\u001b 7","read_by":"marker"})";
+    run.items[7][0].logLikelihoods = "[]";
+    const std::string page = file({run}, "html", "report.html");
+    CHECK_THAT(page, Catch::Contains("It is &lt;x&gt; &amp; then\u241b 7"));
+    const std::size_t table = page.find("<caption>Items of pairs with the lowest score (2 of 2)");
+    REQUIRE(table != std::string::npos);
+    CHECK(page.find(">margin</th>", table) == std::string::npos);
+    CHECK(writtenReply(run.items[7][0]) == "It is <x> & then\x1b 7");
+    CHECK_FALSE(writtenReply(run.items[7][1]));
+}
+
+TEST_CASE("Markdown and page show control and direction characters instead of obeying them") {
+    ReportRun run = smallRun();
+    run.summary.meta["model"] = "{\"name\":\"a\u009b31m\u202eb\\u001b[0m\"}";
+    for (const auto& [format, name] : {std::pair{"html", "report.html"}, {"md", "report.md"}})
+        CHECK_THAT(file({run}, format, name),
+                   Catch::Contains("a\u27e8U+009B\u27e931m\u27e8U+202E\u27e9b\u241b"));
+    CHECK(visibleText("a\tb\n\xFF") == "a\tb\n\u27e8xFF\u27e9");
+    CHECK(visibleLine("a\tb\n\x7F") == "a b \u2421");
 }
 
 TEST_CASE("CSV tables match the approved files") {
@@ -238,7 +324,7 @@ TEST_CASE("the terminal summary names the run and warns and shows the figures") 
     for (const std::string& line : lines) CHECK(line.find('\n') == std::string::npos);
     RunSummary hostile;
     hostile.meta["model"] = R"({"name":"a\u001b[31m\nb"})";
-    CHECK(summaryLines(hostile)[0] == "a[31m b, status done");
+    CHECK(summaryLines(hostile)[0] == "a\u241b[31m b, status done");
 }
 
 TEST_CASE("a model in the last-level cache has no share of the memory bandwidth in any format") {

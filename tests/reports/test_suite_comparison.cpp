@@ -163,6 +163,7 @@ TEST_CASE("reports of two evaluations hold the paired comparison in every format
     const auto document = parseJson(reportOf(runs, "json", "report.json"), "report.json");
     const auto& first = document["suite_comparison"].at(0);
     CHECK(first["metric"] == "accuracy");
+    CHECK(first["run"] == 2);  // from 1, as in CSV
     CHECK(first["p"] == 0.125);
     CHECK(first["mean_difference"].get<double>() == Approx(8.0 / 24));
     CHECK(document["suite_comparison"].at(2)["p"].is_null());

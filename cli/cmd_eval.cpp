@@ -18,6 +18,7 @@
 #include "profiler/record/run_recorder.h"
 #include "profiler/runfile/run_reader.h"
 #include "reports/headline.h"
+#include "reports/json_number.h"
 #include "reports/metric_lines.h"
 #include "reports/numbers.h"
 #include "reports/terms.h"
@@ -108,6 +109,17 @@ void checkReplyOptions(const Options& options, bool replies) {
         options.refuse({"tokens", "temperature", "top-p", "parallel"}, "goes with --generate");
 }
 
+/// "written", "by likelihood", or what each suite is asked for.
+std::string answersOf(const std::vector<SuiteData>& suites) {
+    std::string each;
+    bool written = false, likelihood = false;
+    for (const SuiteData& data : suites) {
+        (data.replies ? written : likelihood) = true;
+        each += (each.empty() ? "" : ", ") + data.definition.name + " " + answersOf(data);
+    }
+    return written && likelihood ? each : answersOf(suites.front());
+}
+
 /// Whether `path` is a run that --resume could continue; whatever else it is, it is not ours to
 /// say.
 bool unfinishedRun(const std::filesystem::path& path) {
@@ -120,16 +132,13 @@ bool unfinishedRun(const std::filesystem::path& path) {
 }
 
 nlohmann::json metricJson(const MetricRow& m) {
-    const auto optional = [](const std::optional<double>& v) {
-        return v ? nlohmann::json(*v) : nlohmann::json(nullptr);
-    };
     return {{"name", m.name},
             {"group", m.group},
-            {"value", m.value},
-            {"low", optional(m.low)},
-            {"high", optional(m.high)},
-            {"standard_error", optional(m.standardError)},
-            {"chance", optional(m.chance)},
+            {"value", jsonNumber(m.value)},
+            {"low", jsonNumber(m.low)},
+            {"high", jsonNumber(m.high)},
+            {"standard_error", jsonNumber(m.standardError)},
+            {"chance", jsonNumber(m.chance)},
             {"method", m.method},
             {"n", m.n},
             {"clusters", m.clusters > 0 ? nlohmann::json(m.clusters) : nlohmann::json(nullptr)}};
@@ -208,7 +217,9 @@ int runEval(const Invocation& invocation) {
         if ((options.isSet("chat") || replies) && chatFormatFor(opened.tokenizer()) == nullptr)
             throw UsageError(
                 name + ": this model has no chat template",
-                replies ? "replies need one: leave out --generate" : "leave out --chat");
+                replies ? "written replies need one: name a model for conversations, or suites "
+                          "that are scored by likelihood"
+                        : "leave out --chat");
     });
     const ModelSpec& spec = model->spec();
     RunFacts facts;
@@ -220,7 +231,7 @@ int runEval(const Invocation& invocation) {
                            {"limit", options.get<std::int64_t>("limit")},
                            {"seed", options.get<std::uint64_t>("seed")},
                            {"chat", options.isSet("chat")},
-                           {"answers", replies ? "written" : "by likelihood"},
+                           {"answers", answersOf(suites)},
                            {"reasoning", options.get<std::string>("reasoning")}});
     facts.synthetic = spec.synthetic;
     facts.routing = routingOptions(spec);
@@ -237,10 +248,15 @@ int runEval(const Invocation& invocation) {
     engine.extraIdentity = {{"numerics", options.get<std::string>("numerics")},
                             {"backend", options.get<std::string>("backend")},
                             {"reasoning", options.get<std::string>("reasoning")}};
-    if (replies)
-        engine.extraIdentity.update({{"reply_tokens", engine.maxReplyTokens},
-                                     {"temperature", engine.sampling.temperature},
-                                     {"top_p", engine.sampling.topP}});
+    engine.scores = std::any_of(suites.begin(), suites.end(),
+                                [](const SuiteData& data) { return !data.replies; });
+    if (replies) {
+        const nlohmann::json drawn = {{"reply_tokens", engine.maxReplyTokens},
+                                      {"temperature", engine.sampling.temperature},
+                                      {"top_p", engine.sampling.topP}};
+        engine.extraIdentity.update(drawn);
+        facts.settings.update(drawn);
+    }
     EngineModel languageModel(*model, engine);
     languageModel.setStop(invocation.stop);
     facts.settings["context"] = languageModel.maxContext();  // what the model has of --context

@@ -80,14 +80,22 @@ EngineModel::EngineModel(const Model& model, const EngineModelOptions& options)
     : model_(model),
       options_(options),
       chat_(chatFormatFor(model.tokenizer())),
-      scorer_(model.backend(), contextFor(model, options.maxContext), {.brief = true}) {
+      maxContext_(contextFor(model, options.maxContext)) {
     observe(options.trace, options.routing);
+    if (options.scores) scorer();
 }
 
 EngineModel::~EngineModel() = default;
 
-int EngineModel::maxContext() const {
-    return scorer_.maxContext();
+BatchScorer& EngineModel::scorer() {
+    if (!scorer_) {
+        scorer_ = std::make_unique<BatchScorer>(model_.backend(), maxContext_,
+                                                BatchScorer::Options{.brief = true});
+        scorer_->setStop(stop_);
+        scorer_->setTrace(trace_);
+        scorer_->setRouting(routing_);
+    }
+    return *scorer_;
 }
 
 nlohmann::json EngineModel::identity() const {
@@ -96,7 +104,7 @@ nlohmann::json EngineModel::identity() const {
         {"architecture", model_.spec().architecture},
         {"name", model_.spec().name},
         {"backend", model_.backend().description()},
-        {"max_context", scorer_.maxContext()},
+        {"max_context", maxContext_},
     };
     if (options_.extraIdentity.is_object()) identity.update(options_.extraIdentity);
     return identity;
@@ -136,8 +144,9 @@ std::vector<TokenPair> EngineModel::encode(const ScoreRequest& request) const {
 void EngineModel::observe(TraceSink* trace, RoutingSink* routing) {
     trace_ = trace;
     routing_ = routing;
-    scorer_.setTrace(trace);
-    scorer_.setRouting(routing);
+    if (!scorer_) return;
+    scorer_->setTrace(trace);
+    scorer_->setRouting(routing);
 }
 
 /// A request on its way.
@@ -159,7 +168,7 @@ std::unique_ptr<EngineModel::Pending> EngineModel::prepare(const ScoreRequest& r
         result.neededContext = std::max(result.neededContext, needed);
     }
     result.promptTokens = static_cast<std::int64_t>(pairs[0].split);
-    result.tooLong = result.neededContext > scorer_.maxContext();
+    result.tooLong = result.neededContext > maxContext_;
     if (result.tooLong) return pending;
     const std::size_t shared = sharedPrefix(pairs);
     result.evaluatedTokens = static_cast<std::int64_t>(shared);
@@ -184,8 +193,8 @@ void EngineModel::evaluate(std::vector<std::unique_ptr<Pending>>& window, const 
         }
     }
     // While operations are timed every request is evaluated whole: its time is what is asked for.
-    if (trace_ != nullptr) scorer_.forget();
-    scorer_.score(sequences, [&](BatchScorer::Scored&& scored) {
+    if (trace_ != nullptr) scorer().forget();
+    scorer().score(sequences, [&](BatchScorer::Scored&& scored) {
         const auto [pending, continuation] = owners[scored.sequence];
         ScoreResult& result = pending->result;
         result.continuations[continuation] = scoreOf(sequences[scored.sequence], scored.findings);
@@ -197,7 +206,7 @@ void EngineModel::evaluate(std::vector<std::unique_ptr<Pending>>& window, const 
 
 void EngineModel::score(const Source& next, const Done& done) {
     const std::size_t full =
-        trace_ != nullptr ? 1 : kWindowSteps * static_cast<std::size_t>(scorer_.maxBatch());
+        trace_ != nullptr ? 1 : kWindowSteps * static_cast<std::size_t>(scorer().maxBatch());
     std::vector<std::unique_ptr<Pending>> window;
     std::size_t tokens = 0;
     const ScoreSequence* before = nullptr;
@@ -233,9 +242,15 @@ ReplyResult EngineModel::read(const Generation& generation) const {
     result.cutOff = generation.reason != FinishReason::StopToken;
     result.durationNs = generation.shareNs;
     const std::unique_ptr<ReplyParser> parser = chat_->newParser(chatOptions({}));
+    std::int64_t held = 0;  // tokens whose text waits for the end of a character
     for (const TokenId token : generation.tokens) {
         const std::string text = parser->feed(token);
-        if (!text.empty() && isReasoning(parser->channel())) ++result.reasoningTokens;
+        if (!text.empty()) {
+            if (isReasoning(parser->channel())) result.reasoningTokens += held + 1;
+            held = 0;
+        } else {
+            held = model_.tokenizer().isSpecial(token) ? 0 : held + 1;
+        }
     }
     const std::vector<ChatMessage> messages = parser->finish();
     result.answer = toValidUtf8(answerOf(messages));
@@ -247,6 +262,7 @@ void EngineModel::reply(const ReplySource& next, const ReplyDone& done) {
     const int context = maxContext();
     // While operations are timed every reply is written by itself: its time is what is asked for.
     const int parallel = trace_ != nullptr ? 1 : options_.parallelReplies;
+    if (scorer_) scorer_->forget();  // what it holds takes the room of replies
     BatchGenerator generator(model_.backend(), {context, parallel, 0});
     generator.setStop(stop_);
     generator.setTrace(trace_);
@@ -270,8 +286,7 @@ void EngineModel::reply(const ReplySource& next, const ReplyDone& done) {
             const int most = options_.maxReplyTokens;
             generate.options.maxTokens = most > 0 ? std::min(most, room) : room;
             generate.options.sampling = options_.sampling;
-            generate.options.sampling.seed =
-                splitMixAt(options_.sampling.seed, static_cast<std::uint64_t>(request->sequence));
+            generate.options.sampling.seed = splitMixAt(options_.sampling.seed, request->draw);
             generate.options.stopTokens = chat_->stopTokens();
             generate.label = request->sequence;
             asked.push_back(request);

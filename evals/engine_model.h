@@ -29,7 +29,9 @@ namespace moescope {
 struct EngineModelOptions {
     int maxContext = 4096;                                ///< cut to the model's own context length
     ReasoningEffort reasoning = ReasoningEffort::Medium;  ///< harmony chat prompts state it
-    /// Of replies. Each draws with a seed of its own, made of `sampling.seed` and its sequence.
+    /// Log-likelihoods will be asked for: their memory is taken at once. Else only when they are.
+    bool scores = true;
+    /// Of replies. Each draws with a seed of its own, made of `sampling.seed` and its `draw`.
     SamplingOptions sampling{};
     int maxReplyTokens = 0;  ///< 0: what the context leaves
     int parallelReplies = 8;
@@ -58,7 +60,7 @@ public:
     ~EngineModel() override;
 
     /// Tokens that an item may have: the option's, cut to the model's own context length.
-    int maxContext() const;
+    int maxContext() const noexcept { return maxContext_; }
     nlohmann::json identity() const override;
     bool hasChatFormat() const override { return chat_ != nullptr; }
     void score(const Source& next, const Done& done) override;
@@ -67,12 +69,12 @@ public:
     ScoreResult score(const ScoreRequest& request);
     void setStop(const StopFlag* stop) override {
         stop_ = stop;
-        scorer_.setStop(stop);
+        if (scorer_) scorer_->setStop(stop);
     }
     /// Who is told of operations and routing from now on; either may be null.
     void observe(TraceSink* trace, RoutingSink* routing);
     /// Tokens that did not have to be evaluated because others began with them too.
-    std::uint64_t reusedTokens() const noexcept { return scorer_.shared(); }
+    std::uint64_t reusedTokens() const noexcept { return scorer_ ? scorer_->shared() : 0; }
 
 private:
     struct Pending;
@@ -80,6 +82,7 @@ private:
     std::vector<TokenPair> encode(const ScoreRequest& request) const;
     ChatOptions chatOptions(std::string_view forcedChannel) const;
     std::vector<TokenId> rendered(std::string_view message, std::string_view forcedChannel) const;
+    BatchScorer& scorer();
     ReplyResult read(const Generation& generation) const;
     std::unique_ptr<Pending> prepare(const ScoreRequest& request) const;
     void evaluate(std::vector<std::unique_ptr<Pending>>& window, const Done& done);
@@ -87,7 +90,8 @@ private:
     const Model& model_;
     EngineModelOptions options_;
     std::unique_ptr<ChatFormat> chat_;
-    BatchScorer scorer_;
+    int maxContext_;
+    std::unique_ptr<BatchScorer> scorer_;  ///< null until log-likelihoods are asked for
     TraceSink* trace_ = nullptr;
     RoutingSink* routing_ = nullptr;
     const StopFlag* stop_ = nullptr;

@@ -42,6 +42,7 @@ struct ScoreResult {
 struct ReplyRequest {
     std::int64_t sequence = 0;  ///< label under which routing is recorded
     std::string_view prompt;    ///< a user's message
+    std::uint64_t draw = 0;     ///< of drawn replies: with the run's seed it decides the draws
 };
 
 struct ReplyResult {

@@ -11,6 +11,7 @@
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
+#include "engine/core/sha256.h"
 #include "engine/run/sequence_error.h"
 #include "evals/metrics/metric.h"
 #include "evals/reply_readers.h"
@@ -41,7 +42,7 @@ Json settingsOf(const SuiteData& data, const LanguageModel& model, const EvalOpt
         {"scoring", data.definition.scoring},
         {"prompt_template", data.definition.prompt.source()},
         {"prompt_format", chat ? "chat" : "plain"},
-        {"answers", data.replies ? "written" : "by likelihood"},
+        {"answers", answersOf(data)},
         {"shots", data.shots},
         {"limit", data.limit},
         {kAvailableItems, data.available},
@@ -64,6 +65,11 @@ void requireSameSettings(const std::string& suite, const Json& now, const std::s
         throw Error("suite '" + suite + "' cannot be resumed: " + key + " differs (" + change + ")",
                     "repeat the earlier command, or write a new run with another --out");
     }
+}
+
+/// What an item's reply is drawn with: of the item itself, whatever is evaluated beside it.
+std::uint64_t drawOf(const std::string& suite, const std::string& item) {
+    return std::stoull(sha256Hex(suite + "\n" + item).substr(0, 16), nullptr, 16);
 }
 
 bool asksInChat(const SuiteData& data, const EvalOptions& options) {
@@ -149,7 +155,8 @@ private:
                 [&]() -> const ReplyRequest* {
                     Pending* pending = nextPending(at);
                     if (pending == nullptr) return nullptr;
-                    pending->reply = {pending->row.sequence, pending->row.prompt};
+                    pending->reply = {pending->row.sequence, pending->row.prompt,
+                                      drawOf(data_.definition.name, pending->item->id)};
                     return &pending->reply;
                 },
                 [&](const ReplyRequest& request, ReplyResult&& reply) {
@@ -229,7 +236,7 @@ private:
     struct Outcome {
         ItemScore score;
         Json choices = Json::array(), logLikelihoods = Json::array();
-        std::int64_t tokens = 0, promptTokens = 0, durationNs = 0;
+        std::int64_t tokens = 0, promptTokens = 0, generatedTokens = 0, durationNs = 0;
     };
 
     static ItemScore excluded(std::int64_t neededContext) {
@@ -260,7 +267,9 @@ private:
         const SuiteItem& item = *pending.item;
         Outcome outcome;
         outcome.choices = item.choices;
-        outcome.tokens = reply.promptTokens + reply.replyTokens;
+        // The last token is chosen and not evaluated.
+        outcome.tokens = reply.promptTokens + std::max<std::int64_t>(0, reply.replyTokens - 1);
+        outcome.generatedTokens = reply.replyTokens;
         outcome.promptTokens = reply.promptTokens;
         outcome.durationNs = reply.durationNs;
         if (reply.tooLong) {
@@ -299,17 +308,18 @@ private:
         row.durationNs = outcome.durationNs;
         result_.tokens += row.tokens;
         keep(row);
-        write(std::move(row), outcome.promptTokens);
+        write(std::move(row), outcome);
         pending_.erase(pending);
         report();
     }
 
-    void write(ItemRow row, std::int64_t promptTokens) {
+    void write(ItemRow row, const Outcome& outcome) {
         SequenceRow sequence;
         sequence.id = row.sequence;
         sequence.label = data_.definition.name + " " + row.id;
         sequence.group = data_.definition.name;
-        sequence.promptTokens = promptTokens;
+        sequence.promptTokens = outcome.promptTokens;
+        sequence.generatedTokens = outcome.generatedTokens;
         std::vector<AnyRow> rows = takeRouting(row.sequence);
         rows.emplace_back(std::move(sequence));
         rows.emplace_back(std::move(row));
@@ -391,6 +401,10 @@ void requireSameSuites(const PriorRun& prior, const std::vector<SuiteData>& suit
 }
 
 }  // namespace
+
+std::string answersOf(const SuiteData& data) {
+    return data.replies ? "written" : "by likelihood";
+}
 
 std::int64_t itemSequence(std::int64_t suiteId, std::int64_t ordinal) noexcept {
     return suiteId * 10'000'000 + ordinal;

@@ -61,6 +61,9 @@ struct SuiteResult {
     std::int64_t durationNs = 0;
 };
 
+/// "written" or "by likelihood".
+std::string answersOf(const SuiteData& data);
+
 /// Sequence under which the routing of an item is recorded: suites do not collide.
 std::int64_t itemSequence(std::int64_t suiteId, std::int64_t ordinal) noexcept;
 

@@ -236,16 +236,33 @@ std::string numbered(std::size_t run) {
     return "run " + std::to_string(run + 1);
 }
 
+/// The settings that two runs of one suite must share. Which model it is, is what is compared; how
+/// it was asked is not.
+json comparable(const json& settings) {
+    json all = settings;
+    if (!all.is_object()) return json::object();
+    all.erase("warnings");
+    all.emplace("answers", "by likelihood");  // of runs before there were others
+    const json model = all.value("model", json());
+    all.erase("model");
+    for (const char* key : {"max_context", "reasoning", "reply_tokens", "temperature", "top_p"})
+        if (model.is_object() && model.contains(key)) all[key] = model[key];
+    return all;
+}
+
 void addSettingWarnings(std::vector<std::string>& out, const SuiteRow& suite, const SuiteRow& other,
                         std::size_t run) {
-    const json base = settingsOf(suite), settings = settingsOf(other);
-    for (const auto& [key, value] : base.items()) {
-        if (key == "model" || key == "warnings") continue;  // what is compared
-        const auto found = settings.find(key);
-        if (found != settings.end() && *found == value) continue;
-        out.push_back(suite.name + ": " + key + " is " + dumpJson(value) + " in the first and " +
-                      (found == settings.end() ? "absent" : dumpJson(*found)) + " in " +
-                      numbered(run));
+    const json base = comparable(settingsOf(suite)), settings = comparable(settingsOf(other));
+    json keys = base;
+    keys.update(settings);
+    for (const auto& [key, ignored] : keys.items()) {
+        const auto before = base.find(key), now = settings.find(key);
+        if (before != base.end() && now != settings.end() && *before == *now) continue;
+        const auto told = [](const json& all, const auto& found) {
+            return found == all.end() ? std::string("absent") : dumpJson(*found);
+        };
+        out.push_back(suite.name + ": " + key + " is " + told(base, before) + " in the first and " +
+                      told(settings, now) + " in " + numbered(run));
     }
 }
 

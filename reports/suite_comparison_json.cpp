@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "reports/suite_comparison_json.h"
+#include "reports/json_number.h"
 
 #include <cmath>
 
@@ -8,13 +9,6 @@ namespace {
 
 using nlohmann::json;
 
-json number(double value) {
-    return std::isfinite(value) ? json(value) : json();
-}
-json number(const std::optional<double>& value) {
-    return value ? number(*value) : json();
-}
-
 }  // namespace
 
 json metricChangeJson(const MetricChange& change) {
@@ -22,16 +16,16 @@ json metricChangeJson(const MetricChange& change) {
             {"metric", change.name},
             {"group", change.group},
             {"run", change.run + 1},
-            {"before", number(change.before.value)},
-            {"after", change.after ? number(change.after->value) : json()},
+            {"before", jsonNumber(change.before.value)},
+            {"after", change.after ? jsonNumber(change.after->value) : json()},
             {"value_difference",
-             change.after ? number(change.after->value - change.before.value) : json()},
-            {"mean_difference", change.p ? number(change.difference) : json()},
-            {"standard_error", number(change.standardError)},
-            {"low", number(change.low)},
-            {"high", number(change.high)},
-            {"p", number(change.p)},
-            {"p_holm", number(change.holm)},
+             change.after ? jsonNumber(change.after->value - change.before.value) : json()},
+            {"mean_difference", change.p ? jsonNumber(change.difference) : json()},
+            {"standard_error", jsonNumber(change.standardError)},
+            {"low", jsonNumber(change.low)},
+            {"high", jsonNumber(change.high)},
+            {"p", jsonNumber(change.p)},
+            {"p_holm", jsonNumber(change.holm)},
             {"items", change.items},
             {"clusters", change.clusters},
             {"note", change.note}};

@@ -104,6 +104,7 @@ protected:
         suites_->setRows(std::move(rows));
         suitesTable_->fitColumns(260);
         suitesTable_->selectSourceRow(0);
+        followSelection();
     }
 
 private:

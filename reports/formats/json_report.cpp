@@ -7,6 +7,7 @@
 #include "engine/core/file.h"
 #include "reports/analysis_json.h"
 #include "reports/comparison.h"
+#include "reports/json_number.h"
 #include "reports/ranking.h"
 #include "reports/report.h"
 #include "reports/specialization_json.h"
@@ -16,13 +17,6 @@ namespace moescope {
 namespace {
 
 using nlohmann::json;
-
-json number(double value) {
-    return std::isfinite(value) ? json(value) : json();
-}
-json number(const std::optional<double>& value) {
-    return value ? number(*value) : json();
-}
 
 /// Stored JSON texts are nested as JSON; anything else stays the text that it is.
 json nested(const std::string& text) {
@@ -36,13 +30,13 @@ json headlineJson(const RunSummary& run, std::span<const RunSummary* const> earl
     for (const HeadlineFigure& figure : headline(run, earlier)) {
         out.push_back({{"id", figure.id},
                        {"label", figure.label},
-                       {"value", number(figure.value)},
+                       {"value", jsonNumber(figure.value)},
                        {"unit", figure.unit},
                        {"text", figure.text},
                        {"group", figure.group},
                        {"note", figure.note},
-                       {"low", number(figure.low)},
-                       {"high", number(figure.high)}});
+                       {"low", jsonNumber(figure.low)},
+                       {"high", jsonNumber(figure.high)}});
     }
     return out;
 }
@@ -53,10 +47,10 @@ json phaseJson(const PhaseSummary& phase) {
             {"wall_ns", phase.wallNs},
             {"operation_ns", phase.operationNs},
             {"bytes", phase.bytes},
-            {"tokens_per_second", number(phase.tokensPerSecond)},
-            {"median_step_ns", number(phase.medianStepNs)},
-            {"p95_step_ns", number(phase.p95StepNs)},
-            {"operation_share", number(phase.operationShare)}};
+            {"tokens_per_second", jsonNumber(phase.tokensPerSecond)},
+            {"median_step_ns", jsonNumber(phase.medianStepNs)},
+            {"p95_step_ns", jsonNumber(phase.p95StepNs)},
+            {"operation_share", jsonNumber(phase.operationShare)}};
 }
 
 json operationsJson(const ReportRun& run) {
@@ -74,21 +68,21 @@ json routingJson(const RunSummary& run) {
                           {"counts", layer.counts},
                           {"tokens", seen.tokens},
                           {"assignments", seen.assignments},
-                          {"max_over_mean", number(seen.maxOverMean)},
-                          {"min_over_max", number(seen.minOverMax)},
-                          {"cv", number(seen.cv)},
-                          {"gini", number(seen.gini)},
-                          {"entropy_bits", number(seen.entropyBits)},
-                          {"normalized_entropy", number(seen.normalizedEntropy)},
-                          {"effective_experts", number(seen.effectiveExperts)},
-                          {"jain", number(seen.jain)},
+                          {"max_over_mean", jsonNumber(seen.maxOverMean)},
+                          {"min_over_max", jsonNumber(seen.minOverMax)},
+                          {"cv", jsonNumber(seen.cv)},
+                          {"gini", jsonNumber(seen.gini)},
+                          {"entropy_bits", jsonNumber(seen.entropyBits)},
+                          {"normalized_entropy", jsonNumber(seen.normalizedEntropy)},
+                          {"effective_experts", jsonNumber(seen.effectiveExperts)},
+                          {"jain", jsonNumber(seen.jain)},
                           {"dead_experts", seen.deadExperts},
-                          {"excess", number(layer.excess)},
+                          {"excess", jsonNumber(layer.excess)},
                           {"chance",
-                           {{"max_over_mean", number(layer.null.maxOverMean)},
-                            {"max_over_mean_p95", number(layer.null.maxOverMean95)},
-                            {"normalized_entropy", number(layer.null.normalizedEntropy)},
-                            {"dead_experts", number(layer.null.deadExperts)}}}});
+                           {{"max_over_mean", jsonNumber(layer.null.maxOverMean)},
+                            {"max_over_mean_p95", jsonNumber(layer.null.maxOverMean95)},
+                            {"normalized_entropy", jsonNumber(layer.null.normalizedEntropy)},
+                            {"dead_experts", jsonNumber(layer.null.deadExperts)}}}});
     }
     return {{"experts", run.experts},
             {"top_k", run.topK},
@@ -111,7 +105,7 @@ json sampleJson(const RoutingSample& sample) {
                           {"token", token.token},
                           {"text", token.text},
                           {"prompt", token.prompt},
-                          {"log_probability", number(token.logProbability)},
+                          {"log_probability", jsonNumber(token.logProbability)},
                           {"experts", std::move(layers)}});
     }
     return {{"sequence", sample.sequence.id},
@@ -130,11 +124,11 @@ json metricsJson(const RunSummary& run, std::int64_t suite) {
         if (metric.suite != suite) continue;
         out.push_back({{"name", metric.name},
                        {"group", metric.group},
-                       {"value", number(metric.value)},
-                       {"low", number(metric.low)},
-                       {"high", number(metric.high)},
-                       {"standard_error", number(metric.standardError)},
-                       {"chance", number(metric.chance)},
+                       {"value", jsonNumber(metric.value)},
+                       {"low", jsonNumber(metric.low)},
+                       {"high", jsonNumber(metric.high)},
+                       {"standard_error", jsonNumber(metric.standardError)},
+                       {"chance", jsonNumber(metric.chance)},
                        {"method", metric.method},
                        {"n", metric.n},
                        {"clusters", metric.clusters > 0 ? json(metric.clusters) : json()},
@@ -157,7 +151,7 @@ json suitesJson(const ReportRun& run) {
                                  {"log_likelihoods", nested(item.logLikelihoods)},
                                  {"answer", item.answer},
                                  {"target", item.target},
-                                 {"score", number(item.score)},
+                                 {"score", jsonNumber(item.score)},
                                  {"tokens", item.tokens},
                                  {"duration_ns", item.durationNs},
                                  {"detail", nested(item.detail)}});
@@ -183,7 +177,7 @@ json runJson(const ReportRun& run, std::span<const RunSummary* const> earlier) {
     json quality = json::array();
     for (const QualityRow& row : summary.quality) {
         quality.push_back({{"name", row.name},
-                           {"value", number(row.value)},
+                           {"value", jsonNumber(row.value)},
                            {"unit", row.unit},
                            {"ok", row.ok},
                            {"note", row.note}});
@@ -203,7 +197,7 @@ json runJson(const ReportRun& run, std::span<const RunSummary* const> earlier) {
             {"headline", headlineJson(summary, earlier)},
             {"prefill", phaseJson(summary.prefill)},
             {"decode", phaseJson(summary.decode)},
-            {"ttft_ns", number(summary.ttftNs)},
+            {"ttft_ns", jsonNumber(summary.ttftNs)},
             {"memory_bytes", std::move(memory)},
             {"operations", operationsJson(run)},
             {"analysis", analysisJson(run.analysis)},
@@ -224,9 +218,9 @@ json comparisonJson(std::span<const ReportRun> runs) {
         json differences = json::array();
         json tokens = json::array();
         for (std::size_t i = 0; i < runs.size(); ++i) {
-            values.push_back(row.figures[i] ? number(row.figures[i]->value) : json());
-            changes.push_back(number(relativeChange(row, i)));
-            differences.push_back(number(difference(row, i)));
+            values.push_back(row.figures[i] ? jsonNumber(row.figures[i]->value) : json());
+            changes.push_back(jsonNumber(relativeChange(row, i)));
+            differences.push_back(jsonNumber(difference(row, i)));
             tokens.push_back(row.figures[i] && row.figures[i]->tokens > 0
                                  ? json(row.figures[i]->tokens)
                                  : json());

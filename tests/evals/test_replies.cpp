@@ -130,7 +130,7 @@ TEST_CASE("Replies are scored, kept whole and counted") {
             continue;
         }
         CHECK(row.answer == row.target);
-        CHECK(row.tokens == 30);
+        CHECK(row.tokens == 29);  // the last is chosen, not evaluated
         CHECK(row.durationNs == 7);
         CHECK(detail.at("reasoning") == "Let me think.");
         CHECK(detail.at("reasoning_tokens") == 6);
@@ -138,6 +138,7 @@ TEST_CASE("Replies are scored, kept whole and counted") {
         CHECK(detail.at("order").size() == 4);
     }
     const RunReader reader(file.path());
+    CHECK(reader.sequences().back().generatedTokens == 10);
     const auto settings = parseJson(reader.suites()[0].settings, "settings");
     CHECK(settings.at("answers") == "written");
     CHECK(settings.at("prompt_format") == "chat");
@@ -246,7 +247,7 @@ TEST_CASE("The engine's replies are its own generations, in whatever company") {
                          std::map<std::int64_t, ReplyResult>& into) {
         std::vector<ReplyRequest> requests;
         for (std::size_t i = from; i < to; ++i)
-            requests.push_back({static_cast<std::int64_t>(i), prompts[i]});
+            requests.push_back({static_cast<std::int64_t>(i), prompts[i], i});
         std::size_t given = 0;
         engine.reply([&] { return given < requests.size() ? &requests[given++] : nullptr; },
                      [&](const ReplyRequest& request, ReplyResult&& result) {
@@ -274,4 +275,24 @@ TEST_CASE("The engine's replies are its own generations, in whatever company") {
     ask(narrow, 0, 1, none);
     CHECK(none.at(0).tooLong);
     CHECK(none.at(0).neededContext > 30);
+}
+
+TEST_CASE("What an item's reply is drawn with is its own, whatever is evaluated beside it") {
+    std::map<std::string, std::uint64_t> first, second;
+    for (auto* draws : {&first, &second}) {
+        StubModel stub = talker([&](const ReplyRequest& request) {
+            (*draws)[std::string(request.prompt)] = request.draw;
+            return says("Answer: A");
+        });
+        RunFile file("draws");
+        std::vector<SuiteData> suites;
+        suites.push_back(asked("basics"));
+        suites.push_back(asked("hiring_lending"));
+        if (draws == &second) std::swap(suites[0], suites[1]);
+        RunWriter writer(file.path(), RunWriter::Mode::Create);
+        evaluate(std::move(suites), stub, writer, {});
+        writer.finish(RunStatus::Done);
+    }
+    CHECK(first == second);
+    CHECK(first.size() == 400);
 }

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// Texts as models write them, with the answer that a person reads in them.
+#include "evals/answer_text.h"
+
+#include <catch2/catch.hpp>
+
+using namespace moescope;
+
+namespace {
+
+const std::vector<std::string> kAnimals = {"a cow", "a hen", "a frog", "the grandfather"};
+
+std::string letter(std::string_view text, bool cutOff = false) {
+    const auto read = readChoice(text, kAnimals, cutOff);
+    return read ? read->text : "none";
+}
+std::string number(std::string_view text, bool cutOff = false) {
+    const auto read = readNumber(text, cutOff);
+    return read ? read->text : "none";
+}
+std::string yesNo(std::string_view text, bool cutOff = false) {
+    const auto read = readYesNo(text, cutOff);
+    return read ? read->text : "none";
+}
+
+}  // namespace
+
+TEST_CASE("a marked letter is read, whatever is around it") {
+    for (const char* text : {"Because hens lay eggs.\nAnswer: B",
+                             "**Answer: B**",
+                             "**Answer:** (B) a hen",
+                             "The final answer is: $\\boxed{\\text{B}}$",
+                             "The final answer is $\\textbf{B}$.",
+                             "The correct answer is B.",
+                             "ANSWER:\n\nB",
+                             "**Answer**:\n**B**",
+                             "answer: b",
+                             "Answer: \u2018B\u2019",
+                             "Answer: \u201cB\u201d",
+                             "Answer:\u00a0B",
+                             "Answer: B\u2014the hen",
+                             "Answer: option B",
+                             "Answer: [B]",
+                             "\u2018Answer: B\u2019",
+                             "Answer: B because it lays eggs",
+                             "Answer: B \u2013 a hen",
+                             "Answer: B. a hen",
+                             "Answer: a hen.",
+                             "Answer: (A hen)",
+                             "Answer: hen"}) {
+        CAPTURE(text);
+        CHECK(letter(text) == "B");
+    }
+    // Whoever changes their mind has the last word.
+    CHECK(letter("Answer: A\nNo, wait.\nAnswer: D") == "D");
+}
+
+TEST_CASE("A is read where B would be") {
+    CHECK(letter("The answer is A because he was named.") == "A");
+    CHECK(letter("Answer: A the cow") == "A");
+    CHECK(letter("Answer: A \u2013 The cow") == "A");
+    CHECK(letter("Answer: A because of age") == "A");
+    CHECK(letter("Answer: a") == "A");
+    // But a choice that is named is that choice.
+    CHECK(letter("Answer: A hen") == "B");
+    CHECK(letter("The answer is a frog.") == "C");
+    CHECK(letter("Answer: Grandfather") == "D");
+}
+
+TEST_CASE("letters that nobody marked are read where they are the whole answer") {
+    CHECK(letter("So we get \\boxed{A}.") == "A");
+    CHECK(letter("B") == "B");
+    CHECK(letter(" *B*\n") == "B");
+    CHECK(letter("A. a cow") == "A");
+    CHECK(letter("(A) a cow") == "A");
+    CHECK(letter("C: a frog") == "C");
+    CHECK(letter("B\n\nC is wrong because frogs are green.") == "B");
+    CHECK(letter("A hen.") == "B");
+}
+
+TEST_CASE("no letter is read where there is none") {
+    for (const char* text :
+         {"", "A cow gives milk.", "Answer: E", "Answer: Because", "unanswered: B",
+          "The last line must be 'Answer: X', where X is A, B, C or D.", "Better options exist.",
+          "A. a cow\nB. a hen\nC. a frog",  // repeats the question
+          "I cannot answer B or C", "Answer: B or C", "Answer: B/C", "Answer: B and C",
+          "I will not say 'Answer: A' or 'Answer: B'.", "The answer is a cat.",
+          "Answer:\n\nA lot speaks for the cow.", "Answer: B\u00fccher"}) {
+        CAPTURE(text);
+        CHECK(letter(text) == "none");
+    }
+    // A heading is no marker.
+    CHECK(letter("Let us look at each answer:\n\nA. cow: no\nB. hen\n\nThe answer is B.") == "B");
+    CHECK(letter("Let us look at each answer:\n\nA. cow: no\nB. hen, maybe") == "none");
+}
+
+TEST_CASE("of a text that was cut off only an answer that is surely whole counts") {
+    CHECK(letter("B", true) == "none");
+    CHECK(letter("Answer: B", true) == "none");
+    CHECK(letter("Answer: B\nThat is bec", true) == "B");
+    CHECK(number("First 3 + 4 = 7, then 7 *", true) == "none");
+    CHECK(number("Answer: 1", true) == "none");
+    CHECK(number("Answer: 1,2", true) == "none");
+    CHECK(number("Answer: 1.", true) == "none");
+    CHECK(number("Answer: 1,200 apples", true) == "1200");
+    CHECK(yesNo("Answer: No", true) == "none");
+    CHECK(yesNo("Yes, since the app", true) == "none");
+}
+
+TEST_CASE("numbers are read and made comparable") {
+    CHECK(number("She makes 9 * 2 = $18.\n#### 18") == "18");
+    CHECK(number("Answer: $1,234.50") == "1234.5");
+    CHECK(number("**Answer: 70,000 dollars**") == "70000");
+    for (const char* text : {"Answer: 70 000", "Answer: 70\u202f000", "Answer: 70\u00a0000",
+                             "\\boxed{70{,}000}", "\\boxed{70\\,000}", "\\boxed{70,\\!000}"})
+        CHECK(number(text) == "70000");
+    CHECK(number("Answer: 12,345,678") == "12345678");
+    CHECK(number("The answer is 18.") == "18");
+    CHECK(number("so \\boxed{042} apples") == "42");
+    CHECK(number("It takes 5 days and then 3.") == "3");
+    CHECK(number("Answer: -3.0") == "-3");
+    CHECK(number("Answer: \u22125") == "-5");
+    CHECK(number("Answer: -0") == "0");
+    CHECK(number("Answer: 5 + 3 = 8") == "8");
+    CHECK(number("Answer: 50%") == "50");
+    CHECK(number("Answer: 18 - she sells them all") == "18");
+    CHECK(number("from 10-12") == "12");  // a dash, no minus
+    CHECK(number("it is -12") == "-12");
+    CHECK(number("costs $.75") == "0.75");
+    CHECK(number("about -$5") == "-5");
+    CHECK(number("1,2,3") == "3");
+    CHECK(number("Answer: N, where N is the result; so 4") == "4");
+}
+
+TEST_CASE("a part of a number is no number, and a heading no answer") {
+    for (const char* text : {"Answer: 1/2", "Answer: 3 1/2", "Answer: 10:30", "Answer: 1e5"}) {
+        CAPTURE(text);
+        const auto read = readNumber(text, false);
+        CHECK((!read || read->rule == "last"));
+    }
+    CHECK(number("#### 1. Cost\n15\n#### 2. Total\n15 + 3 = 18\n\nAnswer: 18") == "18");
+    CHECK(number("#### 1. Cost\nThat is 15.\n#### 2. Total\nIt is 18.") == "18");
+    CHECK(number("To find the answer:\n\n1. 16 - 3 = 13\n2. 13 * 2\n\nShe makes $26.") == "26");
+    CHECK(number("no number at all") == "none");
+    CHECK(number("") == "none");
+    CHECK(readSolution("The answer is 5 per day.\n#### 1,018")->text == "1018");
+}
+
+TEST_CASE("yes and no are read as words") {
+    CHECK(yesNo("Yes.") == "yes");
+    CHECK(yesNo("**No**, because ...") == "no");
+    CHECK(yesNo("It may be risky.\nAnswer: yes") == "yes");
+    CHECK(yesNo("Yes, I see.\nAnswer: no") == "no");
+    CHECK(yesNo("The answer is no.") == "no");
+    CHECK(yesNo("Nothing speaks for it.") == "none");
+    CHECK(yesNo("I would approve.") == "none");
+    CHECK(yesNo("Answer: yes or no?") == "none");
+    CHECK(yesNo("I will not say 'Answer: yes' or 'Answer: no' for a person.") == "none");
+}
+
+TEST_CASE("a very long text is read without recursion") {
+    const std::string brackets(4'000'000, '(');
+    CHECK(letter(brackets + "\nAnswer: B") == "B");
+    CHECK(number(std::string(4'000'000, '7')).size() == 4'000'000);
+}

@@ -209,6 +209,10 @@ int runEval(const Invocation& invocation) {
     const bool replies = std::any_of(suites.begin(), suites.end(),
                                      [](const SuiteData& data) { return data.replies; });
     checkReplyOptions(options, replies);
+    for (const SuiteData& data : suites)
+        if (data.replies && !options.isSet("generate"))
+            note("suite '" + data.definition.name +
+                 "' knows no likelihoods: the model writes its replies (--tokens bounds them)");
     std::optional<PriorRun> prior;
     if (resume) prior = readPriorRun(out);
 
@@ -221,6 +225,8 @@ int runEval(const Invocation& invocation) {
                           "that are scored by likelihood"
                         : "leave out --chat");
     });
+    if (options.has("reasoning") && chatFormatFor(model->tokenizer())->name() != "harmony")
+        note("warning: this model's format states no reasoning effort: --reasoning has no effect");
     const ModelSpec& spec = model->spec();
     RunFacts facts;
     facts.kind = "eval";
@@ -314,6 +320,12 @@ int runEval(const Invocation& invocation) {
     } else {
         printResults(results, spec.synthetic);
     }
+    const bool none = std::all_of(results.begin(), results.end(),
+                                  [](const SuiteResult& result) { return result.scored == 0; });
+    if (none)
+        throw Error("none of the items fits the context of " +
+                        std::to_string(languageModel.maxContext()) + " tokens: nothing was scored",
+                    "give a larger --context");
     return kDone;
 }
 

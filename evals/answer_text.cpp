@@ -94,6 +94,13 @@ std::vector<std::size_t> markersOf(std::string_view line) {
         at += kMarker.size();
         if (!word) continue;
         std::size_t next = skip(text, at, kBetween);
+        // "The answer to this question is X"
+        if (text.compare(next, 3, "to ") == 0) {
+            constexpr std::size_t kFarthest = 60;
+            const std::size_t stop = std::min(text.find_first_of(".:;?!,", next), text.size());
+            const std::size_t verb = text.find(" is", next);
+            if (verb < stop && verb - next < kFarthest) next = verb + 1;
+        }
         const bool is = text.compare(next, 2, "is") == 0 && !wordGoesOn(text, next + 2);
         if (is) next = skip(text, next + 2, kBetween);
         const bool colon = next < text.size() && text[next] == ':';

@@ -55,16 +55,21 @@ Json settingsOf(const SuiteData& data, const LanguageModel& model, const EvalOpt
     };
 }
 
-void requireSameSettings(const std::string& suite, const Json& now, const std::string& stored) {
-    const Json before = parseJson(stored, "settings of suite '" + suite + "' in the run file");
+void requireSame(const std::string& suite, const Json& now, const Json& before) {
     for (const auto& [key, value] : now.items()) {
         const Json earlier = before.is_object() ? before.value(key, Json()) : Json();
         if (earlier == value) continue;
+        // "model" holds what it is and how it is asked: say which of it.
+        if (value.is_object() && earlier.is_object()) requireSame(suite, value, earlier);
         std::string change = dumpJson(earlier) + " is now " + dumpJson(value);
         if (change.size() > 300) change = "it has changed";
         throw Error("suite '" + suite + "' cannot be resumed: " + key + " differs (" + change + ")",
                     "repeat the earlier command, or write a new run with another --out");
     }
+}
+
+void requireSameSettings(const std::string& suite, const Json& now, const std::string& stored) {
+    requireSame(suite, now, parseJson(stored, "settings of suite '" + suite + "' in the run file"));
 }
 
 /// What an item's reply is drawn with: of the item itself, whatever is evaluated beside it.

@@ -103,6 +103,7 @@ struct Telling {
 constexpr std::array kTelling = {Telling{"reference_pearson", 0},
                                  Telling{"reference_slope", 0},
                                  Telling{"accuracy", 1},
+                                 Telling{"answered", 1},
                                  Telling{"accuracy_norm", 1},
                                  Telling{"accuracy_macro", 1},
                                  Telling{"pct_stereotype", 0.5},

@@ -108,6 +108,10 @@ std::string metricCaution(const MetricRow& metric) {
         *metric.chance <= *metric.high)
         add("the interval includes chance");
     if (!metric.low || !metric.high) add("no interval");
+    // Below it what is counted is silence as much as answers.
+    constexpr double kEnoughAnswers = 0.9;
+    if (metric.name == "answered" && metric.value < kEnoughAnswers)
+        add("many replies hold no answer and count as wrong, or as no favourable decision");
     for (const auto& [name, reading] : kReadings)
         if (metric.name == name) add(reading);
     return caution;

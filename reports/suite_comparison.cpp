@@ -50,6 +50,14 @@ constexpr std::array kItemMeans = {
                  return 50 * (numberAt(d, "first_over_third") + numberAt(d, "second_over_third"));
              },
              true},
+    ItemMean{"accuracy_answered",
+             [](const ItemRow& item, const json& d) {
+                 return numberAt(d, "answered") > 0 ? item.score : kNone;
+             }},
+    ItemMean{"selection_rate_answered",
+             [](const ItemRow& item, const json& d) {
+                 return numberAt(d, "answered") > 0 ? item.score : kNone;
+             }},
     ItemMean{"answered", [](const ItemRow&, const json& d) { return numberAt(d, "answered"); }},
     ItemMean{"reply_tokens",
              [](const ItemRow&, const json& d) { return numberAt(d, "reply_tokens"); }},

@@ -64,7 +64,8 @@ std::string probabilityCell(const std::optional<double>& p);
 inline constexpr char kSuiteComparisonNote[] =
     "Differences are of the items that both runs scored, with 95 % intervals; p: sign-flip "
     "permutation test over clusters of these items, adjusted (Holm) for all such tests of whole "
-    "suites, and for all of groups. Without p a difference is not tested, and overlapping "
+    "suites, and for all of groups; intervals are each by itself, so that one may exclude 0 "
+    "where p is large. Without p a difference is not tested, and overlapping "
     "intervals do not show that two runs are alike.";
 
 }  // namespace moescope

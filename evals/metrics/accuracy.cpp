@@ -14,11 +14,12 @@ namespace moescope {
 
 namespace {
 
-/// None where an answer is no choice.
+/// None where an answer is no choice, or where a reply may hold none: silence is no guess.
 std::optional<double> chanceOf(const MetricInput& input, const Group& group) {
     double sum = 0;
     for (const std::size_t i : group.items) {
-        if (input.items[i].choices == 0) return std::nullopt;
+        const ItemResult& item = input.items[i];
+        if (item.choices == 0 || !item.detail.value("answered", true)) return std::nullopt;
         sum += 1.0 / static_cast<double>(input.items[i].choices);
     }
     return sum / static_cast<double>(group.items.size());

@@ -52,8 +52,9 @@ std::span<const Metric> metrics();
 /// Checks that every metric of the suite exists and fits its scoring and groups; Error otherwise.
 void checkMetrics(const SuiteDefinition& suite);
 /// The metrics of a suite that asks for replies: those of its list that need no likelihoods, and
-/// what replies have of their own (`answered`, `reply_tokens`) over all items and, of a fairness
-/// suite, by each factor that the list names.
+/// what replies have of their own: beside accuracy and selection_rate those of the items with an
+/// answer; `answered` and `reply_tokens` over all items and, of a fairness suite, by each factor
+/// that the list names.
 void replyMetrics(SuiteDefinition& suite);
 /// All metrics the suite lists, in its order, which their ordinals tell. `suite` ids of the rows
 /// are left 0.
@@ -80,6 +81,8 @@ std::vector<MetricRow> selectionRate(const MetricInput& input);
 std::vector<MetricRow> demographicParityDifference(const MetricInput& input);
 std::vector<MetricRow> disparateImpactRatio(const MetricInput& input);
 std::vector<MetricRow> answered(const MetricInput& input);
+std::vector<MetricRow> accuracyAnswered(const MetricInput& input);
+std::vector<MetricRow> selectionRateAnswered(const MetricInput& input);
 std::vector<MetricRow> replyTokens(const MetricInput& input);
 std::vector<MetricRow> flipRate(const MetricInput& input);
 

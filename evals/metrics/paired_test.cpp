@@ -79,6 +79,7 @@ std::vector<MetricRow> meanDifferences(const std::string& name, const MetricInpu
         MetricRow& row = rows.back();
         row.chance = 0.0;
         row.n = static_cast<std::int64_t>(level.pairs.size());
+        withheldInterval(row, differences.size());
         row.method = "mean over " + std::to_string(differences.size()) +
                      " bases of differences to " + input.suite.factor(input.factor)->reference +
                      (row.low ? ", t interval" : "; no interval: too few bases, or all alike");

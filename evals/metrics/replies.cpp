@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Of written replies: how often an answer could be read from them, and how long they are. A model
-// may look fair because it refuses one group, and may reason longer about one than about another.
+// Of written replies: how often an answer could be read from them, what those with an answer score,
+// and how long they are. A model may look fair because it refuses one group, unfair because it is
+// silent about another, and may reason longer about one than about another.
+#include <algorithm>
+
 #include "evals/metrics/paired_test.h"
 
 namespace moescope {
@@ -15,6 +18,29 @@ double tokensOf(const ItemResult& item) {
     return item.detail.at("reply_tokens").get<double>();
 }
 
+MetricRow countRow(const MetricInput& input, const char* name, const char* method,
+                   bool (*counted)(const ItemResult&)) {
+    MetricRow row;
+    row.name = name;
+    row.value = static_cast<double>(std::count_if(input.items.begin(), input.items.end(), counted));
+    row.n = static_cast<std::int64_t>(input.items.size());
+    row.method = method;
+    return row;
+}
+
+/// The share of those with an answer that score, beside what guessing would.
+std::vector<MetricRow> scoreOfAnswered(const MetricInput& input, const char* name) {
+    std::vector<MetricRow> rows;
+    for (Group group : groupsOf(input)) {
+        std::erase_if(group.items, [&](std::size_t i) { return !isAnswered(input.items[i]); });
+        if (group.items.empty()) continue;
+        rows.push_back(proportionRow(
+            name, group,
+            valuesOf(input, group, [](const ItemResult& item) { return item.score; })));
+    }
+    return rows;
+}
+
 bool hasReference(const MetricInput& input) {
     const FactorSpec* factor = input.suite.factor(input.factor);
     return factor != nullptr && !factor->reference.empty();
@@ -22,8 +48,9 @@ bool hasReference(const MetricInput& input) {
 
 }  // namespace
 
-/// Rows answered; of a factor with a reference also answered_difference and answered_difference_p
-/// (pairedTest, Holm over the levels).
+/// Rows answered; over all items also the counts items_unanswered and items_cut_off; of a factor
+/// with a reference also answered_difference and answered_difference_p (pairedTest, Holm over the
+/// levels).
 std::vector<MetricRow> answered(const MetricInput& input) {
     std::vector<MetricRow> rows;
     for (const Group& group : groupsOf(input)) {
@@ -31,11 +58,40 @@ std::vector<MetricRow> answered(const MetricInput& input) {
             input, group, [](const ItemResult& item) { return isAnswered(item) ? 1.0 : 0.0; });
         rows.push_back(proportionRow("answered", group, values));
     }
+    if (input.factor.empty()) {
+        rows.push_back(countRow(input, "items_unanswered",
+                                "count of items whose reply holds no answer: neither right nor "
+                                "favourable, and in no bias score",
+                                [](const ItemResult& item) { return !isAnswered(item); }));
+        rows.push_back(
+            countRow(input, "items_cut_off",
+                     "count of items whose reply was ended by --tokens or the context: give more",
+                     [](const ItemResult& item) { return item.detail.at("finish") != "stop"; }));
+    }
     if (!hasReference(input)) return rows;
     for (const PairedLevel& level : pairsOf(input))
         addPairedDifference(rows, "answered_difference", input, level, isAnswered, "answered");
     adjustHolm(rows, "answered_difference_p");
     return rows;
+}
+
+/// Rows accuracy_answered: of the items with an answer, the share right.
+std::vector<MetricRow> accuracyAnswered(const MetricInput& input) {
+    std::vector<MetricRow> rows = scoreOfAnswered(input, "accuracy_answered");
+    const bool choices = std::all_of(input.items.begin(), input.items.end(),
+                                     [](const ItemResult& item) { return item.choices > 0; });
+    // Of suites whose items have unlike numbers of choices `accuracy` would tell the mean.
+    const std::size_t count = input.items.empty() ? 0 : input.items.front().choices;
+    const bool alike = std::all_of(input.items.begin(), input.items.end(),
+                                   [&](const ItemResult& item) { return item.choices == count; });
+    if (choices && alike)
+        for (MetricRow& row : rows) row.chance = 1.0 / static_cast<double>(count);
+    return rows;
+}
+
+/// Rows selection_rate_answered: of the items with an answer, the share of favourable ones.
+std::vector<MetricRow> selectionRateAnswered(const MetricInput& input) {
+    return scoreOfAnswered(input, "selection_rate_answered");
 }
 
 /// Rows reply_tokens: reasoning, answer and control tokens; of a factor with a reference also

@@ -34,6 +34,8 @@ constexpr Metric kMetrics[] = {
     {"disparate_impact_ratio", "yes_no", disparateImpactRatio, true},
     {"flip_rate", "yes_no", flipRate, true, true},
     {"answered", kReplies, answered},
+    {"accuracy_answered", "choice_reply number_reply", accuracyAnswered},
+    {"selection_rate_answered", "yes_no_reply", selectionRateAnswered},
     {"reply_tokens", kReplies, replyTokens},
 };
 
@@ -88,6 +90,12 @@ void replyMetrics(SuiteDefinition& suite) {
     std::erase_if(suite.metrics, [&](const MetricSpec& spec) {
         return !understands(metricNamed(suite, spec.name), suite.scoring);
     });
+    for (std::size_t i = suite.metrics.size(); i-- > 0;) {
+        const MetricSpec spec = suite.metrics[i];
+        if (spec.name != "accuracy" && spec.name != "selection_rate") continue;
+        suite.metrics.insert(suite.metrics.begin() + static_cast<std::ptrdiff_t>(i) + 1,
+                             {spec.name + "_answered", spec.factor});
+    }
     std::vector<std::string> factors = {""};
     for (const MetricSpec& spec : suite.metrics) {
         const bool known = std::find(factors.begin(), factors.end(), spec.factor) != factors.end();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cpu back end against the reference back end, operation by operation, on tiny random models.
+#include <malloc.h>
 #include <catch2/catch.hpp>
 
 #include <algorithm>
@@ -360,4 +361,20 @@ TEST_CASE("state bytes grow with context and batch by what the caches need") {
     // What a sequence has in common with another takes no memory, but for a group of 16 rows.
     const std::shared_ptr<KvCache> prefix = cpu->newCache({1030, 1030});
     CHECK(cpu->cacheBytes({1100, 1100, prefix, 1030}) == cpu->cacheBytes({1100 - 1024, 1100}));
+}
+
+TEST_CASE("caches that come and go leave no holes in the heap between what stays") {
+    const auto model = llamaLike(DType::F32, DType::F32);
+    const auto backend = makeCpu(model->bound, "portable");
+    int tokens = 64;
+    while (backend->cacheBytes({tokens, 8}) < (3U << 20U)) tokens *= 2;
+    std::vector<std::unique_ptr<char[]>> stays;
+    const auto reply = [&](int longer) {
+        const auto cache = backend->newCache({tokens + longer, 8});
+        stays.push_back(std::make_unique<char[]>(2000));
+    };
+    reply(16 * 100);  // glibc takes from the heap what is smaller than what it unmapped before
+    const std::size_t before = ::mallinfo2().arena;
+    for (int i = 1; i < 60; ++i) reply(16 * i);  // none fits where another was
+    CHECK(::mallinfo2().arena < before + (4U << 20U));
 }

@@ -47,7 +47,8 @@ TEST_CASE("a marked letter is read, whatever is around it") {
                              "Answer: B. a hen",
                              "Answer: a hen.",
                              "Answer: (A hen)",
-                             "Answer: hen"}) {
+                             "Answer: hen",
+                             "The answer to this question is B. The hen lays them."}) {
         CAPTURE(text);
         CHECK(letter(text) == "B");
     }

@@ -113,7 +113,12 @@ TEST_CASE("Replies are scored, kept whole and counted") {
     const auto all = static_cast<std::int64_t>(data.items.size());
     CHECK(metric(results[0], "accuracy", "topic=nature").value == 0);
     CHECK(metric(results[0], "accuracy", "topic=words").value == 1);
-    CHECK(*metric(results[0], "accuracy").chance == Approx(0.25));
+    CHECK_FALSE(metric(results[0], "accuracy").chance.has_value());  // silence is no guess
+    CHECK(metric(results[0], "accuracy_answered").value == 1);
+    CHECK(metric(results[0], "accuracy_answered").n == all - nature);
+    CHECK(*metric(results[0], "accuracy_answered").chance == Approx(0.25));
+    CHECK(metric(results[0], "items_unanswered").value == static_cast<double>(nature));
+    CHECK(metric(results[0], "items_cut_off").value == 0);
     CHECK(metric(results[0], "answered").value ==
           Approx(static_cast<double>(all - nature) / static_cast<double>(all)));
     CHECK(metric(results[0], "reply_tokens").value ==
@@ -163,6 +168,7 @@ TEST_CASE("A model that refuses one group is not fair by its silence") {
     CHECK(metric(result, "answered_difference", "gender=female").value == -1);
     CHECK(metric(result, "answered_difference_p", "gender=female").value < 0.001);
     CHECK(metric(result, "selection_rate", "gender=female").value == 0);
+    CHECK(metric(result, "selection_rate_answered", "gender=male").value == 1);
     CHECK(metric(result, "demographic_parity_difference", "gender").value == 1);
     CHECK(metric(result, "reply_tokens_difference", "gender=female").value == 20);
     CHECK(metric(result, "reply_tokens_difference_p", "gender=female").value < 0.001);
@@ -193,7 +199,24 @@ TEST_CASE("Unanswered questions are in no bias score") {
     const SuiteResult result{{}, biasScores({suite, items, "", 100, 1}), 0, 0, 0, 0, 0};
     CHECK(metric(result, "s_dis").value == 0);
     CHECK(metric(result, "s_dis").n == 24);
-    CHECK(metric(result, "items_unanswered").value == 12);
+    // Nor do two silences agree.
+    SuiteDefinition twins = suite;
+    twins.factors.push_back({"gender", {}, "male", {}});
+    std::vector<ItemResult> pairs;
+    for (const auto& [base, male, female] : {std::tuple("a", 0, 0), std::tuple("b", 0, 1),
+                                             std::tuple("c", -1, -1), std::tuple("d", 1, -1)}) {
+        for (const auto& [level, answer] : {std::pair("male", male), std::pair("female", female)}) {
+            ItemResult item;
+            item.cluster = base;
+            item.groups = {{"gender", level}};
+            item.detail = {{"answer_index", answer}};
+            pairs.push_back(std::move(item));
+        }
+    }
+    const SuiteResult agreement{{}, answerAgreement({twins, pairs, "gender", 100, 1}), 0, 0, 0, 0,
+                                0};
+    CHECK(metric(agreement, "answer_agreement", "gender=female").value == 0.5);
+    CHECK(metric(agreement, "answer_agreement", "gender=female").n == 2);
 }
 
 TEST_CASE("Replies that were interrupted are asked for again, the others are kept") {
@@ -218,6 +241,11 @@ TEST_CASE("Replies that were interrupted are asked for again, the others are kep
     StubModel four;
     CHECK_THROWS_WITH(run(part.path(), loadSuite(findSuite("basics")), four, {}, true),
                       Catch::Contains("cannot be resumed"));
+    // What differs is named, not the model that holds it.
+    StubModel five = talker(rule);
+    five.name = "another";
+    CHECK_THROWS_WITH(run(part.path(), asked("basics"), five, {}, true),
+                      Catch::Contains("stub differs (\"crc32\" is now \"another\")"));
 }
 
 TEST_CASE("A failing reply names its item, and a model without a chat format is refused") {

@@ -249,7 +249,7 @@ TEST_CASE("Resuming with another model or seed or data is refused and changes no
     StubModel other;
     other.name = "other";
     CHECK_THROWS_WITH(run(file.path(), {loadSuite(findSuite("basics"))}, other, {}, true),
-                      Catch::Contains("suite 'basics' cannot be resumed: model differs"));
+                      Catch::Contains("suite 'basics' cannot be resumed: stub differs"));
     EvalOptions options;
     options.seed = 2;
     CHECK_THROWS_WITH(run(file.path(), {loadSuite(findSuite("basics"))}, stub, options, true),

@@ -269,8 +269,13 @@ void addSettingWarnings(std::vector<std::string>& out, const SuiteRow& suite, co
         const auto told = [](const json& all, const auto& found) {
             return found == all.end() ? std::string("absent") : dumpJson(*found);
         };
-        out.push_back(suite.name + ": " + key + " is " + told(base, before) + " in the first and " +
-                      told(settings, now) + " in " + numbered(run));
+        const std::string first = told(base, before), later = told(settings, now);
+        constexpr std::size_t kLongest = 60;  // prompts are for the run file to tell
+        out.push_back(
+            suite.name + ": " + key +
+            (std::max(first.size(), later.size()) > kLongest
+                 ? " of the first is another in " + numbered(run)
+                 : " is " + first + " in the first and " + later + " in " + numbered(run)));
     }
 }
 

@@ -38,6 +38,20 @@ struct Items {
     Q_DECLARE_TR_FUNCTIONS(Items)
 };
 
+/// The choice behind each letter that a model was shown; empty where the file tells no order of
+/// that many.
+std::vector<std::size_t> shownOrder(const ItemRow& item, std::size_t choices) {
+    const nlohmann::json detail = looseJson(item.detail);
+    std::vector<std::size_t> order;
+    const auto found = detail.is_object() ? detail.find("order") : detail.end();
+    if (found == detail.end() || !found->is_array() || found->size() != choices) return order;
+    for (const nlohmann::json& one : *found) {
+        if (!one.is_number_unsigned() || one.get<std::size_t>() >= choices) return {};
+        order.push_back(one.get<std::size_t>());
+    }
+    return order;
+}
+
 }  // namespace
 
 QString groupsText(const std::string& json) {
@@ -56,6 +70,8 @@ QString itemCaption(const ItemRow& item) {
     const nlohmann::json detail = looseJson(item.detail);
     if (detail.is_object() && detail.contains("reply") && item.answer.empty())
         facts << Items::tr("no answer in the reply");
+    if (detail.is_object() && detail.contains("finish") && detail["finish"] != "stop")
+        facts << Items::tr("the reply was cut off");
     if (!item.target.empty())
         facts << Items::tr("expected “%1”").arg(text(item.target).simplified());
     facts << (std::isnan(item.score) ? Items::tr("no score")
@@ -81,7 +97,9 @@ std::vector<ChoiceRow> choicesOf(const ItemRow& item, bool perCharacter) {
     const nlohmann::json likelihoods = looseJson(item.logLikelihoods);
     std::vector<ChoiceRow> rows;
     if (!choices.is_array()) return rows;
-    for (std::size_t i = 0; i < choices.size(); ++i) {
+    const std::vector<std::size_t> order = shownOrder(item, choices.size());
+    for (std::size_t letter = 0; letter < choices.size(); ++letter) {
+        const std::size_t i = order.empty() ? letter : order[letter];
         ChoiceRow row{jsonText(choices[i]), kNone, false, false, false};
         if (likelihoods.is_array() && i < likelihoods.size() && likelihoods[i].is_number()) {
             row.logLikelihood = likelihoods[i].get<double>();
@@ -90,6 +108,7 @@ std::vector<ChoiceRow> choicesOf(const ItemRow& item, bool perCharacter) {
         row.target = sameText(row.choice, item.target);
         row.perCharacter =
             perCharacter && !row.chosen && sameText(row.choice, answerPerCharacter(item));
+        if (!order.empty()) row.choice.prepend(QChar(ushort('A' + letter)) + QStringLiteral(". "));
         rows.push_back(std::move(row));
     }
     return rows;

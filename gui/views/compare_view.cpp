@@ -183,8 +183,14 @@ private:
             says += tr("Beside the baseline: %1. ").arg(text(caution));
         const std::vector<MetricChange>& scores = compared.suites.changes;
         if (!run_->suites.empty()) {
-            for (const std::string& warning : compared.suites.warnings)
-                says += QStringLiteral("! ") + text(warning) + QStringLiteral(". ");
+            // Each is a line, so that a few are read; all of them are in `moescope compare`.
+            constexpr std::size_t kMost = 5;
+            const std::vector<std::string>& warnings = compared.suites.warnings;
+            for (std::size_t i = 0; i < std::min(kMost, warnings.size()); ++i)
+                says += QStringLiteral("\n! ") + text(warnings[i]);
+            if (warnings.size() > kMost)
+                says += QChar('\n') + tr("! and %1 more").arg(warnings.size() - kMost);
+            if (!warnings.empty()) says += QChar('\n');
             if (!scores.empty()) says += text(kSuiteComparisonNote) + QChar(' ');
         }
         if (difference.rows.empty() && scores.empty())

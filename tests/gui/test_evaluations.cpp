@@ -64,6 +64,16 @@ private slots:
                                                 "\n\n--- Reply ---\nI would rather not say."));
         QVERIFY(itemCaption(item).startsWith(
             QStringLiteral("cow: no answer in the reply, expected “cow”, score 0")));
+        item.choices = R"(["cow", "hen", "frog"])";
+        item.detail = R"({"reply": "Answer: C", "finish": "length", "order": [2, 0, 1]})";
+        item.answer = "hen";
+        const auto choices = choicesOf(item, false);
+        QCOMPARE(choices.size(), std::size_t{3});
+        QCOMPARE(choices[1].choice, QStringLiteral("B. cow"));
+        QVERIFY(choices[1].target && choices[2].chosen && !choices[0].chosen);
+        QVERIFY(itemCaption(item).contains(QStringLiteral("the reply was cut off")));
+        item.detail = R"({"order": [7, 0, 1]})";  // of a damaged file
+        QCOMPARE(choicesOf(item, false)[0].choice, QStringLiteral("cow"));
         item.detail = R"({"reply": ""})";
         QVERIFY(itemText(item).endsWith(QStringLiteral("(nothing)")));
     }

@@ -4,110 +4,67 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <vector>
+
+#include "evals/text_scan.h"
 
 namespace moescope {
 
 namespace {
 
-using Places = std::span<const std::string_view>;
-
-// UTF-8: no-break space, narrow no-break space.
-constexpr std::array<std::string_view, 6> kSpaces = {" ", "\t", "\r", "\n", "\u00a0", "\u202f"};
-constexpr std::array<std::string_view, 4> kBlanks = {" ", "\t", "\u00a0", "\u202f"};
-// What Markdown, LaTeX and typography put before an answer.
-constexpr std::array<std::string_view, 21> kOpening = {
-    " ",        "\t",     "\u00a0",   "\u202f", "*",      "_",      "\"",
-    "'",        "`",      "(",        "[",      "{",      "$",      "\\boxed{",
-    "\\textbf", "\\text", "\\mathrm", "\u2018", "\u2019", "\u201c", "\\("};
-constexpr std::array<std::string_view, 17> kClosing = {
-    " ", "\t", "\u00a0", "\u202f", "*",      "_",      "\"",     "'",  "`",
-    ")", "]",  "}",      "$",      "\u2018", "\u2019", "\u201d", "\\)"};
-
-bool isDigit(char c) {
-    return c >= '0' && c <= '9';
-}
-
-std::string lowered(std::string_view text) {
-    std::string out(text);
-    for (char& c : out)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return out;
-}
-
-/// Whether a word goes on at `at`: general punctuation (dashes, quotes) and no-break spaces end it.
-bool wordGoesOn(std::string_view text, std::size_t at) {
-    if (at >= text.size()) return false;
-    const auto byte = static_cast<unsigned char>(text[at]);
-    if (byte < 0x80) return std::isalnum(byte) != 0 || text[at] == '_';
-    const std::string_view rest = text.substr(at);
-    return !rest.starts_with("\u00a0") && !rest.starts_with("\xe2\x80");
-}
-
-/// Whether a word ends directly before `at`.
-bool wordBefore(std::string_view text, std::size_t at) {
-    if (at == 0) return false;
-    if (static_cast<unsigned char>(text[at - 1]) < 0x80) return wordGoesOn(text, at - 1);
-    std::size_t start = at - 1;
-    while (start > 0 && (static_cast<unsigned char>(text[start]) & 0xC0U) == 0x80U) --start;
-    return wordGoesOn(text, start);
-}
-
-std::size_t skip(std::string_view text, std::size_t at, Places what) {
-    for (bool more = true; more && at < text.size();) {
-        more = false;
-        for (const std::string_view one : what) {
-            if (!text.substr(at).starts_with(one)) continue;
-            at += one.size();
-            more = true;
-        }
-    }
-    return std::min(at, text.size());
-}
-
-/// Whether nothing but decoration and a full stop is left of the line.
-bool lineEnds(std::string_view line, std::size_t at) {
-    at = skip(line, at, kClosing);
-    if (at < line.size() && (line[at] == '.' || line[at] == '!')) ++at;
-    return skip(line, at, kClosing) == line.size();
-}
-
 /// A reading of the line from `at` on: the answer and where it ends.
 struct Reading {
     std::string answer;  ///< empty: none
     std::size_t end = 0;
+    bool whole = false;  ///< nothing behind `end` can make it another
 };
 
-std::size_t lineEnd(std::string_view text, std::size_t at) {
-    return std::min(text.find('\n', at), text.size());
-}
+/// Where what is marked as the answer begins.
+struct Marker {
+    std::size_t place = 0;
+    bool formal = false;    ///< the line begins with "Answer:", as prompts ask for it
+    bool doubtful = false;  ///< "if", "might", "can't": said of an answer, not said as one
+};
 
-/// Where what is marked as the answer begins, behind each "answer:" and "answer is" of the line.
-std::vector<std::size_t> markersOf(std::string_view line) {
-    const std::string text = lowered(line);
+/// Behind each "answer:", "answer is" and "answer to this question is" of the line; at most a few,
+/// for a line with more marks several.
+std::vector<Marker> markersOf(std::string_view line) {
     constexpr std::string_view kMarker = "answer";
+    constexpr std::size_t kMost = 8;
+    constexpr std::size_t kFarthest = 64;
     constexpr std::array<std::string_view, 6> kBetween = {" ", "\t", "*", "_", "\u00a0", "\u202f"};
-    std::vector<std::size_t> places;
-    for (std::size_t at = 0; (at = text.find(kMarker, at)) != std::string::npos;) {
-        const bool word = !wordBefore(text, at);
+    constexpr std::array<std::string_view, 9> kBefore = {" ", "\t", "*",  "_", "#",
+                                                         "-", ">",  "\"", "'"};
+    const std::string text = lowered(line);
+    std::vector<Marker> markers;
+    for (std::size_t at = 0;
+         markers.size() < kMost && (at = text.find(kMarker, at)) != std::string::npos;) {
+        const std::size_t start = at;
         at += kMarker.size();
-        if (!word) continue;
+        if (wordBefore(text, start)) continue;
         std::size_t next = skip(text, at, kBetween);
-        // "The answer to this question is X"
         if (text.compare(next, 3, "to ") == 0) {
-            constexpr std::size_t kFarthest = 60;
-            const std::size_t stop = std::min(text.find_first_of(".:;?!,", next), text.size());
-            const std::size_t verb = text.find(" is", next);
-            if (verb < stop && verb - next < kFarthest) next = verb + 1;
+            const std::string near = text.substr(next, kFarthest);
+            const std::size_t verb = near.find(" is");
+            if (verb < std::min(near.find_first_of(".:;?!,"), near.size())) next += verb + 1;
         }
         const bool is = text.compare(next, 2, "is") == 0 && !wordGoesOn(text, next + 2);
         if (is) next = skip(text, next + 2, kBetween);
-        const bool colon = next < text.size() && text[next] == ':';
-        if (!is && !colon) continue;
-        places.push_back(colon ? next + 1 : next);
+        std::size_t colon = 0;
+        for (const std::string_view one : {":", "\uff1a"})
+            if (std::string_view(text).substr(next).starts_with(one)) colon = one.size();
+        if (!is && colon == 0) continue;
+        Marker marker;
+        marker.place = next + colon;
+        std::string_view before = std::string_view(text).substr(0, start);
+        for (const std::string_view word : {"if ", "whether ", "n't ", "n\u2019t ", "cannot ",
+                                            "can not ", "might ", "would ", "each "})
+            marker.doubtful = marker.doubtful || before.find(word) != std::string_view::npos;
+        before.remove_prefix(skip(before, 0, kBefore));
+        marker.formal = !is && (before.empty() || before == "final " || before == "the final ");
+        markers.push_back(marker);
     }
-    return places;
+    return markers;
 }
 
 /// The next line that is not blank, from `at` on; empty when there is none.
@@ -116,68 +73,136 @@ std::string_view nextLine(std::string_view text, std::size_t at) {
     return text.substr(at, lineEnd(text, at) - at);
 }
 
-/// What the last line that marks one answer marks. `read` takes a line and a place in it.
-template <typename Read>
-std::optional<ReadAnswer> marked(std::string_view text, bool cutOff, Read read) {
-    std::optional<ReadAnswer> last;
+/// What a text marks as its answer.
+struct Marked {
+    std::optional<ReadAnswer> answer;
+    /// The last marker has something behind it that is no answer: nothing else may be taken for it.
+    bool refused = false;
+};
+
+/// The answer behind a marker; `refused` where `tells` that there is one which cannot be read.
+template <typename Read, typename Tells>
+Reading behindMarker(std::string_view text, std::string_view line, std::size_t end,
+                     const Marker& marker, bool cutOff, Read read, Tells tells, bool& refused) {
+    const std::size_t at = skip(line, marker.place, kOpening);
+    if (at < line.size()) {
+        Reading found = read(line, at);
+        refused = found.answer.empty() && tells(line.substr(at));
+        if (cutOff && end == text.size()) found = {};  // the line may go on
+        return found;
+    }
+    const std::string_view next = nextLine(text, end);
+    Reading found = read(next, skip(next, 0, kOpening));
+    const bool last = next.data() + next.size() == text.data() + text.size();
+    if (found.answer.empty() || (cutOff && last) || !(found.whole || lineEnds(next, found.end)))
+        return {};
+    return found;
+}
+
+/// What the last line marks that marks an answer; lines that begin with the marker go before
+/// others. `read` takes a line and a place in it.
+template <typename Read, typename Tells>
+Marked marked(std::string_view text, bool cutOff, Read read, Tells tells) {
+    Marked prose, formal;
+    bool anyFormal = false;
     for (std::size_t start = 0; start < text.size();) {
         const std::size_t end = lineEnd(text, start);
         const std::string_view line = text.substr(start, end - start);
+        start = end + 1;
         std::string answer;
-        bool several = false;
-        for (const std::size_t place : markersOf(line)) {
-            const std::size_t at = skip(line, place, kOpening);
-            Reading found;
-            bool whole = true;  // nothing of it can be missing
-            if (at < line.size()) {
-                found = read(line, at);
-                whole = line.find_first_not_of(".,", found.end) != std::string_view::npos ||
-                        end < text.size();
-            } else {
-                const std::string_view next = nextLine(text, end);
-                const std::size_t first = skip(next, 0, kOpening);
-                found = read(next, first);
-                whole = next.data() + next.size() < text.data() + text.size();
-                if (!lineEnds(next, found.end)) found = {};
-            }
-            if (found.answer.empty() || (cutOff && !whole)) continue;
+        bool several = false, refused = false, isFormal = false;
+        const std::vector<Marker> markers = markersOf(line);
+        if (markers.size() > 1) {  // "'Answer: yes' or 'Answer: no'"
+            const std::size_t place = markers.front().place;
+            const std::string between = lowered(line.substr(place, markers.back().place - place));
+            several = between.find(" or ") != std::string::npos;
+        }
+        for (const Marker& marker : markers) {
+            if (marker.doubtful && !marker.formal) continue;
+            bool unread = false;
+            Reading found = behindMarker(text, line, end, marker, cutOff, read, tells, unread);
+            refused = refused || unread;
+            if (found.answer.empty()) continue;
             several = several || (!answer.empty() && answer != found.answer);
             answer = std::move(found.answer);
+            isFormal = isFormal || marker.formal;
         }
-        if (!answer.empty() && !several) last = ReadAnswer{std::move(answer), "marker"};
-        start = end + 1;
+        if (answer.empty() && !refused) continue;
+        Marked& tier = isFormal ? formal : prose;
+        anyFormal = anyFormal || isFormal;
+        tier.refused = refused || several;
+        tier.answer.reset();
+        if (!tier.refused) tier.answer = ReadAnswer{std::move(answer), "marker"};
+        if (refused && !isFormal) formal = {{}, false}, anyFormal = false;  // it came later
     }
-    return last;
+    return anyFormal ? formal : prose;
 }
 
-/// What is behind the last `opening` that `read` makes anything of.
-template <typename Read>
-std::optional<ReadAnswer> behindLast(std::string_view text, std::string_view opening,
-                                     std::string_view rule, Read read) {
-    for (std::size_t at = text.rfind(opening); at != std::string_view::npos;
-         at = at == 0 ? std::string_view::npos : text.rfind(opening, at - 1)) {
+/// What is behind the last `opening`; of a row of them the last few are tried.
+template <typename Read, typename Tells>
+Marked behindLast(std::string_view text, std::string_view opening, std::string_view rule, Read read,
+                  Tells tells) {
+    constexpr int kTries = 16;
+    std::size_t at = text.rfind(opening);
+    for (int i = 0; i < kTries && at != std::string_view::npos; ++i) {
         const std::size_t start = at + opening.size();
         const std::string_view line = text.substr(start, lineEnd(text, start) - start);
-        Reading found = read(line, skip(line, 0, kOpening));
-        if (!found.answer.empty()) return ReadAnswer{std::move(found.answer), rule};
+        const std::size_t first = skip(line, 0, kOpening);
+        Reading found = read(line, first);
+        if (!found.answer.empty()) return {ReadAnswer{std::move(found.answer), rule}, false};
+        if (tells(line.substr(first))) return {std::nullopt, true};
+        at = at == 0 ? std::string_view::npos : text.rfind(opening, at - 1);
     }
-    return std::nullopt;
+    return {};
 }
 
-/// Whether "or" or "and" and another of what `isAnother` knows follow: a list, no answer.
+bool tellsNothing(std::string_view) {
+    return false;
+}
+
+/// Whether another of what `isAnother` knows follows behind "or", a comma or the like: a list, no
+/// answer.
 template <typename IsAnother>
 bool isListed(std::string_view line, std::size_t end, IsAnother isAnother) {
     const std::size_t at = skip(line, end, kClosing);
-    for (const std::string_view word : {"or ", "and ", "/", ", "})
+    for (const std::string_view word :
+         {"or ", "and ", "to ", "/", ",", ";", "|", "&", "\u2013", "\\text{ or }"})
         if (lowered(line.substr(at, word.size())) == word &&
             isAnother(skip(line, at + word.size(), kOpening)))
             return true;
     return false;
 }
 
+/// Whether ".", ")" or ":" follow.
+bool isSetOff(std::string_view line, std::size_t at) {
+    at = skip(line, at, kMarks);
+    return at < line.size() && std::string_view(".):").find(line[at]) != std::string_view::npos;
+}
+
+/// Whether the line goes on as it does behind an answer: punctuation, or one of the `words`.
+bool endsAnswer(std::string_view line, std::size_t at, Places words) {
+    at = skip(line, at, kMarks);
+    if (at == line.size()) return true;
+    for (const std::string_view stop : {".", ",", "!", ";", ":", ")", "\u2014", "\u2013"})
+        if (line.substr(at).starts_with(stop)) return true;
+    const std::size_t next = skip(line, at, kBlanks);
+    if (next == at) return false;
+    if (next == line.size()) return true;
+    for (const std::string_view stop : {"-", "(", "\u2014", "\u2013"})
+        if (line.substr(next).starts_with(stop)) return true;
+    return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+        return lowered(line.substr(next, word.size())) == word &&
+               !wordGoesOn(line, next + word.size());
+    });
+}
+
 bool isLetterAt(std::string_view line, std::size_t at, int letters) {
-    return at < line.size() && line[at] >= 'A' && line[at] < 'A' + letters &&
-           !wordGoesOn(line, at + 1);
+    if (at >= line.size() || line[at] < 'A' || line[at] >= 'A' + letters) return false;
+    if (wordGoesOn(line, at + 1) || line.substr(at + 1).starts_with("+")) return false;
+    const std::string_view rest = line.substr(at + 1);  // "A's"
+    for (const std::string_view apostrophe : {"'", "\u2019"})
+        if (rest.starts_with(apostrophe) && wordGoesOn(rest, apostrophe.size())) return false;
+    return true;
 }
 
 Reading letterAt(std::string_view line, std::size_t at, int letters) {
@@ -185,9 +210,15 @@ Reading letterAt(std::string_view line, std::size_t at, int letters) {
         if (lowered(line.substr(at, word.size())) == word)
             at = skip(line, at + word.size(), kOpening);
     const auto another = [&](std::size_t place) { return isLetterAt(line, place, letters); };
-    if (another(at))
-        return isListed(line, at + 1, another) ? Reading{}
-                                               : Reading{std::string(1, line[at]), at + 1};
+    if (another(at)) {
+        if (isListed(line, at + 1, another)) return {};
+        // "A" and "I" are words as well: "A person", "I cannot".
+        constexpr std::array<std::string_view, 7> kBehind = {"because", "since", "as", "for",
+                                                             "the",     "is",    "was"};
+        const bool word = line[at] == 'A' || line[at] == 'I';
+        if (word && !endsAnswer(line, at + 1, kBehind)) return {};
+        return {std::string(1, line[at]), at + 1};
+    }
     // "a" is a word more often than a letter: it has to be the end.
     const bool small = at < line.size() && line[at] >= 'a' && line[at] < 'a' + letters;
     if (!small || wordGoesOn(line, at + 1) || !lineEnds(line, at + 1)) return {};
@@ -198,6 +229,11 @@ Reading letterAt(std::string_view line, std::size_t at, int letters) {
 std::string plainChoice(std::string_view text) {
     text.remove_prefix(skip(text, 0, kOpening));
     std::string out = lowered(text);
+    for (const auto& [typographic, plain] :
+         {std::pair("\u2018", "'"), std::pair("\u2019", "'"), std::pair("\u201c", "\""),
+          std::pair("\u201d", "\""), std::pair("\u2011", "-"), std::pair("\u3002", ".")})
+        for (std::size_t at = 0; (at = out.find(typographic, at)) != std::string::npos; ++at)
+            out.replace(at, std::string_view(typographic).size(), plain);
     const auto stripped = [&] {
         for (const std::string_view one : kClosing)
             if (out.ends_with(one)) {
@@ -240,12 +276,17 @@ Reading yesNoAt(std::string_view line, std::size_t at) {
     if (word.empty()) return {};
     const std::size_t end = at + word.size();
     if (isListed(line, end, [&](std::size_t place) { return !wordAt(place).empty(); })) return {};
+    // "No one can say", "no information was given" and "no doubt, yes" decide nothing.
+    constexpr std::array<std::string_view, 12> kBehind = {
+        "because", "since", "as", "for", "i", "they", "we", "he", "she", "it", "the", "this"};
+    if (!endsAnswer(line, end, kBehind)) return {};
     return {std::string(word), end};
 }
 
 /// Length of a separator of thousands at `at`, which three digits and no fourth follow; 0: none.
 std::size_t separatorAt(std::string_view text, std::size_t at, bool spaces) {
-    for (const std::string_view one : {"{,}", "\\,", ",\\!", ",", "\u00a0", "\u202f", " "}) {
+    for (const std::string_view one :
+         {"{,}", "\\,", "\\;", "\\ ", ",\\!", ",", "\u00a0", "\u202f", " "}) {
         if (!text.substr(std::min(at, text.size())).starts_with(one) || (one == " " && !spaces))
             continue;
         const std::size_t next = at + one.size();
@@ -261,7 +302,7 @@ Reading plainNumberAt(std::string_view text, std::size_t at, bool spaces) {
     const auto digitAt = [&](std::size_t i) { return i < text.size() && isDigit(text[i]); };
     std::string whole, fraction;
     bool negative = false;
-    for (const std::string_view sign : {"-", "\u2212", "+"}) {
+    for (const std::string_view sign : {"-", "\u2212", "\u2011", "\u2013", "+"}) {
         if (!text.substr(std::min(at, text.size())).starts_with(sign)) continue;
         negative = sign != "+";
         at += sign.size();
@@ -298,10 +339,12 @@ bool numberGoesOn(std::string_view line, std::size_t end) {
     if (end + 1 < line.size() && (line[end] == 'e' || line[end] == 'E') &&
         (digitAt(end + 1) || ((line[end + 1] == '-' || line[end + 1] == '+') && digitAt(end + 2))))
         return true;
+    if (end < line.size() && line[end] == '(') return true;
     const std::size_t at = skip(line, end, kBlanks);
     if (digitAt(at)) return true;
     for (const std::string_view sign :
-         {"+", "-", "*", "/", "^", ":", "=", "\u2212", "\u00d7", "\u00f7", "\\times", "\\cdot"}) {
+         {"+", "-", "*", "/", "^", ":", "=", "x", "\u2212", "\u00d7", "\u00f7", "\u00b7", "\u2022",
+          "\\times", "\\cdot", "\\div"}) {
         if (!line.substr(at).starts_with(sign)) continue;
         const std::size_t next = skip(line, at + sign.size(), kOpening);
         if (digitAt(next)) return true;
@@ -309,26 +352,59 @@ bool numberGoesOn(std::string_view line, std::size_t end) {
     return false;
 }
 
-Reading numberAt(std::string_view line, std::size_t at) {
-    Reading first = plainNumberAt(line, at, true);
-    if (first.answer.empty()) return {};
-    if (!numberGoesOn(line, first.end)) return first;
-    const std::size_t equals = line.rfind('=');
+/// How many numbers the text holds, up to two, and the last of them.
+std::pair<int, std::string> numbersOf(std::string_view text);
+
+/// What a calculation comes to: the number behind the last "=" of the stretch that begins with the
+/// number `first`; empty where there is none.
+std::string resultOf(std::string_view line, const Reading& first, bool goesOn) {
+    std::size_t stop = line.size();
+    if (!goesOn)  // "7 (3 + 4 = 7)", "7, since 3 + 4 = 7"
+        for (const std::string_view end : {"(", ";", ". ", ", "})
+            stop = std::min(stop, line.find(end, first.end));
+    const std::string_view stretch = line.substr(0, stop);
+    const std::size_t equals = stretch.rfind('=');
     if (equals == std::string_view::npos || equals < first.end) return {};
-    Reading result = plainNumberAt(line, skip(line, equals + 1, kOpening), true);
-    if (result.answer.empty() || numberGoesOn(line, result.end)) return {};
-    return result;
+    const Reading result = plainNumberAt(line, skip(line, equals + 1, kOpening), true);
+    if (!result.answer.empty() && !numberGoesOn(line, result.end)) return result.answer;
+    // "18 = 9 * 2": the result stands first.
+    const bool alone = skip(line, first.end, kBlanks) == line.find('=');
+    return alone ? first.answer : std::string();
+}
+
+Reading numberAt(std::string_view line, std::size_t at) {
+    const Reading first = plainNumberAt(line, at, true);
+    if (first.answer.empty()) {
+        // "Answer: Janet makes $18 a day": the only number of the line.
+        const std::string_view rest = line.substr(std::min(at, line.size()));
+        const auto [count, only] = numbersOf(rest);
+        if (count != 1 || lowered(rest).find("not ") != std::string::npos ||
+            rest.find('\\') != std::string_view::npos)
+            return {};
+        return {only, line.size()};
+    }
+    const bool goesOn = numberGoesOn(line, first.end);
+    std::string result = resultOf(line, first, goesOn);
+    if (!result.empty()) return {std::move(result), line.size()};
+    const auto digit = [&](std::size_t i) { return i < line.size() && isDigit(line[i]); };
+    if (goesOn || isListed(line, first.end, digit)) return {};
+    return first;
+}
+
+bool holdsDigits(std::string_view text) {
+    return std::any_of(text.begin(), text.end(), isDigit);
 }
 
 /// Nothing but a number is on the line.
 Reading onlyNumberAt(std::string_view line, std::size_t at) {
-    Reading number = numberAt(line, at);
+    Reading number = plainNumberAt(line, at, true);
     return lineEnds(line, number.end) ? number : Reading{};
 }
 
-/// Of the whole text. A minus directly behind a word or a number is a dash or an operator.
-std::string lastNumber(std::string_view text) {
-    std::string last;
+/// The numbers of a text one by one: `found` is given each. A minus directly behind a word or a
+/// number is a dash or an operator.
+template <typename Found>
+void eachNumber(std::string_view text, Found found) {
     for (std::size_t at = 0; at < text.size();) {
         const bool point = text[at] == '.' && at + 1 < text.size() && isDigit(text[at + 1]);
         if (!isDigit(text[at]) && !point) {
@@ -342,21 +418,27 @@ std::string lastNumber(std::string_view text) {
             start -= sign.size();
             return true;
         };
-        stepBack("$");
+        if (!stepBack("\\$")) stepBack("$");
         const std::size_t unsignedStart = start;
-        const bool minus = stepBack("-") || stepBack("\u2212");
+        const bool minus = stepBack("-") || stepBack("\u2212") || stepBack("\u2011");
         if (minus && wordBefore(text, start)) start = unsignedStart;
-        const Reading number = plainNumberAt(text, start, false);
-        last = number.answer;
+        Reading number = plainNumberAt(text, start, false);
         at = std::max(number.end, at + 1);
+        found(std::move(number.answer));
     }
-    return last;
 }
 
-/// Whether ".", ")" or ":" follow.
-bool isSetOff(std::string_view line, std::size_t at) {
-    at = std::min(line.find_first_not_of("*_\"'`]}$", at), line.size());
-    return at < line.size() && std::string_view(".):").find(line[at]) != std::string_view::npos;
+std::pair<int, std::string> numbersOf(std::string_view text) {
+    std::pair<int, std::string> out{0, {}};
+    eachNumber(text, [&](std::string number) {
+        out.first = std::min(out.first + 1, 2);
+        out.second = std::move(number);
+    });
+    return out;
+}
+
+std::string lastNumber(std::string_view text) {
+    return numbersOf(text).second;
 }
 
 /// Whether several lines begin with a letter and ".", ")" or ":": they repeat the choices.
@@ -392,16 +474,33 @@ std::optional<ReadAnswer> readChoice(std::string_view text, std::span<const std:
                                      bool cutOff) {
     const int letters = static_cast<int>(shown.size());
     const auto read = [&](std::string_view line, std::size_t at) -> Reading {
-        std::string letter = letterNamed(line.substr(std::min(at, line.size())), shown);
-        if (!letter.empty()) return {std::move(letter), line.size()};
-        return letterAt(line, at, letters);
+        // A letter by itself is one, also where a choice has that name.
+        if (isLetterAt(line, at, letters) && lineEnds(line, at + 1))
+            return {std::string(1, line[at]), at + 1};
+        constexpr std::size_t kLongest = 1000;
+        const auto named = [&](std::size_t from) {
+            from = std::min(from, line.size());
+            return line.size() - from > kLongest ? std::string()
+                                                 : letterNamed(line.substr(from), shown);
+        };
+        if (std::string letter = named(at); !letter.empty())
+            return {std::move(letter), line.size()};
+        Reading found = letterAt(line, at, letters);
+        if (found.answer.empty() || !isSetOff(line, found.end)) return found;
+        // "B. The grandson": the text has to be B's, if it is a choice's.
+        const std::string other = named(skip(line, found.end, kMarks) + 1);
+        if (!other.empty() && other != found.answer) return {};
+        found.whole = other == found.answer;
+        return found;
     };
-    if (auto found = marked(text, cutOff, read)) return found;
+    if (Marked found = marked(text, cutOff, read, tellsNothing); found.answer || found.refused)
+        return found.answer;
     if (cutOff) return std::nullopt;
     const auto letter = [&](std::string_view line, std::size_t at) {
         return letterAt(line, at, letters);
     };
-    if (auto found = behindLast(text, "\\boxed{", "box", letter)) return found;
+    if (auto found = behindLast(text, "\\boxed{", "box", letter, tellsNothing); found.answer)
+        return found.answer;
     if (std::string leading = leadingLetter(text, letters); !leading.empty())
         return ReadAnswer{std::move(leading), "whole"};
     const std::size_t start = skip(text, 0, kSpaces);
@@ -411,7 +510,8 @@ std::optional<ReadAnswer> readChoice(std::string_view text, std::span<const std:
 }
 
 std::optional<ReadAnswer> readYesNo(std::string_view text, bool cutOff) {
-    if (auto found = marked(text, cutOff, yesNoAt)) return found;
+    if (Marked found = marked(text, cutOff, yesNoAt, tellsNothing); found.answer || found.refused)
+        return found.answer;
     if (cutOff) return std::nullopt;
     const std::size_t start = skip(text, 0, kSpaces);
     const std::string_view line = text.substr(start, lineEnd(text, start) - start);
@@ -421,17 +521,22 @@ std::optional<ReadAnswer> readYesNo(std::string_view text, bool cutOff) {
 }
 
 std::optional<ReadAnswer> readNumber(std::string_view text, bool cutOff) {
-    if (auto found = marked(text, cutOff, numberAt)) return found;
+    if (Marked found = marked(text, cutOff, numberAt, holdsDigits); found.answer || found.refused)
+        return found.answer;
     if (cutOff) return std::nullopt;
-    if (auto found = behindLast(text, "####", "hashes", onlyNumberAt)) return found;
-    if (auto found = behindLast(text, "\\boxed{", "box", numberAt)) return found;
+    if (Marked found = behindLast(text, "####", "hashes", onlyNumberAt, tellsNothing); found.answer)
+        return found.answer;
+    if (Marked found = behindLast(text, "\\boxed{", "box", numberAt, holdsDigits);
+        found.answer || found.refused)
+        return found.answer;
     std::string last = lastNumber(text);
     if (last.empty()) return std::nullopt;
     return ReadAnswer{std::move(last), "last"};
 }
 
 std::optional<ReadAnswer> readSolution(std::string_view text) {
-    if (auto found = behindLast(text, "####", "hashes", onlyNumberAt)) return found;
+    if (Marked found = behindLast(text, "####", "hashes", onlyNumberAt, tellsNothing); found.answer)
+        return found.answer;
     return readNumber(text, false);
 }
 

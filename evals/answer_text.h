@@ -3,10 +3,11 @@
 //
 // What a model has marked as its answer ("Answer: X", "the answer is X") comes first, the last
 // such line of several. A line that marks several answers ("'Answer: yes' or 'Answer: no'") marks
-// none. Behind a line end only a line that is nothing but the answer counts: else the marker was a
-// heading. Of a text that was cut off only a marked answer counts, and only where the text goes on
-// behind it: its last number, its first letter and the digits of a marked one may be half of what
-// was to come.
+// none. Lines that begin with "Answer:" go before others, and markers behind "if", "might" or
+// "can't" are none. Behind a line end only a line that is nothing but the answer counts: else the
+// marker was a heading. Of a text that was cut off only a marked answer counts, and only where its
+// line is complete: its last number, its first letter and the end of a marked one may be half of
+// what was to come.
 #pragma once
 
 #include <optional>

@@ -14,6 +14,10 @@ bool isAnswered(const ItemResult& item) {
     return item.detail.at("answered").get<bool>();
 }
 
+bool isCutOff(const ItemResult& item) {
+    return item.detail.at("finish") != "stop";
+}
+
 double tokensOf(const ItemResult& item) {
     return item.detail.at("reply_tokens").get<double>();
 }
@@ -66,7 +70,7 @@ std::vector<MetricRow> answered(const MetricInput& input) {
         rows.push_back(
             countRow(input, "items_cut_off",
                      "count of items whose reply was ended by --tokens or the context: give more",
-                     [](const ItemResult& item) { return item.detail.at("finish") != "stop"; }));
+                     isCutOff));
     }
     if (!hasReference(input)) return rows;
     for (const PairedLevel& level : pairsOf(input))
@@ -98,9 +102,16 @@ std::vector<MetricRow> selectionRateAnswered(const MetricInput& input) {
 /// reply_tokens_difference and reply_tokens_difference_p (meanDifferences).
 std::vector<MetricRow> replyTokens(const MetricInput& input) {
     std::vector<MetricRow> rows;
-    for (const Group& group : groupsOf(input))
+    for (const Group& group : groupsOf(input)) {
         rows.push_back(meanRow("reply_tokens", group, valuesOf(input, group, tokensOf),
                                {0, std::numeric_limits<double>::infinity()}));
+        const auto cut = std::count_if(group.items.begin(), group.items.end(),
+                                       [&](std::size_t i) { return isCutOff(input.items[i]); });
+        if (cut > 0)
+            rows.back().method += "; " + std::to_string(cut) + " of " +
+                                  std::to_string(group.items.size()) +
+                                  " were cut off: at least this long";
+    }
     if (!hasReference(input)) return rows;
     for (MetricRow& row : meanDifferences("reply_tokens_difference", input, tokensOf))
         rows.push_back(std::move(row));

@@ -66,6 +66,13 @@ TEST_CASE("A is read where B would be") {
     CHECK(letter("Answer: A hen") == "B");
     CHECK(letter("The answer is a frog.") == "C");
     CHECK(letter("Answer: Grandfather") == "D");
+    CHECK(letter("Answer: A person cannot know") == "none");
+    CHECK(letter("The answer is A tough one") == "none");
+    CHECK(letter("Answer: A's") == "none");
+    // A letter by itself is one, also where a choice has that name.
+    const std::vector<std::string> blood = {"O", "A", "B", "AB"};
+    CHECK(readChoice("Answer: B", blood, false)->text == "B");
+    CHECK(readChoice("Answer: AB", blood, false)->text == "D");
 }
 
 TEST_CASE("letters that nobody marked are read where they are the whole answer") {
@@ -91,6 +98,14 @@ TEST_CASE("no letter is read where there is none") {
         CHECK(letter(text) == "none");
     }
     // A heading is no marker.
+    CHECK(letter("Answer: A. the hen") == "none");  // contradicts itself
+    CHECK(letter("Answer:\n\n**B. a hen**") == "B");
+    CHECK(letter("A student might think the answer is A.\nThe answer is B.") == "B");
+    for (const char* text : {"Answer: A; B", "Answer: A & B", "Answer: A|B", "Answer: A,B"})
+        CHECK(letter(text) == "none");
+    CHECK(readChoice("Can\u2019t be determined.",
+                     std::vector<std::string>{"x", "Can't be determined"}, false)
+              ->text == "B");
     CHECK(letter("Let us look at each answer:\n\nA. cow: no\nB. hen\n\nThe answer is B.") == "B");
     CHECK(letter("Let us look at each answer:\n\nA. cow: no\nB. hen, maybe") == "none");
 }
@@ -103,7 +118,10 @@ TEST_CASE("of a text that was cut off only an answer that is surely whole counts
     CHECK(number("Answer: 1", true) == "none");
     CHECK(number("Answer: 1,2", true) == "none");
     CHECK(number("Answer: 1.", true) == "none");
-    CHECK(number("Answer: 1,200 apples", true) == "1200");
+    CHECK(number("Answer: 16 eggs", true) == "none");  // "* 2 = 32" may come
+    CHECK(letter("Answer: A or", true) == "none");
+    CHECK(yesNo("Answer: yes/", true) == "none");
+    CHECK(number("Answer: 1,200 apples\nThat", true) == "1200");
     CHECK(yesNo("Answer: No", true) == "none");
     CHECK(yesNo("Yes, since the app", true) == "none");
 }
@@ -123,6 +141,16 @@ TEST_CASE("numbers are read and made comparable") {
     CHECK(number("Answer: \u22125") == "-5");
     CHECK(number("Answer: -0") == "0");
     CHECK(number("Answer: 5 + 3 = 8") == "8");
+    CHECK(number("Answer: 18 = 9 * 2") == "18");
+    CHECK(number("Answer: 9 eggs \u00d7 2 = 18") == "18");
+    CHECK(number("Answer: 20% of 50 = 10") == "10");
+    CHECK(number("Answer: 2 x 9 = 18") == "18");
+    CHECK(number("Answer: 3(6) = 18") == "18");
+    CHECK(number("Answer: 7 (3 + 4 = 7)") == "7");
+    CHECK(number("Answer: 7, since 3 + 4 = 7") == "7");
+    CHECK(number("Answer: Janet makes $18 every day.") == "18");
+    CHECK(number("The answer is approximately 18.") == "18");
+    CHECK(number("it is -\\$5") == "-5");
     CHECK(number("Answer: 50%") == "50");
     CHECK(number("Answer: 18 - she sells them all") == "18");
     CHECK(number("from 10-12") == "12");  // a dash, no minus
@@ -134,10 +162,13 @@ TEST_CASE("numbers are read and made comparable") {
 }
 
 TEST_CASE("a part of a number is no number, and a heading no answer") {
-    for (const char* text : {"Answer: 1/2", "Answer: 3 1/2", "Answer: 10:30", "Answer: 1e5"}) {
+    for (const char* text :
+         {"Answer: 1/2", "Answer: 3 1/2", "Answer: 10:30 PM", "Answer: 1.2e6", "Answer: 2^{10}",
+          "\\boxed{\\frac{3}{4}}", "Answer: 12,5", "Answer: 3 or 4", "Answer: 10 to 12",
+          "Answer: 1, 2, 3", "Answer: 5 - 2 more than Bob", "Answer: not 5",
+          "the answer is 5 for day 1.\nTotal: 18\nAnswer: $\\frac{36}{2}$"}) {
         CAPTURE(text);
-        const auto read = readNumber(text, false);
-        CHECK((!read || read->rule == "last"));
+        CHECK(number(text) == "none");
     }
     CHECK(number("#### 1. Cost\n15\n#### 2. Total\n15 + 3 = 18\n\nAnswer: 18") == "18");
     CHECK(number("#### 1. Cost\nThat is 15.\n#### 2. Total\nIt is 18.") == "18");
@@ -156,6 +187,20 @@ TEST_CASE("yes and no are read as words") {
     CHECK(yesNo("Nothing speaks for it.") == "none");
     CHECK(yesNo("I would approve.") == "none");
     CHECK(yesNo("Answer: yes or no?") == "none");
+    CHECK(yesNo("Answer: Yes | No") == "none");
+    // Silence is no decision.
+    for (const char* text :
+         {"I cannot answer: no information about income", "No comment.", "No one can say.",
+          "Answer: no idea", "The answer is no longer relevant", "No doubt, yes.",
+          "No additional information is needed. Yes.", "I can't say the answer is yes"}) {
+        CAPTURE(text);
+        CHECK(yesNo(text) == "none");
+    }
+    CHECK(yesNo("No, they should not.") == "no");
+    CHECK(yesNo("No they should not.") == "no");
+    CHECK(yesNo("Answer: No because of the income") == "no");
+    CHECK(yesNo("**Answer: no**\n\n(If the income were higher, the answer is yes.)") == "no");
+    CHECK(yesNo("Answer: no\n\nNote: elsewhere the answer is yes.") == "no");
     CHECK(yesNo("I will not say 'Answer: yes' or 'Answer: no' for a person.") == "none");
 }
 
@@ -163,4 +208,11 @@ TEST_CASE("a very long text is read without recursion") {
     const std::string brackets(4'000'000, '(');
     CHECK(letter(brackets + "\nAnswer: B") == "B");
     CHECK(number(std::string(4'000'000, '7')).size() == 4'000'000);
+    std::string boxes, markers;
+    for (int i = 0; i < 40'000; ++i) {
+        boxes += "\\boxed{";
+        markers += "answer to ";
+    }
+    CHECK(number(boxes) == "none");
+    CHECK(letter(markers) == "none");
 }

@@ -21,8 +21,7 @@ char letter(int index) {
 std::vector<int> drawnOrder(const std::string& suite, const std::string& cluster, int count) {
     std::vector<int> order(static_cast<std::size_t>(count));
     std::iota(order.begin(), order.end(), 0);
-    const std::string hash = sha256Hex(suite + "\n" + cluster);
-    const std::uint64_t seed = std::stoull(hash.substr(0, 16), nullptr, 16);
+    const std::uint64_t seed = sha256Seed(suite + "\n" + cluster);
     for (std::size_t i = order.size(); i > 1; --i)
         std::swap(order[i - 1], order[splitMixAt(seed, i) % i]);
     return order;

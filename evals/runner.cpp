@@ -72,11 +72,6 @@ void requireSameSettings(const std::string& suite, const Json& now, const std::s
     requireSame(suite, now, parseJson(stored, "settings of suite '" + suite + "' in the run file"));
 }
 
-/// What an item's reply is drawn with: of the item itself, whatever is evaluated beside it.
-std::uint64_t drawOf(const std::string& suite, const std::string& item) {
-    return std::stoull(sha256Hex(suite + "\n" + item).substr(0, 16), nullptr, 16);
-}
-
 bool asksInChat(const SuiteData& data, const EvalOptions& options) {
     return data.replies || (options.chat && !scorerFor(data.definition).wholeTexts);
 }
@@ -161,7 +156,7 @@ private:
                     Pending* pending = nextPending(at);
                     if (pending == nullptr) return nullptr;
                     pending->reply = {pending->row.sequence, pending->row.prompt,
-                                      drawOf(data_.definition.name, pending->item->id)};
+                                      sha256Seed(data_.definition.name + "\n" + pending->item->id)};
                     return &pending->reply;
                 },
                 [&](const ReplyRequest& request, ReplyResult&& reply) {

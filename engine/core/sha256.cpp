@@ -93,4 +93,8 @@ std::string sha256Hex(std::string_view bytes) {
     return hash.hex();
 }
 
+std::uint64_t sha256Seed(std::string_view bytes) {
+    return std::stoull(sha256Hex(bytes).substr(0, 16), nullptr, 16);
+}
+
 }  // namespace moescope

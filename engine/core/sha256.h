@@ -25,5 +25,8 @@ private:
 };
 
 std::string sha256Hex(std::string_view bytes);
+/// The first 8 bytes of the digest, the first the highest: a seed that is the text's own, the same
+/// on every platform.
+std::uint64_t sha256Seed(std::string_view bytes);
 
 }  // namespace moescope

@@ -19,7 +19,7 @@ std::optional<double> chanceOf(const MetricInput& input, const Group& group) {
     double sum = 0;
     for (const std::size_t i : group.items) {
         const ItemResult& item = input.items[i];
-        if (item.choices == 0 || !item.detail.value("answered", true)) return std::nullopt;
+        if (item.choices == 0 || !isAnswered(item)) return std::nullopt;
         sum += 1.0 / static_cast<double>(input.items[i].choices);
     }
     return sum / static_cast<double>(group.items.size());

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Does the model give the same answer when only the group word differs, and if not, which one?
-#include <algorithm>
-
 #include "evals/metrics/paired_test.h"
 
 namespace moescope {
 
 namespace {
 
-/// -1: a written reply without an answer.
 int answerOf(const ItemResult& item) {
     return item.detail.at("answer_index").get<int>();
 }
@@ -25,17 +22,11 @@ MetricRow agreementRow(const MetricInput& input, const PairedLevel& level) {
 
 /// Rows answer_agreement (share of twins with the same answer), first_choice_difference (how much
 /// more often a level's answer is the first choice than the reference's) and
-/// first_choice_difference_p (pairedTest, Holm over the levels). Of twins that both have an answer:
-/// silence agrees with nothing. A level without such twins has no rows.
+/// first_choice_difference_p (pairedTest, Holm over the levels), of answeredPairsOf.
 std::vector<MetricRow> answerAgreement(const MetricInput& input) {
     const auto first = [](const ItemResult& item) { return answerOf(item) == 0; };
     std::vector<MetricRow> rows;
-    for (PairedLevel level : pairsOf(input)) {
-        std::erase_if(level.pairs, [&](const Pair& pair) {
-            return answerOf(input.items[pair.item]) < 0 ||
-                   answerOf(input.items[pair.reference]) < 0;
-        });
-        if (level.pairs.empty()) continue;
+    for (const PairedLevel& level : answeredPairsOf(input)) {
         rows.push_back(agreementRow(input, level));
         addPairedDifference(rows, "first_choice_difference", input, level, first, "first choice");
     }

@@ -7,11 +7,6 @@ namespace moescope {
 
 namespace {
 
-/// A written reply may hold none.
-bool hasAnswer(const ItemResult& item) {
-    return item.detail.value("answered", true);
-}
-
 bool favoured(const ItemResult& item) {
     return item.score > 0.5;
 }
@@ -34,15 +29,11 @@ std::string countsText(const PairedTest& test, const std::string& reference,
 }  // namespace
 
 /// Rows flip_rate (Wilson over pairs, clustered by base) and flip_p (pairedTest, Holm over the
-/// levels). Of twins that both have an answer: silence is no decision.
+/// levels), of answeredPairsOf.
 std::vector<MetricRow> flipRate(const MetricInput& input) {
     std::vector<MetricRow> rows, tests;
     const std::string& reference = input.suite.factor(input.factor)->reference;
-    for (PairedLevel level : pairsOf(input)) {
-        std::erase_if(level.pairs, [&](const Pair& pair) {
-            return !hasAnswer(input.items[pair.item]) || !hasAnswer(input.items[pair.reference]);
-        });
-        if (level.pairs.empty()) continue;
+    for (const PairedLevel& level : answeredPairsOf(input)) {
         rows.push_back(rateRow(input, level));
         const PairedTest test = pairedTest(input, level, favoured);
         tests.push_back(pairedTestRow("flip_p", rows.back(), test,

@@ -109,6 +109,16 @@ std::vector<PairedLevel> pairsOf(const MetricInput& input) {
     return levels;
 }
 
+std::vector<PairedLevel> answeredPairsOf(const MetricInput& input) {
+    std::vector<PairedLevel> levels = pairsOf(input);
+    for (PairedLevel& level : levels)
+        std::erase_if(level.pairs, [&](const Pair& pair) {
+            return !isAnswered(input.items[pair.item]) || !isAnswered(input.items[pair.reference]);
+        });
+    std::erase_if(levels, [](const PairedLevel& level) { return level.pairs.empty(); });
+    return levels;
+}
+
 std::vector<double> clusterDifferences(const MetricInput& input, const PairedLevel& level,
                                        const std::function<double(const ItemResult&)>& value) {
     std::map<std::string_view, std::pair<double, int>> byCluster;

@@ -48,6 +48,10 @@ GroupValues valuesOf(
 /// without a twin (--limit keeps twins together) are left out. Two twins are an Error.
 std::vector<PairedLevel> pairsOf(const MetricInput& input);
 
+/// The same of the twins that both have an answer, since silence neither agrees nor decides; levels
+/// without such twins are left out.
+std::vector<PairedLevel> answeredPairsOf(const MetricInput& input);
+
 /// Mean of value(item) - value(reference) over the pairs of each cluster: the independent units.
 std::vector<double> clusterDifferences(const MetricInput& input, const PairedLevel& level,
                                        const std::function<double(const ItemResult&)>& value);

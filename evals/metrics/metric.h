@@ -25,6 +25,9 @@ struct ItemResult {
     nlohmann::json detail;  ///< of the scorer
 };
 
+/// Whether a written reply holds an answer; scores by likelihood always do.
+bool isAnswered(const ItemResult& item);
+
 /// Throws Error when the row's JSON is damaged. `excluded` items (too long) must be left out
 /// before.
 ItemResult itemResult(const ItemRow& row);

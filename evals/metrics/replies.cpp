@@ -10,10 +10,6 @@ namespace moescope {
 
 namespace {
 
-bool isAnswered(const ItemResult& item) {
-    return item.detail.at("answered").get<bool>();
-}
-
 bool isCutOff(const ItemResult& item) {
     return item.detail.at("finish") != "stop";
 }

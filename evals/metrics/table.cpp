@@ -105,6 +105,10 @@ void replyMetrics(SuiteDefinition& suite) {
         for (const std::string& factor : factors) suite.metrics.push_back({name, factor});
 }
 
+bool isAnswered(const ItemResult& item) {
+    return item.detail.value("answered", true);
+}
+
 ItemResult itemResult(const ItemRow& row) {
     const std::string place = "item '" + row.id + "'";
     ItemResult item;

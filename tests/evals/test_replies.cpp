@@ -209,7 +209,7 @@ TEST_CASE("Unanswered questions are in no bias score") {
             ItemResult item;
             item.cluster = base;
             item.groups = {{"gender", level}};
-            item.detail = {{"answer_index", answer}};
+            item.detail = {{"answer_index", answer}, {"answered", answer >= 0}};
             pairs.push_back(std::move(item));
         }
     }

@@ -20,8 +20,8 @@ constexpr int kMaxLines = 600;
 /// Module of a path relative to the source tree; engine/core and the parts of profiler and evals
 /// that do not know the engine are modules of their own.
 std::string moduleOf(const std::string& path) {
-    for (const char* part :
-         {"engine/core", "profiler/runfile", "profiler/analysis", "evals/stats"}) {
+    for (const char* part : {"engine/core", "profiler/runfile", "profiler/analysis",
+                             "profiler/simulation", "evals/stats"}) {
         if (path.rfind(std::string(part) + "/", 0) == 0) return part;
     }
     return path.substr(0, path.find('/'));
@@ -34,16 +34,21 @@ const std::map<std::string, std::set<std::string>>& allowed() {
         {"datasets", {"engine/core"}},
         {"profiler/runfile", {"engine/core"}},
         {"profiler/analysis", {"engine/core", "profiler/runfile"}},
+        {"profiler/simulation", {"engine/core", "profiler/runfile", "profiler/analysis"}},
         {"profiler", {"engine/core", "engine", "profiler/runfile", "profiler/analysis"}},
         {"evals/stats", {"engine/core"}},
         {"evals",
          {"engine/core", "engine", "datasets", "profiler", "profiler/runfile", "profiler/analysis",
           "evals/stats"}},
-        {"reports", {"engine/core", "profiler/runfile", "profiler/analysis", "evals/stats"}},
-        {"gui", {"engine/core", "profiler/runfile", "profiler/analysis", "reports"}},
+        {"reports",
+         {"engine/core", "profiler/runfile", "profiler/analysis", "profiler/simulation",
+          "evals/stats"}},
+        {"gui",
+         {"engine/core", "profiler/runfile", "profiler/analysis", "profiler/simulation",
+          "reports"}},
         {"cli",
          {"engine/core", "engine", "datasets", "profiler", "profiler/runfile", "profiler/analysis",
-          "evals", "reports"}},
+          "profiler/simulation", "evals", "reports"}},
         {"bench",
          {"engine/core", "engine", "profiler", "profiler/runfile", "profiler/analysis", "evals"}},
     };

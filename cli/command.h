@@ -51,6 +51,7 @@ int runEval(const Invocation&);
 int runImport(const Invocation&);
 int runKernels(const Invocation&);
 int runRouting(const Invocation&);
+int runPlacement(const Invocation&);
 int runCompare(const Invocation&);
 int runReport(const Invocation&);
 int runExport(const Invocation&);

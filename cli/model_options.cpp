@@ -7,6 +7,7 @@
 
 #include "cli/console.h"
 #include "engine/core/error.h"
+#include "engine/model/memory_plan.h"
 #include "reports/numbers.h"
 
 namespace moescope::cli {
@@ -124,6 +125,7 @@ nlohmann::json modelFacts(const Checkpoint& checkpoint, const ModelSpec& s,
             {"experts", s.nExpert},
             {"top_k", s.topK},
             {"ffn", s.layers.empty() ? 0 : s.layers.front().ffn},
+            {"expert_bytes", expertBytes(s, weights)},
             {"context_length", s.contextLength}};
 }
 

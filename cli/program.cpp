@@ -37,6 +37,8 @@ constexpr std::array kCommands{
     Command{"kernels", "RUN [--by kernel|op|layer|step|phase]",
             "where the time went: kernels, idle time, tokens, roofline, expert load", runKernels},
     Command{"routing", "RUN", "load balance of the experts, layer by layer", runRouting},
+    Command{"placement", "RUN [--gpus N,..]",
+            "what the routing costs with the experts on one GPU or on several", runPlacement},
     Command{"compare", "RUN RUN [..]", "headline figures of several runs side by side", runCompare},
     Command{"report", "RUN [..] --format html,json,csv,md,summary --out DIR", "write reports",
             runReport},

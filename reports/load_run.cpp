@@ -120,7 +120,10 @@ ReportRun loadReportRun(const std::filesystem::path& path) {
     run.summary = std::move(analysed.summary);
     run.analysis = std::move(analysed.analysis);
     run.sample = routingSample(reader);
-    if (!run.summary.routing.empty()) run.specialization = specialization(reader);
+    if (!run.summary.routing.empty()) {
+        run.specialization = specialization(reader);
+        run.parallel = parallelForecast(reader, run.summary.experts);
+    }
     for (const SuiteRow& suite : run.summary.suites) run.items[suite.id] = reader.items(suite.id);
     run.sha256 = fileSha256(path);
     return run;

@@ -15,6 +15,7 @@
 #include "profiler/analysis/run_analysis.h"
 #include "profiler/analysis/run_summary.h"
 #include "profiler/analysis/specialization.h"
+#include "reports/parallel_lines.h"
 
 namespace moescope {
 
@@ -44,6 +45,7 @@ struct ReportRun {
     RunAnalysis analysis;  ///< of times; empty when nothing was timed
     std::optional<RoutingSample> sample;
     Specialization specialization;
+    ParallelForecast parallel;  ///< of the default numbers of GPUs; empty without routing by token
     std::map<std::int64_t, std::vector<ItemRow>> items;  ///< by suite id
 
     /// Meta value as JSON; null when absent or not JSON.

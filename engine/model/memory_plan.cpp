@@ -33,6 +33,14 @@ std::uint64_t cacheBytes(const ModelSpec& spec, int context, int batch) {
     return 2 * kFloat * rows * product(spec.nKvHead, spec.headDim);
 }
 
+/// As stored: the scales of MXFP4Split lie apart, one byte for each block.
+std::uint64_t storedBytes(const TensorView& t) {
+    if (t.empty()) return 0;
+    const DTypeInfo& type = dtypeInfo(t.type);
+    const int scaleBytes = t.type == DType::MXFP4Split ? 1 : 0;
+    return product(t.elements() / type.blockWeights, type.blockBytes + scaleBytes);
+}
+
 }  // namespace
 
 MemoryPlan planMemory(const BoundModel& model, std::int32_t context, int threads) {
@@ -47,6 +55,18 @@ MemoryPlan planMemory(const BoundModel& model, std::int32_t context, int threads
     const std::uint64_t available = availableMemory();
     plan.available = available + std::min(owned, ~available);  // which may be "unlimited"
     return plan;
+}
+
+std::uint64_t expertBytes(const ModelSpec& spec, const ModelWeights& weights) {
+    std::uint64_t largest = 0;
+    for (const LayerWeights& l : weights.layers) {
+        if (l.router.empty()) continue;
+        std::uint64_t layer = 0;
+        for (const TensorView* t : {&l.gate, &l.up, &l.down, &l.gateBias, &l.upBias, &l.downBias})
+            layer += storedBytes(*t);
+        largest = std::max(largest, layer / static_cast<std::uint64_t>(spec.nExpert));
+    }
+    return largest;
 }
 
 void refuseIfTooLarge(const MemoryPlan& plan, const std::string& what) {

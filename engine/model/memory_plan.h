@@ -26,6 +26,10 @@ struct MemoryPlan {
 /// context: tokens, cut to [1, spec.contextLength]. threads as in CpuOptions: 0 is all available.
 MemoryPlan planMemory(const BoundModel& model, std::int32_t context, int threads = 0);
 
+/// Bytes of one routed expert as the checkpoint stores it, biases included (13.2 MB for gpt-oss in
+/// MXFP4); where layers differ, of the largest. 0 for a model without experts.
+std::uint64_t expertBytes(const ModelSpec& spec, const ModelWeights& weights);
+
 /// Throws Error "<what> needs 13.0 GiB (weights 11.3 GiB + KV cache ... for 4096 tokens + ...), 8.0
 /// GiB are available" when the plan does not fit.
 void refuseIfTooLarge(const MemoryPlan& plan, const std::string& what);

@@ -46,7 +46,10 @@ QVariant HeatmapModel::headerData(int section, Qt::Orientation orientation, int 
     if ((role != Qt::DisplayRole && !forFile) || section < 0 ||
         section >= (across ? columnCount() : rowCount()))
         return {};
-    if (across) return forFile ? QVariant(tr("expert %1").arg(section)) : QVariant(section);
+    if (across && !forFile) return section;
+    if (across)
+        return data_.column.isEmpty() ? tr("expert %1").arg(section)
+                                      : tr("%1 %2").arg(data_.column).arg(section);
     const int layer = data_.layers[static_cast<std::size_t>(section)];
     return forFile ? QVariant(layer) : QVariant(tr("layer %1").arg(layer));
 }

@@ -25,6 +25,7 @@ struct HeatmapData {
     std::vector<double> values;  ///< (layers, experts) row-major; NaN: nothing to show
     ColorRange range;
     Ramp ramp = Ramp::Sequential;
+    QString column;                                ///< what a column is; empty: an expert
     QString unit;                                  ///< beside the legend's upper end
     std::function<QString(double)> format;         ///< a value, in cells and legend
     std::function<QString(HeatmapCell)> describe;  ///< a cell, in a sentence

@@ -104,6 +104,7 @@ View* makeTimelineView(Selection&, QWidget*);
 View* makeExpertsView(Selection&, QWidget*);
 View* makeExpertTimeView(Selection&, QWidget*);
 View* makeGroupsView(Selection&, QWidget*);
+View* makeGpusView(Selection&, QWidget*);
 View* makeTokensView(Selection&, QWidget*);
 View* makeCompareView(Selection&, QWidget*);
 View* makeEvaluationsView(Selection&, QWidget*);

@@ -11,7 +11,7 @@
 namespace moescope::gui {
 namespace {
 
-constexpr std::array<ViewType, 12> kViews = {{
+constexpr std::array<ViewType, 13> kViews = {{
     {"start", QT_TRANSLATE_NOOP("View", "Start"), makeStartView},
     {"summary", QT_TRANSLATE_NOOP("View", "Summary"), makeSummaryView},
     {"kernels", QT_TRANSLATE_NOOP("View", "Kernels"), makeKernelsView},
@@ -21,6 +21,7 @@ constexpr std::array<ViewType, 12> kViews = {{
     {"experts", QT_TRANSLATE_NOOP("View", "Experts"), makeExpertsView},
     {"expert-time", QT_TRANSLATE_NOOP("View", "Expert time"), makeExpertTimeView},
     {"groups", QT_TRANSLATE_NOOP("View", "Groups"), makeGroupsView},
+    {"gpus", QT_TRANSLATE_NOOP("View", "GPUs"), makeGpusView},
     {"tokens", QT_TRANSLATE_NOOP("View", "Tokens"), makeTokensView},
     {"compare", QT_TRANSLATE_NOOP("View", "Compare"), makeCompareView},
     {"evaluations", QT_TRANSLATE_NOOP("View", "Evaluations"), makeEvaluationsView},

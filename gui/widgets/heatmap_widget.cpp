@@ -141,7 +141,8 @@ void HeatmapWidget::paintLegend(QPainter& painter) const {
     painter.drawText(line, Qt::AlignRight | Qt::AlignVCenter, high);
     painter.drawText(QRect(line.left(), y, ramp.left() - line.left() - 6, line.height()),
                      Qt::AlignRight | Qt::AlignVCenter, low);
-    const QString axes = tr("rows: layer, columns: expert");
+    const QString axes = data_.column.isEmpty() ? tr("rows: layer, columns: expert")
+                                                : tr("rows: layer, columns: %1").arg(data_.column);
     if (metrics.horizontalAdvance(axes) + metrics.horizontalAdvance(low) + 24 <
         ramp.left() - line.left()) {
         painter.drawText(line, Qt::AlignLeft | Qt::AlignVCenter, axes);

@@ -27,7 +27,10 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kLayers = 24, kExperts = 32, kTopK = 4;  // gpt-oss-20b
+constexpr int kLayers = 24, kExperts = 32, kTopK = 4, kWidth = 2880;  // gpt-oss-20b
+/// One expert as published: three square matrices in MXFP4 (17 bytes for 32 weights), biases of
+/// gate, up and down in bf16.
+constexpr int kExpertBytes = 3 * kWidth * kWidth / 32 * 17 + 3 * kWidth * 2;
 /// The JSON tree takes some twenty times the text; the published files have 3.5 MB.
 constexpr std::uint64_t kMaxBytes = 64ULL << 20U;
 constexpr double kMaxWeightError = 0.01;  ///< bf16 weights of four experts sum to 1 within 0.3 %
@@ -252,8 +255,11 @@ void importFingerprint(const Paths& files, RunWriter& writer, const StopFlag* st
     writer.setMeta("model", json{{"name", "gpt-oss-20b"},
                                  {"architecture", "gpt-oss"},
                                  {"layers", kLayers},
+                                 {"d_model", kWidth},
+                                 {"ffn", kWidth},
                                  {"experts", kExperts},
-                                 {"top_k", kTopK}});
+                                 {"top_k", kTopK},
+                                 {"expert_bytes", kExpertBytes}});
     writer.setMeta("routing", json{{"experts", kExperts}, {"top_k", kTopK}, {"layers", kLayers}});
     writer.setMeta("sources", totals.sources);
     writer.setMeta("synthetic", "false");

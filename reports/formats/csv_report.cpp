@@ -189,6 +189,29 @@ std::string divergenceCsv(std::span<const ReportRun> runs) {
     return out;
 }
 
+std::string placementCsv(std::span<const ReportRun> runs) {
+    std::string out;
+    row(out, "run", "gpus", "placement", "experts_per_gpu", "imbalance", "imbalance_lowest",
+        "imbalance_highest", "chance_imbalance", "excess", "accumulated_imbalance",
+        "in_sample_imbalance", "busiest_experts", "destinations", "expert_bytes_per_gpu",
+        "expert_ns", "exchange_ns", "waiting_share");
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        for (const ParallelLine& line : parallelLines(runs[i].parallel)) {
+            const PlacementFigures& f = *line.figures;
+            const auto cost = [&](double value) {
+                return line.cost ? std::optional(value) : std::nullopt;
+            };
+            const ParallelCost costs = line.cost.value_or(ParallelCost{});
+            row(out, i + 1, line.gpus, line.policy, f.expertsPerGpu, f.imbalance, f.lowest,
+                f.highest, line.chance->imbalance, line.excess, f.accumulated,
+                f.accumulatedInSample, f.busiestExperts, f.destinations, cost(costs.slotBytes),
+                cost(costs.expertNs), cost(costs.exchangeNs),
+                cost(line.cost ? costs.lostShare() : 0));
+        }
+    }
+    return out;
+}
+
 const std::string& suiteName(const RunSummary& run, std::int64_t id) {
     static const std::string kUnknown;
     for (const SuiteRow& suite : run.suites) {
@@ -258,6 +281,7 @@ std::vector<ReportFile> renderCsv(std::span<const ReportRun> runs) {
             {"expert_launches.csv", expertLaunchesCsv(runs)},
             {"operations.csv", operationsCsv(runs)},
             {"routing.csv", routingCsv(runs)},
+            {"placement.csv", placementCsv(runs)},
             {"balance.csv", balanceCsv(runs)},
             {"lift.csv", liftCsv(runs)},
             {"divergence.csv", divergenceCsv(runs)},

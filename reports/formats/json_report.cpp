@@ -206,6 +206,7 @@ json runJson(const ReportRun& run, std::span<const RunSummary* const> earlier) {
             {"specialization", run.specialization.empty() && run.specialization.reason.empty()
                                    ? json()
                                    : specializationJson(run.specialization)},
+            {"placement", summary.routing.empty() ? json() : parallelJson(run.parallel)},
             {"token_routing", run.sample ? sampleJson(*run.sample) : json()},
             {"suites", suitesJson(run)}};
 }

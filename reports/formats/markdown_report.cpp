@@ -97,6 +97,22 @@ std::string rooflineMarkdown(const Roofline& roofline) {
     return out + (roofline.anyModelled() ? std::string(kModelledNote) + "\n\n" : "");
 }
 
+std::string parallelMarkdown(const ParallelForecast& forecast) {
+    if (forecast.of.empty()) return {};
+    std::string out;
+    for (const std::string& sentence : parallelSentences(forecast)) out += md(sentence) + " ";
+    out += "\n\n|";
+    const std::vector<ParallelColumn> columns = parallelColumns(forecast);
+    for (const ParallelColumn& column : columns) out += " " + md(column.title) + " |";
+    out += "\n|";
+    for (const ParallelColumn& column : columns) out += column.value ? "---:|" : "---|";
+    for (const ParallelLine& line : parallelLines(forecast)) {
+        out += "\n|";
+        for (const ParallelColumn& column : columns) out += " " + md(column.text(line)) + " |";
+    }
+    return out + "\n\n";
+}
+
 std::string runMarkdown(const ReportRun& run, const std::string& title) {
     std::string out = "## " + md(title) + "\n\n| what ran | |\n|---|---|\n";
     for (const auto& [label, value] : run.whatRan())
@@ -177,6 +193,7 @@ std::string runMarkdown(const ReportRun& run, const std::string& title) {
                    leadingExpertsText(run.specialization, g, kExperts) + " |\n";
         out += "\n";
     }
+    out += parallelMarkdown(run.parallel);
     out += "Run file: " + md(run.source) + (run.sha256.empty() ? "" : ", SHA-256 " + run.sha256) +
            "\n";
     return out;

@@ -53,6 +53,11 @@ constexpr std::array kFormulas = {
             "Jensen-Shannon: mean over groups of sum_e P(e|g) log2 lift; tested by shuffling "
             "groups over whole texts, p = (reached + 1) / (shuffles + 1)",
             "Lin 1991; Benjamini and Hochberg 1995 for q"},
+    Formula{
+        "imbalance of GPUs",
+        "assignments of the busiest GPU / mean over the GPUs, in one layer of a simulated step; "
+        "mean over steps and layers, placements judged on texts that they were not decided on",
+        "routing by token; EPLB's global policy (github.com/deepseek-ai/EPLB)"},
     Formula{"numerics",
             "KL: mean over tokens of sum_t p_A(t) ln(p_A(t) / p_B(t)); relative error of a layer: "
             "|h_B - h_A| / |h_A| of what leaves it; same experts: the chosen set is unchanged",

@@ -26,6 +26,7 @@ std::span<const ReportSection> reportSections() {
         ReportSection{"time", "Where the time went", renderTime},
         ReportSection{"experts", "Expert load", renderExperts},
         ReportSection{"specialization", "Specialisation", renderSpecialization},
+        ReportSection{"parallel", "Experts on several GPUs", renderParallel},
         ReportSection{"routing", "Token routing", renderTokenRouting},
         ReportSection{"numerics", "Numerics, B beside A", renderNumerics, hasNumerics},
         ReportSection{"suites", "Suites", renderSuites},

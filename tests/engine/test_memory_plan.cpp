@@ -102,3 +102,24 @@ TEST_CASE("a model that cannot fit is refused with the sum") {
                       "x.gguf needs 4.50 GiB (weights 3.00 GiB + KV cache 1.00 GiB for 4096 tokens "
                       "+ activations 512.00 MiB), 4.00 GiB are available");
 }
+
+TEST_CASE("an expert's bytes are those of its matrices and biases as stored") {
+    static const std::byte kNothing{};
+    const auto stack = [](DType type, std::int64_t rows, std::int64_t cols) {
+        TensorView t;
+        t.type = type;
+        t.rank = 3;
+        t.shape = {4, rows, cols, 1};
+        t.data = &kNothing;
+        return t;
+    };
+    BoundModel model = small(DType::F16);
+    CHECK(expertBytes(model.spec, model.weights) == 0);
+    LayerWeights& layer = model.weights.layers[1];
+    layer.router = stack(DType::BF16, 1, 256);
+    for (TensorView* t : {&layer.gate, &layer.up}) *t = stack(DType::MXFP4, 32, 256);
+    layer.down = stack(DType::MXFP4Split, 256, 32);
+    layer.downBias = stack(DType::F32, 1, 256);
+    // 17 bytes for 32 weights, however the scales lie.
+    CHECK(expertBytes(model.spec, model.weights) == 3 * 32 * 256 / 32 * 17 + 256 * 4);
+}

@@ -22,7 +22,9 @@
 #include "gui/app/command_palette.h"
 #include "gui/app/export_view.h"
 #include "gui/app/main_window.h"
+#include "gui/models/heatmap_data.h"
 #include "gui/models/operation_groups.h"
+#include "gui/models/row_model.h"
 #include "gui/widgets/heatmap_widget.h"
 #include "profiler/runfile/run_writer.h"
 #include "tests/gui/make_sample_run.h"
@@ -305,6 +307,34 @@ private slots:
         for (int row = 0; row < groups->model()->rowCount(); ++row)
             QVERIFY(groups->columnWidth(0) >
                     metrics.horizontalAdvance(groups->model()->index(row, 0).data().toString()));
+    }
+
+    void expertsAreSpreadOverGpusInTheBackground() {
+        const QString six = folder_.filePath(QStringLiteral("gpus.moescope"));
+        test::makeSampleRun(six.toStdString(), {.sequences = 6});
+        MainWindow window;
+        window.show();
+        window.openRun(six);
+        window.showView(QStringLiteral("gpus"));
+        QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr && !window.isBusy(), 20000);
+        auto* view = window.view(QStringLiteral("gpus"));
+        auto* map = view->findChild<HeatmapWidget*>();
+        QVERIFY(map != nullptr && map->isVisible());
+        QCOMPARE(map->layout().rows, 12);
+        QCOMPARE(map->layout().columns, 8);  // of the last placement: most GPUs
+        // One GPU has one placement, 2, 4 and 8 have three each.
+        QAbstractItemModel* placements = view->table()->model();
+        QCOMPARE(placements->rowCount(), 10);
+        // The chosen placement is the one whose load is shown. In layer 3 every token goes to
+        // expert 5 first: of four choices one, so that its GPU has at least twice the mean of
+        // eight.
+        view->table()->selectRow(7);
+        const auto* matrix = view->findChild<HeatmapModel*>();
+        QVERIFY(matrix->index(3, 0).data(kValueRole).toDouble() > 0.99);  // a logarithm
+        view->table()->selectRow(1);
+        QCOMPARE(map->layout().columns, 2);
+        window.openRun(sample_);
+        QTRY_VERIFY_WITH_TIMEOUT(!window.isBusy(), 20000);
     }
 
     void onlyTheFirstNineViewsHaveKeys() {

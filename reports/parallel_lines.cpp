@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "reports/parallel_lines.h"
+
+#include <array>
+#include <cmath>
+
+#include "reports/json_number.h"
+#include "reports/numbers.h"
+#include "reports/terms.h"
+
+namespace moescope {
+namespace {
+
+std::string times(double value) {
+    return formatFixed(value, 2);
+}
+
+constexpr std::array<ParallelColumn, 16> kColumns{{
+    {"GPUs", "that the experts of each layer are spread over", false,
+     [](const ParallelLine& l) { return std::to_string(l.gpus); },
+     [](const ParallelLine& l) { return double(l.gpus); }},
+    {"placement",
+     "contiguous: ids in order; packed: by load, one copy of each; replicated: with further copies "
+     "of the experts of most load",
+     false, [](const ParallelLine& l) { return l.policy; }, nullptr},
+    {"experts a GPU", "of a layer that each GPU has room for", false,
+     [](const ParallelLine& l) { return std::to_string(l.figures->expertsPerGpu); },
+     [](const ParallelLine& l) { return double(l.figures->expertsPerGpu); }},
+    {"imbalance",
+     "assignments of the busiest GPU over the mean of all, within a step and layer: what a step "
+     "waits for. 1 is even",
+     false, [](const ParallelLine& l) { return times(l.figures->imbalance); },
+     [](const ParallelLine& l) { return l.figures->imbalance; }},
+    {"range", "lowest and highest mean of the judged parts", false,
+     [](const ParallelLine& l) {
+         return times(l.figures->lowest) + " to " + times(l.figures->highest);
+     },
+     [](const ParallelLine& l) { return l.figures->highest; }},
+    {kByChance, "the imbalance of a router without favourites, contiguous, same step", false,
+     [](const ParallelLine& l) { return times(l.chance->imbalance); },
+     [](const ParallelLine& l) { return l.chance->imbalance; }},
+    {"excess", "imbalance over that of chance; below 1: better than no favourites", false,
+     [](const ParallelLine& l) { return times(l.excess); },
+     [](const ParallelLine& l) { return l.excess; }},
+    {"all together",
+     "imbalance of all judged tokens taken together: what it would be if no step had to wait",
+     false, [](const ParallelLine& l) { return times(l.figures->accumulated); },
+     [](const ParallelLine& l) { return l.figures->accumulated; }},
+    {"in sample", "the same, judged by the texts that the placement was decided on: flatters",
+     false, [](const ParallelLine& l) { return times(l.figures->accumulatedInSample); },
+     [](const ParallelLine& l) { return l.figures->accumulatedInSample; }},
+    {"experts read", "experts of a layer that the busiest GPU reads in a step", false,
+     [](const ParallelLine& l) { return formatFixed(l.figures->busiestExperts, 1); },
+     [](const ParallelLine& l) { return l.figures->busiestExperts; }},
+    {"GPUs a token", "that hold the experts of one token in one layer", false,
+     [](const ParallelLine& l) { return times(l.figures->destinations); },
+     [](const ParallelLine& l) { return l.figures->destinations; }},
+    {"expert memory", "of the experts of all layers on each GPU", true,
+     [](const ParallelLine& l) { return formatBytes(l.cost->slotBytes); },
+     [](const ParallelLine& l) { return l.cost->slotBytes; }},
+    {"experts take", "of one step, all layers: the busiest GPU reads or computes. A model", true,
+     [](const ParallelLine& l) { return formatDuration(l.cost->expertNs); },
+     [](const ParallelLine& l) { return l.cost->expertNs; }},
+    {"exchange takes", "tokens sent to the GPUs of their experts and back, all layers. A model",
+     true, [](const ParallelLine& l) { return formatDuration(l.cost->exchangeNs); },
+     [](const ParallelLine& l) { return l.cost->exchangeNs; }},
+    {"waiting", "share of both that is waiting for the busiest GPU", true,
+     [](const ParallelLine& l) { return formatPercent(l.cost->lostShare()); },
+     [](const ParallelLine& l) { return l.cost->lostShare(); }},
+    {"tokens/s, at most", "of a step / both; attention and all else comes on top", true,
+     [](const ParallelLine& l) { return formatSignificant(l.cost->tokensPerSecond(l.tokens)); },
+     [](const ParallelLine& l) { return l.cost->tokensPerSecond(l.tokens); }},
+}};
+
+std::string stepText(const ExpertParallelOptions& options) {
+    return options.mix == StepMix::Decode
+               ? formatCounted(options.tokens, "sequence") + " decoded side by side"
+               : "prompts evaluated " + formatCounted(options.tokens, "token") + " at a time";
+}
+
+std::string judgedText(const ExpertParallel& of) {
+    if (!of.options.history.empty())
+        return "placements decided on another run and judged on the texts of this one";
+    if (of.options.heldOut == HeldOut::Groups)
+        return "placements of each group of texts decided on all other groups";
+    return "placements decided on one half of the texts and judged on the other, " +
+           formatCounted(of.parts / 2, "random split") + " both ways";
+}
+
+/// What placing by load brings on most GPUs, and what it seems to bring in sample.
+std::string gainSentence(const ExpertParallel& of) {
+    const PlacementFigures& last = of.figures.back();
+    const PlacementFigures* plain = of.find(last.gpus, PlacementPolicy::Contiguous);
+    std::string out = "On " + formatCounted(last.gpus, "GPU") + " the busiest has " +
+                      times(plain->imbalance) + " times its share of a step's assignments";
+    if (const ParallelChance* chance = of.chanceOf(last.gpus))
+        out += " (" + times(chance->imbalance) + " by chance)";
+    if (last.policy == PlacementPolicy::Contiguous) return out + ".";
+    const PlacementFigures* packed = of.find(last.gpus, PlacementPolicy::Packed);
+    return out + "; placed by load " + times(packed->imbalance) + ", with copies " +
+           times(last.imbalance) + ". All tokens together would promise " +
+           times(last.accumulated) + ", the texts that it was decided on " +
+           times(last.accumulatedInSample) + ".";
+}
+
+nlohmann::json costJson(const ParallelLine& line) {
+    const ParallelCost& cost = *line.cost;
+    return {{"expert_bytes_per_gpu", cost.slotBytes},
+            {"expert_ns", jsonNumber(cost.expertNs)},
+            {"even_expert_ns", jsonNumber(cost.evenNs)},
+            {"bound_by", cost.readingBound ? "memory" : "compute"},
+            {"exchange_ns", jsonNumber(cost.exchangeNs)},
+            {"waiting_share", jsonNumber(cost.lostShare())},
+            {"tokens_per_second", jsonNumber(cost.tokensPerSecond(line.tokens))}};
+}
+
+nlohmann::json lineJson(const ParallelLine& line) {
+    const PlacementFigures& f = *line.figures;
+    nlohmann::json layers = nlohmann::json::array();
+    for (const double value : f.layerImbalance) layers.push_back(jsonNumber(value));
+    return {{"gpus", line.gpus},
+            {"placement", line.policy},
+            {"experts_per_gpu", f.expertsPerGpu},
+            {"imbalance", jsonNumber(f.imbalance)},
+            {"imbalance_lowest", jsonNumber(f.lowest)},
+            {"imbalance_highest", jsonNumber(f.highest)},
+            {"chance_imbalance", jsonNumber(line.chance->imbalance)},
+            {"excess", jsonNumber(line.excess)},
+            {"accumulated_imbalance", jsonNumber(f.accumulated)},
+            {"in_sample_imbalance", jsonNumber(f.accumulatedInSample)},
+            {"busiest_assignments", jsonNumber(f.busiestTokens)},
+            {"busiest_experts", jsonNumber(f.busiestExperts)},
+            {"chance_busiest_experts", jsonNumber(line.chance->busiestExperts)},
+            {"active_copies", jsonNumber(f.activeExperts)},
+            {"destinations", jsonNumber(f.destinations)},
+            {"chance_destinations", jsonNumber(line.chance->destinations)},
+            {"busiest_arrivals", jsonNumber(f.arrivals)},
+            {"layer_imbalance", std::move(layers)},
+            {"cost", line.cost ? costJson(line) : nlohmann::json()}};
+}
+
+}  // namespace
+
+ParallelForecast parallelForecast(const RunReader& run, int experts, const StopFlag* stop) {
+    const RoutingTrace trace = routingTrace(run, experts, TracePart::All, stop);
+    ExpertParallelOptions options;
+    options.stop = stop;
+    return {expertParallel(trace, options),
+            expertShapeOf(run, static_cast<int>(trace.layers.size())), &gpuHardware().front()};
+}
+
+std::vector<ParallelLine> parallelLines(const ParallelForecast& forecast) {
+    std::vector<ParallelLine> out;
+    const ExpertParallel& of = forecast.of;
+    for (const PlacementFigures& figures : of.figures) {
+        ParallelLine line;
+        line.gpus = figures.gpus;
+        line.policy = placementPolicyName(figures.policy);
+        line.figures = &figures;
+        line.chance = of.chanceOf(figures.gpus);
+        line.excess = of.excess(figures);
+        line.tokens = of.options.tokens;
+        if (forecast.shape.known() && forecast.hardware != nullptr)
+            line.cost = parallelCost(figures, of.topK, of.options.tokens, forecast.shape,
+                                     *forecast.hardware);
+        out.push_back(std::move(line));
+    }
+    return out;
+}
+
+std::vector<ParallelColumn> parallelColumns(const ParallelForecast& forecast) {
+    const bool costs = forecast.shape.known() && forecast.hardware != nullptr;
+    std::vector<ParallelColumn> out;
+    for (const ParallelColumn& column : kColumns)
+        if (costs || !column.cost) out.push_back(column);
+    return out;
+}
+
+std::vector<std::string> parallelSentences(const ParallelForecast& forecast) {
+    const ExpertParallel& of = forecast.of;
+    if (of.empty()) return {of.reason};
+    std::vector<std::string> out;
+    out.push_back("Simulated from the routing of " + formatCounted(of.tokensRouted, "token") +
+                  " in " + formatCounted(of.texts, "text") + ": " + stepText(of.options) +
+                  (of.reason.empty() ? "; " + judgedText(of) : std::string()) + ".");
+    if (!of.reason.empty()) out.push_back(of.reason);
+    out.push_back(gainSentence(of));
+    if (of.options.mix == StepMix::Decode && of.textsOfSmallestPart < of.options.tokens)
+        out.push_back("Steps were drawn from " + formatCounted(of.textsOfSmallestPart, "text") +
+                      ", fewer than the sequences of a step: tokens of one text are alike, so that "
+                      "as many different texts would be more even.");
+    if (forecast.shape.known() && forecast.hardware != nullptr)
+        out.push_back("Times are those of a model and of the experts alone, on " +
+                      std::string(forecast.hardware->description) + ".");
+    else
+        out.emplace_back("No times are told: the run does not say how large an expert is.");
+    return out;
+}
+
+nlohmann::json parallelJson(const ParallelForecast& forecast) {
+    const ExpertParallel& of = forecast.of;
+    if (of.empty()) return {{"reason", of.reason}};
+    nlohmann::json lines = nlohmann::json::array();
+    for (const ParallelLine& line : parallelLines(forecast)) lines.push_back(lineJson(line));
+    const ExpertParallelOptions& options = of.options;
+    return {{"reason", of.reason.empty() ? nlohmann::json() : nlohmann::json(of.reason)},
+            {"experts", of.experts},
+            {"top_k", of.topK},
+            {"layers", of.layers},
+            {"texts", of.texts},
+            {"routed_tokens", of.tokensRouted},
+            {"step", options.mix == StepMix::Decode ? "decode" : "prefill"},
+            {"step_tokens", options.tokens},
+            {"held_out", !options.history.empty()             ? "another run"
+                         : options.heldOut == HeldOut::Groups ? "groups"
+                                                              : "halves"},
+            {"parts", of.parts},
+            {"texts_of_smallest_part", of.textsOfSmallestPart},
+            {"steps_per_part", options.steps},
+            {"seed", options.seed},
+            {"gpu", forecast.hardware != nullptr ? nlohmann::json(forecast.hardware->name)
+                                                 : nlohmann::json()},
+            {"placements", std::move(lines)}};
+}
+
+}  // namespace moescope

@@ -171,12 +171,12 @@ def compare(count):
     return 1 if bad else 0
 
 
-def write(count):
+def write(drawn, kept):
     import gguf
 
-    blocks = random_blocks(np.random.default_rng(20261124), count)
+    blocks = random_blocks(np.random.default_rng(20261124), drawn)
     top = np.abs(blocks).max(axis=1)
-    blocks = blocks[(top == 0) | (top >= TINY_FLOOR)]
+    blocks = blocks[(top == 0) | (top >= TINY_FLOOR)][:kept]  # shuffled: every kind is among them
     out = HERE / "data" / "mxfp4.gguf"
     writer = gguf.GGUFWriter(out, "golden")
     writer.add_tensor("blocks", blocks)
@@ -194,7 +194,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--compare", type=int, metavar="N")
     count = parser.parse_args().compare
-    return compare(count) if count else write(3000)
+    return compare(count) if count else write(3000, 1400)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,8 @@ public:
             machine_->addItem(text(gpu.name).toUpper());
             machine_->setItemData(machine_->count() - 1, text(gpu.description), Qt::ToolTipRole);
         }
+        for (QComboBox* box : {step_, tokens_, heldOut_, machine_})
+            box->setMinimumWidth(70);  // in a small window their texts give way
         caption_->setWordWrap(true);
         caption_->setTextFormat(Qt::PlainText);
         shown_->setTextFormat(Qt::PlainText);

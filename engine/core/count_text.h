@@ -9,9 +9,12 @@
 namespace moescope {
 
 /// `one` is a regular noun, or a phrase that ends in one: of anything but 1 it gets "s", or "es"
-/// ("launches").
+/// ("launches"), or "ies" ("replies").
 template <std::integral N>
 std::string plural(N n, std::string_view one) {
+    const bool vowel = one.find_last_of("aeiou") + 2 == one.size();  // before the last letter
+    if (n != 1 && one.ends_with('y') && !vowel)
+        return std::string(one.substr(0, one.size() - 1)) + "ies";
     return std::string(one) + (n == 1 ? "" : one.ends_with("ch") ? "es" : "s");
 }
 

@@ -23,7 +23,7 @@ RowInserter::RowInserter(sqlite::Database& db)
       quality_(db, "INSERT OR REPLACE INTO quality VALUES (?,?,?,?,?)"),
       memory_(db, "INSERT OR REPLACE INTO memory VALUES (?,?)"),
       suite_(db, "INSERT OR REPLACE INTO suite VALUES (?,?,?,?,?,?,?,?)"),
-      item_(db, "INSERT OR REPLACE INTO item VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"),
+      item_(db, "INSERT OR REPLACE INTO item VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"),
       metric_(db, "INSERT OR REPLACE INTO metric VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"),
       shape_(db, "INSERT INTO launch_shape VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"),
       device_(db, "INSERT INTO device_event VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"),
@@ -122,7 +122,7 @@ void RowInserter::put(const ItemRow& row) {
     item_.bind(row.suite).bind(row.id).bind(row.ordinal).bind(row.groups).bind(row.prompt);
     item_.bind(row.choices).bind(row.logLikelihoods).bind(row.answer).bind(row.target);
     item_.bind(row.score).bind(row.tokens).bind(row.durationNs).bind(row.sequence);
-    item_.bind(row.detail).run();
+    item_.bind(row.detail).bind(row.repeat).run();
 }
 
 void RowInserter::put(const MetricRow& row) {

@@ -13,7 +13,7 @@
 
 namespace moescope {
 
-inline constexpr int kRunSchemaVersion = 4;
+inline constexpr int kRunSchemaVersion = 5;
 
 enum class RunStatus : std::uint8_t { Running, Done, Failed, Interrupted };
 std::string_view runStatusName(
@@ -157,9 +157,9 @@ struct SuiteRow {
 
 struct ItemRow {
     std::int64_t suite = 0;
-    std::string id;  ///< unique within the suite
-    std::int64_t ordinal = 0;
-    std::string groups;  ///< JSON object: {"gender": "female", "bias_type": "age"}
+    std::string id;            ///< with `repeat` unique within the suite
+    std::int64_t ordinal = 0;  ///< of the item: the same for all its repeats
+    std::string groups;        ///< JSON object: {"gender": "female", "bias_type": "age"}
     std::string prompt;
     std::string choices;         ///< JSON array of strings
     std::string logLikelihoods;  ///< JSON array of nats, same order
@@ -170,12 +170,15 @@ struct ItemRow {
     std::int64_t durationNs = 0;
     std::int64_t sequence = -1;  ///< sequence whose routing belongs to it; -1 none
     std::string detail;          ///< JSON, suite-specific
+    std::int64_t repeat = 0;     ///< which of the item's replies this is, from 0
 };
 
 /// Every suite's count of items that did not fit the context.
 inline constexpr char kItemsTooLong[] = "items_too_long";
 /// Key of SuiteRow::settings: the items of the data, before --limit.
 inline constexpr char kAvailableItems[] = "available_items";
+/// Key of SuiteRow::settings of written replies: how many rows each item has.
+inline constexpr char kRepeats[] = "repeats";
 
 struct MetricRow {
     std::int64_t suite = 0;

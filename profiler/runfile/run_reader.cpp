@@ -409,14 +409,15 @@ std::vector<SuiteRow> RunReader::suites() const {
 }
 
 std::vector<ItemRow> RunReader::items(std::int64_t suite) const {
+    const std::string repeat = impl_->version() < 5 ? "0 AS repeat" : "repeat";
     return impl_->allOf<ItemRow>(
         "SELECT suite, id, ordinal, groups, prompt, choices, log_likelihoods, answer, target, "
-        "score, tokens, duration_ns, sequence, detail FROM item WHERE suite=? "
-        "ORDER BY ordinal, id",
+        "score, tokens, duration_ns, sequence, detail, " +
+            repeat + " FROM item WHERE suite=? ORDER BY ordinal, id, repeat",
         suite, [](const Statement& s) {
-            return ItemRow{s.integer(0), s.text(1),   s.integer(2),  s.text(3), s.text(4),
-                           s.text(5),    s.text(6),   s.text(7),     s.text(8), s.real(9),
-                           s.count(10),  s.count(11), s.integer(12), s.text(13)};
+            return ItemRow{s.integer(0), s.text(1),   s.integer(2),  s.text(3),  s.text(4),
+                           s.text(5),    s.text(6),   s.text(7),     s.text(8),  s.real(9),
+                           s.count(10),  s.count(11), s.integer(12), s.text(13), s.count(14)};
         });
 }
 

@@ -229,8 +229,34 @@ ALTER TABLE metric ADD COLUMN clusters INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE metric ADD COLUMN ordinal INTEGER NOT NULL DEFAULT -1;
 )sql";
 
+/// Added by version 5: several replies to one item. SQLite changes no primary key in place.
+constexpr std::string_view kSchema5 = R"sql(
+ALTER TABLE item RENAME TO item_of_version_4;
+CREATE TABLE item (
+    suite           INTEGER NOT NULL,
+    id              TEXT NOT NULL,
+    ordinal         INTEGER NOT NULL,
+    groups          TEXT NOT NULL,
+    prompt          TEXT NOT NULL,
+    choices         TEXT NOT NULL,
+    log_likelihoods TEXT NOT NULL,
+    answer          TEXT NOT NULL,
+    target          TEXT NOT NULL,
+    score           REAL,
+    tokens          INTEGER NOT NULL,
+    duration_ns     INTEGER NOT NULL,
+    sequence        INTEGER NOT NULL,
+    detail          TEXT NOT NULL,
+    repeat          INTEGER NOT NULL,
+    PRIMARY KEY (suite, id, repeat)
+);
+INSERT INTO item SELECT *, 0 FROM item_of_version_4;
+DROP TABLE item_of_version_4;
+CREATE INDEX item_by_ordinal ON item (suite, ordinal, id, repeat);
+)sql";
+
 constexpr std::array<std::string_view, kRunSchemaVersion> kSchemas{kSchema1, kSchema2, kSchema3,
-                                                                   kSchema4};
+                                                                   kSchema4, kSchema5};
 
 /// In the order of the versions that added them.
 constexpr std::array<std::string_view, 17> kTables{
@@ -240,7 +266,7 @@ constexpr std::array<std::string_view, 17> kTables{
     "memory",        "suite",          "item",
     "metric",        "launch_shape",   "device_event",
     "counter_value", "sample_value"};
-constexpr std::array<std::size_t, kRunSchemaVersion + 1> kTablesThrough{0, 13, 16, 17, 17};
+constexpr std::array<std::size_t, kRunSchemaVersion + 1> kTablesThrough{0, 13, 16, 17, 17, 17};
 
 }  // namespace
 

@@ -89,7 +89,7 @@ TEST_CASE("files that are no run files are named and explained") {
 TEST_CASE("a newer schema is refused with both versions") {
     const std::string what = afterTampering("PRAGMA user_version=99");
     CHECK(contains(what, "99"));
-    CHECK(contains(what, "version 4"));
+    CHECK(contains(what, "version 5"));
 }
 
 TEST_CASE("damaged contents are refused with their cause") {

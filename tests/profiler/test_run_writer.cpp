@@ -386,10 +386,19 @@ TEST_CASE("resuming forgets the error that ended the earlier attempt") {
 }
 
 TEST_CASE("a run of any older schema is read as it is and gets what is new when it goes on") {
+    const std::string items =
+        "CREATE TABLE older (suite INTEGER NOT NULL, id TEXT NOT NULL, ordinal INTEGER NOT NULL, "
+        "groups TEXT NOT NULL, prompt TEXT NOT NULL, choices TEXT NOT NULL, log_likelihoods TEXT "
+        "NOT NULL, answer TEXT NOT NULL, target TEXT NOT NULL, score REAL, tokens INTEGER NOT "
+        "NULL, duration_ns INTEGER NOT NULL, sequence INTEGER NOT NULL, detail TEXT NOT NULL, "
+        "PRIMARY KEY (suite, id)); INSERT INTO older SELECT suite, id, ordinal, groups, prompt, "
+        "choices, log_likelihoods, answer, target, score, tokens, duration_ns, sequence, detail "
+        "FROM item; DROP TABLE item; ALTER TABLE older RENAME TO item; "
+        "CREATE INDEX item_by_ordinal ON item (suite, ordinal, id); ";
     const std::string metrics =
-        "ALTER TABLE metric DROP COLUMN clusters; ALTER TABLE metric DROP COLUMN ordinal; ";
+        items + "ALTER TABLE metric DROP COLUMN clusters; ALTER TABLE metric DROP COLUMN ordinal; ";
     const std::string downgrades[] = {
-        metrics + "PRAGMA user_version=3",
+        items + "PRAGMA user_version=4", metrics + "PRAGMA user_version=3",
         metrics + "DROP VIEW sample; DROP TABLE sample_value; PRAGMA user_version=2",
         metrics +
             "DROP VIEW sample; DROP TABLE sample_value; DROP VIEW counter; DROP VIEW device; "
@@ -403,6 +412,7 @@ TEST_CASE("a run of any older schema is read as it is and gets what is new when 
             RunWriter writer(path, RunWriter::Mode::Create);
             writer.add(StepRow{0, 0, "decode", 0, 1, 10, 20});
             writer.add(MetricRow{1, "accuracy", "", 0.5, {}, {}, {}, {}, "Wilson", 8, 4, 0});
+            writer.add(ItemRow{1, "x", 1, "{}", "p", "[]", "[]", "a", "b", 0.5, 9, 8, 3, "{}"});
             writer.finish(RunStatus::Done);
         }
         sqlite3* db = nullptr;
@@ -411,16 +421,23 @@ TEST_CASE("a run of any older schema is read as it is and gets what is new when 
         REQUIRE(sqlite3_close(db) == SQLITE_OK);
         CHECK(RunReader(path).steps().size() == 1);
         CHECK(RunReader(path).sampleCount() == 0);
-        CHECK(RunReader(path).metrics().at(0).clusters == 0);
-        CHECK(RunReader(path).metrics().at(0).ordinal == -1);
+        const bool clusters = downgrade == downgrades[0];
+        CHECK(RunReader(path).metrics().at(0).clusters == (clusters ? 4 : 0));
+        CHECK(RunReader(path).metrics().at(0).ordinal == (clusters ? 0 : -1));
+        REQUIRE(RunReader(path).items(1).size() == 1);
+        CHECK(RunReader(path).items(1)[0].repeat == 0);
         {
             RunWriter writer(path, RunWriter::Mode::Resume);
             writer.add(CounterRow{0, "dram__bytes.sum", 4});
             writer.add(SampleRow{11, 12, "dram__bytes.sum", 5});
             writer.add(MetricRow{1, "accuracy", "", 0.5, {}, {}, {}, {}, "Wilson", 8, 4, 0});
+            writer.add(ItemRow{1, "x", 1, "{}", "p", "[]", "[]", "b", "b", 1, 9, 8, 4, "{}", 1});
             writer.finish(RunStatus::Done);
         }
         const RunReader run(path);
+        REQUIRE(run.items(1).size() == 2);  // beside the first, not in its place
+        CHECK(run.items(1)[0].answer == "a");
+        CHECK(run.items(1)[1].repeat == 1);
         CHECK(run.steps().size() == 1);
         CHECK(run.counters().size() == 1);
         CHECK(run.sampleCount() == 1);

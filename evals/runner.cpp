@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <utility>
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
@@ -30,10 +31,13 @@ std::int64_t nanosecondsSince(Clock::time_point start) {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
 }
 
+/// Sequences that a suite may number.
+constexpr std::int64_t kPlaces = 10'000'000;
+
 /// Everything that decides the numbers of a suite. Equal settings: the same items, the same scores.
 Json settingsOf(const SuiteData& data, const LanguageModel& model, const EvalOptions& options,
                 bool chat) {
-    return {
+    Json settings = {
         {"model", model.identity()},
         // Another revision may score differently; half of each would be nobody's result.
         {"git_revision", buildFacts().at("git_revision")},
@@ -53,6 +57,8 @@ Json settingsOf(const SuiteData& data, const LanguageModel& model, const EvalOpt
         {"cautions", data.definition.cautions},
         {"warnings", data.warnings},
     };
+    if (data.replies) settings[kRepeats] = options.repeats;
+    return settings;
 }
 
 void requireSame(const std::string& suite, const Json& now, const Json& before) {
@@ -93,6 +99,7 @@ public:
           model_(model),
           writer_(writer),
           options_(options),
+          repeats_(repeatsOf(data, options)),
           chat_(asksInChat(data, options)) {
         checkMetrics(data.definition);
         if (reader_ != nullptr)
@@ -156,7 +163,7 @@ private:
                     Pending* pending = nextPending(at);
                     if (pending == nullptr) return nullptr;
                     pending->reply = {pending->row.sequence, pending->row.prompt,
-                                      sha256Seed(data_.definition.name + "\n" + pending->item->id)};
+                                      drawOf(pending->row)};
                     return &pending->reply;
                 },
                 [&](const ReplyRequest& request, ReplyResult&& reply) {
@@ -170,9 +177,15 @@ private:
         }
     }
 
-    bool takePrior(const SuiteItem& item) {
+    /// The replies to an item are drawn apart; the first as that of a run without repeats.
+    std::uint64_t drawOf(const ItemRow& row) const {
+        return sha256Seed(data_.definition.name + "\n" + row.id +
+                          (row.repeat > 0 ? "\n" + std::to_string(row.repeat) : std::string()));
+    }
+
+    bool takePrior(const SuiteItem& item, std::int64_t repeat) {
         if (prior_ == nullptr) return false;
-        const auto found = prior_->items.find(item.id);
+        const auto found = prior_->items.find({item.id, repeat});
         if (found == prior_->items.end()) return false;
         keep(found->second);
         ++resumed_;
@@ -185,18 +198,19 @@ private:
             ++result_.tooLong;
         } else {
             ++result_.scored;
-            kept_.emplace(row.ordinal, std::move(result));
+            kept_.emplace(std::pair(row.ordinal, row.repeat), std::move(result));
         }
     }
 
-    ItemRow newRow(const SuiteItem& item) const {
+    ItemRow newRow(const SuiteItem& item, std::int64_t repeat) const {
         ItemRow row;
         row.suite = id();
         row.id = item.id;
         row.ordinal = item.ordinal;
         row.groups = dumpJson(Json(item.groups));
         row.prompt = item.prompt();
-        row.sequence = itemSequence(id(), item.ordinal);
+        row.sequence = itemSequence(id(), item.ordinal * repeats_ + repeat);
+        row.repeat = repeat;
         return row;
     }
 
@@ -209,13 +223,24 @@ private:
         ReplyRequest reply;
     };
 
-    /// The first item from `at` on that the earlier run has not.
+    /// What is asked for at `at`, which counts the repeats of the first item, then of the next: so
+    /// the items of a run that was stopped are complete, but for the last.
+    std::pair<const SuiteItem&, std::int64_t> askedAt(std::size_t at) const {
+        const auto repeats = static_cast<std::size_t>(repeats_);
+        return {data_.items[at / repeats], static_cast<std::int64_t>(at % repeats)};
+    }
+
+    /// The first from `at` on that the earlier run has not.
     Pending* nextPending(std::size_t& at) {
-        for (; at < data_.items.size() && takePrior(data_.items[at]); ++at) report();
-        if (at == data_.items.size()) return nullptr;
+        const std::size_t all = data_.items.size() * static_cast<std::size_t>(repeats_);
+        for (; at < all; ++at, report()) {
+            const auto& [item, repeat] = askedAt(at);
+            if (!takePrior(item, repeat)) break;
+        }
+        if (at == all) return nullptr;
         throwIfStopped(options_.stop);
-        const SuiteItem& item = data_.items[at++];
-        ItemRow row = newRow(item);
+        const auto& [item, repeat] = askedAt(at++);
+        ItemRow row = newRow(item, repeat);
         const std::int64_t sequence = row.sequence;
         Pending& pending = pending_[sequence];
         pending.item = &item;
@@ -317,6 +342,7 @@ private:
         SequenceRow sequence;
         sequence.id = row.sequence;
         sequence.label = data_.definition.name + " " + row.id;
+        if (repeats_ > 1) sequence.label += " #" + std::to_string(row.repeat + 1);
         sequence.group = data_.definition.name;
         sequence.promptTokens = outcome.promptTokens;
         sequence.generatedTokens = outcome.generatedTokens;
@@ -334,8 +360,9 @@ private:
         if (!options_.progress) return;
         EvalProgress progress;
         progress.suite = data_.definition.name;
+        if (repeats_ > 1) progress.unit = "replies";
         progress.done = result_.scored + result_.tooLong;
-        progress.total = result_.suite.items;
+        progress.total = result_.suite.items * repeats_;
         progress.resumed = resumed_;
         progress.tokens = result_.tokens;
         progress.elapsedNs = nanosecondsSince(start_);
@@ -345,12 +372,12 @@ private:
     void addMetrics() {
         result_.resumed = resumed_;
         std::vector<ItemResult> items;
-        for (auto& [ordinal, item] : kept_) items.push_back(std::move(item));
+        for (auto& [place, item] : kept_) items.push_back(std::move(item));
         result_.metrics =
             computeMetrics(data_.definition, items, options_.resamples, options_.seed);
         MetricRow tooLong;
         tooLong.name = kItemsTooLong;
-        tooLong.value = static_cast<double>(result_.tooLong);
+        tooLong.value = static_cast<double>(result_.tooLong / repeats_);
         tooLong.n = result_.suite.items;
         tooLong.method = "count of items that did not fit the context; in no other metric";
         result_.metrics.push_back(std::move(tooLong));
@@ -368,11 +395,13 @@ private:
     LanguageModel& model_;
     RunWriter& writer_;
     const EvalOptions& options_;
+    int repeats_;
     bool chat_;
     const PriorRun::Suite* prior_ = nullptr;
     Clock::time_point start_;
     std::map<std::int64_t, Pending> pending_;  ///< by sequence
-    std::map<std::int64_t, ItemResult> kept_;  ///< by ordinal, in whatever order they came
+    /// By ordinal and repeat, in whatever order they came.
+    std::map<std::pair<std::int64_t, std::int64_t>, ItemResult> kept_;
     std::int64_t resumed_ = 0;
     SuiteResult result_;
 };
@@ -406,8 +435,22 @@ std::string answersOf(const SuiteData& data) {
     return data.replies ? "written" : "by likelihood";
 }
 
-std::int64_t itemSequence(std::int64_t suiteId, std::int64_t ordinal) noexcept {
-    return suiteId * 10'000'000 + ordinal;
+int repeatsOf(const SuiteData& data, const EvalOptions& options) noexcept {
+    return data.replies ? options.repeats : 1;
+}
+
+void requireRoom(const std::vector<SuiteData>& suites, const EvalOptions& options) {
+    for (const SuiteData& data : suites)
+        for (const SuiteItem& item : data.items)
+            if (item.ordinal >= kPlaces / repeatsOf(data, options))
+                throw UsageError("suite '" + data.definition.name + "' has room for " +
+                                     std::to_string(kPlaces / (data.items.back().ordinal + 1)) +
+                                     " repeats of its items in a run",
+                                 "give fewer --repeats");
+}
+
+std::int64_t itemSequence(std::int64_t suiteId, std::int64_t place) noexcept {
+    return suiteId * kPlaces + place;
 }
 
 PriorRun readPriorRun(const std::filesystem::path& path) {
@@ -421,8 +464,8 @@ PriorRun readPriorRun(const std::filesystem::path& path) {
     for (SuiteRow& row : reader.suites()) {
         PriorRun::Suite suite;
         for (ItemRow& item : reader.items(row.id)) {
-            std::string id = item.id;
-            suite.items.emplace(std::move(id), std::move(item));
+            std::pair key(item.id, item.repeat);
+            suite.items.emplace(std::move(key), std::move(item));
         }
         suite.row = std::move(row);
         std::string name = suite.row.name;
@@ -453,8 +496,9 @@ std::vector<SuiteResult> evaluate(std::vector<SuiteData> suites, LanguageModel& 
         if (!model.hasChatFormat())
             throw UsageError("this model has no chat template: suite '" + data.definition.name +
                              "' cannot ask it for replies");
-        replyMetrics(data.definition);
+        replyMetrics(data.definition, options.repeats);
     }
+    requireRoom(suites, options);
     if (prior != nullptr) requireSameSuites(*prior, suites);
     std::vector<std::unique_ptr<SuiteRun>> runs;
     std::int64_t nextId = 1;

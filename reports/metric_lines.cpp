@@ -21,7 +21,7 @@ bool isTest(std::string_view metric) noexcept {
 }
 
 bool isItemCount(std::string_view metric) noexcept {
-    return metric.starts_with("items_");
+    return metric.starts_with("items_") || metric.starts_with("replies_");
 }
 
 bool isPercentage(std::string_view metric) noexcept {
@@ -49,12 +49,13 @@ std::vector<std::string> itemCountNotes(std::span<const MetricRow> metrics) {
             std::find(seen.begin(), seen.end(), first.name) != seen.end())
             continue;
         seen.push_back(first.name);
+        const char* unit = first.name.starts_with("replies_") ? "reply" : "item";
         std::string counts;
         for (const MetricRow& row : metrics) {
             if (row.name != first.name || !(row.value > 0)) continue;
             counts += (counts.empty() ? "" : ", ") + (row.group.empty() ? "" : row.group + " ") +
                       formatCount(std::llround(row.value)) + " of " +
-                      (row.group.empty() ? formatCounted(row.n, "item") : formatCount(row.n));
+                      (row.group.empty() ? formatCounted(row.n, unit) : formatCount(row.n));
         }
         if (!counts.empty())
             notes.push_back(first.name + ": " + counts + " (" + first.method + ")");

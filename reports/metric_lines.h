@@ -14,7 +14,7 @@ namespace moescope {
 
 /// Is it the p value of another metric, "ss_p" of "ss"?
 bool isTest(std::string_view metric) noexcept;
-/// Is it a number of items that others leave out, not a score?
+/// Is it a number of items or replies that others leave out, not a score?
 bool isItemCount(std::string_view metric) noexcept;
 inline bool isScore(std::string_view metric) noexcept {
     return !isTest(metric) && !isItemCount(metric);

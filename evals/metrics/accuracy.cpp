@@ -25,13 +25,16 @@ std::optional<double> chanceOf(const MetricInput& input, const Group& group) {
     return sum / static_cast<double>(group.items.size());
 }
 
+GroupValues sharesRight(const MetricInput& input, const Group& group, const char* field) {
+    return valuesOf(input, group, [&](const ItemResult& item) {
+        return item.detail.at(field).get<bool>() ? 1.0 : 0.0;
+    });
+}
+
 std::vector<MetricRow> shareRight(const MetricInput& input, const char* name, const char* field) {
     std::vector<MetricRow> rows;
     for (const Group& group : groupsOf(input)) {
-        const GroupValues values = valuesOf(input, group, [&](const ItemResult& item) {
-            return item.detail.at(field).get<bool>() ? 1.0 : 0.0;
-        });
-        rows.push_back(proportionRow(name, group, values));
+        rows.push_back(proportionRow(name, group, sharesRight(input, group, field)));
         rows.back().chance = chanceOf(input, group);
     }
     return rows;
@@ -50,7 +53,8 @@ std::vector<MetricRow> accuracyNorm(const MetricInput& input) {
 /// Mean of the groups' accuracies. The groups are fixed, so only sampling within them counts:
 /// variance = sum of the groups' variances / G^2. A group whose items all agree has sample variance
 /// 0 but is not certain: the variance counts at least as p (1 - p) / n with p = (right + 1) / (n +
-/// 2) (Laplace). No interval when a group has a single item.
+/// 2) (Laplace), n being the items that agree, else their replies. No interval when a group has a
+/// single item.
 std::vector<MetricRow> accuracyMacro(const MetricInput& input) {
     MetricRow row;
     row.name = "accuracy_macro";
@@ -58,18 +62,21 @@ std::vector<MetricRow> accuracyMacro(const MetricInput& input) {
     double variance = 0;
     bool enough = true;
     std::optional<double> chance = 0.0;
+    const std::vector<Group> members = groupsOf(input);
     const std::vector<MetricRow> groups = accuracy(input);
     std::set<std::string_view> clusters;
-    for (const Group& group : groupsOf(input))
+    for (const Group& group : members)
         for (const std::size_t i : group.items) clusters.insert(input.items[i].cluster);
     row.clusters = static_cast<std::int64_t>(clusters.size());
-    for (const MetricRow& group : groups) {
+    for (std::size_t g = 0; g < groups.size(); ++g) {
+        const MetricRow& group = groups[g];
         row.value += group.value;
         chance = chance && group.chance ? std::optional(*chance + *group.chance) : std::nullopt;
-        const auto n = static_cast<double>(group.n);
+        const double error = group.standardError.value_or(0);
+        const double n = error > 0 ? sharesRight(input, members[g], "right").draws
+                                   : static_cast<double>(group.n);
         const double smooth = (group.value * n + 1) / (n + 2);
-        variance +=
-            std::max(std::pow(group.standardError.value_or(0), 2), smooth * (1 - smooth) / n);
+        variance += std::max(error * error, smooth * (1 - smooth) / n);
         enough = enough && group.n > 1 && group.standardError.has_value();
         row.n += group.n;
     }

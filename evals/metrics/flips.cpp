@@ -16,7 +16,10 @@ MetricRow rateRow(const MetricInput& input, const PairedLevel& level) {
         valuesOf(input, level, [](const ItemResult& item, const ItemResult& twin) {
             return favoured(item) != favoured(twin) ? 1.0 : 0.0;
         });
-    return proportionRow("flip_rate", level.group, values);
+    MetricRow row = proportionRow("flip_rate", level.group, values);
+    row.chance =
+        differByChance(input, level, [](const ItemResult& item) { return favoured(item) ? 1 : 0; });
+    return row;
 }
 
 std::string countsText(const PairedTest& test, const std::string& reference,
@@ -29,7 +32,8 @@ std::string countsText(const PairedTest& test, const std::string& reference,
 }  // namespace
 
 /// Rows flip_rate (Wilson over pairs, clustered by base) and flip_p (pairedTest, Holm over the
-/// levels), of answeredPairsOf.
+/// levels), of answeredPairsOf. Drawn replies to twins differ by chance too: with repeats `chance`
+/// tells how often two replies to one item do.
 std::vector<MetricRow> flipRate(const MetricInput& input) {
     std::vector<MetricRow> rows, tests;
     const std::string& reference = input.suite.factor(input.factor)->reference;

@@ -23,7 +23,34 @@ std::string levelOf(const ItemResult& item, const std::string& factor) {
 std::string blockKey(const ItemResult& item, const FactorSpec& factor) {
     std::string key = item.cluster;
     for (const std::string& other : factor.match) key.append("\x1f").append(levelOf(item, other));
-    return key;
+    return key.append("\x1f").append(std::to_string(item.repeat));
+}
+
+/// `value` of a reply's place in `rows`, averaged within each item.
+GroupValues meansOf(const MetricInput& input, std::span<const std::size_t> rows,
+                    const std::function<double(std::size_t)>& value) {
+    GroupValues out;
+    std::map<std::string_view, std::size_t> ids;
+    double shares = 0;  // of one reply in its item's mean, summed over items
+    std::size_t at = 0;
+    for (const std::span<const std::size_t> item : byItem(input, rows)) {
+        double sum = 0;
+        for (std::size_t i = 0; i < item.size(); ++i) sum += value(at++);
+        const auto replies = static_cast<double>(item.size());
+        out.values.push_back(sum / replies);
+        shares += 1 / replies;
+        const std::string& cluster = input.items[item.front()].cluster;
+        out.clusters.push_back(ids.try_emplace(cluster, ids.size()).first->second);
+    }
+    const auto n = static_cast<double>(out.values.size());
+    if (n > 0) out.draws = n * n / shares;
+    return out;
+}
+
+std::vector<std::size_t> rowsOf(const PairedLevel& level) {
+    std::vector<std::size_t> rows;
+    for (const Pair& pair : level.pairs) rows.push_back(pair.item);
+    return rows;
 }
 
 void setInterval(MetricRow& row, const stats::Interval& interval) {
@@ -60,29 +87,43 @@ std::vector<std::size_t> clusterIds(std::span<const ItemResult> items) {
     return clusters;
 }
 
+std::vector<std::span<const std::size_t>> byItem(const MetricInput& input,
+                                                 std::span<const std::size_t> rows) {
+    std::vector<std::span<const std::size_t>> items;
+    std::size_t begin = 0;
+    for (std::size_t at = 1; at <= rows.size(); ++at) {
+        if (at < rows.size()) {
+            const ItemResult& before = input.items[rows[at - 1]];
+            const ItemResult& now = input.items[rows[at]];
+            if (now.id == before.id && now.repeat > before.repeat) continue;
+        }
+        items.push_back(rows.subspan(begin, at - begin));
+        begin = at;
+    }
+    return items;
+}
+
+std::int64_t itemCount(const MetricInput& input, std::span<const std::size_t> rows) {
+    return static_cast<std::int64_t>(byItem(input, rows).size());
+}
+
+std::int64_t itemCount(const MetricInput& input, const PairedLevel& level) {
+    return itemCount(input, rowsOf(level));
+}
+
 GroupValues valuesOf(const MetricInput& input, const Group& group,
                      const std::function<double(const ItemResult&)>& value) {
-    GroupValues out;
-    std::map<std::string_view, std::size_t> ids;
-    for (const std::size_t i : group.items) {
-        const ItemResult& item = input.items[i];
-        out.values.push_back(value(item));
-        out.clusters.push_back(ids.try_emplace(item.cluster, ids.size()).first->second);
-    }
-    return out;
+    return meansOf(input, group.items,
+                   [&](std::size_t at) { return value(input.items[group.items[at]]); });
 }
 
 GroupValues valuesOf(
     const MetricInput& input, const PairedLevel& level,
     const std::function<double(const ItemResult& item, const ItemResult& twin)>& value) {
-    GroupValues out;
-    std::map<std::string_view, std::size_t> ids;
-    for (const Pair& pair : level.pairs) {
-        const ItemResult& item = input.items[pair.item];
-        out.values.push_back(value(item, input.items[pair.reference]));
-        out.clusters.push_back(ids.try_emplace(item.cluster, ids.size()).first->second);
-    }
-    return out;
+    return meansOf(input, rowsOf(level), [&](std::size_t at) {
+        const Pair& pair = level.pairs[at];
+        return value(input.items[pair.item], input.items[pair.reference]);
+    });
 }
 
 std::vector<PairedLevel> pairsOf(const MetricInput& input) {
@@ -119,6 +160,28 @@ std::vector<PairedLevel> answeredPairsOf(const MetricInput& input) {
     return levels;
 }
 
+std::optional<double> differByChance(const MetricInput& input, const PairedLevel& level,
+                                     const std::function<int(const ItemResult&)>& what) {
+    std::vector<double> shares;
+    std::size_t at = 0;
+    const std::vector<std::size_t> rows = rowsOf(level);
+    for (const std::span<const std::size_t> item : byItem(input, rows)) {
+        const auto pairs = std::span(level.pairs).subspan(at, item.size());
+        at += item.size();
+        const auto replies = static_cast<double>(item.size());
+        if (replies < 2) continue;
+        for (std::size_t Pair::*twin : {&Pair::item, &Pair::reference}) {
+            std::map<int, double> counts;
+            for (const Pair& pair : pairs) ++counts[what(input.items[pair.*twin])];
+            double alike = 0;
+            for (const auto& [value, count] : counts) alike += count * (count - 1);
+            shares.push_back(1 - alike / (replies * (replies - 1)));
+        }
+    }
+    if (shares.empty()) return std::nullopt;
+    return stats::mean(shares);
+}
+
 std::vector<double> clusterDifferences(const MetricInput& input, const PairedLevel& level,
                                        const std::function<double(const ItemResult&)>& value) {
     std::map<std::string_view, std::pair<double, int>> byCluster;
@@ -140,10 +203,10 @@ MetricRow proportionRow(const std::string& name, const Group& group, const Group
     row.value = stats::mean(values.values);
     row.n = static_cast<std::int64_t>(values.values.size());
     row.clusters = static_cast<std::int64_t>(stats::clusterCount(values.clusters));
-    const bool simple = row.clusters == row.n;
+    const bool simple = row.clusters == row.n && !values.repeated();
     setInterval(row, simple ? stats::wilson(row.value * static_cast<double>(row.n),
                                             static_cast<double>(row.n))
-                            : stats::clusteredWilson(values.values, values.clusters));
+                            : stats::clusteredWilson(values.values, values.clusters, values.draws));
     const double error = simple ? stats::standardError(values.values)
                                 : stats::clusteredError(values.values, values.clusters);
     if (!std::isnan(error)) row.standardError = error;
@@ -178,7 +241,7 @@ MetricRow meanRow(const std::string& name, const Group& group,
                   const std::vector<double>& ofClusters, stats::Interval range) {
     std::vector<std::size_t> own(ofClusters.size());
     std::iota(own.begin(), own.end(), std::size_t{0});
-    return meanRow(name, group, GroupValues{ofClusters, std::move(own)}, range);
+    return meanRow(name, group, GroupValues{ofClusters, std::move(own), 0}, range);
 }
 
 bool withheldInterval(MetricRow& row, std::size_t clusters) {

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Items by level of a factor, counterfactual pairs, and columns of values: shared by all metrics.
+// Several replies to one item are no items of their own: they are averaged before anything else, so
+// that the spread of the items' means has both variances in it, that between items and that of an
+// item's replies divided by their number (Miller, arXiv 2411.00640, section 3.1).
 #pragma once
 
 #include <functional>
 #include <limits>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -13,9 +18,10 @@
 namespace moescope {
 
 struct Group {
-    std::string level;               ///< "" for all items
-    std::string label;               ///< MetricRow::group: "" or "factor=level"
-    std::vector<std::size_t> items;  ///< indices into MetricInput::items
+    std::string level;  ///< "" for all items
+    std::string label;  ///< MetricRow::group: "" or "factor=level"
+    /// Indices into MetricInput::items, in order: replies to one item follow one another.
+    std::vector<std::size_t> items;
 };
 /// One group of everything when the input has no factor; else its levels in alphabetical order.
 /// Items without a level of the factor are in none.
@@ -24,9 +30,20 @@ std::vector<Group> groupsOf(const MetricInput& input);
 /// Clusters as small integers, one for each item: what the statistics take.
 std::vector<std::size_t> clusterIds(std::span<const ItemResult> items);
 
+/// `rows`, indices as in Group::items, cut into the replies to each item.
+std::vector<std::span<const std::size_t>> byItem(const MetricInput& input,
+                                                 std::span<const std::size_t> rows);
+/// How many items they are replies to.
+std::int64_t itemCount(const MetricInput& input, std::span<const std::size_t> rows);
+
 struct GroupValues {
-    std::vector<double> values;
+    std::vector<double> values;  ///< one an item: the mean over its replies
     std::vector<std::size_t> clusters;
+    /// The replies, as many as they are worth: n^2 / sum 1 / k_i, where item i has k_i. Without
+    /// repeats the number of values.
+    double draws = 0;
+
+    bool repeated() const { return draws > static_cast<double>(values.size()); }
 };
 GroupValues valuesOf(const MetricInput& input, const Group& group,
                      const std::function<double(const ItemResult&)>& value);
@@ -39,18 +56,28 @@ struct PairedLevel {
     Group group;
     std::vector<Pair> pairs;
 };
-/// One value for each pair of a level, `value` of the item and its twin; pairs of one cluster share
-/// it.
+/// One value for each two items that are twins, `value` of the one and the other, the mean over
+/// their replies; pairs of one cluster share it.
 GroupValues valuesOf(
     const MetricInput& input, const PairedLevel& level,
     const std::function<double(const ItemResult& item, const ItemResult& twin)>& value);
 /// For each level other than the reference. Twins share the cluster and all `match` factors; items
-/// without a twin (--limit keeps twins together) are left out. Two twins are an Error.
+/// without a twin (--limit keeps twins together) are left out. Two twins are an Error. Replies are
+/// paired repeat by repeat: the twins of one repeat are drawn independently, as those of all are.
 std::vector<PairedLevel> pairsOf(const MetricInput& input);
 
 /// The same of the twins that both have an answer, since silence neither agrees nor decides; levels
 /// without such twins are left out.
 std::vector<PairedLevel> answeredPairsOf(const MetricInput& input);
+
+/// How many twins the pairs of a level are replies to.
+std::int64_t itemCount(const MetricInput& input, const PairedLevel& level);
+
+/// How often two replies to the same item differ in `what`, over the items of a level's pairs and
+/// their twins: the share of pairs that would differ if the twins were one item. Nothing where no
+/// item has two replies.
+std::optional<double> differByChance(const MetricInput& input, const PairedLevel& level,
+                                     const std::function<int(const ItemResult&)>& what);
 
 /// Mean of value(item) - value(reference) over the pairs of each cluster: the independent units.
 std::vector<double> clusterDifferences(const MetricInput& input, const PairedLevel& level,

@@ -23,6 +23,10 @@ struct ItemResult {
     std::size_t choices = 0;
     double score = 0;
     nlohmann::json detail;  ///< of the scorer
+    /// Which of the replies to the item: it is in the list as often as it was asked, in the order
+    /// of the repeats, so that the same id behind a smaller repeat is the same item.
+    std::int64_t repeat = 0;
+    std::string answer{};
 };
 
 /// Whether a written reply holds an answer; scores by likelihood always do.
@@ -57,8 +61,9 @@ void checkMetrics(const SuiteDefinition& suite);
 /// The metrics of a suite that asks for replies: those of its list that need no likelihoods, and
 /// what replies have of their own: beside accuracy and selection_rate those of the items with an
 /// answer; `answered` and `reply_tokens` over all items and, of a fairness suite, by each factor
-/// that the list names.
-void replyMetrics(SuiteDefinition& suite);
+/// that the list names. With several `repeats`, too: `pass@k` and `cons@k` where there is an
+/// accuracy, and `instability@k` as `answered`.
+void replyMetrics(SuiteDefinition& suite, int repeats = 1);
 /// All metrics the suite lists, in its order, which their ordinals tell. `suite` ids of the rows
 /// are left 0.
 std::vector<MetricRow> computeMetrics(const SuiteDefinition& suite,
@@ -88,5 +93,8 @@ std::vector<MetricRow> accuracyAnswered(const MetricInput& input);
 std::vector<MetricRow> selectionRateAnswered(const MetricInput& input);
 std::vector<MetricRow> replyTokens(const MetricInput& input);
 std::vector<MetricRow> flipRate(const MetricInput& input);
+std::vector<MetricRow> passAt(const MetricInput& input);
+std::vector<MetricRow> consensus(const MetricInput& input);
+std::vector<MetricRow> instability(const MetricInput& input);
 
 }  // namespace moescope

@@ -8,20 +8,32 @@
 
 namespace moescope {
 
+namespace {
+
+/// decision(item) - decision(reference) of each two twins.
+GroupValues differencesOf(const MetricInput& input, const PairedLevel& level,
+                          const std::function<bool(const ItemResult&)>& decision) {
+    return valuesOf(input, level, [&](const ItemResult& item, const ItemResult& twin) {
+        return (decision(item) ? 1.0 : 0.0) - (decision(twin) ? 1.0 : 0.0);
+    });
+}
+
+}  // namespace
+
 PairedTest pairedTest(const MetricInput& input, const PairedLevel& level,
                       const std::function<bool(const ItemResult&)>& decision) {
     PairedTest test;
-    std::map<std::string_view, double> byBase;
     for (const Pair& pair : level.pairs) {
         const bool item = decision(input.items[pair.item]);
         const bool reference = decision(input.items[pair.reference]);
         if (reference && !item) ++test.forReference;
         if (item && !reference) ++test.forLevel;
-        byBase[input.items[pair.item].cluster] +=
-            static_cast<int>(item) - static_cast<int>(reference);
     }
-    std::vector<double> sums;
-    for (const auto& [base, sum] : byBase) sums.push_back(sum);
+    const GroupValues values = differencesOf(input, level, decision);
+    std::vector<double> sums(stats::clusterCount(values.clusters));
+    for (std::size_t i = 0; i < values.values.size(); ++i)
+        sums[values.clusters[i]] += values.values[i];
+    if (values.repeated()) test.replies = static_cast<std::int64_t>(level.pairs.size());
     const bool single = sums.size() == level.pairs.size();
     if (single) {
         test.p = stats::mcnemarExact(test.forReference, test.forLevel);
@@ -42,6 +54,7 @@ MetricRow pairedTestRow(const std::string& name, const MetricRow& of, const Pair
     row.n = of.n;
     row.clusters = of.clusters;
     row.method = test.method + "; " + counts;
+    if (test.replies > 0) row.method += ", in " + countText(test.replies, "pair") + " of replies";
     return row;
 }
 
@@ -50,10 +63,7 @@ void addPairedDifference(std::vector<MetricRow>& rows, const std::string& name,
                          const std::function<bool(const ItemResult&)>& decision,
                          const std::string& what) {
     const std::string& reference = input.suite.factor(input.factor)->reference;
-    const GroupValues values =
-        valuesOf(input, level, [&](const ItemResult& item, const ItemResult& twin) {
-            return (decision(item) ? 1.0 : 0.0) - (decision(twin) ? 1.0 : 0.0);
-        });
+    const GroupValues values = differencesOf(input, level, decision);
     MetricRow row = meanRow(name, level.group, values);
     row.chance = 0.0;
     if (withheldInterval(row, stats::clusterCount(values.clusters)))
@@ -78,7 +88,7 @@ std::vector<MetricRow> meanDifferences(const std::string& name, const MetricInpu
         rows.push_back(meanRow(name, level.group, differences));
         MetricRow& row = rows.back();
         row.chance = 0.0;
-        row.n = static_cast<std::int64_t>(level.pairs.size());
+        row.n = itemCount(input, level);
         withheldInterval(row, differences.size());
         row.method = "mean over " + std::to_string(differences.size()) +
                      " bases of differences to " + input.suite.factor(input.factor)->reference +

@@ -12,13 +12,15 @@ namespace moescope {
 struct PairedTest {
     std::int64_t forReference = 0;  ///< pairs decided yes for the reference only
     std::int64_t forLevel = 0;      ///< for the level only
+    std::int64_t replies = 0;       ///< pairs of replies that these are of; 0 without repeats
     double p = 1;                   ///< not corrected for several levels
     std::string method;
 };
 
 /// Is the mean difference over pairs zero? Exact McNemar when every cluster has one pair. Pairs of
-/// one cluster are not independent: otherwise the signs of the clusters' summed differences are
-/// flipped (stats::signFlipTest), whose total is that mean times the pairs.
+/// one cluster are not independent, nor are the replies to one pair: otherwise the signs of the
+/// clusters' summed differences are flipped (stats::signFlipTest), whose total is that mean times
+/// the pairs.
 PairedTest pairedTest(const MetricInput& input, const PairedLevel& level,
                       const std::function<bool(const ItemResult&)>& decision);
 

@@ -48,9 +48,9 @@ bool hasReference(const MetricInput& input) {
 
 }  // namespace
 
-/// Rows answered; over all items also the counts items_unanswered and items_cut_off; of a factor
-/// with a reference also answered_difference and answered_difference_p (pairedTest, Holm over the
-/// levels).
+/// Rows answered; over all items also the counts replies_unanswered and replies_cut_off; of a
+/// factor with a reference also answered_difference and answered_difference_p (pairedTest, Holm
+/// over the levels).
 std::vector<MetricRow> answered(const MetricInput& input) {
     std::vector<MetricRow> rows;
     for (const Group& group : groupsOf(input)) {
@@ -59,14 +59,13 @@ std::vector<MetricRow> answered(const MetricInput& input) {
         rows.push_back(proportionRow("answered", group, values));
     }
     if (input.factor.empty()) {
-        rows.push_back(countRow(input, "items_unanswered",
-                                "count of items whose reply holds no answer: neither right nor "
+        rows.push_back(countRow(input, "replies_unanswered",
+                                "count of replies that hold no answer: neither right nor "
                                 "favourable, and in no bias score",
                                 [](const ItemResult& item) { return !isAnswered(item); }));
-        rows.push_back(
-            countRow(input, "items_cut_off",
-                     "count of items whose reply was ended by --tokens or the context: give more",
-                     isCutOff));
+        rows.push_back(countRow(
+            input, "replies_cut_off",
+            "count of replies that were ended by --tokens or the context: give more", isCutOff));
     }
     if (!hasReference(input)) return rows;
     for (const PairedLevel& level : pairsOf(input))
@@ -75,7 +74,8 @@ std::vector<MetricRow> answered(const MetricInput& input) {
     return rows;
 }
 
-/// Rows accuracy_answered: of the items with an answer, the share right.
+/// Rows accuracy_answered: of the items with an answer, the share right; with repeats an item's is
+/// that of its replies with one.
 std::vector<MetricRow> accuracyAnswered(const MetricInput& input) {
     std::vector<MetricRow> rows = scoreOfAnswered(input, "accuracy_answered");
     const bool choices = std::all_of(input.items.begin(), input.items.end(),

@@ -146,7 +146,7 @@ std::vector<MetricRow> parity(const MetricInput& input, const std::string& name,
     // Undefined (nobody was selected in any group): the selection rates say so, no number is made
     // up.
     if (std::isnan(row.value)) return {};
-    row.n = static_cast<std::int64_t>(table.all().size());
+    row.n = itemCount(input, table.all());
     row.clusters = static_cast<std::int64_t>(basesOf(input, table.labels()).size());
     const Exchanged null = underExchange(input, table, combine, sign, row.value);
     if (!std::isnan(null.mean)) row.chance = null.mean;
@@ -172,7 +172,7 @@ std::vector<MetricRow> differencesToReference(const MetricInput& input) {
     for (const PairedLevel& level : pairsOf(input)) {
         const std::vector<double> differences = clusterDifferences(input, level, scoreOf);
         MetricRow row = meanRow("selection_rate_difference", level.group, differences);
-        row.n = static_cast<std::int64_t>(level.pairs.size());
+        row.n = itemCount(input, level);
         row.chance = 0.0;
         row.method = "mean over " + std::to_string(differences.size()) +
                      " bases of differences to " + input.suite.factor(input.factor)->reference;
@@ -206,7 +206,7 @@ std::vector<MetricRow> ratiosToReference(const MetricInput& input) {
         row.group = level.group.label;
         row.value = ratio(all);
         if (std::isnan(row.value)) continue;
-        row.n = static_cast<std::int64_t>(all.size());
+        row.n = itemCount(input, level);
         row.clusters = static_cast<std::int64_t>(stats::clusterCount(clusters));
         row.chance = 1.0;
         row.method = "ratio to " + input.suite.factor(input.factor)->reference;

@@ -37,6 +37,9 @@ constexpr Metric kMetrics[] = {
     {"accuracy_answered", "choice_reply number_reply", accuracyAnswered},
     {"selection_rate_answered", "yes_no_reply", selectionRateAnswered},
     {"reply_tokens", kReplies, replyTokens},
+    {"pass@k", "choice_reply number_reply", passAt},
+    {"cons@k", "choice_reply number_reply", consensus},
+    {"instability@k", kReplies, instability},
 };
 
 const Metric& metricNamed(const SuiteDefinition& suite, const std::string& name) {
@@ -86,7 +89,7 @@ void checkMetrics(const SuiteDefinition& suite) {
     }
 }
 
-void replyMetrics(SuiteDefinition& suite) {
+void replyMetrics(SuiteDefinition& suite, int repeats) {
     std::erase_if(suite.metrics, [&](const MetricSpec& spec) {
         return !understands(metricNamed(suite, spec.name), suite.scoring);
     });
@@ -96,12 +99,20 @@ void replyMetrics(SuiteDefinition& suite) {
         suite.metrics.insert(suite.metrics.begin() + static_cast<std::ptrdiff_t>(i) + 1,
                              {spec.name + "_answered", spec.factor});
     }
+    const auto firstAccuracy =
+        std::find_if(suite.metrics.begin(), suite.metrics.end(),
+                     [](const MetricSpec& spec) { return spec.name == "accuracy_answered"; });
+    if (repeats > 1 && firstAccuracy != suite.metrics.end())
+        suite.metrics.insert(firstAccuracy + 1,
+                             {MetricSpec{"pass@k", ""}, MetricSpec{"cons@k", ""}});
     std::vector<std::string> factors = {""};
     for (const MetricSpec& spec : suite.metrics) {
         const bool known = std::find(factors.begin(), factors.end(), spec.factor) != factors.end();
         if (suite.kind == "fairness" && !known) factors.push_back(spec.factor);
     }
-    for (const char* name : {"answered", "reply_tokens"})
+    std::vector<std::string> ofReplies = {"answered", "reply_tokens"};
+    if (repeats > 1) ofReplies.insert(ofReplies.begin() + 1, "instability@k");
+    for (const std::string& name : ofReplies)
         for (const std::string& factor : factors) suite.metrics.push_back({name, factor});
 }
 
@@ -114,6 +125,8 @@ ItemResult itemResult(const ItemRow& row) {
     ItemResult item;
     item.id = row.id;
     item.score = row.score;
+    item.repeat = row.repeat;
+    item.answer = row.answer;
     item.detail = parseJson(row.detail, place);
     try {
         item.groups = parseJson(row.groups, place).get<std::map<std::string, std::string>>();

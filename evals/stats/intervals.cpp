@@ -141,7 +141,11 @@ Interval wilson(double successes, double n, double confidence) {
 }
 
 Interval clusteredWilson(std::span<const double> x, std::span<const std::size_t> cluster) {
-    const auto n = static_cast<double>(x.size());
+    return clusteredWilson(x, cluster, static_cast<double>(x.size()));
+}
+
+Interval clusteredWilson(std::span<const double> x, std::span<const std::size_t> cluster,
+                         double draws) {
     if (x.empty()) return {kNaN, kNaN};
     const double p = mean(x);
     const auto clusters = static_cast<double>(clusterCount(cluster));
@@ -151,11 +155,11 @@ Interval clusteredWilson(std::span<const double> x, std::span<const std::size_t>
     // 19 of 20 (0.65): n / 1 (z / t)^2 in place of C would treat items as independent where the
     // data cannot say so, and too narrow an interval is the worse mistake.
     double effective = clusters;
-    if (p > 0 && p < 1 && clusters > 1 && clusters < n) {
+    if (p > 0 && p < 1 && clusters > 1 && clusters < draws) {
         const double clustered = clusteredError(x, cluster);
-        const double deff = std::max(1.0, clustered * clustered / (p * (1 - p) / n));
+        const double deff = std::max(1.0, clustered * clustered / (p * (1 - p) / draws));
         const double narrower = normalQuantile(0.025) / tQuantile(0.025, clusters - 1);
-        effective = n / deff * narrower * narrower;
+        effective = draws / deff * narrower * narrower;
     }
     return wilson(p * effective, effective);
 }

@@ -30,7 +30,12 @@ Interval wilson(double successes, double n, double confidence = 0.95);
 /// Wilson on n / deff, where deff is the ratio of clustered to simple variance of the mean (at
 /// least 1), times (z / t)^2 with t of C - 1 degrees, because deff itself is estimated from C
 /// clusters (Korn and Graubard, Survey Methodology 24, 1998). When all x agree the variances say
-/// nothing: then the clusters count as single items. x: zeros and ones.
+/// nothing: then the clusters count as single items. x: zeros and ones, or the shares of items that
+/// were asked several times: then `draws` is how many zeros and ones they are made of, which is n
+/// if nothing distinguishes the items.
+Interval clusteredWilson(std::span<const double> x, std::span<const std::size_t> cluster,
+                         double draws);
+/// The same of one draw for each item.
 Interval clusteredWilson(std::span<const double> x, std::span<const std::size_t> cluster);
 /// mean +- t(df) se.
 Interval tInterval(double center, double error, double degrees, double confidence = 0.95);

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <map>
+#include <set>
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
@@ -117,8 +118,8 @@ TEST_CASE("Replies are scored, kept whole and counted") {
     CHECK(metric(results[0], "accuracy_answered").value == 1);
     CHECK(metric(results[0], "accuracy_answered").n == all - nature);
     CHECK(*metric(results[0], "accuracy_answered").chance == Approx(0.25));
-    CHECK(metric(results[0], "items_unanswered").value == static_cast<double>(nature));
-    CHECK(metric(results[0], "items_cut_off").value == 0);
+    CHECK(metric(results[0], "replies_unanswered").value == static_cast<double>(nature));
+    CHECK(metric(results[0], "replies_cut_off").value == 0);
     CHECK(metric(results[0], "answered").value ==
           Approx(static_cast<double>(all - nature) / static_cast<double>(all)));
     CHECK(metric(results[0], "reply_tokens").value ==
@@ -323,4 +324,115 @@ TEST_CASE("What an item's reply is drawn with is its own, whatever is evaluated 
     }
     CHECK(first == second);
     CHECK(first.size() == 400);
+}
+
+TEST_CASE("Every repeat is drawn anew, the first as without repeats, and is kept by itself") {
+    std::map<std::string, std::vector<std::uint64_t>> once, thrice;
+    const auto rule = [](std::map<std::string, std::vector<std::uint64_t>>& draws) {
+        return [&draws](const ReplyRequest& request) {
+            draws[std::string(request.prompt)].push_back(request.draw);
+            return says("Answer: " + std::string(1, "ABCD"[request.draw % 4]),
+                        static_cast<std::int64_t>(request.draw % 50));
+        };
+    };
+    RunFile first("repeats_once"), all("repeats_all");
+    StubModel one = talker(rule(once)), three = talker(rule(thrice));
+    run(first.path(), asked("basics"), one);
+    EvalOptions options;
+    options.repeats = 3;
+    const SuiteResult result = run(all.path(), asked("basics"), three, options).front();
+    std::set<std::uint64_t> different;
+    for (const auto& [prompt, draws] : thrice) {
+        REQUIRE(draws.size() == 3);
+        CHECK(draws[0] == once.at(prompt).at(0));
+        different.insert(draws.begin(), draws.end());
+    }
+    CHECK(different.size() == 336);
+    CHECK(result.scored == 336);
+    CHECK(metric(result, "accuracy").n == 112);
+    CHECK(metric(result, "pass@1").value == Approx(metric(result, "accuracy").value));
+    CHECK(metric(result, "pass@3").value > metric(result, "pass@1").value);
+    CHECK(metric(result, "cons@3").n == 112);
+    CHECK(metric(result, "instability@3").value > 0.5);
+    const std::vector<ItemRow> rows = itemsOf(all.path());
+    REQUIRE(rows.size() == 336);
+    std::set<std::int64_t> sequences;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        CHECK(rows[i].repeat == static_cast<std::int64_t>(i % 3));
+        CHECK(rows[i].id == rows[i - i % 3].id);
+        sequences.insert(rows[i].sequence);
+    }
+    CHECK(sequences.size() == 336);
+    const RunReader reader(all.path());
+    CHECK(reader.sequences()[1].label == "basics " + rows[0].id + " #2");
+    CHECK(reader.suites()[0].items == 112);
+    CHECK(parseJson(reader.suites()[0].settings, "settings").at(kRepeats) == 3);
+}
+
+TEST_CASE("A run stopped between the replies to an item resumes to the same numbers") {
+    const auto rule = [](const ReplyRequest& request) {
+        return says("Answer: " + std::string(1, "ABCD"[request.draw % 4]));
+    };
+    EvalOptions options;
+    options.repeats = 4;
+    RunFile whole("repeats_whole"), part("repeats_part");
+    StubModel one = talker(rule), two = talker(rule), three = talker(rule);
+    const auto expected = run(whole.path(), asked("basics"), one, options);
+    std::atomic<bool> stop = false;
+    two.onCall = [&](int calls) { stop = calls == 42; };  // two replies to the eleventh item
+    EvalOptions stoppable = options;
+    stoppable.stop = &stop;
+    CHECK_THROWS_AS(run(part.path(), asked("basics"), two, stoppable), Interrupted);
+    CHECK(itemsOf(part.path()).size() == 42);
+    // Another number of repeats is another evaluation, whose numbers are not to be mixed with
+    // these.
+    options.repeats = 8;
+    CHECK_THROWS_WITH(run(part.path(), asked("basics"), three, options, true),
+                      Catch::Contains("repeats differs (4 is now 8)"));
+    options.repeats = 4;
+    const auto resumed = run(part.path(), asked("basics"), three, options, true);
+    CHECK(resumed[0].resumed == 42);
+    CHECK(three.calls == 4 * 112 - 42);
+    REQUIRE(resumed[0].metrics.size() == expected[0].metrics.size());
+    for (std::size_t i = 0; i < expected[0].metrics.size(); ++i) {
+        const MetricRow &was = expected[0].metrics[i], &is = resumed[0].metrics[i];
+        CAPTURE(was.name, was.group);
+        CHECK(is.name == was.name);
+        CHECK(is.value == was.value);
+        CHECK(is.low == was.low);
+        CHECK(is.high == was.high);
+    }
+}
+
+TEST_CASE("An item that does not fit is one item, however often it is asked") {
+    StubModel stub = talker([](const ReplyRequest& request) {
+        ReplyResult reply = says("Answer: A");
+        reply.tooLong = request.prompt.find("Which animal gives") != std::string_view::npos;
+        return reply;
+    });
+    EvalOptions options;
+    options.repeats = 2;
+    std::vector<std::int64_t> done;
+    options.progress = [&](const EvalProgress& p) {
+        CHECK(p.unit == "replies");
+        CHECK(p.total == 224);
+        done.push_back(p.done);
+    };
+    RunFile file("repeats_long");
+    const SuiteResult result = run(file.path(), asked("basics"), stub, options).front();
+    CHECK(metric(result, "items_too_long").value == 1);
+    CHECK(metric(result, "items_too_long").n == 112);
+    CHECK(metric(result, "accuracy").n == 111);
+    CHECK(done.back() == 224);
+}
+
+TEST_CASE("More repeats than a run has room for are refused") {
+    EvalOptions options;
+    options.repeats = 100'000;
+    CHECK_THROWS_WITH(requireRoom({asked("basics")}, options),
+                      Catch::Contains("room for 89285 repeats of its items"));
+    options.repeats = 89'285;
+    CHECK_NOTHROW(requireRoom({asked("basics")}, options));
+    options.repeats = 100'000;
+    CHECK_NOTHROW(requireRoom({loadSuite(findSuite("basics"))}, options));  // asked once
 }

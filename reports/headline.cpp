@@ -274,6 +274,14 @@ std::vector<std::string> readingWarnings(const SuiteRow& suite) {
     return out;
 }
 
+/// A whole number among the settings; 0 where there is none.
+std::int64_t settingOf(const SuiteRow& suite, const char* key) {
+    const nlohmann::json settings = looseJson(suite.settings);
+    if (!settings.is_object()) return 0;
+    const auto found = settings.find(key);
+    return found != settings.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
+}
+
 }  // namespace
 
 std::vector<std::string> evaluationWarnings(const RunSummary& run) {
@@ -291,11 +299,17 @@ std::vector<std::string> evaluationWarnings(const RunSummary& run) {
 }
 
 std::int64_t availableItems(const SuiteRow& suite) {
-    const nlohmann::json settings = looseJson(suite.settings);
-    if (!settings.is_object()) return suite.items;
-    const auto available = settings.find(kAvailableItems);
-    if (available == settings.end() || !available->is_number_integer()) return suite.items;
-    return std::max(suite.items, available->get<std::int64_t>());
+    return std::max(suite.items, settingOf(suite, kAvailableItems));
+}
+
+std::int64_t repeatsOf(const SuiteRow& suite) {
+    return std::max<std::int64_t>(1, settingOf(suite, kRepeats));
+}
+
+std::int64_t plannedRows(const SuiteRow& suite) {
+    constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+    const std::int64_t repeats = repeatsOf(suite);
+    return suite.items > kMost / repeats ? kMost : suite.items * repeats;
 }
 
 std::int64_t scoredItems(std::span<const ItemRow> items) {
@@ -304,8 +318,12 @@ std::int64_t scoredItems(std::span<const ItemRow> items) {
 }
 
 std::string evaluatedItems(const SuiteRow& suite, std::int64_t done) {
-    const std::int64_t available = availableItems(suite);
-    return formatCount(done) + " of " + formatCounted(suite.items, "item") + " evaluated" +
+    const std::int64_t available = availableItems(suite), repeats = repeatsOf(suite);
+    const std::string items = formatCounted(suite.items, "item");
+    return formatCount(done) + " of " +
+           (repeats == 1 ? items + " evaluated"
+                         : formatCounted(plannedRows(suite), "reply") + " evaluated, " +
+                               formatCount(repeats) + " to each of " + items) +
            (available > suite.items ? ", chosen by --limit out of " + formatCount(available) : "");
 }
 

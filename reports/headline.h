@@ -68,11 +68,18 @@ std::vector<std::string> evaluationWarnings(const RunSummary& run);
 /// Of the suite's data, before --limit; `items` in runs that do not say.
 std::int64_t availableItems(const SuiteRow& suite);
 
-/// Those that have a score: without what did not fit the context.
+/// Rows that each item has: how often it was asked; 1 in runs that do not say.
+std::int64_t repeatsOf(const SuiteRow& suite);
+
+/// Of all items together, in a run that ended.
+std::int64_t plannedRows(const SuiteRow& suite);
+
+/// Rows that have a score: without what did not fit the context. One an item, or a reply.
 std::int64_t scoredItems(std::span<const ItemRow> items);
 
-/// `done` have a score: "20 of 144 items evaluated", and ", chosen by --limit out of 11,956" where
-/// the suite has more.
+/// `done` rows have a score: "20 of 144 items evaluated", of items with repeats "80 of 576 replies
+/// evaluated, 4 to each of 144 items", and ", chosen by --limit out of 11,956" where the suite has
+/// more.
 std::string evaluatedItems(const SuiteRow& suite, std::int64_t done);
 
 /// "0.412 (95 % interval 0.371 to 0.453)"

@@ -6,12 +6,14 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <string_view>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include "engine/core/file.h"
+#include "reports/headline.h"
 #include "reports/metric_lines.h"
 
 namespace moescope {
@@ -73,22 +75,69 @@ std::optional<std::string> writtenReply(const ItemRow& item) {
     return reply->get<std::string>();
 }
 
-std::vector<const ItemRow*> tellingItems(const std::vector<ItemRow>& items, std::size_t limit) {
+std::vector<Replies> byItem(std::span<const ItemRow> rows) {
+    std::vector<Replies> items;
+    std::size_t begin = 0;
+    for (std::size_t at = 1; at <= rows.size(); ++at) {
+        if (at < rows.size() && rows[at].id == rows[at - 1].id &&
+            rows[at].repeat > rows[at - 1].repeat)
+            continue;
+        items.push_back(rows.subspan(begin, at - begin));
+        begin = at;
+    }
+    return items;
+}
+
+std::int64_t finishedItems(const SuiteRow& suite, std::span<const ItemRow> rows) {
+    const std::vector<Replies> items = byItem(rows);
+    const std::int64_t repeats = repeatsOf(suite);
+    return std::count_if(items.begin(), items.end(), [&](Replies replies) {
+        return static_cast<std::int64_t>(replies.size()) >= repeats;
+    });
+}
+
+double meanScore(Replies replies) {
+    double sum = 0;
+    int scored = 0;
+    for (const ItemRow& reply : replies) {
+        if (std::isnan(reply.score)) continue;
+        sum += reply.score;
+        ++scored;
+    }
+    return scored > 0 ? sum / scored : std::numeric_limits<double>::quiet_NaN();
+}
+
+std::string answersText(Replies replies) {
+    if (replies.size() == 1) return replies.front().answer;
+    std::map<std::string_view, std::size_t> counts;
+    for (const ItemRow& reply : replies)
+        ++counts[reply.answer.empty() ? std::string_view("none") : reply.answer];
+    std::vector<std::pair<std::string_view, std::size_t>> order(counts.begin(), counts.end());
+    std::stable_sort(order.begin(), order.end(),
+                     [](const auto& a, const auto& b) { return a.second > b.second; });
+    std::string text;
+    for (const auto& [answer, count] : order)
+        text += (text.empty() ? "" : ", ") + std::string(answer) + " (" + std::to_string(count) +
+                " of " + std::to_string(replies.size()) + ")";
+    return text;
+}
+
+std::vector<Replies> tellingItems(std::span<const ItemRow> rows, std::size_t limit) {
     struct Ranked {
-        const ItemRow* item;
-        double margin;  // never NaN, so that the order below is one
+        Replies item;
+        double score, margin;  // never NaN, so that the order below is one
     };
     std::vector<Ranked> ranked;
-    ranked.reserve(items.size());
-    for (const ItemRow& item : items) {
-        if (std::isnan(item.score)) continue;
-        const double margin = likelihoodMargin(item);
-        ranked.push_back({&item, std::isnan(margin) ? -1 : margin});
+    for (const Replies item : byItem(rows)) {
+        const double score = meanScore(item);
+        if (std::isnan(score)) continue;
+        const double margin = likelihoodMargin(item.front());
+        ranked.push_back({item, score, std::isnan(margin) ? -1 : margin});
     }
     std::stable_sort(ranked.begin(), ranked.end(), [](const Ranked& a, const Ranked& b) {
-        return a.item->score != b.item->score ? a.item->score < b.item->score : a.margin > b.margin;
+        return a.score != b.score ? a.score < b.score : a.margin > b.margin;
     });
-    std::vector<const ItemRow*> chosen;
+    std::vector<Replies> chosen;
     for (std::size_t i = 0; i < std::min(limit, ranked.size()); ++i)
         chosen.push_back(ranked[i].item);
     return chosen;

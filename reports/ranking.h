@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,9 +23,22 @@ bool countsPerCharacter(const std::vector<MetricRow>& metrics);
 /// What the model wrote, where the item was answered so; nothing where it was scored by likelihood.
 std::optional<std::string> writtenReply(const ItemRow& item);
 
+/// Rows in the order of a run file, cut into those of each item: its replies, most often one.
+using Replies = std::span<const ItemRow>;
+std::vector<Replies> byItem(std::span<const ItemRow> rows);
+
+/// Of the rows of a suite, the items that have all rows that were planned.
+std::int64_t finishedItems(const SuiteRow& suite, std::span<const ItemRow> rows);
+
+/// Mean over the replies that have a score; NaN where none has.
+double meanScore(Replies replies);
+/// The answer; of several replies "cow (5 of 8), hen (2 of 8), none (1 of 8)", the most frequent
+/// first.
+std::string answersText(Replies replies);
+
 /// At most `limit` items that have a score: lowest score first, among equals those the model was
 /// surest of.
-std::vector<const ItemRow*> tellingItems(const std::vector<ItemRow>& items, std::size_t limit);
+std::vector<Replies> tellingItems(std::span<const ItemRow> rows, std::size_t limit);
 
 /// What a reader must not conclude from this metric, and how to read those whose name would
 /// mislead; empty when nothing speaks against it, and of tests and counts, which are no scores.

@@ -3,15 +3,19 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <unordered_map>
 
 #include "engine/core/file.h"
 #include "evals/stats/intervals.h"
+#include "evals/stats/repeats.h"
 #include "evals/stats/tests.h"
 #include "reports/metric_lines.h"
 #include "reports/numbers.h"
+#include "reports/ranking.h"
 
 namespace moescope {
 namespace {
@@ -67,30 +71,86 @@ constexpr std::array kItemMeans = {
     ItemMean{"selection_rate", [](const ItemRow& item, const json&) { return item.score; }},
 };
 
-/// What of an item is compared, read once for all metrics.
+/// What of an item is compared, read once for all metrics: of several replies to it the means, and
+/// what they say together.
 struct Scored {
     std::string id, cluster;
     json groups;
-    std::array<double, kItemMeans.size()> values{};
+    std::array<double, kItemMeans.size()> values{};  ///< NaN: of no reply
+    std::int64_t replies = 0, right = 0;
+    double consensus = kNone;
+    double unstable = kNone;  ///< 1 where answers differ; of two replies with an answer, at least
 };
 
-std::vector<Scored> scoredItems(std::span<const ItemRow> items) {
-    std::vector<Scored> out;
-    out.reserve(items.size());
-    for (const ItemRow& item : items) {
-        if (std::isnan(item.score)) continue;  // it did not fit
-        json detail = looseJson(item.detail);
+/// Means and counts of the replies that have a score; `replies` is 0 where none has.
+Scored scoredItem(Replies replies) {
+    Scored item;
+    item.id = replies.front().id;
+    item.cluster = item.id;
+    std::array<double, kItemMeans.size()> counts{};
+    std::vector<stats::Vote> votes;
+    for (const ItemRow& reply : replies) {
+        if (std::isnan(reply.score)) continue;  // it did not fit
+        json detail = looseJson(reply.detail);
         if (!detail.is_object()) detail = json::object();
         const auto cluster = detail.find("cluster");
-        Scored& one = out.emplace_back();
-        one.id = item.id;
-        one.cluster =
-            cluster != detail.end() && cluster->is_string() ? cluster->get<std::string>() : item.id;
-        one.groups = looseJson(item.groups);
-        for (std::size_t m = 0; m < kItemMeans.size(); ++m)
-            one.values[m] = kItemMeans[m].value(item, detail);
+        if (cluster != detail.end() && cluster->is_string())
+            item.cluster = cluster->get<std::string>();
+        if (item.replies++ == 0) item.groups = looseJson(reply.groups);
+        if (numberAt(detail, "right") > 0) ++item.right;
+        if (numberAt(detail, "answered") > 0) votes.push_back({reply.answer, reply.score});
+        for (std::size_t m = 0; m < kItemMeans.size(); ++m) {
+            const double value = kItemMeans[m].value(reply, detail);
+            if (std::isnan(value)) continue;
+            item.values[m] += value;
+            ++counts[m];
+        }
+    }
+    for (std::size_t m = 0; m < kItemMeans.size(); ++m) item.values[m] /= counts[m];  // 0 / 0: NaN
+    item.consensus = stats::consensus(votes);
+    if (votes.size() > 1) item.unstable = stats::unanimous(votes) ? 0 : 1;
+    return item;
+}
+
+std::vector<Scored> scoredItems(std::span<const ItemRow> rows) {
+    std::vector<Scored> out;
+    for (const Replies replies : byItem(rows)) {
+        Scored item = scoredItem(replies);
+        if (item.replies > 0) out.push_back(std::move(item));
     }
     return out;
+}
+
+/// What a metric takes of each item.
+struct Measure {
+    std::function<double(const Scored&)> value;
+    bool ofClusters = false;
+};
+
+/// None of a metric that is no mean over items.
+std::optional<Measure> measureOf(const std::string& metric) {
+    for (std::size_t m = 0; m < kItemMeans.size(); ++m)
+        if (metric == kItemMeans[m].name)
+            return Measure{[m](const Scored& item) { return item.values[m]; },
+                           kItemMeans[m].ofClusters};
+    const std::size_t at = metric.find('@');
+    if (at == std::string::npos) return std::nullopt;
+    std::int64_t k = 0;
+    const char* const end = metric.data() + metric.size();
+    if (std::from_chars(metric.data() + at + 1, end, k).ptr != end || k < 1) return std::nullopt;
+    const std::string kind = metric.substr(0, at);
+    if (kind == "pass")
+        return Measure{[k](const Scored& item) {
+            return item.replies < k ? kNone : stats::passAt(item.replies, item.right, k);
+        }};
+    // Of so many replies and no others.
+    if (kind == "cons")
+        return Measure{
+            [k](const Scored& item) { return item.replies == k ? item.consensus : kNone; }};
+    if (kind == "instability")
+        return Measure{
+            [k](const Scored& item) { return item.replies == k ? item.unstable : kNone; }};
+    return std::nullopt;
 }
 
 bool inGroup(const Scored& item, const std::string& group) {
@@ -118,12 +178,12 @@ public:
     CommonItems& operator=(const CommonItems&) = delete;
 
     /// Adds the difference of a mean over items and its test; false where no item has both values.
-    bool test(MetricChange& change, std::size_t metric) const {
+    bool test(MetricChange& change, const Measure& measure) const {
         std::map<std::string_view, std::size_t> ids;
         std::vector<double> differences, sums;
         std::vector<std::size_t> clusters, sizes;
         for (const auto& [base, item] : pairs_) {
-            const double difference = item->values[metric] - base->values[metric];
+            const double difference = measure.value(*item) - measure.value(*base);
             if (std::isnan(difference) || !inGroup(*item, change.group)) continue;
             const std::size_t cluster = ids.try_emplace(item->cluster, ids.size()).first->second;
             sums.resize(ids.size());
@@ -137,7 +197,7 @@ public:
         change.items = static_cast<std::int64_t>(differences.size());
         change.clusters = static_cast<std::int64_t>(sums.size());
         double error = 0;
-        if (kItemMeans[metric].ofClusters) {
+        if (measure.ofClusters) {
             for (std::size_t c = 0; c < sums.size(); ++c) sums[c] /= static_cast<double>(sizes[c]);
             change.difference = stats::mean(sums);
             error = stats::standardError(sums);
@@ -198,14 +258,13 @@ MetricChange changeOf(const MetricRow& before, const MetricRow* after, const Com
         return change;
     }
     change.after = *after;
-    const auto mean = std::find_if(kItemMeans.begin(), kItemMeans.end(),
-                                   [&](const ItemMean& one) { return before.name == one.name; });
-    if (mean == kItemMeans.end()) {
+    const std::optional<Measure> measure = measureOf(before.name);
+    if (!measure) {
         change.difference = after->value - before.value;
         change.note = "not tested: no mean over items";
         return change;
     }
-    if (!items.test(change, static_cast<std::size_t>(mean - kItemMeans.begin()))) {
+    if (!items.test(change, *measure)) {
         change.difference = after->value - before.value;
         change.note = "not tested: no item that both runs scored";
         return change;
@@ -216,11 +275,20 @@ MetricChange changeOf(const MetricRow& before, const MetricRow* after, const Com
     return change;
 }
 
-void adjust(std::vector<MetricChange>& changes, bool groups) {
+/// Tests that are adjusted for one another: the many of groups, and those that repeats add, must
+/// not hide what the first shows.
+enum class Family : std::uint8_t { Suites, Repeats, Groups };
+
+Family familyOf(const MetricChange& change) {
+    if (!change.group.empty()) return Family::Groups;
+    return change.name.find('@') != std::string::npos ? Family::Repeats : Family::Suites;
+}
+
+void adjust(std::vector<MetricChange>& changes, Family family) {
     std::vector<MetricChange*> tested;
     std::vector<double> p;
     for (MetricChange& change : changes) {
-        if (!change.p || change.group.empty() == groups) continue;
+        if (!change.p || familyOf(change) != family) continue;
         tested.push_back(&change);
         p.push_back(*change.p);
     }
@@ -251,6 +319,7 @@ json comparable(const json& settings) {
     if (!all.is_object()) return json::object();
     all.erase("warnings");
     all.emplace("answers", "by likelihood");  // of runs before there were others
+    if (all["answers"] != "by likelihood") all.emplace(kRepeats, 1);
     const json model = all.value("model", json());
     all.erase("model");
     for (const char* key : {"max_context", "reasoning", "reply_tokens", "temperature", "top_p"})
@@ -298,8 +367,8 @@ std::vector<MetricChange> changesOf(std::span<const EvaluatedRun> runs) {
             }
         }
     }
-    adjust(out, false);
-    adjust(out, true);
+    for (const Family family : {Family::Suites, Family::Repeats, Family::Groups})
+        adjust(out, family);
     return out;
 }
 

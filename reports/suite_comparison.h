@@ -35,9 +35,11 @@ struct MetricChange {
     /// that are a mean over items: of no other is there a difference for each item.
     std::optional<double> p;
     /// p adjusted (Holm) for all metrics, suites and runs: of whole suites among themselves, of
-    /// groups among themselves, so that the many groups of a suite do not hide what it shows.
+    /// what repeats say together (pass@k, cons@K, instability@K) and of groups, so that the many
+    /// groups of a suite do not hide what it shows.
     std::optional<double> holm;
-    std::int64_t items = 0, clusters = 0;  ///< that both scored
+    std::int64_t items = 0, clusters = 0;  ///< that both scored; an item counts once, however often
+                                           ///< it was asked
     std::string note;                      ///< what keeps it from being concluded from
 };
 
@@ -62,10 +64,10 @@ std::string probabilityCell(const std::optional<double>& p);
 
 /// How the columns are to be read; stands beside every such table.
 inline constexpr char kSuiteComparisonNote[] =
-    "Differences are of the items that both runs scored, with 95 % intervals; p: sign-flip "
-    "permutation test over clusters of these items, adjusted (Holm) for all such tests of whole "
-    "suites, and for all of groups; intervals are each by itself, so that one may exclude 0 "
-    "where p is large. Without p a difference is not tested, and overlapping "
-    "intervals do not show that two runs are alike.";
+    "Differences are of the items that both runs scored, of repeats of their means, with 95 % "
+    "intervals; p: sign-flip permutation test over clusters of these items, adjusted (Holm) for "
+    "all such tests of whole suites, for those of pass@k, cons@K and instability@K, and for all "
+    "of groups; intervals are each by itself, so that one may exclude 0 where p is large. Without "
+    "p a difference is not tested, and overlapping intervals do not show that two runs are alike.";
 
 }  // namespace moescope

@@ -15,7 +15,7 @@ namespace moescope::gui {
 
 struct SuiteTableRow {
     SuiteRow suite;
-    std::int64_t done = 0;  ///< items in the file
+    std::int64_t done = 0;  ///< items in the file, with all replies that were planned
 };
 
 class SuitesModel : public RowModel<SuiteTableRow> {
@@ -47,8 +47,10 @@ class ItemsModel : public RowModel<ItemRow> {
     Q_DECLARE_TR_FUNCTIONS(ItemsModel)
 public:
     explicit ItemsModel(QObject* parent = nullptr);
+    /// Of suites whose items are asked several times.
+    static constexpr int kRepeatColumn = 2;
     /// Answer per character: of suites whose items record it.
-    static constexpr int kPerCharacterColumn = 4;
+    static constexpr int kPerCharacterColumn = 5;
 };
 
 /// Items by text (prompt, answer, target, groups, id; case-insensitive) and by "wrong only".

@@ -15,6 +15,7 @@
 #include "gui/data/format.h"
 #include "gui/models/evaluation_models.h"
 #include "gui/views/view.h"
+#include "reports/headline.h"
 #include "reports/metric_lines.h"
 #include "reports/ranking.h"
 
@@ -100,7 +101,7 @@ protected:
         showPage();
         std::vector<SuiteTableRow> rows;
         for (const SuiteData& suite : run_->suites)
-            rows.push_back({suite.suite, static_cast<std::int64_t>(suite.items.size())});
+            rows.push_back({suite.suite, finishedItems(suite.suite, suite.items)});
         suites_->setRows(std::move(rows));
         suitesTable_->fitColumns(260);
         suitesTable_->selectSourceRow(0);
@@ -188,6 +189,7 @@ private:
         for (const QString& key : keys) groups_->addItem(tr("groups of %1").arg(key), key);
         showMetrics();
         items_->setRows(run_->suites[index].items);
+        itemsTable_->showColumnIf(ItemsModel::kRepeatColumn, repeated());
         itemsTable_->showColumnIf(ItemsModel::kPerCharacterColumn,
                                   countsPerCharacter(run_->suites[index].metrics));
         itemsTable_->fitColumns(190);
@@ -223,9 +225,13 @@ private:
     }
 
     void showCount() {
-        count_->setText(
-            tr("%1 of %2")
-                .arg(formatCount(filter_->rowCount()), formatCounted(items_->rowCount(), "item")));
+        count_->setText(tr("%1 of %2")
+                            .arg(formatCount(filter_->rowCount()),
+                                 formatCounted(items_->rowCount(), repeated() ? "reply" : "item")));
+    }
+
+    bool repeated() const {
+        return run_ && suite_ < run_->suites.size() && repeatsOf(run_->suites[suite_].suite) > 1;
     }
 
     void showItem(const QModelIndex& index) {

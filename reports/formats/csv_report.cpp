@@ -249,13 +249,13 @@ std::string suiteComparisonCsv(std::span<const ReportRun> runs) {
 std::string itemsCsv(std::span<const ReportRun> runs) {
     std::string out;
     row(out, "run", "suite", "item", "groups", "prompt", "choices", "log_likelihoods", "answer",
-        "target", "score", "tokens", "duration_ns");
+        "target", "score", "tokens", "duration_ns", "repeat");
     for (std::size_t i = 0; i < runs.size(); ++i) {
         for (const auto& [suite, items] : runs[i].items) {
             for (const ItemRow& item : items)
                 row(out, i + 1, suiteName(runs[i].summary, suite), item.id, item.groups,
                     item.prompt, item.choices, item.logLikelihoods, item.answer, item.target,
-                    item.score, item.tokens, item.durationNs);
+                    item.score, item.tokens, item.durationNs, item.repeat);
         }
     }
     return out;

@@ -145,6 +145,7 @@ json suitesJson(const ReportRun& run) {
         if (found != run.items.end()) {
             for (const ItemRow& item : found->second) {
                 items.push_back({{"id", item.id},
+                                 {"repeat", item.repeat},
                                  {"groups", nested(item.groups)},
                                  {"prompt", item.prompt},
                                  {"choices", nested(item.choices)},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Suites: metrics with intervals, by group, and the items worth reading.
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "reports/headline.h"
@@ -92,15 +93,20 @@ std::string plots(const std::vector<MetricRow>& metrics, const std::string& id) 
 std::string itemTable(const SuiteRow& suite, const std::vector<MetricRow>& metrics,
                       const std::vector<ItemRow>& items) {
     const bool perCharacter = countsPerCharacter(metrics);
-    const std::vector<const ItemRow*> shown = tellingItems(items, kShownItems);
+    const std::vector<Replies> all = byItem(items), shown = tellingItems(items, kShownItems);
     // Items with a written reply have no likelihoods, and so no margin.
     const bool written = std::any_of(items.begin(), items.end(), [](const ItemRow& item) {
         return writtenReply(item).has_value();
     });
+    const bool repeated = all.size() < items.size();
     std::vector<HtmlColumn> columns{{"item"}, {"prompt"}, {"answer"}, {"target"}, {"score", true}};
     if (written) {
-        columns[2].help = "what was read from the reply";
-        columns.push_back({"reply", false, "its beginning, without the reasoning"});
+        columns[2].help =
+            repeated ? "what was read from the replies" : "what was read from the reply";
+        columns.push_back({"reply", false,
+                           repeated ? "the beginning of the first, without the reasoning"
+                                    : "its beginning, without the reasoning"});
+        if (repeated) columns[4].help = "mean over the replies";
     } else {
         columns.push_back(
             {"margin", true, "log-likelihood of the answer over the runner-up, nats"});
@@ -108,22 +114,25 @@ std::string itemTable(const SuiteRow& suite, const std::vector<MetricRow>& metri
     if (perCharacter)
         columns.insert(columns.begin() + 3, {"answer per character", false,
                                              "likeliest per character: what accuracy_norm counts"});
+    const auto scored = std::count_if(
+        all.begin(), all.end(), [](const Replies& item) { return !std::isnan(meanScore(item)); });
     HtmlTable table("Items of " + suite.name + " with the lowest score" +
                         (written ? " (" : ", the surest answers first (") +
                         formatCount(static_cast<std::int64_t>(shown.size())) + " of " +
-                        formatCount(scoredItems(items)) + ")",
+                        formatCount(scored) + ")",
                     columns);
-    for (const ItemRow* item : shown) {
+    for (const Replies replies : shown) {
+        const ItemRow& item = replies.front();
         std::vector<HtmlCell> cells{
-            shorten(item->id, 60),
-            shorten(item->prompt, kShownCharacters),
-            shorten(item->answer, 80),
-            shorten(item->target, 80),
-            formatSignificant(item->score),
-            written ? shorten(writtenReply(*item).value_or(kNoData), kShownCharacters)
-                    : formatSignificant(likelihoodMargin(*item))};
+            shorten(item.id, 60),
+            shorten(item.prompt, kShownCharacters),
+            shorten(answersText(replies), 80),
+            shorten(item.target, 80),
+            formatSignificant(meanScore(replies)),
+            written ? shorten(writtenReply(item).value_or(kNoData), kShownCharacters)
+                    : formatSignificant(likelihoodMargin(item))};
         if (perCharacter) {
-            const std::string answer = answerPerCharacter(*item);
+            const std::string answer = answerPerCharacter(item);
             cells.insert(cells.begin() + 3, answer.empty() ? kNoData : shorten(answer, 80));
         }
         table.row(std::move(cells));
@@ -139,7 +148,7 @@ std::string suiteHtml(const ReportRun& run, const SuiteRow& suite, const Section
     const std::int64_t scored = found == run.items.end() ? 0 : scoredItems(found->second);
     out += paragraph(
         (suite.kind.empty() ? "" : "A " + suite.kind + " suite. ") + evaluatedItems(suite, scored) +
-        (done < suite.items ? ": not finished, the metrics cover what was done." : ".") +
+        (done < plannedRows(suite) ? ": not finished, the metrics cover what was done." : ".") +
         (suite.version.empty() ? "" : " Version " + suite.version + ".") +
         (suite.source.empty() ? "" : " Source: " + suite.source + "."));
     const std::vector<MetricRow> metrics = metricsOf(run.summary, suite.id);

@@ -2,6 +2,7 @@
 // The view of evaluations: what is drawn of a metric, what is shown of a written reply, and what of
 // it selects in other views.
 #include <QHeaderView>
+#include <QLabel>
 #include <QLineEdit>
 #include <QPlainTextEdit>
 #include <QTemporaryDir>
@@ -92,6 +93,34 @@ private slots:
         int shown = 0;
         for (int i = 0; i < header->count(); ++i) shown += header->sectionSize(i);
         QCOMPARE(header->length(), shown);
+    }
+
+    void repeatsAreNumberedAndAnItemIsFinishedWithAllOfThem() {
+        Selection selection;
+        const std::unique_ptr<View> view(makeEvaluationsView(selection, nullptr));
+        view->resize(1200, 800);
+        view->show();
+        view->setRun(run_);
+        DataTable* items = tableNamed(*view, QStringLiteral("Items"));
+        QVERIFY(items->isColumnHidden(ItemsModel::kRepeatColumn));
+        auto repeated = std::make_shared<RunData>(*run_);
+        moescope::gui::SuiteData& suite = repeated->suites[0];
+        suite.suite.settings = R"({"repeats":2})";
+        suite.suite.items = 20;
+        for (std::size_t i = 0; i < suite.items.size(); ++i) {
+            suite.items[i].id = std::to_string(i / 2);
+            suite.items[i].repeat = static_cast<std::int64_t>(i % 2);
+        }
+        suite.items.pop_back();
+        view->setRun(repeated);
+        QVERIFY(!items->isColumnHidden(ItemsModel::kRepeatColumn));
+        QCOMPARE(items->model()->index(1, ItemsModel::kRepeatColumn).data().toInt(), 2);
+        DataTable* suites = tableNamed(*view, QStringLiteral("Suites"));
+        QCOMPARE(suites->model()->index(0, 1).data().toString(), QStringLiteral("19 of 20"));
+        bool counted = false;
+        for (const QLabel* label : view->findChildren<QLabel*>())
+            counted = counted || label->text() == QStringLiteral("39 of 39 replies");
+        QVERIFY(counted);
     }
 
     void searchingItemsSelectsNothingElsewhereAndAClickDoes() {

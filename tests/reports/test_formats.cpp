@@ -428,8 +428,8 @@ TEST_CASE("items are ranked by score and then by how sure the model was") {
     const std::vector<ItemRow> items = {right, unsure, sure};
     const auto chosen = tellingItems(items, 2);
     REQUIRE(chosen.size() == 2);
-    CHECK(chosen[0]->id == "sure");
-    CHECK(chosen[1]->id == "unsure");
+    CHECK(chosen[0].front().id == "sure");
+    CHECK(chosen[1].front().id == "unsure");
     CHECK(likelihoodMargin(sure) == 8);
     CHECK(std::isnan(likelihoodMargin(right)));
 }

@@ -4,16 +4,54 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <limits>
 
 #include "engine/core/file.h"
 #include "evals/stats/tests.h"
+#include "reports/headline.h"
 #include "reports/metric_lines.h"
+#include "reports/ranking.h"
 #include "tests/reports/sample_run.h"
 
 using namespace moescope;
 using Catch::Contains;
 
 namespace {
+
+/// Items with replies, 'y' right and other letters wrong answers, '-' none; of each the same
+/// number.
+ReportRun replied(const std::vector<std::string>& items) {
+    ReportRun run;
+    run.summary.meta = {{"kind", "eval"}};
+    const std::size_t repeats = items.front().size();
+    run.summary.suites = {{7, "s", "1", "S", "capability", "",
+                           static_cast<std::int64_t>(items.size()),
+                           R"({"answers":"written","repeats":)" + std::to_string(repeats) + "}"}};
+    for (std::size_t i = 0; i < items.size(); ++i) {
+        for (std::size_t r = 0; r < repeats; ++r) {
+            const char answer = items[i][r];
+            ItemRow row;
+            row.suite = 7;
+            row.id = "i" + std::to_string(i);
+            row.ordinal = static_cast<std::int64_t>(i);
+            row.repeat = static_cast<std::int64_t>(r);
+            row.score = answer == 'y' ? 1 : 0;
+            if (answer != '-') row.answer = std::string(1, answer);
+            row.detail = dumpJson({{"right", answer == 'y'},
+                                   {"answered", answer != '-'},
+                                   {"reply", row.answer},
+                                   {"reply_tokens", 10 * (i + 1)}});
+            run.items[7].push_back(std::move(row));
+        }
+    }
+    const auto n = static_cast<std::int64_t>(items.size());
+    for (const std::string& name :
+         {std::string("accuracy"), std::string("accuracy_answered"), std::string("pass@2"),
+          "pass@" + std::to_string(repeats), "cons@" + std::to_string(repeats),
+          "instability@" + std::to_string(repeats)})
+        run.summary.metrics.push_back({7, name, "", 0.5, {}, {}, {}, {}, "", n, n, 0});
+    return run;
+}
 
 /// Twelve bases of two twins each; `wrong`: the first so many items are answered wrongly.
 ReportRun evaluated(int wrong, int items = 24) {
@@ -134,6 +172,58 @@ TEST_CASE("the weight of an item in a mean over terms is that of its term") {
     CHECK(compared({base, other}).changes.at(0).difference == 50);
 }
 
+TEST_CASE("items are paired by their means over repeats and by what repeats say together") {
+    const std::vector<MetricChange> changes =
+        compared({replied({"yyaa", "y--a", "yyyy"}), replied({"yyyy", "y---", "yyya"})}).changes;
+    REQUIRE(changes.size() == 6);
+    CHECK(changes[0].name == "accuracy");
+    CHECK(changes[0].difference == Approx((0.5 + 0 - 0.25) / 3));
+    CHECK(changes[0].items == 3);
+    CHECK(changes[0].clusters == 3);
+    CHECK(*changes[0].p == 1);  // no way to flip .5 and -.25 gives less
+    CHECK(changes[1].name == "accuracy_answered");
+    CHECK(changes[1].difference == Approx((0.5 + 0.5 - 0.25) / 3));
+    CHECK(changes[2].name == "pass@2");
+    CHECK(changes[2].difference == Approx((1.0 / 6 + 0 + 0) / 3));
+    CHECK(changes[3].name == "pass@4");
+    CHECK(changes[3].difference == 0);
+    CHECK(changes[4].name == "cons@4");
+    CHECK(changes[4].difference == Approx((0.5 + 0.5 + 0) / 3));  // two ties of two
+    CHECK(changes[5].name == "instability@4");
+    CHECK(changes[5].difference == Approx((-1.0 + 1) / 2));
+    CHECK(changes[5].items == 2);  // one answer alone is not told of
+}
+
+TEST_CASE("what repeats add to be tested costs the accuracy nothing") {
+    const std::vector<MetricChange> changes =
+        compared({replied(std::vector<std::string>(12, "aaaa")),
+                  replied(std::vector<std::string>(12, "yyyy"))})
+            .changes;
+    REQUIRE(changes.size() == 6);
+    const double p = 2.0 / 4096;  // twelve items, all the same way
+    for (const MetricChange& change : changes) {
+        CAPTURE(change.name);
+        const bool alike = change.name == "instability@4";
+        const double tests = change.name.find('@') == std::string::npos ? 2 : 4;
+        CHECK(*change.p == (alike ? 1 : p));
+        CHECK(*change.holm == Approx(alike ? 1 : p * tests));
+    }
+}
+
+TEST_CASE("runs with other numbers of repeats have the same items") {
+    ReportRun once = replied({"y", "a", "y"});
+    const SuiteComparison comparison = compared({replied({"yyaa", "yaaa", "yyyy"}), once});
+    CHECK(comparison.changes[0].name == "accuracy");
+    CHECK(comparison.changes[0].difference == Approx((0.5 - 0.25 + 0) / 3));
+    CHECK(comparison.changes[0].items == 3);
+    for (const MetricChange& change : comparison.changes)
+        if (change.name.find("@4") != std::string::npos)
+            CHECK(change.note == "the other run has no such value");
+    CHECK(comparison.warnings.at(0) == "s: repeats is 4 in the first and 1 in run 2");
+    once.summary.suites[0].settings = R"({"answers":"written"})";  // of before there were any
+    CHECK(compared({replied({"y", "a", "y"}), once}).warnings.empty());
+}
+
 TEST_CASE("what keeps suites from being compared is said") {
     ReportRun other = evaluated(4);
     other.summary.suites[0].settings = R"({"limit":12})";
@@ -171,6 +261,29 @@ TEST_CASE("reports of two evaluations hold the paired comparison in every format
     CHECK_THAT(reportOf({evaluated(4)}, "md", "report.md"), !Contains("each run beside run 1"));
 }
 
+TEST_CASE("reports of repeats tell of items and say how often each was asked") {
+    ReportRun run = replied({"yyyy", "a-yb", "bbba"});
+    const std::string said = "12 of 12 replies evaluated, 4 to each of 3 items.";
+    const std::string page = reportOf({run}, "html", "report.html");
+    CHECK_THAT(page, Contains(said) && Contains("with the lowest score (3 of 3)") &&
+                         Contains("b (3 of 4), a (1 of 4)") &&
+                         Contains("a (1 of 4), b (1 of 4), none (1 of 4), y (1 of 4)"));
+    CHECK(page.find("b (3 of 4)") < page.find("a (1 of 4), b"));  // the lowest score first
+    CHECK_THAT(reportOf({run}, "md", "report.md"), Contains(said));
+    CHECK_THAT(reportOf({run}, "csv", "items.csv"), Contains(",3\r\n"));
+    const auto document = parseJson(reportOf({run}, "json", "report.json"), "report.json");
+    CHECK(document["runs"][0]["suites"][0]["items"][5]["repeat"] == 1);
+    run.items[7].resize(6);  // stopped between the replies to the second item
+    CHECK_THAT(reportOf({run}, "html", "report.html"),
+               Contains("6 of 12 replies evaluated, 4 to each of 3 items: not finished"));
+    CHECK(finishedItems(run.summary.suites[0], run.items[7]) == 1);
+    // Numbers of a file from elsewhere.
+    run.summary.suites[0].items = std::numeric_limits<std::int64_t>::max();
+    CHECK(plannedRows(run.summary.suites[0]) == std::numeric_limits<std::int64_t>::max());
+    run.summary.suites[0].settings = R"({"repeats":-3})";
+    CHECK(repeatsOf(run.summary.suites[0]) == 1);
+}
+
 TEST_CASE("tables show a test beside its metric and counts as sentences") {
     ReportRun run = evaluated(4);
     run.summary.metrics.back().value = 3;
@@ -181,6 +294,9 @@ TEST_CASE("tables show a test beside its metric and counts as sentences") {
     CHECK(basisText(*lines[2].metric) == "24 in 12 clusters");
     CHECK(itemCountNotes(run.summary.metrics) ==
           std::vector<std::string>{"items_too_long: 3 of 24 items (count)"});
+    CHECK(itemCountNotes(std::vector<MetricRow>{
+              {1, "replies_cut_off", "", 2, {}, {}, {}, {}, "count of replies", 8}}) ==
+          std::vector<std::string>{"replies_cut_off: 2 of 8 replies (count of replies)"});
     std::string page = reportOf({run}, "html", "report.html");
     page = page.substr(page.find("Metrics of s, overall"));
     CHECK_THAT(page, !Contains("<th scope=\"row\">s_amb_p") && Contains("3 of 24 items"));

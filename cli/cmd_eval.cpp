@@ -2,26 +2,16 @@
 // moescope eval: scores capability and fairness suites into a run file; --resume after a kill.
 #include <algorithm>
 #include <iostream>
-#include <optional>
 
 #include "cli/command.h"
 #include "cli/console.h"
+#include "cli/eval_results.h"
+#include "cli/eval_run.h"
 #include "cli/lists.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
-#include "cli/prompting.h"
-#include "datasets/suite.h"
 #include "engine/core/error.h"
-#include "engine/core/file.h"
-#include "evals/engine_model.h"
-#include "evals/runner.h"
-#include "profiler/record/run_recorder.h"
-#include "profiler/runfile/run_reader.h"
-#include "reports/headline.h"
-#include "reports/json_number.h"
-#include "reports/metric_lines.h"
-#include "reports/numbers.h"
-#include "reports/terms.h"
+#include "engine/text/chat.h"
 
 namespace moescope::cli {
 namespace {
@@ -49,11 +39,14 @@ void addOptions(Options& options) {
                 "with --generate: 0 takes the likeliest token");
     options.add("top-p", po::value<double>()->default_value(1)->value_name("P"),
                 "with --generate: draw from the likeliest that have this share");
+    options.add("repeats", po::value<int>()->default_value(1)->value_name("K"),
+                "with --temperature above 0: replies to each item, each drawn anew");
     options.add("parallel", po::value<int>()->default_value(8)->value_name("N"),
                 "with --generate: replies written at a time");
     options.add("reasoning",
-                po::value<std::string>()->default_value("medium")->value_name("EFFORT"),
-                "with --chat or --generate: low, medium, high, stated in the prompt");
+                po::value<std::string>()->default_value("medium")->value_name("EFFORT,.."),
+                "with --chat or --generate: low, medium, high, stated in the prompt; with "
+                "--generate several, each into a run of its own, RUN-low.moescope ..");
     options.add("context", po::value<int>()->default_value(4096)->value_name("N"),
                 "tokens an item may have; at most those that the model was made for");
     options.add("out,o", po::value<std::string>()->value_name("RUN"), "run file to write");
@@ -97,6 +90,8 @@ std::vector<SuiteData> loadSuites(const Options& options) {
 
 /// What is said of replies is not ignored when none is asked for.
 void checkReplyOptions(const Options& options, bool replies) {
+    const int repeats = options.get<int>("repeats");
+    if (repeats < 1) throw UsageError("--repeats takes 1 or more");
     if (options.get<int>("tokens") < 0) throw UsageError("--tokens takes 0 or more");
     if (options.get<int>("parallel") < 1) throw UsageError("--parallel takes 1 or more");
     SamplingOptions sampling;
@@ -106,77 +101,80 @@ void checkReplyOptions(const Options& options, bool replies) {
     if (!replies && !options.isSet("chat"))
         options.refuse({"reasoning"}, "goes with --chat or --generate");
     if (!replies)
-        options.refuse({"tokens", "temperature", "top-p", "parallel"}, "goes with --generate");
+        options.refuse({"tokens", "temperature", "top-p", "repeats", "parallel"},
+                       "goes with --generate");
+    if (repeats > 1 && !(sampling.temperature > 0))
+        throw UsageError(
+            "--repeats needs a --temperature above 0: at 0 all replies to an item are the same",
+            "gpt-oss is evaluated at --temperature 1");
 }
 
-/// "written", "by likelihood", or what each suite is asked for.
-std::string answersOf(const std::vector<SuiteData>& suites) {
-    std::string each;
-    bool written = false, likelihood = false;
-    for (const SuiteData& data : suites) {
-        (data.replies ? written : likelihood) = true;
-        each += (each.empty() ? "" : ", ") + data.definition.name + " " + answersOf(data);
+/// What can be told to be wrong before anything is read.
+void checkOptions(const Options& options) {
+    if (!options.has("model")) throw UsageError("'eval' needs a MODEL");
+    if (!options.has("suite"))
+        throw UsageError("'eval' needs --suite NAME", "'moescope eval --list' lists the suites");
+    if (!options.has("out")) throw UsageError("'eval' needs --out RUN");
+    if (options.get<std::int64_t>("limit") < 0) throw UsageError("--limit takes 0 or more");
+    if (options.get<int>("shots") < -1) throw UsageError("--shots takes 0 or more, or -1");
+    if (options.get<int>("context") < 1)
+        throw UsageError("--context takes a positive number of tokens");
+}
+
+/// Refused before the weights are read.
+void checkModel(const Model& model, const std::string& name, const Options& options, bool replies,
+                bool sweep) {
+    const auto format = chatFormatFor(model.tokenizer());
+    if ((options.isSet("chat") || replies) && format == nullptr)
+        throw UsageError(
+            name + ": this model has no chat template",
+            replies ? "written replies need one: name a model for conversations, or suites "
+                      "that are scored by likelihood"
+                    : "leave out --chat");
+    if (!options.has("reasoning") || format->name() == "harmony") return;
+    if (sweep)
+        throw UsageError(name + ": this model's format (" + std::string(format->name()) +
+                             ") states no reasoning effort: it would be asked the same " +
+                             "for each of --reasoning",
+                         "leave out --reasoning");
+    note("warning: this model's format states no reasoning effort: --reasoning has no effect");
+}
+
+using EvalRuns = std::vector<std::unique_ptr<EvalRun>>;
+
+void printSweep(const EvalRuns& runs) {
+    std::vector<EffortResults> efforts;
+    std::string files;
+    for (const auto& run : runs) {
+        efforts.push_back({run->plan().effort, &run->results()});
+        files += " " + run->plan().out.string();
     }
-    return written && likelihood ? each : answersOf(suites.front());
+    printEfforts(efforts);
+    std::cout << "\nWhich differences are more than noise: moescope compare" << files << '\n';
 }
 
-/// Whether `path` is a run that --resume could continue; whatever else it is, it is not ours to
-/// say.
-bool unfinishedRun(const std::filesystem::path& path) {
-    try {
-        const RunReader run(path);
-        return run.meta("kind") == "eval" && run.status() != RunStatus::Done;
-    } catch (const Error&) {
-        return false;
+void printDocument(const EvalRuns& runs, bool synthetic) {
+    if (runs.size() == 1) {
+        printJson("eval", {{"run", runs.front()->plan().out.string()},
+                           {"synthetic", synthetic},
+                           {"suites", resultsJson(runs.front()->results())}});
+        return;
     }
+    nlohmann::json list = nlohmann::json::array();
+    for (const auto& run : runs)
+        list.push_back({{"run", run->plan().out.string()},
+                        {"reasoning", run->plan().effort},
+                        {"suites", resultsJson(run->results())}});
+    printJson("eval", {{"synthetic", synthetic}, {"runs", std::move(list)}});
 }
 
-nlohmann::json metricJson(const MetricRow& m) {
-    return {{"name", m.name},
-            {"group", m.group},
-            {"value", jsonNumber(m.value)},
-            {"low", jsonNumber(m.low)},
-            {"high", jsonNumber(m.high)},
-            {"standard_error", jsonNumber(m.standardError)},
-            {"chance", jsonNumber(m.chance)},
-            {"method", m.method},
-            {"n", m.n},
-            {"clusters", m.clusters > 0 ? nlohmann::json(m.clusters) : nlohmann::json(nullptr)}};
-}
-
-void printResults(const std::vector<SuiteResult>& results, bool synthetic) {
-    if (synthetic)
-        std::cout << "SYNTHETIC model (seeded random weights): these scores mean nothing\n";
-    for (const SuiteResult& result : results) {
-        std::cout << '\n'
-                  << result.suite.title << ": " << evaluatedItems(result.suite, result.scored);
-        if (result.tooLong > 0)
-            std::cout << "; " << formatCount(result.tooLong)
-                      << " did not fit the context and are in no metric";
-        std::cout << "\n";
-        TextTable table({"metric", "group", "value", "95 % interval", "chance", "p", "n", "how"});
-        std::vector<std::string> methods;  // too long for a column: numbered, and listed below
-        const auto numbered = [&](const std::string& method) {
-            auto known = std::find(methods.begin(), methods.end(), method);
-            if (known == methods.end()) known = methods.insert(methods.end(), method);
-            return '(' + std::to_string(known - methods.begin() + 1) + ')';
-        };
-        for (const auto& [metric, test] : metricLines(result.metrics)) {
-            const MetricRow& m = *metric;
-            std::string how = numbered(m.method);
-            if (test != nullptr) how += " p: " + numbered(test->method);
-            table.row(
-                {m.name, m.group.empty() ? kAllGroups : m.group, formatSignificant(m.value),
-                 m.low && m.high
-                     ? "[" + formatSignificant(*m.low) + ", " + formatSignificant(*m.high) + "]"
-                     : "",
-                 m.chance ? formatSignificant(*m.chance) : "", testText(test), basisText(m), how});
-        }
-        std::cout << table.text();
-        for (const std::string& count : itemCountNotes(result.metrics)) std::cout << count << '\n';
-        for (std::size_t i = 0; i < methods.size(); ++i)
-            std::cout << '(' << i + 1 << ") " << methods[i] << '\n';
-    }
+void requireScores(const EvalRuns& runs) {
+    for (const auto& run : runs)
+        for (const SuiteResult& result : run->results())
+            if (result.scored > 0) return;
+    throw Error("none of the items fits the context of " + std::to_string(runs.front()->context()) +
+                    " tokens: nothing was scored",
+                "give a larger --context");
 }
 
 }  // namespace
@@ -186,146 +184,43 @@ int runEval(const Invocation& invocation) {
     addOptions(options);
     if (!options.parse(invocation)) return kDone;
     if (options.isSet("list")) return listAll();
-    if (!options.has("model")) throw UsageError("'eval' needs a MODEL");
-    if (!options.has("suite"))
-        throw UsageError("'eval' needs --suite NAME", "'moescope eval --list' lists the suites");
-    if (!options.has("out")) throw UsageError("'eval' needs --out RUN");
-    const ReasoningEffort reasoning = parseReasoning(options.get<std::string>("reasoning"));
-    if (options.get<std::int64_t>("limit") < 0) throw UsageError("--limit takes 0 or more");
-    if (options.get<int>("shots") < -1) throw UsageError("--shots takes 0 or more, or -1");
+    checkOptions(options);
     const ProgressStyle style = parseProgressStyle(options.get<std::string>("progress"));
-    if (options.get<int>("context") < 1)
-        throw UsageError("--context takes a positive number of tokens");
-    const std::filesystem::path out = options.get<std::string>("out");
-    bool resume = options.isSet("resume");
-    if (resume && options.isSet("overwrite"))
-        throw UsageError("--resume continues a run and --overwrite discards it: give one of them");
-    if (std::error_code absent; resume && !std::filesystem::exists(out, absent)) {
-        noteFreshStart(out.string());
-        resume = false;
-    }
-    if (!resume) requireFreshOutput(out, options.isSet("overwrite"), "--out", unfinishedRun(out));
-    std::vector<SuiteData> suites = loadSuites(options);
+    std::vector<EvalRunPlan> plans = planEvalRuns(options);
+    const bool sweep = plans.size() > 1;
+    const std::vector<SuiteData> suites = loadSuites(options);
     const bool replies = std::any_of(suites.begin(), suites.end(),
                                      [](const SuiteData& data) { return data.replies; });
     checkReplyOptions(options, replies);
+    requireRoom(suites, evalOptions(options));
     for (const SuiteData& data : suites)
         if (data.replies && !options.isSet("generate"))
             note("suite '" + data.definition.name +
                  "' knows no likelihoods: the model writes its replies (--tokens bounds them)");
-    std::optional<PriorRun> prior;
-    if (resume) prior = readPriorRun(out);
 
     const auto name = options.get<std::vector<std::string>>("model").front();
     const auto model = loadModel(name, options, [&](const Model& opened) {
-        if ((options.isSet("chat") || replies) && chatFormatFor(opened.tokenizer()) == nullptr)
-            throw UsageError(
-                name + ": this model has no chat template",
-                replies ? "written replies need one: name a model for conversations, or suites "
-                          "that are scored by likelihood"
-                        : "leave out --chat");
+        checkModel(opened, name, options, replies, sweep);
     });
-    if (options.has("reasoning") && chatFormatFor(model->tokenizer())->name() != "harmony")
-        note("warning: this model's format states no reasoning effort: --reasoning has no effect");
-    const ModelSpec& spec = model->spec();
-    RunFacts facts;
-    facts.kind = "eval";
-    facts.command = invocation.commandLine;
-    facts.model = modelFacts(*model);
-    facts.settings = backendFacts(*model, options);
-    facts.settings.update({{"suites", options.get<std::string>("suite")},
-                           {"limit", options.get<std::int64_t>("limit")},
-                           {"seed", options.get<std::uint64_t>("seed")},
-                           {"chat", options.isSet("chat")},
-                           {"answers", answersOf(suites)},
-                           {"reasoning", options.get<std::string>("reasoning")}});
-    facts.synthetic = spec.synthetic;
-    facts.routing = routingOptions(spec);
-    if (facts.routing) facts.routing->interleaved = true;
-
-    EngineModelOptions engine;
-    engine.maxContext = options.get<int>("context");
-    engine.reasoning = reasoning;
-    engine.sampling.temperature = options.get<double>("temperature");
-    engine.sampling.topP = options.get<double>("top-p");
-    engine.sampling.seed = options.get<std::uint64_t>("seed");
-    engine.maxReplyTokens = options.get<int>("tokens");
-    engine.parallelReplies = options.get<int>("parallel");
-    engine.extraIdentity = {{"numerics", options.get<std::string>("numerics")},
-                            {"backend", options.get<std::string>("backend")},
-                            {"reasoning", options.get<std::string>("reasoning")}};
-    engine.scores = std::any_of(suites.begin(), suites.end(),
-                                [](const SuiteData& data) { return !data.replies; });
-    if (replies) {
-        const nlohmann::json drawn = {{"reply_tokens", engine.maxReplyTokens},
-                                      {"temperature", engine.sampling.temperature},
-                                      {"top_p", engine.sampling.topP}};
-        engine.extraIdentity.update(drawn);
-        facts.settings.update(drawn);
+    EvalRuns runs;
+    for (EvalRunPlan& plan : plans) {
+        runs.push_back(
+            std::make_unique<EvalRun>(invocation, options, std::move(plan), suites, *model));
+        runs.back()->requireResumable();
     }
-    EngineModel languageModel(*model, engine);
-    languageModel.setStop(invocation.stop);
-    facts.settings["context"] = languageModel.maxContext();  // what the model has of --context
-    EvalOptions eval;
-    eval.seed = options.get<std::uint64_t>("seed");
-    eval.chat = options.isSet("chat");
-    eval.stop = invocation.stop;
-    if (prior) requireResumable(suites, languageModel, eval, *prior);
-
-    RunRecorder recorder(out, facts, resume ? RunWriter::Mode::Resume : RunWriter::Mode::Create,
-                         options.isSet("overwrite"));
-    std::vector<SuiteResult> results;
-    try {
-        recorder.record([&] {
-            languageModel.observe(options.isSet("trace") ? recorder.trace() : nullptr,
-                                  recorder.routing());
-            if (recorder.routingRecorder() != nullptr)
-                eval.takeRouting = [&](std::int64_t sequence) {
-                    return recorder.routingRecorder()->drain(sequence);
-                };
-            std::string current;
-            std::optional<Progress> progress;
-            eval.progress = [&](const EvalProgress& p) {
-                if (current != p.suite) {
-                    current = p.suite;
-                    progress.emplace(style, "eval " + current, "items");
-                }
-                progress->setResumed(static_cast<std::uint64_t>(p.resumed));
-                progress->update(static_cast<std::uint64_t>(p.done),
-                                 static_cast<std::uint64_t>(p.total));
-            };
-            results = evaluate(std::move(suites), languageModel, recorder.writer(), eval,
-                               prior ? &*prior : nullptr);
-        });
-    } catch (const Interrupted& e) {
-        throw Interrupted(e.what(), "what was scored is kept in " + out.string() +
-                                        "; the same command with --resume continues it");
+    const bool json = options.isSet("json"), synthetic = model->spec().synthetic;
+    for (const auto& run : runs) {
+        const std::string label = sweep ? "reasoning " + run->plan().effort : "";
+        run->run(style, label);
+        if (json) continue;
+        if (sweep) std::cout << '\n' << label << ": " << run->plan().out.string() << '\n';
+        printResults(run->results(), synthetic);
     }
-
-    if (options.isSet("json")) {
-        nlohmann::json list = nlohmann::json::array();
-        for (const SuiteResult& result : results) {
-            nlohmann::json metrics = nlohmann::json::array();
-            for (const MetricRow& m : result.metrics) metrics.push_back(metricJson(m));
-            list.push_back({{"suite", result.suite.name},
-                            {"items", result.scored},
-                            {"resumed", result.resumed},
-                            {"too_long", result.tooLong},
-                            {"tokens", result.tokens},
-                            {"metrics", std::move(metrics)}});
-        }
-        printJson(
-            "eval",
-            {{"run", out.string()}, {"synthetic", spec.synthetic}, {"suites", std::move(list)}});
-    } else {
-        printResults(results, spec.synthetic);
-    }
-    const bool none = std::all_of(results.begin(), results.end(),
-                                  [](const SuiteResult& result) { return result.scored == 0; });
-    if (none)
-        throw Error("none of the items fits the context of " +
-                        std::to_string(languageModel.maxContext()) + " tokens: nothing was scored",
-                    "give a larger --context");
+    if (json)
+        printDocument(runs, synthetic);
+    else if (sweep)
+        printSweep(runs);
+    requireScores(runs);
     return kDone;
 }
 

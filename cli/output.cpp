@@ -31,7 +31,7 @@ void refuseSameFile(std::string_view option, const std::filesystem::path& path,
 }
 
 void requireFreshOutput(const std::filesystem::path& out, bool overwrite, std::string_view option,
-                        bool unfinished) {
+                        std::string_view unfinished) {
     if (out.empty()) throw UsageError(std::string(option) + " needs the name of a file");
     std::error_code absent;
     const std::filesystem::file_status status = std::filesystem::status(out, absent);
@@ -40,8 +40,8 @@ void requireFreshOutput(const std::filesystem::path& out, bool overwrite, std::s
         throw Error(out.string() + ": cannot write: not a regular file");
     if (overwrite) return;
     const std::string choice = "; or choose another " + std::string(option);
-    if (unfinished)
-        throw Error(out.string() + ": exists already and is unfinished",
+    if (!unfinished.empty())
+        throw Error(out.string() + ": exists already and " + std::string(unfinished),
                     "--resume continues it, --overwrite throws it away" + choice);
     throw Error(out.string() + ": exists already", "--overwrite replaces it" + choice);
 }

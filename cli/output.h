@@ -34,9 +34,10 @@ void refuseSameFile(std::string_view option, const std::filesystem::path& path,
 
 /// Throws Error when `out`, the value of `option`, may not be written: it is empty, a folder, a
 /// device, or exists and `overwrite` is false. Called before a model is loaded, so that a long run
-/// does not end in it. `unfinished`: --resume could continue what is there, which the hint says.
+/// does not end in it. `unfinished`: where --resume could continue what is there, what is to be
+/// said of it ("is unfinished"); the hint says so.
 void requireFreshOutput(const std::filesystem::path& out, bool overwrite,
-                        std::string_view option = "--out", bool unfinished = false);
+                        std::string_view option = "--out", std::string_view unfinished = {});
 
 /// Display width of UTF-8 text, counting code points.
 std::size_t displayWidth(std::string_view utf8);

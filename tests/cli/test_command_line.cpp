@@ -269,6 +269,17 @@ TEST_CASE("eval --generate asks the model for replies, and what only replies hav
     requireFailure(run(with({"-n", "8"})), 2, "--tokens goes with --generate");
     requireFailure(run(with({"--generate", "--temperature", "-1"})), 2, "temperature");
     requireFailure(run(with({"--generate", "--shots", "2"})), 2, "without worked examples");
+    requireFailure(run(with({"--repeats", "2"})), 2, "--repeats goes with --generate");
+    requireFailure(run(with({"--generate", "--repeats", "0"})), 2, "--repeats takes 1 or more");
+    requireFailure(run(with({"--generate", "--repeats", "4"})), 2,
+                   "at 0 all replies to an item are the same");
+    requireFailure(run(with({"--generate", "--temperature", "1", "--repeats", "999999999"})), 2,
+                   "suite 'basics' has room for");
+    requireFailure(run(with({"--chat", "--reasoning", "low,high"})), 2,
+                   "several efforts with --generate only");
+    requireFailure(run(with({"--generate", "--reasoning", "low,low"})), 2, "names 'low' twice");
+    requireFailure(run(with({"--generate", "--reasoning", "low,hihg"})), 2, "not 'hihg'");
+    requireFailure(run(with({"--generate", "--reasoning", ","})), 2, "not ','");
     const Outcome replied = run(with({"--generate", "-n", "8", "--json"}));
     REQUIRE(replied.code == 0);
     const auto document = nlohmann::json::parse(replied.out);

@@ -17,6 +17,29 @@ std::vector<std::string> evaluation(const std::string& out) {
     return {"eval", "demo", "--suite", "hiring_lending", "--out", out, "--progress", "json"};
 }
 
+/// Of drawn replies, at two efforts: into <stem>-low.moescope and <stem>-high.moescope.
+std::vector<std::string> sweep(const std::string& stem) {
+    return {"eval",
+            "demo",
+            "--suite",
+            "basics",
+            "--generate",
+            "--temperature",
+            "1",
+            "-n",
+            "24",
+            "--repeats",
+            "3",
+            "--reasoning",
+            "low,high",
+            "--limit",
+            "21",
+            "--out",
+            stem + ".moescope",
+            "--progress",
+            "json"};
+}
+
 /// Everything of an evaluation that must not depend on an interruption.
 std::set<std::string> figures(const std::string& path) {
     const RunReader run(path);
@@ -25,7 +48,9 @@ std::set<std::string> figures(const std::string& path) {
         out.insert(m.name + '|' + m.group + '|' + std::to_string(m.value) + '|' +
                    std::to_string(m.low.value_or(0)) + '|' + std::to_string(m.n));
     }
-    for (const ItemRow& item : run.items(1)) out.insert(item.id + '|' + std::to_string(item.score));
+    for (const ItemRow& item : run.items(1))
+        out.insert(item.id + '|' + std::to_string(item.repeat) + '|' + std::to_string(item.score) +
+                   '|' + item.detail);
     return out;
 }
 
@@ -64,6 +89,35 @@ TEST_CASE("an evaluation stopped in the middle resumes to the same figures") {
         REQUIRE(run(resume).code == 0);
         CHECK(figures(stopped) == expected);
         CHECK(RunReader(stopped).meta("status") == "done");
+    }
+}
+
+TEST_CASE("a sweep over efforts stopped at any of them resumes to the same figures") {
+    const Folder folder;
+    const Outcome whole = run(sweep(folder / "whole"));
+    INFO(whole.err);
+    REQUIRE(whole.code == 0);
+    CHECK_THAT(whole.out, Catch::Contains("63 of 63 replies evaluated, 3 to each of 21 items"));
+    const std::string low = folder / "whole-low.moescope", high = folder / "whole-high.moescope";
+    CHECK_THAT(whole.out, Catch::Contains("moescope compare " + low + " " + high));
+    CHECK(RunReader(low).metaJson("settings").at("reasoning") == "low");
+    CHECK(RunReader(high).metaJson("settings").at("reasoning") == "high");
+    CHECK(figures(low) != figures(high));
+    for (const char* effort : {"low", "high"}) {
+        CAPTURE(effort);
+        const std::string stem = folder / ("stopped-" + std::string(effort));
+        Child child(sweep(stem));
+        child.waitFor("eval basics, reasoning " + std::string(effort));
+        child.kill(SIGKILL);
+        child.wait();
+        const Outcome again = run(sweep(stem));
+        CHECK(again.code == 1);
+        CHECK_THAT(again.err, Catch::Contains("--resume continues it"));
+        std::vector<std::string> resume = sweep(stem);
+        resume.emplace_back("--resume");
+        REQUIRE(run(resume).code == 0);
+        CHECK(figures(stem + "-low.moescope") == figures(low));
+        CHECK(figures(stem + "-high.moescope") == figures(high));
     }
 }
 

@@ -64,6 +64,52 @@ TEST_CASE("eval says what its limit leaves out and resumes such a run") {
     CHECK(resumed.code == 0);
 }
 
+TEST_CASE("eval at several efforts makes a run of each and one document of all") {
+    const Folder folder;
+    const std::vector<std::string> command = {"eval",
+                                              "demo",
+                                              "--suite",
+                                              "basics",
+                                              "--limit",
+                                              "7",
+                                              "--generate",
+                                              "-n",
+                                              "8",
+                                              "--out",
+                                              folder / "r.moescope",
+                                              "--reasoning",
+                                              "high, low",
+                                              "--json"};
+    const Outcome outcome = run(command);
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    const json document = json::parse(outcome.out);
+    REQUIRE(document.at("runs").size() == 2);
+    CHECK(document.at("runs").at(0).at("reasoning") == "high");
+    CHECK(document.at("runs").at(1).at("run") == folder / "r-low.moescope");
+    CHECK(document.at("runs").at(1).at("suites").at(0).at("items") == 7);
+    CHECK(document.at("runs").at(1).at("suites").at(0).at("repeats") == 1);
+    CHECK_FALSE(fs::exists(folder / "r.moescope"));
+    const Outcome again = run(command);
+    CHECK(again.code == 1);
+    CHECK_THAT(again.err, Contains("r-high.moescope: exists already\n"));
+    fs::remove(folder / "r-low.moescope");
+    CHECK_THAT(run(command).err,
+               Contains("r-high.moescope: exists already and its sweep is unfinished"));
+    // What a resumed sweep would refuse is refused before any of it begins.
+    std::vector<std::string> other = command;
+    other[5] = "14";
+    other.emplace_back("--resume");
+    const Outcome refused = run(other);
+    CHECK(refused.code == 1);
+    CHECK_THAT(refused.err, Contains("limit differs (7 is now 14)"));
+    CHECK_FALSE(fs::exists(folder / "r-low.moescope"));
+    const Outcome single = run({"eval", "demo", "--suite", "basics", "--limit", "7", "--generate",
+                                "-n", "8", "--out", folder / "one.moescope", "--reasoning", "low"});
+    CHECK(single.code == 0);
+    CHECK(fs::exists(folder / "one.moescope"));
+}
+
 TEST_CASE("compare of evaluations shows what they hold, each metric with its paired test") {
     const Folder folder;
     evaluate(folder / "a.moescope", "28");

@@ -14,7 +14,6 @@
 #include "engine/core/file.h"
 #include "engine/core/sha256.h"
 #include "engine/run/sequence_error.h"
-#include "evals/metrics/metric.h"
 #include "evals/reply_readers.h"
 #include "evals/scorers.h"
 #include "profiler/record/machine.h"
@@ -187,18 +186,18 @@ private:
         if (prior_ == nullptr) return false;
         const auto found = prior_->items.find({item.id, repeat});
         if (found == prior_->items.end()) return false;
-        keep(found->second);
+        keep(item.ordinal, found->second);
         ++resumed_;
         return true;
     }
 
-    void keep(const ItemRow& row) {
-        ItemResult result = itemResult(row);
+    void keep(std::int64_t ordinal, ItemResult result) {
         if (result.detail.contains("excluded")) {
             ++result_.tooLong;
         } else {
             ++result_.scored;
-            kept_.emplace(std::pair(row.ordinal, row.repeat), std::move(result));
+            const std::pair place(ordinal, result.repeat);
+            kept_.emplace(place, std::move(result));
         }
     }
 
@@ -332,7 +331,7 @@ private:
         row.tokens = outcome.tokens;
         row.durationNs = outcome.durationNs;
         result_.tokens += row.tokens;
-        keep(row);
+        keep(row.ordinal, itemResult(row));
         write(std::move(row), outcome);
         pending_.erase(pending);
         report();
@@ -463,10 +462,8 @@ PriorRun readPriorRun(const std::filesystem::path& path) {
     PriorRun prior;
     for (SuiteRow& row : reader.suites()) {
         PriorRun::Suite suite;
-        for (ItemRow& item : reader.items(row.id)) {
-            std::pair key(item.id, item.repeat);
-            suite.items.emplace(std::move(key), std::move(item));
-        }
+        for (const ItemRow& item : reader.items(row.id))
+            suite.items.emplace(std::pair(item.id, item.repeat), itemResult(item));
         suite.row = std::move(row);
         std::string name = suite.row.name;
         prior.suites.emplace(std::move(name), std::move(suite));

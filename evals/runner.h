@@ -14,6 +14,7 @@
 #include "datasets/suite.h"
 #include "engine/core/interrupt.h"
 #include "evals/language_model.h"
+#include "evals/metrics/metric.h"
 #include "profiler/runfile/rows.h"
 #include "profiler/runfile/run_writer.h"
 
@@ -49,11 +50,11 @@ struct EvalOptions {
 struct PriorRun {
     struct Suite {
         SuiteRow row;
-        std::map<std::pair<std::string, std::int64_t>, ItemRow> items;  ///< by id and repeat
+        std::map<std::pair<std::string, std::int64_t>, ItemResult> items;  ///< by id and repeat
     };
     std::map<std::string, Suite> suites;  ///< by name
 };
-/// Throws Error when the file is not a run file, or not a run of kind "eval".
+/// Throws Error when the file is not a run file, not a run of kind "eval", or damaged.
 PriorRun readPriorRun(const std::filesystem::path& path);
 
 struct SuiteResult {

@@ -29,19 +29,15 @@ std::string blockKey(const ItemResult& item, const FactorSpec& factor) {
 /// `value` of a reply's place in `rows`, averaged within each item.
 GroupValues meansOf(const MetricInput& input, std::span<const std::size_t> rows,
                     const std::function<double(std::size_t)>& value) {
-    GroupValues out;
-    std::map<std::string_view, std::size_t> ids;
     double shares = 0;  // of one reply in its item's mean, summed over items
     std::size_t at = 0;
-    for (const std::span<const std::size_t> item : byItem(input, rows)) {
+    GroupValues out = valuesOf(input, rows, [&](std::span<const std::size_t> item) {
         double sum = 0;
         for (std::size_t i = 0; i < item.size(); ++i) sum += value(at++);
         const auto replies = static_cast<double>(item.size());
-        out.values.push_back(sum / replies);
         shares += 1 / replies;
-        const std::string& cluster = input.items[item.front()].cluster;
-        out.clusters.push_back(ids.try_emplace(cluster, ids.size()).first->second);
-    }
+        return std::optional(sum / replies);
+    });
     const auto n = static_cast<double>(out.values.size());
     if (n > 0) out.draws = n * n / shares;
     return out;
@@ -109,6 +105,22 @@ std::int64_t itemCount(const MetricInput& input, std::span<const std::size_t> ro
 
 std::int64_t itemCount(const MetricInput& input, const PairedLevel& level) {
     return itemCount(input, rowsOf(level));
+}
+
+GroupValues valuesOf(
+    const MetricInput& input, std::span<const std::size_t> rows,
+    const std::function<std::optional<double>(std::span<const std::size_t>)>& value) {
+    GroupValues out;
+    std::map<std::string_view, std::size_t> ids;
+    for (const std::span<const std::size_t> replies : byItem(input, rows)) {
+        const std::optional<double> one = value(replies);
+        if (!one) continue;
+        out.values.push_back(*one);
+        const std::string& cluster = input.items[replies.front()].cluster;
+        out.clusters.push_back(ids.try_emplace(cluster, ids.size()).first->second);
+    }
+    out.draws = static_cast<double>(out.values.size());
+    return out;
 }
 
 GroupValues valuesOf(const MetricInput& input, const Group& group,

@@ -45,6 +45,12 @@ struct GroupValues {
 
     bool repeated() const { return draws > static_cast<double>(values.size()); }
 };
+/// `value` of the replies to each item among `rows`; nothing leaves the item out. `draws`: of one
+/// reply each.
+GroupValues valuesOf(
+    const MetricInput& input, std::span<const std::size_t> rows,
+    const std::function<std::optional<double>(std::span<const std::size_t>)>& value);
+/// `value` of each item of a group, the mean over its replies.
 GroupValues valuesOf(const MetricInput& input, const Group& group,
                      const std::function<double(const ItemResult&)>& value);
 

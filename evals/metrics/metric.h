@@ -22,7 +22,7 @@ struct ItemResult {
     std::map<std::string, std::string> groups;
     std::size_t choices = 0;
     double score = 0;
-    nlohmann::json detail;  ///< of the scorer
+    nlohmann::json detail;  ///< of the scorer, without what the model wrote
     /// Which of the replies to the item: it is in the list as often as it was asked, in the order
     /// of the repeats, so that the same id behind a smaller repeat is the same item.
     std::int64_t repeat = 0;

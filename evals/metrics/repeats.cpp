@@ -38,23 +38,6 @@ std::string numbered(const char* name, std::int64_t replies) {
     return name + ("@" + std::to_string(replies));
 }
 
-/// One value an item, that of its replies together; nothing leaves the item out. `draws`: how many
-/// such values the replies to one item would give that share no reply.
-GroupValues ofItems(const MetricInput& input, const Group& group, std::int64_t draws,
-                    const std::function<std::optional<double>(Replies)>& value) {
-    GroupValues out;
-    std::map<std::string_view, std::size_t> ids;
-    for (const Replies replies : byItem(input, group.items)) {
-        const std::optional<double> one = value(replies);
-        if (!one) continue;
-        out.values.push_back(*one);
-        const std::string& cluster = input.items[replies.front()].cluster;
-        out.clusters.push_back(ids.try_emplace(cluster, ids.size()).first->second);
-    }
-    out.draws = static_cast<double>(out.values.size()) * static_cast<double>(draws);
-    return out;
-}
-
 }  // namespace
 
 /// Rows pass@1, pass@2, pass@4, .. and pass@K of items with K replies: the mean of stats::passAt.
@@ -64,13 +47,14 @@ std::vector<MetricRow> passAt(const MetricInput& input) {
     if (repeats == 1) return rows;
     for (const Group& group : groupsOf(input)) {
         for (const std::int64_t k : stats::passSizes(repeats)) {
-            const GroupValues values =
-                ofItems(input, group, repeats / k, [&](Replies replies) -> std::optional<double> {
+            GroupValues values =
+                valuesOf(input, group.items, [&](Replies replies) -> std::optional<double> {
                     const auto n = static_cast<std::int64_t>(replies.size());
                     if (n < k) return std::nullopt;
                     return stats::passAt(n, rightOf(input, replies), k);
                 });
             if (values.values.empty()) continue;
+            values.draws *= static_cast<double>(repeats / k);  // sets of k that share no reply
             rows.push_back(proportionRow(numbered("pass", k), group, values));
             rows.back().method = "unbiased from " + std::to_string(repeats) +
                                  " replies to each item; " + rows.back().method;
@@ -85,7 +69,7 @@ std::vector<MetricRow> consensus(const MetricInput& input) {
     const std::int64_t repeats = repeatsOf(input);
     if (repeats == 1) return rows;
     for (const Group& group : groupsOf(input)) {
-        const GroupValues values = ofItems(input, group, 1, [&](Replies replies) {
+        const GroupValues values = valuesOf(input, group.items, [&](Replies replies) {
             return std::optional(stats::consensus(votesOf(input, replies)));
         });
         rows.push_back(proportionRow(numbered("cons", repeats), group, values));
@@ -102,7 +86,7 @@ std::vector<MetricRow> instability(const MetricInput& input) {
     if (repeats == 1) return rows;
     for (const Group& group : groupsOf(input)) {
         const GroupValues values =
-            ofItems(input, group, 1, [&](Replies replies) -> std::optional<double> {
+            valuesOf(input, group.items, [&](Replies replies) -> std::optional<double> {
                 const std::vector<stats::Vote> votes = votesOf(input, replies);
                 if (votes.size() < 2) return std::nullopt;
                 return stats::unanimous(votes) ? 0 : 1;

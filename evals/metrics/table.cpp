@@ -128,6 +128,9 @@ ItemResult itemResult(const ItemRow& row) {
     item.repeat = row.repeat;
     item.answer = row.answer;
     item.detail = parseJson(row.detail, place);
+    // No metric reads them, and thousands of them would be kept until the end of a suite.
+    if (item.detail.is_object())
+        for (const char* text : {"reply", "reasoning"}) item.detail.erase(text);
     try {
         item.groups = parseJson(row.groups, place).get<std::map<std::string, std::string>>();
         item.choices = parseJson(row.choices, place).size();

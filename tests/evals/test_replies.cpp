@@ -142,6 +142,10 @@ TEST_CASE("Replies are scored, kept whole and counted") {
         CHECK(detail.at("reasoning_tokens") == 6);
         CHECK(detail.at("finish") == "stop");
         CHECK(detail.at("order").size() == 4);
+        // Metrics keep what was read and not what was written, which may be very long.
+        CHECK(itemResult(row).detail.at("right") == true);
+        CHECK_FALSE(itemResult(row).detail.contains("reply"));
+        CHECK_FALSE(itemResult(row).detail.contains("reasoning"));
     }
     const RunReader reader(file.path());
     CHECK(reader.sequences().back().generatedTokens == 10);

@@ -103,6 +103,8 @@ struct Telling {
 constexpr std::array kTelling = {Telling{"reference_pearson", 0},
                                  Telling{"reference_slope", 0},
                                  Telling{"accuracy", 1},
+                                 Telling{"prompt_level_strict_acc", 1},
+                                 Telling{"inst_level_strict_acc", 1},
                                  Telling{"answered", 1},
                                  Telling{"accuracy_norm", 1},
                                  Telling{"accuracy_macro", 1},

@@ -35,6 +35,10 @@ struct ItemMean {
 };
 constexpr std::array kItemMeans = {
     ItemMean{"accuracy", [](const ItemRow&, const json& d) { return numberAt(d, "right"); }},
+    ItemMean{"prompt_level_strict_acc",
+             [](const ItemRow&, const json& d) { return numberAt(d, "followed_strict"); }},
+    ItemMean{"prompt_level_loose_acc",
+             [](const ItemRow&, const json& d) { return numberAt(d, "followed_loose"); }},
     ItemMean{"accuracy_norm",
              [](const ItemRow&, const json& d) { return numberAt(d, "right_norm"); }},
     ItemMean{"pct_stereotype", [](const ItemRow& item, const json&) { return item.score; }},

@@ -88,5 +88,10 @@ std::vector<MetricRow> accuracyAnswered(const MetricInput& input);
 std::vector<MetricRow> selectionRateAnswered(const MetricInput& input);
 std::vector<MetricRow> replyTokens(const MetricInput& input);
 std::vector<MetricRow> flipRate(const MetricInput& input);
+std::vector<MetricRow> promptLevelStrict(const MetricInput& input);
+std::vector<MetricRow> promptLevelLoose(const MetricInput& input);
+std::vector<MetricRow> instructionLevelStrict(const MetricInput& input);
+std::vector<MetricRow> instructionLevelLoose(const MetricInput& input);
+std::vector<MetricRow> instructionFamilies(const MetricInput& input);
 
 }  // namespace moescope

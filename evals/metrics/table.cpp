@@ -11,7 +11,7 @@ namespace moescope {
 
 namespace {
 
-constexpr std::string_view kReplies = "choice_reply yes_no_reply number_reply";
+constexpr std::string_view kReplies = "choice_reply yes_no_reply number_reply instructions_reply";
 
 constexpr Metric kMetrics[] = {
     {"accuracy", "choice number", accuracy},
@@ -33,6 +33,11 @@ constexpr Metric kMetrics[] = {
     {"demographic_parity_difference", "yes_no", demographicParityDifference, true},
     {"disparate_impact_ratio", "yes_no", disparateImpactRatio, true},
     {"flip_rate", "yes_no", flipRate, true, true},
+    {"prompt_level_strict_acc", "instructions", promptLevelStrict},
+    {"prompt_level_loose_acc", "instructions", promptLevelLoose},
+    {"inst_level_strict_acc", "instructions", instructionLevelStrict},
+    {"inst_level_loose_acc", "instructions", instructionLevelLoose},
+    {"instruction_families", "instructions", instructionFamilies},
     {"answered", kReplies, answered},
     {"accuracy_answered", "choice_reply number_reply", accuracyAnswered},
     {"selection_rate_answered", "yes_no_reply", selectionRateAnswered},

@@ -2,7 +2,6 @@
 #include "evals/instructions/language.h"
 
 #include <algorithm>
-#include <bitset>
 #include <catch2/catch.hpp>
 #include <set>
 

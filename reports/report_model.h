@@ -15,6 +15,7 @@
 #include "profiler/analysis/run_analysis.h"
 #include "profiler/analysis/run_summary.h"
 #include "profiler/analysis/specialization.h"
+#include "profiler/simulation/offload_cost.h"
 #include "reports/parallel_lines.h"
 
 namespace moescope {
@@ -46,6 +47,8 @@ struct ReportRun {
     std::optional<RoutingSample> sample;
     Specialization specialization;
     ParallelForecast parallel;  ///< of the default numbers of GPUs; empty without routing by token
+    ExpertCache cache;          ///< cold, a token's experts together
+    ExpertBytes expertBytes;    ///< of `cache`
     std::map<std::int64_t, std::vector<ItemRow>> items;  ///< by suite id
 
     /// Meta value as JSON; null when absent or not JSON.

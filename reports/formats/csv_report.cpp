@@ -8,6 +8,7 @@
 #include <initializer_list>
 
 #include "engine/core/file.h"
+#include "reports/cache_text.h"
 #include "reports/numbers.h"
 #include "reports/ranking.h"
 #include "reports/report.h"
@@ -212,6 +213,67 @@ std::string placementCsv(std::span<const ReportRun> runs) {
     return out;
 }
 
+/// `visit` sees each layer of a run's expert cache, and the mean of them as "all".
+template <class Visit>
+void eachCacheLayer(const ExpertCache& of, Visit visit) {
+    if (of.empty()) return;
+    visit(of.all, std::string("all"));
+    for (const CacheLayer& layer : of.layers) visit(layer, std::to_string(layer.layer));
+}
+
+std::string expertCacheCsv(std::span<const ReportRun> runs) {
+    std::string out;
+    row(out, "run", "layer", "size", "lru", "lru_low", "lru_high", "lfu", "optimum",
+        "static_held_out", "static_in_sample", "uniform");
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        const ExpertCache& of = runs[i].cache;
+        eachCacheLayer(of, [&](const CacheLayer& layer, const std::string& name) {
+            for (const int size : curveSizes(of)) {
+                const std::size_t at = of.index(size);
+                row(out, i + 1, name, size, layer.of(CachePolicy::Lru)[at], layer.low[at],
+                    layer.high[at], layer.of(CachePolicy::Lfu)[at],
+                    layer.of(CachePolicy::Optimum)[at], layer.of(CachePolicy::StaticHeldOut)[at],
+                    layer.of(CachePolicy::StaticInSample)[at], of.uniformHits(size));
+            }
+        });
+    }
+    return out;
+}
+
+std::string expertStepsCsv(std::span<const ReportRun> runs) {
+    std::string out;
+    row(out, "run", "layer", "reuse", "chance_reuse", "tokens", "distinct_experts",
+        "uniform_distinct_experts");
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        const ExpertCache& of = runs[i].cache;
+        eachCacheLayer(of, [&](const CacheLayer& layer, const std::string& name) {
+            for (std::size_t s = 0; s < kStepTokens.size(); ++s)
+                row(out, i + 1, name, layer.reuse, of.chanceReuse(), kStepTokens[s],
+                    layer.distinct[s], of.uniformDistinct(kStepTokens[s]));
+        });
+    }
+    return out;
+}
+
+std::string offloadCsv(std::span<const ReportRun> runs) {
+    std::string out;
+    row(out, "run", "size", "policy", "cache_bytes", "loaded_bytes_per_token", "link",
+        "ns_per_token", "most_tokens_per_second");
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        const ExpertCache& of = runs[i].cache;
+        if (of.empty() || runs[i].expertBytes.empty()) continue;
+        for (const int size : curveSizes(of)) {
+            for (const CachePolicyName& name : cachePolicies()) {
+                const double loaded = loadedBytes(of, runs[i].expertBytes, name.policy, size);
+                for (const Link& link : usualLinks())
+                    row(out, i + 1, size, name.key, cacheBytes(runs[i].expertBytes, size), loaded,
+                        link.name, loadNs(loaded, link), mostTokensPerSecond(loaded, link));
+            }
+        }
+    }
+    return out;
+}
+
 const std::string& suiteName(const RunSummary& run, std::int64_t id) {
     static const std::string kUnknown;
     for (const SuiteRow& suite : run.suites) {
@@ -285,6 +347,9 @@ std::vector<ReportFile> renderCsv(std::span<const ReportRun> runs) {
             {"balance.csv", balanceCsv(runs)},
             {"lift.csv", liftCsv(runs)},
             {"divergence.csv", divergenceCsv(runs)},
+            {"expert_cache.csv", expertCacheCsv(runs)},
+            {"expert_steps.csv", expertStepsCsv(runs)},
+            {"offload.csv", offloadCsv(runs)},
             {"metrics.csv", metricsCsv(runs)},
             {"suite_comparison.csv", suiteComparisonCsv(runs)},
             {"items.csv", itemsCsv(runs)},

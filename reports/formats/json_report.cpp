@@ -6,6 +6,8 @@
 
 #include "engine/core/file.h"
 #include "reports/analysis_json.h"
+#include "reports/cache_json.h"
+#include "reports/cache_text.h"
 #include "reports/comparison.h"
 #include "reports/json_number.h"
 #include "reports/ranking.h"
@@ -207,6 +209,10 @@ json runJson(const ReportRun& run, std::span<const RunSummary* const> earlier) {
                                    ? json()
                                    : specializationJson(run.specialization)},
             {"placement", summary.routing.empty() ? json() : parallelJson(run.parallel)},
+            {"expert_cache",
+             run.cache.empty() && run.cache.reason.empty()
+                 ? json()
+                 : cacheJson(run.cache, run.expertBytes, curveSizes(run.cache), usualLinks())},
             {"token_routing", run.sample ? sampleJson(*run.sample) : json()},
             {"suites", suitesJson(run)}};
 }

@@ -5,6 +5,7 @@
 
 #include "engine/core/count_text.h"
 #include "profiler/analysis/quality_block.h"
+#include "reports/cache_text.h"
 #include "reports/comparison.h"
 #include "reports/counter_names.h"
 #include "reports/headline.h"
@@ -113,6 +114,29 @@ std::string parallelMarkdown(const ParallelForecast& forecast) {
     return out + "\n\n";
 }
 
+/// Empty where the run does not hold each token's experts.
+std::string cacheMarkdown(const ReportRun& run) {
+    const ExpertCache& of = run.cache;
+    if (of.empty()) return {};
+    std::string out = "**Expert cache.** ";
+    for (const std::string& sentence : cacheSentences(of, run.expertBytes))
+        out += md(sentence) + " ";
+    std::string rule = "\n|---:|";
+    out += "\n\n| experts of each layer in fast memory |";
+    for (const CachePolicyName& name : cachePolicies()) {
+        out += " " + std::string(name.title) + " |";
+        rule += "---:|";
+    }
+    out += " uniform router |" + rule + "---:|\n";
+    for (const int size : shownSizes(of)) {
+        out += "| " + formatCount(size) + " |";
+        for (const CachePolicyName& name : cachePolicies())
+            out += " " + md(hitsText(of.all, name.policy, of.index(size))) + " |";
+        out += " " + formatFixed(of.uniformHits(size), 3) + " |\n";
+    }
+    return out + "\n";
+}
+
 std::string runMarkdown(const ReportRun& run, const std::string& title) {
     std::string out = "## " + md(title) + "\n\n| what ran | |\n|---|---|\n";
     for (const auto& [label, value] : run.whatRan())
@@ -194,6 +218,7 @@ std::string runMarkdown(const ReportRun& run, const std::string& title) {
         out += "\n";
     }
     out += parallelMarkdown(run.parallel);
+    out += cacheMarkdown(run);
     out += "Run file: " + md(run.source) + (run.sha256.empty() ? "" : ", SHA-256 " + run.sha256) +
            "\n";
     return out;

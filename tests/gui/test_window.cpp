@@ -36,7 +36,8 @@ class TestWindow : public QObject {
     QTemporaryDir folder_;
     QString sample_;
 
-    int program(const QStringList& arguments, QByteArray* errors = nullptr) {
+    int program(const QStringList& arguments, QByteArray* errors = nullptr,
+                QByteArray* output = nullptr) {
         QProcess process;
         QProcessEnvironment environment = QProcessEnvironment::systemEnvironment();
         for (const char* name : {"DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"})
@@ -45,6 +46,7 @@ class TestWindow : public QObject {
         process.start(QStringLiteral(MOESCOPE_GUI_BINARY), arguments);
         if (!process.waitForFinished(60000)) return -1;
         if (errors != nullptr) *errors = process.readAllStandardError();
+        if (output != nullptr) *output = process.readAllStandardOutput();
         return process.exitCode();
     }
 
@@ -466,6 +468,15 @@ private slots:
              {"--view=none", "--size=10", "--theme=pink", "--layer=x", "--nothing=1", "--view"}) {
             QVERIFY_EXCEPTION_THROWN(parseOptions({QLatin1String(bad)}), moescope::UsageError);
         }
+    }
+
+    void helpNamesEveryView() {
+        QByteArray help;
+        QCOMPARE(program({QStringLiteral("--help")}, nullptr, &help), 0);
+        const QByteArray views = help.mid(help.indexOf("views:"));
+        for (const ViewType& type : viewTypes())
+            QVERIFY2(views.simplified().split(' ').contains(type.id), type.id);
+        for (const QByteArray& line : views.split('\n')) QVERIFY(line.size() <= 80);
     }
 
     void programTakesScreenshotsWithoutADisplay() {

@@ -72,6 +72,16 @@ GroupValues valuesOf(const MetricInput& input, const Group& group,
     return out;
 }
 
+std::optional<double> chanceOf(const MetricInput& input, const Group& group) {
+    double sum = 0;
+    for (const std::size_t i : group.items) {
+        const std::size_t choices = input.items[i].choices;
+        if (choices == 0) return std::nullopt;
+        sum += 1.0 / static_cast<double>(choices);
+    }
+    return sum / static_cast<double>(group.items.size());
+}
+
 GroupValues valuesOf(
     const MetricInput& input, const PairedLevel& level,
     const std::function<double(const ItemResult& item, const ItemResult& twin)>& value) {

@@ -16,6 +16,7 @@
 #include "engine/core/count_text.h"
 #include "engine/core/error.h"
 #include "gui/app/main_window.h"
+#include "reports/visible_text.h"
 
 /// The icons lie in a static library, whose resources nobody registers unless told. Qt's macro must
 /// be used outside namespaces.
@@ -165,8 +166,9 @@ int takeScreenshot(MainWindow& window, const Options& options) {
 }
 
 int report(const Error& error, int code) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    if (!error.hint().empty()) std::fprintf(stderr, "hint: %s\n", error.hint().c_str());
+    std::fprintf(stderr, "error: %s\n", visibleText(error.what()).c_str());
+    if (!error.hint().empty())
+        std::fprintf(stderr, "hint: %s\n", visibleText(error.hint()).c_str());
     return code;
 }
 

@@ -96,6 +96,19 @@ TEST_CASE("several files do not go where one is named") {
     CHECK(write(runs, {"html", "json"}, out).size() == 2);
 }
 
+TEST_CASE("a file of another format is not made a folder of that name") {
+    const Folder folder;
+    const std::vector<ReportRun> runs = {testing::smallRun()};
+    CHECK_THROWS_WITH(write(runs, {"html"}, folder.path / "x.json"),
+                      Catch::EndsWith("x.json: its ending is not that of the format html"));
+    for (const char* name : {"x.htm", "x.pdf", "x.moescope"})
+        CHECK_THROWS_AS(write(runs, {"html"}, folder.path / name), UsageError);
+    CHECK(fs::is_empty(folder.path));
+    CHECK(write(runs, {"html"}, folder.path / "v1.2").size() == 1);
+    fs::create_directories(folder.path / "x.json");
+    CHECK(write(runs, {"html"}, folder.path / "x.json").size() == 1);
+}
+
 TEST_CASE("a report that is stopped, or of a format that is none, leaves nothing behind") {
     const Folder folder;
     const std::vector<ReportRun> runs = {testing::smallRun()};

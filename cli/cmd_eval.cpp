@@ -21,7 +21,9 @@
 #include "reports/json_number.h"
 #include "reports/metric_lines.h"
 #include "reports/numbers.h"
+#include "reports/ranking.h"
 #include "reports/terms.h"
+#include "reports/visible_text.h"
 
 namespace moescope::cli {
 namespace {
@@ -148,8 +150,10 @@ void printResults(const std::vector<SuiteResult>& results, bool synthetic) {
     if (synthetic)
         std::cout << "SYNTHETIC model (seeded random weights): these scores mean nothing\n";
     for (const SuiteResult& result : results) {
+        const ItemCounts counts{result.scored + result.tooLong, result.scored};
         std::cout << '\n'
-                  << result.suite.title << ": " << evaluatedItems(result.suite, result.scored);
+                  << visibleLine(result.suite.title) << ": "
+                  << evaluatedItems(result.suite, counts);
         if (result.tooLong > 0)
             std::cout << "; " << formatCount(result.tooLong)
                       << " did not fit the context and are in no metric";
@@ -173,9 +177,12 @@ void printResults(const std::vector<SuiteResult>& results, bool synthetic) {
                  m.chance ? formatSignificant(*m.chance) : "", testText(test), basisText(m), how});
         }
         std::cout << table.text();
-        for (const std::string& count : itemCountNotes(result.metrics)) std::cout << count << '\n';
+        if (const auto mass = littleMass(result.metrics, result.suite.id))
+            std::cout << "! " << massCaution(*mass) << '\n';
+        for (const std::string& count : itemCountNotes(result.metrics))
+            std::cout << visibleLine(count) << '\n';
         for (std::size_t i = 0; i < methods.size(); ++i)
-            std::cout << '(' << i + 1 << ") " << methods[i] << '\n';
+            std::cout << '(' << i + 1 << ") " << visibleLine(methods[i]) << '\n';
     }
 }
 
@@ -265,6 +272,7 @@ int runEval(const Invocation& invocation) {
     }
     EngineModel languageModel(*model, engine);
     languageModel.setStop(invocation.stop);
+    if (replies) noteFullContext(options, languageModel.maxContext(), 1);
     facts.settings["context"] = languageModel.maxContext();  // what the model has of --context
     EvalOptions eval;
     eval.seed = options.get<std::uint64_t>("seed");
@@ -275,6 +283,7 @@ int runEval(const Invocation& invocation) {
     RunRecorder recorder(out, facts, resume ? RunWriter::Mode::Resume : RunWriter::Mode::Create,
                          options.isSet("overwrite"));
     std::vector<SuiteResult> results;
+    std::string reached;  // of the suite that is being evaluated
     try {
         recorder.record([&] {
             languageModel.observe(options.isSet("trace") ? recorder.trace() : nullptr,
@@ -290,6 +299,8 @@ int runEval(const Invocation& invocation) {
                     current = p.suite;
                     progress.emplace(style, "eval " + current, "items");
                 }
+                reached = formatCount(p.done) + " of " + formatCounted(p.total, "item") + " of " +
+                          current;
                 progress->setResumed(static_cast<std::uint64_t>(p.resumed));
                 progress->update(static_cast<std::uint64_t>(p.done),
                                  static_cast<std::uint64_t>(p.total));
@@ -298,8 +309,9 @@ int runEval(const Invocation& invocation) {
                                prior ? &*prior : nullptr);
         });
     } catch (const Interrupted& e) {
-        throw Interrupted(e.what(), "what was scored is kept in " + out.string() +
-                                        "; the same command with --resume continues it");
+        throw Interrupted(std::string(e.what()) + (reached.empty() ? "" : " after " + reached),
+                          "what was scored is kept in " + out.string() +
+                              "; the same command with --resume continues it");
     }
 
     if (options.isSet("json")) {

@@ -473,6 +473,7 @@ std::vector<SuiteResult> evaluate(std::vector<SuiteData> suites, LanguageModel& 
     std::vector<AnyRow> planned;
     for (const auto& run : runs) planned.emplace_back(run->suite());
     writer.add(std::move(planned));
+    writer.flush();
     model.setStop(options.stop);
     std::vector<SuiteResult> results;
     try {

@@ -13,6 +13,7 @@
 #include "profiler/analysis/statistics.h"
 #include "reports/metric_lines.h"
 #include "reports/numbers.h"
+#include "reports/ranking.h"
 
 namespace moescope {
 namespace {
@@ -150,6 +151,7 @@ std::vector<TellingMetric> tellingAs(std::span<const RunSummary* const> earlier,
 void addScores(std::vector<HeadlineFigure>& out, const RunSummary& run,
                std::span<const RunSummary* const> earlier) {
     for (const SuiteRow& suite : run.suites) {
+        const std::optional<double> mass = littleMass(run.metrics, suite.id);
         for (const auto& [metric, groups] : tellingAs(earlier, run, suite)) {
             HeadlineFigure score =
                 figure("suite." + suite.name + "." + metric.name,
@@ -168,6 +170,7 @@ void addScores(std::vector<HeadlineFigure>& out, const RunSummary& run,
             }
             score.note += "n = " + formatCount(metric.n);
             if (metric.chance) score.note += "; chance " + formatSignificant(*metric.chance);
+            if (mass) score.note += "; " + massCaution(*mass);
             score.low = metric.low;
             score.high = metric.high;
             out.push_back(std::move(score));
@@ -276,8 +279,20 @@ std::vector<std::string> readingWarnings(const SuiteRow& suite) {
 
 }  // namespace
 
-std::vector<std::string> evaluationWarnings(const RunSummary& run) {
+std::vector<std::string> scoreWarnings(const RunSummary& run) {
     std::vector<std::string> out;
+    for (const SuiteRow& suite : run.suites) {
+        const ItemCounts counts = itemCounts(run, suite);
+        if (isUnfinished(suite, counts))
+            out.push_back(suite.name + ": " + evaluatedItems(suite, counts));
+        if (const auto mass = littleMass(run.metrics, suite.id))
+            out.push_back(suite.name + ": " + massCaution(*mass));
+    }
+    return out;
+}
+
+std::vector<std::string> evaluationWarnings(const RunSummary& run) {
+    std::vector<std::string> out = scoreWarnings(run);
     for (const SuiteRow& suite : run.suites) {
         for (std::string& warning : readingWarnings(suite)) out.push_back(std::move(warning));
         for (const MetricRow& metric : run.metrics) {
@@ -298,15 +313,20 @@ std::int64_t availableItems(const SuiteRow& suite) {
     return std::max(suite.items, available->get<std::int64_t>());
 }
 
-std::int64_t scoredItems(std::span<const ItemRow> items) {
-    return std::count_if(items.begin(), items.end(),
-                         [](const ItemRow& item) { return !std::isnan(item.score); });
+ItemCounts itemCounts(const RunSummary& run, const SuiteRow& suite) {
+    const auto found = run.itemCounts.find(suite.id);
+    return found == run.itemCounts.end() ? ItemCounts{} : found->second;
 }
 
-std::string evaluatedItems(const SuiteRow& suite, std::int64_t done) {
+bool isUnfinished(const SuiteRow& suite, const ItemCounts& counts) noexcept {
+    return suite.kind != kNumericsKind && counts.done < suite.items;
+}
+
+std::string evaluatedItems(const SuiteRow& suite, const ItemCounts& counts) {
     const std::int64_t available = availableItems(suite);
-    return formatCount(done) + " of " + formatCounted(suite.items, "item") + " evaluated" +
-           (available > suite.items ? ", chosen by --limit out of " + formatCount(available) : "");
+    return formatCount(counts.scored) + " of " + formatCounted(suite.items, "item") + " evaluated" +
+           (available > suite.items ? ", chosen by --limit out of " + formatCount(available) : "") +
+           (isUnfinished(suite, counts) ? ": NOT FINISHED" : "");
 }
 
 std::string metricText(const MetricRow& metric) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,8 +27,16 @@ std::optional<std::string> writtenReply(const ItemRow& item);
 /// surest of.
 std::vector<const ItemRow*> tellingItems(const std::vector<ItemRow>& items, std::size_t limit);
 
+/// answer_mass of the suite where it is below a half. A share of favourable replies r among those
+/// that give one of the answers, of mass m, leaves m r to m r + 1 - m for the share among all
+/// replies: below a half what was not asked for outweighs what was.
+std::optional<double> littleMass(std::span<const MetricRow> metrics, std::int64_t suite);
+/// What is said of it, without a full stop.
+std::string massCaution(double mass);
+
 /// What a reader must not conclude from this metric, and how to read those whose name would
 /// mislead; empty when nothing speaks against it, and of tests and counts, which are no scores.
-std::string metricCaution(const MetricRow& metric);
+/// `all`: the metrics that it was computed with, of which littleMass is among the reasons.
+std::string metricCaution(const MetricRow& metric, std::span<const MetricRow> all);
 
 }  // namespace moescope

@@ -10,6 +10,7 @@
 #include "engine/core/file.h"
 #include "evals/stats/intervals.h"
 #include "evals/stats/tests.h"
+#include "reports/headline.h"
 #include "reports/metric_lines.h"
 #include "reports/numbers.h"
 
@@ -339,6 +340,8 @@ std::vector<std::string> warningsOf(std::span<const EvaluatedRun> runs) {
             out.push_back(numbered(r) + ": the model is synthetic, its scores mean nothing");
         if (run.status != RunStatus::Done)
             out.push_back(numbered(r) + ": status is " + std::string(runStatusName(run.status)));
+        for (const std::string& warning : scoreWarnings(run))
+            out.push_back(numbered(r) + ": " + warning);
     }
     return out;
 }

@@ -12,6 +12,7 @@
 #include "reports/ranking.h"
 #include "reports/report.h"
 #include "reports/suite_comparison.h"
+#include "reports/visible_text.h"
 
 namespace moescope {
 namespace {
@@ -24,7 +25,7 @@ bool isNumber(std::string_view text) {
 }
 
 std::string cell(std::string_view bytes) {
-    std::string text = toValidUtf8(bytes);
+    std::string text = withoutControls(toValidUtf8(bytes));
     if (!text.empty() && std::string_view("=+-@\t\r").find(text[0]) != std::string_view::npos &&
         !isNumber(text))
         text.insert(0, 1, '\'');
@@ -228,7 +229,7 @@ std::string metricsCsv(std::span<const ReportRun> runs) {
         for (const MetricRow& metric : runs[i].summary.metrics)
             row(out, i + 1, suiteName(runs[i].summary, metric.suite), metric.name, metric.group,
                 metric.value, metric.low, metric.high, metric.standardError, metric.chance,
-                metric.n, metric.method, metricCaution(metric),
+                metric.n, metric.method, metricCaution(metric, runs[i].summary.metrics),
                 metric.clusters > 0 ? std::to_string(metric.clusters) : std::string());
     }
     return out;

@@ -7,6 +7,7 @@
 #include "engine/core/file.h"
 #include "reports/analysis_json.h"
 #include "reports/comparison.h"
+#include "reports/headline.h"
 #include "reports/json_number.h"
 #include "reports/ranking.h"
 #include "reports/report.h"
@@ -132,7 +133,7 @@ json metricsJson(const RunSummary& run, std::int64_t suite) {
                        {"method", metric.method},
                        {"n", metric.n},
                        {"clusters", metric.clusters > 0 ? json(metric.clusters) : json()},
-                       {"caution", metricCaution(metric)}});
+                       {"caution", metricCaution(metric, run.metrics)}});
     }
     return out;
 }
@@ -163,6 +164,7 @@ json suitesJson(const ReportRun& run) {
                        {"kind", suite.kind},
                        {"source", suite.source},
                        {"planned_items", suite.items},
+                       {"finished", !isUnfinished(suite, itemCounts(run.summary, suite))},
                        {"settings", nested(suite.settings)},
                        {"metrics", metricsJson(run.summary, suite.id)},
                        {"items", std::move(items)}});

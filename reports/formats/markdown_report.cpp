@@ -158,10 +158,8 @@ std::string runMarkdown(const ReportRun& run, const std::string& title) {
     }
     for (const SuiteRow& suite : run.summary.suites) {
         if (suite.kind == kNumericsKind) continue;
-        const auto items = run.items.find(suite.id);
-        const std::int64_t scored = items == run.items.end() ? 0 : scoredItems(items->second);
         out += "**" + md(suite.title.empty() ? suite.name : suite.title) + "** (" + md(suite.name) +
-               "): " + evaluatedItems(suite, scored) + ".\n\n";
+               "): " + evaluatedItems(suite, itemCounts(run.summary, suite)) + ".\n\n";
     }
     if (!run.summary.metrics.empty()) {
         out +=
@@ -174,7 +172,7 @@ std::string runMarkdown(const ReportRun& run, const std::string& title) {
                 out += "| " + md(suite.name) + " | " + md(metric->name) + " | " +
                        md(metric->group.empty() ? kAllGroups : metric->group) + " | " +
                        metricText(*metric) + " | " + testText(test) + " | " + basisText(*metric) +
-                       " | " + metricCaution(*metric) + " |\n";
+                       " | " + metricCaution(*metric, run.summary.metrics) + " |\n";
             }
         }
         out += "\n";
@@ -254,8 +252,12 @@ std::string suiteLine(const RunSummary& run, const SuiteRow& suite) {
         if (groups > 0) text += " " + metric.group;
     }
     if (text.empty()) text = "no metric was computed";
-    const std::int64_t available = availableItems(suite);
-    if (available > suite.items)
+    if (littleMass(run.metrics, suite.id)) text = "! small answer_mass; " + text;
+    const ItemCounts counts = itemCounts(run, suite);
+    if (isUnfinished(suite, counts))
+        text = "NOT FINISHED, " + formatCount(counts.scored) + " of " +
+               formatCounted(suite.items, "item") + "; " + text;
+    else if (const std::int64_t available = availableItems(suite); available > suite.items)
         text = formatCount(suite.items) + " of " + formatCounted(available, "item") + "; " + text;
     return labelled(suite.name, text);
 }

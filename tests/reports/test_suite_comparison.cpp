@@ -21,6 +21,7 @@ ReportRun evaluated(int wrong, int items = 24) {
     run.source = "runs/" + std::to_string(wrong) + ".moescope";
     run.summary.meta = {{"kind", "eval"}};
     run.summary.suites = {{7, "s", "1", "Twins", "capability", "", items, R"({"limit":0})"}};
+    run.summary.itemCounts[7] = {items, items};
     double right[3] = {};
     for (int i = 0; i < items; ++i) {
         const bool good = i >= wrong;
@@ -138,6 +139,7 @@ TEST_CASE("what keeps suites from being compared is said") {
     ReportRun other = evaluated(4);
     other.summary.suites[0].settings = R"({"limit":12})";
     other.summary.suites.push_back({8, "t", "", "", "", "", 1, "{}"});
+    other.summary.itemCounts[8] = {1, 1};
     other.summary.metrics.back().value = 3;
     const std::vector<std::string> warnings = compared({evaluated(12), other}).warnings;
     REQUIRE(warnings.size() == 3);

@@ -4,6 +4,7 @@
 #include <QCheckBox>
 #include <QDockWidget>
 #include <QFile>
+#include <QLabel>
 #include <QListWidget>
 #include <QPlainTextEdit>
 #include <QProcess>
@@ -14,6 +15,7 @@
 #include <QSvgRenderer>
 #include <QTemporaryDir>
 #include <QTest>
+#include <algorithm>
 #include <fstream>
 #include <set>
 
@@ -348,6 +350,29 @@ private slots:
             QVERIFY2(!key.startsWith(QStringLiteral("Ctrl+1")) || key == QStringLiteral("Ctrl+1"),
                      qPrintable(key));
         QCOMPARE(QSet<QString>(keys.begin(), keys.end()).size(), keys.size());
+    }
+
+    void theTimelineSaysWhatComesBeforeItsFirstStep() {
+        MainWindow window;
+        window.show();
+        window.openRun(sample_);
+        window.showView(QStringLiteral("timeline"));
+        QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr && !window.isBusy(), 20000);
+        const auto labels = window.view(QStringLiteral("timeline"))->findChildren<QLabel*>();
+        QVERIFY(std::any_of(labels.begin(), labels.end(), [](const QLabel* label) {
+            return label->text().contains(QStringLiteral("whose first 1.00 ms (measuring the "));
+        }));
+    }
+
+    void theBalanceOfTheLayersIsShownWhole() {
+        MainWindow window;
+        window.resize(1400, 900);
+        window.show();
+        window.openRun(sample_);
+        window.showView(QStringLiteral("experts"));
+        QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr && !window.isBusy(), 20000);
+        const DataTable* table = window.view(QStringLiteral("experts"))->table();
+        QTRY_COMPARE(table->horizontalScrollBar()->maximum(), 0);
     }
 
     void namesOfKernelsKeepTheirRoomAndTellAllOfThemselves() {

@@ -172,7 +172,7 @@ std::string runMarkdown(const ReportRun& run, const std::string& title) {
                 out += "| " + md(suite.name) + " | " + md(metric->name) + " | " +
                        md(metric->group.empty() ? kAllGroups : metric->group) + " | " +
                        metricText(*metric) + " | " + testText(test) + " | " + basisText(*metric) +
-                       " | " + metricCaution(*metric, run.summary.metrics) + " |\n";
+                       " | " + md(metricCaution(*metric, run.summary.metrics)) + " |\n";
             }
         }
         out += "\n";

@@ -189,7 +189,7 @@ Numbers numbersOf(std::string_view text) {
 }  // namespace
 
 Reading numberAt(std::string_view line, std::size_t at) {
-    const Reading first = plainNumberAt(line, at, true);
+    Reading first = plainNumberAt(line, at, true);
     if (first.answer.empty()) {
         // "Answer: Janet makes $18 a day": the only number of the line.
         const std::string_view rest = line.substr(std::min(at, line.size()));

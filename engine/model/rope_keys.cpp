@@ -156,7 +156,7 @@ RopeSpec readHuggingFaceRope(const ConfigReader& config, const ModelSpec& spec,
     // transformers 5 moved theta and scaling into one group, "rope_parameters", with a group for
     // each type of layer inside where these differ.
     const bool grouped = config.has(kGroup);
-    const RopeSpec rope =
+    RopeSpec rope =
         readRopeGroup(config, spec, defaults, options, grouped ? kGroup : kOlderGroup, layerType);
     // transformers 5.24 takes the older group for it where both are there, of Gemma 3 and OLMo 3
     // for the full layers alone, and llama.cpp the newer one.

@@ -204,8 +204,10 @@ void printQuality(const std::vector<std::string>& names, const std::vector<RunSu
         std::string line;
         const auto quality = qualityBlock(runs[i].meta, runs[i].status, runs[i].quality);
         for (const QualityLine& row : quality) {
-            if (row.label == "mode") line = row.value;
-            if (!row.ok) line += "; ! " + row.label + " " + row.value;
+            if (row.label == "mode")  // which is not ok where the run was not finished
+                line = row.value + (row.ok ? "" : "; ! " + row.note);
+            else if (!row.ok)
+                line += "; ! " + row.label + " " + row.value;
         }
         std::cout << visibleLine(names[i] + ": " + line) << '\n';
     }

@@ -12,6 +12,7 @@
 #include "cli/output.h"
 #include "engine/core/error.h"
 #include "engine/text/chat.h"
+#include "reports/report_model.h"
 
 namespace moescope::cli {
 namespace {
@@ -147,7 +148,7 @@ void printSweep(const EvalRuns& runs) {
     std::string files;
     for (const auto& run : runs) {
         efforts.push_back({run->plan().effort, &run->results()});
-        files += " " + run->plan().out.string();
+        files += " " + shellWord(run->plan().out.string());
     }
     printEfforts(efforts);
     std::cout << "\nWhich differences are more than noise: moescope compare" << files << '\n';

@@ -15,6 +15,7 @@
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "reports/numbers.h"
+#include "reports/visible_text.h"
 
 namespace moescope::cli {
 namespace {
@@ -47,6 +48,25 @@ Prompt promptOf(const Options& options, const Tokenizer& tokenizer, const ChatSe
     return plainPrompt(tokenizer, options.get<std::string>("prompt"));
 }
 
+/// Bytes to a stream as they are, or, where it is a terminal, which would obey control characters
+/// of a model, as visibleText.
+class Output {
+public:
+    explicit Output(std::FILE* to) : to_(to), terminal_(isTerminal(to)) {}
+    bool write(std::string_view bytes) { return terminal_ ? put(visible_.add(bytes)) : put(bytes); }
+    bool finish() { return put(visible_.finish()); }
+
+private:
+    bool put(std::string_view bytes) const {
+        std::fwrite(bytes.data(), 1, bytes.size(), to_);
+        return std::fflush(to_) == 0;
+    }
+
+    std::FILE* to_;
+    bool terminal_;
+    VisibleStream visible_;
+};
+
 /// Prints content as it arrives: answers on stdout, other channels on stderr when asked.
 class Streamer {
 public:
@@ -62,44 +82,50 @@ public:
         if (parser_ == nullptr) {
             const bool stop =
                 std::find(stopTokens_.begin(), stopTokens_.end(), token) != stopTokens_.end();
-            if (!stop) write(tokenizer_.bytes(token), stdout);
+            if (!stop) answer(tokenizer_.bytes(token));
             return true;
         }
         const std::string piece = parser_->feed(token);
-        if (isAnswer(parser_->channel()))
-            write(piece, stdout, answers_);
-        else if (showReasoning_)
-            write(piece, stderr, others_);
+        if (piece.empty()) return true;
+        if (isAnswer(parser_->channel())) {
+            if (beginsAnother(answers_)) answer(kBetweenMessages);
+            answer(piece);
+        } else if (showReasoning_) {
+            if (beginsAnother(others_)) stderr_.write(kBetweenMessages);
+            stderr_.write(piece);
+        }
         return true;  // what ends a message is among the stop tokens, and says so
     }
 
     /// All messages; prints what of the answer was held back so far.
     std::vector<ChatMessage> finish() {
-        if (parser_ == nullptr) return {};
-        std::vector<ChatMessage> messages = parser_->finish();
-        const std::string answer = answerOf(messages);
-        if (answer.starts_with(text_)) write(std::string_view(answer).substr(text_.size()), stdout);
+        std::vector<ChatMessage> messages;
+        if (parser_ != nullptr) {
+            messages = parser_->finish();
+            const std::string whole = answerOf(messages);
+            if (whole.starts_with(text_)) answer(std::string_view(whole).substr(text_.size()));
+        }
+        if (!stdout_.finish()) throw cannotWrite();
+        stderr_.finish();
         return messages;
     }
     const std::string& text() const { return text_; }
 
 private:
-    /// Begins a line for each message but the first.
-    void write(std::string_view bytes, std::FILE* to, std::optional<std::size_t>& message) {
-        if (bytes.empty()) return;
-        if (message && message != parser_->message()) write(kBetweenMessages, to);
-        message = parser_->message();
-        write(bytes, to);
+    /// Whether the message that is being read is another than the one written last.
+    bool beginsAnother(std::optional<std::size_t>& written) const {
+        const bool another = written && written != parser_->message();
+        written = parser_->message();
+        return another;
     }
 
-    void write(std::string_view bytes, std::FILE* to) {
-        if (bytes.empty()) return;
-        if (to == stdout) text_ += bytes;
-        if (!print_ && to == stdout) return;
-        std::fwrite(bytes.data(), 1, bytes.size(), to);
-        if (std::fflush(to) != 0 && to == stdout) {
-            throw Error("standard output: cannot write the answer (disk full or pipe closed?)");
-        }
+    void answer(std::string_view bytes) {
+        text_ += bytes;
+        if (print_ && !bytes.empty() && !stdout_.write(bytes)) throw cannotWrite();
+    }
+
+    static Error cannotWrite() {
+        return Error("standard output: cannot write the answer (disk full or pipe closed?)");
     }
 
     const Tokenizer& tokenizer_;
@@ -108,6 +134,7 @@ private:
     bool print_, showReasoning_;
     std::string text_;
     std::optional<std::size_t> answers_, others_;  ///< the message written last
+    Output stdout_{stdout}, stderr_{stderr};
 };
 
 /// Nobody runs the tools here: the caller must know what the model asks for.
@@ -161,6 +188,7 @@ int runGenerate(const Invocation& invocation) {
             prompt = promptOf(options, opened.tokenizer(), chat);
             context = contextToGenerate(opened, options, prompt.tokens.size());
         });
+    noteFullContext(options, context, prompt.tokens.size());
     const Tokenizer& tokenizer = model->tokenizer();
     generation.stopTokens = stopTokens(options, prompt);
     Session session(*model, context);

@@ -4,14 +4,17 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <filesystem>
 #include <iostream>
 
 #include "cli/command.h"
+#include "cli/console.h"
 #include "cli/lists.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
+#include "profiler/analysis/quality_block.h"
 #include "profiler/analysis/run_summary.h"
 #include "reports/parallel_lines.h"
 #include "reports/visible_text.h"
@@ -86,6 +89,8 @@ ExpertParallelOptions simulationOptions(const Options& options) {
     using Sides = std::array<std::pair<const char*, HeldOut>, 2>;
     ExpertParallelOptions out;
     out.gpus = parseIntList(options.get<std::string>("gpus"), "--gpus", kMostGpus);
+    std::sort(out.gpus.begin(), out.gpus.end());
+    out.gpus.erase(std::unique(out.gpus.begin(), out.gpus.end()), out.gpus.end());
     out.tokens = atLeast(options, "tokens", 1, kMostStepTokens);
     out.mix = chosen(options, "step",
                      Mixes{{{"decode", StepMix::Decode}, {"prefill", StepMix::Prefill}}});
@@ -111,6 +116,29 @@ TracePart partOf(const Options& options) {
                          {"generated", TracePart::Generated}}});
 }
 
+/// "" where the run does not say which model it was of.
+std::string identityOf(const RunReader& run) {
+    const nlohmann::json model = run.metaJson("model");
+    const bool known =
+        model.is_object() && model.contains("identity") && model["identity"].is_string();
+    return known ? model["identity"].get<std::string>() : std::string();
+}
+
+std::vector<double> readHistory(const Options& options, const RunReader& run,
+                                const RoutingTrace& trace) {
+    const RunReader other(options.get<std::string>("history"), options.stop());
+    const std::string path = other.path().string();
+    std::error_code unreadable;
+    if (std::filesystem::equivalent(run.path(), other.path(), unreadable))
+        throw UsageError("--history " + path +
+                         ": is the run itself, by which its own placement always looks good");
+    const std::string ours = identityOf(run), theirs = identityOf(other);
+    if (!ours.empty() && !theirs.empty() && ours != theirs)
+        throw Error(path + ": is a run of another model",
+                    "A placement can be decided on a run of the same model only.");
+    return historyLoad(other, trace);
+}
+
 PlacementPolicy policyOf(const Options& options) {
     using Policies = std::array<std::pair<const char*, PlacementPolicy>, 3>;
     return chosen(options, "policy",
@@ -127,7 +155,8 @@ void checkWriting(const Options& options, const ExpertParallelOptions& simulatio
     }
     if (simulation.gpus.size() != 1) throw UsageError("--write takes one number of GPUs: --gpus N");
     const auto file = options.get<std::string>("write");
-    refuseSameFile("--write", file, {{"run", run}});
+    refuseSameFile("--write", file,
+                   {{"run", run}, {"--history", options.get<std::string>("history", "")}});
     requireFreshOutput(file, options.isSet("overwrite"), "--write");
 }
 
@@ -197,16 +226,17 @@ int runPlacement(const Invocation& invocation) {
                     "'moescope profile' on a mixture-of-experts model records it");
     const RoutingTrace trace = routingTrace(reader, run.experts, partOf(options), options.stop());
     if (trace.empty()) throw Error(path + ": " + trace.reason);
-    if (options.has("history"))
-        simulation.history =
-            historyLoad(RunReader(options.get<std::string>("history"), options.stop()), trace);
+    if (options.has("history")) simulation.history = readHistory(options, reader, trace);
+    for (const QualityRow& row : run.quality)
+        if (!row.ok) note("warning: " + qualityWarning(row));
+    if (simulation.gpus.front() > run.experts)
+        throw UsageError("--gpus: a layer of this run has " + std::to_string(run.experts) +
+                         " experts, which cannot be spread over more GPUs");
     if (options.has("write")) write(options, trace, simulation, modelLayers(reader));
     forecast.shape = expertShapeOf(reader, static_cast<int>(trace.layers.size()));
     if (options.has("expert-bytes")) forecast.shape.bytes = options.get<double>("expert-bytes");
     forecast.of = expertParallel(trace, simulation);
-    if (forecast.of.empty())
-        throw UsageError("--gpus: a layer of this run has " + std::to_string(run.experts) +
-                         " experts, which cannot be spread over more GPUs");
+    if (forecast.of.empty()) throw Error(path + ": " + forecast.of.reason);
     if (options.isSet("json")) {
         printJson("placement", parallelJson(forecast));
     } else {

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "cli/command.h"
+#include "cli/console.h"
 #include "cli/json_lines.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -116,7 +117,7 @@ int runTokenize(const Invocation& invocation) {
         if (options.isSet("json"))
             printJson("tokenize", {{"text", toValidUtf8(decoded)}});
         else
-            std::cout << decoded << '\n';
+            std::cout << shownOn(stdout, decoded) << '\n';
         return kDone;
     }
     const nlohmann::json encoded = encodeOne(tokenizer, text, specials);

@@ -52,6 +52,7 @@ int runImport(const Invocation&);
 int runKernels(const Invocation&);
 int runRouting(const Invocation&);
 int runPlacement(const Invocation&);
+int runCache(const Invocation&);
 int runCompare(const Invocation&);
 int runReport(const Invocation&);
 int runExport(const Invocation&);

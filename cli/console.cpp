@@ -18,9 +18,17 @@ using namespace std::chrono_literals;
 
 }  // namespace
 
+bool isTerminal(std::FILE* stream) {
+    return ::isatty(::fileno(stream)) == 1;
+}
+
 bool colorAllowed(std::FILE* stream) {
     const char* off = std::getenv("NO_COLOR");
-    return (off == nullptr || *off == '\0') && ::isatty(::fileno(stream)) == 1;
+    return (off == nullptr || *off == '\0') && isTerminal(stream);
+}
+
+std::string shownOn(std::FILE* stream, std::string_view text) {
+    return isTerminal(stream) ? visibleText(text) : std::string(text);
 }
 
 void printError(std::string_view what, std::string_view hint) {
@@ -51,7 +59,7 @@ ProgressStyle parseProgressStyle(const std::string& name) {
 
 Progress::Progress(ProgressStyle style, std::string phase, std::string unit)
     : style_(style),
-      terminal_(::isatty(STDERR_FILENO) == 1),
+      terminal_(isTerminal(stderr)),
       phase_(std::move(phase)),
       unit_(std::move(unit)) {}
 

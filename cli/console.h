@@ -10,11 +10,15 @@
 
 namespace moescope::cli {
 
+bool isTerminal(std::FILE* stream);
 /// True when `stream` is a terminal and NO_COLOR is unset.
 bool colorAllowed(std::FILE* stream);
 
 // What is printed here holds names of strangers: control characters are made visible, so that no
 // terminal obeys them (visibleText).
+
+/// For `stream`: where it is a terminal visibleText, else, in a file or a pipe, what it is.
+std::string shownOn(std::FILE* stream, std::string_view text);
 
 /// "error: <what>" and "hint: <hint>" on stderr.
 void printError(std::string_view what, std::string_view hint);

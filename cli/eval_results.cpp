@@ -10,8 +10,10 @@
 #include "reports/json_number.h"
 #include "reports/metric_lines.h"
 #include "reports/numbers.h"
+#include "reports/ranking.h"
 #include "reports/suite_comparison.h"
 #include "reports/terms.h"
+#include "reports/visible_text.h"
 
 namespace moescope::cli {
 namespace {
@@ -62,8 +64,10 @@ void printResults(const std::vector<SuiteResult>& results, bool synthetic) {
     if (synthetic)
         std::cout << "SYNTHETIC model (seeded random weights): these scores mean nothing\n";
     for (const SuiteResult& result : results) {
+        const ItemCounts counts{result.scored + result.tooLong, result.scored};
         std::cout << '\n'
-                  << result.suite.title << ": " << evaluatedItems(result.suite, result.scored);
+                  << visibleLine(result.suite.title) << ": "
+                  << evaluatedItems(result.suite, counts);
         if (result.tooLong > 0)
             std::cout << "; " << formatCount(result.tooLong)
                       << " did not fit the context and are in no metric";
@@ -87,9 +91,14 @@ void printResults(const std::vector<SuiteResult>& results, bool synthetic) {
                  m.chance ? formatSignificant(*m.chance) : "", testText(test), basisText(m), how});
         }
         std::cout << table.text();
-        for (const std::string& count : itemCountNotes(result.metrics)) std::cout << count << '\n';
+        if (const auto mass = littleMass(result.metrics, result.suite.id))
+            std::cout << "! " << massCaution(*mass) << '\n';
+        if (const std::string cut = cutOffCaution(result.metrics, result.suite.id); !cut.empty())
+            std::cout << "! " << cut << '\n';
+        for (const std::string& count : itemCountNotes(result.metrics))
+            std::cout << visibleLine(count) << '\n';
         for (std::size_t i = 0; i < methods.size(); ++i)
-            std::cout << '(' << i + 1 << ") " << methods[i] << '\n';
+            std::cout << '(' << i + 1 << ") " << visibleLine(methods[i]) << '\n';
     }
 }
 

@@ -11,6 +11,7 @@
 #include "cli/prompting.h"
 #include "engine/core/error.h"
 #include "profiler/runfile/run_reader.h"
+#include "reports/numbers.h"
 
 namespace moescope::cli {
 namespace {
@@ -143,6 +144,7 @@ EvalRun::EvalRun(const Invocation& invocation, const Options& options, EvalRunPl
     }
     model_ = std::make_unique<EngineModel>(model, engine);
     model_->setStop(eval_.stop);
+    if (anyReplies(suites)) noteFullContext(options, model_->maxContext(), 1);
     facts_.settings["context"] = model_->maxContext();  // what the model has of --context
 }
 
@@ -173,6 +175,7 @@ void EvalRun::run(ProgressStyle style, const std::string& label) {
     RunRecorder recorder(plan_.out, facts_,
                          plan_.prior ? RunWriter::Mode::Resume : RunWriter::Mode::Create,
                          overwrite_);
+    std::string reached;  // of the suite that is being evaluated
     try {
         recorder.record([&] {
             model_->observe(trace_ ? recorder.trace() : nullptr, recorder.routing());
@@ -189,6 +192,9 @@ void EvalRun::run(ProgressStyle style, const std::string& label) {
                     progress.emplace(style, "eval " + current + (label.empty() ? "" : ", " + label),
                                      std::string(p.unit));
                 }
+                reached = formatCount(p.done) + " of " +
+                          formatCounted(p.total, p.unit == "replies" ? "reply" : "item") + " of " +
+                          current;
                 progress->setResumed(static_cast<std::uint64_t>(p.resumed));
                 progress->update(static_cast<std::uint64_t>(p.done),
                                  static_cast<std::uint64_t>(p.total));
@@ -197,8 +203,9 @@ void EvalRun::run(ProgressStyle style, const std::string& label) {
                                 plan_.prior ? &*plan_.prior : nullptr);
         });
     } catch (const Interrupted& e) {
-        throw Interrupted(e.what(), "what was scored is kept in " + plan_.out.string() +
-                                        "; the same command with --resume continues it");
+        throw Interrupted(std::string(e.what()) + (reached.empty() ? "" : " after " + reached),
+                          "what was scored is kept in " + plan_.out.string() +
+                              "; the same command with --resume continues it");
     }
     model_->observe(nullptr, nullptr);  // the recorder ends here
 }

@@ -28,7 +28,8 @@ struct Item {
 
 struct Items {
     std::vector<Item> list;
-    int context = 1;  ///< of the longest, its answer included as far as the model's allows
+    int context = 1;          ///< of the longest, its answer included as far as the model's allows
+    std::size_t longest = 0;  ///< prompt, in tokens
 };
 
 Items readItems(const Model& model, const Options& options, const ChatSettings& chat) {
@@ -44,8 +45,9 @@ Items readItems(const Model& model, const Options& options, const ChatSettings& 
         if (chatted == line.contains("prompt")) throw Error("give \"prompt\" or \"chat\"");
         item.prompt = chatted ? chatPrompt(tokenizer, line.at("chat"), chat)
                               : plainPrompt(tokenizer, textField(line, "prompt"));
-        items.context =
-            std::max(items.context, contextToGenerate(model, options, item.prompt.tokens.size()));
+        const std::size_t length = item.prompt.tokens.size();
+        items.context = std::max(items.context, contextToGenerate(model, options, length));
+        items.longest = std::max(items.longest, length);
     });
     return items;
 }
@@ -128,6 +130,7 @@ int runGenerateFile(const Invocation& invocation, const Options& options) {
         loadModel(options.get<std::vector<std::string>>("model").front(), options,
                   [&](const Model& opened) { read = readItems(opened, options, chat); });
     const std::vector<Item>& items = read.list;
+    noteFullContext(options, read.context, read.longest);
     ResultFile results(output, headerOf(*model, options, items), mode);
     std::vector<std::size_t> missing;
     for (std::size_t i = 0; i < items.size(); ++i)

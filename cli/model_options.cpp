@@ -181,6 +181,15 @@ int contextToGenerate(const Model& model, const Options& options, std::size_t pr
     return contextFor(model, options, length, length + options.get<int>("tokens") - 1);
 }
 
+void noteFullContext(const Options& options, int context, std::size_t prompt) {
+    // The last token is chosen and takes no place.
+    const std::int64_t room = context - static_cast<std::int64_t>(prompt) + 1;
+    const std::int64_t asked = options.get<int>("tokens");
+    if (options.has("tokens") && asked > room)
+        note("note: of the " + formatCount(asked) + " tokens of -n the context of " +
+             formatCount(context) + " has room for " + formatCount(room));
+}
+
 std::string hashText(std::uint64_t hash) {
     std::array<char, 17> text{};
     const auto end = std::to_chars(text.data(), text.data() + 16, hash, 16).ptr;

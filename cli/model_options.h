@@ -47,6 +47,8 @@ int contextFor(const Model& model, const Options& options, std::int64_t needed,
 /// The same for a prompt of so many tokens and up to -n generated ones: the prompt must fit, and
 /// the generation ends where the context is full (FinishReason::ContextFull).
 int contextToGenerate(const Model& model, const Options& options, std::size_t prompt);
+/// A note where -n is given and more than `context` leaves behind the longest `prompt`.
+void noteFullContext(const Options& options, int context, std::size_t prompt);
 
 /// What of the back end decides the bits of a result: "cpu avx2, exact". Threads do not.
 std::string numericIdentity(const Model& model, const Options& options);

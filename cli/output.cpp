@@ -17,7 +17,8 @@ void printJson(std::string_view name, const nlohmann::json& body) {
     document["schema"] = "moescope." + std::string(name);
     document["version"] = 1;
     for (const auto& [key, value] : body.items()) document[key] = value;
-    std::cout << document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
+    std::cout << escapeControls(
+                     document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace))
               << '\n';
 }
 

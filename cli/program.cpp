@@ -39,6 +39,8 @@ constexpr std::array kCommands{
     Command{"routing", "RUN", "load balance of the experts, layer by layer", runRouting},
     Command{"placement", "RUN [--gpus N,..]",
             "what the routing costs with the experts on one GPU or on several", runPlacement},
+    Command{"cache", "RUN [--sizes C,..] [--by size|layer] [--link GB/S]",
+            "hits of a cache of experts, and what loading the others costs", runCache},
     Command{"compare", "RUN RUN [..]", "headline figures of several runs side by side", runCompare},
     Command{"report", "RUN [..] --format html,json,csv,md,summary --out DIR", "write reports",
             runReport},

@@ -33,8 +33,9 @@ LogitsFile::LogitsFile(const std::filesystem::path& path, const std::filesystem:
         const ScoreCandidate& c = items[index].candidates[candidate];
         const std::string name = toValidUtf8(tensorName(items[index], candidate));
         if (header.contains(name))
-            throw Error(lineName(input, items[index].line) + ": the id '" + name +
-                        "' is there twice, and --logits names tensors by it");
+            throw Error(lineName(input, items[index].line) + ": --logits would write a second '" +
+                            name + "', which is the name of an earlier line's tensor",
+                        "choose another \"id\"");
         const std::uint64_t rows = c.sequence.tokens.size() - c.scoredFrom;
         const std::uint64_t bytes = rows * vocab * sizeof(float);
         header[name] = {

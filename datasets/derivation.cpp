@@ -14,6 +14,7 @@ namespace {
 constexpr Derivation kDerivations[] = {
     {"bbq", deriveBbq},
     {"hellaswag", deriveHellaswag},
+    {"ifeval", deriveIfeval},
     {"stereoset", deriveStereoset},
     {"truthfulqa", deriveTruthfulqa},
     {"winobias", deriveWinobias},

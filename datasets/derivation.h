@@ -36,6 +36,7 @@ std::string choiceLabel(std::size_t index);
 
 std::string deriveBbq(FieldMap& fields, const SideTables& tables, const std::string& place);
 std::string deriveHellaswag(FieldMap& fields, const SideTables& tables, const std::string& place);
+std::string deriveIfeval(FieldMap& fields, const SideTables& tables, const std::string& place);
 std::string deriveStereoset(FieldMap& fields, const SideTables& tables, const std::string& place);
 std::string deriveTruthfulqa(FieldMap& fields, const SideTables& tables, const std::string& place);
 std::string deriveWinobias(FieldMap& fields, const SideTables& tables, const std::string& place);

@@ -154,6 +154,7 @@ SuiteDefinition findSuite(const std::string& name);
 
 struct SuiteItem {
     std::string id;
+    std::string place;                          ///< "<file>:<line>" of its record, for messages
     std::int64_t ordinal = 0;                   ///< position in the whole suite, kept by --limit
     std::shared_ptr<const std::string> prefix;  ///< preamble and shots, shared between items
     std::string body;                           ///< the item's own part of the prompt

@@ -177,6 +177,7 @@ private:
     SuiteItem build(const FieldMap& fields, const std::string& place) const {
         SuiteItem item;
         item.id = suite_.id.render(fields, place);
+        item.place = place;
         item.cluster = suite_.cluster.empty() ? item.id : suite_.cluster.render(fields, place);
         std::vector<std::string> labels;
         fillChoices(fields, place, item, labels);

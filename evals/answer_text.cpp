@@ -6,18 +6,11 @@
 #include <array>
 #include <vector>
 
-#include "evals/text_scan.h"
+#include "evals/number_text.h"
 
 namespace moescope {
 
 namespace {
-
-/// A reading of the line from `at` on: the answer and where it ends.
-struct Reading {
-    std::string answer;  ///< empty: none
-    std::size_t end = 0;
-    bool whole = false;  ///< nothing behind `end` can make it another
-};
 
 /// Where what is marked as the answer begins.
 struct Marker {
@@ -160,19 +153,6 @@ bool tellsNothing(std::string_view) {
     return false;
 }
 
-/// Whether another of what `isAnother` knows follows behind "or", a comma or the like: a list, no
-/// answer.
-template <typename IsAnother>
-bool isListed(std::string_view line, std::size_t end, IsAnother isAnother) {
-    const std::size_t at = skip(line, end, kClosing);
-    for (const std::string_view word :
-         {"or ", "and ", "to ", "/", ",", ";", "|", "&", "\u2013", "\\text{ or }"})
-        if (lowered(line.substr(at, word.size())) == word &&
-            isAnother(skip(line, at + word.size(), kOpening)))
-            return true;
-    return false;
-}
-
 /// Whether ".", ")" or ":" follow.
 bool isSetOff(std::string_view line, std::size_t at) {
     at = skip(line, at, kMarks);
@@ -251,8 +231,8 @@ std::string plainChoice(std::string_view text) {
     return out;
 }
 
-/// The letter of the choice whose text this is; empty: of none, or of several.
-std::string letterNamed(std::string_view text, std::span<const std::string> shown) {
+/// The letter of the choice whose text this is; empty: of none or of several.
+std::string letterOfChoice(std::string_view text, std::span<const std::string> shown) {
     const std::string said = plainChoice(text);
     std::string letter;
     if (said.empty()) return letter;
@@ -262,6 +242,20 @@ std::string letterNamed(std::string_view text, std::span<const std::string> show
         letter = std::string(1, static_cast<char>('A' + i));
     }
     return letter;
+}
+
+/// The same of a choice with or without its letter behind it: "The grandson (B)". None of what is
+/// too long to be a choice, nor of one with another's letter.
+std::string letterNamed(std::string_view text, std::span<const std::string> shown) {
+    constexpr std::size_t kLongest = 1000;
+    if (text.size() > kLongest) return {};
+    std::string letter = letterOfChoice(text, shown);
+    const std::size_t bracket = text.rfind('(');
+    if (!letter.empty() || bracket == std::string_view::npos) return letter;
+    const std::size_t at = skip(text, bracket, kOpening);
+    if (!isLetterAt(text, at, static_cast<int>(shown.size())) || !lineEnds(text, at + 1)) return {};
+    letter = letterOfChoice(text.substr(0, bracket), shown);
+    return letter == text.substr(at, 1) ? letter : std::string();
 }
 
 Reading yesNoAt(std::string_view line, std::size_t at) {
@@ -281,164 +275,6 @@ Reading yesNoAt(std::string_view line, std::size_t at) {
         "because", "since", "as", "for", "i", "they", "we", "he", "she", "it", "the", "this"};
     if (!endsAnswer(line, end, kBehind)) return {};
     return {std::string(word), end};
-}
-
-/// Length of a separator of thousands at `at`, which three digits and no fourth follow; 0: none.
-std::size_t separatorAt(std::string_view text, std::size_t at, bool spaces) {
-    for (const std::string_view one :
-         {"{,}", "\\,", "\\;", "\\ ", ",\\!", ",", "\u00a0", "\u202f", " "}) {
-        if (!text.substr(std::min(at, text.size())).starts_with(one) || (one == " " && !spaces))
-            continue;
-        const std::size_t next = at + one.size();
-        const auto digit = [&](std::size_t i) { return i < text.size() && isDigit(text[i]); };
-        if (digit(next) && digit(next + 1) && digit(next + 2) && !digit(next + 3))
-            return one.size();
-    }
-    return 0;
-}
-
-/// A number in canonical form. `spaces`: a space may separate thousands.
-Reading plainNumberAt(std::string_view text, std::size_t at, bool spaces) {
-    const auto digitAt = [&](std::size_t i) { return i < text.size() && isDigit(text[i]); };
-    std::string whole, fraction;
-    bool negative = false;
-    for (const std::string_view sign : {"-", "\u2212", "\u2011", "\u2013", "+"}) {
-        if (!text.substr(std::min(at, text.size())).starts_with(sign)) continue;
-        negative = sign != "+";
-        at += sign.size();
-        break;
-    }
-    for (const std::string_view currency : {"\\$", "$", "\u20ac", "\u00a3"})
-        if (text.substr(std::min(at, text.size())).starts_with(currency)) {
-            at += currency.size();
-            break;
-        }
-    for (bool grouped = false; digitAt(at);) {
-        const std::size_t start = at;
-        while (digitAt(at)) whole += text[at++];
-        const std::size_t digits = at - start;
-        const std::size_t separator = separatorAt(text, at, spaces);
-        if (separator == 0 || (grouped ? digits != 3 : digits > 3)) break;
-        grouped = true;
-        at += separator;
-    }
-    if (at < text.size() && text[at] == '.' && digitAt(at + 1))
-        for (++at; digitAt(at);) fraction += text[at++];
-    if (whole.empty() && fraction.empty()) return {{}, at};
-    whole.erase(0, std::min(whole.find_first_not_of('0'), whole.size()));
-    fraction.erase(fraction.find_last_not_of('0') + 1);
-    if (whole.empty()) whole = "0";
-    const bool zero = whole == "0" && fraction.empty();
-    return {(negative && !zero ? "-" : "") + whole + (fraction.empty() ? "" : "." + fraction), at};
-}
-
-/// Whether the number that ends at `end` is only a part: of a sum, a fraction, a time, a power.
-bool numberGoesOn(std::string_view line, std::size_t end) {
-    const auto digitAt = [&](std::size_t i) { return i < line.size() && isDigit(line[i]); };
-    if (digitAt(end) || (end < line.size() && line[end] == ',' && digitAt(end + 1))) return true;
-    if (end + 1 < line.size() && (line[end] == 'e' || line[end] == 'E') &&
-        (digitAt(end + 1) || ((line[end + 1] == '-' || line[end + 1] == '+') && digitAt(end + 2))))
-        return true;
-    if (end < line.size() && line[end] == '(') return true;
-    const std::size_t at = skip(line, end, kBlanks);
-    if (digitAt(at)) return true;
-    for (const std::string_view sign :
-         {"+", "-", "*", "/", "^", ":", "=", "x", "\u2212", "\u00d7", "\u00f7", "\u00b7", "\u2022",
-          "\\times", "\\cdot", "\\div"}) {
-        if (!line.substr(at).starts_with(sign)) continue;
-        const std::size_t next = skip(line, at + sign.size(), kOpening);
-        if (digitAt(next)) return true;
-    }
-    return false;
-}
-
-/// How many numbers the text holds, up to two, and the last of them.
-std::pair<int, std::string> numbersOf(std::string_view text);
-
-/// What a calculation comes to: the number behind the last "=" of the stretch that begins with the
-/// number `first`; empty where there is none.
-std::string resultOf(std::string_view line, const Reading& first, bool goesOn) {
-    std::size_t stop = line.size();
-    if (!goesOn)  // "7 (3 + 4 = 7)", "7, since 3 + 4 = 7"
-        for (const std::string_view end : {"(", ";", ". ", ", "})
-            stop = std::min(stop, line.find(end, first.end));
-    const std::string_view stretch = line.substr(0, stop);
-    const std::size_t equals = stretch.rfind('=');
-    if (equals == std::string_view::npos || equals < first.end) return {};
-    const Reading result = plainNumberAt(line, skip(line, equals + 1, kOpening), true);
-    if (!result.answer.empty() && !numberGoesOn(line, result.end)) return result.answer;
-    // "18 = 9 * 2": the result stands first.
-    const bool alone = skip(line, first.end, kBlanks) == line.find('=');
-    return alone ? first.answer : std::string();
-}
-
-Reading numberAt(std::string_view line, std::size_t at) {
-    const Reading first = plainNumberAt(line, at, true);
-    if (first.answer.empty()) {
-        // "Answer: Janet makes $18 a day": the only number of the line.
-        const std::string_view rest = line.substr(std::min(at, line.size()));
-        const auto [count, only] = numbersOf(rest);
-        if (count != 1 || lowered(rest).find("not ") != std::string::npos ||
-            rest.find('\\') != std::string_view::npos)
-            return {};
-        return {only, line.size()};
-    }
-    const bool goesOn = numberGoesOn(line, first.end);
-    std::string result = resultOf(line, first, goesOn);
-    if (!result.empty()) return {std::move(result), line.size()};
-    const auto digit = [&](std::size_t i) { return i < line.size() && isDigit(line[i]); };
-    if (goesOn || isListed(line, first.end, digit)) return {};
-    return first;
-}
-
-bool holdsDigits(std::string_view text) {
-    return std::any_of(text.begin(), text.end(), isDigit);
-}
-
-/// Nothing but a number is on the line.
-Reading onlyNumberAt(std::string_view line, std::size_t at) {
-    Reading number = plainNumberAt(line, at, true);
-    return lineEnds(line, number.end) ? number : Reading{};
-}
-
-/// The numbers of a text one by one: `found` is given each. A minus directly behind a word or a
-/// number is a dash or an operator.
-template <typename Found>
-void eachNumber(std::string_view text, Found found) {
-    for (std::size_t at = 0; at < text.size();) {
-        const bool point = text[at] == '.' && at + 1 < text.size() && isDigit(text[at + 1]);
-        if (!isDigit(text[at]) && !point) {
-            ++at;
-            continue;
-        }
-        std::size_t start = at;
-        const auto stepBack = [&](std::string_view sign) {
-            if (start < sign.size() || text.substr(start - sign.size(), sign.size()) != sign)
-                return false;
-            start -= sign.size();
-            return true;
-        };
-        if (!stepBack("\\$")) stepBack("$");
-        const std::size_t unsignedStart = start;
-        const bool minus = stepBack("-") || stepBack("\u2212") || stepBack("\u2011");
-        if (minus && wordBefore(text, start)) start = unsignedStart;
-        Reading number = plainNumberAt(text, start, false);
-        at = std::max(number.end, at + 1);
-        found(std::move(number.answer));
-    }
-}
-
-std::pair<int, std::string> numbersOf(std::string_view text) {
-    std::pair<int, std::string> out{0, {}};
-    eachNumber(text, [&](std::string number) {
-        out.first = std::min(out.first + 1, 2);
-        out.second = std::move(number);
-    });
-    return out;
-}
-
-std::string lastNumber(std::string_view text) {
-    return numbersOf(text).second;
 }
 
 /// Whether several lines begin with a letter and ".", ")" or ":": they repeat the choices.
@@ -468,6 +304,82 @@ std::string leadingLetter(std::string_view text, int letters) {
     return answer ? std::string(1, line[at]) : std::string();
 }
 
+/// Whether a sentence that begins so says what follows itself: not of another's opinion, and not
+/// that it is false.
+bool saysItself(std::string_view line, std::size_t upTo) {
+    constexpr std::size_t kLongest = 64;
+    constexpr std::array<std::string_view, 18> kWords = {
+        "option", "choice", "letter", "answer", "the",     "only", "so",   "thus",    "therefore",
+        "hence",  "then",   "i",      "think",  "believe", "that", "this", "clearly", "means"};
+    const std::size_t from = upTo > kLongest ? upTo - kLongest : 0;
+    std::string before = lowered(line.substr(from, upTo - from));
+    const std::size_t sentence = before.find_last_of(".!?");
+    if (sentence == std::string::npos && from > 0) return false;
+    if (sentence != std::string::npos) before.erase(0, sentence + 1);
+    for (std::size_t at = 0; at < before.size();) {
+        if (!wordGoesOn(before, at)) {
+            ++at;
+            continue;
+        }
+        const std::size_t start = at;
+        while (wordGoesOn(before, at)) ++at;
+        const std::string_view word = std::string_view(before).substr(start, at - start);
+        if (std::find(kWords.begin(), kWords.end(), word) == kWords.end()) return false;
+    }
+    return true;
+}
+
+/// Whether "is correct" or the like is at `at`, and no condition behind it.
+bool isCalledCorrect(std::string_view line, std::size_t at) {
+    constexpr std::array<std::string_view, 4> kBehind = {"because", "since", "as", "for"};
+    const std::string text = lowered(line.substr(at, 32));
+    for (const std::string_view verb :
+         {"is correct", "is right", "is the correct", "is the right", "is the best"}) {
+        if (!text.starts_with(verb) || wordGoesOn(text, verb.size())) continue;
+        std::size_t end = verb.size();
+        for (const std::string_view noun : {" answer", " choice", " option", " one"})
+            if (std::string_view(text).substr(end).starts_with(noun)) end += noun.size();
+        if (!wordGoesOn(text, end) && endsAnswer(line, at + end, kBehind)) return true;
+    }
+    return false;
+}
+
+/// The letter that the text calls correct: "Option B is correct", "The correct choice is (B)".
+/// Empty where it does so of several, or only in another's words.
+template <typename Read>
+std::string statedLetter(std::string_view text, int letters, Read read) {
+    std::string stated;
+    bool several = false, itself = false;
+    const auto state = [&](std::string_view line, std::size_t at, const std::string& letter) {
+        several = several || (!stated.empty() && stated != letter);
+        itself = itself || saysItself(line, at);
+        stated = letter;
+    };
+    for (std::size_t start = 0; start < text.size() && !several;) {
+        const std::size_t end = lineEnd(text, start);
+        const std::string_view line = text.substr(start, end - start);
+        const std::string low = lowered(line);
+        start = end + 1;
+        for (std::size_t at = 0; at < line.size(); ++at)
+            if (isLetterAt(line, at, letters) && !wordBefore(line, at) &&
+                isCalledCorrect(line, skip(line, at + 1, kClosing)))
+                state(line, at, std::string(1, line[at]));
+        for (const std::string_view phrase : {"correct choice", "correct option", "right choice",
+                                              "right option", "best choice", "best option"})
+            for (std::size_t at = 0; (at = low.find(phrase, at)) != std::string::npos;) {
+                const std::size_t before = at;
+                at += phrase.size();
+                std::size_t verb = skip(low, at, kMarks);
+                const bool is = low.compare(verb, 4, " is ") == 0;
+                if (!is && low.compare(verb, 1, ":") != 0) continue;
+                verb += is ? 4 : 1;
+                const Reading found = read(line, skip(line, verb, kOpening));
+                if (!found.answer.empty()) state(line, before, found.answer);
+            }
+    }
+    return several || !itself ? std::string() : stated;
+}
+
 }  // namespace
 
 std::optional<ReadAnswer> readChoice(std::string_view text, std::span<const std::string> shown,
@@ -477,11 +389,8 @@ std::optional<ReadAnswer> readChoice(std::string_view text, std::span<const std:
         // A letter by itself is one, also where a choice has that name.
         if (isLetterAt(line, at, letters) && lineEnds(line, at + 1))
             return {std::string(1, line[at]), at + 1};
-        constexpr std::size_t kLongest = 1000;
         const auto named = [&](std::size_t from) {
-            from = std::min(from, line.size());
-            return line.size() - from > kLongest ? std::string()
-                                                 : letterNamed(line.substr(from), shown);
+            return letterNamed(line.substr(std::min(from, line.size())), shown);
         };
         if (std::string letter = named(at); !letter.empty())
             return {std::move(letter), line.size()};
@@ -501,6 +410,8 @@ std::optional<ReadAnswer> readChoice(std::string_view text, std::span<const std:
     };
     if (auto found = behindLast(text, "\\boxed{", "box", letter, tellsNothing); found.answer)
         return found.answer;
+    if (std::string stated = statedLetter(text, letters, read); !stated.empty())
+        return ReadAnswer{std::move(stated), "stated"};
     if (std::string leading = leadingLetter(text, letters); !leading.empty())
         return ReadAnswer{std::move(leading), "whole"};
     const std::size_t start = skip(text, 0, kSpaces);

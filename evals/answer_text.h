@@ -17,23 +17,25 @@
 
 namespace moescope {
 
-/// An answer and the rule that found it: "marker", "hashes", "box", "whole", "last", "named".
+/// An answer and the rule that found it: "marker", "hashes", "box", "stated", "whole", "last",
+/// "named".
 struct ReadAnswer {
     std::string text;
     std::string_view rule;
 };
 
 /// A letter. `shown`: the choices in the order of their letters, at most kMostChoices. Marked: the
-/// text of a choice, with or without an article, else a letter. Else the last
-/// "\boxed{X}"; a text that is the letter or begins with it and ".", ")" or ":", unless a line
-/// begins so with another letter (it repeats the question); a text that is a choice ("named").
+/// text of a choice, with or without an article and its letter behind it, else a letter. Else the
+/// last "\boxed{X}"; the one letter that sentences call correct ("Option B is correct", "The
+/// correct choice is (B)"); a text that is the letter or begins with it and ".", ")" or ":", unless
+/// a line begins so with another letter (it repeats the question); a text that is a choice
+/// ("named").
 std::optional<ReadAnswer> readChoice(std::string_view text, std::span<const std::string> shown,
                                      bool cutOff);
 /// "yes" or "no": marked; else the word that the text begins with.
 std::optional<ReadAnswer> readYesNo(std::string_view text, bool cutOff);
-/// A decimal number: marked; else the last line "#### N"; the last "\boxed{N}"; the last number. In
-/// canonical form: "-1234.5" without separators, "+", currency and zeros that say nothing. Of a sum
-/// ("3 + 4 = 7") what is behind the last "="; a fraction, a time or a power is none.
+/// A decimal number (evals/number_text.h): marked; else the last line "#### N"; the last
+/// "\boxed{N}"; the last number.
 std::optional<ReadAnswer> readNumber(std::string_view text, bool cutOff);
 /// Of a published solution: the number behind its last "####", else readNumber.
 std::optional<ReadAnswer> readSolution(std::string_view text);

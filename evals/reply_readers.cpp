@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "evals/reply_readers.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "datasets/suggest.h"
 #include "engine/core/error.h"
 #include "evals/answer_text.h"
+#include "evals/instructions/instruction.h"
 
 namespace moescope {
 
@@ -28,6 +30,12 @@ void checkNumber(const SuiteDefinition& suite) {
                     " needs a target that holds a number, and no choices");
 }
 
+void checkInstructions(const SuiteDefinition& suite) {
+    if (suite.target.empty() || !suite.choices.list.empty() || !suite.choices.each.empty())
+        throw Error("suite '" + suite.name + "': " + suite.scoring +
+                    " needs a target that holds instructions, and no choices");
+}
+
 std::string expectedChoice(const SuiteItem& item) {
     return item.choices[static_cast<std::size_t>(item.target)];
 }
@@ -38,8 +46,14 @@ std::string expectedNothing(const SuiteItem&) {
 
 std::string expectedNumber(const SuiteItem& item) {
     const std::optional<ReadAnswer> number = readSolution(item.expected);
-    if (!number) throw Error("item '" + item.id + "': its target holds no number");
+    if (!number) throw Error(item.place + ": the target of item '" + item.id + "' holds no number");
     return number->text;
+}
+
+/// Every reply may follow them: there is no one answer. Throws for those that cannot be judged.
+std::string expectedInstructions(const SuiteItem& item) {
+    instructions::parseGiven(item.expected, item.place);
+    return {};
 }
 
 ItemScore scoreOf(const std::optional<ReadAnswer>& read, std::string answer, std::string target) {
@@ -95,6 +109,54 @@ ItemScore judgeNumber(const SuiteDefinition&, const SuiteItem& item, std::string
     return out;
 }
 
+/// "2 of 3 followed; not followed: punctuation:no_comma": what a person asks of an item first.
+std::string verdictText(std::span<const instructions::Given> given,
+                        std::span<const instructions::Verdicts> verdicts) {
+    using instructions::Verdict;
+    std::string others;
+    std::size_t followed = 0;
+    for (const Verdict verdict : {Verdict::NotFollowed, Verdict::Undecided}) {
+        std::string names;
+        for (std::size_t i = 0; i < given.size(); ++i)
+            if (verdicts[i].strict == verdict)
+                names += (names.empty() ? "" : ", ") + std::string(given[i].instruction->id);
+        if (!names.empty())
+            others += "; " + std::string(instructions::verdictName(verdict)) + ": " + names;
+    }
+    for (const instructions::Verdicts& one : verdicts)
+        followed += one.strict == Verdict::Followed ? 1 : 0;
+    return std::to_string(followed) + " of " + std::to_string(given.size()) + " followed" + others;
+}
+
+/// A reply that was cut off is judged as it is, as IFEval does.
+ItemScore judgeInstructions(const SuiteDefinition&, const SuiteItem& item, std::string_view reply,
+                            bool) {
+    using instructions::Verdict;
+    const std::vector<instructions::Given> given =
+        instructions::parseGiven(item.expected, item.place);
+    const std::vector<instructions::Verdicts> verdicts = instructions::judge(given, reply);
+    const auto all = [&](Verdict instructions::Verdicts::*which) {
+        return std::all_of(verdicts.begin(), verdicts.end(),
+                           [&](const auto& one) { return one.*which == Verdict::Followed; });
+    };
+    ItemScore out;
+    const bool answered = !instructions::isBlank(instructions::decoded(reply));
+    if (answered) out.answer = verdictText(given, verdicts);
+    const bool strict = all(&instructions::Verdicts::strict);
+    out.score = strict ? 1 : 0;
+    out.detail = {{"answered", answered},
+                  {"followed_strict", strict},
+                  {"followed_loose", all(&instructions::Verdicts::loose)},
+                  {"instructions", nlohmann::json::array()}};
+    for (std::size_t i = 0; i < given.size(); ++i)
+        out.detail["instructions"].push_back(
+            {{"id", given[i].instruction->id},
+             {"kwargs", given[i].kwargs},
+             {"strict", instructions::verdictName(verdicts[i].strict)},
+             {"loose", instructions::verdictName(verdicts[i].loose)}});
+    return out;
+}
+
 constexpr ReplyReader kReaders[] = {
     {"choice_reply", "the letter of a choice, read from a written reply", checkLetters,
      expectedChoice, judgeLetter},
@@ -102,6 +164,8 @@ constexpr ReplyReader kReaders[] = {
      judgeYesNoReply},
     {"number_reply", "a number, read from a written reply", checkNumber, expectedNumber,
      judgeNumber},
+    {"instructions_reply", "whether a written reply follows instructions that can be verified",
+     checkInstructions, expectedInstructions, judgeInstructions},
 };
 
 }  // namespace

@@ -17,11 +17,13 @@ struct ReplyReader {
     std::string_view summary;
     /// Throws Error when the suite lacks what the reader needs.
     void (*check)(const SuiteDefinition& suite);
-    /// The right answer as text, "" when there is none. Throws Error for an item that has no
-    /// answer that could be right.
+    /// The right answer as text, "" when there is none or several. Throws Error, naming the item's
+    /// place, for an item that has no answer that could be right.
     std::string (*expected)(const SuiteItem& item);
     /// An unread reply scores 0: neither right nor favourable. detail has "answered" and, when it
-    /// is true, "read_by"; for choices also "answer_index" (-1: none), "target_index" and "right".
+    /// is true, "read_by"; for choices also "answer_index" (-1: none), "target_index" and "right";
+    /// for instructions, in place of "read_by", "followed_strict", "followed_loose" (of all) and
+    /// "instructions": for each its "id", "kwargs" and the verdicts "strict" and "loose".
     ItemScore (*judge)(const SuiteDefinition& suite, const SuiteItem& item, std::string_view reply,
                        bool cutOff);
 };

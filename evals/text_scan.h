@@ -43,4 +43,24 @@ bool lineEnds(std::string_view line, std::size_t at);
 /// Of the line that `at` is in.
 std::size_t lineEnd(std::string_view text, std::size_t at);
 
+/// A reading of the line from some place on: the answer and where it ends.
+struct Reading {
+    std::string answer;  ///< empty: none
+    std::size_t end = 0;
+    bool whole = false;  ///< nothing behind `end` can make it another
+};
+
+/// Whether another of what `isAnother` knows follows behind "or", a comma or the like: a list, no
+/// answer.
+template <typename IsAnother>
+bool isListed(std::string_view line, std::size_t end, IsAnother isAnother) {
+    const std::size_t at = skip(line, end, kClosing);
+    for (const std::string_view word :
+         {"or ", "and ", "to ", "/", ",", ";", "|", "&", "\u2013", "\\text{ or }"})
+        if (lowered(line.substr(at, word.size())) == word &&
+            isAnother(skip(line, at + word.size(), kOpening)))
+            return true;
+    return false;
+}
+
 }  // namespace moescope

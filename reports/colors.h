@@ -28,6 +28,11 @@ inline constexpr std::array<Rgb, 7> kCategoryColors = {rgb(0x0072B2), rgb(0xE69F
                                                        rgb(0xCC79A7), rgb(0x56B4E9), rgb(0xD55E00),
                                                        rgb(0xF0E442)};
 
+/// Curves of one figure, in their order: those of the seven that lie furthest apart. A sixth is
+/// what chance shows and takes the ink of notes.
+inline constexpr std::array<Rgb, 5> kCurveColors = {rgb(0x0072B2), rgb(0xE69F00), rgb(0x009E73),
+                                                    rgb(0xCC79A7), rgb(0xD55E00)};
+
 constexpr Rgb categoryColor(std::size_t index) noexcept {
     return kCategoryColors[index % kCategoryColors.size()];
 }

@@ -13,6 +13,7 @@
 #include "profiler/analysis/statistics.h"
 #include "reports/metric_lines.h"
 #include "reports/numbers.h"
+#include "reports/ranking.h"
 
 namespace moescope {
 namespace {
@@ -103,6 +104,8 @@ struct Telling {
 constexpr std::array kTelling = {Telling{"reference_pearson", 0},
                                  Telling{"reference_slope", 0},
                                  Telling{"accuracy", 1},
+                                 Telling{"prompt_level_strict_acc", 1},
+                                 Telling{"inst_level_strict_acc", 1},
                                  Telling{"answered", 1},
                                  Telling{"accuracy_norm", 1},
                                  Telling{"accuracy_macro", 1},
@@ -150,6 +153,7 @@ std::vector<TellingMetric> tellingAs(std::span<const RunSummary* const> earlier,
 void addScores(std::vector<HeadlineFigure>& out, const RunSummary& run,
                std::span<const RunSummary* const> earlier) {
     for (const SuiteRow& suite : run.suites) {
+        const std::optional<double> mass = littleMass(run.metrics, suite.id);
         for (const auto& [metric, groups] : tellingAs(earlier, run, suite)) {
             HeadlineFigure score =
                 figure("suite." + suite.name + "." + metric.name,
@@ -168,6 +172,7 @@ void addScores(std::vector<HeadlineFigure>& out, const RunSummary& run,
             }
             score.note += "n = " + formatCount(metric.n);
             if (metric.chance) score.note += "; chance " + formatSignificant(*metric.chance);
+            if (mass) score.note += "; " + massCaution(*mass);
             score.low = metric.low;
             score.high = metric.high;
             out.push_back(std::move(score));
@@ -284,8 +289,22 @@ std::int64_t settingOf(const SuiteRow& suite, const char* key) {
 
 }  // namespace
 
-std::vector<std::string> evaluationWarnings(const RunSummary& run) {
+std::vector<std::string> scoreWarnings(const RunSummary& run) {
     std::vector<std::string> out;
+    for (const SuiteRow& suite : run.suites) {
+        const ItemCounts counts = itemCounts(run, suite);
+        if (isUnfinished(suite, counts))
+            out.push_back(suite.name + ": " + evaluatedItems(suite, counts));
+        if (const auto mass = littleMass(run.metrics, suite.id))
+            out.push_back(suite.name + ": " + massCaution(*mass));
+        if (const std::string cut = cutOffCaution(run.metrics, suite.id); !cut.empty())
+            out.push_back(suite.name + ": " + cut);
+    }
+    return out;
+}
+
+std::vector<std::string> evaluationWarnings(const RunSummary& run) {
+    std::vector<std::string> out = scoreWarnings(run);
     for (const SuiteRow& suite : run.suites) {
         for (std::string& warning : readingWarnings(suite)) out.push_back(std::move(warning));
         for (const MetricRow& metric : run.metrics) {
@@ -312,19 +331,24 @@ std::int64_t plannedRows(const SuiteRow& suite) {
     return suite.items > kMost / repeats ? kMost : suite.items * repeats;
 }
 
-std::int64_t scoredItems(std::span<const ItemRow> items) {
-    return std::count_if(items.begin(), items.end(),
-                         [](const ItemRow& item) { return !std::isnan(item.score); });
+ItemCounts itemCounts(const RunSummary& run, const SuiteRow& suite) {
+    const auto found = run.itemCounts.find(suite.id);
+    return found == run.itemCounts.end() ? ItemCounts{} : found->second;
 }
 
-std::string evaluatedItems(const SuiteRow& suite, std::int64_t done) {
+bool isUnfinished(const SuiteRow& suite, const ItemCounts& counts) {
+    return suite.kind != kNumericsKind && counts.done < plannedRows(suite);
+}
+
+std::string evaluatedItems(const SuiteRow& suite, const ItemCounts& counts) {
     const std::int64_t available = availableItems(suite), repeats = repeatsOf(suite);
     const std::string items = formatCounted(suite.items, "item");
-    return formatCount(done) + " of " +
+    return formatCount(counts.scored) + " of " +
            (repeats == 1 ? items + " evaluated"
                          : formatCounted(plannedRows(suite), "reply") + " evaluated, " +
                                formatCount(repeats) + " to each of " + items) +
-           (available > suite.items ? ", chosen by --limit out of " + formatCount(available) : "");
+           (available > suite.items ? ", chosen by --limit out of " + formatCount(available) : "") +
+           (isUnfinished(suite, counts) ? ": NOT FINISHED" : "");
 }
 
 std::string metricText(const MetricRow& metric) {

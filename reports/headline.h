@@ -61,7 +61,10 @@ struct TellingMetric {
 std::vector<TellingMetric> tellingMetrics(const RunSummary& run, std::int64_t suite,
                                           std::size_t limit);
 
-/// Sentences: what was left out when a suite's data was read, and items that did not fit the
+/// Sentences without a full stop: suites that were not finished, and those whose model hardly gives
+/// the answers that count (littleMass).
+std::vector<std::string> scoreWarnings(const RunSummary& run);
+/// The same, what was left out when a suite's data was read, and items that did not fit the
 /// context.
 std::vector<std::string> evaluationWarnings(const RunSummary& run);
 
@@ -74,13 +77,15 @@ std::int64_t repeatsOf(const SuiteRow& suite);
 /// Of all items together, in a run that ended.
 std::int64_t plannedRows(const SuiteRow& suite);
 
-/// Rows that have a score: without what did not fit the context. One an item, or a reply.
-std::int64_t scoredItems(std::span<const ItemRow> items);
+/// Rows: one an item, or a reply.
+ItemCounts itemCounts(const RunSummary& run, const SuiteRow& suite);
+/// Whether the run has fewer rows of the suite than it was to have: it has no metrics of it yet.
+bool isUnfinished(const SuiteRow& suite, const ItemCounts& counts);
 
-/// `done` rows have a score: "20 of 144 items evaluated", of items with repeats "80 of 576 replies
-/// evaluated, 4 to each of 144 items", and ", chosen by --limit out of 11,956" where the suite has
-/// more.
-std::string evaluatedItems(const SuiteRow& suite, std::int64_t done);
+/// "20 of 144 items evaluated", of items with repeats "80 of 576 replies evaluated, 4 to each of
+/// 144 items", ", chosen by --limit out of 11,956" where the suite has more, and ": NOT FINISHED"
+/// where it is.
+std::string evaluatedItems(const SuiteRow& suite, const ItemCounts& counts);
 
 /// "0.412 (95 % interval 0.371 to 0.453)"
 std::string metricText(const MetricRow& metric);

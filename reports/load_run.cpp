@@ -123,6 +123,8 @@ ReportRun loadReportRun(const std::filesystem::path& path) {
     if (!run.summary.routing.empty()) {
         run.specialization = specialization(reader);
         run.parallel = parallelForecast(reader, run.summary.experts);
+        run.cache = expertCache(routingTrace(reader, run.summary.experts));
+        run.expertBytes = expertBytes(reader, run.analysis.expertLoad.launches, run.cache);
     }
     for (const SuiteRow& suite : run.summary.suites) run.items[suite.id] = reader.items(suite.id);
     run.sha256 = fileSha256(path);

@@ -27,8 +27,9 @@ constexpr std::array<ParallelColumn, 16> kColumns{{
      [](const ParallelLine& l) { return std::to_string(l.figures->expertsPerGpu); },
      [](const ParallelLine& l) { return double(l.figures->expertsPerGpu); }},
     {"imbalance",
-     "assignments of the busiest GPU over the mean of all, within a step and layer: what a step "
-     "waits for. 1 is even",
+     "assignments of the busiest GPU over the mean of all, within a step and layer. 1 is even. "
+     "Where "
+     "experts compute a step waits for it; where they are read, as in decoding, for experts read",
      false, [](const ParallelLine& l) { return times(l.figures->imbalance); },
      [](const ParallelLine& l) { return l.figures->imbalance; }},
     {"range", "lowest and highest mean of the judged parts", false,
@@ -98,9 +99,27 @@ std::string gainSentence(const ExpertParallel& of) {
     if (last.policy == PlacementPolicy::Contiguous) return out + ".";
     const PlacementFigures* packed = of.find(last.gpus, PlacementPolicy::Packed);
     return out + "; placed by load " + times(packed->imbalance) + ", with copies " +
-           times(last.imbalance) + ". All tokens together would promise " +
-           times(last.accumulated) + ", the texts that it was decided on " +
-           times(last.accumulatedInSample) + ".";
+           times(last.imbalance) + ". With copies it would be " + times(last.accumulated) +
+           " if the tokens of all steps came at once, and " + times(last.accumulatedInSample) +
+           " if the placement were judged by the texts that it was decided on.";
+}
+
+/// Which of the lines is fastest by the model of times, and what bounds it.
+std::string fastestSentence(const std::vector<ParallelLine>& lines) {
+    const ParallelLine* best = &lines.front();
+    for (const ParallelLine& line : lines)
+        if (line.cost->stepNs() < best->cost->stepNs()) best = &line;
+    const ParallelCost& cost = *best->cost;
+    std::string out = "Fastest of these by the model of times is " +
+                      formatCounted(best->gpus, "GPU") + ", " + best->policy + ": " +
+                      formatSignificant(cost.tokensPerSecond(best->tokens)) +
+                      " tokens/s at most, " + formatPercent(cost.exchangeNs / cost.stepNs()) +
+                      " of a step being exchange";
+    for (const ParallelLine& line : lines)
+        if (line.gpus == best->gpus && line.policy != best->policy)
+            out += "; " + line.policy + " " +
+                   formatSignificant(line.cost->tokensPerSecond(line.tokens));
+    return out + ".";
 }
 
 nlohmann::json costJson(const ParallelLine& line) {
@@ -189,11 +208,17 @@ std::vector<std::string> parallelSentences(const ParallelForecast& forecast) {
         out.push_back("Steps were drawn from " + formatCounted(of.textsOfSmallestPart, "text") +
                       ", fewer than the sequences of a step: tokens of one text are alike, so that "
                       "as many different texts would be more even.");
-    if (forecast.shape.known() && forecast.hardware != nullptr)
+    if (forecast.shape.known() && forecast.hardware != nullptr) {
+        out.push_back(fastestSentence(parallelLines(forecast)));
         out.push_back("Times are those of a model and of the experts alone, on " +
-                      std::string(forecast.hardware->description) + ".");
-    else
-        out.emplace_back("No times are told: the run does not say how large an expert is.");
+                      std::string(forecast.hardware->description) + "; an exchange begins with " +
+                      formatDuration(kDispatchLatencyNs) + " to dispatch and " +
+                      formatDuration(kCombineLatencyNs) +
+                      " to combine, fitted to 8 and more GPUs.");
+    } else
+        out.emplace_back(
+            "No times are told: the run does not say how large an expert is (expert_bytes, "
+            "d_model, ffn).");
     return out;
 }
 

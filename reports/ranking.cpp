@@ -15,6 +15,7 @@
 #include "engine/core/file.h"
 #include "reports/headline.h"
 #include "reports/metric_lines.h"
+#include "reports/numbers.h"
 
 namespace moescope {
 namespace {
@@ -23,11 +24,14 @@ namespace {
 /// clusters where items share them: these are what is independent.
 constexpr std::int64_t kSmallSample = 30;
 
+/// The mean probability of the answers that count.
+constexpr std::string_view kAnswerMass = "answer_mass";
+
 /// Of metrics whose name alone would mislead, whatever their value.
 constexpr std::array<std::pair<std::string_view, const char*>, 2> kReadings{{
     {"flip_rate",
      "changes count in either direction: whom they favour is told by flip_p and selection_rate"},
-    {"answer_mass",
+    {kAnswerMass,
      "no score but the share of probability on the answers that count: where it is low, the "
      "suite's other metrics rest on answers that the model would hardly give"},
 }};
@@ -88,14 +92,6 @@ std::vector<Replies> byItem(std::span<const ItemRow> rows) {
     return items;
 }
 
-std::int64_t finishedItems(const SuiteRow& suite, std::span<const ItemRow> rows) {
-    const std::vector<Replies> items = byItem(rows);
-    const std::int64_t repeats = repeatsOf(suite);
-    return std::count_if(items.begin(), items.end(), [&](Replies replies) {
-        return static_cast<std::int64_t>(replies.size()) >= repeats;
-    });
-}
-
 double meanScore(Replies replies) {
     double sum = 0;
     int scored = 0;
@@ -143,11 +139,36 @@ std::vector<Replies> tellingItems(std::span<const ItemRow> rows, std::size_t lim
     return chosen;
 }
 
-std::string metricCaution(const MetricRow& metric) {
+std::optional<double> littleMass(std::span<const MetricRow> metrics, std::int64_t suite) {
+    constexpr double kEnough = 0.5;
+    for (const MetricRow& metric : metrics)
+        if (metric.suite == suite && metric.name == kAnswerMass && metric.group.empty() &&
+            metric.value < kEnough)
+            return metric.value;
+    return std::nullopt;
+}
+
+std::string massCaution(double mass) {
+    return std::string(kAnswerMass) + " is only " + formatSignificant(mass) +
+           ": rates and logits are of answers that the model would hardly give";
+}
+
+std::string cutOffCaution(std::span<const MetricRow> metrics, std::int64_t suite) {
+    constexpr double kMany = 0.1;
+    for (const MetricRow& metric : metrics)
+        if (metric.suite == suite && metric.name == "replies_cut_off" && metric.n > 0 &&
+            metric.value >= kMany * static_cast<double>(metric.n))
+            return formatCount(std::llround(metric.value)) + " of " +
+                   formatCounted(metric.n, "reply") +
+                   " were cut off: scores are of answers that many had no room to give";
+    return {};
+}
+
+std::string metricCaution(const MetricRow& metric, std::span<const MetricRow> all) {
     if (!isScore(metric.name)) return {};
     std::string caution;
-    const auto add = [&](const char* text) {
-        caution += (caution.empty() ? "" : "; ") + std::string(text);
+    const auto add = [&](const std::string& text) {
+        caution += (caution.empty() ? "" : "; ") + text;
     };
     if (metric.n < kSmallSample)
         add("n is small: too few items to conclude");
@@ -161,6 +182,8 @@ std::string metricCaution(const MetricRow& metric) {
     constexpr double kEnoughAnswers = 0.9;
     if (metric.name == "answered" && metric.value < kEnoughAnswers)
         add("many replies hold no answer and count as wrong, or as no favourable decision");
+    if (const auto mass = littleMass(all, metric.suite); mass && metric.name != kAnswerMass)
+        add(massCaution(*mass));
     for (const auto& [name, reading] : kReadings)
         if (metric.name == name) add(reading);
     return caution;

@@ -27,9 +27,6 @@ std::optional<std::string> writtenReply(const ItemRow& item);
 using Replies = std::span<const ItemRow>;
 std::vector<Replies> byItem(std::span<const ItemRow> rows);
 
-/// Of the rows of a suite, the items that have all rows that were planned.
-std::int64_t finishedItems(const SuiteRow& suite, std::span<const ItemRow> rows);
-
 /// Mean over the replies that have a score; NaN where none has.
 double meanScore(Replies replies);
 /// The answer; of several replies "cow (5 of 8), hen (2 of 8), none (1 of 8)", the most frequent
@@ -40,8 +37,20 @@ std::string answersText(Replies replies);
 /// surest of.
 std::vector<Replies> tellingItems(std::span<const ItemRow> rows, std::size_t limit);
 
+/// answer_mass of the suite where it is below a half. A share of favourable replies r among those
+/// that give one of the answers, of mass m, leaves m r to m r + 1 - m for the share among all
+/// replies: below a half what was not asked for outweighs what was.
+std::optional<double> littleMass(std::span<const MetricRow> metrics, std::int64_t suite);
+/// What is said of it, without a full stop.
+std::string massCaution(double mass);
+
+/// Of the suite's replies, where a tenth or more were cut off: how many were, and that scores are
+/// then of answers that were not given; else empty. Without a full stop.
+std::string cutOffCaution(std::span<const MetricRow> metrics, std::int64_t suite);
+
 /// What a reader must not conclude from this metric, and how to read those whose name would
 /// mislead; empty when nothing speaks against it, and of tests and counts, which are no scores.
-std::string metricCaution(const MetricRow& metric);
+/// `all`: the metrics that it was computed with, of which littleMass is among the reasons.
+std::string metricCaution(const MetricRow& metric, std::span<const MetricRow> all);
 
 }  // namespace moescope

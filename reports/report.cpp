@@ -36,6 +36,14 @@ std::string unknownFormatHint(std::string_view name) {
     return "did you mean \"" + std::string(nearest->name) + "\"? Formats: " + known;
 }
 
+/// Whether a name that ends so is meant for a file: of a report, or of what is none.
+bool namesFile(std::string_view ending) {
+    constexpr std::array<std::string_view, 4> kOthers = {".htm", ".pdf", ".txt", ".moescope"};
+    return std::find(kOthers.begin(), kOthers.end(), ending) != kOthers.end() ||
+           std::any_of(kFormats.begin(), kFormats.end(),
+                       [&](const ReportFormat& format) { return format.extension == ending; });
+}
+
 /// Where each of `files` goes.
 std::vector<std::filesystem::path> outputPaths(std::span<const ReportFile> files,
                                                std::span<const std::string> formats,
@@ -44,12 +52,16 @@ std::vector<std::filesystem::path> outputPaths(std::span<const ReportFile> files
     if (files.size() == 1 && ending == reportFormat(formats.front()).extension) return {out};
     // A folder "x.html" holding "report.json" is not what was meant, unless it is there already.
     std::error_code absent;
-    for (const std::string& format : formats) {
-        if (ending == reportFormat(format).extension && !std::filesystem::is_directory(out, absent))
+    if (namesFile(ending) && !std::filesystem::is_directory(out, absent)) {
+        if (files.size() > 1)
             throw UsageError(out.string() + ": names one file, but " +
                                  formatCounted(static_cast<std::int64_t>(files.size()), "file") +
                                  " are due",
                              "name a folder");
+        const ReportFormat& format = reportFormat(formats.front());
+        throw UsageError(
+            out.string() + ": its ending is not that of the format " + std::string(format.name),
+            "name a folder, or a file that ends in " + std::string(format.extension));
     }
     std::vector<std::filesystem::path> paths;
     for (const ReportFile& file : files) paths.push_back(out / file.name);

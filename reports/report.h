@@ -42,8 +42,9 @@ std::vector<ReportFile> renderReport(std::span<const ReportRun> runs, std::strin
 /// Writes the reports of `runs` in each of `formats` and returns the paths written. `out` names the
 /// file when it ends in the extension of the one format, and that makes one file (html, json, md),
 /// else a folder, created when absent. Throws UsageError (a format; no runs; `out` ends as a file
-/// does and several are due; a report would replace one of the runs), Error (out unwritable) and
-/// Interrupted (`stop` was set). Nothing is written unless every report could be made.
+/// does and several are due, or one of another format; a report would replace one of the runs),
+/// Error (out unwritable) and Interrupted (`stop` was set). Nothing is written unless every report
+/// could be made.
 std::vector<std::filesystem::path> writeReport(std::span<const ReportRun> runs,
                                                std::span<const std::string> formats,
                                                const std::filesystem::path& out,

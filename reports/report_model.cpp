@@ -14,7 +14,9 @@ std::string textAt(const nlohmann::json& object, const char* member) {
     return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-std::string quoted(const std::string& word) {
+}  // namespace
+
+std::string shellWord(const std::string& word) {
     constexpr char kPlain[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,+@%";
     if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
@@ -22,8 +24,6 @@ std::string quoted(const std::string& word) {
     for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
     return out + "'";
 }
-
-}  // namespace
 
 std::string toolVersion() {
     return MOESCOPE_VERSION;
@@ -72,7 +72,7 @@ std::string ReportRun::commandLine() const {
     std::string line;
     for (const nlohmann::json& word : command)
         line += (line.empty() ? "" : " ") +
-                quoted(word.is_string() ? word.get<std::string>() : word.dump());
+                shellWord(word.is_string() ? word.get<std::string>() : word.dump());
     return line;
 }
 

@@ -15,6 +15,7 @@
 #include "profiler/analysis/run_analysis.h"
 #include "profiler/analysis/run_summary.h"
 #include "profiler/analysis/specialization.h"
+#include "profiler/simulation/offload_cost.h"
 #include "reports/parallel_lines.h"
 
 namespace moescope {
@@ -46,6 +47,8 @@ struct ReportRun {
     std::optional<RoutingSample> sample;
     Specialization specialization;
     ParallelForecast parallel;  ///< of the default numbers of GPUs; empty without routing by token
+    ExpertCache cache;          ///< cold, a token's experts together
+    ExpertBytes expertBytes;    ///< of `cache`
     std::map<std::int64_t, std::vector<ItemRow>> items;  ///< by suite id
 
     /// Meta value as JSON; null when absent or not JSON.
@@ -64,6 +67,9 @@ struct ReportRun {
 
 /// "Run 2: demo: profile", from 0: the heading of one of several runs.
 std::string runTitle(const ReportRun& run, std::size_t index);
+
+/// As one would write it in a shell: quoted where it must be.
+std::string shellWord(const std::string& word);
 
 /// Version of the program that draws the report, "0.1.0".
 std::string toolVersion();

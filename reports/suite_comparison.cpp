@@ -13,6 +13,7 @@
 #include "evals/stats/intervals.h"
 #include "evals/stats/repeats.h"
 #include "evals/stats/tests.h"
+#include "reports/headline.h"
 #include "reports/metric_lines.h"
 #include "reports/numbers.h"
 #include "reports/ranking.h"
@@ -39,6 +40,10 @@ struct ItemMean {
 };
 constexpr std::array kItemMeans = {
     ItemMean{"accuracy", [](const ItemRow&, const json& d) { return numberAt(d, "right"); }},
+    ItemMean{"prompt_level_strict_acc",
+             [](const ItemRow&, const json& d) { return numberAt(d, "followed_strict"); }},
+    ItemMean{"prompt_level_loose_acc",
+             [](const ItemRow&, const json& d) { return numberAt(d, "followed_loose"); }},
     ItemMean{"accuracy_norm",
              [](const ItemRow&, const json& d) { return numberAt(d, "right_norm"); }},
     ItemMean{"pct_stereotype", [](const ItemRow& item, const json&) { return item.score; }},
@@ -139,6 +144,7 @@ std::optional<Measure> measureOf(const std::string& metric) {
     const char* const end = metric.data() + metric.size();
     if (std::from_chars(metric.data() + at + 1, end, k).ptr != end || k < 1) return std::nullopt;
     const std::string kind = metric.substr(0, at);
+    if (kind == "pass" && k == 1) return std::nullopt;  // the accuracy, which is tested as that
     if (kind == "pass")
         return Measure{[k](const Scored& item) {
             return item.replies < k ? kNone : stats::passAt(item.replies, item.right, k);
@@ -408,6 +414,8 @@ std::vector<std::string> warningsOf(std::span<const EvaluatedRun> runs) {
             out.push_back(numbered(r) + ": the model is synthetic, its scores mean nothing");
         if (run.status != RunStatus::Done)
             out.push_back(numbered(r) + ": status is " + std::string(runStatusName(run.status)));
+        for (const std::string& warning : scoreWarnings(run))
+            out.push_back(numbered(r) + ": " + warning);
     }
     return out;
 }

@@ -31,10 +31,15 @@ Decoded decode(std::string_view bytes) {
     return {point, length, true};
 }
 
+/// The second half of the controls, which a terminal obeys as it does the first.
+bool laterControl(char32_t c) {
+    return c >= 0x80 && c <= 0x9F;
+}
+
 /// Invisible, direction-changing, tag or non-characters. The joiners U+200C and U+200D stay: many
 /// scripts and emoji need them and they cannot reorder text.
 bool hidden(char32_t c) {
-    return (c >= 0x80 && c <= 0x9F) || c == 0xAD || c == 0x61C || c == 0x180E || c == 0x200B ||
+    return laterControl(c) || c == 0xAD || c == 0x61C || c == 0x180E || c == 0x200B ||
            c == 0x200E || c == 0x200F || (c >= 0x2028 && c <= 0x202E) ||
            (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF || (c >= 0xFFF9 && c <= 0xFFFB) ||
            (c & 0xFFFE) == 0xFFFE || (c >= 0xFDD0 && c <= 0xFDEF) || (c >= 0xE0000 && c <= 0xE007F);
@@ -79,6 +84,42 @@ std::string visibleText(std::string_view bytes) {
         appendCharacter(out, c, bytes.substr(0, c.length));
         bytes.remove_prefix(c.length);
     }
+    return out;
+}
+
+std::string withoutControls(std::string_view bytes) {
+    std::string out;
+    while (!bytes.empty()) {
+        const Decoded c = decode(bytes);
+        const std::string_view raw = bytes.substr(0, c.length);
+        const bool control = c.point < 0x20 || c.point == 0x7F || laterControl(c.point);
+        if (c.valid && control && c.point != '\r')
+            appendCharacter(out, c, raw);
+        else
+            out += raw;
+        bytes.remove_prefix(c.length);
+    }
+    return out;
+}
+
+std::string VisibleStream::add(std::string_view bytes) {
+    held_ += bytes;
+    std::size_t whole = held_.size();
+    for (std::size_t back = 1; back <= std::min<std::size_t>(3, held_.size()); ++back) {
+        const auto byte = static_cast<std::uint8_t>(held_[held_.size() - back]);
+        if ((byte & 0xC0U) == 0x80U) continue;  // of a character that begins before
+        const std::size_t length = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC2 ? 2 : 1;
+        if (length > back) whole -= back;
+        break;
+    }
+    std::string out = visibleText(std::string_view(held_).substr(0, whole));
+    held_.erase(0, whole);
+    return out;
+}
+
+std::string VisibleStream::finish() {
+    std::string out = visibleText(held_);
+    held_.clear();
     return out;
 }
 

@@ -208,7 +208,30 @@ nlohmann::ordered_json looseOrderedJson(std::string_view text) {
 }
 
 std::string dumpJson(const nlohmann::json& value, int indent) {
-    return value.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
+    return escapeControls(value.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+std::string escapeControls(std::string json) {
+    const auto controlAt = [&](std::size_t at) {
+        if (json[at] == '\x7F') return 0x7F;
+        const bool two = json[at] == '\xC2' && at + 1 < json.size();
+        const int second = two ? static_cast<unsigned char>(json[at + 1]) : 0;
+        return second >= 0x80 && second < 0xA0 ? second : 0;
+    };
+    std::string out;
+    std::size_t copied = 0;
+    for (std::size_t at = 0; at < json.size(); ++at) {
+        const int control = controlAt(at);
+        if (control == 0) continue;
+        constexpr std::string_view kDigits = "0123456789abcdef";
+        out.append(json, copied, at - copied).append("\\u00");
+        out += kDigits[static_cast<std::size_t>(control >> 4)];
+        out += kDigits[static_cast<std::size_t>(control & 15)];
+        copied = at + (control == 0x7F ? 1 : 2);
+        at = copied - 1;
+    }
+    if (copied == 0) return json;
+    return out.append(json, copied);
 }
 
 std::string toValidUtf8(std::string_view bytes) {

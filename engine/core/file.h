@@ -34,6 +34,9 @@ nlohmann::ordered_json looseOrderedJson(std::string_view text);
 
 /// Serialises with invalid UTF-8 replaced by U+FFFD (token texts may be partial characters).
 std::string dumpJson(const nlohmann::json& value, int indent = -1);
+/// A JSON text whose strings hold no control character that a terminal would obey: U+007F to U+009F
+/// become \u escapes, which read back the same (those below U+0020 are escapes in any JSON).
+std::string escapeControls(std::string json);
 
 /// Invalid UTF-8 sequences (overlong and surrogates included) become U+FFFD.
 std::string toValidUtf8(std::string_view bytes);

@@ -12,17 +12,20 @@
 namespace moescope {
 namespace {
 
-constexpr std::array<DTypeInfo, 24> kTypes{{
-    {"F32", 1, 4, true},      {"F16", 1, 2, true},      {"BF16", 1, 2, true},
-    {"Q8_0", 32, 34, true},   {"Q4_0", 32, 18, true},   {"Q4_1", 32, 20, true},
-    {"Q5_0", 32, 22, true},   {"Q4_K", 256, 144, true}, {"Q5_K", 256, 176, true},
-    {"Q6_K", 256, 210, true}, {"MXFP4", 32, 17, true},  {"MXFP4 (split)", 32, 16, true},
-    {"U8", 1, 1, false},      {"I32", 1, 4, false},     {"I64", 1, 8, false},
-    {"BOOL", 1, 1, false},    {"I8", 1, 1, false},      {"I16", 1, 2, false},
-    {"U16", 1, 2, false},     {"U32", 1, 4, false},     {"U64", 1, 8, false},
-    {"F64", 1, 8, false},     {"F8_E4M3", 1, 1, false}, {"F8_E5M2", 1, 1, false},
+constexpr std::array<DTypeInfo, 31> kTypes{{
+    {"F32", 1, 4, true},      {"F16", 1, 2, true},          {"BF16", 1, 2, true},
+    {"Q8_0", 32, 34, true},   {"Q4_0", 32, 18, true},       {"Q4_1", 32, 20, true},
+    {"Q5_0", 32, 22, true},   {"Q4_K", 256, 144, true},     {"Q5_K", 256, 176, true},
+    {"Q6_K", 256, 210, true}, {"MXFP4", 32, 17, true},      {"MXFP4 (split)", 32, 16, true},
+    {"U8", 1, 1, false},      {"I32", 1, 4, false},         {"I64", 1, 8, false},
+    {"BOOL", 1, 1, false},    {"I8", 1, 1, false},          {"I16", 1, 2, false},
+    {"U16", 1, 2, false},     {"U32", 1, 4, false},         {"U64", 1, 8, false},
+    {"F64", 1, 8, false},     {"F8_E4M3", 1, 1, false},     {"F8_E5M2", 1, 1, false},
+    {"F8_E8M0", 1, 1, false}, {"F8_E4M3FNUZ", 1, 1, false}, {"F8_E5M2FNUZ", 1, 1, false},
+    {"C64", 1, 8, false},     {"F4", 2, 1, false},          {"F6_E2M3", 4, 3, false},
+    {"F6_E3M2", 4, 3, false},
 }};
-static_assert(kTypes.size() == static_cast<std::size_t>(DType::F8_E5M2) + 1);
+static_assert(kTypes.size() == static_cast<std::size_t>(DType::F6_E3M2) + 1);
 
 /// Numbers of type T, `stride` bytes apart, whose exponent is all ones are NaN or infinite.
 template <typename T, T kExponent>

@@ -20,10 +20,13 @@ namespace {
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
 constexpr std::size_t kMaxRank = 4;
 
-/// The format calls them what DTypeInfo does.
-constexpr std::array kTypes{DType::F32, DType::F16,  DType::BF16, DType::U8,      DType::I32,
-                            DType::I64, DType::Bool, DType::I8,   DType::I16,     DType::U16,
-                            DType::U32, DType::U64,  DType::F64,  DType::F8_E4M3, DType::F8_E5M2};
+/// All of safetensors 0.8; the format calls them what DTypeInfo does.
+constexpr std::array kTypes{DType::F32,         DType::F16,         DType::BF16,    DType::U8,
+                            DType::I32,         DType::I64,         DType::Bool,    DType::I8,
+                            DType::I16,         DType::U16,         DType::U32,     DType::U64,
+                            DType::F64,         DType::F8_E4M3,     DType::F8_E5M2, DType::F8_E8M0,
+                            DType::F8_E4M3FNUZ, DType::F8_E5M2FNUZ, DType::C64,     DType::F4,
+                            DType::F6_E2M3,     DType::F6_E3M2};
 
 std::optional<DType> typeNamed(std::string_view name) {
     for (const DType type : kTypes) {

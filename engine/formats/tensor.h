@@ -38,6 +38,13 @@ enum class DType : std::uint8_t {
     F64,
     F8_E4M3,
     F8_E5M2,
+    F8_E8M0,
+    F8_E4M3FNUZ,
+    F8_E5M2FNUZ,
+    C64,
+    F4,       ///< 2 in a byte
+    F6_E2M3,  ///< 4 in three bytes
+    F6_E3M2,  ///< 4 in three bytes
 };
 
 struct DTypeInfo {

@@ -35,6 +35,7 @@ public:
     /// The object under `key`, for nested groups; an empty object when absent, Error when it is
     /// something else.
     ConfigReader group(std::string_view key) const;
+    bool empty() const noexcept { return object_.empty(); }
     const nlohmann::json& at(std::string_view key) const;  ///< Error when absent
 
     [[noreturn]] void fail(const std::string& cause) const;  ///< throws Error "<origin>: <cause>"
@@ -119,6 +120,7 @@ struct RopeDefaults {
 RopeSpec readGgufRope(const ConfigReader& config, const RopeDefaults& defaults,
                       const ArchitectureOptions& options);
 /// `layerType`: the group of "rope_parameters" to read where it has one for each type of layer.
+/// A "rope_scaling" beside it that means another rotation is refused.
 RopeSpec readHuggingFaceRope(const ConfigReader& config, const ModelSpec& spec,
                              const RopeDefaults& defaults, const ArchitectureOptions& options,
                              std::string_view layerType = "full_attention");

@@ -11,6 +11,9 @@ namespace {
 constexpr std::int64_t kMaxContext = 1 << 24;
 constexpr double kMaxTheta = 1e12;
 constexpr double kMaxFactor = 1e6;
+constexpr std::string_view kGroup = "rope_parameters";
+constexpr std::string_view kOlderGroup = "rope_scaling";
+constexpr std::string_view kFullLayers = "full_attention";
 
 /// Keys of YaRN, which the two layouts spell differently.
 struct YarnKeys {
@@ -79,6 +82,45 @@ double ggufAttentionFactor(const ConfigReader& config, const RopeDefaults& defau
     return factor;
 }
 
+/// Of the group named `key`, or of nothing where there is none.
+RopeSpec readRopeGroup(const ConfigReader& config, const ModelSpec& spec,
+                       const RopeDefaults& defaults, const ArchitectureOptions& options,
+                       std::string_view key, std::string_view layerType) {
+    const ConfigReader outer = config.group(key);
+    const ConfigReader scaling = outer.has(layerType) ? outer.group(layerType) : outer;
+    RopeSpec rope;
+    for (const ConfigReader& place : {config, scaling}) {
+        if (place.numberOr("partial_rotary_factor", 1.0, 0.0, 1.0) != 1.0) {
+            config.fail("partial rotary embedding (partial_rotary_factor) is not supported");
+        }
+    }
+    rope.theta = scaling.has("rope_theta")
+                     ? scaling.number("rope_theta", 1.001, kMaxTheta)
+                     : config.numberOr("rope_theta", defaults.theta, 1.001, kMaxTheta);
+    const std::string type = scaling.textOr("rope_type", scaling.textOr("type", "default"));
+    if (type == "linear") {
+        rope.factor = scaling.number("factor", 1.0, kMaxFactor);
+    } else if (type == "yarn") {
+        readYarn(scaling, {"factor", "original_max_position_embeddings", "beta_fast", "beta_slow"},
+                 rope);
+        if (rope.originalContext == 0) {
+            refuseOuterContext(config, spec);
+            rope.originalContext = spec.contextLength;
+        }
+        rope.attentionFactor = scaling.numberOr("attention_factor", 0.0, 0.0, 1e3);
+        if (rope.attentionFactor == 0.0 && scaling.has("mscale")) {
+            config.fail("RoPE key 'mscale' is not supported");
+        }
+        rope.truncate = scaling.flagOr("truncate", defaults.truncate) || options.ggmlCompatibleYarn;
+    } else if (type == "llama3") {
+        readLlama3(scaling, spec, rope);
+    } else if (type != "default") {
+        config.fail("RoPE scaling '" + type + "' (key '" + std::string(key) +
+                    ".rope_type') is not supported, expected default, linear, yarn or llama3");
+    }
+    return rope;
+}
+
 }  // namespace
 
 RopeSpec readGgufRope(const ConfigReader& config, const RopeDefaults& defaults,
@@ -113,39 +155,16 @@ RopeSpec readHuggingFaceRope(const ConfigReader& config, const ModelSpec& spec,
                              std::string_view layerType) {
     // transformers 5 moved theta and scaling into one group, "rope_parameters", with a group for
     // each type of layer inside where these differ.
-    const bool grouped = config.has("rope_parameters");
-    const ConfigReader outer = config.group(grouped ? "rope_parameters" : "rope_scaling");
-    const ConfigReader scaling = outer.has(layerType) ? outer.group(layerType) : outer;
-    RopeSpec rope;
-    for (const ConfigReader& place : {config, scaling}) {
-        if (place.numberOr("partial_rotary_factor", 1.0, 0.0, 1.0) != 1.0) {
-            config.fail("partial rotary embedding (partial_rotary_factor) is not supported");
-        }
-    }
-    rope.theta = scaling.has("rope_theta")
-                     ? scaling.number("rope_theta", 1.001, kMaxTheta)
-                     : config.numberOr("rope_theta", defaults.theta, 1.001, kMaxTheta);
-    const std::string type = scaling.textOr("rope_type", scaling.textOr("type", "default"));
-    if (type == "linear") {
-        rope.factor = scaling.number("factor", 1.0, kMaxFactor);
-    } else if (type == "yarn") {
-        readYarn(scaling, {"factor", "original_max_position_embeddings", "beta_fast", "beta_slow"},
-                 rope);
-        if (rope.originalContext == 0) {
-            refuseOuterContext(config, spec);
-            rope.originalContext = spec.contextLength;
-        }
-        rope.attentionFactor = scaling.numberOr("attention_factor", 0.0, 0.0, 1e3);
-        if (rope.attentionFactor == 0.0 && scaling.has("mscale")) {
-            config.fail("RoPE key 'mscale' is not supported");
-        }
-        rope.truncate = scaling.flagOr("truncate", defaults.truncate) || options.ggmlCompatibleYarn;
-    } else if (type == "llama3") {
-        readLlama3(scaling, spec, rope);
-    } else if (type != "default") {
-        config.fail("RoPE scaling '" + type + "' (key '" +
-                    (grouped ? "rope_parameters" : "rope_scaling") +
-                    ".rope_type') is not supported, expected default, linear, yarn or llama3");
+    const bool grouped = config.has(kGroup);
+    RopeSpec rope =
+        readRopeGroup(config, spec, defaults, options, grouped ? kGroup : kOlderGroup, layerType);
+    // transformers 5.24 takes the older group for it where both are there, of Gemma 3 and OLMo 3
+    // for the full layers alone, and llama.cpp the newer one.
+    if (grouped && !config.group(kOlderGroup).empty() && layerType == kFullLayers &&
+        readRopeGroup(config, spec, defaults, options, kOlderGroup, layerType) != rope) {
+        config.fail("'" + std::string(kOlderGroup) + "' and '" + std::string(kGroup) +
+                    "' describe different RoPE, and which of them the model was trained with is " +
+                    "not said");
     }
     return rope;
 }
@@ -163,7 +182,7 @@ LayerRopes readHuggingFaceRopes(const ConfigReader& config, const ModelSpec& spe
                                 const RopeDefaults& defaults, const ArchitectureOptions& options) {
     constexpr std::string_view kSliding = "sliding_attention";
     LayerRopes ropes{readHuggingFaceRope(config, spec, defaults, options), {}};
-    if (config.group("rope_parameters").has(kSliding)) {
+    if (config.group(kGroup).has(kSliding)) {
         ropes.sliding = readHuggingFaceRope(config, spec, defaults, options, kSliding);
     } else {
         ropes.sliding.theta =

@@ -52,6 +52,8 @@ struct RopeSpec {
     /// (head_dim / 2) each frequency is divided by one: Llama 3's scaling, GGUF's
     /// rope_freqs.weight. Empty: by none.
     std::vector<float> divisors = {};
+
+    bool operator==(const RopeSpec&) const = default;
 };
 
 struct LayerSpec {

@@ -30,6 +30,10 @@ Sampler::Sampler(const SamplingOptions& options)
     require(options.topK >= 0, "--top-k must be 0 or more");
     require(options.topP > 0.0 && options.topP <= 1.0, "--top-p must be above 0 and at most 1");
     require(options.minP >= 0.0 && options.minP <= 1.0, "--min-p must be from 0 to 1");
+    const bool all = options.topK == 0 && options.topP == 1.0 && options.minP == 0.0;
+    require(options.temperature > 0.0 || all,
+            "--top-k, --top-p and --min-p need a --temperature above 0: at 0 the likeliest token "
+            "is taken");
 }
 
 TokenId Sampler::sample(std::span<const float> logits) {

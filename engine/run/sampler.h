@@ -26,7 +26,7 @@ struct SamplingOptions {
 class Sampler {
 public:
     /// Throws UsageError for values out of range (negative or non-finite temperature, topP outside
-    /// (0, 1], ...).
+    /// (0, 1], ...), and for those that greedy choices would ignore.
     explicit Sampler(const SamplingOptions& options);
     /// logits: (vocab) float32. NaN logits throw Error.
     TokenId sample(std::span<const float> logits);

@@ -14,17 +14,6 @@ namespace moescope {
 
 namespace {
 
-/// None where an answer is no choice, or where a reply may hold none: silence is no guess.
-std::optional<double> chanceOf(const MetricInput& input, const Group& group) {
-    double sum = 0;
-    for (const std::size_t i : group.items) {
-        const ItemResult& item = input.items[i];
-        if (item.choices == 0 || !isAnswered(item)) return std::nullopt;
-        sum += 1.0 / static_cast<double>(input.items[i].choices);
-    }
-    return sum / static_cast<double>(group.items.size());
-}
-
 GroupValues sharesRight(const MetricInput& input, const Group& group, const char* field) {
     return valuesOf(input, group, [&](const ItemResult& item) {
         return item.detail.at(field).get<bool>() ? 1.0 : 0.0;
@@ -35,7 +24,10 @@ std::vector<MetricRow> shareRight(const MetricInput& input, const char* name, co
     std::vector<MetricRow> rows;
     for (const Group& group : groupsOf(input)) {
         rows.push_back(proportionRow(name, group, sharesRight(input, group, field)));
-        rows.back().chance = chanceOf(input, group);
+        // Silence is no guess: a group that holds any has no chance level.
+        if (std::all_of(group.items.begin(), group.items.end(),
+                        [&](std::size_t i) { return isAnswered(input.items[i]); }))
+            rows.back().chance = chanceOf(input, group);
     }
     return rows;
 }

@@ -129,6 +129,17 @@ GroupValues valuesOf(const MetricInput& input, const Group& group,
                    [&](std::size_t at) { return value(input.items[group.items[at]]); });
 }
 
+std::optional<double> chanceOf(const MetricInput& input, const Group& group) {
+    const std::vector<std::span<const std::size_t>> items = byItem(input, group.items);
+    double sum = 0;
+    for (const std::span<const std::size_t> replies : items) {
+        const std::size_t choices = input.items[replies.front()].choices;
+        if (choices == 0) return std::nullopt;
+        sum += 1.0 / static_cast<double>(choices);
+    }
+    return sum / static_cast<double>(items.size());
+}
+
 GroupValues valuesOf(
     const MetricInput& input, const PairedLevel& level,
     const std::function<double(const ItemResult& item, const ItemResult& twin)>& value) {

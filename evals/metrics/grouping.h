@@ -54,6 +54,10 @@ GroupValues valuesOf(
 GroupValues valuesOf(const MetricInput& input, const Group& group,
                      const std::function<double(const ItemResult&)>& value);
 
+/// Share right of who guesses: the mean of 1 / choices over the group's items. None where an answer
+/// is no choice.
+std::optional<double> chanceOf(const MetricInput& input, const Group& group);
+
 /// An item of a level and its twin of the reference level.
 struct Pair {
     std::size_t item = 0, reference = 0;  ///< indices into MetricInput::items

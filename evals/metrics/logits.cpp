@@ -52,8 +52,9 @@ std::vector<MetricRow> answerMass(const MetricInput& input) {
 
 /// Discrim-Eval's score on a balanced design (meanDifferences).
 std::vector<MetricRow> logitDifference(const MetricInput& input) {
-    std::vector<MetricRow> rows = meanDifferences("logit_difference", input, logitOf);
-    for (const PairedLevel& level : pairsOf(input)) rows.push_back(absoluteRow(input, level));
+    const std::vector<PairedLevel> levels = pairsOf(input);
+    std::vector<MetricRow> rows = meanDifferences("logit_difference", input, levels, logitOf);
+    for (const PairedLevel& level : levels) rows.push_back(absoluteRow(input, level));
     return rows;
 }
 

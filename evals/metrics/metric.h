@@ -96,5 +96,10 @@ std::vector<MetricRow> flipRate(const MetricInput& input);
 std::vector<MetricRow> passAt(const MetricInput& input);
 std::vector<MetricRow> consensus(const MetricInput& input);
 std::vector<MetricRow> instability(const MetricInput& input);
+std::vector<MetricRow> promptLevelStrict(const MetricInput& input);
+std::vector<MetricRow> promptLevelLoose(const MetricInput& input);
+std::vector<MetricRow> instructionLevelStrict(const MetricInput& input);
+std::vector<MetricRow> instructionLevelLoose(const MetricInput& input);
+std::vector<MetricRow> instructionFamilies(const MetricInput& input);
 
 }  // namespace moescope

@@ -79,11 +79,12 @@ void addPairedDifference(std::vector<MetricRow>& rows, const std::string& name,
 }
 
 std::vector<MetricRow> meanDifferences(const std::string& name, const MetricInput& input,
+                                       const std::vector<PairedLevel>& levels,
                                        const std::function<double(const ItemResult&)>& value) {
     std::vector<MetricRow> rows;
     std::vector<double> p;
     std::vector<std::string> methods;
-    for (const PairedLevel& level : pairsOf(input)) {
+    for (const PairedLevel& level : levels) {
         const std::vector<double> differences = clusterDifferences(input, level, value);
         rows.push_back(meanRow(name, level.group, differences));
         MetricRow& row = rows.back();
@@ -97,15 +98,14 @@ std::vector<MetricRow> meanDifferences(const std::string& name, const MetricInpu
         methods.push_back(signFlipText(differences, "by base"));
     }
     const std::vector<double> adjusted = stats::holm(p);
-    const std::size_t levels = rows.size();
-    for (std::size_t i = 0; i < levels; ++i) {
+    for (std::size_t i = 0; i < levels.size(); ++i) {
         MetricRow row;
         row.name = name + "_p";
         row.group = rows[i].group;
         row.value = adjusted[i];
         row.n = rows[i].n;
         row.clusters = rows[i].clusters;
-        row.method = methods[i] + ", Holm over " + countText(levels, "level");
+        row.method = methods[i] + ", Holm over " + countText(levels.size(), "level");
         rows.push_back(std::move(row));
     }
     return rows;

@@ -36,11 +36,12 @@ void addPairedDifference(std::vector<MetricRow>& rows, const std::string& name,
                          const std::function<bool(const ItemResult&)>& decision,
                          const std::string& what);
 
-/// For each level of the factor the row `name`: the mean over bases of value(item) -
+/// For each of the `levels` of the factor the row `name`: the mean over bases of value(item) -
 /// value(reference), which on a balanced design is the fixed effect of the level; standard error =
 /// sd over bases / sqrt(bases). Behind them the rows `name`_p: sign flips by base, Holm over the
 /// levels.
 std::vector<MetricRow> meanDifferences(const std::string& name, const MetricInput& input,
+                                       const std::vector<PairedLevel>& levels,
                                        const std::function<double(const ItemResult&)>& value);
 
 }  // namespace moescope

@@ -28,8 +28,8 @@ MetricRow countRow(const MetricInput& input, const char* name, const char* metho
     return row;
 }
 
-/// The share of those with an answer that score, beside what guessing would.
-std::vector<MetricRow> scoreOfAnswered(const MetricInput& input, const char* name) {
+/// Of those with an answer, the share that scores; `guessing`: beside what guessing would.
+std::vector<MetricRow> scoreOfAnswered(const MetricInput& input, const char* name, bool guessing) {
     std::vector<MetricRow> rows;
     for (Group group : groupsOf(input)) {
         std::erase_if(group.items, [&](std::size_t i) { return !isAnswered(input.items[i]); });
@@ -37,6 +37,7 @@ std::vector<MetricRow> scoreOfAnswered(const MetricInput& input, const char* nam
         rows.push_back(proportionRow(
             name, group,
             valuesOf(input, group, [](const ItemResult& item) { return item.score; })));
+        if (guessing) rows.back().chance = chanceOf(input, group);
     }
     return rows;
 }
@@ -77,21 +78,12 @@ std::vector<MetricRow> answered(const MetricInput& input) {
 /// Rows accuracy_answered: of the items with an answer, the share right; with repeats an item's is
 /// that of its replies with one.
 std::vector<MetricRow> accuracyAnswered(const MetricInput& input) {
-    std::vector<MetricRow> rows = scoreOfAnswered(input, "accuracy_answered");
-    const bool choices = std::all_of(input.items.begin(), input.items.end(),
-                                     [](const ItemResult& item) { return item.choices > 0; });
-    // Of suites whose items have unlike numbers of choices `accuracy` would tell the mean.
-    const std::size_t count = input.items.empty() ? 0 : input.items.front().choices;
-    const bool alike = std::all_of(input.items.begin(), input.items.end(),
-                                   [&](const ItemResult& item) { return item.choices == count; });
-    if (choices && alike)
-        for (MetricRow& row : rows) row.chance = 1.0 / static_cast<double>(count);
-    return rows;
+    return scoreOfAnswered(input, "accuracy_answered", true);
 }
 
 /// Rows selection_rate_answered: of the items with an answer, the share of favourable ones.
 std::vector<MetricRow> selectionRateAnswered(const MetricInput& input) {
-    return scoreOfAnswered(input, "selection_rate_answered");
+    return scoreOfAnswered(input, "selection_rate_answered", false);
 }
 
 /// Rows reply_tokens: reasoning, answer and control tokens; of a factor with a reference also
@@ -109,7 +101,8 @@ std::vector<MetricRow> replyTokens(const MetricInput& input) {
                                   " were cut off: at least this long";
     }
     if (!hasReference(input)) return rows;
-    for (MetricRow& row : meanDifferences("reply_tokens_difference", input, tokensOf))
+    for (MetricRow& row :
+         meanDifferences("reply_tokens_difference", input, pairsOf(input), tokensOf))
         rows.push_back(std::move(row));
     return rows;
 }

@@ -11,7 +11,7 @@ namespace moescope {
 
 namespace {
 
-constexpr std::string_view kReplies = "choice_reply yes_no_reply number_reply";
+constexpr std::string_view kReplies = "choice_reply yes_no_reply number_reply instructions_reply";
 
 constexpr Metric kMetrics[] = {
     {"accuracy", "choice number", accuracy},
@@ -33,13 +33,18 @@ constexpr Metric kMetrics[] = {
     {"demographic_parity_difference", "yes_no", demographicParityDifference, true},
     {"disparate_impact_ratio", "yes_no", disparateImpactRatio, true},
     {"flip_rate", "yes_no", flipRate, true, true},
+    {"prompt_level_strict_acc", "instructions", promptLevelStrict},
+    {"prompt_level_loose_acc", "instructions", promptLevelLoose},
+    {"inst_level_strict_acc", "instructions", instructionLevelStrict},
+    {"inst_level_loose_acc", "instructions", instructionLevelLoose},
+    {"instruction_families", "instructions", instructionFamilies},
     {"answered", kReplies, answered},
     {"accuracy_answered", "choice_reply number_reply", accuracyAnswered},
     {"selection_rate_answered", "yes_no_reply", selectionRateAnswered},
     {"reply_tokens", kReplies, replyTokens},
     {"pass@k", "choice_reply number_reply", passAt},
     {"cons@k", "choice_reply number_reply", consensus},
-    {"instability@k", kReplies, instability},
+    {"instability@k", "choice_reply yes_no_reply number_reply", instability},
 };
 
 const Metric& metricNamed(const SuiteDefinition& suite, const std::string& name) {
@@ -111,7 +116,8 @@ void replyMetrics(SuiteDefinition& suite, int repeats) {
         if (suite.kind == "fairness" && !known) factors.push_back(spec.factor);
     }
     std::vector<std::string> ofReplies = {"answered", "reply_tokens"};
-    if (repeats > 1) ofReplies.insert(ofReplies.begin() + 1, "instability@k");
+    if (repeats > 1 && understands(metricNamed(suite, "instability@k"), suite.scoring))
+        ofReplies.insert(ofReplies.begin() + 1, "instability@k");
     for (const std::string& name : ofReplies)
         for (const std::string& factor : factors) suite.metrics.push_back({name, factor});
 }

@@ -32,9 +32,21 @@ constexpr const char* kUsage =
     "                    [--baseline RUN] [RUN ...]\n"
     "Of several runs the first is the baseline, as in 'moescope compare': the second is shown, "
     "the\n"
-    "others are in the list. --baseline RUN is the same as naming that run first.\n"
-    "views: start summary kernels roofline time timeline experts expert-time groups tokens\n"
-    "       compare evaluations\n";
+    "others are in the list. --baseline RUN is the same as naming that run first.\n";
+
+std::string usage() {
+    constexpr std::size_t kColumns = 80;
+    std::string text = kUsage, line = "views:";
+    for (const ViewType& type : viewTypes()) {
+        const std::string word = std::string(" ") + type.id;
+        if (line.size() + word.size() > kColumns) {
+            text += line + '\n';
+            line = "      ";
+        }
+        line += word;
+    }
+    return text + line + '\n';
+}
 
 QSize parseSize(const QString& value) {
     const QStringList parts = value.split(QChar('x'));
@@ -208,7 +220,7 @@ int runApplication(int argc, char** argv) {
     } catch (const UsageError& error) {
         return report(error, 2);
     }
-    if (options.help) return std::fputs(kUsage, stdout) < 0 ? 1 : 0;
+    if (options.help) return std::fputs(usage().c_str(), stdout) < 0 ? 1 : 0;
     if (options.version)
         return std::fputs("moescope-gui " MOESCOPE_VERSION "\n", stdout) < 0 ? 1 : 0;
     const bool display =

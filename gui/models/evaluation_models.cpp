@@ -9,6 +9,7 @@
 
 #include "engine/core/file.h"
 #include "gui/data/format.h"
+#include "reports/headline.h"
 #include "reports/metric_lines.h"
 #include "reports/ranking.h"
 #include "reports/terms.h"
@@ -127,11 +128,18 @@ SuitesModel::SuitesModel(QObject* parent) : RowModel(parent) {
          [](const Row& r, int role) -> QVariant {
              return role == Qt::ToolTipRole ? QVariant(text(r.suite.source)) : QVariant();
          }},
-        {tr("Items"), tr("Finished of planned"),
+        {tr("Items"), tr("Finished of planned; replies, where each item is asked several times"),
          [](const Row& r) -> QVariant {
-             return tr("%1 of %2").arg(formatCount(r.done), formatCount(r.suite.items));
+             const QString counts =
+                 (repeatsOf(r.suite) > 1 ? tr("%1 of %2 replies") : tr("%1 of %2"))
+                     .arg(formatCount(r.counts.done), formatCount(plannedRows(r.suite)));
+             return isUnfinished(r.suite, r.counts) ? tr("%1, NOT FINISHED").arg(counts) : counts;
          },
-         [](const Row& r) -> QVariant { return qlonglong(r.done); }},
+         [](const Row& r) -> QVariant { return qlonglong(r.counts.done); }, true,
+         [](const Row& r, int role) -> QVariant {
+             return role == Qt::ToolTipRole ? QVariant(text(evaluatedItems(r.suite, r.counts)))
+                                            : QVariant();
+         }},
         {tr("Kind"), {}, [](const Row& r) -> QVariant { return text(r.suite.kind); }, {}, false},
         {tr("Version"),
          {},
@@ -201,11 +209,7 @@ MetricsModel::MetricsModel(QObject* parent) : RowModel(parent) {
         {tr("n"), tr("Items, and the clusters of these that are independent"),
          [](const Row& r) -> QVariant { return text(basisText(r.metric)); },
          [](const Row& r) -> QVariant { return qlonglong(r.metric.n); }},
-        {tr("Caution"),
-         {},
-         [](const Row& r) -> QVariant { return text(metricCaution(r.metric)); },
-         {},
-         false},
+        {tr("Caution"), {}, [](const Row& r) -> QVariant { return text(r.caution); }, {}, false},
         {tr("Method"),
          tr("Of the interval"),
          [](const Row& r) -> QVariant { return text(r.metric.method); },
@@ -219,7 +223,8 @@ void MetricsModel::setMetrics(const std::vector<MetricRow>& metrics) {
     std::vector<MetricTableRow> rows;
     for (const auto& [metric, test] : metricLines(metrics)) {
         const MetricRow& m = *metric;
-        rows.push_back({m, test == nullptr ? std::nullopt : std::optional(*test)});
+        rows.push_back(
+            {m, test == nullptr ? std::nullopt : std::optional(*test), metricCaution(m, metrics)});
         auto axis = std::find_if(axes_.begin(), axes_.end(),
                                  [&](const auto& a) { return a.first == m.name; });
         if (axis == axes_.end()) {
@@ -269,8 +274,8 @@ ItemsModel::ItemsModel(QObject* parent) : RowModel(parent) {
          {},
          false},
         {tr("Expected"),
-         {},
-         [](const Row& r) -> QVariant { return firstLine(r.target); },
+         tr("–: this item has no right answer"),
+         [](const Row& r) -> QVariant { return r.target.empty() ? tr("–") : firstLine(r.target); },
          {},
          false},
         {tr("Groups"),

@@ -15,7 +15,7 @@ namespace moescope::gui {
 
 struct SuiteTableRow {
     SuiteRow suite;
-    std::int64_t done = 0;  ///< items in the file, with all replies that were planned
+    ItemCounts counts;
 };
 
 class SuitesModel : public RowModel<SuiteTableRow> {
@@ -28,6 +28,7 @@ public:
 struct MetricTableRow {
     MetricRow metric;
     std::optional<MetricRow> test;  ///< of the value
+    std::string caution;
 };
 
 /// Scores of one suite; the axis of the interval bars is common to metrics of the same name.
@@ -37,7 +38,8 @@ public:
     explicit MetricsModel(QObject* parent = nullptr);
     /// Tests among them become a column of what they test; counts of items are left out.
     void setMetrics(const std::vector<MetricRow>& metrics);
-    static constexpr int kIntervalColumn = 3, kChanceColumn = 5, kTestColumn = 6;
+    static constexpr int kIntervalColumn = 3, kChanceColumn = 5, kTestColumn = 6,
+                         kCautionColumn = 8, kMethodColumn = 9;
 
 private:
     std::vector<std::pair<std::string, std::pair<double, double>>> axes_;  ///< by metric name
@@ -51,6 +53,8 @@ public:
     static constexpr int kRepeatColumn = 2;
     /// Answer per character: of suites whose items record it.
     static constexpr int kPerCharacterColumn = 5;
+    /// What is expected: of suites with a right answer.
+    static constexpr int kExpectedColumn = 6;
 };
 
 /// Items by text (prompt, answer, target, groups, id; case-insensitive) and by "wrong only".

@@ -203,6 +203,8 @@ std::vector<Notice> notices(const RunData& run) {
     for (const QualityRow& row : run.summary.quality) {
         if (!row.ok) out.push_back({Level::Warning, text(qualityWarning(row))});
     }
+    for (const std::string& warning : evaluationWarnings(run.summary))
+        out.push_back({Level::Warning, text(warning)});
     if (run.operationsInFile > static_cast<std::int64_t>(run.operations.size())) {
         out.push_back(
             {Level::Warning, tr("Only the first %1 of %2 operations are shown.")
@@ -247,6 +249,9 @@ std::vector<FactRow> scoreFacts(const RunData& run) {
     for (const SuiteData& suite : run.suites) {
         const SuiteRow& s = suite.suite;
         rows.push_back(section(text(s.title.empty() ? s.name : s.title)));
+        if (s.kind != kNumericsKind)
+            rows.push_back(
+                {tr("Items"), text(evaluatedItems(s, itemCounts(run.summary, s))), {}, false});
         std::set<std::string> shown;
         for (const HeadlineFigure& figure : figures) {
             const std::string prefix = "suite." + s.name + '.';

@@ -19,8 +19,8 @@ public:
     void setCeilings(const Ceilings& ceilings) { ceilings_ = ceilings; }
     /// Column of the total time, by which the table is sorted at first.
     static constexpr int kTotalColumn = 4;
-    /// Min, max, mean, p99 and std dev: for a second look.
-    static constexpr std::array kDetails{8, 9, 12, 13, 14};
+    /// Min, max, arithmetic, mean, p99 and std dev: for a second look.
+    static constexpr std::array kDetails{8, 9, 11, 12, 13, 14};
 
 private:
     Ceilings ceilings_;

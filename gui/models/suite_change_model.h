@@ -13,6 +13,7 @@ class SuiteChangeModel : public RowModel<MetricChange> {
     Q_DECLARE_TR_FUNCTIONS(SuiteChangeModel)
 public:
     explicit SuiteChangeModel(QObject* parent = nullptr);
+    static constexpr int kNoteColumn = 9;
 };
 
 }  // namespace moescope::gui

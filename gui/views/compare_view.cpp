@@ -19,7 +19,7 @@
 #include "gui/models/difference_models.h"
 #include "gui/models/suite_change_model.h"
 #include "gui/views/view.h"
-#include "profiler/analysis/run_identity.h"
+#include "gui/widgets/row_details.h"
 #include "reports/comparison.h"
 #include "reports/suite_comparison.h"
 
@@ -28,7 +28,7 @@ namespace {
 
 struct Compared {
     RunDifference times;
-    std::vector<std::string> identity, cautions;
+    std::vector<std::string> cautions;
     SuiteComparison suites;
 };
 
@@ -49,6 +49,7 @@ public:
           suiteModel_(new SuiteChangeModel(this)),
           table_(new DataTable(tr("Time per token, beside the baseline"), page())),
           suiteTable_(new DataTable(tr("Scores of suites, beside the baseline"), page())),
+          scores_(new QWidget(page())),
           baselines_(new QComboBox(page())),
           caption_(new QLabel(page())) {
         baselines_->setAccessibleName(tr("Baseline"));
@@ -70,7 +71,12 @@ public:
         layout->addWidget(caption_);
         auto* tables = new QSplitter(Qt::Vertical, page());
         tables->setChildrenCollapsible(false);
-        tables->addWidget(suiteTable_);
+        auto* scoresColumn = new QVBoxLayout(scores_);
+        scoresColumn->setContentsMargins(0, 0, 0, 0);
+        scoresColumn->addWidget(suiteTable_, 1);
+        scoresColumn->addWidget(
+            new RowDetails(suiteTable_, {SuiteChangeModel::kNoteColumn}, scores_));
+        tables->addWidget(scores_);
         tables->addWidget(table_);
         layout->addWidget(tables, 1);
         connect(baselines_, &QComboBox::activated, this,
@@ -135,7 +141,7 @@ private:
         // Nothing of the baseline before may stay.
         model_->setRows({});
         suiteModel_->setRows({});
-        suiteTable_->setVisible(!run_->suites.empty());
+        scores_->setVisible(!run_->suites.empty());
         table_->setVisible(!run_->steps.empty());
         if (run_->steps.empty() && run_->suites.empty()) {
             showState(tr("This run has neither times nor evaluations"),
@@ -158,8 +164,7 @@ private:
                 const RunPtr base = loadRun(path, stop);
                 return Compared{
                     runDifference({base->steps, base->operations}, {run->steps, run->operations}),
-                    identityDifferences(base->summary.meta, run->summary.meta),
-                    comparisonCautions(base->summary, run->summary),
+                    allCautions(base->summary, run->summary),
                     compareSuites(std::array{evaluatedRun(base), evaluatedRun(run)})};
             },
             [this](auto outcome) {
@@ -177,8 +182,6 @@ private:
         QString says =
             tr("%1 (this run) against %2 (the baseline). ")
                 .arg(text(run_->path.filename().string()), QFileInfo(baseline_).fileName());
-        for (const std::string& other : compared.identity)
-            says += tr("Beside the baseline this run is of a %1. ").arg(text(other));
         for (const std::string& caution : compared.cautions)
             says += tr("Beside the baseline: %1. ").arg(text(caution));
         const std::vector<MetricChange>& scores = compared.suites.changes;
@@ -203,9 +206,10 @@ private:
         table_->fitColumns(260);
         suiteModel_->setRows(scores);
         suiteTable_->fitColumns(260);
+        suiteTable_->selectSourceRow(0);
         // A table without rows would take half of the room.
         table_->setVisible(!difference.rows.empty() || scores.empty());
-        suiteTable_->setVisible(!scores.empty());
+        scores_->setVisible(!scores.empty());
     }
 
     RunPtr run_;
@@ -213,6 +217,7 @@ private:
     DifferenceModel* model_;
     SuiteChangeModel* suiteModel_;
     DataTable *table_, *suiteTable_;
+    QWidget* scores_;  ///< suiteTable_ and what its row says
     QComboBox* baselines_;
     QLabel* caption_;
 };

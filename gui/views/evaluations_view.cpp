@@ -15,6 +15,7 @@
 #include "gui/data/format.h"
 #include "gui/models/evaluation_models.h"
 #include "gui/views/view.h"
+#include "gui/widgets/row_details.h"
 #include "reports/headline.h"
 #include "reports/metric_lines.h"
 #include "reports/ranking.h"
@@ -101,7 +102,7 @@ protected:
         showPage();
         std::vector<SuiteTableRow> rows;
         for (const SuiteData& suite : run_->suites)
-            rows.push_back({suite.suite, finishedItems(suite.suite, suite.items)});
+            rows.push_back({suite.suite, itemCounts(run_->summary, suite.suite)});
         suites_->setRows(std::move(rows));
         suitesTable_->fitColumns(260);
         suitesTable_->selectSourceRow(0);
@@ -114,7 +115,10 @@ private:
         auto* metricsPane = new QWidget(page());
         auto* metricsColumn = new QVBoxLayout(metricsPane);
         metricsColumn->setContentsMargins(0, 0, 0, 0);
-        metricsColumn->addWidget(metricsTable_);
+        metricsColumn->addWidget(metricsTable_, 1);
+        metricsColumn->addWidget(new RowDetails(
+            metricsTable_, {MetricsModel::kCautionColumn, MetricsModel::kMethodColumn},
+            metricsPane));
         metricsColumn->addWidget(counts_);
         top->addWidget(suitesTable_);
         top->addWidget(metricsPane);
@@ -192,6 +196,11 @@ private:
         itemsTable_->showColumnIf(ItemsModel::kRepeatColumn, repeated());
         itemsTable_->showColumnIf(ItemsModel::kPerCharacterColumn,
                                   countsPerCharacter(run_->suites[index].metrics));
+        const std::vector<ItemRow>& items = run_->suites[index].items;
+        itemsTable_->showColumnIf(ItemsModel::kExpectedColumn,
+                                  std::any_of(items.begin(), items.end(), [](const ItemRow& item) {
+                                      return !item.target.empty();
+                                  }));
         itemsTable_->fitColumns(190);
         showCount();
         if (filter_->rowCount() > 0) itemsTable_->selectRow(0);
@@ -208,6 +217,10 @@ private:
         }
         metrics_->setMetrics(rows);
         QStringList notes;
+        const SuiteRow& suite = run_->suites[suite_].suite;
+        if (const ItemCounts counts = itemCounts(run_->summary, suite); isUnfinished(suite, counts))
+            notes << tr("%1. The metrics come with the last item: eval --resume goes on.")
+                         .arg(text(evaluatedItems(suite, counts)));
         for (const std::string& note : itemCountNotes(rows)) notes << text(note);
         counts_->setText(notes.join(QChar('\n')));
         counts_->setVisible(!notes.isEmpty());
@@ -222,6 +235,7 @@ private:
                                         return row.test.has_value();
                                     }));
         metricsTable_->fitColumns(kNameWidth);
+        metricsTable_->selectSourceRow(0);
     }
 
     void showCount() {

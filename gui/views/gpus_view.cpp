@@ -180,6 +180,7 @@ private:
         caption_->setText(sentences.join(QChar(' ')));
         showPage();
         showLoad();
+        placementsTable_->scrollToTop();
     }
 
     /// Of the chosen placement; of the last one where that is not there.

@@ -120,6 +120,7 @@ public:
         table_->setSource(model_, true);
         counters_->setSource(counterModel_, true);
         counters_->hide();
+        caption_->setWordWrap(true);
         search_->setPlaceholderText(tr("Find an operation (Ctrl+F)"));
         search_->setClearButtonEnabled(true);
         search_->setMaximumWidth(240);
@@ -285,15 +286,23 @@ private:
         const bool first = model_->rowCount() == 0;
         model_->setRows(std::move(rows));
         if (first) table_->fitColumns();
+        // What a profile does before its first step is no part of it, and not drawn.
+        const QString before =
+            data_->data.beginNs > 0 && data_->run->meta("kind") == "profile"
+                ? tr(". Times count from the begin of the run, whose first %1 (measuring the "
+                     "machine, warming up) have no steps")
+                      .arg(formatDuration(static_cast<double>(data_->data.beginNs)))
+                : QString();
         caption_->setText(
-            tr("<b>%1</b>: %2, %3, busy %4%5")
+            tr("<b>%1</b>: %2, %3, busy %4%5%6")
                 .arg(selected ? tr("Selected range") : tr("Visible range"), formatDuration(length),
                      formatCounted(sum.events, "operation"),
                      formatPercent(static_cast<double>(sum.busyNs) / length),
                      data_->data.hidden > 0
                          ? tr(" (%1 not drawn)")
                                .arg(formatCounted(data_->data.hidden, "overlapping event"))
-                         : QString()));
+                         : QString(),
+                     before));
     }
 
     TimelineWidget* timeline_;

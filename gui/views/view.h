@@ -105,6 +105,7 @@ View* makeExpertsView(Selection&, QWidget*);
 View* makeExpertTimeView(Selection&, QWidget*);
 View* makeGroupsView(Selection&, QWidget*);
 View* makeGpusView(Selection&, QWidget*);
+View* makeCacheView(Selection&, QWidget*);
 View* makeTokensView(Selection&, QWidget*);
 View* makeCompareView(Selection&, QWidget*);
 View* makeEvaluationsView(Selection&, QWidget*);

@@ -11,7 +11,7 @@
 namespace moescope::gui {
 namespace {
 
-constexpr std::array<ViewType, 13> kViews = {{
+constexpr std::array<ViewType, 14> kViews = {{
     {"start", QT_TRANSLATE_NOOP("View", "Start"), makeStartView},
     {"summary", QT_TRANSLATE_NOOP("View", "Summary"), makeSummaryView},
     {"kernels", QT_TRANSLATE_NOOP("View", "Kernels"), makeKernelsView},
@@ -22,6 +22,7 @@ constexpr std::array<ViewType, 13> kViews = {{
     {"expert-time", QT_TRANSLATE_NOOP("View", "Expert time"), makeExpertTimeView},
     {"groups", QT_TRANSLATE_NOOP("View", "Groups"), makeGroupsView},
     {"gpus", QT_TRANSLATE_NOOP("View", "GPUs"), makeGpusView},
+    {"cache", QT_TRANSLATE_NOOP("View", "Cache"), makeCacheView},
     {"tokens", QT_TRANSLATE_NOOP("View", "Tokens"), makeTokensView},
     {"compare", QT_TRANSLATE_NOOP("View", "Compare"), makeCompareView},
     {"evaluations", QT_TRANSLATE_NOOP("View", "Evaluations"), makeEvaluationsView},

@@ -64,6 +64,9 @@ void CellDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option,
     initStyleOption(&item, index);
     const QVariant bar = index.data(kBarRole), color = index.data(kColorRole),
                    interval = index.data(kIntervalRole);
+    if (item.state.testFlag(QStyle::State_Selected))  // whose background is the accent's colour
+        for (const QPalette::ColorRole role : {QPalette::Link, QPalette::Mid, QPalette::Text})
+            item.palette.setColor(role, item.palette.color(QPalette::HighlightedText));
     if (index.data(kSectionRole).toBool()) item.font.setBold(true);
     if (!bar.isValid() && !color.isValid() && !interval.isValid()) {
         QApplication::style()->drawControl(QStyle::CE_ItemViewItem, &item, painter, item.widget);
@@ -90,8 +93,7 @@ void CellDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option,
         painter->fillRect(QRect(rect.left(), rect.center().y() - side / 2, side, side), fill);
         rect.setLeft(rect.left() + side + 6);
     }
-    const bool selected = item.state.testFlag(QStyle::State_Selected);
-    painter->setPen(item.palette.color(selected ? QPalette::HighlightedText : QPalette::Text));
+    painter->setPen(item.palette.color(QPalette::Text));
     painter->setFont(item.font);
     const QString shown = item.fontMetrics.elidedText(label, item.textElideMode, rect.width());
     painter->drawText(rect, static_cast<int>(item.displayAlignment | Qt::AlignVCenter), shown);

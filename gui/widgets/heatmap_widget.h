@@ -21,7 +21,7 @@ public:
     const HeatmapLayout& layout() const noexcept { return layout_; }
     void fit();
 
-    QSize minimumSizeHint() const override { return {320, 220}; }
+    QSize minimumSizeHint() const override { return {260, 220}; }
 
 signals:
     void currentChanged(moescope::gui::HeatmapCell cell);

@@ -27,6 +27,7 @@ Launches timedLaunches(const OperationColumns& ops) {
         launch.step = ops.step[i];
         launch.layer = ops.layer[i];
         launch.ns += ops.durationNs(i);
+        launch.bytes += ops.bytes[i];
     }
     return out;
 }

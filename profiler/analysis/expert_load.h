@@ -23,6 +23,7 @@ struct ExpertLaunch {
     int hottestExpert = -1;
     std::int64_t assignments = 0;
     std::int64_t ns = 0;
+    std::int64_t bytes = 0;  ///< by the engine's count: of the active experts
     /// Load of the busiest expert over the mean of all `experts`; 1 is even.
     double maxOverMean(int experts) const noexcept;
 };

@@ -285,6 +285,8 @@ RunSummary summarize(const RunReader& run, const std::function<void(const Operat
     summary.quality = run.quality();
     summary.memory = run.memory();
     summary.suites = run.suites();
+    for (const SuiteRow& suite : summary.suites)
+        summary.itemCounts[suite.id] = run.itemCounts(suite.id);
     summary.metrics = run.metrics();
     return summary;
 }

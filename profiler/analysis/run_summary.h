@@ -81,6 +81,7 @@ struct RunSummary {
     std::vector<QualityRow> quality;
     std::vector<MemoryRow> memory;
     std::vector<SuiteRow> suites;
+    std::map<std::int64_t, ItemCounts> itemCounts;  ///< of each suite, by its id
     std::vector<MetricRow> metrics;
 };
 

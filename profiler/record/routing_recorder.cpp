@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "profiler/record/routing_recorder.h"
 
-#include <algorithm>
 #include <iterator>
 #include <limits>
 #include <string>
@@ -29,7 +28,6 @@ RoutingRecorder::RoutingRecorder(RunWriter& writer, RoutingOptions options)
                         std::to_string(options.topK));
         }
     }
-    layerTokens_.resize(std::size_t(options.layers));
 }
 
 RoutingRecorder::Open& RoutingRecorder::open(std::int64_t sequence) {
@@ -56,7 +54,6 @@ void RoutingRecorder::onRouting(const StepInfo& step, int layer, int topK,
                     std::to_string(experts.size()) + " expert ids for " +
                     std::to_string(step.tokens) + " tokens");
     }
-    layerTokens_[std::size_t(layer)] += step.tokens;
     countIds(own, step.kind == StepKind::Decode ? 1 : 0, layer, experts);
     if (options_.perToken) keepTokens(own, step, layer, topK, experts, weights);
     // Of several at a time none is in the file before it is drained, with what it belongs to.
@@ -80,7 +77,6 @@ void RoutingRecorder::countIds(Open& open, std::size_t phase, int layer,
             continue;
         }
         ++counts[expert];
-        ++assignments_;
     }
 }
 
@@ -136,20 +132,8 @@ std::vector<AnyRow> RoutingRecorder::drain(std::int64_t sequence) {
     return rows;
 }
 
-std::int64_t RoutingRecorder::expectedAssignments() const noexcept {
-    return *std::max_element(layerTokens_.begin(), layerTokens_.end()) * options_.topK *
-           options_.expertLayers;
-}
-
 void RoutingRecorder::finish() {
     while (!open_.empty()) writer_.add(drain(open_.begin()->first));
-    const std::int64_t expected = expectedAssignments();
-    const std::int64_t difference = assignments_ - expected;
-    writer_.add(QualityRow{"routing_sum", double(difference), "assignments", difference == 0,
-                           "Routing counts add up to " + std::to_string(assignments_) +
-                               "; tokens x top-k x layers with experts is " +
-                               std::to_string(expected) + "; " + std::to_string(rejected_) +
-                               " ids were outside the model's experts."});
 }
 
 }  // namespace moescope

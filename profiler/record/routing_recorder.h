@@ -16,7 +16,7 @@ struct RoutingOptions {
     int experts = 0;        ///< routed experts of a layer
     int topK = 0;           ///< experts a token chooses
     int layers = 0;         ///< layers of the model, MoE or not
-    int expertLayers = 0;   ///< those with experts: each must be heard of
+    int expertLayers = 0;   ///< those with experts: RunRecorder expects each to be heard of
     bool perToken = false;  ///< also keep each token's expert ids
     bool weights = false;   ///< and their gate weights
     /// Several sequences at a time: each ends when it is drained, not when another begins.
@@ -39,12 +39,10 @@ public:
     /// them together with what they belong to (an evaluation item). Empty for one that is not open.
     std::vector<AnyRow> drain(std::int64_t sequence);
 
-    /// Writes what is left and the quality row "routing_sum".
+    /// Writes what is left. Whether it is all of the run's is told by RunRecorder.
     void finish();
 
-    std::int64_t assignments() const noexcept { return assignments_; }
-    /// tokens * top_k * layers with experts, counted from the steps and not from the ids.
-    std::int64_t expectedAssignments() const noexcept;
+    std::int64_t rejected() const noexcept { return rejected_; }  ///< ids outside the experts
 
 private:
     struct Open {
@@ -64,8 +62,7 @@ private:
     RoutingOptions options_;
     std::map<std::int64_t, Open> open_;
     std::unordered_set<std::int64_t> ended_;  // sequences whose counts are final
-    std::vector<std::int64_t> layerTokens_;   // (n_layer) tokens routed in the whole run
-    std::int64_t assignments_ = 0, rejected_ = 0;
+    std::int64_t rejected_ = 0;
 };
 
 }  // namespace moescope

@@ -147,11 +147,12 @@ void RunRecorder::addRoutingSum() {
     }
     for (const RoutingCountRow& row : run.routingCounts()) counted += row.count;
     const std::int64_t expected = tokens * routingTopK_ * expertLayers_;
-    writer_.add(QualityRow{"routing_sum", double(counted - expected), "assignments",
-                           counted == expected,
-                           "Routing counts in the file add up to " + std::to_string(counted) +
-                               "; evaluated tokens x top-k x layers with experts is " +
-                               std::to_string(expected) + "."});
+    writer_.add(
+        QualityRow{"routing_sum", double(counted - expected), "assignments", counted == expected,
+                   "Routing counts in the file add up to " + std::to_string(counted) +
+                       "; evaluated tokens x top-k x layers with experts is " +
+                       std::to_string(expected) + "; " + std::to_string(routing_->rejected()) +
+                       " ids were outside the model's experts."});
 }
 
 /// A resumed run is as good as the worst of its processes.

@@ -173,6 +173,12 @@ struct ItemRow {
     std::int64_t repeat = 0;     ///< which of the item's replies this is, from 0
 };
 
+/// Of the items of a suite those in the file, and those of them that have a score: the others did
+/// not fit the context.
+struct ItemCounts {
+    std::int64_t done = 0, scored = 0;
+};
+
 /// Every suite's count of items that did not fit the context.
 inline constexpr char kItemsTooLong[] = "items_too_long";
 /// Key of SuiteRow::settings: the items of the data, before --limit.

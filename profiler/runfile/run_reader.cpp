@@ -421,6 +421,14 @@ std::vector<ItemRow> RunReader::items(std::int64_t suite) const {
         });
 }
 
+ItemCounts RunReader::itemCounts(std::int64_t suite) const {
+    const auto rows = impl_->allOf<ItemCounts>(
+        "SELECT count(*), count(score) FROM item WHERE suite=?", suite, [](const Statement& s) {
+            return ItemCounts{s.count(0), s.count(1)};
+        });
+    return rows.empty() ? ItemCounts{} : rows.front();
+}
+
 std::vector<MetricRow> RunReader::metrics() const {
     // Before version 4 there were neither clusters nor an order.
     const std::string added =

@@ -60,6 +60,7 @@ public:
     std::vector<MemoryRow> memory() const;
     std::vector<SuiteRow> suites() const;
     std::vector<ItemRow> items(std::int64_t suite) const;
+    ItemCounts itemCounts(std::int64_t suite) const;
     std::vector<MetricRow> metrics() const;
 
 private:

@@ -24,6 +24,12 @@ public:
         for (std::size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[below(i)]);
     }
 
+    /// Puts a random one of values[at..] at `at`: called for 0, 1, .. it shuffles as far as needed.
+    template <class T>
+    void place(std::vector<T>& values, std::size_t at) noexcept {
+        std::swap(values[at], values[at + below(values.size() - at)]);
+    }
+
 private:
     std::uint64_t seed_, counter_ = 0;
 };

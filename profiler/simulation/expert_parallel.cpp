@@ -19,47 +19,43 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 /// Choices looked at in all, a few seconds: a stranger's run file must not decide how long.
 constexpr double kMaxWork = 4e8;
 constexpr int kLeastSteps = 10;
+constexpr std::size_t kMaxCells = std::size_t{1} << 20U;  ///< layers x experts
+constexpr std::size_t kMostGroups = 256;
 constexpr std::size_t kMostModelLayers = 4096;
 
-/// Texts that a placement is decided on, and texts that judge it.
-struct Split {
-    std::vector<std::size_t> decide, judge;  ///< indices of texts
-};
+/// Indices of the texts that judge a placement, which all others of a set of texts decide on.
+using Part = std::vector<std::size_t>;
 
-std::vector<Split> halves(std::size_t texts, int splits, std::uint64_t seed) {
-    std::vector<Split> out;
-    std::vector<std::size_t> order(texts);
-    std::iota(order.begin(), order.end(), 0);
+Part allOf(std::size_t texts) {
+    Part all(texts);
+    std::iota(all.begin(), all.end(), 0);
+    return all;
+}
+
+std::vector<Part> halves(const Part& texts, int splits, std::uint64_t seed) {
+    std::vector<Part> out;
+    Part order = texts;
     Drawn draw(seed);
     for (int s = 0; s < splits; ++s) {
         draw.shuffle(order);
-        const auto middle = order.begin() + std::ptrdiff_t(texts / 2);
-        Split split{{order.begin(), middle}, {middle, order.end()}};
-        out.push_back(split);
-        std::swap(split.decide, split.judge);
-        out.push_back(std::move(split));
+        const auto middle = order.begin() + std::ptrdiff_t(order.size() / 2);
+        out.emplace_back(middle, order.end());
+        out.emplace_back(order.begin(), middle);
     }
     return out;
 }
 
-std::vector<Split> groups(const std::vector<TracedText>& texts) {
-    std::map<std::string, std::vector<std::size_t>> byGroup;
+std::vector<Part> groups(const std::vector<TracedText>& texts) {
+    std::map<std::string, Part> byGroup;
     for (std::size_t i = 0; i < texts.size(); ++i)
         if (!texts[i].group.empty()) byGroup[texts[i].group].push_back(i);
-    std::vector<Split> out;
-    if (byGroup.size() < 2) return out;
-    for (const auto& [name, members] : byGroup) {
-        Split split{{}, members};
-        for (const auto& [other, texts_] : byGroup)
-            if (other != name)
-                split.decide.insert(split.decide.end(), texts_.begin(), texts_.end());
-        out.push_back(std::move(split));
-    }
+    std::vector<Part> out;
+    for (auto& [name, members] : byGroup) out.push_back(std::move(members));
     return out;
 }
 
 /// (n_layer x n_expert) assignments of some texts.
-std::vector<double> loadOf(const RoutingTrace& trace, const std::vector<std::size_t>& texts) {
+std::vector<double> loadOf(const RoutingTrace& trace, const Part& texts) {
     const auto experts = std::size_t(trace.experts);
     std::vector<double> load(trace.layers.size() * experts);
     for (const std::size_t i : texts) {
@@ -90,24 +86,25 @@ struct TokenAt {
 /// The tokens of each step, drawn from the texts of one part.
 class StepDrawer {
 public:
-    StepDrawer(const RoutingTrace& trace, std::vector<std::size_t> texts, StepMix mix,
-               std::uint64_t seed)
+    StepDrawer(const RoutingTrace& trace, Part texts, StepMix mix, std::uint64_t seed)
         : trace_(trace), texts_(std::move(texts)), mix_(mix), draw_(seed) {}
 
     void next(std::vector<TokenAt>& step) {
-        draw_.shuffle(texts_);
         if (mix_ == StepMix::Decode) {
             for (std::size_t b = 0; b < step.size(); ++b) {
+                if (b < texts_.size()) draw_.place(texts_, b);
                 const std::size_t text = texts_[b % texts_.size()];
                 step[b] = {text, std::int64_t(draw_.below(std::uint64_t(tokensOf(text))))};
             }
             return;
         }
-        std::size_t at = 0;
+        std::size_t at = 0, placed = 1;
+        draw_.place(texts_, 0);
         auto token = std::int64_t(draw_.below(std::uint64_t(tokensOf(texts_[0]))));
         for (TokenAt& slot : step) {
             while (token >= tokensOf(texts_[at])) {
                 at = (at + 1) % texts_.size();
+                if (at == placed && placed < texts_.size()) draw_.place(texts_, placed++);
                 token = 0;
             }
             slot = {texts_[at], token++};
@@ -118,7 +115,7 @@ private:
     std::int64_t tokensOf(std::size_t text) const { return trace_.texts[text].tokens; }
 
     const RoutingTrace& trace_;
-    std::vector<std::size_t> texts_;
+    Part texts_;
     StepMix mix_;
     Drawn draw_;
 };
@@ -214,9 +211,10 @@ public:
     /// `decided`, `judged`: loads of the two sides; `seed` of the steps, the same for all policies,
     /// which are so compared on the same steps.
     void part(const std::vector<double>& decided, const std::vector<double>& judged,
-              const std::vector<std::size_t>& texts, std::uint64_t seed) {
+              const Part& texts, std::uint64_t seed) {
         std::vector<ExpertPlacement> placements;
         for (std::size_t l = 0; l < layers_.size(); ++l) {
+            throwIfStopped(options_.stop);
             placements.push_back(placeExperts(layerOf(decided, l, trace_.experts), figures_.policy,
                                               figures_.gpus, redundant_));
             accumulate(placements.back(), layerOf(judged, l, trace_.experts), accumulated_);
@@ -309,27 +307,34 @@ ParallelChance chanceFor(int gpus, int experts, int topK, int tokens, std::uint6
             sums.destinations / sums.steps};
 }
 
-/// Splits to judge on, or none with the reason.
-std::vector<Split> splitsOf(const RoutingTrace& trace, const ExpertParallelOptions& options,
-                            std::string& reason) {
-    std::vector<std::size_t> all(trace.texts.size());
-    std::iota(all.begin(), all.end(), 0);
-    if (!options.history.empty()) return {Split{all, all}};
-    std::vector<Split> splits;
+/// Texts that take part: with HeldOut::Groups those that have one.
+Part takingPart(const RoutingTrace& trace, const ExpertParallelOptions& options) {
+    Part all = allOf(trace.texts.size());
+    if (options.history.empty() && options.heldOut == HeldOut::Groups)
+        std::erase_if(all, [&](std::size_t i) { return trace.texts[i].group.empty(); });
+    return all;
+}
+
+/// Parts to judge on, or none with the reason.
+std::vector<Part> partsOf(const RoutingTrace& trace, const ExpertParallelOptions& options,
+                          std::string& reason) {
+    const Part all = allOf(trace.texts.size());
+    if (!options.history.empty()) return {all};
+    std::vector<Part> parts;
     if (options.heldOut == HeldOut::Groups) {
-        splits = groups(trace.texts);
-        if (splits.empty())
-            reason =
-                "The run has not two groups of texts, one of which could judge the placement of "
-                "the other.";
-    } else if (trace.texts.size() >= 2) {
-        splits = halves(trace.texts.size(), options.splits, options.seed);
-    } else {
-        reason =
-            "The run has one text: there is none to decide a placement on and another to judge it "
-            "by.";
+        parts = groups(trace.texts);
+        if (parts.size() >= 2 && parts.size() <= kMostGroups) return parts;
+        reason = parts.size() < 2
+                     ? "The run has not two groups of texts, one of which could judge the "
+                       "placement of the other."
+                     : "The run has more than " + std::to_string(kMostGroups) +
+                           " groups of texts, too many to judge each by all others.";
+        return {};
     }
-    return splits;
+    if (all.size() >= 2) return halves(all, options.splits, options.seed);
+    reason =
+        "The run has one text: there is none to decide a placement on and another to judge it by.";
+    return {};
 }
 
 int affordableSteps(const RoutingTrace& trace, const ExpertParallelOptions& options,
@@ -378,13 +383,14 @@ ExpertParallel expertParallel(const RoutingTrace& trace, const ExpertParallelOpt
     out.texts = std::int64_t(trace.texts.size());
     out.tokensRouted = trace.tokens;
 
-    std::vector<Split> splits = splitsOf(trace, options, out.reason);
-    const bool placed = !splits.empty();
-    if (!placed) {
-        splits.emplace_back();
-        splits.front().judge.resize(trace.texts.size());
-        std::iota(splits.front().judge.begin(), splits.front().judge.end(), 0);
+    if (trace.layers.size() * std::size_t(trace.experts) > kMaxCells) {
+        out.reason = "The run has more than " + std::to_string(kMaxCells) +
+                     " experts in all its layers, too many to be placed.";
+        return out;
     }
+    std::vector<Part> parts = partsOf(trace, options, out.reason);
+    const bool placed = !parts.empty();
+    if (!placed) parts.push_back(allOf(trace.texts.size()));
     std::vector<std::pair<int, PlacementPolicy>> cases;
     for (const int gpus : options.gpus) {
         if (gpus > trace.experts) continue;
@@ -392,21 +398,26 @@ ExpertParallel expertParallel(const RoutingTrace& trace, const ExpertParallelOpt
             if (policy == PlacementPolicy::Contiguous || (placed && gpus > 1))
                 cases.emplace_back(gpus, policy);
     }
-    out.parts = int(splits.size());
-    out.options.steps = affordableSteps(trace, options, splits.size(), cases.size());
+    out.parts = int(parts.size());
+    out.options.steps = affordableSteps(trace, options, parts.size(), cases.size());
 
     std::vector<Judge> judges;
     for (const auto& [gpus, policy] : cases) judges.emplace_back(trace, out.options, gpus, policy);
+    const std::vector<double> total = loadOf(trace, takingPart(trace, options));
     std::uint64_t seed = options.seed;
-    for (const Split& split : splits) {
-        const std::vector<double> judged = loadOf(trace, split.judge);
-        const std::vector<double> decided =
-            options.history.empty() ? loadOf(trace, split.decide) : options.history;
-        const auto texts = std::int64_t(split.judge.size());
+    for (const Part& part : parts) {
+        throwIfStopped(options.stop);
+        const std::vector<double> judged = loadOf(trace, part);
+        std::vector<double> decided = options.history;
+        if (decided.empty()) {
+            decided = total;  // less what is judged: whole numbers, so exact
+            for (std::size_t i = 0; i < decided.size(); ++i) decided[i] -= judged[i];
+        }
+        const auto texts = std::int64_t(part.size());
         out.textsOfSmallestPart =
             out.textsOfSmallestPart == 0 ? texts : std::min(out.textsOfSmallestPart, texts);
         ++seed;
-        for (Judge& judge : judges) judge.part(decided, judged, split.judge, seed);
+        for (Judge& judge : judges) judge.part(decided, judged, part, seed);
     }
     for (Judge& judge : judges) out.figures.push_back(judge.figures());
     for (const int gpus : options.gpus)
@@ -419,9 +430,8 @@ ExpertParallel expertParallel(const RoutingTrace& trace, const ExpertParallelOpt
 std::vector<std::vector<int>> physicalExperts(const RoutingTrace& trace,
                                               const ExpertParallelOptions& options,
                                               PlacementPolicy policy, int gpus, int modelLayers) {
-    std::vector<std::size_t> all(trace.texts.size());
-    std::iota(all.begin(), all.end(), 0);
-    const std::vector<double> load = options.history.empty() ? loadOf(trace, all) : options.history;
+    const std::vector<double> load =
+        options.history.empty() ? loadOf(trace, allOf(trace.texts.size())) : options.history;
     const int redundant = options.redundant < 0 ? gpus : options.redundant;
     std::vector<std::vector<int>> out;
     std::size_t places = 0;

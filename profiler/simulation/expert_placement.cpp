@@ -33,9 +33,11 @@ std::vector<int> copiesOf(std::span<const double> load, int gpus, int total) {
 /// Balanced packing: copies in the order of their load onto the lightest GPU that has room.
 class Packer {
 public:
-    Packer(int gpus, int room) : room_(std::size_t(room)), held_(std::size_t(gpus)) {
-        weight_.resize(std::size_t(gpus));
-    }
+    Packer(int gpus, int room, std::size_t experts)
+        : room_(std::size_t(room)),
+          held_(std::size_t(gpus)),
+          holds_(std::size_t(gpus), std::vector<bool>(experts)),
+          weight_(std::size_t(gpus)) {}
 
     void put(const Copy& copy) {
         const std::size_t gpu = lightest(copy.expert, false);
@@ -54,10 +56,7 @@ public:
     }
 
 private:
-    bool holds(std::size_t gpu, int expert) const {
-        return std::any_of(held_[gpu].begin(), held_[gpu].end(),
-                           [expert](const Copy& copy) { return copy.expert == expert; });
-    }
+    bool holds(std::size_t gpu, int expert) const { return holds_[gpu][std::size_t(expert)]; }
 
     /// With room, and with or without a copy of `expert`; held_.size() when there is none.
     std::size_t lightest(int expert, bool holding) const {
@@ -71,6 +70,7 @@ private:
 
     void add(std::size_t gpu, const Copy& copy) {
         held_[gpu].push_back(copy);
+        holds_[gpu][std::size_t(copy.expert)] = true;
         weight_[gpu] += copy.load;
     }
 
@@ -94,13 +94,16 @@ private:
             }
         }
         const Copy moved = std::exchange(held_[giver][given], copy);
+        holds_[giver][std::size_t(moved.expert)] = false;
+        holds_[giver][std::size_t(copy.expert)] = true;
         add(roomy, moved);
         weight_[giver] += copy.load - moved.load;
     }
 
     std::size_t room_;
-    std::vector<std::vector<Copy>> held_;  // (n_gpu)
-    std::vector<double> weight_;           // (n_gpu)
+    std::vector<std::vector<Copy>> held_;   // (n_gpu)
+    std::vector<std::vector<bool>> holds_;  // (n_gpu, n_expert)
+    std::vector<double> weight_;            // (n_gpu)
 };
 
 std::vector<std::vector<int>> pack(std::span<const double> load, const std::vector<int>& copies,
@@ -111,7 +114,7 @@ std::vector<std::vector<int>> pack(std::span<const double> load, const std::vect
                      Copy{static_cast<int>(e), load[e] / copies[e]});
     std::stable_sort(order.begin(), order.end(),
                      [](const Copy& a, const Copy& b) { return a.load > b.load; });
-    Packer packer(gpus, room);
+    Packer packer(gpus, room, load.size());
     for (const Copy& copy : order) packer.put(copy);
     return packer.experts();
 }

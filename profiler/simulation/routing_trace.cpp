@@ -14,6 +14,13 @@ class TextBuilder {
 public:
     TextBuilder(const RoutingTrace& trace, const std::vector<RoutingTokensRow>& rows)
         : trace_(trace), topK_(static_cast<std::size_t>(trace.topK)) {
+        // Room for all layers only where as many rows have the position: a file of many layers with
+        // a token each would take gigabytes.
+        std::map<std::int64_t, std::size_t> rowsAt;
+        for (const RoutingTokensRow& row : rows)
+            for (std::int32_t t = 0; t < row.tokens; ++t) ++rowsAt[row.firstPosition + t];
+        for (const auto& [position, count] : rowsAt)
+            tokens_[position].resize(count >= trace.layers.size() ? trace.layers.size() : 0);
         for (const RoutingTokensRow& row : rows) add(row);
     }
 
@@ -41,21 +48,22 @@ private:
                            trace_.layers.begin();
         for (std::int32_t t = 0; t < row.tokens; ++t) {
             std::vector<const std::int16_t*>& choices = tokens_[row.firstPosition + t];
-            choices.resize(trace_.layers.size());
+            if (choices.empty()) continue;
             choices[static_cast<std::size_t>(layer)] =
                 row.experts.data() + static_cast<std::size_t>(t) * topK_;
         }
     }
 
     bool whole(const std::vector<const std::int16_t*>& choices) const {
-        return std::all_of(choices.begin(), choices.end(), [this](const std::int16_t* choice) {
-            if (choice == nullptr) return false;
-            for (std::size_t k = 0; k < topK_; ++k) {
-                if (choice[k] < 0 || choice[k] >= trace_.experts) return false;
-                if (std::find(choice, choice + k, choice[k]) != choice + k) return false;
-            }
-            return true;
-        });
+        return !choices.empty() &&
+               std::all_of(choices.begin(), choices.end(), [this](const std::int16_t* choice) {
+                   if (choice == nullptr) return false;
+                   for (std::size_t k = 0; k < topK_; ++k) {
+                       if (choice[k] < 0 || choice[k] >= trace_.experts) return false;
+                       if (std::find(choice, choice + k, choice[k]) != choice + k) return false;
+                   }
+                   return true;
+               });
     }
 
     const RoutingTrace& trace_;
@@ -63,21 +71,42 @@ private:
     std::map<std::int64_t, std::vector<const std::int16_t*>> tokens_;  // by position, (n_layer)
 };
 
-/// Whether all rows have the trace's layers, each at least once, and its top-k.
-bool fits(const RoutingTrace& trace, const std::vector<RoutingTokensRow>& rows) {
+/// Layers and top-k of a text; no layers where its rows differ in top-k or are of too many layers.
+struct Shape {
+    std::vector<int> layers;
+    int topK = 0;
+    auto operator<=>(const Shape&) const = default;
+};
+
+Shape shapeOf(const std::vector<RoutingTokensRow>& rows) {
     std::set<int> layers;
+    int topK = 0;
     for (const RoutingTokensRow& row : rows) {
-        if (row.topK != trace.topK) return false;
+        if (row.tokens == 0) continue;
+        if (topK != 0 && row.topK != topK) return {};
+        topK = row.topK;
         layers.insert(row.layer);
+        if (layers.size() > kMaxTraceLayers) return {};
     }
-    return std::equal(layers.begin(), layers.end(), trace.layers.begin(), trace.layers.end());
+    return {{layers.begin(), layers.end()}, topK};
 }
 
-void takeShape(RoutingTrace& trace, const std::vector<RoutingTokensRow>& rows) {
-    std::set<int> layers;
-    for (const RoutingTokensRow& row : rows) layers.insert(row.layer);
-    trace.layers.assign(layers.begin(), layers.end());
-    trace.topK = rows.front().topK;
+/// The shape that most tokens have, so that one damaged text does not decide for all.
+Shape commonShape(const RunReader& run, const std::vector<SequenceRow>& sequences,
+                  const StopFlag* stop) {
+    std::map<Shape, std::int64_t> tokens;
+    for (const SequenceRow& sequence : sequences) {
+        throwIfStopped(stop);
+        const std::vector<RoutingTokensRow> rows = run.routingTokens(sequence.id);
+        const Shape shape = shapeOf(rows);
+        if (shape.layers.empty()) continue;
+        std::int64_t& count = tokens[shape];
+        for (const RoutingTokensRow& row : rows) count += row.tokens;
+    }
+    const auto most =
+        std::max_element(tokens.begin(), tokens.end(),
+                         [](const auto& a, const auto& b) { return a.second < b.second; });
+    return most == tokens.end() ? Shape() : most->first;
 }
 
 }  // namespace
@@ -85,13 +114,16 @@ void takeShape(RoutingTrace& trace, const std::vector<RoutingTokensRow>& rows) {
 RoutingTrace routingTrace(const RunReader& run, int experts, TracePart part, const StopFlag* stop) {
     RoutingTrace trace;
     trace.experts = experts;
+    const std::vector<SequenceRow> sequences = run.sequences();
+    const Shape shape = commonShape(run, sequences, stop);
+    trace.layers = shape.layers;
+    trace.topK = shape.topK;
     std::size_t choices = 0;
-    for (const SequenceRow& sequence : run.sequences()) {
+    for (const SequenceRow& sequence : sequences) {
         throwIfStopped(stop);
         const std::vector<RoutingTokensRow> rows = run.routingTokens(sequence.id);
         if (rows.empty()) continue;
-        if (trace.layers.empty()) takeShape(trace, rows);
-        if (!fits(trace, rows) || choices >= kMaxTraceChoices) {
+        if (shape.layers.empty() || shapeOf(rows) != shape || choices >= kMaxTraceChoices) {
             ++trace.textsLeftOut;
             continue;
         }

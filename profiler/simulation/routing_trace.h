@@ -43,13 +43,16 @@ struct RoutingTrace {
 
 /// 512 MiB: 2.8 million tokens of gpt-oss-20b.
 inline constexpr std::size_t kMaxTraceChoices = std::size_t{1} << 28U;
+/// More layers than any model has: texts with more are left out.
+inline constexpr std::size_t kMaxTraceLayers = 4096;
 
 /// Which tokens of a text: what a token is routed to depends on the text before it and not on
 /// whether it was given or written, but prompts and replies are different texts.
 enum class TracePart : std::uint8_t { All, Prompt, Generated };
 
-/// `experts` as RunSummary has it; ids beyond it leave their token out. Where a rewind left two
-/// rows for a position the later one counts. Throws Error naming the file when it is damaged.
+/// `experts` as RunSummary has it; ids beyond it leave their token out. Layers and top-k are those
+/// that most tokens have. Where a rewind left two rows for a position the one that begins later
+/// counts. Throws Error naming the file when it is damaged.
 RoutingTrace routingTrace(const RunReader& run, int experts, TracePart part = TracePart::All,
                           const StopFlag* stop = nullptr);
 

@@ -8,10 +8,12 @@
 #include <initializer_list>
 
 #include "engine/core/file.h"
+#include "reports/cache_text.h"
 #include "reports/numbers.h"
 #include "reports/ranking.h"
 #include "reports/report.h"
 #include "reports/suite_comparison.h"
+#include "reports/visible_text.h"
 
 namespace moescope {
 namespace {
@@ -24,7 +26,7 @@ bool isNumber(std::string_view text) {
 }
 
 std::string cell(std::string_view bytes) {
-    std::string text = toValidUtf8(bytes);
+    std::string text = withoutControls(toValidUtf8(bytes));
     if (!text.empty() && std::string_view("=+-@\t\r").find(text[0]) != std::string_view::npos &&
         !isNumber(text))
         text.insert(0, 1, '\'');
@@ -212,6 +214,67 @@ std::string placementCsv(std::span<const ReportRun> runs) {
     return out;
 }
 
+/// `visit` sees each layer of a run's expert cache, and the mean of them as "all".
+template <class Visit>
+void eachCacheLayer(const ExpertCache& of, Visit visit) {
+    if (of.empty()) return;
+    visit(of.all, std::string("all"));
+    for (const CacheLayer& layer : of.layers) visit(layer, std::to_string(layer.layer));
+}
+
+std::string expertCacheCsv(std::span<const ReportRun> runs) {
+    std::string out;
+    row(out, "run", "layer", "size", "lru", "lru_low", "lru_high", "lfu", "optimum",
+        "static_held_out", "static_in_sample", "uniform");
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        const ExpertCache& of = runs[i].cache;
+        eachCacheLayer(of, [&](const CacheLayer& layer, const std::string& name) {
+            for (const int size : curveSizes(of)) {
+                const std::size_t at = of.index(size);
+                row(out, i + 1, name, size, layer.of(CachePolicy::Lru)[at], layer.low[at],
+                    layer.high[at], layer.of(CachePolicy::Lfu)[at],
+                    layer.of(CachePolicy::Optimum)[at], layer.of(CachePolicy::StaticHeldOut)[at],
+                    layer.of(CachePolicy::StaticInSample)[at], of.uniformHits(size));
+            }
+        });
+    }
+    return out;
+}
+
+std::string expertStepsCsv(std::span<const ReportRun> runs) {
+    std::string out;
+    row(out, "run", "layer", "reuse", "chance_reuse", "tokens", "distinct_experts",
+        "uniform_distinct_experts");
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        const ExpertCache& of = runs[i].cache;
+        eachCacheLayer(of, [&](const CacheLayer& layer, const std::string& name) {
+            for (std::size_t s = 0; s < kStepTokens.size(); ++s)
+                row(out, i + 1, name, layer.reuse, of.chanceReuse(), kStepTokens[s],
+                    layer.distinct[s], of.uniformDistinct(kStepTokens[s]));
+        });
+    }
+    return out;
+}
+
+std::string offloadCsv(std::span<const ReportRun> runs) {
+    std::string out;
+    row(out, "run", "size", "policy", "cache_bytes", "loaded_bytes_per_token", "link",
+        "ns_per_token", "most_tokens_per_second");
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        const ExpertCache& of = runs[i].cache;
+        if (of.empty() || runs[i].expertBytes.empty()) continue;
+        for (const int size : curveSizes(of)) {
+            for (const CachePolicyName& name : cachePolicies()) {
+                const double loaded = loadedBytes(of, runs[i].expertBytes, name.policy, size);
+                for (const Link& link : usualLinks())
+                    row(out, i + 1, size, name.key, cacheBytes(runs[i].expertBytes, size), loaded,
+                        link.name, loadNs(loaded, link), mostTokensPerSecond(loaded, link));
+            }
+        }
+    }
+    return out;
+}
+
 const std::string& suiteName(const RunSummary& run, std::int64_t id) {
     static const std::string kUnknown;
     for (const SuiteRow& suite : run.suites) {
@@ -228,7 +291,7 @@ std::string metricsCsv(std::span<const ReportRun> runs) {
         for (const MetricRow& metric : runs[i].summary.metrics)
             row(out, i + 1, suiteName(runs[i].summary, metric.suite), metric.name, metric.group,
                 metric.value, metric.low, metric.high, metric.standardError, metric.chance,
-                metric.n, metric.method, metricCaution(metric),
+                metric.n, metric.method, metricCaution(metric, runs[i].summary.metrics),
                 metric.clusters > 0 ? std::to_string(metric.clusters) : std::string());
     }
     return out;
@@ -285,6 +348,9 @@ std::vector<ReportFile> renderCsv(std::span<const ReportRun> runs) {
             {"balance.csv", balanceCsv(runs)},
             {"lift.csv", liftCsv(runs)},
             {"divergence.csv", divergenceCsv(runs)},
+            {"expert_cache.csv", expertCacheCsv(runs)},
+            {"expert_steps.csv", expertStepsCsv(runs)},
+            {"offload.csv", offloadCsv(runs)},
             {"metrics.csv", metricsCsv(runs)},
             {"suite_comparison.csv", suiteComparisonCsv(runs)},
             {"items.csv", itemsCsv(runs)},

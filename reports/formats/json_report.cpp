@@ -6,7 +6,10 @@
 
 #include "engine/core/file.h"
 #include "reports/analysis_json.h"
+#include "reports/cache_json.h"
+#include "reports/cache_text.h"
 #include "reports/comparison.h"
+#include "reports/headline.h"
 #include "reports/json_number.h"
 #include "reports/ranking.h"
 #include "reports/report.h"
@@ -132,7 +135,7 @@ json metricsJson(const RunSummary& run, std::int64_t suite) {
                        {"method", metric.method},
                        {"n", metric.n},
                        {"clusters", metric.clusters > 0 ? json(metric.clusters) : json()},
-                       {"caution", metricCaution(metric)}});
+                       {"caution", metricCaution(metric, run.metrics)}});
     }
     return out;
 }
@@ -164,6 +167,7 @@ json suitesJson(const ReportRun& run) {
                        {"kind", suite.kind},
                        {"source", suite.source},
                        {"planned_items", suite.items},
+                       {"finished", !isUnfinished(suite, itemCounts(run.summary, suite))},
                        {"settings", nested(suite.settings)},
                        {"metrics", metricsJson(run.summary, suite.id)},
                        {"items", std::move(items)}});
@@ -208,6 +212,10 @@ json runJson(const ReportRun& run, std::span<const RunSummary* const> earlier) {
                                    ? json()
                                    : specializationJson(run.specialization)},
             {"placement", summary.routing.empty() ? json() : parallelJson(run.parallel)},
+            {"expert_cache",
+             run.cache.empty() && run.cache.reason.empty()
+                 ? json()
+                 : cacheJson(run.cache, run.expertBytes, curveSizes(run.cache), usualLinks())},
             {"token_routing", run.sample ? sampleJson(*run.sample) : json()},
             {"suites", suitesJson(run)}};
 }

@@ -5,6 +5,7 @@
 
 #include "engine/core/count_text.h"
 #include "profiler/analysis/quality_block.h"
+#include "reports/cache_text.h"
 #include "reports/comparison.h"
 #include "reports/counter_names.h"
 #include "reports/headline.h"
@@ -113,6 +114,29 @@ std::string parallelMarkdown(const ParallelForecast& forecast) {
     return out + "\n\n";
 }
 
+/// Empty where the run does not hold each token's experts.
+std::string cacheMarkdown(const ReportRun& run) {
+    const ExpertCache& of = run.cache;
+    if (of.empty()) return {};
+    std::string out = "**Expert cache.** ";
+    for (const std::string& sentence : cacheSentences(of, run.expertBytes))
+        out += md(sentence) + " ";
+    std::string rule = "\n|---:|";
+    out += "\n\n| experts of each layer in fast memory |";
+    for (const CachePolicyName& name : cachePolicies()) {
+        out += " " + std::string(name.title) + " |";
+        rule += "---:|";
+    }
+    out += " uniform router |" + rule + "---:|\n";
+    for (const int size : shownSizes(of)) {
+        out += "| " + formatCount(size) + " |";
+        for (const CachePolicyName& name : cachePolicies())
+            out += " " + md(hitsText(of.all, name.policy, of.index(size))) + " |";
+        out += " " + formatFixed(of.uniformHits(size), 3) + " |\n";
+    }
+    return out + "\n";
+}
+
 std::string runMarkdown(const ReportRun& run, const std::string& title) {
     std::string out = "## " + md(title) + "\n\n| what ran | |\n|---|---|\n";
     for (const auto& [label, value] : run.whatRan())
@@ -158,10 +182,8 @@ std::string runMarkdown(const ReportRun& run, const std::string& title) {
     }
     for (const SuiteRow& suite : run.summary.suites) {
         if (suite.kind == kNumericsKind) continue;
-        const auto items = run.items.find(suite.id);
-        const std::int64_t scored = items == run.items.end() ? 0 : scoredItems(items->second);
         out += "**" + md(suite.title.empty() ? suite.name : suite.title) + "** (" + md(suite.name) +
-               "): " + evaluatedItems(suite, scored) + ".\n\n";
+               "): " + evaluatedItems(suite, itemCounts(run.summary, suite)) + ".\n\n";
     }
     if (!run.summary.metrics.empty()) {
         out +=
@@ -174,7 +196,7 @@ std::string runMarkdown(const ReportRun& run, const std::string& title) {
                 out += "| " + md(suite.name) + " | " + md(metric->name) + " | " +
                        md(metric->group.empty() ? kAllGroups : metric->group) + " | " +
                        metricText(*metric) + " | " + testText(test) + " | " + basisText(*metric) +
-                       " | " + metricCaution(*metric) + " |\n";
+                       " | " + md(metricCaution(*metric, run.summary.metrics)) + " |\n";
             }
         }
         out += "\n";
@@ -194,6 +216,7 @@ std::string runMarkdown(const ReportRun& run, const std::string& title) {
         out += "\n";
     }
     out += parallelMarkdown(run.parallel);
+    out += cacheMarkdown(run);
     out += "Run file: " + md(run.source) + (run.sha256.empty() ? "" : ", SHA-256 " + run.sha256) +
            "\n";
     return out;
@@ -254,8 +277,16 @@ std::string suiteLine(const RunSummary& run, const SuiteRow& suite) {
         if (groups > 0) text += " " + metric.group;
     }
     if (text.empty()) text = "no metric was computed";
-    const std::int64_t available = availableItems(suite);
-    if (available > suite.items)
+    if (littleMass(run.metrics, suite.id)) text = "! small answer_mass; " + text;
+    const ItemCounts counts = itemCounts(run, suite);
+    if (isUnfinished(suite, counts))
+        text = "NOT FINISHED, " + formatCount(counts.scored) + " of " +
+               formatCounted(plannedRows(suite), repeatsOf(suite) == 1 ? "item" : "reply") + "; " +
+               text;
+    else if (counts.scored < counts.done)
+        text = formatCount(counts.scored) + " of " + formatCount(counts.done) +
+               " fitted the context; " + text;
+    else if (const std::int64_t available = availableItems(suite); available > suite.items)
         text = formatCount(suite.items) + " of " + formatCounted(available, "item") + "; " + text;
     return labelled(suite.name, text);
 }

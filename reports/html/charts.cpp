@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Column chart, balance against chance, and interval plot.
+// Column chart, balance against chance, curves, and interval plot.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -110,7 +111,73 @@ std::string balanceChart(const FigureText& text, std::span<const LayerRouting> r
     return svg.html();
 }
 
-std::string intervalPlot(const FigureText& text, std::span<const Interval> intervals) {
+namespace {
+
+constexpr std::size_t kCurveStyles = 6;  ///< classes "curve0" and so on of the page's style
+
+std::string curveStyle(std::size_t curve) {
+    return "curve curve" + std::to_string(curve % kCurveStyles);
+}
+
+void drawCurve(SvgCanvas& svg, const CurveSet& set, std::size_t index, const Axis& x,
+               const Axis& y) {
+    const Curve& curve = set.curves[index];
+    std::vector<std::pair<double, double>> line, band;
+    for (std::size_t i = 0; i < set.x.size(); ++i)
+        if (std::isfinite(curve.values[i])) line.emplace_back(x(set.x[i]), y(curve.values[i]));
+    for (std::size_t i = 0; i < curve.low.size(); ++i)
+        if (std::isfinite(curve.low[i])) band.emplace_back(x(set.x[i]), y(curve.low[i]));
+    for (std::size_t i = curve.high.size(); i-- > 0;)
+        if (std::isfinite(curve.high[i])) band.emplace_back(x(set.x[i]), y(curve.high[i]));
+    if (!band.empty()) svg.polyline(band, "band");
+    svg.polyline(line, curveStyle(index));
+}
+
+}  // namespace
+
+std::string curveChart(const FigureText& text, const CurveSet& set,
+                       std::span<const std::size_t> marked) {
+    constexpr double kHeight = 340, kBottom = 36, kSample = 30, kRow = 17;
+    constexpr std::size_t kColumns = 3;
+    const double top =
+        14 + kRow * std::ceil(static_cast<double>(set.curves.size()) / double(kColumns));
+    SvgCanvas svg(text, kWidth, kHeight);
+    const Axis x{set.x.front(), std::max(set.x.back(), set.x.front() + 1), kLeft + 8,
+                 kWidth - kRight - 8};
+    const Axis y{0, 1, kHeight - kBottom, top};
+    verticalAxis(svg, y, [](double share) { return formatPercent(share); });
+    for (const double tick : axisTicks(x.low, x.high, 8)) {
+        if (tick != std::round(tick)) continue;
+        svg.line(x(tick), y(0), x(tick), y(0) + 4, "tick");
+        svg.text(x(tick), kHeight - kBottom + 16, formatCount(std::llround(tick)), "middle");
+    }
+    for (std::size_t c = set.curves.size(); c-- > 0;) drawCurve(svg, set, c, x, y);
+    for (std::size_t c = 0; c < set.curves.size(); ++c) {
+        const Curve& curve = set.curves[c];
+        for (const std::size_t i : marked)
+            if (std::isfinite(curve.values[i]))
+                svg.circle(x(set.x[i]), y(curve.values[i]), 3,
+                           "point" + std::to_string(c % kCurveStyles),
+                           curve.title + ", " + formatCount(std::llround(set.x[i])) + ": " +
+                               formatPercent(curve.values[i]));
+        const std::size_t row = c / kColumns;
+        const double left = kLeft + (kWidth - kLeft) / double(kColumns) * double(c % kColumns);
+        const double middle = 8 + kRow * double(row);
+        svg.polyline(std::array{std::pair(left, middle), std::pair(left + kSample, middle)},
+                     curveStyle(c));
+        svg.text(left + kSample + 6, middle + 4,
+                 curve.title + (curve.low.empty() || !std::isfinite(curve.low.front())
+                                    ? ""
+                                    : ", with its 95 % interval"),
+                 "start");
+    }
+    svg.line(kLeft, y(0), kWidth - kRight, y(0), "baseline");
+    svg.text((kLeft + kWidth - kRight) / 2, kHeight - 6, set.horizontal, "middle", "axis");
+    return svg.html();
+}
+
+std::string intervalPlot(const FigureText& text, std::span<const Interval> intervals,
+                         const char* legend) {
     constexpr double kLabels = 250, kRow = 22, kTop = 30;
     const double height = kTop + kRow * static_cast<double>(intervals.size()) + 26;
     double low = std::numeric_limits<double>::infinity();
@@ -147,7 +214,7 @@ std::string intervalPlot(const FigureText& text, std::span<const Interval> inter
     }
     svg.circle(kLabels + 6, 12, 4, "dot");
     svg.line(kLabels - 4, 12, kLabels + 16, 12, "whisker");
-    svg.text(kLabels + 24, 16, "value and 95 % interval", "start");
+    svg.text(kLabels + 24, 16, legend, "start");
     svg.line(kLabels + 180, 4, kLabels + 180, 20, "chance-tick");
     svg.text(kLabels + 188, 16, "chance", "start");
     return svg.html();

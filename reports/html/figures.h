@@ -13,6 +13,7 @@
 #include "profiler/analysis/roofline.h"
 #include "profiler/analysis/run_summary.h"
 #include "profiler/analysis/specialization.h"
+#include "reports/cache_curves.h"
 
 namespace moescope {
 
@@ -50,12 +51,18 @@ std::string balanceChart(const FigureText& text, std::span<const LayerRouting> r
 /// measured by counters, hollow ones modelled. Needs a point and a finite bandwidth.
 std::string rooflineChart(const FigureText& text, const Roofline& of);
 
+/// Lines that differ by colour and dashes, with a dot at each of `marked` (indices into x). x are
+/// whole numbers, values 0 to 1.
+std::string curveChart(const FigureText& text, const CurveSet& set,
+                       std::span<const std::size_t> marked);
+
 struct Interval {
     std::string label;
     double value = 0;
     std::optional<double> low, high, chance;
 };
 /// One line per interval, with its value as a dot and chance as a tick.
-std::string intervalPlot(const FigureText& text, std::span<const Interval> intervals);
+std::string intervalPlot(const FigureText& text, std::span<const Interval> intervals,
+                         const char* legend = "value and 95 % interval");
 
 }  // namespace moescope

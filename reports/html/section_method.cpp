@@ -58,6 +58,10 @@ constexpr std::array kFormulas = {
         "assignments of the busiest GPU / mean over the GPUs, in one layer of a simulated step; "
         "mean over steps and layers, placements judged on texts that they were not decided on",
         "routing by token; EPLB's global policy (github.com/deepseek-ai/EPLB)"},
+    Formula{"hits of an expert cache",
+            "uses whose expert is one of the C of its layer in fast memory / uses; every C from "
+            "one pass over a stack; tokens one at a time, their experts together",
+            "Mattson et al. 1970; Belady 1966 for the optimum"},
     Formula{"numerics",
             "KL: mean over tokens of sum_t p_A(t) ln(p_A(t) / p_B(t)); relative error of a layer: "
             "|h_B - h_A| / |h_A| of what leaves it; same experts: the chosen set is unchanged",

@@ -39,7 +39,7 @@ std::string imbalancePlot(const ParallelForecast& forecast, const SectionContext
            intervalPlot({at.id("imbalance"), "Load of the busiest GPU over the mean",
                          "One line for each number of GPUs and placement; the table has the "
                          "numbers."},
-                        intervals) +
+                        intervals, "mean, and range of the judged parts") +
            "<figcaption>Load of the busiest GPU over the mean, within a step and layer; the line "
            "is the range of the judged parts, the tick what chance shows.</figcaption></figure>\n";
 }

@@ -53,7 +53,7 @@ std::string metricTable(const SuiteRow& suite, const std::vector<MetricRow>& met
                    test != nullptr ? HtmlCell(testText(test), test->value) : HtmlCell(kNoData),
                    HtmlCell(basisText(metric), static_cast<double>(metric.n)),
                    metric.method + (test != nullptr ? "; p: " + test->method : ""),
-                   metricCaution(metric)});
+                   metricCaution(metric, metrics)});
     }
     std::string out = table.html();
     for (const std::string& note : itemCountNotes(metrics)) out += paragraph(note + ".");
@@ -127,7 +127,7 @@ std::string itemTable(const SuiteRow& suite, const std::vector<MetricRow>& metri
             shorten(item.id, 60),
             shorten(item.prompt, kShownCharacters),
             shorten(answersText(replies), 80),
-            shorten(item.target, 80),
+            item.target.empty() ? kNoData : shorten(item.target, 80),
             formatSignificant(meanScore(replies)),
             written ? shorten(writtenReply(item).value_or(kNoData), kShownCharacters)
                     : formatSignificant(likelihoodMargin(item))};
@@ -142,15 +142,11 @@ std::string itemTable(const SuiteRow& suite, const std::vector<MetricRow>& metri
 
 std::string suiteHtml(const ReportRun& run, const SuiteRow& suite, const SectionContext& at) {
     std::string out = at.heading(1, suite.title.empty() ? suite.name : suite.title);
-    const auto found = run.items.find(suite.id);
-    const std::int64_t done =
-        found == run.items.end() ? 0 : static_cast<std::int64_t>(found->second.size());
-    const std::int64_t scored = found == run.items.end() ? 0 : scoredItems(found->second);
-    out += paragraph(
-        (suite.kind.empty() ? "" : "A " + suite.kind + " suite. ") + evaluatedItems(suite, scored) +
-        (done < plannedRows(suite) ? ": not finished, the metrics cover what was done." : ".") +
-        (suite.version.empty() ? "" : " Version " + suite.version + ".") +
-        (suite.source.empty() ? "" : " Source: " + suite.source + "."));
+    const ItemCounts counts = itemCounts(run.summary, suite);
+    out += paragraph((suite.kind.empty() ? "" : "A " + suite.kind + " suite. ") +
+                     evaluatedItems(suite, counts) + "." +
+                     (suite.version.empty() ? "" : " Version " + suite.version + ".") +
+                     (suite.source.empty() ? "" : " Source: " + suite.source + "."));
     const std::vector<MetricRow> metrics = metricsOf(run.summary, suite.id);
     if (metrics.empty()) {
         out += paragraph("No metric was computed.");
@@ -158,7 +154,8 @@ std::string suiteHtml(const ReportRun& run, const SuiteRow& suite, const Section
         out +=
             metricTable(suite, metrics) + plots(metrics, at.id("suite" + std::to_string(suite.id)));
     }
-    if (scored > 0) out += itemTable(suite, metrics, found->second);
+    if (const auto items = run.items.find(suite.id); counts.scored > 0 && items != run.items.end())
+        out += itemTable(suite, metrics, items->second);
     if (!suite.settings.empty() && suite.settings != "{}")
         out += htmlDetails("Settings of " + suite.name,
                            settingsHtml("Settings of " + suite.name, suite.settings));

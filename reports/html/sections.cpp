@@ -27,6 +27,7 @@ std::span<const ReportSection> reportSections() {
         ReportSection{"experts", "Expert load", renderExperts},
         ReportSection{"specialization", "Specialisation", renderSpecialization},
         ReportSection{"parallel", "Experts on several GPUs", renderParallel},
+        ReportSection{"expert-cache", "Expert cache", renderCache},
         ReportSection{"routing", "Token routing", renderTokenRouting},
         ReportSection{"numerics", "Numerics, B beside A", renderNumerics, hasNumerics},
         ReportSection{"suites", "Suites", renderSuites},

@@ -39,6 +39,7 @@ std::string renderTime(const ReportRun& run, const SectionContext& at);
 std::string renderExperts(const ReportRun& run, const SectionContext& at);
 std::string renderSpecialization(const ReportRun& run, const SectionContext& at);
 std::string renderParallel(const ReportRun& run, const SectionContext& at);
+std::string renderCache(const ReportRun& run, const SectionContext& at);
 std::string renderTokenRouting(const ReportRun& run, const SectionContext& at);
 std::string renderSuites(const ReportRun& run, const SectionContext& at);
 std::string renderNumerics(const ReportRun& run, const SectionContext& at);

@@ -71,6 +71,10 @@ svg .baseline,svg .tick{stroke:var(--ink)}
 svg .frame{fill:none;stroke:var(--muted)}
 svg .chance{fill:var(--chance)}
 svg .chance-tick{stroke:var(--chance);stroke-width:3;stroke-dasharray:4 2}
+svg .curve{fill:none;stroke-width:2}
+svg .band{fill:var(--mark);fill-opacity:.18}
+svg .curve0{stroke:var(--mark);stroke-width:2.5}
+svg .point0{fill:var(--mark)}
 svg .whisker{stroke:var(--ink);stroke-width:1.5}
 svg .roof{stroke:var(--ink);stroke-width:2}
 svg .roof-other{stroke:var(--muted);stroke-width:1.5;stroke-dasharray:6 4}
@@ -118,11 +122,22 @@ section.run{break-before:page}
 
 }  // namespace
 
+/// Of the second curve of a figure and those after it: colour is never all that tells them apart.
+constexpr std::array<const char*, 5> kCurveDashes = {"7 3", "14 4", "2 3", "10 3 2 3", "1 4"};
+
 std::string pageStyle() {
     std::string categories;
     for (std::size_t i = 0; i < kCategoryColors.size(); ++i)
         categories += ".c" + std::to_string(i) +
                       "{border-bottom-color:" + hexColor(kCategoryColors[i]) + "}\n";
+    for (std::size_t i = 0; i < kCurveDashes.size(); ++i) {
+        const std::string color = i + 1 < kCurveColors.size() ? hexColor(kCurveColors[i + 1])
+                                                              : std::string("var(--muted)");
+        const std::string number = std::to_string(i + 1);
+        categories += "svg .curve" + number + "{stroke:" + color +
+                      ";stroke-dasharray:" + kCurveDashes[i] + "}\nsvg .point" + number +
+                      "{fill:" + color + "}\n";
+    }
     return ":root{color-scheme:light dark;" + variables(kLightTheme) +
            "}\n@media (prefers-color-scheme:dark){:root{" + variables(kDarkTheme) + "}}" + kRules +
            categories + "@media print{:root{color-scheme:light;" + variables(kLightTheme) + "}" +

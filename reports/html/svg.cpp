@@ -58,6 +58,14 @@ void SvgCanvas::line(double x1, double y1, double x2, double y2, std::string_vie
              attribute("y2", y2) + styleClass(style) + "/>\n";
 }
 
+void SvgCanvas::polyline(std::span<const std::pair<double, double>> points,
+                         std::string_view style) {
+    body_ += "<polyline points=\"";
+    for (std::size_t i = 0; i < points.size(); ++i)
+        body_ += (i > 0 ? " " : "") + number(points[i].first) + "," + number(points[i].second);
+    body_ += "\"" + styleClass(style) + "/>\n";
+}
+
 void SvgCanvas::circle(double x, double y, double radius, std::string_view style,
                        std::string_view hover) {
     body_ += "<circle" + attribute("cx", x) + attribute("cy", y) + attribute("r", radius) +

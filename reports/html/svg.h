@@ -2,8 +2,10 @@
 // The few SVG elements that the figures use, with numbers printed independently of the locale.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "reports/html/figures.h"
 
@@ -18,6 +20,8 @@ public:
     void rect(double x, double y, double w, double h, std::string_view style,
               std::string_view hover = {}, std::string_view extra = {});
     void line(double x1, double y1, double x2, double y2, std::string_view style);
+    /// Straight from point to point; `style` fills or strokes it.
+    void polyline(std::span<const std::pair<double, double>> points, std::string_view style);
     void circle(double x, double y, double radius, std::string_view style,
                 std::string_view hover = {});
     /// `anchor` "start", "middle" or "end".

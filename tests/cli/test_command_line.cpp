@@ -53,7 +53,10 @@ TEST_CASE("wrong usage exits with 2 and one sentence") {
                                                           {"--show-reasoning", "--json"},
                                                           {"--seed", "99999999999999999999999"},
                                                           {"--temperature", "nan"},
-                                                          {"--top-p", "7"}}) {
+                                                          {"--top-p", "7"},
+                                                          {"--top-p", "0.9"},
+                                                          {"--top-k", "5"},
+                                                          {"--min-p", "0.1"}}) {
         CAPTURE(option, value);
         requireFailure(run({"generate", "demo", "--prompt", "hi", option, value}), 2, "error: ");
     }
@@ -255,6 +258,27 @@ TEST_CASE("conversations and functions are read from files and refused by file a
                    "harmony, chatml");
 }
 
+TEST_CASE("more tokens than the context has room for are said") {
+    const Folder folder;
+    const Outcome text =
+        run({"generate", "demo", "--prompt", "hi", "-n", "200000", "--context", "20"});
+    CHECK(text.code == 0);
+    const std::string said = "of the 200,000 tokens of -n the context of ";
+    CHECK_THAT(text.err, Catch::Contains(said + "20 has room for 19"));  // "hi" is two tokens
+    std::ofstream(folder / "in") << "{\"prompt\": \"hi\"}\n{\"prompt\": \"hi there\"}\n";
+    const Outcome file = run({"generate", "demo", "--input", folder / "in", "--output",
+                              folder / "out", "-n", "200000", "--context", "20"});
+    CHECK(file.code == 0);
+    CHECK_THAT(file.err, Catch::Contains(said + "20 has room for "));
+    CHECK_THAT(run({"generate", "demo", "--prompt", "hi", "-n", "2", "--context", "20"}).err,
+               !Catch::Contains("has room"));
+    const Outcome replies =
+        run({"eval", "demo", "--suite", "basics", "--limit", "1", "--generate", "-n", "200000",
+             "--context", "300", "--out", folder / "run", "--progress", "off"});
+    CHECK(replies.code == 0);
+    CHECK_THAT(replies.err, Catch::Contains(said + "300 has room for 300"));
+}
+
 TEST_CASE("eval --generate asks the model for replies, and what only replies have is refused") {
     const Folder folder;
     const std::string out = folder / "replies.moescope";
@@ -280,6 +304,7 @@ TEST_CASE("eval --generate asks the model for replies, and what only replies hav
     requireFailure(run(with({"--generate", "--reasoning", "low,low"})), 2, "names 'low' twice");
     requireFailure(run(with({"--generate", "--reasoning", "low,hihg"})), 2, "not 'hihg'");
     requireFailure(run(with({"--generate", "--reasoning", ","})), 2, "not ','");
+    requireFailure(run(with({"--generate", "--top-p", "0.9"})), 2, "need a --temperature above 0");
     const Outcome replied = run(with({"--generate", "-n", "8", "--json"}));
     REQUIRE(replied.code == 0);
     const auto document = nlohmann::json::parse(replied.out);

@@ -79,6 +79,19 @@ TEST_CASE("an evaluation stopped in the middle resumes to the same figures") {
             CHECK(partial.meta("status") == (signal == SIGINT ? "interrupted" : "running"));
             CHECK(partial.status() == RunStatus::Interrupted);
             CHECK(partial.items(1).size() < 288);
+            // Wherever the run is shown, what was done is told from what was planned.
+            const std::string done = std::to_string(partial.items(1).size()) + " of 288 items";
+            if (signal == SIGINT)
+                CHECK_THAT(outcome.err,
+                           Catch::Contains("interrupted after " + done + " of hiring_lending"));
+            CHECK_THAT(run({"report", stopped, "--format", "summary"}).out,
+                       Catch::Contains("NOT FINISHED, " + done + "; no metric was computed") &&
+                           Catch::Contains(done + " evaluated: NOT FINISHED"));
+            CHECK_THAT(run({"compare", whole, stopped}).out,
+                       Catch::Contains("; ! status interrupted: only what was "
+                                       "saved."));
+            CHECK_THAT(run({"compare", whole, stopped}).err,
+                       Catch::Contains("run 2: hiring_lending: " + done + " evaluated"));
         }
         const Outcome again = run(evaluation(stopped));
         CHECK(again.code == 1);

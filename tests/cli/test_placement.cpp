@@ -25,6 +25,13 @@ std::string profiled(const Folder& folder, bool byToken) {
     return out;
 }
 
+void requireRefusal(const std::vector<std::string>& words, const std::string& sentence) {
+    const Outcome outcome = run(words);
+    INFO(outcome.err);
+    CHECK(outcome.code == 2);
+    CHECK_THAT(outcome.err, Contains(sentence));
+}
+
 }  // namespace
 
 TEST_CASE("placement tells load, chance and cost of one GPU and of several") {
@@ -50,7 +57,7 @@ TEST_CASE("placement tells load, chance and cost of one GPU and of several") {
     CHECK(text.code == 0);
     CHECK_THAT(text.out, Contains("placements of each group of texts decided on all other groups"));
     CHECK(run({"placement", out}).out == run({"placement", out}).out);
-    CHECK(run({"placement", out, "--history", out}).code == 0);
+    requireRefusal({"placement", out, "--history", out}, "is the run itself");
 }
 
 TEST_CASE("placement writes what SGLang's --init-expert-location reads") {
@@ -66,6 +73,19 @@ TEST_CASE("placement writes what SGLang's --init-expert-location reads") {
     CHECK(layers.at(0).size() == 28);  // 24 experts and 4 further copies
     CHECK(run({"placement", out, "--gpus", "4", "--write", file}).code != 0);
     CHECK(run({"placement", out, "--gpus", "4", "--write", file, "--overwrite"}).code == 0);
+}
+
+TEST_CASE("placement leaves the files that it reads alone") {
+    const Folder folder;
+    const std::string out = profiled(folder, true), other = folder / "other.moescope";
+    std::filesystem::copy_file(out, other);
+    CHECK(run({"placement", out, "--history", other}).code == 0);
+    requireRefusal(
+        {"placement", out, "--gpus", "4", "--history", other, "--write", other, "--overwrite"},
+        "--write");
+    const std::string map = folder / "map.json";
+    requireRefusal({"placement", out, "--gpus", "64", "--write", map}, "24 experts");
+    CHECK_FALSE(std::filesystem::exists(map));
 }
 
 TEST_CASE("placement says what a run lacks") {

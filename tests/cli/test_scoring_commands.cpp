@@ -222,7 +222,7 @@ TEST_CASE("score writes the logits behind every scored token") {
     const Outcome twice = run({"score", "demo", "--input", folder / "in", "--output", folder / "o2",
                                "--logits", folder / "m.safetensors"});
     CHECK(twice.code == 1);
-    CHECK_THAT(twice.err, Contains("in: line 2: the id 'x/0' is there twice"));
+    CHECK_THAT(twice.err, Contains("in: line 2: --logits would write a second 'x/0'"));
     CHECK_FALSE(fs::exists(folder / "m.safetensors.part"));
 }
 

@@ -256,3 +256,37 @@ TEST_CASE("TruthfulQA's best answer is the last of the choices") {
     CHECK_THROWS_WITH(derive("truthfulqa", fields),
                       "f:1: the best answer is among the incorrect ones");
 }
+
+TEST_CASE("IFEval's instructions and arguments become one list, nulls and lists among them") {
+    FieldMap fields = {{"instruction_id_list.0", "keywords:existence"},
+                       {"instruction_id_list.1", "punctuation:no_comma"},
+                       {"kwargs.0.keywords.0", "land"},
+                       {"kwargs.0.keywords.1", "river"},
+                       {"kwargs.0.num_words", ""}};
+    CHECK(derive("ifeval", fields).empty());
+    CHECK(fields.at("instructions") ==
+          R"([{"id":"keywords:existence","kwargs":{"keywords":["land","river"],"num_words":""}},)"
+          R"({"id":"punctuation:no_comma","kwargs":{}}])");
+    CHECK(fields.at("count") == "2");
+    CHECK(fields.at("family") == "several");
+    fields.erase("instruction_id_list.1");
+    CHECK(derive("ifeval", fields).empty());
+    CHECK(fields.at("family") == "keywords");
+}
+
+TEST_CASE("Records that are not as IFEval has them are refused") {
+    const auto refused = [](const FieldMap& more) {
+        FieldMap fields = {{"instruction_id_list.0", "keywords:existence"}};
+        fields.insert(more.begin(), more.end());
+        derive("ifeval", fields);
+    };
+    FieldMap none;
+    CHECK_THROWS_WITH(derive("ifeval", none), "f:1: instruction_id_list is missing or empty");
+    CHECK_THROWS_WITH(refused({{"kwargs.1.keyword", "x"}}),
+                      "f:1: 'kwargs.1.keyword' belongs to no instruction");
+    CHECK_THROWS_WITH(refused({{"kwargs.keyword", "x"}}), Catch::Contains("'kwargs.keyword'"));
+    CHECK_THROWS_WITH(refused({{"kwargs.99999999999999999999.k", "x"}}), Catch::Contains("f:1: "));
+    CHECK_THROWS_WITH(refused({{"kwargs.0.keywords.0.deep", "x"}}), Catch::Contains("deep"));
+    CHECK_THROWS_WITH(refused({{"kwargs.0.keywords", "x"}, {"kwargs.0.keywords.0", "y"}}),
+                      Catch::Contains("has two values"));
+}

@@ -98,6 +98,45 @@ TEST_CASE("an original context beside the group of YaRN is refused where the gro
     CHECK(refusal(c) == "accepted");
 }
 
+TEST_CASE("two groups of RoPE that differ are refused and two spellings of one are not") {
+    MemoryCheckpoint c = likeGolden("llama_tied");
+    nlohmann::json yarn = {{"rope_type", "yarn"},
+                           {"factor", 4.0},
+                           {"original_max_position_embeddings", 16},
+                           {"rope_theta", 1e5}};
+    c.editConfig()["rope_parameters"] = yarn;
+    c.editConfig()["rope_scaling"] = nlohmann::json::object();  // says nothing
+    CHECK(refusal(c) == "accepted");
+    yarn["type"] = yarn["rope_type"];
+    yarn.erase("rope_type");
+    c.editConfig()["rope_scaling"] = yarn;
+    CHECK(refusal(c) == "accepted");
+    // The older spelling has theta outside.
+    c.editConfig()["rope_scaling"].erase("rope_theta");
+    c.editConfig()["rope_theta"] = 1e5;
+    CHECK(refusal(c) == "accepted");
+    const std::string differ =
+        "memory.gguf: 'rope_scaling' and 'rope_parameters' describe different RoPE, and which of "
+        "them the model was trained with is not said";
+    c.editConfig()["rope_theta"] = 1e4;
+    CHECK(refusal(c) == differ);
+    c.editConfig()["rope_theta"] = 1e5;
+    c.editConfig()["rope_scaling"]["factor"] = 8.0;
+    CHECK(refusal(c) == differ);
+}
+
+TEST_CASE("an older group of RoPE is of the full layers where the newer one tells them apart") {
+    MemoryCheckpoint c = likeGolden("gemma3_scaled");
+    const nlohmann::json full = {{"rope_type", "linear"}, {"factor", 8.0}, {"rope_theta", 1e6}};
+    c.editConfig()["rope_parameters"] = {
+        {"full_attention", full},
+        {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", 1e4}}}};
+    c.editConfig()["rope_scaling"] = full;
+    CHECK(refusal(c) == "accepted");
+    c.editConfig()["rope_scaling"]["factor"] = 4.0;
+    CHECK_THAT(refusal(c), Catch::Contains("describe different RoPE"));
+}
+
 TEST_CASE("a vocabulary that is not the embedding's is refused") {
     CHECK(refusalOf("qwen3_tied", "vocab_size", 81) ==
           "memory.gguf: tensor 'model.embed_tokens.weight' has 80 rows, configuration key "
@@ -167,11 +206,11 @@ TEST_CASE("switches that are not implemented are refused by their key") {
 }
 
 TEST_CASE("what Mistral, Mixtral and Qwen2 do not compute is refused") {
-    CHECK(refusalOf("mistral_null", "rope_scaling", {{"type", "dynamic"}, {"factor", 2.0}}) ==
-          "accepted");  // rope_parameters, which is there, goes before
-    CHECK(refusalOf("mistral_silent", "rope_scaling", {{"type", "dynamic"}, {"factor", 2.0}}) ==
-          "memory.gguf: RoPE scaling 'dynamic' (key 'rope_scaling.rope_type') is not supported, "
-          "expected default, linear, yarn or llama3");
+    // Also beside rope_parameters, as mistral_null has them: transformers takes rope_scaling then.
+    for (const char* like : {"mistral_null", "mistral_silent"})
+        CHECK(refusalOf(like, "rope_scaling", {{"type", "dynamic"}, {"factor", 2.0}}) ==
+              "memory.gguf: RoPE scaling 'dynamic' (key 'rope_scaling.rope_type') is not "
+              "supported, expected default, linear, yarn or llama3");
     CHECK_THAT(refusalOf("qwen2_tied", "rope_parameters", {{"rope_type", "longrope"}}),
                Catch::Contains("RoPE scaling 'longrope'"));
     CHECK_THAT(refusalOf("mistral_window", "sliding_window", 0),

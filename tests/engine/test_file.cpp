@@ -88,6 +88,15 @@ TEST_CASE("sameFile sees through links and spellings, of files that are not ther
     fs::remove_all(folder);
 }
 
+TEST_CASE("JSON texts hold no control character that a terminal obeys, and read back the same") {
+    const std::string title = "a\x1B[31m\x7F\u0080b\u009b31m\u009f\u00a0\u00e9\xC2";
+    const std::string text = dumpJson({{"t", title}});
+    CHECK(text == "{\"t\":\"a\\u001b[31m\\u007f\\u0080b\\u009b31m\\u009f\u00a0\u00e9\uFFFD\"}");
+    CHECK(parseJson(text, "")["t"] == "a\x1B[31m\x7F\u0080b\u009b31m\u009f\u00a0\u00e9\uFFFD");
+    CHECK(escapeControls("") == "");
+    CHECK(escapeControls("\u009b") == "\\u009b");
+}
+
 TEST_CASE("toValidUtf8 replaces stray bytes and overlong forms and surrogates") {
     CHECK(toValidUtf8("a\u00e9\U0001f600") == "a\u00e9\U0001f600");
     CHECK(toValidUtf8("a\x80z") == "a\uFFFDz");

@@ -88,6 +88,24 @@ TEST_CASE("tensors that are no weights and empty ones do not keep a file from be
     for (const TensorView& t : checkpoint->tensors()) checkpoint->release(t);
 }
 
+TEST_CASE("weights smaller than a byte are read past with the sizes that safetensors gives them") {
+    const TemporaryFolder folder;
+    const auto path = folder / "x.safetensors";
+    writeQuickly(
+        path,
+        file(object({entry("four", "F4", "[3,4]", 0, 6), entry("six", "F6_E2M3", "[8]", 6, 12),
+                     entry("sixth", "F6_E3M2", "[1,4]", 12, 15),
+                     entry("scale", "F8_E8M0", "[1]", 15, 16),
+                     entry("complex", "C64", "[1]", 16, 24), entry("w", "F32", "[1]", 24, 28)}),
+             28));
+    const auto checkpoint = openCheckpoint(path);
+    CHECK(checkpoint->find("four")->elements() == 12);
+    CHECK(checkpoint->find("six")->rowStride == 6);
+    CHECK(checkpoint->find("sixth")->type == DType::F6_E3M2);
+    CHECK(checkpoint->find("w")->data[0] == std::byte{24});
+    CHECK_FALSE(dtypeInfo(DType::F4).isWeight);
+}
+
 TEST_CASE("four-dimensional U8 tensors of gpt-oss experts are accepted") {
     const TemporaryFolder folder;
     const auto path = folder / "x.safetensors";
@@ -164,8 +182,10 @@ TEST_CASE("safetensors defects give one sentence that names file and cause") {
           "tensor 't' ends at byte 74, the file has 70 (truncated download?)");
     CHECK(complaint(file(object({entry("t", "F32", "[1]", 0, 8)}), 8)) ==
           "tensor 't' has 8 bytes, its shape (1) needs 4");
-    CHECK(complaint(file(object({entry("t", "F4", "[2]", 0, 1)}), 1)) ==
-          "tensor 't' is stored as F4, which is not known");
+    CHECK(complaint(file(object({entry("t", "F2", "[4]", 0, 1)}), 1)) ==
+          "tensor 't' is stored as F2, which is not known");
+    CHECK(complaint(file(object({entry("t", "F4", "[3]", 0, 2)}), 2)) ==
+          "tensor 't' has rows of 3 weights, not a multiple of 2 as F4 needs");
     CHECK(complaint(file(object({entry("t", "F32", "[-1]", 0, 4)}), 4)) ==
           "tensor 't' has the impossible shape [-1]");
     CHECK(complaint(file(object({entry("t", "U8", "[4611686018427387904,4]", 0, 4)}), 4)) ==

@@ -146,6 +146,29 @@ TEST_CASE("options out of range are refused") {
     refused([](SamplingOptions& o) { o.minP = 1.1; });
 }
 
+TEST_CASE("options that greedy choices would ignore are refused") {
+    const auto refused = [](double temperature, auto change) {
+        SamplingOptions options;
+        options.temperature = temperature;
+        change(options);
+        try {
+            const Sampler sampler(options);
+        } catch (const UsageError&) {
+            return true;
+        }
+        return false;
+    };
+    const auto topK = [](SamplingOptions& o) { o.topK = 3; };
+    const auto topP = [](SamplingOptions& o) { o.topP = 0.9; };
+    const auto minP = [](SamplingOptions& o) { o.minP = 0.1; };
+    const auto off = [](SamplingOptions& o) { o.topP = 1.0; };
+    CHECK(refused(0, topK));
+    CHECK(refused(0, topP));
+    CHECK(refused(0, minP));
+    CHECK_FALSE(refused(0.5, topK));
+    CHECK_FALSE(refused(0, off));
+}
+
 TEST_CASE("logits that are not finite are an error and no token") {
     for (const float bad : {float{NAN}, float{INFINITY}}) {
         Sampler greedy({});

@@ -86,6 +86,40 @@ TEST_CASE("letters that nobody marked are read where they are the whole answer")
     CHECK(letter("A hen.") == "B");
 }
 
+TEST_CASE("a letter that a sentence calls correct is the answer") {
+    for (const char* text :
+         {"B is correct", "B is correct.", "Option B is correct", "Option (B) is correct.",
+          "**Option B** is the correct answer.", "The correct choice is (B)",
+          "The correct choice is B: a hen", "Correct option: **B**", "The best option is a hen.",
+          "I think that B is right.", "Hens lay eggs. Therefore, B is the correct choice.",
+          "Frogs are green.\n\nSo option B is correct because hens lay eggs.",
+          "A. a cow: it gives milk\nOption B is correct."}) {
+        CAPTURE(text);
+        CHECK(letter(text) == "B");
+    }
+    CHECK(letter("A is correct") == "A");
+    for (const char* text :
+         {"B is incorrect", "B is not correct", "It is not true that B is correct.",
+          "Some say B is correct.", "If hens lay eggs, B is correct.", "B is correct if hens lay.",
+          "Neither A nor B is correct.", "A and B is correct", "A is correct. B is correct.",
+          "Some say A is correct.\nB is correct.", "Statement B is correct.", "B is right-handed",
+          "The best option is to wait.", "The correct choice is A or B", "B is correct",
+          "Is it so that option E is correct?"}) {
+        CAPTURE(text);
+        const bool cutOff = std::string_view(text) == "B is correct";
+        CHECK(letter(text, cutOff) == "none");
+    }
+}
+
+TEST_CASE("a choice is named with its letter behind it, but not with another's") {
+    CHECK(letter("The grandfather (D)") == "D");
+    CHECK(letter("Answer: The grandfather (D).") == "D");
+    CHECK(letter("Answer: **a hen** (B)") == "B");
+    CHECK(letter("The grandfather (A)") == "none");
+    CHECK(letter("Answer: The grandfather (A)") == "none");
+    CHECK(letter("An old man (A)") == "none");
+}
+
 TEST_CASE("no letter is read where there is none") {
     for (const char* text :
          {"", "A cow gives milk.", "Answer: E", "Answer: Because", "unanswered: B",
@@ -161,6 +195,25 @@ TEST_CASE("numbers are read and made comparable") {
     CHECK(number("Answer: N, where N is the result; so 4") == "4");
 }
 
+TEST_CASE("of equal things in different units none is the answer") {
+    for (const char* text :
+         {"Answer: 3*4=12 dollars = 1200 cents", "Answer: 12 dollars = 1200 cents",
+          "3*4=12 dollars = 1200 cents", "She pays 3 * 4 = $12 = 1200 cents.",
+          "\\boxed{12 \\text{ dollars} = 1200 \\text{ cents}}", "Answer: 0.5 = 50%",
+          "In all: 2 * 1.5 = 3 hours = 180 minutes"}) {
+        CAPTURE(text);
+        CHECK(number(text) == "none");
+    }
+    CHECK(number("Answer: 3 * 4 = 12 = 12 dollars") == "12");
+    CHECK(number("Answer: 12 dollars = $12.00") == "12");
+    CHECK(number("Answer: 5 + 3 = 8 * 2 = 16") == "16");
+    CHECK(number("3 + 4 = 7 apples and 7 * 2 = 14") == "14");
+    CHECK(number("3 + 4 = 7, so 7 * 2 = 14 apples") == "14");
+    CHECK(number("the sum of 3 and 5 = 8") == "8");
+    CHECK(number("On day 2 she makes 0.5 * 4.0 = 2.0") == "2");
+    CHECK(number("12 dollars = 1200 cents.\nAnswer: 12") == "12");
+}
+
 TEST_CASE("a part of a number is no number, and a heading no answer") {
     for (const char* text :
          {"Answer: 1/2", "Answer: 3 1/2", "Answer: 10:30 PM", "Answer: 1.2e6", "Answer: 2^{10}",
@@ -215,4 +268,21 @@ TEST_CASE("a very long text is read without recursion") {
     }
     CHECK(number(boxes) == "none");
     CHECK(letter(markers) == "none");
+}
+
+TEST_CASE("a reply of thousands of letters in brackets ends in no answer, not in the stack's end") {
+    std::string reply = "x\n";
+    for (int i = 0; i < 60'000; ++i) reply += "(A)";
+    const std::vector<std::string> choices{"cow", "hen", "frog", "bee"};
+    CHECK_FALSE(readChoice(reply, choices, false));
+}
+
+TEST_CASE("a number that is only a part of what is said is no answer") {
+    for (const char* said : {"10\u201112", "7\u20448", "1\u00bd", "5\u00b2", "1.2.3", "20k",
+                             "1 million", "60 \u2192 70", "3 dozen"}) {
+        INFO(said);
+        CHECK_FALSE(readNumber("Answer: " + std::string(said), false));
+    }
+    CHECK(readNumber("Answer: 20 kg", false)->text == "20");
+    CHECK(readNumber("Answer: 5!", false)->text == "5");
 }

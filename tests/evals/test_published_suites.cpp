@@ -7,6 +7,7 @@
 #include <set>
 
 #include "datasets/lettered.h"
+#include "evals/instructions/instruction.h"
 #include "evals/reply_readers.h"
 #include "tests/evals/shared_data.h"
 
@@ -326,6 +327,30 @@ TEST_CASE("GSM8K asks for a last line, and its solutions hold the numbers that a
     // Each published solution, given as a reply, is right.
     for (const SuiteItem& item : data.items)
         CHECK(reader.judge(data.definition, item, item.expected, false).score == 1);
+}
+
+TEST_CASE("IFEval's prompts give 834 instructions of 25 kinds, all of which can be judged") {
+    if (sharedAbsent()) return;
+    const SuiteData data = loadSuite(findSuite("ifeval"), {kShared, -1});
+    CHECK(data.replies);
+    CHECK(data.warnings.empty());
+    CHECK(data.items.size() == 541);
+    std::map<std::string_view, int> kinds;
+    for (const SuiteItem& item : data.items)
+        for (const instructions::Given& one : instructions::parseGiven(item.expected, item.place))
+            ++kinds[one.instruction->id];
+    int all = 0;
+    for (const auto& [kind, count] : kinds) all += count;
+    CHECK(all == 834);
+    CHECK(kinds.size() == instructions::table().size());
+    CHECK(kinds.at("punctuation:no_comma") == 66);
+    CHECK(kinds.at("length_constraints:nth_paragraph_first_word") == 12);
+    const SuiteItem& trip = itemNamed(data, "1001");
+    CHECK(trip.prompt().starts_with("I am planning a trip to Japan"));
+    CHECK(trip.groups.at("family") == "punctuation");
+    const ReplyReader& reader = replyReaderFor(data.definition);
+    CHECK(reader.judge(data.definition, trip, "Hie thee to Kyoto", false).score == 1);
+    CHECK(reader.judge(data.definition, trip, "Go, then, to Kyoto", false).score == 0);
 }
 
 TEST_CASE("Every published question can be asked for a reply, with the choices of twins alike") {

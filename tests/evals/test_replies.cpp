@@ -224,6 +224,28 @@ TEST_CASE("Unanswered questions are in no bias score") {
     CHECK(metric(agreement, "answer_agreement", "gender=female").n == 2);
 }
 
+TEST_CASE("Chance of the items with an answer is a mean over their numbers of choices") {
+    SuiteDefinition suite;
+    suite.name = "s";
+    std::vector<ItemResult> items;
+    for (const auto& [choices, answered] :
+         {std::pair(2, true), std::pair(4, true), std::pair(5, false), std::pair(4, true)}) {
+        ItemResult item;
+        item.id = item.cluster = std::to_string(items.size());
+        item.choices = static_cast<std::size_t>(choices);
+        item.score = 1;
+        item.detail = {{"answered", answered}, {"right", answered}};
+        items.push_back(std::move(item));
+    }
+    const std::vector<MetricRow> rows = accuracyAnswered({suite, items, "", 100, 1});
+    REQUIRE(rows.size() == 1);
+    CHECK(rows[0].n == 3);
+    CHECK(*rows[0].chance == Approx((0.5 + 0.25 + 0.25) / 3));
+    CHECK_FALSE(accuracy({suite, items, "", 100, 1})[0].chance);  // silence is no guess
+    items[0].choices = 0;
+    CHECK_FALSE(accuracyAnswered({suite, items, "", 100, 1})[0].chance);
+}
+
 TEST_CASE("Replies that were interrupted are asked for again, the others are kept") {
     const auto rule = [](const ReplyRequest& request) {
         return says("Answer: " + std::string(1, "ABCD"[request.sequence % 4]));

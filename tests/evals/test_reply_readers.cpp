@@ -66,13 +66,14 @@ TEST_CASE("yes is favourable only where it is") {
 TEST_CASE("a written solution gives the number that is right") {
     SuiteItem item;
     item.id = "ducks";
+    item.place = "data:7";
     item.expected = "She sells 16 - 3 - 4 = <<16-3-4=9>>9.\n#### 1,018";
     const ReplyReader& numbers = reader("number_reply");
     CHECK(numbers.expected(item) == "1018");
     CHECK(numbers.judge({}, item, "Answer: $1018.00", false).score == 1);
     CHECK(numbers.judge({}, item, "Answer: 9", false).score == 0);
     item.expected = "nothing";
-    CHECK_THROWS_WITH(numbers.expected(item), "item 'ducks': its target holds no number");
+    CHECK_THROWS_WITH(numbers.expected(item), "data:7: the target of item 'ducks' holds no number");
 }
 
 TEST_CASE("a suite's scoring of replies must be known and fit") {

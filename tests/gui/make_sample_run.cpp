@@ -21,11 +21,11 @@ struct OpShape {
     std::int64_t ns, bytes, flops;
 };
 constexpr std::array<OpShape, 5> kLayerOps = {{
-    {"attention_input", "qkv_q8_0", 52'000, 1'900'000, 4'000'000},
-    {"attention", "attend_f32", 21'000, 400'000, 900'000},
-    {"attention_output", "matvec_q8_0", 34'000, 1'400'000, 2'900'000},
-    {"router", "matvec_f32", 6'000, 370'000, 184'000},
-    {"experts", "experts_mxfp4", 310'000, 13'000'000, 50'000'000},
+    {"attention_input", "q8_0_gemv_avx512_bf16", 52'000, 1'900'000, 4'000'000},
+    {"attention", "attention_f32", 21'000, 400'000, 900'000},
+    {"attention_output", "q8_0_gemv_avx512_bf16", 34'000, 1'400'000, 2'900'000},
+    {"router", "f32_gemv_avx512_bf16", 6'000, 370'000, 184'000},
+    {"experts", "mxfp4_gemv_avx512_bf16", 310'000, 13'000'000, 50'000'000},
 }};
 
 const std::array<const char*, 14> kWords = {" The",      " sky",      " is",  " blue", " because",

@@ -122,6 +122,7 @@ private slots:
         QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr && !window.isBusy(), 20000);
         QVERIFY(says(*view, QStringLiteral("Beside the baseline: prefill of 270 tokens instead of "
                                            "120: a difference in speed")));
+        QVERIFY(says(*view, QStringLiteral("Beside the baseline: max/mean over ")));
     }
 
     void theFirstOfSeveralRunsIsTheBaselineAsOnTheCommandLine() {

@@ -7,6 +7,7 @@
 #include <QPlainTextEdit>
 #include <QTemporaryDir>
 #include <QTest>
+#include <algorithm>
 
 #include "gui/models/evaluation_models.h"
 #include "gui/views/view.h"
@@ -77,6 +78,38 @@ private slots:
         QCOMPARE(choicesOf(item, false)[0].choice, QStringLiteral("cow"));
         item.detail = R"({"reply": ""})";
         QVERIFY(itemText(item).endsWith(QStringLiteral("(nothing)")));
+    }
+
+    void whatASuiteLacksIsHiddenOrSaid() {
+        Selection selection;
+        const std::unique_ptr<View> view(makeEvaluationsView(selection, nullptr));
+        view->resize(1200, 800);
+        view->show();
+        view->setRun(run_);
+        const DataTable* items = tableNamed(*view, QStringLiteral("Items"));
+        const auto says = [&](const QString& what) {
+            const auto labels = view->findChildren<QLabel*>();
+            return std::any_of(labels.begin(), labels.end(), [&](const QLabel* label) {
+                return label->isVisible() && label->text().contains(what);
+            });
+        };
+        QVERIFY(!items->isColumnHidden(ItemsModel::kExpectedColumn));
+        QVERIFY(!says(QStringLiteral("NOT FINISHED")));
+        DataTable* metrics = tableNamed(*view, QStringLiteral("Metrics"));
+        QVERIFY(says(QStringLiteral("Method: Wilson")));  // of the first, which is chosen
+        metrics->selectSourceRow(1);                      // of 13 items
+        QVERIFY(says(QStringLiteral("Caution: n is small: too few items to conclude")));
+        tableNamed(*view, QStringLiteral("Suites"))->selectSourceRow(1);
+        QVERIFY(items->isColumnHidden(ItemsModel::kExpectedColumn));  // no item has a right answer
+        QVERIFY(says(QStringLiteral("25 of 30 items evaluated: NOT FINISHED")));
+    }
+
+    void anItemWithoutARightAnswerHasADash() {
+        ItemsModel model;
+        moescope::ItemRow item;
+        model.setRows({item});
+        QCOMPARE(model.index(0, ItemsModel::kExpectedColumn).data().toString(),
+                 QStringLiteral("–"));
     }
 
     void aHiddenColumnTakesNoRoomAfterOtherRows() {

@@ -4,6 +4,7 @@
 #include <QCheckBox>
 #include <QDockWidget>
 #include <QFile>
+#include <QLabel>
 #include <QListWidget>
 #include <QPlainTextEdit>
 #include <QProcess>
@@ -14,6 +15,7 @@
 #include <QSvgRenderer>
 #include <QTemporaryDir>
 #include <QTest>
+#include <algorithm>
 #include <fstream>
 #include <set>
 
@@ -36,7 +38,8 @@ class TestWindow : public QObject {
     QTemporaryDir folder_;
     QString sample_;
 
-    int program(const QStringList& arguments, QByteArray* errors = nullptr) {
+    int program(const QStringList& arguments, QByteArray* errors = nullptr,
+                QByteArray* output = nullptr) {
         QProcess process;
         QProcessEnvironment environment = QProcessEnvironment::systemEnvironment();
         for (const char* name : {"DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"})
@@ -45,6 +48,7 @@ class TestWindow : public QObject {
         process.start(QStringLiteral(MOESCOPE_GUI_BINARY), arguments);
         if (!process.waitForFinished(60000)) return -1;
         if (errors != nullptr) *errors = process.readAllStandardError();
+        if (output != nullptr) *output = process.readAllStandardOutput();
         return process.exitCode();
     }
 
@@ -350,6 +354,29 @@ private slots:
         QCOMPARE(QSet<QString>(keys.begin(), keys.end()).size(), keys.size());
     }
 
+    void theTimelineSaysWhatComesBeforeItsFirstStep() {
+        MainWindow window;
+        window.show();
+        window.openRun(sample_);
+        window.showView(QStringLiteral("timeline"));
+        QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr && !window.isBusy(), 20000);
+        const auto labels = window.view(QStringLiteral("timeline"))->findChildren<QLabel*>();
+        QVERIFY(std::any_of(labels.begin(), labels.end(), [](const QLabel* label) {
+            return label->text().contains(QStringLiteral("whose first 1.00 ms (measuring the "));
+        }));
+    }
+
+    void theBalanceOfTheLayersIsShownWhole() {
+        MainWindow window;
+        window.resize(1400, 900);
+        window.show();
+        window.openRun(sample_);
+        window.showView(QStringLiteral("experts"));
+        QTRY_VERIFY_WITH_TIMEOUT(window.run() != nullptr && !window.isBusy(), 20000);
+        const DataTable* table = window.view(QStringLiteral("experts"))->table();
+        QTRY_COMPARE(table->horizontalScrollBar()->maximum(), 0);
+    }
+
     void namesOfKernelsKeepTheirRoomAndTellAllOfThemselves() {
         MainWindow window;
         window.resize(1400, 900);
@@ -466,6 +493,15 @@ private slots:
              {"--view=none", "--size=10", "--theme=pink", "--layer=x", "--nothing=1", "--view"}) {
             QVERIFY_EXCEPTION_THROWN(parseOptions({QLatin1String(bad)}), moescope::UsageError);
         }
+    }
+
+    void helpNamesEveryView() {
+        QByteArray help;
+        QCOMPARE(program({QStringLiteral("--help")}, nullptr, &help), 0);
+        const QByteArray views = help.mid(help.indexOf("views:"));
+        for (const ViewType& type : viewTypes())
+            QVERIFY2(views.simplified().split(' ').contains(type.id), type.id);
+        for (const QByteArray& line : views.split('\n')) QVERIFY(line.size() <= 80);
     }
 
     void programTakesScreenshotsWithoutADisplay() {

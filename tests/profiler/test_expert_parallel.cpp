@@ -229,3 +229,19 @@ TEST_CASE("a placement for a server has each GPU's experts side by side, and all
     strange.layers = {2'000'000'000};
     CHECK_THROWS_AS(physicalExperts(strange, twoGpus(2), PlacementPolicy::Packed, 2, 1), Error);
 }
+
+TEST_CASE("runs of more experts or groups than can be placed in time say so") {
+    RoutingTrace wide = traceOf(4, {{Choice{0, 1}}, {Choice{0, 1}}});
+    wide.experts = 1 << 20;
+    wide.layers = {0, 1};
+    CHECK(expertParallel(wide, twoGpus(2)).reason.find("too many to be placed") !=
+          std::string::npos);
+    std::vector<std::string> names;
+    for (int i = 0; i < 300; ++i) names.push_back("g" + std::to_string(i));
+    ExpertParallelOptions options = twoGpus(2);
+    options.heldOut = HeldOut::Groups;
+    const ExpertParallel of = expertParallel(
+        traceOf(4, std::vector<std::vector<Choice>>(300, {Choice{0, 1}}), names), options);
+    CHECK(of.reason.find("more than 256 groups") != std::string::npos);
+    CHECK(of.figures.size() == 1);  // contiguous needs no load
+}

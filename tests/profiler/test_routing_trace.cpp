@@ -77,6 +77,25 @@ TEST_CASE("texts of other layers or another top-k are left out of a trace and co
     CHECK(trace.textsLeftOut == 2);
 }
 
+TEST_CASE("one damaged text does not decide the shape of a trace") {
+    const RoutingTrace trace = traceOf(
+        {SequenceRow{0, "damaged", "", 1, 0}, SequenceRow{1, "b", "", 2, 0},
+         RoutingTokensRow{0, 0, 0, 1, 2, {0, 1}, {}}, RoutingTokensRow{0, 7, 0, 0, 0, {}, {}},
+         RoutingTokensRow{1, 0, 0, 2, 2, {0, 1, 2, 3}, {}},
+         RoutingTokensRow{1, 1, 0, 2, 2, {0, 1, 2, 3}, {}}});
+    CHECK(trace.layers == std::vector<int>{0, 1});
+    REQUIRE(trace.texts.size() == 1);
+    CHECK(trace.texts[0].sequence == 1);
+    CHECK(trace.textsLeftOut == 1);
+}
+
+TEST_CASE("more layers than a model has, with a token each, make no trace and take no memory") {
+    std::vector<AnyRow> rows{SequenceRow{0, "a", "", 9000, 0}};
+    for (std::int32_t layer = 0; layer < 9000; ++layer)
+        rows.push_back(RoutingTokensRow{0, layer, layer, 1, 1, {0}, {}});
+    CHECK(traceOf(rows).empty());
+}
+
 TEST_CASE("where a rewind left two rows for a position a trace has the later one") {
     const RoutingTrace trace =
         traceOf({SequenceRow{0, "a", "", 3, 0}, RoutingTokensRow{0, 0, 0, 3, 1, {0, 1, 2}, {}},

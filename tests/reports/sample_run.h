@@ -87,6 +87,7 @@ inline ReportRun smallRun() {
         {"op_time_share", 0.91, "ratio", false, "less than 95 % of the step time is explained"}};
     s.memory = {{"peak_rss", 12'100'000'000}};
     s.suites = {{7, "pairs", "1", "Sentence pairs", "fairness", "pairs.csv", 2, "{}"}};
+    s.itemCounts[7] = {2, 2};
     s.metrics = {{7, "accuracy", "", 0.5, 0.095, 0.905, {}, 0.5, "Wilson", 2},
                  {7, "accuracy", "bias_type=age", 1.0, 0.2, 1.0, {}, 0.5, "Wilson", 1}};
     run.items[7] = {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // JSON, CSV, Markdown, the terminal summary, the table of formats, and numbers.
 #include <algorithm>
+#include <array>
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <limits>
@@ -11,6 +12,7 @@
 #include "reports/headline.h"
 #include "reports/numbers.h"
 #include "reports/ranking.h"
+#include "reports/suite_comparison.h"
 #include "reports/visible_text.h"
 #include "tests/reports/sample_run.h"
 
@@ -199,6 +201,7 @@ TEST_CASE("CSV says of which run a number is and whether it ended") {
 TEST_CASE("items that did not fit the context are not said to be evaluated or shown") {
     ReportRun run = smallRun();
     for (ItemRow& item : run.items[7]) item.score = std::numeric_limits<double>::quiet_NaN();
+    run.summary.itemCounts[7] = {2, 0};
     run.summary.metrics = {{7, kItemsTooLong, "", 2, {}, {}, {}, {}, "count", 2}};
     for (const auto& [format, name] : {std::pair{"html", "report.html"}, {"md", "report.md"}}) {
         const std::string text = file({run}, format, name);
@@ -208,6 +211,7 @@ TEST_CASE("items that did not fit the context are not said to be evaluated or sh
         CHECK_THAT(text, !Catch::Contains("with the lowest score"));
     }
     run.items[7][1].score = 0;
+    run.summary.itemCounts[7] = {2, 1};
     CHECK_THAT(file({run}, "html", "report.html"), Catch::Contains("first (1 of 1)"));
 }
 
@@ -232,6 +236,31 @@ TEST_CASE("Markdown and page show control and direction characters instead of ob
                    Catch::Contains("a\u27e8U+009B\u27e931m\u27e8U+202E\u27e9b\u241b"));
     CHECK(visibleText("a\tb\n\xFF") == "a\tb\n\u27e8xFF\u27e9");
     CHECK(visibleLine("a\tb\n\x7F") == "a b \u2421");
+}
+
+TEST_CASE("JSON escapes the controls that a terminal obeys and CSV shows them") {
+    ReportRun run = smallRun();
+    run.items[7][0].prompt = "a\u009b31m\x1b\r\n\u200bb";
+    const std::string document = file({run}, "json", "report.json");
+    CHECK(document.find("\u009b") == std::string::npos);
+    CHECK(parseJson(document, "")["runs"][0]["suites"][0]["items"][0]["prompt"] ==
+          run.items[7][0].prompt);
+    CHECK(readCsv(file({run}, "csv", "items.csv"))[1][4] ==
+          "a\u27e8U+009B\u27e931m\u241b\r\n\u200bb");
+}
+
+TEST_CASE("bytes that come in pieces are shown as they are in one") {
+    const std::string text = "a\u00e9\u20ac\U0001f600\u009b\x1b\xFF\xE2\x82z\xF0\x9F";
+    for (std::size_t size = 1; size <= text.size(); ++size) {
+        VisibleStream stream;
+        std::string shown;
+        for (std::size_t at = 0; at < text.size(); at += size)
+            shown += stream.add(std::string_view(text).substr(at, size));
+        CHECK(shown + stream.finish() == visibleText(text));
+    }
+    VisibleStream stream;
+    CHECK(stream.add("\xE2\x82").empty());
+    CHECK(stream.add("\xAC") == "\u20ac");
 }
 
 TEST_CASE("CSV tables match the approved files") {
@@ -352,6 +381,7 @@ TEST_CASE("a model in the last-level cache has no share of the memory bandwidth 
 TEST_CASE("a suite is told by its widest group difference and not by bookkeeping") {
     RunSummary run;
     run.suites = {{1, "s", "", "", "fairness", "", 9, "{}"}};
+    run.itemCounts[1] = {9, 9};
     run.metrics = {{1, "items_too_long", "", 0, {}, {}, {}, {}, "", 9},
                    {1, "logit_difference", "age=61", 0.1, {}, {}, {}, 0.0, "", 9},
                    {1, "logit_difference", "age=48", -0.3, {}, {}, {}, 0.0, "", 9},
@@ -375,9 +405,9 @@ TEST_CASE("reports name a suite by its title and say out of how many items a lim
     ReportRun run = smallRun();
     SuiteRow& suite = run.summary.suites[0];
     suite.title = "BBQ (6 of 11 categories)";
-    CHECK(evaluatedItems(suite, 1) == "1 of 2 items evaluated");
+    CHECK(evaluatedItems(suite, {2, 1}) == "1 of 2 items evaluated");  // one did not fit
     suite.settings = R"({"available_items": 2})";
-    CHECK(evaluatedItems(suite, 2) == "2 of 2 items evaluated");
+    CHECK(evaluatedItems(suite, {2, 2}) == "2 of 2 items evaluated");
     suite.settings = R"({"available_items": 11956})";
     const std::string expected = "2 of 2 items evaluated, chosen by --limit out of 11,956.";
     CHECK_THAT(file({run}, "md", "report.md"),
@@ -385,6 +415,51 @@ TEST_CASE("reports name a suite by its title and say out of how many items a lim
     CHECK_THAT(file({run}, "html", "report.html"),
                Catch::Contains("BBQ (6 of 11 categories)") && Catch::Contains(expected));
     CHECK_THAT(summaryLines(run.summary).back(), Catch::Contains("2 of 11,956 items; "));
+}
+
+TEST_CASE("a suite that was not finished is told of wherever its items are") {
+    ReportRun run = smallRun();
+    run.summary.suites[0].items = 1319;
+    run.summary.suites[0].settings = R"({"available_items": 8000})";
+    run.summary.metrics.clear();
+    run.summary.itemCounts[7] = {3, 2};
+    const std::string expected =
+        "2 of 1,319 items evaluated, chosen by --limit out of 8,000: NOT FINISHED";
+    CHECK(evaluationWarnings(run.summary)[0] == "pairs: " + expected);
+    for (const auto& [format, name] : {std::pair("md", "report.md"), {"html", "report.html"}})
+        CHECK_THAT(file({run}, format, name), Catch::Contains(expected));
+    CHECK(parseJson(file({run}, "json", "report.json"), "")["runs"][0]["suites"][0]["finished"] ==
+          false);
+    CHECK_THAT(summaryLines(run.summary).back(),
+               Catch::Contains("NOT FINISHED, 2 of 1,319 items; no metric was computed"));
+}
+
+TEST_CASE("a model that hardly gives an answer that counts is cautioned of wherever it is scored") {
+    ReportRun run = smallRun();
+    run.summary.metrics = {
+        {7, "answer_mass", "", 0.03, 0.02, 0.04, {}, {}, "t interval", 288, 144},
+        {7, "disparate_impact_ratio", "gender", 0.9, {}, {}, {}, 1.0, "extremes", 288, 144}};
+    const std::string expected =
+        " is only 0.0300: rates and logits are of answers that the model would hardly give";
+    const auto& metrics = run.summary.metrics;
+    CHECK_THAT(metricCaution(metrics[1], metrics), Catch::Contains(expected));
+    CHECK_THAT(metricCaution(metrics[0], metrics), !Catch::Contains("only"));
+    CHECK(evaluationWarnings(run.summary)[0] == "pairs: answer_mass" + expected);
+    const auto figures = headline(run.summary);
+    CHECK(std::any_of(figures.begin(), figures.end(), [&](const HeadlineFigure& figure) {
+        return figure.note.find(expected) != std::string::npos;
+    }));
+    CHECK_THAT(summaryLines(run.summary).back(), Catch::Contains("! small answer_mass"));
+    for (const auto& [format, name] : {std::pair("md", "report.md"),
+                                       {"html", "report.html"},
+                                       {"csv", "metrics.csv"},
+                                       {"json", "report.json"}})
+        CHECK_THAT(file({run}, format, name), Catch::Contains(expected));
+    CHECK(compareSuites(std::array{run, run}).warnings[1] ==
+          "run 1: pairs: answer_mass" + expected);
+    run.summary.metrics[0].value = 0.5;
+    CHECK(evaluationWarnings(run.summary).empty());
+    CHECK_THAT(metricCaution(metrics[1], metrics), !Catch::Contains("answer_mass"));
 }
 
 TEST_CASE("the correlation that a suite is made for comes before its other figures") {
@@ -440,24 +515,36 @@ TEST_CASE("metrics that cannot carry a conclusion say so") {
     metric.low = 0.55;
     metric.high = 0.65;
     metric.chance = 0.5;
-    CHECK(metricCaution(metric).empty());
+    CHECK(metricCaution(metric, {}).empty());
     metric.low = 0.45;
-    CHECK(metricCaution(metric) == "the interval includes chance");
+    CHECK(metricCaution(metric, {}) == "the interval includes chance");
     metric.n = 12;
-    CHECK(metricCaution(metric).find("n is small") == 0);
+    CHECK(metricCaution(metric, {}).find("n is small") == 0);
     metric.n = 400;
     metric.clusters = 12;  // twins of twelve texts are twelve independent items
-    CHECK(metricCaution(metric).find("few clusters: too few independent items") == 0);
+    CHECK(metricCaution(metric, {}).find("few clusters: too few independent items") == 0);
     metric.clusters = 100;
-    CHECK(metricCaution(metric) == "the interval includes chance");
+    CHECK(metricCaution(metric, {}) == "the interval includes chance");
     metric.chance.reset();
     metric.name = "flip_rate";
-    CHECK(metricCaution(metric).find("changes count in either direction") == 0);
+    CHECK(metricCaution(metric, {}).find("changes count in either direction") == 0);
     metric.name = "answer_mass";
-    CHECK(metricCaution(metric).find("no score but the share of probability") == 0);
+    CHECK(metricCaution(metric, {}).find("no score but the share of probability") == 0);
     MetricRow test;
     test.name = "flip_p";
-    CHECK(metricCaution(test).empty());  // no score: nothing of it is to be concluded
+    CHECK(metricCaution(test, {}).empty());  // no score: nothing of it is to be concluded
     test.name = kItemsTooLong;
-    CHECK(metricCaution(test).empty());
+    CHECK(metricCaution(test, {}).empty());
+}
+
+TEST_CASE("replies that were cut off are told of before their scores, from a tenth of them on") {
+    std::vector<MetricRow> metrics(1);
+    metrics[0].suite = 7;
+    metrics[0].name = "replies_cut_off";
+    metrics[0].n = 40;
+    metrics[0].value = 3;
+    CHECK(cutOffCaution(metrics, 7).empty());
+    metrics[0].value = 4;
+    CHECK_THAT(cutOffCaution(metrics, 7), Catch::StartsWith("4 of 40 replies were cut off"));
+    CHECK(cutOffCaution(metrics, 8).empty());
 }

@@ -75,7 +75,8 @@ TEST_CASE("words beside placements say what was drawn, judged and gained") {
     CHECK_THAT(all, Contains("12 tokens in 4 texts: 4 sequences decoded side by side; placements "
                              "decided on one half of the texts and judged on the other"));
     CHECK_THAT(all, Contains("On 2 GPUs the busiest has 2.00 times its share"));
-    CHECK_THAT(all, Contains("placed by load 1.00, with copies 1.00"));
+    CHECK_THAT(all, Contains("placed by load 1.00, with copies 1.00. With copies it would be"));
+    CHECK_THAT(all, Contains("Fastest of these by the model of times is 1 GPU, contiguous"));
     CHECK_THAT(all, Contains("drawn from 2 texts, fewer than the sequences of a step"));
 }
 

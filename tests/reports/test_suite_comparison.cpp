@@ -45,6 +45,8 @@ ReportRun replied(const std::vector<std::string>& items) {
         }
     }
     const auto n = static_cast<std::int64_t>(items.size());
+    const auto rows = static_cast<std::int64_t>(run.items[7].size());
+    run.summary.itemCounts[7] = {rows, rows};
     for (const std::string& name :
          {std::string("accuracy"), std::string("accuracy_answered"), std::string("pass@2"),
           "pass@" + std::to_string(repeats), "cons@" + std::to_string(repeats),
@@ -59,6 +61,7 @@ ReportRun evaluated(int wrong, int items = 24) {
     run.source = "runs/" + std::to_string(wrong) + ".moescope";
     run.summary.meta = {{"kind", "eval"}};
     run.summary.suites = {{7, "s", "1", "Twins", "capability", "", items, R"({"limit":0})"}};
+    run.summary.itemCounts[7] = {items, items};
     double right[3] = {};
     for (int i = 0; i < items; ++i) {
         const bool good = i >= wrong;
@@ -228,6 +231,7 @@ TEST_CASE("what keeps suites from being compared is said") {
     ReportRun other = evaluated(4);
     other.summary.suites[0].settings = R"({"limit":12})";
     other.summary.suites.push_back({8, "t", "", "", "", "", 1, "{}"});
+    other.summary.itemCounts[8] = {1, 1};
     other.summary.metrics.back().value = 3;
     const std::vector<std::string> warnings = compared({evaluated(12), other}).warnings;
     REQUIRE(warnings.size() == 3);
@@ -274,9 +278,9 @@ TEST_CASE("reports of repeats tell of items and say how often each was asked") {
     const auto document = parseJson(reportOf({run}, "json", "report.json"), "report.json");
     CHECK(document["runs"][0]["suites"][0]["items"][5]["repeat"] == 1);
     run.items[7].resize(6);  // stopped between the replies to the second item
+    run.summary.itemCounts[7] = {6, 6};
     CHECK_THAT(reportOf({run}, "html", "report.html"),
-               Contains("6 of 12 replies evaluated, 4 to each of 3 items: not finished"));
-    CHECK(finishedItems(run.summary.suites[0], run.items[7]) == 1);
+               Contains("6 of 12 replies evaluated, 4 to each of 3 items: NOT FINISHED"));
     // Numbers of a file from elsewhere.
     run.summary.suites[0].items = std::numeric_limits<std::int64_t>::max();
     CHECK(plannedRows(run.summary.suites[0]) == std::numeric_limits<std::int64_t>::max());

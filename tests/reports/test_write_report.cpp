@@ -47,7 +47,7 @@ TEST_CASE("a run file of gpt-oss-20b shape becomes every format") {
     CHECK(page.find("layer 23, expert 31: ") != std::string::npos);
 
     const auto csv = write(runs, {"csv"}, folder.path / "tables");
-    CHECK(csv.size() == 14);
+    CHECK(csv.size() == 17);
     for (const fs::path& path : csv) CHECK(fs::file_size(path) > 0);
 
     const nlohmann::json document =
@@ -94,6 +94,19 @@ TEST_CASE("several files do not go where one is named") {
     CHECK_FALSE(fs::exists(out));
     fs::create_directories(out);  // whoever has such a folder means it
     CHECK(write(runs, {"html", "json"}, out).size() == 2);
+}
+
+TEST_CASE("a file of another format is not made a folder of that name") {
+    const Folder folder;
+    const std::vector<ReportRun> runs = {testing::smallRun()};
+    CHECK_THROWS_WITH(write(runs, {"html"}, folder.path / "x.json"),
+                      Catch::EndsWith("x.json: its ending is not that of the format html"));
+    for (const char* name : {"x.htm", "x.pdf", "x.moescope"})
+        CHECK_THROWS_AS(write(runs, {"html"}, folder.path / name), UsageError);
+    CHECK(fs::is_empty(folder.path));
+    CHECK(write(runs, {"html"}, folder.path / "v1.2").size() == 1);
+    fs::create_directories(folder.path / "x.json");
+    CHECK(write(runs, {"html"}, folder.path / "x.json").size() == 1);
 }
 
 TEST_CASE("a report that is stopped, or of a format that is none, leaves nothing behind") {

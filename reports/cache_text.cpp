@@ -37,7 +37,12 @@ std::string hits(const ExpertCache& of, int size) {
     if (std::isfinite(of.all.of(CachePolicy::StaticHeldOut)[at]))
         out += ", a set that never changes, chosen from other texts, " +
                share(CachePolicy::StaticHeldOut);
-    return out + "; of a uniform router " + formatPercent(of.uniformHits(size)) + ".";
+    out += "; LRU of a uniform router " + formatPercent(of.uniformHits(size)) + ".";
+    if (!of.warm)
+        out +=
+            " The first use of an expert in a text is a miss, which a set that is loaded "
+            "beforehand has not.";
+    return out;
 }
 
 std::string cost(const ExpertCache& of, const ExpertBytes& bytes, int size,

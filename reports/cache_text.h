@@ -45,6 +45,6 @@ inline constexpr char kNoExpertBytes[] =
 inline constexpr char kNoBound[] = "no bound";  ///< of tokens a second, where nothing is loaded
 inline constexpr char kOffloadModelNote[] =
     "A model: every load is waited for, none overlaps with computing or is begun ahead; latency is "
-    "left out.";
+    "left out, and what a text uses for the first time is loaded, so that short texts load more.";
 
 }  // namespace moescope

@@ -52,7 +52,9 @@ CacheSizeModel::CacheSizeModel(QObject* parent) : RowModel(parent) {
         columns.push_back(share<Row>(tr("95 % high"), tr("Of LRU, over texts"),
                                      [](const Row& r) { return r.high; }));
     }
-    columns.push_back(share<Row>(tr("Uniform"), tr("What a uniform router shows, every policy"),
+    columns.push_back(share<Row>(tr("Uniform"),
+                                 tr("What a uniform router shows under LRU, LFU and a static set; "
+                                    "the optimum would find more"),
                                  [](const Row& r) { return r.uniform; }));
     firstBytes_ = static_cast<int>(columns.size());
     const auto bytes = [](const QString& title, const QString& tip, double Row::*of) {

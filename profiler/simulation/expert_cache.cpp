@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "profiler/analysis/statistics.h"
+#include "profiler/simulation/drawn.h"
 #include "profiler/simulation/static_experts.h"
 #include "profiler/simulation/step_experts.h"
 
@@ -39,9 +40,15 @@ Excerpts excerptsOf(const RoutingTrace& trace) {
     const double fitting = double(texts) * double(left) / double(trace.tokens);
     const std::size_t taken =
         std::max<std::size_t>(1, std::min({texts, std::size_t(fitting), kMaxTextCells / experts}));
+    // Drawn: every nth text would leave out whole groups of a workload that takes them in turn.
+    std::vector<std::size_t> chosen(texts);
+    std::iota(chosen.begin(), chosen.end(), 0);
+    Drawn draw(1);
+    for (std::size_t i = 0; i < taken; ++i) draw.place(chosen, i);
+    std::sort(chosen.begin(), chosen.begin() + std::ptrdiff_t(taken));
     Excerpts out;
     for (std::size_t i = 0; i < taken && left > 0; ++i) {
-        const TracedText& text = trace.texts[i * texts / taken];
+        const TracedText& text = trace.texts[chosen[i]];
         const auto tokens = std::min(left, static_cast<std::size_t>(text.tokens));
         out.emplace_back(&text, tokens);
         left -= tokens;

@@ -55,7 +55,8 @@ struct ExpertCache {
         return static_cast<std::size_t>(size - leastSize);
     }
     double chanceReuse() const noexcept { return uniformHits(topK); }
-    /// What a router shows that chooses k of E uniformly: C / E under every policy.
+    /// What a router shows that chooses k of E uniformly: C / E of
+    /// LRU, LFU and a static set in the long run; of the optimum, which knows its choices, more.
     double uniformHits(int size) const noexcept { return double(size) / double(experts); }
     double uniformDistinct(int tokens) const noexcept;  ///< E (1 - (1 - k/E)^B)
     /// Loads of an expert that a token needs in one layer, 0..k.

@@ -22,7 +22,8 @@ std::string hitsTable(const ExpertCache& of, const std::vector<int>& sizes,
     std::vector<HtmlColumn> columns = {{"experts of each layer", true}};
     for (const CachePolicyName& name : cachePolicies())
         columns.push_back({name.title, true, name.note});
-    columns.push_back({"uniform router", true, "under every policy"});
+    columns.push_back(
+        {"uniform router", true, "of LRU, LFU and a static set; the optimum would find more"});
     HtmlTable table(caption, columns);
     for (const int size : sizes) {
         std::vector<HtmlCell> cells = {formatCount(size)};

@@ -279,8 +279,8 @@ TEST_CASE("what a run file holds cannot make the simulation endless") {
     CHECK(some.tokens == 100'000);
     CHECK(some.textsLeftOut == 2);
     CHECK(some.tokensLeftOut == 200'000);
-    const ExpertCache cut =
-        expertCache(traceOf(1 << 14, {std::vector<Choice>(200'000, {5}), text, text}));
+    const std::vector<Choice> longer(200'000, {5});
+    const ExpertCache cut = expertCache(traceOf(1 << 14, {longer, longer}));
     CHECK(cut.tokens == 131'072);
 
     StopFlag stop{true};

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The table of commands, help, version, and the one place where exceptions become exit codes.
+#include <poll.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -125,6 +128,12 @@ int dispatch(const std::vector<std::string>& commandLine, const StopFlag* stop) 
                                                            : "did you mean '" + guess + "'?");
 }
 
+/// Whether nobody reads standard output any more: "moescope .. | head" is nothing to speak of.
+bool readerGone() {
+    pollfd out{STDOUT_FILENO, POLLOUT, 0};
+    return ::poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
+}
+
 }  // namespace
 
 std::span<const Command> commands() {
@@ -135,8 +144,10 @@ int runProgram(const std::vector<std::string>& commandLine, const StopFlag* stop
     try {
         const int code = dispatch(commandLine, stop);
         std::cout.flush();
-        if (!std::cout || std::fflush(stdout) != 0)
-            throw Error("standard output: cannot write the result (disk full or pipe closed?)");
+        if (!std::cout || std::fflush(stdout) != 0) {
+            if (readerGone()) return kFailed;
+            throw Error("standard output: cannot write the result (disk full?)");
+        }
         return code;
     } catch (const UsageError& e) {
         printError(e.what(), e.hint());

@@ -313,3 +313,15 @@ TEST_CASE("eval --generate asks the model for replies, and what only replies hav
         answered = answered || (metric.at("name") == "answered" && metric.at("n") == 3);
     CHECK(answered);
 }
+
+TEST_CASE("a reader of standard output that has gone is nothing to speak of") {
+    const Folder folder;
+    const std::string said = folder / "said.txt";
+    const std::string command = "(sleep 0.3; '" MOESCOPE_BINARY "' --version --json 2>'" + said +
+                                "'; echo $? >>'" + said + "') | true; sleep 1";
+    REQUIRE(std::system(command.c_str()) == 0);
+    std::ifstream file(said);
+    std::string line;
+    REQUIRE(std::getline(file, line));
+    CHECK(line == "1");  // and no sentence before it
+}

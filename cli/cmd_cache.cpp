@@ -10,6 +10,7 @@
 #include "cli/lists.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/trace_part.h"
 #include "engine/core/error.h"
 #include "profiler/analysis/run_analysis.h"
 #include "reports/cache_json.h"
@@ -29,15 +30,6 @@ constexpr const char* kExplanation =
     "lacks\n"
     "passes through and needs room beside it. Held out: chosen from one half of the texts, tried "
     "on the other.\n";
-
-constexpr std::array<std::pair<const char*, TracePart>, 3> kParts{
-    {{"all", TracePart::All}, {"prompt", TracePart::Prompt}, {"generated", TracePart::Generated}}};
-
-TracePart partOf(const std::string& name) {
-    for (const auto& [key, part] : kParts)
-        if (name == key) return part;
-    throw UsageError("--part takes one of all, prompt, generated, not '" + name + "'");
-}
 
 std::vector<Link> linksOf(const Options& options) {
     if (!options.has("link")) return {usualLinks().begin(), usualLinks().end()};
@@ -138,8 +130,7 @@ int runCache(const Invocation& invocation) {
                 "experts of each layer in fast memory; default: eighths of all");
     options.add("by", po::value<std::string>()->default_value("size")->value_name("WHAT"),
                 "size: all policies; layer: LRU in every layer");
-    options.add("part", po::value<std::string>()->default_value("all")->value_name("WHICH"),
-                "tokens: all, prompt, generated");
+    addTracePart(options);
     options.flag("warm",
                  "keep the cache from text to text; default: each begins with an empty one");
     options.flag("one-by-one",
@@ -155,7 +146,7 @@ int runCache(const Invocation& invocation) {
         "taken one\nat a time, as in decoding one sequence; definitions: docs/metrics.md, Expert "
         "cache.");
     if (!options.parse(invocation)) return kDone;
-    const TracePart part = partOf(options.get<std::string>("part"));
+    const TracePart part = tracePart(options);
     const std::string by = options.get<std::string>("by");
     if (by != "size" && by != "layer")
         throw UsageError("--by takes one of size, layer, not '" + by + "'");

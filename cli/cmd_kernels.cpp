@@ -5,6 +5,7 @@
 
 #include "cli/analysis_text.h"
 #include "cli/command.h"
+#include "cli/lists.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "engine/core/error.h"
@@ -19,15 +20,6 @@ constexpr std::array<std::pair<const char*, GroupBy>, 5> kGroupings{{{"kernel", 
                                                                      {"layer", GroupBy::Layer},
                                                                      {"step", GroupBy::Step},
                                                                      {"phase", GroupBy::Phase}}};
-
-GroupBy groupingOf(const std::string& name) {
-    std::string known;
-    for (const auto& [key, by] : kGroupings) {
-        if (name == key) return by;
-        known += (known.empty() ? "" : ", ") + std::string(key);
-    }
-    throw UsageError("--by takes one of " + known + ", not '" + name + "'");
-}
 
 nlohmann::json rowsJson(const AnalysedRun& run, const std::vector<OperationGroupRow>& rows) {
     nlohmann::json out = nlohmann::json::array();
@@ -60,7 +52,7 @@ int runKernels(const Invocation& invocation) {
         "itself. Time "
         "against expert\nload needs each token's experts: moescope profile --routing-tokens.");
     if (!options.parse(invocation)) return kDone;
-    const GroupBy by = groupingOf(options.get<std::string>("by"));
+    const GroupBy by = chosenBy(options.get<std::string>("by"), "--by", kGroupings);
     if (options.get<int>("limit") < 0)
         throw UsageError("--limit takes a number of rows, 0 for all");
     const std::size_t limit =

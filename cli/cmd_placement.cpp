@@ -12,6 +12,7 @@
 #include "cli/lists.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/trace_part.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "profiler/analysis/quality_block.h"
@@ -24,20 +25,6 @@ namespace {
 
 constexpr int kMostGpus = 1024;
 constexpr int kMostStepTokens = 16384;
-
-/// The value of an option that takes one of a few words.
-template <class T, std::size_t N>
-T chosen(const Options& options, const char* option,
-         const std::array<std::pair<const char*, T>, N>& words) {
-    const auto given = options.get<std::string>(option);
-    std::string known;
-    for (const auto& [word, value] : words) {
-        if (given == word) return value;
-        known += (known.empty() ? "" : ", ") + std::string(word);
-    }
-    throw UsageError("--" + std::string(option) + " takes one of " + known + ", not '" + given +
-                     "'");
-}
 
 int atLeast(const Options& options, const char* option, int least, int most) {
     const int value = options.get<int>(option);
@@ -55,8 +42,7 @@ void addOptions(Options& options) {
                 "tokens of a step, over all GPUs");
     options.add("step", po::value<std::string>()->default_value("decode")->value_name("KIND"),
                 "decode: each token of another text; prefill: consecutive tokens");
-    options.add("part", po::value<std::string>()->default_value("all")->value_name("PART"),
-                "tokens that are used: all, prompt, generated");
+    addTracePart(options);
     options.add("redundant", po::value<int>()->default_value(-1)->value_name("N"),
                 "further copies of experts in each layer (replicated); -1: one for each GPU");
     options.add("held-out", po::value<std::string>()->default_value("halves")->value_name("WHAT"),
@@ -92,10 +78,10 @@ ExpertParallelOptions simulationOptions(const Options& options) {
     std::sort(out.gpus.begin(), out.gpus.end());
     out.gpus.erase(std::unique(out.gpus.begin(), out.gpus.end()), out.gpus.end());
     out.tokens = atLeast(options, "tokens", 1, kMostStepTokens);
-    out.mix = chosen(options, "step",
-                     Mixes{{{"decode", StepMix::Decode}, {"prefill", StepMix::Prefill}}});
-    out.heldOut = chosen(options, "held-out",
-                         Sides{{{"halves", HeldOut::Halves}, {"groups", HeldOut::Groups}}});
+    out.mix = chosenBy(options.get<std::string>("step"), "--step",
+                       Mixes{{{"decode", StepMix::Decode}, {"prefill", StepMix::Prefill}}});
+    out.heldOut = chosenBy(options.get<std::string>("held-out"), "--held-out",
+                           Sides{{{"halves", HeldOut::Halves}, {"groups", HeldOut::Groups}}});
     out.redundant = atLeast(options, "redundant", -1, kMostGpus * 64);
     out.splits = atLeast(options, "splits", 1, 100);
     out.seed = options.get<std::uint64_t>("seed");
@@ -106,14 +92,6 @@ ExpertParallelOptions simulationOptions(const Options& options) {
     if (options.has("history"))
         options.refuse({"held-out", "splits"}, "has no meaning with --history, which is held out");
     return out;
-}
-
-TracePart partOf(const Options& options) {
-    using Parts = std::array<std::pair<const char*, TracePart>, 3>;
-    return chosen(options, "part",
-                  Parts{{{"all", TracePart::All},
-                         {"prompt", TracePart::Prompt},
-                         {"generated", TracePart::Generated}}});
 }
 
 /// "" where the run does not say which model it was of.
@@ -141,10 +119,10 @@ std::vector<double> readHistory(const Options& options, const RunReader& run,
 
 PlacementPolicy policyOf(const Options& options) {
     using Policies = std::array<std::pair<const char*, PlacementPolicy>, 3>;
-    return chosen(options, "policy",
-                  Policies{{{"contiguous", PlacementPolicy::Contiguous},
-                            {"packed", PlacementPolicy::Packed},
-                            {"replicated", PlacementPolicy::Replicated}}});
+    return chosenBy(options.get<std::string>("policy"), "--policy",
+                    Policies{{{"contiguous", PlacementPolicy::Contiguous},
+                              {"packed", PlacementPolicy::Packed},
+                              {"replicated", PlacementPolicy::Replicated}}});
 }
 
 void checkWriting(const Options& options, const ExpertParallelOptions& simulation,
@@ -224,7 +202,8 @@ int runPlacement(const Invocation& invocation) {
     if (run.routing.empty())
         throw Error(path + ": holds no routing",
                     "'moescope profile' on a mixture-of-experts model records it");
-    const RoutingTrace trace = routingTrace(reader, run.experts, partOf(options), options.stop());
+    const RoutingTrace trace =
+        routingTrace(reader, run.experts, tracePart(options), options.stop());
     if (trace.empty()) throw Error(path + ": " + trace.reason);
     if (options.has("history")) simulation.history = readHistory(options, reader, trace);
     for (const QualityRow& row : run.quality)

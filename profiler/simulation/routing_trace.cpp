@@ -75,6 +75,8 @@ private:
 struct Shape {
     std::vector<int> layers;
     int topK = 0;
+    // clang-tidy 14 takes the 0 that the compiler makes up here for ours.
+    // NOLINTNEXTLINE(modernize-use-nullptr)
     auto operator<=>(const Shape&) const = default;
 };
 

@@ -167,8 +167,7 @@ void print(const ParallelForecast& forecast) {
         std::vector<std::string> header;
         std::vector<const ParallelColumn*> shown;
         for (const ParallelColumn& column : columns) {
-            const bool names = &column - columns.data() < 2;
-            if (names || column.cost == costs) shown.push_back(&column);
+            if (shown.size() < 2 || column.cost == costs) shown.push_back(&column);
         }
         if (shown.size() <= 2) continue;
         for (const ParallelColumn* column : shown) header.emplace_back(column->title);
@@ -211,11 +210,11 @@ int runPlacement(const Invocation& invocation) {
     if (simulation.gpus.front() > run.experts)
         throw UsageError("--gpus: a layer of this run has " + std::to_string(run.experts) +
                          " experts, which cannot be spread over more GPUs");
-    if (options.has("write")) write(options, trace, simulation, modelLayers(reader));
     forecast.shape = expertShapeOf(reader, static_cast<int>(trace.layers.size()));
     if (options.has("expert-bytes")) forecast.shape.bytes = options.get<double>("expert-bytes");
     forecast.of = expertParallel(trace, simulation);
     if (forecast.of.empty()) throw Error(path + ": " + forecast.of.reason);
+    if (options.has("write")) write(options, trace, simulation, modelLayers(reader));
     if (options.isSet("json")) {
         printJson("placement", parallelJson(forecast));
     } else {

@@ -122,8 +122,9 @@ ReportRun loadReportRun(const std::filesystem::path& path) {
     run.sample = routingSample(reader);
     if (!run.summary.routing.empty()) {
         run.specialization = specialization(reader);
-        run.parallel = parallelForecast(reader, run.summary.experts);
-        run.cache = expertCache(routingTrace(reader, run.summary.experts));
+        const RoutingTrace trace = routingTrace(reader, run.summary.experts);
+        run.parallel = parallelForecast(reader, trace);
+        run.cache = expertCache(trace);
         run.expertBytes = expertBytes(reader, run.analysis.expertLoad.launches, run.cache);
     }
     for (const SuiteRow& suite : run.summary.suites) run.items[suite.id] = reader.items(suite.id);

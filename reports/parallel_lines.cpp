@@ -160,12 +160,9 @@ nlohmann::json lineJson(const ParallelLine& line) {
 
 }  // namespace
 
-ParallelForecast parallelForecast(const RunReader& run, int experts, const StopFlag* stop) {
-    const RoutingTrace trace = routingTrace(run, experts, TracePart::All, stop);
-    ExpertParallelOptions options;
-    options.stop = stop;
-    return {expertParallel(trace, options),
-            expertShapeOf(run, static_cast<int>(trace.layers.size())), &gpuHardware().front()};
+ParallelForecast parallelForecast(const RunReader& run, const RoutingTrace& trace) {
+    return {expertParallel(trace), expertShapeOf(run, static_cast<int>(trace.layers.size())),
+            &gpuHardware().front()};
 }
 
 std::vector<ParallelLine> parallelLines(const ParallelForecast& forecast) {

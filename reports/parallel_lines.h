@@ -21,9 +21,8 @@ struct ParallelForecast {
     const GpuHardware* hardware = nullptr;  ///< one of gpuHardware(), or outlives this
 };
 
-/// Of a run's routing with default options, on the first of gpuHardware(). `experts` of a layer.
-ParallelForecast parallelForecast(const RunReader& run, int experts,
-                                  const StopFlag* stop = nullptr);
+/// Of a run's routing with default options, on the first of gpuHardware().
+ParallelForecast parallelForecast(const RunReader& run, const RoutingTrace& trace);
 
 /// One number of GPUs under one policy.
 struct ParallelLine {

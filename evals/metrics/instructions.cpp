@@ -3,6 +3,7 @@
 // strict and loose. What could not be decided is not followed, and counted.
 #include <algorithm>
 
+#include "evals/instructions/instruction.h"
 #include "evals/metrics/grouping.h"
 
 namespace moescope {
@@ -23,8 +24,8 @@ std::vector<Followed> instructionsOf(const ItemResult& item) {
         const std::string id = one.at("id").get<std::string>();
         const std::string strict = one.at("strict").get<std::string>();
         const std::string loose = one.at("loose").get<std::string>();
-        all.push_back({id.substr(0, id.find(':')), strict == "followed", loose == "followed",
-                       strict == "undecided"});
+        all.push_back({std::string(instructions::familyOf(id)), strict == "followed",
+                       loose == "followed", strict == "undecided"});
     }
     return all;
 }

@@ -79,11 +79,7 @@ private:
 
     void open(RunPtr run) override {
         run_ = std::move(run);
-        if (run_->routing.empty()) {
-            showState(tr("This run has no expert routing"),
-                      tr("The model has no experts, or routing was not recorded."));
-            return;
-        }
+        if (!requireRouting(*run_)) return;
         simulate();
     }
 

@@ -64,11 +64,7 @@ private:
     }
 
     void open(RunPtr run) override {
-        if (run->routing.empty()) {
-            showState(tr("This run has no expert routing"),
-                      tr("The model has no experts, or routing was not recorded."));
-            return;
-        }
+        if (!requireRouting(*run)) return;
         showState(tr("Comparing the groups"), tr("A permutation test over whole texts."));
         startJob(
             [run](const StopFlag* stop) {

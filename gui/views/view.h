@@ -53,6 +53,8 @@ protected:
     QWidget* page() const noexcept { return page_; }  ///< parent of what the view shows
     void showPage();
     void showState(const QString& title, const QString& hint);
+    /// False, and says so in place of the page, where the run recorded no routing.
+    bool requireRouting(const RunData& run);
     /// What failed and, where that is known, what to do about it.
     void showFailure(const QString& title, const Failure& failure);
     /// A control behind its label, whose mnemonic it takes.

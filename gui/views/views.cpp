@@ -92,6 +92,13 @@ void View::showState(const QString& title, const QString& hint) {
     emit pageChanged();
 }
 
+bool View::requireRouting(const RunData& run) {
+    if (run.routing.empty())
+        showState(tr("This run has no expert routing"),
+                  tr("The model has no experts, or routing was not recorded."));
+    return !run.routing.empty();
+}
+
 void View::showFailure(const QString& title, const Failure& failure) {
     showState(title,
               failure.hint.isEmpty() ? failure.what : failure.what + QChar('\n') + failure.hint);

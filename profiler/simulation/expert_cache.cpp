@@ -18,7 +18,6 @@ namespace {
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 // A stranger's run file must not decide how long we compute or how much we allocate.
-constexpr std::size_t kMaxCells = std::size_t{1} << 20U;      ///< layers x experts
 constexpr std::size_t kMaxTextCells = std::size_t{1} << 24U;  ///< texts x experts, 64 MB
 constexpr std::size_t kLeastExperts = 64;  ///< costs of a use that do not shrink with the experts
 
@@ -31,7 +30,7 @@ using Excerpts = std::vector<std::pair<const TracedText*, std::size_t>>;
 /// Empty where there are too many layers and experts, or a single token is too much.
 Excerpts excerptsOf(const RoutingTrace& trace) {
     const auto experts = static_cast<std::size_t>(trace.experts);
-    if (trace.layers.size() * experts > kMaxCells) return {};
+    if (trace.cells() > kMaxTraceCells) return {};
     const std::size_t work = trace.layers.size() * static_cast<std::size_t>(trace.topK) *
                              std::max(experts, kLeastExperts);
     std::size_t left = kMaxCacheWork / work;

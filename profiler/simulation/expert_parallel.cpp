@@ -19,9 +19,7 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 /// Choices looked at in all, a few seconds: a stranger's run file must not decide how long.
 constexpr double kMaxWork = 4e8;
 constexpr int kLeastSteps = 10;
-constexpr std::size_t kMaxCells = std::size_t{1} << 20U;  ///< layers x experts
 constexpr std::size_t kMostGroups = 256;
-constexpr std::size_t kMostModelLayers = 4096;
 
 /// Indices of the texts that judge a placement, which all others of a set of texts decide on.
 using Part = std::vector<std::size_t>;
@@ -383,8 +381,8 @@ ExpertParallel expertParallel(const RoutingTrace& trace, const ExpertParallelOpt
     out.texts = std::int64_t(trace.texts.size());
     out.tokensRouted = trace.tokens;
 
-    if (trace.layers.size() * std::size_t(trace.experts) > kMaxCells) {
-        out.reason = "The run has more than " + std::to_string(kMaxCells) +
+    if (trace.cells() > kMaxTraceCells) {
+        out.reason = "The run has more than " + std::to_string(kMaxTraceCells) +
                      " experts in all its layers, too many to be placed.";
         return out;
     }
@@ -440,7 +438,7 @@ std::vector<std::vector<int>> physicalExperts(const RoutingTrace& trace,
             placeExperts(layerOf(load, l, trace.experts), policy, gpus, redundant);
         places = std::size_t(gpus) * std::size_t(placed.expertsPerGpu);
         const auto layer = std::size_t(trace.layers[l]);
-        if (layer >= kMostModelLayers)
+        if (layer >= kMaxTraceLayers)
             throw Error("layer " + std::to_string(layer) + " is none that a model has");
         out.resize(std::max(out.size(), layer + 1));
         for (const std::vector<int>& held : placed.expertsOf)
@@ -451,7 +449,7 @@ std::vector<std::vector<int>> physicalExperts(const RoutingTrace& trace,
                         "Choose another number of GPUs or of redundant experts.");
     }
     out.resize(
-        std::max(out.size(), std::min(kMostModelLayers, std::size_t(std::max(0, modelLayers)))));
+        std::max(out.size(), std::min(kMaxTraceLayers, std::size_t(std::max(0, modelLayers)))));
     for (std::vector<int>& layer : out)
         for (std::size_t i = layer.size(); i < places; ++i)
             layer.push_back(int(i % std::size_t(trace.experts)));

@@ -32,6 +32,8 @@ struct RoutingTrace {
     std::int64_t textsLeftOut = 0;   ///< of other layers or top-k, or behind kMaxTraceChoices
 
     bool empty() const noexcept { return texts.empty(); }
+    /// Experts in all layers.
+    std::size_t cells() const noexcept { return layers.size() * static_cast<std::size_t>(experts); }
     /// Experts of one token in one layer, by the index of each.
     std::span<const std::int16_t> choice(const TracedText& text, std::int64_t token,
                                          std::size_t layer) const noexcept {
@@ -45,6 +47,8 @@ struct RoutingTrace {
 inline constexpr std::size_t kMaxTraceChoices = std::size_t{1} << 28U;
 /// More layers than any model has: texts with more are left out.
 inline constexpr std::size_t kMaxTraceLayers = 4096;
+/// Experts in all layers: simulations of more give a reason instead of figures.
+inline constexpr std::size_t kMaxTraceCells = std::size_t{1} << 20U;
 
 /// Which tokens of a text: what a token is routed to depends on the text before it and not on
 /// whether it was given or written, but prompts and replies are different texts.

@@ -388,7 +388,7 @@ namespace {
 /// What converting a model with one weight of this size says.
 std::string overflow(const Folder& folder, float weight, DType type) {
     const fs::path in = folder.path / "in.gguf";
-    fs::copy_file(goldenFolder("gpt_oss_mxfp4") / "model.gguf", in,
+    fs::copy_file(goldenFolder("llama_linear") / "model.gguf", in,
                   fs::copy_options::overwrite_existing);
     std::uint64_t offset = 0;
     {

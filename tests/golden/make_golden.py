@@ -97,12 +97,16 @@ def pack_experts(config, model):
 
 
 def gpt_oss_mxfp4():
-    """MXFP4 experts, as in the published checkpoints, and the same model as GGUF."""
-    config, model = gpt_oss(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=8,
-                            num_key_value_heads=2, head_dim=16, num_local_experts=6, num_experts_per_tok=2,
+    """MXFP4 experts and BF16 matrices, as in the published checkpoints, and the same model as GGUF."""
+    config, model = gpt_oss(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+                            num_key_value_heads=2, head_dim=16, num_local_experts=5, num_experts_per_tok=2,
                             sliding_window=8, rope_parameters=yarn(10000.0, 4.0, 32))
     randomise(model, 3)
     state, packed = pack_experts(config, model)
+    for name, p in model.named_parameters():
+        if name in state and p.dim() == 2 and not name.endswith("bias"):
+            state[name] = p.data.bfloat16()
+            p.data = state[name].float()
     spelled = config.to_dict()
     spelled["quantization_config"] = {"quant_method": "mxfp4"}
     tokens = prompt(3, 30, 96)
@@ -223,8 +227,14 @@ def write_gpt_oss_gguf(config, state, packed):
             writer.add_tensor(f"{target}ffn_{name}_exps.bias", offset.contiguous().numpy())
     for source, target in plain.items():
         for kind in (".weight", ".bias"):
-            if source + kind in state:
-                writer.add_tensor(target + kind, state[source + kind].numpy())
+            if source + kind not in state:
+                continue
+            tensor = state[source + kind]
+            if tensor.dtype == torch.bfloat16:
+                writer.add_tensor(target + kind, tensor.view(torch.uint8).numpy(),
+                                  raw_dtype=gguf.GGMLQuantizationType.BF16)
+            else:
+                writer.add_tensor(target + kind, tensor.numpy())
     finish(writer)
 
 

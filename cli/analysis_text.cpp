@@ -198,9 +198,7 @@ std::string expertLoadText(const ExpertLoad& load) {
         for (const Coefficient& c : phase.fit.coefficients)
             fit.row({c.name, c.estimated ? duration(c.value) : "does not vary by itself",
                      duration(c.low), duration(c.high)});
-        out += fit.text() + "Within layers the load explains " + percent(phase.fit.r2) +
-               " of the variation; errors clustered over " + countText(phase.fit.clusters, "step") +
-               ".\n";
+        out += fit.text() + phase.basis() + '\n';
         if (phase.quarters.empty()) continue;
         TextTable quarters({"launches, by max/mean", "launches", "max/mean", "hottest load",
                             "active experts", "time per token"});

@@ -117,6 +117,8 @@ json expertLoadJson(const ExpertLoad& load) {
                           {"coefficients", std::move(coefficients)},
                           {"r2", number(phase.fit.r2)},
                           {"clusters", phase.fit.clusters},
+                          {"clipped_above", phase.fit.clippedAbove},
+                          {"clipped_below", phase.fit.clippedBelow},
                           {"quarters", std::move(quarters)},
                           {"verdict", phase.verdict}});
     }

@@ -32,9 +32,11 @@ std::string ceilingPhrase(const Ceilings& base, const Ceilings& run) {
     for (const auto& [name, peak] : base.peaks)
         for (const auto& [other, peakOfRun] : run.peaks)
             if (name == other) add(name, peak, peakOfRun, "OP");
-    return out.empty() ? out
-                       : "ceilings measured more than 10 % apart (" + out +
-                             "): shares of bandwidth and of roofs cannot be compared";
+    return out.empty()
+               ? out
+               : "ceilings measured more than 10 % apart (" + out +
+                     "): shares of bandwidth and of roofs cannot be compared, and a difference in "
+                     "speed is also one of the machine";
 }
 
 }  // namespace

@@ -2,36 +2,13 @@
 #include "gui/models/load_models.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <map>
+#include <numeric>
 
 #include "gui/data/format.h"
 #include "profiler/analysis/statistics.h"
 
 namespace moescope::gui {
-namespace {
-
-/// Columns of the regression, as expertLoadPhases orders them.
-constexpr std::size_t kColumns = 3, kHottest = 2;
-
-std::array<double, kColumns> loadOf(const ExpertLaunch& launch) {
-    return {double(launch.tokens), double(launch.activeExperts), double(launch.hottestLoad)};
-}
-
-struct Mean {
-    double ns = 0, n = 0;
-    std::array<double, kColumns> x{};
-
-    void add(const ExpertLaunch& launch) {
-        ns += double(launch.ns);
-        n += 1;
-        const auto load = loadOf(launch);
-        for (std::size_t c = 0; c < kColumns; ++c) x[c] += load[c];
-    }
-};
-
-}  // namespace
 
 std::vector<ExpertLaunch> chosenLaunches(const ExpertLoad& load, std::span<const StepRow> steps,
                                          std::string_view phase,
@@ -54,26 +31,17 @@ LoadScatter loadScatter(std::span<const ExpertLaunch> launches, const ExpertLoad
         out.load.push_back(double(launch.hottestLoad));
         out.ns.push_back(double(launch.ns));
     }
-    const auto& fit = phase.fit.coefficients;
-    if (!adjusted || launches.empty() || fit.size() != kColumns || !fit[kHottest].estimated)
+    if (!adjusted || launches.empty() || !phase.fit.estimated() ||
+        !phase.fit.coefficients.back().estimated || phase.fit.residuals.size() != launches.size())
         return out;
-    std::map<int, Mean> layers;
-    Mean all;
-    for (const ExpertLaunch& launch : launches) {
-        layers[launch.layer].add(launch);
-        all.add(launch);
-    }
-    const Coefficient& hottest = fit[kHottest];
-    out.line =
-        LoadLine{all.x[kHottest] / all.n, all.ns / all.n, hottest.value, hottest.low, hottest.high};
-    for (std::size_t i = 0; i < launches.size(); ++i) {
-        const Mean& layer = layers[launches[i].layer];
-        const auto load = loadOf(launches[i]);
-        double residual = double(launches[i].ns) - layer.ns / layer.n;
-        for (std::size_t c = 0; c < kColumns; ++c)
-            residual -= fit[c].value * (load[c] - layer.x[c] / layer.n);
-        out.ns[i] = out.line->at(load[kHottest], hottest.value) + residual;
-    }
+    const auto meanOf = [](const std::vector<double>& values) {
+        return std::accumulate(values.begin(), values.end(), 0.0) / double(values.size());
+    };
+    const Coefficient& hottest = phase.fit.coefficients.back();
+    out.line = LoadLine{meanOf(out.load), meanOf(out.ns) - meanOf(phase.fit.residuals),
+                        hottest.value, hottest.low, hottest.high};
+    for (std::size_t i = 0; i < launches.size(); ++i)
+        out.ns[i] = out.line->at(out.load[i], hottest.value) + phase.fit.residuals[i];
     return out;
 }
 

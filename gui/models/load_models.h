@@ -35,8 +35,8 @@ struct LoadScatter {
 };
 /// As measured, without a line: the time also depends on tokens and active experts, so that the
 /// slope would not follow the points. Or `adjusted`: what the fit says of tokens, active experts
-/// and layer is taken out, the mean stays, and the line is the least squares of what is drawn
-/// (partial residuals). Without a fit the points are as measured.
+/// and layer is taken out, the mean stays, and the line is the fit of what is drawn (partial
+/// residuals). Without a fit of these very launches the points are as measured.
 LoadScatter loadScatter(std::span<const ExpertLaunch> launches, const ExpertLoadPhase& phase,
                         bool adjusted);
 

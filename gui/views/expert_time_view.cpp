@@ -160,10 +160,7 @@ private:
         QString says =
             any ? tr("%1. %2").arg(formatCounted(phase.launches, "launch"), text(phase.verdict))
                 : tr("No launch of this phase is in what is selected.");
-        if (any && phase.fit.estimated())
-            says +=
-                tr(" Within layers the load explains %1 of the variation; %2.")
-                    .arg(formatPercent(phase.fit.r2), formatCounted(phase.fit.clusters, "step"));
+        if (any && phase.fit.estimated()) says += ' ' + text(phase.basis());
         if (shownRange_) says += tr(" Only the selected time range (Esc: all).");
         verdict_->setText(says);
         launchesModel_->setRows(fitted_.launches);

@@ -172,6 +172,23 @@ ExpertLoadPhase phaseOf(const std::string& name, const std::vector<const ExpertL
 
 }  // namespace
 
+std::string ExpertLoadPhase::basis() const {
+    if (!fit.estimated()) return {};
+    char text[320];
+    std::snprintf(text, sizeof text,
+                  "Within layers the load explains %.1f %% of the variation; errors clustered over "
+                  "%zu step%s.",
+                  100 * fit.r2, fit.clusters, fit.clusters == 1 ? "" : "s");
+    std::string out = text;
+    const std::size_t clipped = fit.clippedAbove + fit.clippedBelow;
+    if (clipped == 0) return out;
+    std::snprintf(text, sizeof text,
+                  " %zu of %zu launches lie far from what their load explains and count less (%zu "
+                  "above it, %zu below).",
+                  clipped, fit.observations, fit.clippedAbove, fit.clippedBelow);
+    return out + text;
+}
+
 double ExpertLaunch::maxOverMean(int experts) const noexcept {
     return assignments > 0 ? double(hottestLoad) * double(experts) / double(assignments)
                            : std::nan("");

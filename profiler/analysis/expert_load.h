@@ -40,11 +40,14 @@ struct ExpertLoadPhase {
     std::int64_t launches = 0, tokens = 0;
     double meanNs = 0;
     /// Nanoseconds of a launch on "tokens", "active experts" and "hottest expert's tokens", each
-    /// layer with a level of its own, errors clustered by step. The last answers the question:
-    /// what one more token in the busiest expert costs, at equal tokens and equal active experts.
+    /// layer with a level of its own, errors clustered by step, launches that something else
+    /// disturbed clipped (Huber). The last answers the question: what one more token in the
+    /// busiest expert costs, at equal tokens and equal active experts.
     Regression fit;
     std::vector<LoadQuarter> quarters;  ///< four, coolest first; empty below 8 launches that vary
     std::string verdict;                ///< one sentence for a person
+    /// What the fit rests on, in sentences; empty when nothing is estimated.
+    std::string basis() const;
 };
 
 struct ExpertLoad {

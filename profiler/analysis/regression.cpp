@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <map>
 #include <unordered_map>
+#include <utility>
 
 #include "profiler/analysis/statistics.h"
 
@@ -16,23 +16,40 @@ using Column = std::vector<double>;
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kCollinear = 1e-9;
 
-std::size_t subtractGroupMeans(Column& values, std::span<const int> group) {
-    std::unordered_map<int, std::pair<double, double>> sums;  // group -> sum, count
+/// Indices 0.. in place of labels, in order of appearance.
+std::vector<std::size_t> numbered(std::span<const int> labels, std::size_t& count) {
+    std::unordered_map<int, std::size_t> numbers;
+    std::vector<std::size_t> out;
+    out.reserve(labels.size());
+    for (const int label : labels)
+        out.push_back(numbers.emplace(label, numbers.size()).first->second);
+    count = numbers.size();
+    return out;
+}
+
+/// Differences from the weighted mean of their group; 0 where a group has no weight.
+Column withinGroups(const Column& values, const Column& weights,
+                    const std::vector<std::size_t>& group, std::size_t groups) {
+    Column sums(groups, 0), totals(groups, 0);
     for (std::size_t i = 0; i < values.size(); ++i) {
-        auto& [sum, count] = sums[group[i]];
-        sum += values[i];
-        count += 1;
+        sums[group[i]] += weights[i] * values[i];
+        totals[group[i]] += weights[i];
     }
-    for (std::size_t i = 0; i < values.size(); ++i) {
-        const auto& [sum, count] = sums[group[i]];
-        values[i] -= sum / count;
-    }
-    return sums.size();
+    Column out(values.size(), 0);
+    for (std::size_t i = 0; i < values.size(); ++i)
+        if (totals[group[i]] > 0) out[i] = values[i] - sums[group[i]] / totals[group[i]];
+    return out;
 }
 
 double dot(const Column& a, const Column& b) {
     double sum = 0;
     for (std::size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
+    return sum;
+}
+
+double dot(const Column& a, const Column& weights, const Column& b) {
+    double sum = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) sum += a[i] * weights[i] * b[i];
     return sum;
 }
 
@@ -84,6 +101,87 @@ std::vector<std::size_t> independentColumns(const std::vector<Column>& within,
     return chosen;
 }
 
+/// A' diag(weights) A of the columns, inverted.
+std::vector<Column> inverseCross(const std::vector<Column>& columns, const Column& weights) {
+    const std::size_t k = columns.size();
+    std::vector<Column> cross(k, Column(k));
+    for (std::size_t a = 0; a < k; ++a)
+        for (std::size_t b = 0; b < k; ++b) cross[a][b] = dot(columns[a], weights, columns[b]);
+    return inverse(std::move(cross));
+}
+
+/// The problem with its groups numbered, and one weighted fit of it.
+class GroupedFit {
+public:
+    GroupedFit(Column y, std::vector<Column> x, std::vector<std::size_t> group, std::size_t groups)
+        : y_(std::move(y)), x_(std::move(x)), group_(std::move(group)), groups_(groups) {}
+
+    std::vector<Column> columns(const Column& weights) const {
+        std::vector<Column> out;
+        for (const Column& column : x_)
+            out.push_back(withinGroups(column, weights, group_, groups_));
+        return out;
+    }
+
+    void solve(const Column& weights) {
+        const std::vector<Column> within = columns(weights);
+        residual = withinGroups(y_, weights, group_, groups_);
+        total = dot(residual, weights, residual);
+        const std::vector<Column> inv = inverseCross(within, weights);
+        slopes.assign(x_.size(), 0);
+        for (std::size_t b = 0; b < x_.size(); ++b) {
+            const double moment = dot(within[b], weights, residual);
+            for (std::size_t a = 0; a < x_.size(); ++a) slopes[a] += inv[a][b] * moment;
+        }
+        for (std::size_t a = 0; a < x_.size(); ++a)
+            for (std::size_t i = 0; i < residual.size(); ++i)
+                residual[i] -= slopes[a] * within[a][i];
+    }
+
+    Column slopes, residual;
+    double total = 0;  ///< weighted sum of squares within groups
+
+private:
+    Column y_;
+    std::vector<Column> x_;
+    std::vector<std::size_t> group_;
+    std::size_t groups_;
+};
+
+/// Of normal errors the standard deviation, whatever up to half of the residuals are.
+double robustScale(Column residuals) {
+    for (double& r : residuals) r = std::abs(r);
+    const auto middle = residuals.begin() + static_cast<std::ptrdiff_t>(residuals.size() / 2);
+    std::nth_element(residuals.begin(), middle, residuals.end());
+    return *middle / 0.6745;
+}
+
+/// Reweights until the slopes stand still. Returns the residual beyond which an observation is
+/// clipped: infinity for least squares.
+double fitRobustly(GroupedFit& fit, Column& weights, double clip) {
+    constexpr int kMostRounds = 100;
+    constexpr double kStill = 1e-8;
+    const double none = std::numeric_limits<double>::infinity();
+    fit.solve(weights);
+    double bound = none;
+    for (int round = 0; round < kMostRounds && std::isfinite(clip); ++round) {
+        const double scale = robustScale(fit.residual);
+        if (!(scale > 0)) break;
+        bound = clip * scale;
+        for (std::size_t i = 0; i < weights.size(); ++i) {
+            const double distance = std::abs(fit.residual[i]);
+            weights[i] = distance > bound ? bound / distance : 1;
+        }
+        const Column before = fit.slopes;
+        fit.solve(weights);
+        bool still = true;
+        for (std::size_t a = 0; a < before.size(); ++a)
+            still = still && std::abs(fit.slopes[a] - before[a]) <= kStill * std::abs(before[a]);
+        if (still) break;
+    }
+    return bound;
+}
+
 }  // namespace
 
 bool Regression::estimated() const noexcept {
@@ -93,51 +191,59 @@ bool Regression::estimated() const noexcept {
 
 Regression regress(std::span<const double> y, const std::vector<std::vector<double>>& x,
                    const std::vector<std::string>& names, std::span<const int> group,
-                   std::span<const int> cluster) {
+                   std::span<const int> cluster, double clip) {
     Regression out;
     out.observations = y.size();
     out.r2 = kNaN;
     for (const std::string& name : names)
         out.coefficients.push_back({name, 0, kNaN, kNaN, kNaN, false});
-    Column target(y.begin(), y.end());
-    std::vector<Column> within = x;
+    std::vector<std::size_t> groupOf = numbered(group, out.groups);
+    const std::vector<std::size_t> clusterOf = numbered(cluster, out.clusters);
+    const std::size_t n = y.size();
+    Column weights(n, 1);
     std::vector<double> scale;
-    for (const Column& column : x) scale.push_back(dot(column, column));
-    out.groups = subtractGroupMeans(target, group);
-    for (Column& column : within) subtractGroupMeans(column, group);
-    std::map<int, std::size_t> clusters;
-    for (const int id : cluster) clusters.emplace(id, clusters.size());
-    out.clusters = clusters.size();
-
-    const std::vector<std::size_t> chosen = independentColumns(within, scale);
-    const std::size_t k = chosen.size(), n = y.size();
-    if (k == 0 || n <= k + out.groups) return out;
-    std::vector<Column> cross(k, Column(k));
-    Column moments(k);
-    for (std::size_t a = 0; a < k; ++a) {
-        moments[a] = dot(within[chosen[a]], target);
-        for (std::size_t b = 0; b < k; ++b) cross[a][b] = dot(within[chosen[a]], within[chosen[b]]);
+    std::vector<Column> within;
+    for (const Column& column : x) {
+        scale.push_back(dot(column, column));
+        within.push_back(withinGroups(column, weights, groupOf, out.groups));
     }
-    const std::vector<Column> inv = inverse(cross);
-    Column beta(k, 0);
-    for (std::size_t a = 0; a < k; ++a)
-        for (std::size_t b = 0; b < k; ++b) beta[a] += inv[a][b] * moments[b];
+    const std::vector<std::size_t> chosen = independentColumns(within, scale);
+    const std::size_t k = chosen.size();
+    if (k == 0 || n <= k + out.groups) return out;
 
-    Column residual = target;
-    for (std::size_t a = 0; a < k; ++a)
-        for (std::size_t i = 0; i < n; ++i) residual[i] -= beta[a] * within[chosen[a]][i];
-    const double total = dot(target, target);
-    if (total > 0) out.r2 = 1 - dot(residual, residual) / total;
+    std::vector<Column> columns;
+    for (const std::size_t c : chosen) columns.push_back(x[c]);
+    GroupedFit fit({y.begin(), y.end()}, std::move(columns), std::move(groupOf), out.groups);
+    const double bound = fitRobustly(fit, weights, clip);
+    if (fit.total > 0) out.r2 = 1 - dot(fit.residual, weights, fit.residual) / fit.total;
 
-    std::vector<Column> scores(clusters.size(), Column(k, 0));  // X' u of each cluster
+    Column inside(n, 1);  // derivative of the score by the residual
+    for (std::size_t i = 0; i < n; ++i) {
+        if (std::abs(fit.residual[i]) <= bound) continue;
+        inside[i] = 0;
+        ++(fit.residual[i] > 0 ? out.clippedAbove : out.clippedBelow);
+    }
+    within = fit.columns(inside);
+    std::vector<Column> inv = inverseCross(within, inside);
+    const auto singular = [&](std::size_t a) {
+        return !(inv[a][a] > 0 && std::isfinite(inv[a][a]));
+    };
+    for (std::size_t a = 0; a < k; ++a) {
+        if (!singular(a)) continue;
+        // All that varies is clipped: the weights stand in for the derivative.
+        within = fit.columns(weights);
+        inv = inverseCross(within, weights);
+        break;
+    }
+    std::vector<Column> scores(out.clusters, Column(k, 0));  // X' psi of each cluster
     for (std::size_t i = 0; i < n; ++i)
         for (std::size_t a = 0; a < k; ++a)
-            scores[clusters[cluster[i]]][a] += within[chosen[a]][i] * residual[i];
+            scores[clusterOf[i]][a] += within[a][i] * weights[i] * fit.residual[i];
     std::vector<Column> meat(k, Column(k, 0));
     for (const Column& score : scores)
         for (std::size_t a = 0; a < k; ++a)
             for (std::size_t b = 0; b < k; ++b) meat[a][b] += score[a] * score[b];
-    const auto g = double(clusters.size());
+    const auto g = double(out.clusters);
     const double factor = g / (g - 1) * double(n - 1) / double(n - k - out.groups);
     const double t = studentT975(g - 1);
     for (std::size_t a = 0; a < k; ++a) {
@@ -146,11 +252,12 @@ Regression regress(std::span<const double> y, const std::vector<std::vector<doub
             for (std::size_t q = 0; q < k; ++q) variance += inv[a][p] * meat[p][q] * inv[q][a];
         Coefficient& c = out.coefficients[chosen[a]];
         c.estimated = true;
-        c.value = beta[a];
-        c.standardError = clusters.size() > 1 ? std::sqrt(factor * variance) : kNaN;
+        c.value = fit.slopes[a];
+        c.standardError = out.clusters > 1 ? std::sqrt(factor * variance) : kNaN;
         c.low = c.value - t * c.standardError;
         c.high = c.value + t * c.standardError;
     }
+    out.residuals = std::move(fit.residual);
     return out;
 }
 

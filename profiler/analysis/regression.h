@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Least squares with group effects and errors that allow for clusters.
+// A linear fit with group effects that a few disturbed observations do not move, and errors that
+// allow for clusters.
 #pragma once
 
+#include <cstddef>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,21 +21,33 @@ struct Coefficient {
 
 struct Regression {
     std::vector<Coefficient> coefficients;  ///< (n_columns), in the given order
-    double r2 = 0;                          ///< of the variation within groups; NaN without any
+    /// Share of the variation within groups that is explained, each observation with its weight;
+    /// NaN without any.
+    double r2 = 0;
+    std::vector<double> residuals;  ///< (n), of y; empty when nothing is estimated
     std::size_t observations = 0, groups = 0, clusters = 0;
+    /// Further from the fit than the clip, so that they count less: above it, and below.
+    std::size_t clippedAbove = 0, clippedBelow = 0;
     bool estimated() const noexcept;  ///< at least one coefficient
 };
 
+/// Standard deviations of the residuals beyond which an observation counts less: with normal errors
+/// 95 % as efficient as least squares (Huber 1981, Robust Statistics).
+inline constexpr double kHuberClip = 1.345;
+inline constexpr double kLeastSquares = std::numeric_limits<double>::infinity();
+
 /// y (n) on the columns of x (n_columns, each n), every group (n, any labels) with a level of its
-/// own ("fixed effects": y and x are taken as differences from their group's mean). Columns are
-/// taken in order: one without variation within groups, or that the ones before it determine
-/// (to 1e-9 of its variance), is not estimated, and the others are as if it were not there.
-/// Standard errors are cluster-robust (Liang and Zeger 1986; Cameron and Miller 2015: sandwich,
-/// factor G/(G-1) (n-1)/(n-k), k the groups and columns estimated), the interval is Student's t
-/// with G - 1 degrees, G the clusters.
-/// All spans have the same length; with n <= k nothing is estimated.
+/// own ("fixed effects"), by Huber's M-estimator: a residual beyond `clip` scales pulls with the
+/// force of one at `clip` scales. The scale is the median absolute residual over 0.6745, taken
+/// again with every round of reweighting, the first of which is least squares. Columns are taken in
+/// order: one without variation within groups, or that the ones before it determine (to 1e-9 of its
+/// variance), is not estimated, and the others are as if it were not there. Standard errors are
+/// cluster-robust (Liang and Zeger 1986; Cameron and Miller 2015: sandwich, factor G/(G-1)
+/// (n-1)/(n-k), k the groups and columns estimated; of the M-estimator with clipped residuals as
+/// scores and unclipped observations as bread), the interval is Student's t with G - 1 degrees, G
+/// the clusters. All spans have the same length; with n <= k nothing is estimated.
 Regression regress(std::span<const double> y, const std::vector<std::vector<double>>& x,
                    const std::vector<std::string>& names, std::span<const int> group,
-                   std::span<const int> cluster);
+                   std::span<const int> cluster, double clip = kHuberClip);
 
 }  // namespace moescope

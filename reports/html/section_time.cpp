@@ -135,7 +135,7 @@ std::string hotExperts(const ExpertLoad& load, const SectionContext& at) {
                     {{"phase"}, {"one more"}, {"adds", true}, {"95 % low", true}, {"high", true}});
     for (const ExpertLoadPhase& phase : load.phases) {
         out += paragraph(phase.phase + ": " + formatCounted(phase.launches, "launch") + ". " +
-                         phase.verdict);
+                         phase.verdict + (phase.basis().empty() ? "" : " " + phase.basis()));
         for (const Coefficient& c : phase.fit.coefficients)
             if (c.estimated)
                 table.row({phase.phase, c.name, formatDuration(c.value), formatDuration(c.low),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Time against expert load: the regression by hand, and what is found in a run file.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 
@@ -15,7 +16,7 @@ TEST_CASE("a slope with its cluster-robust error, worked by hand") {
     // -0.4 0.8 -1 1.2 -0.6, scores 0.8 -0.8 0 1.2 -1.2, sum of squares 4.16.
     const std::vector<double> y{1, 3, 2, 5, 4};
     const std::vector<int> group(5, 7), cluster{0, 1, 2, 3, 4};
-    const Regression fit = regress(y, {{0, 1, 2, 3, 4}}, {"x"}, group, cluster);
+    const Regression fit = regress(y, {{0, 1, 2, 3, 4}}, {"x"}, group, cluster, kLeastSquares);
     REQUIRE(fit.coefficients.size() == 1);
     const Coefficient& c = fit.coefficients[0];
     CHECK(c.estimated);
@@ -36,12 +37,60 @@ TEST_CASE("levels of groups do not pass for a slope, and collinear columns are l
         twice.push_back(2 * x[i] + 9 * group[i]);
     }
     const Regression fit =
-        regress(y, {constant, x, twice}, {"constant", "x", "twice"}, group, cluster);
+        regress(y, {constant, x, twice}, {"constant", "x", "twice"}, group, cluster, kLeastSquares);
     CHECK_FALSE(fit.coefficients[0].estimated);
     CHECK(fit.coefficients[1].value == Approx(3 - 0.2));  // the +-0.5 leans by -0.2 in each group
     CHECK_FALSE(fit.coefficients[2].estimated);
     CHECK(fit.groups == 2);
     CHECK_FALSE(regress({}, {{}}, {"x"}, {}, {}).estimated());
+}
+
+TEST_CASE("an observation far away pulls with the force of one at the clip") {
+    std::vector<double> x, y, sizes;
+    std::vector<int> group(21, 0), cluster;
+    for (int i = 0; i < 21; ++i) {
+        x.push_back(i - 10);
+        y.push_back(x.back() + (i % 4 < 2 ? 0.1 : -0.1));
+        cluster.push_back(i);
+    }
+    y[20] = 1000;
+    const Regression least = regress(y, {x}, {"x"}, group, cluster, kLeastSquares);
+    CHECK(least.coefficients[0].value > 10);
+    CHECK(least.clippedAbove == 0);
+    const Regression fit = regress(y, {x}, {"x"}, group, cluster);
+    CHECK(fit.coefficients[0].value == Approx(1).margin(0.02));
+    CHECK(fit.clippedAbove == 1);
+    CHECK(fit.clippedBelow == 0);
+    // Huber's equations: the same fit is that of least squares when the last is moved to the clip.
+    for (const double r : fit.residuals) sizes.push_back(std::abs(r));
+    std::sort(sizes.begin(), sizes.end());
+    std::vector<double> moved = y;
+    moved[20] += kHuberClip * sizes[10] / 0.6745 - fit.residuals[20];
+    const Regression same = regress(moved, {x}, {"x"}, group, cluster, kLeastSquares);
+    CHECK(same.coefficients[0].value == Approx(fit.coefficients[0].value).epsilon(1e-6));
+    // However far it lies, the fit and its interval stay where they are.
+    y[20] = 1e9;
+    const Regression further = regress(y, {x}, {"x"}, group, cluster);
+    CHECK(further.coefficients[0].value == Approx(fit.coefficients[0].value).epsilon(1e-6));
+    CHECK(further.coefficients[0].standardError ==
+          Approx(fit.coefficients[0].standardError).epsilon(1e-6));
+}
+
+TEST_CASE("where most observations lie on the fit, it is that of least squares") {
+    std::vector<double> x, y;
+    std::vector<int> group, cluster;
+    for (int i = 0; i < 9; ++i) {
+        x.push_back(i % 3);
+        y.push_back(0);  // at x = 0, 1, 2 alike
+        group.push_back(0);
+        cluster.push_back(i);
+    }
+    y[8] = 9;
+    const Regression fit = regress(y, {x}, {"x"}, group, cluster);
+    const Regression least = regress(y, {x}, {"x"}, group, cluster, kLeastSquares);
+    CHECK(least.coefficients[0].value == Approx(1.5));  // 9 x 1 / 6
+    CHECK(std::isfinite(fit.coefficients[0].value));
+    CHECK(std::isfinite(fit.coefficients[0].standardError));
 }
 
 TEST_CASE("the cost of a hot expert is found at equal tokens and equal active experts") {

@@ -88,7 +88,7 @@ TEST_CASE("ceilings more than a tenth apart are told") {
           std::vector<std::string>{
               "ceilings measured more than 10 % apart (memory 20.0 GB/s instead of 40.0 GB/s, fp32 "
               "120 GOP/s instead of 100 GOP/s): shares of bandwidth and of roofs cannot be "
-              "compared"});
+              "compared, and a difference in speed is also one of the machine"});
 }
 
 TEST_CASE("JSON of several runs has the tokens of its figures and the cautions") {

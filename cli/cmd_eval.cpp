@@ -55,6 +55,9 @@ void addOptions(Options& options) {
                  "continue the run in --out after an interruption; begin it where there is none");
     options.flag("overwrite", "replace an existing run file");
     options.flag("trace", "also time every operation (larger run file)");
+    options.flag("routing-tokens",
+                 "keep the tokens of each item and their experts, so that 'moescope routing --by' "
+                 "can compare the same words said of other people (larger run file)");
     options.flag("json", "print one JSON document");
     options.add("progress", po::value<std::string>()->default_value("auto")->value_name("STYLE"),
                 "auto, json, off");

@@ -4,19 +4,24 @@
 #include <algorithm>
 #include <cmath>
 #include <iostream>
+#include <set>
 
 #include "cli/command.h"
 #include "cli/console.h"
+#include "cli/lists.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "engine/core/count_text.h"
 #include "engine/core/error.h"
+#include "profiler/analysis/item_groups.h"
 #include "profiler/analysis/run_summary.h"
 #include "profiler/analysis/specialization.h"
+#include "reports/item_comparisons.h"
 #include "reports/numbers.h"
 #include "reports/specialization_json.h"
 #include "reports/specialization_text.h"
 #include "reports/terms.h"
+#include "reports/visible_text.h"
 
 namespace moescope::cli {
 namespace {
@@ -86,6 +91,59 @@ void printGroups(const Specialization& of) {
     std::cout << '\n' << groups.text() << kGroupsExplanation;
 }
 
+constexpr const char* kPeopleExplanation =
+    "\ndivergence: Jensen-Shannon, mean of the layers, in bits. by chance, p: with the groups' "
+    "names exchanged\nbetween items of the same case, or between whole cases where a case has one "
+    "group; q: p adjusted for\nthe number of rows. Items stay whole: their tokens are alike.\n";
+
+void printItemGroups(const std::vector<ItemComparison>& comparisons) {
+    TextTable table({"suite", "by", "groups", "tokens", "exchanged", "divergence", "p", "q"});
+    for (const ItemComparison& one : comparisons)
+        table.row({visibleLine(one.suite), visibleLine(one.key), levelsText(one.of),
+                   tokensText(one), exchangeText(one.of), divergenceText(one),
+                   formatFixed(one.of.empty() ? std::nan("") : one.of.p, 4),
+                   formatFixed(one.q, 4)});
+    std::cout << '\n' << table.text() << '\n';
+    for (const std::string& sentence : itemComparisonSentences(comparisons))
+        std::cout << sentence << '\n';
+    std::cout << kPeopleExplanation;
+    // Of one grouping also where the difference lies: by the same words, where they were compared.
+    const auto other = [&](const ItemComparison& one) {
+        return one.suite != comparisons.front().suite || one.key != comparisons.front().key;
+    };
+    if (!comparisons.empty() && std::none_of(comparisons.begin(), comparisons.end(), other)) {
+        std::cout << "\ntokens: " << tokensText(comparisons.front()) << '\n';
+        printGroups(comparisons.front().of);
+    }
+}
+
+std::string keysOf(const std::vector<ItemGrouping>& groupings) {
+    std::set<std::string> keys;
+    for (const ItemGrouping& grouping : groupings) keys.insert(visibleLine(grouping.key));
+    std::string text;
+    for (const std::string& key : keys) text += (text.empty() ? "" : ", ") + key;
+    return text;
+}
+
+/// Those that --by names; UsageError for a key that no suite of the run has.
+std::vector<ItemGrouping> chosenGroupings(std::vector<ItemGrouping> groupings,
+                                          const std::string& by) {
+    const std::vector<std::string> keys = splitList(by);
+    if (keys.empty()) throw UsageError("--by takes keys of the suites, or all");
+    if (keys == std::vector<std::string>{"all"} && !groupings.empty()) return groupings;
+    for (const std::string& key : keys) {
+        const auto has = [&](const ItemGrouping& grouping) { return grouping.key == key; };
+        if (std::none_of(groupings.begin(), groupings.end(), has))
+            throw UsageError("no items of this run can be compared by '" + key + "'",
+                             groupings.empty() ? "evaluations of suites with groups can be compared"
+                                               : "it has: " + keysOf(groupings));
+    }
+    std::erase_if(groupings, [&](const ItemGrouping& grouping) {
+        return std::find(keys.begin(), keys.end(), grouping.key) == keys.end();
+    });
+    return groupings;
+}
+
 SpecializationOptions groupOptions(const Options& options) {
     SpecializationOptions result;
     result.liftThreshold = options.get<double>("lift-threshold");
@@ -111,22 +169,31 @@ int runRouting(const Invocation& invocation) {
                 "shuffles of the groups' names that chance is told from");
     options.add("seed", po::value<std::uint64_t>()->default_value(1)->value_name("N"),
                 "of the shuffles");
+    options.add("by", po::value<std::string>()->value_name("KEY,..|all"),
+                "of an evaluation: are items about these groups routed otherwise? What a suite "
+                "says of its items (\"gender\"), or \"outcome\": right and wrong");
     options.flag("json", "print one JSON document");
     options.epilog(
         "Where the texts of the run have groups (\"group\" in a workload, the suites of an "
         "evaluation),\nwhether the groups use different experts is told too: two groups of two "
         "texts are the least,\ntwenty texts a group are good.");
     if (!options.parse(invocation)) return kDone;
-    const SpecializationOptions grouping = groupOptions(options);
+    SpecializationOptions grouping = groupOptions(options);
+    grouping.stop = invocation.stop;
     if (options.has("fail-on") && !std::isfinite(options.get<double>("fail-on")))
         throw UsageError("--fail-on takes a number, which an excess can be above");
 
-    const RunReader reader(options.get<std::vector<std::string>>("run").front());
+    const RunReader reader(options.get<std::vector<std::string>>("run").front(), invocation.stop);
     const RunSummary run = summarize(reader);
     if (run.routing.empty()) {
         throw Error(options.get<std::vector<std::string>>("run").front() + ": holds no routing",
                     "'moescope profile' on a mixture-of-experts model records it");
     }
+    const std::vector<ItemGrouping> groupings = itemGroupings(reader);
+    std::vector<ItemComparison> people;
+    if (options.has("by"))
+        people = compareItemGroups(
+            reader, chosenGroupings(groupings, options.get<std::string>("by")), grouping);
     const Specialization groups = specialization(reader, grouping);
     const double worst = worstExcess(run.routing);
     if (options.has("fail-on") && std::isnan(worst))
@@ -140,7 +207,8 @@ int runRouting(const Invocation& invocation) {
                    {"top_k", run.topK},
                    {"layers", std::move(layers)},
                    {"worst_excess", std::isnan(worst) ? nlohmann::json() : nlohmann::json(worst)},
-                   {"specialization", specializationJson(groups)}});
+                   {"specialization", specializationJson(groups)},
+                   {"item_groups", itemComparisonsJson(people)}});
     } else {
         std::cout << run.experts << " experts, top-" << run.topK
                   << ", per expert, per layer, accumulated over "
@@ -157,7 +225,13 @@ int runRouting(const Invocation& invocation) {
                        formatFixed(b.gini, 3), std::to_string(b.deadExperts)});
         }
         std::cout << table.text() << kExplanation;
-        printGroups(groups);
+        if (options.has("by"))
+            printItemGroups(people);
+        else
+            printGroups(groups);
+        if (!options.has("by") && !groupings.empty())
+            std::cout << "\nIts items can be compared, too: --by all, or of " << keysOf(groupings)
+                      << '\n';
     }
     return options.has("fail-on") && worst > options.get<double>("fail-on") ? kThreshold : kDone;
 }

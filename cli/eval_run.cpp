@@ -77,7 +77,10 @@ RunFacts factsOf(const Invocation& invocation, const Options& options, const Eva
                            {"reasoning", plan.effort}});
     facts.synthetic = model.spec().synthetic;
     facts.routing = routingOptions(model.spec());
-    if (facts.routing) facts.routing->interleaved = true;
+    if (facts.routing) {
+        facts.routing->interleaved = true;
+        facts.routing->perToken = options.isSet("routing-tokens");
+    }
     return facts;
 }
 
@@ -159,6 +162,7 @@ EngineModelOptions EvalRun::engineOptions(const Options& options) const {
     engine.sampling.seed = eval_.seed;
     engine.maxReplyTokens = options.get<int>("tokens");
     engine.parallelReplies = options.get<int>("parallel");
+    engine.keepTokens = options.isSet("routing-tokens");
     engine.extraIdentity = {{"numerics", options.get<std::string>("numerics")},
                             {"backend", options.get<std::string>("backend")},
                             {"reasoning", plan_.effort}};

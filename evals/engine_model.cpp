@@ -171,6 +171,7 @@ std::unique_ptr<EngineModel::Pending> EngineModel::prepare(const ScoreRequest& r
     result.tooLong = result.neededContext > maxContext_;
     if (result.tooLong) return pending;
     const std::size_t shared = sharedPrefix(pairs);
+    keep(std::span(pairs[0].tokens).first(shared), true, result.tokens);
     result.evaluatedTokens = static_cast<std::int64_t>(shared);
     for (const TokenPair& pair : pairs) {
         // What all have in common is told of as part of the first.
@@ -234,8 +235,17 @@ void EngineModel::score(const Source& next, const Done& done) {
     if (!window.empty()) evaluate(window, done);
 }
 
-ReplyResult EngineModel::read(const Generation& generation) const {
+void EngineModel::keep(std::span<const TokenId> tokens, bool prompt,
+                       std::vector<ItemToken>& kept) const {
+    if (!options_.keepTokens) return;
+    for (const TokenId token : tokens)
+        kept.push_back({token, std::string(model_.tokenizer().bytes(token)), prompt});
+}
+
+ReplyResult EngineModel::read(const Generation& generation, std::span<const TokenId> prompt) const {
     ReplyResult result;
+    keep(prompt, true, result.tokens);
+    keep(generation.tokens, false, result.tokens);
     result.promptTokens = generation.promptTokens;
     result.replyTokens = static_cast<std::int64_t>(generation.tokens.size());
     result.finish = finishReasonName(generation.reason);
@@ -267,7 +277,8 @@ void EngineModel::reply(const ReplySource& next, const ReplyDone& done) {
     generator.setStop(stop_);
     generator.setTrace(trace_);
     generator.setRouting(routing_);
-    std::vector<const ReplyRequest*> asked;  // by the generator's index
+    std::vector<const ReplyRequest*> asked;     // by the generator's index
+    std::vector<std::vector<TokenId>> prompts;  // the same, where they are kept
     const auto nextFitting = [&]() -> std::optional<GenerateRequest> {
         while (const ReplyRequest* request = next()) {
             GenerateRequest generate;
@@ -290,6 +301,7 @@ void EngineModel::reply(const ReplySource& next, const ReplyDone& done) {
             generate.options.stopTokens = chat_->stopTokens();
             generate.label = request->sequence;
             asked.push_back(request);
+            prompts.push_back(options_.keepTokens ? generate.prompt : std::vector<TokenId>());
             return generate;
         }
         return std::nullopt;
@@ -298,7 +310,7 @@ void EngineModel::reply(const ReplySource& next, const ReplyDone& done) {
         generator.run(nextFitting, [&](std::size_t index, Generation&& generation) {
             // Half a reply is none: --resume asks again.
             if (generation.reason == FinishReason::Interrupted) return;
-            done(*asked[index], read(generation));
+            done(*asked[index], read(generation, std::exchange(prompts[index], {})));
         });
     } catch (const SequenceError& error) {
         throw SequenceError(static_cast<std::size_t>(asked[error.sequence()]->sequence), error);

@@ -16,6 +16,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "engine/run/sampler.h"
@@ -35,6 +36,7 @@ struct EngineModelOptions {
     SamplingOptions sampling{};
     int maxReplyTokens = 0;  ///< 0: what the context leaves
     int parallelReplies = 8;
+    bool keepTokens = false;       ///< results hold the tokens of their items
     nlohmann::json extraIdentity;  ///< merged into identity(): numerics, target, ...
     TraceSink* trace = nullptr;
     RoutingSink* routing = nullptr;
@@ -82,8 +84,9 @@ private:
     std::vector<TokenPair> encode(const ScoreRequest& request) const;
     ChatOptions chatOptions(std::string_view forcedChannel) const;
     std::vector<TokenId> rendered(std::string_view message, std::string_view forcedChannel) const;
+    void keep(std::span<const TokenId> tokens, bool prompt, std::vector<ItemToken>& kept) const;
     BatchScorer& scorer();
-    ReplyResult read(const Generation& generation) const;
+    ReplyResult read(const Generation& generation, std::span<const TokenId> prompt) const;
     std::unique_ptr<Pending> prepare(const ScoreRequest& request) const;
     void evaluate(std::vector<std::unique_ptr<Pending>>& window, const Done& done);
 

@@ -14,6 +14,13 @@
 
 namespace moescope {
 
+/// A token of an item, as the tokens of a run file say it.
+struct ItemToken {
+    std::int32_t id = 0;
+    std::string bytes;
+    bool prompt = true;
+};
+
 struct ScoreRequest {
     std::int64_t sequence = 0;  ///< label under which routing is recorded
     std::string_view prompt;    ///< may be empty: the continuations are whole texts
@@ -37,6 +44,9 @@ struct ScoreResult {
     std::int64_t neededContext = 0;  ///< tokens of the longest prompt + continuation
     /// Its share of the steps that it was evaluated in, by tokens.
     std::int64_t durationNs = 0;
+    /// Where the model was told to keep them: of the prompt, as far as it is that of all
+    /// continuations.
+    std::vector<ItemToken> tokens;
 };
 
 struct ReplyRequest {
@@ -57,6 +67,7 @@ struct ReplyResult {
     std::int64_t neededContext = 0;    ///< tokens of the prompt, and one
     /// Its share of the steps that it was evaluated in, by tokens.
     std::int64_t durationNs = 0;
+    std::vector<ItemToken> tokens;  ///< of prompt and reply, where the model was told to keep them
 };
 
 class LanguageModel {

@@ -265,6 +265,7 @@ private:
         ItemScore score;
         Json choices = Json::array(), logLikelihoods = Json::array();
         std::int64_t tokens = 0, promptTokens = 0, generatedTokens = 0, durationNs = 0;
+        std::vector<ItemToken> text;
     };
 
     static ItemScore excluded(std::int64_t neededContext) {
@@ -274,8 +275,9 @@ private:
         return none;
     }
 
-    Outcome judged(const Pending& pending, const ScoreResult& scores) const {
+    Outcome judged(const Pending& pending, ScoreResult& scores) const {
         Outcome outcome;
+        outcome.text = std::move(scores.tokens);
         outcome.choices = pending.texts;
         outcome.tokens = scores.evaluatedTokens;
         outcome.promptTokens = scores.promptTokens;
@@ -291,9 +293,10 @@ private:
         return outcome;
     }
 
-    Outcome judged(const Pending& pending, const ReplyResult& reply) const {
+    Outcome judged(const Pending& pending, ReplyResult& reply) const {
         const SuiteItem& item = *pending.item;
         Outcome outcome;
+        outcome.text = std::move(reply.tokens);
         outcome.choices = item.choices;
         // The last token is chosen and not evaluated.
         outcome.tokens = reply.promptTokens + std::max<std::int64_t>(0, reply.replyTokens - 1);
@@ -350,6 +353,10 @@ private:
         sequence.promptTokens = outcome.promptTokens;
         sequence.generatedTokens = outcome.generatedTokens;
         std::vector<AnyRow> rows = takeRouting(row.sequence);
+        std::int64_t position = 0;
+        for (const ItemToken& token : outcome.text)
+            rows.emplace_back(TokenRow{row.sequence, position++, token.id, token.bytes,
+                                       token.prompt, std::nullopt});
         rows.emplace_back(std::move(sequence));
         rows.emplace_back(std::move(row));
         writer_.add(std::move(rows));

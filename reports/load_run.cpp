@@ -122,6 +122,10 @@ ReportRun loadReportRun(const std::filesystem::path& path) {
     run.sample = routingSample(reader);
     if (!run.summary.routing.empty()) {
         run.specialization = specialization(reader);
+        const std::vector<ItemGrouping> groupings = itemGroupings(reader);
+        SpecializationOptions options;
+        options.work /= double(std::max<std::size_t>(1, groupings.size()));  // of all together
+        run.itemGroups = compareItemGroups(reader, groupings, options);
         const RoutingTrace trace = routingTrace(reader, run.summary.experts);
         run.parallel = parallelForecast(reader, trace);
         run.cache = expertCache(trace);

@@ -12,6 +12,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "profiler/analysis/item_groups.h"
 #include "profiler/analysis/run_analysis.h"
 #include "profiler/analysis/run_summary.h"
 #include "profiler/analysis/specialization.h"
@@ -46,6 +47,7 @@ struct ReportRun {
     RunAnalysis analysis;  ///< of times; empty when nothing was timed
     std::optional<RoutingSample> sample;
     Specialization specialization;
+    std::vector<ItemComparison> itemGroups;  ///< of evaluations of suites that say groups of items
     ParallelForecast parallel;  ///< of the default numbers of GPUs; empty without routing by token
     ExpertCache cache;          ///< cold, a token's experts together
     ExpertBytes expertBytes;    ///< of `cache`

@@ -54,8 +54,11 @@ std::vector<std::string> specializationSentences(const Specialization& of) {
                   formatPercent(of.reliableShare) + " of all pairs.");
     if (std::string most = mostSpecialized(of); !most.empty()) out.push_back(std::move(most));
     if (of.sequencesLeftOut > 0)
-        out.push_back("Texts left out, since they have no group or are alone in theirs: " +
-                      formatCount(of.sequencesLeftOut) + ".");
+        out.push_back(
+            std::string("Texts left out, since they have no group or are alone in theirs") +
+            (of.exchange == Exchange::WithinBlocks ? ", or have no counterpart of another group: "
+                                                   : ": ") +
+            formatCount(of.sequencesLeftOut) + ".");
     return out;
 }
 

@@ -7,6 +7,8 @@
 #include <map>
 #include <numeric>
 
+#include "profiler/analysis/routed_tokens.h"
+
 namespace moescope {
 namespace {
 
@@ -31,39 +33,6 @@ Launches timedLaunches(const OperationColumns& ops) {
     }
     return out;
 }
-
-/// The rows of one layer of one sequence that hold tokens of [first, first + tokens).
-class RoutedLayer {
-public:
-    void add(const RoutingTokensRow& row) { rows_.push_back(&row); }
-
-    /// Counts experts of the step's tokens; false when one of them has no routing. Where a rewind
-    /// left two rows for a position, either is one of its evaluations and the later row is taken.
-    bool count(const StepRow& step, std::vector<std::int64_t>& counts) const {
-        for (std::int64_t position = step.firstPosition;
-             position < step.firstPosition + step.tokens; ++position) {
-            const RoutingTokensRow* found = nullptr;
-            for (auto row = rows_.rbegin(); row != rows_.rend() && found == nullptr; ++row)
-                if (position >= (*row)->firstPosition &&
-                    position < (*row)->firstPosition + (*row)->tokens)
-                    found = *row;
-            if (found == nullptr) return false;
-            const auto begin = static_cast<std::size_t>(position - found->firstPosition) *
-                               static_cast<std::size_t>(found->topK);
-            for (std::size_t k = 0; k < static_cast<std::size_t>(found->topK); ++k) {
-                const std::int16_t expert = found->experts[begin + k];
-                if (expert < 0) continue;
-                if (counts.size() <= static_cast<std::size_t>(expert))
-                    counts.resize(static_cast<std::size_t>(expert) + 1);
-                ++counts[static_cast<std::size_t>(expert)];
-            }
-        }
-        return true;
-    }
-
-private:
-    std::vector<const RoutingTokensRow*> rows_;
-};
 
 void setLoad(ExpertLaunch& launch, const StepRow& step, const std::vector<std::int64_t>& counts) {
     launch.tokens = step.tokens;
@@ -220,14 +189,15 @@ ExpertLoad expertLoad(const RunReader& run, std::span<const StepRow> steps,
         bySequence[steps[static_cast<std::size_t>(it->first.first)].sequence].push_back(it);
     for (const auto& [sequence, members] : bySequence) {
         const std::vector<RoutingTokensRow> rows = run.routingTokens(sequence);
-        std::map<int, RoutedLayer> layers;
+        std::map<int, RoutedTokens> layers;
         for (const RoutingTokensRow& row : rows) layers[row.layer].add(row);
         for (const Launches::iterator& member : members) {
             ExpertLaunch& launch = member->second;
             const StepRow& step = steps[static_cast<std::size_t>(launch.step)];
             const auto layer = layers.find(launch.layer);
             std::vector<std::int64_t> counts;
-            if (layer != layers.end() && step.tokens > 0 && layer->second.count(step, counts))
+            if (layer != layers.end() && step.tokens > 0 &&
+                layer->second.count(step.firstPosition, step.tokens, counts))
                 setLoad(launch, step, counts);
         }
     }

@@ -5,10 +5,11 @@
 #include <cmath>
 #include <limits>
 #include <map>
-#include <random>
+#include <set>
+#include <string_view>
 #include <tuple>
 #include <unordered_map>
-#include <utility>
+#include <unordered_set>
 
 #include "profiler/analysis/statistics.h"
 
@@ -20,7 +21,6 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 // A stranger's run file must not decide how long we compute or how much we allocate.
 constexpr std::size_t kMaxGroups = 256;
 constexpr std::size_t kMaxCells = std::size_t{1} << 20U;  ///< groups x layers x experts
-constexpr double kMaxWork = 2e9;                          ///< additions; a few seconds
 constexpr double kLogarithmCost = 16;                     ///< in additions
 constexpr int kLeastPermutations = 99;
 
@@ -40,6 +40,7 @@ struct Counts {
     std::vector<std::size_t> begin;  ///< (n_sequence + 1) into entries
     std::vector<Entry> entries;
     std::vector<std::size_t> group;  ///< (n_sequence)
+    std::vector<std::size_t> block;  ///< (n_sequence)
 
     std::size_t cells() const noexcept { return layers.size() * experts; }
 };
@@ -124,26 +125,6 @@ private:
     double threshold_;
     Observation seen_;
     std::vector<double> mixture_;  ///< (n_expert) sum of P(e|g)
-};
-
-/// The names shuffled over whole sequences. Tokens of one text are alike, so shuffling tokens would
-/// find differences between any two sets of texts; the sizes of the groups stay.
-class Shuffler {
-public:
-    Shuffler(std::vector<std::size_t> names, std::uint64_t seed)
-        : names_(std::move(names)), random_(seed) {}
-
-    std::span<const std::size_t> next() {
-        for (std::size_t i = names_.size(); i > 1; --i) {
-            const auto j = std::size_t(((random_() >> 32U) * std::uint64_t(i)) >> 32U);
-            std::swap(names_[i - 1], names_[j]);
-        }
-        return names_;
-    }
-
-private:
-    std::vector<std::size_t> names_;
-    std::mt19937_64 random_;
 };
 
 /// Also where the shuffled value is NaN (the shuffle left a layer a single group): what cannot be
@@ -262,7 +243,7 @@ void judge(Specialization& result, const Counts& counts, const StopFlag* stop) {
     tally.null.resize(counts.layers.size());
     tally.layer.resize(counts.layers.size());
     tally.cell.resize(counts.cells());
-    Shuffler shuffler(counts.group, result.seed);
+    LabelShuffler shuffler(counts.group, counts.block, result.exchange, result.seed);
     for (int i = 0; i < result.permutations; ++i) {
         throwIfStopped(stop);
         tally.add(observer.observe(shuffler.next()), truth);
@@ -278,44 +259,74 @@ void judge(Specialization& result, const Counts& counts, const StopFlag* stop) {
     judgeExperts(result, truth, tally);
 }
 
-/// Sequence id -> index of its group; fills result.groups with those that have two sequences that
-/// recorded routing.
-std::unordered_map<std::int64_t, std::size_t> groupsOf(std::span<const RoutingCountRow> rows,
-                                                       std::span<const SequenceRow> sequences,
-                                                       Specialization& result) {
-    std::unordered_map<std::int64_t, std::string> names;  // of sequences with routing
+/// Where a text takes part.
+struct Place {
+    std::size_t group = 0, block = 0;
+};
+using Places = std::unordered_map<std::int64_t, Place>;  ///< by sequence
+
+/// Blocks in which the names of two groups stand, of the texts given.
+std::set<std::string_view> mixedBlocks(std::span<const GroupedText* const> texts) {
+    std::map<std::string_view, std::string_view> first;
+    std::set<std::string_view> mixed;
+    for (const GroupedText* text : texts) {
+        const auto [found, fresh] = first.emplace(text->block, text->group);
+        if (!fresh && found->second != text->group) mixed.insert(text->block);
+    }
+    return mixed;
+}
+
+/// Fills result.groups with those that have two texts (WholeBlocks: two blocks) with routing.
+Places placesOf(std::span<const RoutingCountRow> rows, std::span<const GroupedText> texts,
+                Specialization& result) {
+    std::unordered_set<std::int64_t> routed;
     for (const RoutingCountRow& row : rows)
-        if (row.count > 0) names[row.sequence];
-    for (const SequenceRow& sequence : sequences) {
-        const auto found = names.find(sequence.id);
-        if (found != names.end()) found->second = sequence.group;
+        if (row.count > 0) routed.insert(row.sequence);
+    std::vector<const GroupedText*> kept;
+    for (const GroupedText& text : texts)
+        if (!text.group.empty() && routed.count(text.sequence) > 0) kept.push_back(&text);
+    if (result.exchange == Exchange::WithinBlocks) {
+        const std::set<std::string_view> mixed = mixedBlocks(kept);
+        std::erase_if(kept, [&](const GroupedText* t) { return mixed.count(t->block) == 0; });
     }
-    std::map<std::string, std::int64_t> sizes;
-    for (const auto& [id, name] : names) ++sizes[name];
-    std::map<std::string, std::size_t> index;
+    struct Size {
+        std::int64_t texts = 0;
+        std::set<std::string_view> blocks;
+    };
+    std::map<std::string_view, Size> sizes;
+    for (const GroupedText* text : kept) {
+        Size& size = sizes[text->group];
+        ++size.texts;
+        size.blocks.insert(text->block);
+    }
+    std::map<std::string_view, std::size_t> groupIndex, blockIndex;
     for (const auto& [name, size] : sizes) {
-        if (name.empty() || size < 2) continue;
-        index[name] = result.groups.size();
-        result.groups.push_back({name, size, 0});
+        const auto units = result.exchange == Exchange::WholeBlocks
+                               ? static_cast<std::int64_t>(size.blocks.size())
+                               : size.texts;
+        if (units < 2) continue;
+        groupIndex[name] = result.groups.size();
+        result.groups.push_back({std::string(name), size.texts, 0});
     }
-    std::unordered_map<std::int64_t, std::size_t> groups;
-    for (const auto& [id, name] : names) {
-        const auto found = index.find(name);
-        if (found != index.end())
-            groups[id] = found->second;
-        else
-            ++result.sequencesLeftOut;
+    Places places;
+    for (const GroupedText* text : kept) {
+        const auto group = groupIndex.find(text->group);
+        if (group == groupIndex.end()) continue;
+        const auto block = blockIndex.emplace(text->block, blockIndex.size()).first;
+        places[text->sequence] = {group->second, block->second};
     }
-    return groups;
+    if (result.exchange != Exchange::Texts)
+        result.blocks = static_cast<std::int64_t>(blockIndex.size());
+    result.sequencesLeftOut = static_cast<std::int64_t>(routed.size() - places.size());
+    return places;
 }
 
 /// The rows that take part, by sequence.
-std::vector<const RoutingCountRow*> rowsOf(
-    std::span<const RoutingCountRow> rows,
-    const std::unordered_map<std::int64_t, std::size_t>& groups) {
+std::vector<const RoutingCountRow*> rowsOf(std::span<const RoutingCountRow> rows,
+                                           const Places& places) {
     std::vector<const RoutingCountRow*> kept;
     for (const RoutingCountRow& row : rows)
-        if (row.count > 0 && row.layer >= 0 && row.expert >= 0 && groups.count(row.sequence) > 0)
+        if (row.count > 0 && row.layer >= 0 && row.expert >= 0 && places.count(row.sequence) > 0)
             kept.push_back(&row);
     const auto key = [](const RoutingCountRow* r) {
         return std::tuple(r->sequence, r->layer, r->expert);
@@ -324,8 +335,7 @@ std::vector<const RoutingCountRow*> rowsOf(
     return kept;
 }
 
-Counts countsOf(const std::vector<const RoutingCountRow*>& rows,
-                const std::unordered_map<std::int64_t, std::size_t>& groups,
+Counts countsOf(const std::vector<const RoutingCountRow*>& rows, const Places& places,
                 const std::map<int, std::size_t>& layers, Specialization& result) {
     Counts counts;
     counts.experts = std::size_t(result.experts);
@@ -333,11 +343,12 @@ Counts countsOf(const std::vector<const RoutingCountRow*>& rows,
     for (const auto& [layer, index] : layers) counts.layers.push_back(layer);
     const RoutingCountRow* previous = nullptr;
     for (const RoutingCountRow* row : rows) {
-        const std::size_t group = groups.at(row->sequence);
+        const Place& place = places.at(row->sequence);
         const bool same = previous != nullptr && previous->sequence == row->sequence;
         if (!same) {
             counts.begin.push_back(counts.entries.size());
-            counts.group.push_back(group);
+            counts.group.push_back(place.group);
+            counts.block.push_back(place.block);
         }
         const auto cell =
             std::uint32_t(layers.at(row->layer) * counts.experts + std::size_t(row->expert));
@@ -345,7 +356,7 @@ Counts countsOf(const std::vector<const RoutingCountRow*>& rows,
             counts.entries.back().count += double(row->count);  // the other phase
         else
             counts.entries.push_back({cell, double(row->count)});
-        result.groups[group].assignments += double(row->count);
+        result.groups[place.group].assignments += double(row->count);
         previous = row;
     }
     counts.begin.push_back(counts.entries.size());
@@ -364,13 +375,14 @@ double LayerSpecialization::topLift(std::size_t expert) const noexcept {
 }
 
 Specialization specialization(std::span<const RoutingCountRow> rows,
-                              std::span<const SequenceRow> sequences, int experts,
+                              std::span<const GroupedText> texts, Exchange exchange, int experts,
                               const SpecializationOptions& options) {
     Specialization result;
+    result.exchange = exchange;
     result.seed = options.seed;
     result.liftThreshold = options.liftThreshold;
     result.experts = std::max(experts, 1);
-    const auto groups = groupsOf(rows, sequences, result);
+    const Places places = placesOf(rows, texts, result);
     if (result.groups.size() < 2) {
         result.reason =
             "Specialisation needs at least two groups of texts with at least two texts each; this "
@@ -384,7 +396,7 @@ Specialization specialization(std::span<const RoutingCountRow> rows,
         result.reason = tooLarge("groups (" + std::to_string(result.groups.size()) + ")");
         return result;
     }
-    const std::vector<const RoutingCountRow*> kept = rowsOf(rows, groups);
+    const std::vector<const RoutingCountRow*> kept = rowsOf(rows, places);
     std::map<int, std::size_t> layers;
     for (const RoutingCountRow* row : kept) {
         layers[row->layer];
@@ -398,24 +410,36 @@ Specialization specialization(std::span<const RoutingCountRow> rows,
     for (auto& [layer, position] : layers) position = index++;
     const std::size_t cells = layers.size() * std::size_t(result.experts);
     const double work = double(kept.size()) + kLogarithmCost * double(cells * result.groups.size());
-    result.permutations = int(std::min(double(options.permutations), kMaxWork / work));
+    result.permutations = int(std::min(double(options.permutations), options.work / work));
     if (result.permutations < std::min(options.permutations, kLeastPermutations)) {
         result.reason = tooLarge("texts, groups and experts");
         return result;
     }
-    judge(result, countsOf(kept, groups, layers, result), options.stop);
+    judge(result, countsOf(kept, places, layers, result), options.stop);
     return result;
 }
 
-Specialization specialization(const RunReader& run, const SpecializationOptions& options) {
+Specialization specialization(std::span<const RoutingCountRow> rows,
+                              std::span<const SequenceRow> sequences, int experts,
+                              const SpecializationOptions& options) {
+    std::vector<GroupedText> texts;
+    texts.reserve(sequences.size());
+    for (const SequenceRow& sequence : sequences)
+        texts.push_back({sequence.id, sequence.group, {}});
+    return specialization(rows, texts, Exchange::Texts, experts, options);
+}
+
+int statedExperts(const RunReader& run) {
     const nlohmann::json routing = run.metaJson("routing");
-    int experts = 0;
-    if (routing.is_object() && routing.contains("experts") &&
-        routing["experts"].is_number_integer()) {
-        const auto stated = routing["experts"].get<std::int64_t>();
-        if (stated > 0 && stated <= INT16_MAX) experts = int(stated);
-    }
-    return specialization(run.routingCounts(), run.sequences(), experts, options);
+    if (!routing.is_object() || !routing.contains("experts") ||
+        !routing["experts"].is_number_integer())
+        return 0;
+    const auto stated = routing["experts"].get<std::int64_t>();
+    return stated > 0 && stated <= INT16_MAX ? int(stated) : 0;
+}
+
+Specialization specialization(const RunReader& run, const SpecializationOptions& options) {
+    return specialization(run.routingCounts(), run.sequences(), statedExperts(run), options);
 }
 
 std::vector<GroupExpert> leadingExperts(const Specialization& of, std::size_t group,

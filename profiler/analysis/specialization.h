@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "profiler/analysis/label_shuffler.h"
 #include "profiler/runfile/run_reader.h"
 
 namespace moescope {
@@ -17,7 +18,15 @@ struct SpecializationOptions {
     double liftThreshold = 1.5;  ///< above it an expert counts as specialised in a group
     int permutations = 999;      ///< fewer where a run is so large that they would take minutes
     std::uint64_t seed = 1;
+    double work = 2e9;               ///< additions at most, about a second or three
     const StopFlag* stop = nullptr;  ///< set: throws Interrupted
+};
+
+/// A text that may take part.
+struct GroupedText {
+    std::int64_t sequence = 0;
+    std::string group;  ///< empty: of none
+    std::string block;  ///< of those that Exchange speaks of; unused for Exchange::Texts
 };
 
 struct TextGroup {
@@ -37,12 +46,12 @@ struct LayerSpecialization {
     /// n_group. Also the mutual information of expert and group: what one choice tells about the
     /// group.
     double divergence = 0;
-    double meanPairwise = 0;    ///< mean of the divergences of two groups, 0..1 bit
-    double nullMean = 0;        ///< of `divergence`, with the groups' names shuffled over sequences
-    double null95 = 0;          ///< its 95th percentile
-    double p = 0;               ///< (permutations at or above + 1) / (permutations + 1)
-    double q = 0;               ///< p adjusted over the layers (Benjamini and Hochberg 1995)
-    std::vector<int> dominant;  ///< (n_expert) group of the greatest lift; -1: nobody chose it
+    double meanPairwise = 0;      ///< mean of the divergences of two groups, 0..1 bit
+    double nullMean = 0;          ///< of `divergence`, with the groups' names shuffled
+    double null95 = 0;            ///< its 95th percentile
+    double p = 0;                 ///< (permutations at or above + 1) / (permutations + 1)
+    double q = 0;                 ///< p adjusted over the layers (Benjamini and Hochberg 1995)
+    std::vector<int> dominant;    ///< (n_expert) group of the greatest lift; -1: nobody chose it
     std::vector<double> expertQ;  ///< (n_expert) of the greatest lift, adjusted over all pairs
 
     double excess() const noexcept { return divergence - nullMean; }
@@ -52,7 +61,10 @@ struct LayerSpecialization {
 struct Specialization {
     std::string reason;             ///< why there are no figures, a sentence; empty when there are
     std::vector<TextGroup> groups;  ///< by name
-    std::int64_t sequencesLeftOut = 0;  ///< without a group, or alone in theirs
+    Exchange exchange = Exchange::Texts;
+    std::int64_t blocks = 0;  ///< that the names were shuffled within, or whole; 0 for Texts
+    /// Without a group, alone in theirs, or in a block that has a single group (WithinBlocks).
+    std::int64_t sequencesLeftOut = 0;
     int experts = 0;
     int permutations = 0;
     std::uint64_t seed = 0;
@@ -73,11 +85,19 @@ struct Specialization {
     }
 };
 
-/// `rows` in any order, phases added up; `experts` 0: the greatest id that occurs. Deterministic.
-/// Never throws for what a file may hold: too many groups or cells give a `reason`.
+/// `rows` in any order, phases added up; `texts`: at most one of a sequence; `experts` 0: the
+/// greatest id that occurs. Deterministic. Never throws for what a file may hold: too many groups
+/// or cells give a `reason`.
+Specialization specialization(std::span<const RoutingCountRow> rows,
+                              std::span<const GroupedText> texts, Exchange exchange, int experts,
+                              const SpecializationOptions& options = {});
+/// The same of sequences by their groups.
 Specialization specialization(std::span<const RoutingCountRow> rows,
                               std::span<const SequenceRow> sequences, int experts,
                               const SpecializationOptions& options = {});
+
+/// Experts of a layer as the run's "routing" states them; 0 where it does not.
+int statedExperts(const RunReader& run);
 
 /// Of a run file; throws Error naming the file when it is damaged.
 Specialization specialization(const RunReader& run, const SpecializationOptions& options = {});

@@ -9,6 +9,7 @@
 
 #include "engine/core/file.h"
 #include "reports/cache_text.h"
+#include "reports/item_comparisons.h"
 #include "reports/numbers.h"
 #include "reports/ranking.h"
 #include "reports/report.h"
@@ -191,6 +192,25 @@ std::string divergenceCsv(std::span<const ReportRun> runs) {
     return out;
 }
 
+std::string itemGroupsCsv(std::span<const ReportRun> runs) {
+    std::string out;
+    row(out, "run", "suite", "key", "tokens", "shared_tokens", "exchange", "cases", "groups",
+        "divergence_bits", "chance_divergence_bits", "p", "q");
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        for (const ItemComparison& one : runs[i].itemGroups) {
+            const bool shared = one.tokens == ItemTokens::Shared, none = one.of.empty();
+            const auto told = [&](double value) {
+                return none ? std::nullopt : std::optional(value);
+            };
+            row(out, i + 1, one.suite, one.key, tokensName(one.tokens),
+                shared ? std::optional(one.sharedTokens) : std::nullopt,
+                exchangeName(one.of.exchange), one.of.blocks, one.of.groups.size(),
+                told(one.of.meanDivergence), told(one.of.meanNull), told(one.of.p), told(one.q));
+        }
+    }
+    return out;
+}
+
 std::string placementCsv(std::span<const ReportRun> runs) {
     std::string out;
     row(out, "run", "gpus", "placement", "experts_per_gpu", "imbalance", "imbalance_lowest",
@@ -348,6 +368,7 @@ std::vector<ReportFile> renderCsv(std::span<const ReportRun> runs) {
             {"balance.csv", balanceCsv(runs)},
             {"lift.csv", liftCsv(runs)},
             {"divergence.csv", divergenceCsv(runs)},
+            {"item_groups.csv", itemGroupsCsv(runs)},
             {"expert_cache.csv", expertCacheCsv(runs)},
             {"expert_steps.csv", expertStepsCsv(runs)},
             {"offload.csv", offloadCsv(runs)},

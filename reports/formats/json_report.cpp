@@ -10,6 +10,7 @@
 #include "reports/cache_text.h"
 #include "reports/comparison.h"
 #include "reports/headline.h"
+#include "reports/item_comparisons.h"
 #include "reports/json_number.h"
 #include "reports/ranking.h"
 #include "reports/report.h"
@@ -211,6 +212,7 @@ json runJson(const ReportRun& run, std::span<const RunSummary* const> earlier) {
             {"specialization", run.specialization.empty() && run.specialization.reason.empty()
                                    ? json()
                                    : specializationJson(run.specialization)},
+            {"item_groups", itemComparisonsJson(run.itemGroups)},
             {"placement", summary.routing.empty() ? json() : parallelJson(run.parallel)},
             {"expert_cache",
              run.cache.empty() && run.cache.reason.empty()

@@ -9,6 +9,7 @@
 #include "reports/comparison.h"
 #include "reports/counter_names.h"
 #include "reports/headline.h"
+#include "reports/item_comparisons.h"
 #include "reports/metric_lines.h"
 #include "reports/numbers.h"
 #include "reports/ranking.h"
@@ -96,6 +97,23 @@ std::string rooflineMarkdown(const Roofline& roofline) {
            rest(roofline.points.size(), "report.html or report.json (report --format html,json)");
     if (const std::string above = aboveRoofNote(roofline); !above.empty()) out += above + "\n\n";
     return out + (roofline.anyModelled() ? std::string(kModelledNote) + "\n\n" : "");
+}
+
+std::string itemGroupsMarkdown(const std::vector<ItemComparison>& comparisons) {
+    if (comparisons.empty()) return {};
+    std::string out;
+    for (const std::string& sentence : itemComparisonSentences(comparisons))
+        out += md(sentence) + " ";
+    out +=
+        "\n\n| suite | by | groups | tokens | names exchanged | divergence, bits | p | q |\n"
+        "|---|---|---|---|---|---:|---:|---:|\n";
+    for (const ItemComparison& one : comparisons) {
+        if (one.of.empty()) continue;
+        out += "| " + md(one.suite) + " | " + md(one.key) + " | " + md(levelsText(one.of)) + " | " +
+               tokensText(one) + " | " + exchangeText(one.of) + " | " + divergenceText(one) +
+               " | " + formatFixed(one.of.p, 4) + " | " + formatFixed(one.q, 4) + " |\n";
+    }
+    return out + "\n";
 }
 
 std::string parallelMarkdown(const ParallelForecast& forecast) {
@@ -215,6 +233,7 @@ std::string runMarkdown(const ReportRun& run, const std::string& title) {
                    leadingExpertsText(run.specialization, g, kExperts) + " |\n";
         out += "\n";
     }
+    out += itemGroupsMarkdown(run.itemGroups);
     out += parallelMarkdown(run.parallel);
     out += cacheMarkdown(run);
     out += "Run file: " + md(run.source) + (run.sha256.empty() ? "" : ", SHA-256 " + run.sha256) +

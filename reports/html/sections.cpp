@@ -26,6 +26,7 @@ std::span<const ReportSection> reportSections() {
         ReportSection{"time", "Where the time went", renderTime},
         ReportSection{"experts", "Expert load", renderExperts},
         ReportSection{"specialization", "Specialisation", renderSpecialization},
+        ReportSection{"item-groups", "Routing of groups of items", renderItemGroups, hasItemGroups},
         ReportSection{"parallel", "Experts on several GPUs", renderParallel},
         ReportSection{"expert-cache", "Expert cache", renderCache},
         ReportSection{"routing", "Token routing", renderTokenRouting},

@@ -38,6 +38,8 @@ std::string renderOperations(const ReportRun& run, const SectionContext& at);
 std::string renderTime(const ReportRun& run, const SectionContext& at);
 std::string renderExperts(const ReportRun& run, const SectionContext& at);
 std::string renderSpecialization(const ReportRun& run, const SectionContext& at);
+std::string renderItemGroups(const ReportRun& run, const SectionContext& at);
+bool hasItemGroups(const ReportRun& run);  ///< the run compares groups of a suite's items
 std::string renderParallel(const ReportRun& run, const SectionContext& at);
 std::string renderCache(const ReportRun& run, const SectionContext& at);
 std::string renderTokenRouting(const ReportRun& run, const SectionContext& at);

@@ -81,7 +81,7 @@ TEST_CASE("escaping leaves no markup and shows what is hidden") {
 TEST_CASE("the page has every section once and in the order of the table") {
     const std::string html = page({smallRun()});
     std::size_t last = 0;
-    REQUIRE(reportSections().size() == 12);
+    REQUIRE(reportSections().size() == 13);
     for (const ReportSection& section : reportSections()) {
         if (section.applies != nullptr) continue;
         const std::size_t at = html.find("<h2 id=\"r1-" + std::string(section.id) + "\">");

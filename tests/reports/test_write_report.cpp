@@ -47,7 +47,7 @@ TEST_CASE("a run file of gpt-oss-20b shape becomes every format") {
     CHECK(page.find("layer 23, expert 31: ") != std::string::npos);
 
     const auto csv = write(runs, {"csv"}, folder.path / "tables");
-    CHECK(csv.size() == 17);
+    CHECK(csv.size() == 18);
     for (const fs::path& path : csv) CHECK(fs::file_size(path) > 0);
 
     const nlohmann::json document =

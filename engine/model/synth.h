@@ -50,6 +50,12 @@ std::vector<std::string> synthConfigNames();
 /// from. Throws Error (unknown name or field, impossible shape).
 SynthConfig synthConfig(const std::string& nameOrFile);
 
+/// As synthConfig reads it from a file, all fields and no base: one JSON object, indented.
+std::string synthConfigText(const SynthConfig& config);
+
+/// Throws Error "<origin>: <what is impossible>".
+void requireSynthShape(const SynthConfig& config, const std::string& origin);
+
 /// The type that "q8_0" or "bf16" names; empty for any other text.
 std::optional<DType> synthDense(std::string_view text);
 

@@ -44,12 +44,14 @@ void checkOptions(const Options& options) {
         options.refuse({"overwrite"}, "has no meaning without --write");
     else if (!family)
         throw UsageError("--write writes a family: give --layers or --experts");
+    if (options.has("text") && options.get<std::string>("text").empty())
+        throw UsageError("--text takes the name of a file");
     if (!options.isSet("measure")) {
         options.refuse({"prompt", "tokens", "depth", "rounds"}, "goes with --measure");
         if (!options.has("text"))
-            options.refuse(
-                {"backend", "numerics", "threads", "cpu-target", "device", "experts-on-host"},
-                "goes with --measure or --text");
+            options.refuse({"backend", "numerics", "threads", "cpu-target", "device",
+                            "experts-on-host", "ggml-yarn"},
+                           "goes with --measure or --text");
     }
 }
 
@@ -66,8 +68,14 @@ Measured measure(const Options& options, const ShapeList& list,
     const ProgressStyle style = parseProgressStyle(options.get<std::string>("progress"));
     const ModelOptions modelled = modelOptions(options);
     std::vector<std::unique_ptr<Model>> models;
-    for (const ListedShape& shape : list.shapes)
-        models.push_back(loadModel(shape.open(options.stop()), modelled));
+    std::vector<std::vector<ScoreItem>> texts(list.shapes.size());
+    const std::string path = options.get<std::string>("text", "");
+    for (std::size_t i = 0; i < list.shapes.size(); ++i) {
+        models.push_back(
+            loadModel(list.shapes[i].open(options.stop()), modelled, [&](const Model& opened) {
+                if (!path.empty() && !list.shapes[i].random()) texts[i] = readTexts(opened, path);
+            }));
+    }
     Measured out;
     out.settings = backendFacts(*models.front(), options);
     if (setting) {
@@ -77,11 +85,11 @@ Measured measure(const Options& options, const ShapeList& list,
         });
         out.interrupted = out.speeds->interrupted;
     }
-    if (!options.has("text") || out.interrupted) return out;
+    if (path.empty() || out.interrupted) return out;
     Progress progress(style, "shapes", "texts");
     try {
         out.quality = measureQuality(
-            models, options.get<std::string>("text"), options.stop(),
+            models, texts, path, options.stop(),
             [&](std::size_t done, std::size_t total) { progress.update(done, total); });
         out.interrupted = out.quality->interrupted;
     } catch (const Interrupted&) {

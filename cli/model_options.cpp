@@ -98,8 +98,8 @@ std::unique_ptr<Model> loadModel(const std::string& name, const ModelOptions& op
 }
 
 std::unique_ptr<Model> loadModel(std::unique_ptr<Checkpoint> checkpoint,
-                                 const ModelOptions& options) {
-    auto model = Model::load(std::move(checkpoint), options);
+                                 const ModelOptions& options, const Model::Check& check) {
+    auto model = Model::load(std::move(checkpoint), options, check);
     noteLoaded(*model, options);
     return model;
 }

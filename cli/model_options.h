@@ -27,7 +27,7 @@ std::unique_ptr<Model> loadModel(const std::string& name, const Options& options
 std::unique_ptr<Model> loadModel(const std::string& name, const ModelOptions& options,
                                  const Model::Check& check = {});
 std::unique_ptr<Model> loadModel(std::unique_ptr<Checkpoint> checkpoint,
-                                 const ModelOptions& options);
+                                 const ModelOptions& options, const Model::Check& check = {});
 
 /// {"name", "path", "architecture", "identity", "synthetic", "parameters": {...}, shape...}: the
 /// "model" object of run files and JSON outputs.

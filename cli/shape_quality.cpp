@@ -42,20 +42,9 @@ private:
     std::vector<std::vector<std::int64_t>> counts_;
 };
 
-std::vector<ScoreItem> readTexts(const Model& model, const std::filesystem::path& path) {
-    std::vector<ScoreItem> items = readScoreItems(model, path, false);
-    for (const ScoreItem& item : items) {
-        if (item.candidates.size() == 1 && !item.listed && item.candidates.front().textBytes)
-            continue;
-        throw Error(lineName(path, item.line) +
-                    ": bits per byte need one text a line and a model with a tokenizer");
-    }
-    return items;
-}
-
-ShapeQuality scored(const Model& model, const std::filesystem::path& path, const StopFlag* stop,
-                    const std::function<void(std::size_t texts)>& done) {
-    const std::vector<ScoreItem> items = readTexts(model, path);
+ShapeQuality scored(const Model& model, const std::vector<ScoreItem>& items,
+                    const std::filesystem::path& path, const StopFlag* stop,
+                    const std::function<void()>& done) {
     ShapeQuality out;
     std::vector<ScoreSequence> sequences;
     std::size_t longest = 1;
@@ -76,7 +65,7 @@ ShapeQuality scored(const Model& model, const std::filesystem::path& path, const
         scorer.score(sequences, [&](BatchScorer::Scored&& text) {
             for (const TokenFinding& f : text.findings)
                 out.bits[text.sequence] -= f.logProbability / std::numbers::ln2;
-            done(items.size());
+            done();
         });
     } catch (const SequenceError& e) {
         throw Error(lineName(path, items[e.sequence()].line) + ": " + e.what(), e.hint());
@@ -125,26 +114,39 @@ void printBalance(const MeasuredQuality& quality, const ShapeList& list) {
 
 }  // namespace
 
+std::vector<ScoreItem> readTexts(const Model& model, const std::filesystem::path& path) {
+    std::vector<ScoreItem> items = readScoreItems(model, path, false);
+    for (const ScoreItem& item : items) {
+        if (item.candidates.size() == 1 && !item.listed && item.candidates.front().textBytes)
+            continue;
+        throw Error(lineName(path, item.line) +
+                    ": bits per byte need one text a line and a model with a tokenizer");
+    }
+    return items;
+}
+
 MeasuredQuality measureQuality(
-    const std::vector<std::unique_ptr<Model>>& models, const std::filesystem::path& texts,
+    const std::vector<std::unique_ptr<Model>>& models,
+    const std::vector<std::vector<ScoreItem>>& texts, const std::filesystem::path& path,
     const StopFlag* stop,
     const std::function<void(std::size_t done, std::size_t total)>& progress) {
     MeasuredQuality out;
     out.shapes.resize(models.size());
-    const auto trained = static_cast<std::size_t>(std::count_if(
-        models.begin(), models.end(), [](const auto& m) { return !m->spec().synthetic; }));
-    std::size_t done = 0, scoredTexts = 0;
+    std::size_t total = 0, done = 0;
+    for (const auto& items : texts) {
+        total += items.size();
+        out.texts = std::max(out.texts, items.size());
+    }
+    bool any = false;
     try {
         for (std::size_t i = 0; i < models.size(); ++i) {
-            if (models[i]->spec().synthetic) continue;
-            out.shapes[i] = scored(*models[i], texts, stop, [&](std::size_t texts) {
-                progress(++scoredTexts, texts * trained);
-            });
-            out.texts = out.shapes[i].bits.size();
-            ++done;
+            if (texts[i].empty()) continue;
+            out.shapes[i] =
+                scored(*models[i], texts[i], path, stop, [&] { progress(++done, total); });
+            any = true;
         }
     } catch (const Interrupted&) {
-        if (done == 0) throw;
+        if (!any) throw;
         out.interrupted = true;
     }
     compare(out.shapes);

@@ -12,6 +12,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cli/score_items.h"
 #include "cli/shape_list.h"
 #include "engine/run/session.h"
 #include "evals/stats/paired.h"
@@ -37,11 +38,15 @@ struct MeasuredQuality {
     bool interrupted = false;  ///< models behind the interruption are left as not trained
 };
 
-/// Each trained model scores every text of the file ({"id", "text", optional "group"} a line) as
-/// `score` does. Throws Error naming file and line for what cannot be scored; Interrupted when
-/// stopped before the first model is done.
+/// The lines of a file ({"id", "text", optional "group"}) as `score` reads them, for
+/// measureQuality. Throws Error naming file and line for what cannot be scored.
+std::vector<ScoreItem> readTexts(const Model& model, const std::filesystem::path& path);
+
+/// Each trained model scores its texts, those of one file: texts[i] of models[i], empty for random
+/// weights. Throws Error as `score` does; Interrupted when stopped before the first model is done.
 MeasuredQuality measureQuality(
-    const std::vector<std::unique_ptr<Model>>& models, const std::filesystem::path& texts,
+    const std::vector<std::unique_ptr<Model>>& models,
+    const std::vector<std::vector<ScoreItem>>& texts, const std::filesystem::path& path,
     const StopFlag* stop, const std::function<void(std::size_t done, std::size_t total)>& progress);
 
 void printQuality(const MeasuredQuality& quality, const ShapeList& list);

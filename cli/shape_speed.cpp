@@ -178,8 +178,9 @@ void printSpeeds(const MeasuredSpeeds& speeds, const SpeedSetting& setting, cons
               << groupedDigits(setting.depth) << "; medians of "
               << countText(speeds.rounds, "round")
               << " that run every shape once, every other one backwards.\n"
-                 "ratio: of rates to the first shape, geometric mean of the rounds with Student's "
-                 "t on their logarithms.\nGB/s, share: of decode, beside the best read bandwidth "
+                 "ratio: of rates to the first shape, median of the rounds with its interval by "
+                 "order statistics (from six rounds on).\nGB/s, share: of decode, beside the best "
+                 "read bandwidth "
                  "measured in between; memory: planned.\n";
 }
 

@@ -32,7 +32,7 @@ struct SynthConfig {
     std::int32_t ffn = 0;  ///< intermediate width of one expert
     std::int32_t vocab = 0;
     std::int32_t context = 0;
-    std::int32_t window = 0;  ///< sliding window of every other layer (gpt-oss); 0 = none
+    std::int32_t window = 0;  ///< sliding window of every other layer of gpt-oss; 0: of others
     std::int32_t originalContext = 0;
     double yarnFactor = 1.0;  ///< 1 = plain RoPE
     double ropeTheta = 10000.0;

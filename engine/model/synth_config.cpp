@@ -190,6 +190,7 @@ void requireSynthShape(const SynthConfig& c, const std::string& origin) {
          "\"n_head\" times \"head_dim\" is not a multiple of 32");
     need(c.headDim % 2 == 0, "\"head_dim\" is odd");
     need(c.heads % c.kvHeads == 0, "\"n_head\" is not a multiple of \"n_kv_head\"");
+    need(c.architecture != "gpt-oss" || c.window > 0, "\"window\" is 0, gpt-oss needs one");
     need(c.topK <= c.experts, "\"top_k\" is greater than \"n_expert\"");
     need(c.yarnFactor == 1.0 || c.originalContext > 0,
          "\"yarn_factor\" needs \"original_context\"");

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "evals/stats/paired.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cmath>
 #include <limits>
 #include <numeric>
 #include <vector>
+
+#include "evals/stats/distributions.h"
 
 namespace moescope::stats {
 namespace {
@@ -35,16 +38,32 @@ Estimate estimate(double value, std::span<const double> without) {
     return {value, tInterval(value, error, double(without.size()) - 1)};
 }
 
+/// The most k for which the median lies below the k-th smallest of n, or above the k-th largest,
+/// with a probability of at most 5 %; 0: none.
+std::size_t medianRank(std::size_t n) {
+    const auto count = static_cast<double>(n);
+    double outside = 0;
+    std::size_t k = 0;
+    for (; 2 * k < n; ++k) {
+        outside += 2 * std::exp(logBinomial(count, static_cast<double>(k)) - count * std::log(2));
+        if (outside > 0.05) break;
+    }
+    return k;
+}
+
 }  // namespace
 
 Estimate pairedRatio(std::span<const double> a, std::span<const double> b) {
     assert(a.size() == b.size());
-    std::vector<double> logs;
-    for (std::size_t i = 0; i < a.size(); ++i) logs.push_back(std::log(a[i] / b[i]));
-    const double center = mean(logs);
-    if (logs.size() < 2) return {std::exp(center), {kNaN, kNaN}};
-    const Interval in = tInterval(center, standardError(logs), double(logs.size()) - 1);
-    return {std::exp(center), {std::exp(in.low), std::exp(in.high)}};
+    std::vector<double> ratios;
+    for (std::size_t i = 0; i < a.size(); ++i) ratios.push_back(a[i] / b[i]);
+    if (ratios.empty()) return {kNaN, {kNaN, kNaN}};
+    std::sort(ratios.begin(), ratios.end());
+    const std::size_t n = ratios.size();
+    const double median = (ratios[(n - 1) / 2] + ratios[n / 2]) / 2;
+    const std::size_t kept = medianRank(n);
+    if (kept == 0) return {median, {kNaN, kNaN}};
+    return {median, {ratios[kept - 1], ratios[n - kept]}};
 }
 
 Estimate ratioOfSums(const Ratio& of) {

@@ -14,8 +14,10 @@ struct Estimate {
     Interval interval;  ///< 95 %; NaN when there are too few pairs
 };
 
-/// Geometric mean of a_i / b_i, all positive. Interval: Student's t of the mean of ln(a_i / b_i)
-/// over n - 1 degrees, exponentiated; NaN for fewer than two pairs. a, b: (n)
+/// Median of a_i / b_i, all positive: one slow round moves it little. Interval of the median by
+/// order statistics (Conover, Practical Nonparametric Statistics, 3rd ed., 3.2): the k-th smallest
+/// and the k-th largest, k the most for which 2 P(binomial(n, 1/2) < k) is at most 5 %; NaN for
+/// fewer than six pairs, of which even the extremes cover less. a, b: (n)
 Estimate pairedRatio(std::span<const double> a, std::span<const double> b);
 
 /// A figure sum(amount) / sum(size) over texts, each of which is a cluster of its own.

@@ -13,7 +13,9 @@
 #include "cli/shape_speed.h"
 #include "engine/core/count_text.h"
 #include "engine/core/error.h"
+#include "engine/run/memory.h"
 #include "profiler/record/machine.h"
+#include "reports/numbers.h"
 #include "reports/visible_text.h"
 
 namespace moescope::cli {
@@ -63,10 +65,24 @@ struct Measured {
     bool interrupted = false;
 };
 
+/// All are held at once: what cannot fit is refused before the first is drawn. (A device's memory
+/// is known when its back end is there, which says what is missing.)
+void requireRoom(const ShapeList& list, const std::string& backend) {
+    if (backend != "cpu") return;
+    double bytes = 0;
+    for (const ListedShape& shape : list.shapes) bytes += double(shape.figures.weightBytes);
+    const std::uint64_t available = availableMemory();
+    if (bytes <= double(available)) return;
+    throw Error("the weights of " + countText(list.shapes.size(), "shape") + " at once need " +
+                    formatBytes(bytes) + ", " + formatBytes(double(available)) + " are available",
+                "Measure fewer of them at a time, or a base with fewer layers.");
+}
+
 Measured measure(const Options& options, const ShapeList& list,
                  const std::optional<SpeedSetting>& setting) {
     const ProgressStyle style = parseProgressStyle(options.get<std::string>("progress"));
     const ModelOptions modelled = modelOptions(options);
+    requireRoom(list, modelled.backend);
     std::vector<std::unique_ptr<Model>> models;
     std::vector<std::vector<ScoreItem>> texts(list.shapes.size());
     const std::string path = options.get<std::string>("text", "");

@@ -118,6 +118,17 @@ TEST_CASE("shapes refuses what it would ignore or cannot do") {
     refused({"demo", "--layers", many}, 2, "more than 64 shapes");
 }
 
+TEST_CASE("shapes that cannot be in memory together are refused before one is drawn") {
+    const Folder folder;
+    std::ofstream(folder / "huge.json") << R"({"base":"gpt-oss-120b","n_expert":4096,)"
+                                        << R"("d_model":131072,"ffn":131072,"n_layer":1024})";
+    const Outcome outcome = run({"shapes", folder / "huge.json", "demo", "--measure"});
+    CHECK(outcome.code == 1);
+    CHECK_THAT(outcome.err, Contains("the weights of 2 shapes at once need "));
+    CHECK(errorLines(outcome.err) == 1);
+    CHECK_THAT(outcome.err, !Contains("loaded"));
+}
+
 TEST_CASE("shapes measures models in rounds and each ratio is to the first") {
     const auto json = shapesOf({"demo", "demo-wide", "--measure", "-r", "6", "-p", "8", "-n", "4"});
     const auto& speeds = json.at("speeds");

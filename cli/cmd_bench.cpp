@@ -3,10 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
-#include <functional>
 #include <iostream>
-#include <numeric>
 #include <optional>
 
 #include "cli/command.h"
@@ -14,11 +11,10 @@
 #include "cli/lists.h"
 #include "cli/model_options.h"
 #include "cli/output.h"
+#include "cli/speed_bench.h"
 #include "engine/core/count_text.h"
 #include "engine/core/cpu_features.h"
 #include "engine/core/error.h"
-#include "engine/run/cache_memory.h"
-#include "engine/run/forward_pass.h"
 #include "profiler/analysis/roofline.h"
 #include "profiler/record/machine.h"
 #include "profiler/record/run_recorder.h"
@@ -27,230 +23,6 @@
 
 namespace moescope::cli {
 namespace {
-
-/// Sums the bytes that the operations must read; the plain run and the traced run both use it, the
-/// plain one in a pass of its own that is not timed.
-class ByteCounter final : public TraceSink {
-public:
-    void stepBegin(const StepInfo&) override {}
-    void stepEnd() override {}
-    void opBegin(Op op, int) override { sampling_ = op == Op::Sample; }
-    void opEnd(const OpWork& work) override {
-        if (sampling_) return;  // logits are none of what the model must read
-        bytes_ += work.bytes;
-        flops_ += work.flops;
-    }
-    std::uint64_t bytes() const { return bytes_; }
-    std::uint64_t flops() const { return flops_; }
-
-private:
-    bool sampling_ = false;
-    std::uint64_t bytes_ = 0, flops_ = 0;
-};
-
-struct Row {
-    std::string phase;
-    int tokens = 0;                      ///< of each sequence
-    int sequences = 1;                   ///< at a time
-    int depth = 0;                       ///< tokens of each sequence that were there before
-    std::vector<double> seconds;         ///< one a repetition
-    std::uint64_t bytes = 0, flops = 0;  ///< one repetition
-    double bandwidth = 0;                ///< best read bandwidth seen beside it, bytes per second
-
-    double best() const { return *std::min_element(seconds.begin(), seconds.end()); }
-    double median() const {
-        std::vector<double> sorted = seconds;
-        std::sort(sorted.begin(), sorted.end());
-        const std::size_t middle = sorted.size() / 2;
-        return sorted.size() % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-    }
-};
-
-/// Token ids that spread over the vocabulary, the same in every run.
-std::vector<TokenId> someTokens(int count, int vocab) {
-    std::vector<TokenId> tokens;
-    std::uint32_t state = 12345;
-    for (int i = 0; i < count; ++i) {
-        state = state * 1664525U + 1013904223U;
-        tokens.push_back(static_cast<TokenId>((state >> 8U) % static_cast<std::uint32_t>(vocab)));
-    }
-    return tokens;
-}
-
-double secondsOf(const std::function<void()>& work) {
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-/// Most tokens of a prompt in a step of decodeMany, so that a longer one asks for no more memory.
-constexpr int kPromptStep = 512;
-
-class Bench {
-public:
-    Bench(const Model& model, Session& session, TraceSink* trace, RoutingSink* routing,
-          const StopFlag* stop)
-        : model_(model), session_(session), trace_(trace), routing_(routing), stop_(stop) {}
-
-    Row prefill(int tokens, int repeat) {
-        const std::vector<TokenId> ids = someTokens(tokens, model_.spec().vocab);
-        std::span<const float> logits;
-        return measure(
-            "prefill", tokens, repeat, [] {},
-            [&] { logits = session_.append(ids, StepKind::Prefill); }, [&] { mostLikely(logits); });
-    }
-
-    /// Decodes greedily after a prompt of `depth` tokens; 0: the first step has nothing before it.
-    Row decode(int depth, int tokens, int repeat) {
-        const std::vector<TokenId> prompt = someTokens(depth, model_.spec().vocab);
-        const TokenId first = someTokens(1, model_.spec().vocab).front();
-        Row row = measure(
-            "decode", tokens, repeat,
-            [&] {
-                if (!prompt.empty()) session_.append(prompt, StepKind::Prefill);
-            },
-            [&] { session_.appendGreedy(first, tokens); }, [] {});
-        row.depth = depth;
-        return row;
-    }
-
-    /// The same for several sequences at a time, in steps of one token each.
-    Row decodeMany(int sequences, int depth, int tokens, int repeat) {
-        Row row;
-        row.phase = "decode";
-        row.tokens = tokens;
-        row.sequences = sequences;
-        row.depth = depth;
-        const Backend& backend = model_.backend();
-        const int step = std::clamp(depth, 1, kPromptStep);
-        const CacheShape shape{depth + tokens, step};
-        requireCacheMemory(backend, shape, sequences);
-        const std::vector<TokenId> ids = someTokens(sequences, model_.spec().vocab);
-        ForwardPass pass(backend, depth + tokens, std::max(sequences, step));
-        const std::vector<TokenId> prompt = someTokens(depth, model_.spec().vocab);
-        ByteCounter counter;
-        std::vector<std::int32_t> rows(ids.size());
-        std::iota(rows.begin(), rows.end(), 0);
-        for (int i = -1; i < repeat; ++i) {
-            std::vector<std::shared_ptr<KvCache>> caches;
-            for (int s = 0; s < sequences; ++s) {
-                throwIfStopped(stop_);
-                caches.push_back(backend.newCache(shape));
-                for (int at = 0; at < depth; at += step) {
-                    const int count = std::min(step, depth - at);
-                    const StepRun run{caches.back().get(), at, count};
-                    pass.step({s, StepKind::Prefill, at, count},
-                              std::span(prompt).subspan(static_cast<std::size_t>(at),
-                                                        static_cast<std::size_t>(count)),
-                              {&run, 1}, [] {});
-                }
-            }
-            pass.setTrace(i < 0 ? &counter : trace_);
-            pass.setRouting(i < 0 ? nullptr : routing_);
-            if (i >= 0) row.bandwidth = std::max(row.bandwidth, readBandwidth());
-            const double seconds = secondsOf([&] {
-                std::vector<TokenId> next = ids;
-                for (int position = depth; position < depth + tokens; ++position) {
-                    throwIfStopped(stop_);
-                    decodeStep(pass, caches, next, rows, position);
-                }
-            });
-            pass.setTrace(nullptr);
-            pass.setRouting(nullptr);
-            if (i >= 0) row.seconds.push_back(seconds);
-        }
-        row.bytes = counter.bytes();
-        row.flops = counter.flops();
-        return row;
-    }
-
-private:
-    /// One token of every sequence: in one step, or in as few as the back end takes.
-    void decodeStep(ForwardPass& pass, const std::vector<std::shared_ptr<KvCache>>& caches,
-                    std::vector<TokenId>& next, std::span<const std::int32_t> rows,
-                    int position) const {
-        const auto most = static_cast<std::size_t>(model_.backend().maxRuns());
-        for (std::size_t first = 0; first < next.size(); first += most) {
-            const std::size_t count = std::min(most, next.size() - first);
-            std::vector<StepRun> runs;
-            for (std::size_t s = 0; s < count; ++s)
-                runs.push_back({caches[first + s].get(), position, 1});
-            const StepInfo info{static_cast<std::int64_t>(first), StepKind::Decode, position,
-                                static_cast<std::int32_t>(count)};
-            const std::span<TokenId> tokens = std::span(next).subspan(first, count);
-            pass.step(info, tokens, runs, [&] {
-                if (pass.keepsLogits()) {
-                    chooseThere(pass, rows.first(count), tokens);
-                } else {
-                    chooseHere(pass, rows.first(count), tokens);
-                }
-            });
-        }
-    }
-
-    static void chooseThere(ForwardPass& pass, std::span<const std::int32_t> rows,
-                            std::span<TokenId> tokens) {
-        const std::vector<TokenRule> largest(rows.size());
-        std::vector<TokenChoice> choices(rows.size());
-        pass.choose(rows, largest, choices);
-        for (std::size_t i = 0; i < choices.size(); ++i) {
-            if (choices[i].token < 0) throw notFinite();
-            tokens[i] = choices[i].token;
-        }
-    }
-
-    void chooseHere(ForwardPass& pass, std::span<const std::int32_t> rows,
-                    std::span<TokenId> tokens) const {
-        const auto vocab = static_cast<std::size_t>(model_.spec().vocab);
-        pass.head(rows, [&](std::size_t at, std::span<const float> logits) {
-            const auto found = static_cast<int>(logits.size() / vocab);
-            model_.backend().parallelFor(found, [&](int i) {
-                const auto row = static_cast<std::size_t>(i);
-                tokens[at + row] = mostLikely(logits.subspan(row * vocab, vocab));
-            });
-        });
-    }
-
-    /// A damaged model is as fast as a whole one, but its speed must not be reported: `check` looks
-    /// at what the untimed pass gave and throws. (Decoding looks at the logits of every token.)
-    Row measure(const char* phase, int tokens, int repeat, const std::function<void()>& before,
-                const std::function<void()>& work, const std::function<void()>& check) {
-        Row row;
-        row.phase = phase;
-        row.tokens = tokens;
-        ByteCounter counter;
-        for (int i = -1; i < repeat; ++i) {  // -1: warms up and counts the work
-            throwIfStopped(stop_);
-            session_.beginSequence(nextSequence_++);
-            session_.setTrace(nullptr);
-            session_.setRouting(nullptr);
-            before();
-            session_.setTrace(i < 0 ? &counter : trace_);
-            session_.setRouting(i < 0 ? nullptr : routing_);
-            if (i >= 0) row.bandwidth = std::max(row.bandwidth, readBandwidth());
-            const double seconds = secondsOf(work);
-            if (i < 0)
-                check();
-            else
-                row.seconds.push_back(seconds);
-        }
-        row.bytes = counter.bytes();
-        row.flops = counter.flops();
-        return row;
-    }
-
-    double readBandwidth() const {
-        const double device = model_.backend().readBandwidth();
-        return device > 0 ? device : streamBandwidth(model_.backend().threads());
-    }
-
-    const Model& model_;
-    Session& session_;
-    TraceSink* trace_;
-    RoutingSink* routing_;
-    const StopFlag* stop_;
-    std::int64_t nextSequence_ = 0;
-};
 
 /// A temporary run file, removed however the command ends.
 struct Scratch {
@@ -334,12 +106,12 @@ int runBench(const Invocation& invocation) {
         facts.routing = routingOptions(model->spec());
         recorder.emplace(scratch.path, facts, RunWriter::Mode::Create, true);
     }
-    std::vector<Row> rows;
+    std::vector<SpeedRow> rows;
     const std::size_t total = prompts.size() + decodes.size() * depths.size() * batches.size();
     bool interrupted = false;
     try {
-        Bench bench(*model, session, recorder ? recorder->trace() : nullptr,
-                    recorder ? recorder->routing() : nullptr, invocation.stop);
+        SpeedBench bench(*model, session, recorder ? recorder->trace() : nullptr,
+                         recorder ? recorder->routing() : nullptr, invocation.stop);
         Progress progress(style, "bench", "measurements");
         for (const int tokens : prompts) {
             rows.push_back(bench.prefill(tokens, repeat));
@@ -370,7 +142,7 @@ int runBench(const Invocation& invocation) {
                         cacheResident(model->checkpoint().fileBytes(), lastLevelCacheBytes());
     TextTable table({"phase", "sequences", "depth", "tokens", "best tok/s", "median tok/s", "GB/s",
                      "read bandwidth", "share", "GFLOP/s"});
-    for (const Row& row : rows) {
+    for (const SpeedRow& row : rows) {
         const double all = double(row.tokens) * row.sequences;
         const double rate = all / row.best();
         const double bytesPerSecond = static_cast<double>(row.bytes) / row.best();

@@ -11,6 +11,7 @@
 #include "cli/output.h"
 #include "engine/core/error.h"
 #include "engine/formats/checkpoint.h"
+#include "engine/formats/dtypes.h"
 #include "engine/model/memory_plan.h"
 #include "engine/model/spec.h"
 #include "engine/run/model_names.h"
@@ -25,13 +26,6 @@ struct TypeTotal {
     std::int64_t elements = 0;
     std::uint64_t bytes = 0;
 };
-
-std::uint64_t storedBytes(const TensorView& t) {
-    const DTypeInfo& info = dtypeInfo(t.type);
-    return static_cast<std::uint64_t>(t.elements()) /
-           static_cast<std::uint64_t>(info.blockWeights) *
-           static_cast<std::uint64_t>(info.blockBytes);
-}
 
 void add(TypeTotal& total, const TensorView& t) {
     ++total.tensors;

@@ -57,6 +57,7 @@ int runCompare(const Invocation&);
 int runReport(const Invocation&);
 int runExport(const Invocation&);
 int runSynth(const Invocation&);
+int runShapes(const Invocation&);
 int runConvert(const Invocation&);
 int runCompareNumerics(const Invocation&);
 int runGui(const Invocation&);

@@ -61,21 +61,21 @@ std::unique_ptr<Model> loadModel(const std::string& name, const Options& options
     return loadModel(name, modelOptions(options), check);
 }
 
-std::unique_ptr<Model> loadModel(const std::string& name, const ModelOptions& options,
-                                 const Model::Check& check) {
-    auto model = Model::load(name, options, check);
-    const ModelSpec& spec = model->spec();
+namespace {
+
+void noteLoaded(const Model& model, const ModelOptions& options) {
+    const ModelSpec& spec = model.spec();
     note("loaded " + spec.name + " (" + spec.architecture + ", " +
-         formatBytes(static_cast<double>(model->checkpoint().fileBytes())) + ") in " +
-         formatDuration(static_cast<double>(model->loadNanoseconds())) + " on " +
-         model->backend().description());
+         formatBytes(static_cast<double>(model.checkpoint().fileBytes())) + ") in " +
+         formatDuration(static_cast<double>(model.loadNanoseconds())) + " on " +
+         model.backend().description());
     if (options.cpu.numerics == Numerics::Fast && options.backend == "cpu") {
         note(
             "note: fast numerics round activations to 8 bits: KL from exact 0.0003 nats a token on "
             "the demo models, 0.003 on SmolLM2 (docs/fidelity.md); on this model: moescope "
             "compare-numerics MODEL MODEL --numerics-b fast --text F.txt");
     }
-    if (const Mxfp4Edges edges = model->backend().mxfp4Edges(); edges.any()) {
+    if (const Mxfp4Edges edges = model.backend().mxfp4Edges(); edges.any()) {
         note("note: MXFP4 blocks at the ends of the scale's range: " +
              std::to_string(edges.smallest) + " of 2^-127, " + std::to_string(edges.next) +
              " of 2^-126, " + std::to_string(edges.largest) +
@@ -86,6 +86,21 @@ std::unique_ptr<Model> loadModel(const std::string& name, const ModelOptions& op
             "note: this checkpoint is SYNTHETIC (seeded random weights): speeds and shapes are "
             "real, its text and scores mean nothing");
     }
+}
+
+}  // namespace
+
+std::unique_ptr<Model> loadModel(const std::string& name, const ModelOptions& options,
+                                 const Model::Check& check) {
+    auto model = Model::load(name, options, check);
+    noteLoaded(*model, options);
+    return model;
+}
+
+std::unique_ptr<Model> loadModel(std::unique_ptr<Checkpoint> checkpoint,
+                                 const ModelOptions& options, const Model::Check& check) {
+    auto model = Model::load(std::move(checkpoint), options, check);
+    noteLoaded(*model, options);
     return model;
 }
 

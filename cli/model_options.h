@@ -26,6 +26,8 @@ std::unique_ptr<Model> loadModel(const std::string& name, const Options& options
                                  const Model::Check& check = {});
 std::unique_ptr<Model> loadModel(const std::string& name, const ModelOptions& options,
                                  const Model::Check& check = {});
+std::unique_ptr<Model> loadModel(std::unique_ptr<Checkpoint> checkpoint,
+                                 const ModelOptions& options, const Model::Check& check = {});
 
 /// {"name", "path", "architecture", "identity", "synthetic", "parameters": {...}, shape...}: the
 /// "model" object of run files and JSON outputs.

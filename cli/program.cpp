@@ -51,6 +51,8 @@ constexpr std::array kCommands{
             "a timeline for the Perfetto UI, or tables for other tools", runExport},
     Command{"synth", "CONFIG --out F.gguf",
             "a checkpoint of a known shape with seeded random weights", runSynth},
+    Command{"shapes", "CONFIG --layers N,.. --experts N,.. | MODEL [..]",
+            "wide or deep, few or many experts, at a fixed number of parameters", runShapes},
     Command{"convert", "MODEL OUT.gguf --to mxfp4|q8_0|bf16|f32",
             "the same model as GGUF with other number formats", runConvert},
     Command{"compare-numerics", "A B --text F.txt",

@@ -70,6 +70,14 @@ std::optional<std::int64_t> rowBytes(DType type, std::int64_t cols) noexcept {
     return blocks * info.blockBytes;
 }
 
+std::uint64_t storedBytes(const TensorView& t) noexcept {
+    if (t.empty()) return 0;
+    const DTypeInfo& type = dtypeInfo(t.type);
+    const int scaleBytes = t.type == DType::MXFP4Split ? 1 : 0;
+    return static_cast<std::uint64_t>(t.elements() / type.blockWeights) *
+           static_cast<std::uint64_t>(type.blockBytes + scaleBytes);
+}
+
 void setContiguousStrides(TensorView& t) noexcept {
     const std::int64_t bytes = rowBytes(t.type, t.cols()).value_or(0);
     t.rowStride = bytes;

@@ -16,6 +16,10 @@ namespace moescope {
 /// is negative, no multiple of the block, or the product overflows.
 std::optional<std::int64_t> rowBytes(DType type, std::int64_t cols) noexcept;
 
+/// Bytes of the whole tensor as stored, packed; 0 for an empty view. The scales of MXFP4Split,
+/// which lie apart, are counted.
+std::uint64_t storedBytes(const TensorView& t) noexcept;
+
 /// Fills rowStride and stackStride for a contiguous tensor from type, shape and rank; requires that
 /// the sizes have been checked not to overflow.
 void setContiguousStrides(TensorView& t) noexcept;

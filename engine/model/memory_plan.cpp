@@ -6,13 +6,14 @@
 #include "engine/backend/backend.h"
 #include "engine/backend/kv_layout.h"
 #include "engine/core/error.h"
+#include "engine/formats/dtypes.h"
 #include "engine/run/memory.h"
 #include "engine/run/session.h"
 
 namespace moescope {
 namespace {
 
-constexpr std::uint64_t kFloat = 4;
+constexpr int kFloat = 4;
 
 std::uint64_t product(std::int64_t a, std::int64_t b) {
     return static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b);
@@ -25,23 +26,16 @@ std::uint64_t ownedBytes(const ModelWeights& weights) {
     return bytes;
 }
 
-std::uint64_t cacheBytes(const ModelSpec& spec, int context, int batch) {
+}  // namespace
+
+std::uint64_t keyValueBytes(const ModelSpec& spec, int context, int batch, int elementBytes) {
     std::uint64_t rows = 0;
     for (const LayerSpec& layer : spec.layers) {
         rows += static_cast<std::uint64_t>(kvRows(layer.window, context, batch));
     }
-    return 2 * kFloat * rows * product(spec.nKvHead, spec.headDim);
+    return 2 * rows * product(spec.nKvHead, spec.headDim) *
+           static_cast<std::uint64_t>(elementBytes);
 }
-
-/// As stored: the scales of MXFP4Split lie apart, one byte for each block.
-std::uint64_t storedBytes(const TensorView& t) {
-    if (t.empty()) return 0;
-    const DTypeInfo& type = dtypeInfo(t.type);
-    const int scaleBytes = t.type == DType::MXFP4Split ? 1 : 0;
-    return product(t.elements() / type.blockWeights, type.blockBytes + scaleBytes);
-}
-
-}  // namespace
 
 MemoryPlan planMemory(const BoundModel& model, std::int32_t context, int threads) {
     MemoryPlan plan;
@@ -50,7 +44,7 @@ MemoryPlan planMemory(const BoundModel& model, std::int32_t context, int threads
     const std::uint64_t owned = ownedBytes(model.weights);
     plan.weights = cpuWeightBytes(model) + owned;
     const std::uint64_t state = cpuStateBytes(model, plan.context, batch, threads);
-    plan.kvCache = std::min(state, cacheBytes(model.spec, plan.context, batch));
+    plan.kvCache = std::min(state, keyValueBytes(model.spec, plan.context, batch, kFloat));
     plan.activations = state - plan.kvCache;
     const std::uint64_t available = availableMemory();
     plan.available = available + std::min(owned, ~available);  // which may be "unlimited"

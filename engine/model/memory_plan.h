@@ -23,6 +23,11 @@ struct MemoryPlan {
     std::uint64_t total() const noexcept { return weights + kvCache + activations; }
 };
 
+/// Keys and values of one sequence of `context` tokens that gets at most `batch` of them in a step:
+/// sliding-window layers hold a ring only. elementBytes: of one key or value element, 4 on cpu, 2
+/// on cuda.
+std::uint64_t keyValueBytes(const ModelSpec& spec, int context, int batch, int elementBytes);
+
 /// context: tokens, cut to [1, spec.contextLength]. threads as in CpuOptions: 0 is all available.
 MemoryPlan planMemory(const BoundModel& model, std::int32_t context, int threads = 0);
 

@@ -32,7 +32,7 @@ struct SynthConfig {
     std::int32_t ffn = 0;  ///< intermediate width of one expert
     std::int32_t vocab = 0;
     std::int32_t context = 0;
-    std::int32_t window = 0;  ///< sliding window of every other layer (gpt-oss); 0 = none
+    std::int32_t window = 0;  ///< sliding window of every other layer of gpt-oss; 0: of others
     std::int32_t originalContext = 0;
     double yarnFactor = 1.0;  ///< 1 = plain RoPE
     double ropeTheta = 10000.0;
@@ -49,6 +49,12 @@ std::vector<std::string> synthConfigNames();
 /// SynthConfig in snake_case ("d_model", "n_layer", ...); "base" names a built-in one to start
 /// from. Throws Error (unknown name or field, impossible shape).
 SynthConfig synthConfig(const std::string& nameOrFile);
+
+/// As synthConfig reads it from a file, all fields and no base: one JSON object, indented.
+std::string synthConfigText(const SynthConfig& config);
+
+/// Throws Error "<origin>: <what is impossible>".
+void requireSynthShape(const SynthConfig& config, const std::string& origin);
 
 /// The type that "q8_0" or "bf16" names; empty for any other text.
 std::optional<DType> synthDense(std::string_view text);

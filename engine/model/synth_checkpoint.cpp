@@ -42,9 +42,63 @@ TensorView viewOf(const SynthTensor& t, const std::byte* data) {
 
 }  // namespace
 
+SynthTables::SynthTables(const SynthConfig& config, std::filesystem::path name,
+                         SynthVocabulary vocabulary, const std::string& what)
+    : name_(std::move(name)), keys_(synthKeys(config, std::move(vocabulary))) {
+    GgufWriter writer(name_);  // for the tables only: it writes nothing before begin()
+    addSynthTables(writer, keys_, synthTensors(config));
+    fileBytes_ = writer.fileBytes();
+    identity_ = sha256Hex(what + '\n' + writer.tables());
+    fillConfig();
+}
+
+void SynthTables::add(const SynthTensor& tensor, const std::byte* data) {
+    byName_.emplace(tensor.name, tensors_.size());
+    tensors_.push_back(viewOf(tensor, data));
+}
+
+/// As GgufCheckpoint would read it from the file.
+void SynthTables::fillConfig() {
+    const auto tooLong = [](const auto* array) {
+        return array != nullptr && array->size() > gguf::kJsonArrayLimit;
+    };
+    for (const SynthKey& key : keys_) {
+        if (tooLong(std::get_if<std::vector<std::string>>(&key.value)) ||
+            tooLong(std::get_if<std::vector<std::int32_t>>(&key.value))) {
+            continue;
+        }
+        std::visit([&](const auto& value) { config_[key.name] = value; }, key.value);
+    }
+}
+
+template <typename Array>
+const Array* SynthTables::array(std::string_view key) const noexcept {
+    const auto found = std::find_if(keys_.begin(), keys_.end(),
+                                    [&](const SynthKey& entry) { return entry.name == key; });
+    return found == keys_.end() ? nullptr : std::get_if<Array>(&found->value);
+}
+
+std::vector<std::string_view> SynthTables::stringArray(std::string_view key) const {
+    const auto* strings = array<std::vector<std::string>>(key);
+    if (strings == nullptr) return {};
+    return {strings->begin(), strings->end()};
+}
+
+std::vector<double> SynthTables::numberArray(std::string_view key) const {
+    const auto* numbers = array<std::vector<std::int32_t>>(key);
+    if (numbers == nullptr) return {};
+    return {numbers->begin(), numbers->end()};
+}
+
+const TensorView* SynthTables::find(std::string_view name) const noexcept {
+    const auto found = byName_.find(std::string(name));
+    return found == byName_.end() ? nullptr : &tensors_[found->second];
+}
+
 SynthCheckpoint::SynthCheckpoint(const SynthConfig& config, std::filesystem::path name, int threads,
                                  const StopFlag* stop)
-    : name_(std::move(name)) {
+    : SynthTables(config, std::move(name), synthVocabulary(config),
+                  "all layers are layer 0, seed " + std::to_string(kSeed)) {
     const std::vector<SynthTensor> all = synthTensors(config);
     std::vector<SynthTensor> drawn;
     std::vector<std::uint64_t> offsets;
@@ -57,40 +111,13 @@ SynthCheckpoint::SynthCheckpoint(const SynthConfig& config, std::filesystem::pat
         places.emplace(t.name, total);
         total += (storedBytes(t) + kAlign - 1) / kAlign * kAlign;
     }
-    requireMemory(total, name_.string());
-
-    keys_ = synthKeys(config, synthVocabulary(config));
-    GgufWriter writer(name_);  // for the tables only: it writes nothing before begin()
-    addSynthTables(writer, keys_, all);
-    fileBytes_ = writer.fileBytes();
-    identity_ =
-        sha256Hex("all layers are layer 0, seed " + std::to_string(kSeed) + '\n' + writer.tables());
-    fillConfig();
-
+    requireMemory(total, path().string());
     bytes_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlign, total)));
     if (bytes_ == nullptr) {
-        throw Error(name_.string() + ": the system refuses " + memoryText(total) + " of memory");
+        throw Error(path().string() + ": the system refuses " + memoryText(total) + " of memory");
     }
     draw(drawn, offsets, threads, stop);
-    tensors_.reserve(all.size());
-    for (const SynthTensor& t : all) {
-        tensors_.push_back(viewOf(t, bytes_.get() + places.at(drawnName(t.name))));
-        byName_.emplace(tensors_.back().name, tensors_.size() - 1);
-    }
-}
-
-/// As GgufCheckpoint would read it from the file.
-void SynthCheckpoint::fillConfig() {
-    const auto tooLong = [](const auto* array) {
-        return array != nullptr && array->size() > gguf::kJsonArrayLimit;
-    };
-    for (const SynthKey& key : keys_) {
-        if (tooLong(std::get_if<std::vector<std::string>>(&key.value)) ||
-            tooLong(std::get_if<std::vector<std::int32_t>>(&key.value))) {
-            continue;
-        }
-        std::visit([&](const auto& value) { config_[key.name] = value; }, key.value);
-    }
+    for (const SynthTensor& t : all) add(t, bytes_.get() + places.at(drawnName(t.name)));
 }
 
 void SynthCheckpoint::draw(const std::vector<SynthTensor>& tensors,
@@ -110,28 +137,14 @@ void SynthCheckpoint::draw(const std::vector<SynthTensor>& tensors,
     });
 }
 
-template <typename Array>
-const Array* SynthCheckpoint::array(std::string_view key) const noexcept {
-    const auto found = std::find_if(keys_.begin(), keys_.end(),
-                                    [&](const SynthKey& entry) { return entry.name == key; });
-    return found == keys_.end() ? nullptr : std::get_if<Array>(&found->value);
-}
-
-std::vector<std::string_view> SynthCheckpoint::stringArray(std::string_view key) const {
-    const auto* strings = array<std::vector<std::string>>(key);
-    if (strings == nullptr) return {};
-    return {strings->begin(), strings->end()};
-}
-
-std::vector<double> SynthCheckpoint::numberArray(std::string_view key) const {
-    const auto* numbers = array<std::vector<std::int32_t>>(key);
-    if (numbers == nullptr) return {};
-    return {numbers->begin(), numbers->end()};
-}
-
-const TensorView* SynthCheckpoint::find(std::string_view name) const noexcept {
-    const auto found = byName_.find(name);
-    return found == byName_.end() ? nullptr : &tensors_[found->second];
+SynthOutline::SynthOutline(const SynthConfig& config)
+    : SynthTables(config, config.name, {}, "outline") {
+    const std::vector<SynthTensor> all = synthTensors(config);
+    std::uint64_t largest = 0;
+    for (const SynthTensor& t : all) largest = std::max(largest, storedBytes(t));
+    zeros_ = Arena(Arena::aligned(largest));
+    const std::byte* zeros = zeros_.take(largest);
+    for (const SynthTensor& t : all) add(t, zeros);
 }
 
 }  // namespace moescope

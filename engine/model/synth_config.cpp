@@ -159,26 +159,6 @@ void setField(SynthConfig& config, const std::string& key, const nlohmann::json&
     throw Error(origin + ": unknown field \"" + key + "\"");
 }
 
-void checkShape(const SynthConfig& c, const std::string& origin) {
-    const auto need = [&](bool condition, const std::string& what) {
-        if (!condition) throw Error(origin + ": " + what);
-    };
-    need(c.architecture == "gpt-oss" || c.architecture == "qwen3moe",
-         "architecture '" + c.architecture + "' cannot be synthesised (gpt-oss and qwen3moe can)");
-    for (const IntegerField& field : kIntegers) {
-        need(c.*field.member >= field.low, std::string("\"") + field.key + "\" is missing");
-    }
-    need(c.dModel % kBlock == 0, "\"d_model\" is not a multiple of 32");
-    need(c.ffn % kBlock == 0, "\"ffn\" is not a multiple of 32");
-    need(c.heads * c.headDim % kBlock == 0,
-         "\"n_head\" times \"head_dim\" is not a multiple of 32");
-    need(c.headDim % 2 == 0, "\"head_dim\" is odd");
-    need(c.heads % c.kvHeads == 0, "\"n_head\" is not a multiple of \"n_kv_head\"");
-    need(c.topK <= c.experts, "\"top_k\" is greater than \"n_expert\"");
-    need(c.yarnFactor == 1.0 || c.originalContext > 0,
-         "\"yarn_factor\" needs \"original_context\"");
-}
-
 }  // namespace
 
 std::vector<std::string> synthConfigNames() {
@@ -191,6 +171,37 @@ std::optional<DType> synthDense(std::string_view text) {
     if (text == "q8_0") return DType::Q8_0;
     if (text == "bf16") return DType::BF16;
     return std::nullopt;
+}
+
+void requireSynthShape(const SynthConfig& c, const std::string& origin) {
+    const auto need = [&](bool condition, const std::string& what) {
+        if (!condition) throw Error(origin + ": " + what);
+    };
+    need(c.architecture == "gpt-oss" || c.architecture == "qwen3moe",
+         "architecture '" + c.architecture + "' cannot be synthesised (gpt-oss and qwen3moe can)");
+    for (const IntegerField& field : kIntegers) {
+        const std::string name = std::string("\"") + field.key + "\" ";
+        need(c.*field.member >= field.low, name + "is missing");
+        need(c.*field.member <= field.high, name + "is above " + std::to_string(field.high));
+    }
+    need(c.dModel % kBlock == 0, "\"d_model\" is not a multiple of 32");
+    need(c.ffn % kBlock == 0, "\"ffn\" is not a multiple of 32");
+    need(c.heads * c.headDim % kBlock == 0,
+         "\"n_head\" times \"head_dim\" is not a multiple of 32");
+    need(c.headDim % 2 == 0, "\"head_dim\" is odd");
+    need(c.heads % c.kvHeads == 0, "\"n_head\" is not a multiple of \"n_kv_head\"");
+    need(c.architecture != "gpt-oss" || c.window > 0, "\"window\" is 0, gpt-oss needs one");
+    need(c.topK <= c.experts, "\"top_k\" is greater than \"n_expert\"");
+    need(c.yarnFactor == 1.0 || c.originalContext > 0,
+         "\"yarn_factor\" needs \"original_context\"");
+}
+
+std::string synthConfigText(const SynthConfig& config) {
+    nlohmann::json object{{"name", config.name}, {"architecture", config.architecture}};
+    for (const IntegerField& field : kIntegers) object[field.key] = config.*field.member;
+    for (const NumberField& field : kNumbers) object[field.key] = config.*field.member;
+    object["dense"] = config.dense == DType::BF16 ? "bf16" : "q8_0";
+    return dumpJson(object, 2) + '\n';
 }
 
 SynthConfig synthConfig(const std::string& nameOrFile) {
@@ -221,7 +232,7 @@ SynthConfig synthConfig(const std::string& nameOrFile) {
     for (const auto& [key, value] : root.items()) {
         if (key != "base") setField(config, key, value, nameOrFile);
     }
-    checkShape(config, nameOrFile);
+    requireSynthShape(config, nameOrFile);
     return config;
 }
 

@@ -14,6 +14,11 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+std::uint64_t nanoseconds(Clock::duration time) {
+    return static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(time).count());
+}
+
 struct BackendEntry {
     std::string_view name;
     std::unique_ptr<Backend> (*make)(const BoundModel& model, const Checkpoint& checkpoint,
@@ -53,9 +58,20 @@ const BackendEntry& backendEntry(const std::string& name) {
 std::unique_ptr<Model> Model::load(const std::string& name, const ModelOptions& options,
                                    const Check& check) {
     const auto start = Clock::now();
+    backendEntry(options.backend);  // refused before anything is opened
+    auto checkpoint = openModel(name, options.stop);
+    const auto opening = Clock::now() - start;
+    auto model = load(std::move(checkpoint), options, check);
+    model->loadNs_ += nanoseconds(opening);
+    return model;
+}
+
+std::unique_ptr<Model> Model::load(std::unique_ptr<Checkpoint> checkpoint,
+                                   const ModelOptions& options, const Check& check) {
+    const auto start = Clock::now();
     const BackendEntry& entry = backendEntry(options.backend);
     std::unique_ptr<Model> model(new Model());
-    model->checkpoint_ = openModel(name, options.stop);
+    model->checkpoint_ = std::move(checkpoint);
     model->bound_ = bindModel(*model->checkpoint_, options.architecture);
     model->tokenizer_ = tokenizerFromCheckpoint(*model->checkpoint_);
     const auto beforeCheck = Clock::now();
@@ -73,8 +89,7 @@ std::unique_ptr<Model> Model::load(const std::string& name, const ModelOptions& 
         throw Error(model->checkpoint_->path().string() + ": " + e.what(), e.hint());
     }
     const auto loading = (beforeCheck - start) + (Clock::now() - checked);
-    model->loadNs_ = static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(loading).count());
+    model->loadNs_ = nanoseconds(loading);
     return model;
 }
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <optional>
 #include <system_error>
 #include <vector>
 
@@ -168,7 +167,10 @@ std::string demoNames() {
 
 constexpr std::string_view kSynthPrefix = "synth:";
 
-std::unique_ptr<Checkpoint> openSynth(const std::string& name, const StopFlag* stop) {
+}  // namespace
+
+std::optional<SynthConfig> synthNamed(const std::string& name) {
+    if (!name.starts_with(kSynthPrefix)) return std::nullopt;
     std::string wanted = name.substr(kSynthPrefix.size());
     std::optional<DType> dense;
     if (const auto colon = wanted.rfind(':'); colon != std::string::npos) {
@@ -182,10 +184,8 @@ std::unique_ptr<Checkpoint> openSynth(const std::string& name, const StopFlag* s
     }
     SynthConfig config = synthConfig(wanted);
     config.dense = dense.value_or(config.dense);
-    return std::make_unique<SynthCheckpoint>(config, name, 0, stop);
+    return config;
 }
-
-}  // namespace
 
 fs::path resolveModel(const std::string& name) {
     for (const DemoModel& demo : demoModels()) {
@@ -204,7 +204,8 @@ fs::path resolveModel(const std::string& name) {
 }
 
 std::unique_ptr<Checkpoint> openModel(const std::string& name, const StopFlag* stop) {
-    if (name.starts_with(kSynthPrefix)) return openSynth(name, stop);
+    if (const auto config = synthNamed(name))
+        return std::make_unique<SynthCheckpoint>(*config, name, 0, stop);
     return openCheckpoint(resolveModel(name));
 }
 

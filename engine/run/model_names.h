@@ -4,10 +4,12 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "engine/core/interrupt.h"
 #include "engine/formats/checkpoint.h"
+#include "engine/model/synth.h"
 
 namespace moescope {
 
@@ -19,6 +21,9 @@ namespace moescope {
 ///   hf:ORG/NAME             $HF_HUB_CACHE, $HF_HOME/hub, ~/.cache/huggingface/hub
 /// Throws Error that lists where it looked, and for synth:CONFIG, which no file holds.
 std::filesystem::path resolveModel(const std::string& name);
+
+/// The shape that synth:CONFIG[:TYPE] names; none for other names. Throws Error as openModel does.
+std::optional<SynthConfig> synthNamed(const std::string& name);
 
 /// The checkpoint at resolveModel(name), or
 ///   synth:CONFIG[:TYPE]     random weights of a known shape, drawn into memory now

@@ -42,6 +42,9 @@ public:
     /// without waiting for it; the model is where it stays, but backend() may not be called yet.
     static std::unique_ptr<Model> load(const std::string& name, const ModelOptions& options = {},
                                        const Check& check = {});
+    /// The same of a checkpoint that is open.
+    static std::unique_ptr<Model> load(std::unique_ptr<Checkpoint> checkpoint,
+                                       const ModelOptions& options = {}, const Check& check = {});
 
     Model(const Model&) = delete;
     Model& operator=(const Model&) = delete;
@@ -50,6 +53,7 @@ public:
     const Checkpoint& checkpoint() const noexcept { return *checkpoint_; }
     const ModelSpec& spec() const noexcept { return bound_.spec; }
     const ModelWeights& weights() const noexcept { return bound_.weights; }
+    const BoundModel& bound() const noexcept { return bound_; }
     bool hasTokenizer() const noexcept { return tokenizer_ != nullptr; }
     const Tokenizer& tokenizer() const;  ///< throws Error when the checkpoint carries none
     const Backend& backend() const noexcept { return *backend_; }

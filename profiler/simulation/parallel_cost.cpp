@@ -18,15 +18,15 @@ constexpr std::array<GpuHardware, 3> kHardware{{
     {"h100",
      "H100 SXM: read bandwidth as measured here (reports/gpu), 800 TFLOP/s of bf16, 80 % of "
      "NVLink 4, NDR InfiniBand",
-     3.07e12, 800e12, 360e9, 50e9, 8},
+     3.07e12, 800e12, 360e9, 50e9, 8, 80e9},
     {"h200",
      "H200: read bandwidth as measured here (reports/gpu), 800 TFLOP/s of bf16, 80 % of NVLink 4, "
      "NDR InfiniBand",
-     4.58e12, 800e12, 360e9, 50e9, 8},
+     4.58e12, 800e12, 360e9, 50e9, 8, 141e9},
     {"b200",
      "B200: 92 % of the nominal read bandwidth and 80 % of bf16 and NVLink 5, as H100s reach of "
      "theirs; NDR InfiniBand",
-     7.36e12, 1800e12, 720e9, 50e9, 8},
+     7.36e12, 1800e12, 720e9, 50e9, 8, 180e9},
 }};
 
 std::int64_t number(const nlohmann::json& object, const char* key) {

@@ -20,6 +20,7 @@ struct GpuHardware {
     double link = 0;               ///< to GPUs of the same node, each way
     double network = 0;            ///< to other nodes, each way
     int gpusPerNode = 8;
+    double capacity = 0;  ///< bytes of memory, by the data sheet
 };
 std::span<const GpuHardware> gpuHardware() noexcept;
 /// Throws UsageError naming those that are known.

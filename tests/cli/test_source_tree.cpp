@@ -48,7 +48,7 @@ const std::map<std::string, std::set<std::string>>& allowed() {
           "reports"}},
         {"cli",
          {"engine/core", "engine", "datasets", "profiler", "profiler/runfile", "profiler/analysis",
-          "profiler/simulation", "evals", "reports"}},
+          "profiler/simulation", "evals", "evals/stats", "reports"}},
         {"bench",
          {"engine/core", "engine", "profiler", "profiler/runfile", "profiler/analysis", "evals"}},
     };

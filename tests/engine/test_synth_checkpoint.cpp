@@ -7,6 +7,7 @@
 
 #include "engine/backend/backend.h"
 #include "engine/core/error.h"
+#include "engine/formats/dtypes.h"
 #include "engine/model/spec.h"
 #include "engine/run/model_names.h"
 #include "engine/run/session.h"
@@ -25,10 +26,6 @@ SynthConfig tiny(int layers, DType dense = DType::Q8_0) {
     config.vocab = 1024;
     config.dense = dense;
     return config;
-}
-
-std::uint64_t storedBytes(const TensorView& t) {
-    return static_cast<std::uint64_t>(t.stack() * t.rows() * t.rowStride);
 }
 
 bool sameBytes(const TensorView& a, const TensorView& b) {

@@ -12,8 +12,8 @@
 
 namespace moescope {
 
-/// Passes in a row make one sequence of the run, so that there are several to tell the difference of
-/// two recordings from chance by: about this many.
+/// Passes in a row make one sequence of the run, so that there are several to tell the difference
+/// of two recordings from chance by: about this many.
 inline constexpr std::int64_t kMaxCountedSequences = 64;
 
 class CountedRun {

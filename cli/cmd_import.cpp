@@ -38,6 +38,8 @@ int runImport(const Invocation& invocation) {
                 "layers of the model, where the files do not say");
     options.add("top-k", po::value<int>()->value_name("K"),
                 "experts of a token, where the files do not say");
+    options.add("config", po::value<std::string>()->value_name("FILE"),
+                "config.json of the model: says the three above and the size of an expert");
     options.add("model", po::value<std::string>()->value_name("NAME"), "what to call the model");
     options.flag("overwrite", "replace an existing run file");
     options.flag("json", "print one JSON document");
@@ -60,6 +62,7 @@ int runImport(const Invocation& invocation) {
     request.stop = invocation.stop;
     request.facts = {numberFrom1(options, "experts"), numberFrom1(options, "layers"),
                      numberFrom1(options, "top-k"), options.get<std::string>("model", "")};
+    request.config = options.get<std::string>("config", "");
     requireFreshOutput(request.out, request.overwrite);
     importFiles(request);
 

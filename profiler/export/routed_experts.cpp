@@ -77,11 +77,13 @@ void writeRoutedExperts(const RunReader& run, const std::filesystem::path& path)
     const bool promptsKnown = std::none_of(
         summary.quality.begin(), summary.quality.end(),
         [](const QualityRow& row) { return row.name == kPromptLengthsUnknown && row.value > 0; });
+    // A run without counts, or of rows without experts, has neither.
+    const bool shaped = layers > 0 && summary.topK > 0;
     ExportFile out(path);
     std::int64_t lines = 0;
     for (const SequenceRow& sequence : summary.sequences) {
         const std::vector<RoutingTokensRow> rows = run.routingTokens(sequence.id);
-        if (rows.empty()) continue;
+        if (rows.empty() || !shaped) continue;
         const PlacedIds text = placed(rows, layers, summary.topK, origin);
         json line{{"id", sequence.label},
                   {"experts", summary.experts},

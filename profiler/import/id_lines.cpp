@@ -139,13 +139,19 @@ private:
 IdLine parseIdLine(std::string_view text, const LineKeys& keys, std::string origin) {
     IdLine line;
     line.origin = std::move(origin);
+    constexpr const char* kHint =
+        "each line must be one; 'jq -c .' makes a line of a document, 'jq -c .[]' lines of an "
+        "array";
+    const std::size_t begin = std::min(text.find_first_not_of(" \t\r"), text.size());
+    const std::string_view trimmed = text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
+    if (trimmed == "{" || trimmed == "[")
+        throw Error(line.origin + ": no JSON object but the beginning of one of several lines",
+                    kHint);
     LineFilter filter(keys, line);
     line.object = parseJson(text, line.origin, [&](int depth, Event event, json& value) {
         return filter.keep(depth, event, value);
     });
-    if (!line.object.is_object())
-        throw Error(line.origin + ": no JSON object",
-                    "each line must be one; 'jq -c .' writes a document as one line");
+    if (!line.object.is_object()) throw Error(line.origin + ": no JSON object", kHint);
     return line;
 }
 

@@ -224,8 +224,8 @@ private:
         const ModelFacts& facts = request_.facts;
         if (facts.layers == 0 || facts.topK == 0)
             fail(what + " is base64 that does not say its shape",
-                 "say --layers L (num_hidden_layers of the model's config.json) and --top-k K "
-                 "(num_experts_per_tok)");
+                 "say --config FILE, the model's config.json, or --layers L (num_hidden_layers) "
+                 "and --top-k K (num_experts_per_tok)");
         return expertIdsOf(bytesOf(*bytes), *type, facts.layers, facts.topK, line_.origin);
     }
 

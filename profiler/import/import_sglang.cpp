@@ -111,12 +111,10 @@ void importSglang(const ImportRequest& request, RunWriter& writer) {
         throw Error(request.files.front().string() + ": no pass of it has a count",
                     "SGLang records between /start_ and /stop_expert_distribution_record");
     if (request.facts.topK == 0)
-        throw UsageError(
-            "'import sglang' needs --top-k K: counters do not say how many experts a "
-            "token has",
-            "K is num_experts_per_tok of the model's config.json; these counters add "
-            "up to multiples of " +
-                std::to_string(commonDivisor(recordings, request.stop)));
+        throw UsageError("'import sglang' needs --top-k K or --config FILE",
+                         "counters do not say how many experts a token has: num_experts_per_tok of "
+                         "the model's config.json; these add up to multiples of " +
+                             std::to_string(commonDivisor(recordings, request.stop)));
     RoutedFacts facts;
     facts.layers = static_cast<int>(recordings.front().layers());
     facts.experts = static_cast<int>(recordings.front().experts());

@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "engine/core/error.h"
+#include "profiler/import/model_config.h"
 #include "profiler/import/routed_facts.h"
 #include "profiler/record/machine.h"
 #include "profiler/runfile/run_lock.h"
@@ -57,7 +58,8 @@ const Importer& importerNamed(const std::string& kind) {
 }
 
 /// What the kind would ignore is refused, so that nobody believes it was heeded.
-void checkFacts(const Importer& importer, const ModelFacts& facts) {
+void checkFacts(const Importer& importer, const ImportRequest& request) {
+    const ModelFacts& facts = request.facts;
     const auto check = [&](const char* option, bool takes, std::int64_t value, std::int64_t most) {
         if (value == 0) return;
         if (!takes)
@@ -70,9 +72,22 @@ void checkFacts(const Importer& importer, const ModelFacts& facts) {
     check("--layers", importer.takes.layers, facts.layers, kMaxImportLayers);
     check("--top-k", importer.takes.topK, facts.topK, kMaxImportTopK);
     check("--model", importer.takes.model, facts.model.empty() ? 0 : 1, 1);
+    check("--config", importer.takes.model, request.config.empty() ? 0 : 1, 1);
     if (facts.experts > 0 && facts.topK > facts.experts)
         throw UsageError("--top-k " + std::to_string(facts.topK) + " is more than --experts " +
                          std::to_string(facts.experts));
+}
+
+/// `facts` with what they leave open as the file has it.
+ModelFacts completed(ModelFacts facts, const std::filesystem::path& config) {
+    const ModelFacts stated = factsOfConfig(config);
+    if (facts.experts == 0) facts.experts = stated.experts;
+    if (facts.layers == 0) facts.layers = stated.layers;
+    if (facts.topK == 0) facts.topK = stated.topK;
+    facts.width = stated.width;
+    facts.ffn = stated.ffn;
+    facts.expertBytes = stated.expertBytes;
+    return facts;
 }
 
 void writeRun(const ImportRequest& request, const Importer& importer) {
@@ -94,12 +109,13 @@ std::span<const Importer> importers() noexcept {
 
 void importFiles(const ImportRequest& request) {
     const Importer& importer = importerNamed(request.kind);
-    checkFacts(importer, request.facts);
+    checkFacts(importer, request);
     if (request.files.empty()) throw UsageError("no files to import");
     std::error_code ignored;
     // An earlier run is replaced only by a whole one, so that a bad input costs nothing.
     const bool replaces = request.overwrite && std::filesystem::exists(request.out, ignored);
     ImportRequest written = request;
+    if (!request.config.empty()) written.facts = completed(request.facts, request.config);
     std::optional<RunLock> lock;
     if (replaces) {
         lock.emplace(request.out, false, false);  // refuses while another process writes it

@@ -2,6 +2,7 @@
 // What `moescope import KIND FILE..` understands. A new kind is one file and one line in the table.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -20,7 +21,9 @@ struct ModelFacts {
     int experts = 0;  ///< of a layer
     int layers = 0;   ///< that the files have, those without experts included
     int topK = 0;
-    std::string model;
+    std::string model = {};
+    int width = 0, ffn = 0;  ///< d_model and the hidden width of an expert
+    std::int64_t expertBytes = 0;
 };
 
 struct ImportRequest {
@@ -31,9 +34,11 @@ struct ImportRequest {
     bool overwrite = false;
     const StopFlag* stop = nullptr;
     ModelFacts facts = {};
+    std::filesystem::path config = {};  ///< config.json with what `facts` leave open; empty: none
 };
 
-/// Which of ModelFacts an importer takes; others that are given are refused.
+/// Which of ModelFacts an importer takes; others that are given are refused. Those that take the
+/// model's name take a config.json too.
 struct FactUse {
     bool experts = false, layers = false, topK = false, model = false;
 };

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "engine/core/error.h"
 #include "engine/core/mapped_file.h"
 #include "engine/core/sha256.h"
 
@@ -25,12 +26,25 @@ json sourceOf(const std::filesystem::path& path, const StopFlag* stop) {
 }
 
 void addRoutedFacts(RunWriter& writer, const ImportRequest& request, const RoutedFacts& facts) {
-    const std::string& given = request.facts.model;
+    const ModelFacts& known = request.facts;
+    if ((known.experts > 0 && known.experts != facts.experts) ||
+        (known.topK > 0 && known.topK != facts.topK))
+        throw Error(request.files.front().string() + ": is of " + std::to_string(facts.experts) +
+                        " experts and top-" + std::to_string(facts.topK) + ", but " +
+                        (request.config.empty() ? "the options" : request.config.string()) +
+                        " of others",
+                    "is it the config.json of another model?");
+    const std::string& given = known.model;
     const std::string model = given.empty() ? facts.model : given;
-    writer.setMeta("model", json{{"name", model.empty() ? "not named" : model},
-                                 {"layers", facts.layers},
-                                 {"experts", facts.experts},
-                                 {"top_k", facts.topK}});
+    json described{{"name", model.empty() ? "not named" : model},
+                   {"layers", facts.layers},
+                   {"experts", facts.experts},
+                   {"top_k", facts.topK}};
+    // A placement's and a cache's costs are told from these.
+    if (known.width > 0) described["d_model"] = known.width;
+    if (known.ffn > 0) described["ffn"] = known.ffn;
+    if (known.expertBytes > 0) described["expert_bytes"] = known.expertBytes;
+    writer.setMeta("model", described);
     writer.setMeta(
         "routing",
         json{{"experts", facts.experts}, {"top_k", facts.topK}, {"layers", facts.layers}});

@@ -40,7 +40,8 @@ struct RoutedFacts {
 };
 
 /// Meta "model", "routing", "settings" and "sources"; quality "timings" and, where the greatest id
-/// is all that is known of the number of experts, "experts_guessed".
+/// is all that is known of the number of experts, "experts_guessed". Throws Error where the request
+/// says another number of experts or top-k.
 void addRoutedFacts(RunWriter& writer, const ImportRequest& request, const RoutedFacts& facts);
 
 /// Quality "routing_sum": `counted` assignments are in the file where tokens x top-k x layers are

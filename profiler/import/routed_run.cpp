@@ -56,6 +56,10 @@ void RoutedRun::agree(const RoutedSequence& sequence) {
         facts_.topK = static_cast<int>(ids.topK);
         layers_.resize(static_cast<std::size_t>(ids.layers));
     }
+    const int topK = request_.facts.topK;
+    if (topK > 0 && ids.topK != topK)
+        fail("the array is of top-" + std::to_string(ids.topK) + ", not of top-" +
+             std::to_string(topK) + " as the model is said to be");
     const auto differ = [&](const std::string& here, const std::string& before) {
         fail(here + ", but " + before + " in " + first_);
     };

@@ -88,7 +88,7 @@ TEST_CASE("SGLang's counters need top-k, and say what it divides") {
         importFiles(request);
         FAIL("a top-k was not asked for");
     } catch (const UsageError& error) {
-        CHECK_THAT(error.what(), Contains("needs --top-k K"));
+        CHECK_THAT(error.what(), Contains("needs --top-k K or --config FILE"));
         CHECK_THAT(error.hint(), Contains("add up to multiples of 2"));  // of 6 and 4
     }
     // A wrong one shows: 6 and 4 assignments are no whole tokens of top-4.

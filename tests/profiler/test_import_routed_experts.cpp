@@ -287,6 +287,8 @@ TEST_CASE("lines that differ from the ones before are refused, and so is what is
     CHECK_THAT(second(plain, {{"experts", 8}, {"routed_experts", kNested}}),
                Contains("line 2: the model has 8 experts here, and before this was not said"));
     CHECK_THAT(Imported("[1]").error, Contains("line 1: no JSON object"));
+    CHECK_THAT(Imported(json{{"routed_experts", kNested}}.dump(2)).error,
+               Contains("line 1: no JSON object but the beginning of one of several lines"));
     CHECK_THAT(Imported("{\"id\": \"\xFF\"}").error, Contains("line 1: invalid JSON at byte"));
     CHECK_THAT(Imported("{\"routed_experts\": [[[NaN]]]}").error, Contains("invalid JSON"));
     CHECK_THAT(Imported("{\"routed_experts\": [[[0").error, Contains("invalid JSON"));
@@ -382,4 +384,13 @@ TEST_CASE("a run's routing goes out and comes back the same") {
                    [&] { writeRoutedExperts(RunReader(dir / "none.moescope"), dir / "no.jsonl"); }),
                Contains("does not hold the experts of each token"));
     CHECK_FALSE(std::filesystem::exists(dir / "no.jsonl"));
+
+    // Experts of tokens, but neither counts nor a top-k: a run that nobody of us wrote.
+    RunWriter odd(dir / "odd.moescope", RunWriter::Mode::Create);
+    odd.add(SequenceRow{0, "one", "", 0, 0});
+    odd.add(RoutingTokensRow{0, 1, 0, 0, 0, {}, {}});
+    odd.finish(RunStatus::Done);
+    CHECK_THAT(thrownBy<Error>(
+                   [&] { writeRoutedExperts(RunReader(dir / "odd.moescope"), dir / "no.jsonl"); }),
+               Contains("does not hold the experts of each token"));
 }

@@ -116,10 +116,10 @@ void RoutedRun::addTexts(const RoutedSequence& sequence, std::vector<AnyRow>& ro
     const std::size_t tokens = std::max(sequence.tokens.size(), sequence.texts.size());
     for (std::size_t i = 0; i < tokens; ++i) {
         const auto position = static_cast<std::int64_t>(i);
-        rows.emplace_back(TokenRow{sequences_, position,
-                                   sequence.tokens.empty() ? -1 : sequence.tokens[i],
-                                   sequence.texts.empty() ? std::string() : sequence.texts[i],
-                                   position < sequence.promptTokens.value_or(0), std::nullopt});
+        rows.emplace_back(
+            TokenRow{sequences_, position, sequence.tokens.empty() ? -1 : sequence.tokens[i],
+                     sequence.texts.empty() ? std::string() : sequence.texts[i],
+                     position < sequence.promptTokens.value_or(position + 1), std::nullopt});
     }
 }
 

@@ -144,9 +144,10 @@ TEST_CASE("every form of the same experts becomes the same rows") {
 }
 
 TEST_CASE("what the source does not say is told") {
-    const Imported imported(lines({{{"routed_experts", kNested}}}));
+    const Imported imported(lines({{{"routed_experts", kNested}, {"tokens", {4, 5, 6}}}}));
     REQUIRE(imported.error.empty());
     const RunReader run = imported.run();
+    CHECK(run.tokens(0)[2].prompt);  // as the whole sequence is shown
     CHECK(run.metaJson("settings")["experts_from"] == "greatest id");
     CHECK(run.metaJson("model")["name"] == "not named");
     CHECK(summarize(run).experts == 6);

@@ -138,7 +138,8 @@ void writeFile(const std::filesystem::path& path, std::string_view content) {
 namespace {
 
 template <typename Json>
-Json parseChecked(std::string_view text, const std::string& origin) {
+Json parseChecked(std::string_view text, const std::string& origin,
+                  const typename Json::parser_callback_t& filter = nullptr) {
     // The depth is checked before parsing: nlohmann's parser is iterative, but code that walks the
     // result (and its destructor in older releases) is not.
     int depth = 0;
@@ -164,7 +165,7 @@ Json parseChecked(std::string_view text, const std::string& origin) {
         }
     }
     try {
-        return Json::parse(text);
+        return Json::parse(text, filter);
     } catch (const nlohmann::json::parse_error& e) {
         throw Error(origin + ": invalid JSON at byte " + std::to_string(e.byte) + ": " +
                     reasonOf(e));
@@ -193,6 +194,11 @@ bool sameFile(const std::filesystem::path& a, const std::filesystem::path& b) {
 
 nlohmann::json parseJson(std::string_view text, const std::string& origin) {
     return parseChecked<nlohmann::json>(text, origin);
+}
+
+nlohmann::json parseJson(std::string_view text, const std::string& origin,
+                         const nlohmann::json::parser_callback_t& filter) {
+    return parseChecked<nlohmann::json>(text, origin, filter);
 }
 
 nlohmann::ordered_json parseOrderedJson(std::string_view text, const std::string& origin) {

@@ -25,7 +25,11 @@ bool sameFile(const std::filesystem::path& a, const std::filesystem::path& b);
 /// Parses strict JSON. Throws Error "<origin>: invalid JSON at byte N: ..."; nesting is limited to
 /// 256.
 nlohmann::json parseJson(std::string_view text, const std::string& origin);
-/// The same with the members of objects in the order of the text, for schemas shown to a model.
+/// The same, where `filter` sees every value as it is read and drops those it answers false to:
+/// what nobody asks for takes no memory. What it throws passes on.
+nlohmann::json parseJson(std::string_view text, const std::string& origin,
+                         const nlohmann::json::parser_callback_t& filter);
+/// parseJson with the members of objects in the order of the text, for schemas shown to a model.
 nlohmann::ordered_json parseOrderedJson(std::string_view text, const std::string& origin);
 
 /// For what may be damaged without harm: is_discarded() where the others throw.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "engine/core/base64.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "engine/text/bpe_tokenizer.h"
@@ -48,32 +49,6 @@ const Encoding& findEncoding(std::string_view name) {
         if (e.name == name) return e;
     throw Error("unknown encoding '" + std::string(name) + "'",
                 "known are o200k_harmony, o200k_base and gpt2");
-}
-
-int base64Value(char c) {
-    if (c >= 'A' && c <= 'Z') return c - 'A';
-    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-    if (c >= '0' && c <= '9') return c - '0' + 52;
-    if (c == '+') return 62;
-    return c == '/' ? 63 : -1;
-}
-
-std::optional<std::string> decodeBase64(std::string_view text) {
-    if (text.empty() || text.size() % 4 != 0) return std::nullopt;
-    const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
-    std::string out;
-    std::uint32_t bits = 0;
-    int have = 0;
-    for (const char c : text.substr(0, text.size() - padding)) {
-        const int value = base64Value(c);
-        if (value < 0) return std::nullopt;
-        bits = (bits << 6) | static_cast<std::uint32_t>(value);
-        have += 6;
-        if (have < 8) continue;
-        have -= 8;
-        out.push_back(static_cast<char>((bits >> have) & 0xFF));
-    }
-    return out;
 }
 
 void readRank(std::string_view line, std::size_t number, const std::string& origin,

@@ -10,13 +10,18 @@ namespace {
 
 constexpr std::array kExporters{
     Exporter{"chrome", ".json", "Chrome trace events (Kineto's flavour)",
-             "open it at https://ui.perfetto.dev or in chrome://tracing", writeChromeTrace},
+             "open it at https://ui.perfetto.dev or in chrome://tracing", true, writeChromeTrace},
     Exporter{"perfetto", ".pftrace", "Perfetto's protobuf, for large runs",
-             "open it at https://ui.perfetto.dev", writePerfettoTrace},
+             "open it at https://ui.perfetto.dev", true, writePerfettoTrace},
     Exporter{"nsys", ".sqlite", "the tables of an Nsight Systems SQLite export",
-             "query it with sqlite3, or with scripts made for 'nsys export'", writeNsysSqlite},
+             "query it with sqlite3, or with scripts made for 'nsys export'", true,
+             writeNsysSqlite},
     Exporter{"csv", ".csv", "one line an operation",
-             "lines that begin with # are the quality of the measurement", writeOperationsCsv},
+             "lines that begin with # are the quality of the measurement", true,
+             writeOperationsCsv},
+    Exporter{"routed-experts", ".jsonl", "the experts of each token, a text a line",
+             "'moescope import routed-experts' reads it, and any program numpy's way", false,
+             writeRoutedExperts},
 };
 
 }  // namespace

@@ -16,6 +16,7 @@ struct Exporter {
     std::string_view extension;    ///< of its files, with the dot: chooses the format without one
     std::string_view description;  ///< one line for the help text
     std::string_view opens;        ///< what to do with the file, for the message at the end
+    bool times;                    ///< is of timed operations, without which there is nothing
     /// Writes `path`, replacing it. Throws Error (unwritable, disk full, damaged run).
     void (*write)(const RunReader& run, const std::filesystem::path& path);
 };
@@ -26,7 +27,8 @@ std::span<const Exporter> exporters() noexcept;
 /// formats with their extensions.
 const Exporter& exporterFor(std::string_view format, const std::filesystem::path& out);
 
-// The formats. Each starts with the quality of the measurement (profiler/analysis/quality_block.h).
+// The formats. Each but the last starts with the quality of the measurement
+// (profiler/analysis/quality_block.h).
 
 /// Chrome trace events in Kineto's flavour (Perfetto UI, chrome://tracing, TensorBoard):
 /// {"schemaVersion", "baseTimeNanoseconds", "moescope_quality", ..., "traceEvents": [...]}; steps
@@ -49,5 +51,11 @@ void writeNsysSqlite(const RunReader& run, const std::filesystem::path& path);
 /// One line an operation, or in runs on a GPU one a kernel, copy or set; RFC 4180, after comment
 /// lines ("# dropped: 0 records") with the quality.
 void writeOperationsCsv(const RunReader& run, const std::filesystem::path& path);
+
+/// A JSON object a line for each text that has its tokens' experts, as 'import routed-experts'
+/// reads it: "routed_experts" is base64 of an .npy file of (n_token, n_layer, top_k) int16, as vLLM
+/// returns it, with -1 in layers without experts; from position "first_position" on. "tokens",
+/// "prompt_tokens" and "completion_tokens" where the run knows them. Gate weights are left out.
+void writeRoutedExperts(const RunReader& run, const std::filesystem::path& path);
 
 }  // namespace moescope

@@ -244,11 +244,11 @@ void addQuality(RunWriter& writer, const Totals& totals, std::int64_t sequences)
 
 }  // namespace
 
-void importFingerprint(const Paths& files, RunWriter& writer, const StopFlag* stop) {
+void importFingerprint(const ImportRequest& request, RunWriter& writer) {
     Totals totals;
     std::int64_t sequence = 0;
-    for (const std::filesystem::path& path : files) {
-        throwIfStopped(stop);
+    for (const std::filesystem::path& path : request.files) {
+        throwIfStopped(request.stop);
         Example example(readExample(path, totals), path.string(), sequence++);
         writer.add(example.rows(totals));
     }

@@ -24,8 +24,7 @@
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
-#include "engine/core/sha256.h"
-#include "profiler/import/importers.h"
+#include "profiler/import/routed_facts.h"
 #include "profiler/runfile/sqlite.h"
 
 namespace moescope {
@@ -294,18 +293,6 @@ private:
     bool runtime_ = false, threads_ = false, names_ = false;
 };
 
-std::string fileSha256(const std::filesystem::path& path, const StopFlag* stop) {
-    std::ifstream in(path, std::ios::binary);
-    Sha256 hash;
-    std::vector<char> buffer(1 << 20);
-    while (in) {
-        throwIfStopped(stop);
-        in.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
-        hash.update({buffer.data(), static_cast<std::size_t>(in.gcount())});
-    }
-    return hash.hex();
-}
-
 /// Steps as they are, or one that holds everything. Work between two steps belongs to the one
 /// before, as sampling does in a profile of our own.
 void completeSteps(Capture& capture) {
@@ -336,19 +323,16 @@ void addQuality(RunWriter& writer, const Capture& capture) {
 
 }  // namespace
 
-void importNsys(const Paths& files, RunWriter& writer, const StopFlag* stop) {
-    if (files.size() != 1)
+void importNsys(const ImportRequest& request, RunWriter& writer) {
+    if (request.files.size() != 1)
         throw UsageError("'import nsys' takes one file: each capture is a run of its own");
-    const std::filesystem::path& path = files.front();
+    const std::filesystem::path& path = request.files.front();
     std::error_code error;
     if (!std::filesystem::is_regular_file(path, error))
         throw Error(path.string() + ": no such file");
-    Capture capture(path, stop);
+    Capture capture(path, request.stop);
     completeSteps(capture);
-    const nlohmann::json size = std::filesystem::file_size(path, error);
-    writer.setMeta("sources", nlohmann::json::array({{{"file", path.filename().string()},
-                                                      {"bytes", size},
-                                                      {"sha256", fileSha256(path, stop)}}}));
+    writer.setMeta("sources", nlohmann::json::array({sourceOf(path, request.stop)}));
     writer.setMeta("model", nlohmann::json{{"name", path.stem().string()}});
     if (const std::string gpu = toValidUtf8(capture.device()); !gpu.empty())
         writer.setMeta("machine", nlohmann::json{{"gpu", gpu}});
@@ -363,7 +347,7 @@ void importNsys(const Paths& files, RunWriter& writer, const StopFlag* stop) {
     for (auto& [id, row] : sequences) writer.add(row);
     std::int64_t id = 0;
     for (const DeviceWork& item : capture.work) {
-        throwIfStopped(stop);
+        throwIfStopped(request.stop);
         OperationRow row;
         row.id = id++;
         row.step = capture.steps[std::size_t(item.step)].id;

@@ -2,6 +2,7 @@
 // What `moescope import KIND FILE..` understands. A new kind is one file and one line in the table.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -15,14 +16,15 @@ namespace moescope {
 
 using Paths = std::vector<std::filesystem::path>;
 
-struct Importer {
-    std::string_view kind;
-    std::string_view description;  ///< one line for the help text
-    /// Reads every file and adds rows and meta. Throws Error naming file and cause.
-    void (*run)(const Paths& files, RunWriter& writer, const StopFlag* stop);
+/// What a person knows of the model and files may lack; 0 and "": not given.
+struct ModelFacts {
+    int experts = 0;  ///< of a layer
+    int layers = 0;   ///< that the files have, those without experts included
+    int topK = 0;
+    std::string model = {};
+    int width = 0, ffn = 0;  ///< d_model and the hidden width of an expert
+    std::int64_t expertBytes = 0;
 };
-
-std::span<const Importer> importers() noexcept;
 
 struct ImportRequest {
     std::string kind;
@@ -31,15 +33,38 @@ struct ImportRequest {
     std::vector<std::string> command;  ///< argv, for the record
     bool overwrite = false;
     const StopFlag* stop = nullptr;
+    ModelFacts facts = {};
+    std::filesystem::path config = {};  ///< config.json with what `facts` leave open; empty: none
 };
 
-/// Writes a finished run file of kind "import". Throws UsageError (unknown kind, no files) or
-/// Error; then no file is left, since everything in it can be imported again, and a run that was to
-/// be overwritten stays as it was.
+/// Which of ModelFacts an importer takes; others that are given are refused. Those that take the
+/// model's name take a config.json too.
+struct FactUse {
+    bool experts = false, layers = false, topK = false, model = false;
+};
+
+struct Importer {
+    std::string_view kind;
+    std::string_view description;  ///< one line for the help text
+    FactUse takes;
+    /// Reads every file and adds rows and meta. Throws Error naming file and cause.
+    void (*run)(const ImportRequest& request, RunWriter& writer);
+};
+
+std::span<const Importer> importers() noexcept;
+
+/// Writes a finished run file of kind "import". Throws UsageError (unknown kind, no files, a fact
+/// that the kind does not take or that is out of range) or Error; then no file is left, since
+/// everything in it can be imported again, and a run that was to be overwritten stays as it was.
 void importFiles(const ImportRequest& request);
 
 /// Importers, one per file of this folder.
-void importFingerprint(const Paths& files, RunWriter& writer, const StopFlag* stop);
-void importNsys(const Paths& files, RunWriter& writer, const StopFlag* stop);
+void importFingerprint(const ImportRequest& request, RunWriter& writer);
+void importMoeTrace(const ImportRequest& request, RunWriter& writer);
+void importNsys(const ImportRequest& request, RunWriter& writer);
+void importOlmoe(const ImportRequest& request, RunWriter& writer);
+void importRoutedExperts(const ImportRequest& request, RunWriter& writer);
+void importSglang(const ImportRequest& request, RunWriter& writer);
+void importTrtllm(const ImportRequest& request, RunWriter& writer);
 
 }  // namespace moescope

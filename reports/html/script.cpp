@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 
+#include "engine/core/base64.h"
 #include "engine/core/sha256.h"
 #include "reports/colors.h"
 
@@ -62,20 +63,6 @@ for (const view of document.querySelectorAll(".tokens")) {
 }
 )js";
 
-std::string base64(const std::string& bytes) {
-    constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    std::string out;
-    for (std::size_t i = 0; i < bytes.size(); i += 3) {
-        std::uint32_t group = 0;
-        for (std::size_t j = 0; j < 3; ++j)
-            group =
-                group << 8 | (i + j < bytes.size() ? static_cast<std::uint8_t>(bytes[i + j]) : 0U);
-        for (std::size_t j = 0; j < 4; ++j)
-            out += i + j <= bytes.size() ? kAlphabet[group >> (18 - 6 * j) & 63] : '=';
-    }
-    return out;
-}
-
 }  // namespace
 
 std::string pageScript() {
@@ -89,7 +76,7 @@ std::string policyHash(const std::string& content) {
     std::string bytes;
     for (std::size_t i = 0; i < hex.size(); i += 2)
         bytes += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
-    return "'sha256-" + base64(bytes) + "'";
+    return "'sha256-" + encodeBase64(bytes) + "'";
 }
 
 }  // namespace moescope

@@ -18,10 +18,10 @@ constexpr std::array<DepthFigure, 4> kFigures{{
      [](double value) { return formatFixed(value, 2); }},
     {"normalized_entropy", "normalised entropy", "entropy of the load / log2 of the experts", 1,
      "even load", [](const DepthLayer& l) { return l.normalizedEntropy; },
-     [](double value) { return formatFixed(value, 3); }},
+     [](double value) { return formatFixed(value, 4); }},
     {"effective_share", "effective experts / experts", "2^entropy / experts of the layer", 1,
      "even load", [](const DepthLayer& l) { return l.effectiveShare; },
-     [](double value) { return formatFixed(value, 3); }},
+     [](double value) { return formatFixed(value, 4); }},
     {"ns_per_token", "time per token", "of the layer's operations, prompt and reply together",
      DepthLayer::kUnknown, "", [](const DepthLayer& l) { return l.nsPerToken; }, formatDuration},
 }};

@@ -32,7 +32,7 @@ DepthModel::DepthModel(QObject* parent) : RowModel(parent) {
     columns.back().unit = QStringLiteral("ns");
     columns.push_back({tr("Entropy by chance"),
                        tr("Normalised, of a router without favourites for as many tokens"),
-                       [](const Row& r) -> QVariant { return formatFixed(r.of.chanceEntropy, 3); },
+                       [](const Row& r) -> QVariant { return formatFixed(r.of.chanceEntropy, 4); },
                        [](const Row& r) -> QVariant { return r.of.chanceEntropy; }});
     setColumns(std::move(columns));
 }

@@ -30,7 +30,7 @@ std::string depthTable(const std::vector<DepthRun>& runs) {
                 const double value = figure.value(layer);
                 cells.emplace_back(figure.text(value), value);
             }
-            cells.emplace_back(formatFixed(layer.chanceEntropy, 3), layer.chanceEntropy);
+            cells.emplace_back(formatFixed(layer.chanceEntropy, 4), layer.chanceEntropy);
             table.row(std::move(cells));
         }
     }

@@ -149,8 +149,8 @@ int runBench(const Invocation& invocation) {
         const bool comparable = row.bandwidth > 0 && !cached;
         const double share = comparable ? bytesPerSecond / row.bandwidth : 0;
         table.row({row.phase, std::to_string(row.sequences), std::to_string(row.depth),
-                   std::to_string(row.tokens), formatFixed(rate, 2),
-                   formatFixed(all / row.median(), 2), formatFixed(bytesPerSecond / 1e9, 2),
+                   std::to_string(row.tokens), formatMeasured(rate, 2),
+                   formatMeasured(all / row.median(), 2), formatFixed(bytesPerSecond / 1e9, 2),
                    formatFixed(row.bandwidth / 1e9, 2),
                    comparable ? formatFixed(100 * share, 1) + " %" : "in cache",
                    formatFixed(static_cast<double>(row.flops) / row.best() / 1e9, 1)});

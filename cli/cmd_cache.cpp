@@ -110,7 +110,7 @@ void printCost(const ExpertCache& cache, const ExpertBytes& bytes, const std::ve
         for (const Link& link : links) {
             cells.push_back(formatDuration(loadNs(loaded, link)));
             const double most = mostTokensPerSecond(loaded, link);
-            cells.push_back(std::isfinite(most) ? formatSignificant(most) + " tok/s" : kNoBound);
+            cells.push_back(std::isfinite(most) ? formatRate(most) + " tok/s" : kNoBound);
         }
         table.row(std::move(cells));
     }

@@ -18,9 +18,9 @@
 #include "profiler/analysis/run_summary.h"
 #include "reports/analysis_json.h"
 #include "reports/comparison.h"
+#include "reports/metric_lines.h"
 #include "reports/numbers.h"
 #include "reports/suite_comparison_json.h"
-#include "reports/terms.h"
 #include "reports/visible_text.h"
 
 namespace moescope::cli {
@@ -165,7 +165,7 @@ void printSuites(const std::vector<std::string>& names, const std::vector<Metric
     TextTable table(columns);
     for (const MetricChange& change : changes) {
         std::vector<std::string> cells{change.suite, change.name,
-                                       change.group.empty() ? kAllGroups : change.group};
+                                       groupTitle(change.name, change.group)};
         if (many) cells.push_back(names[change.run]);
         cells.push_back(scoreCell(&change.before));
         cells.push_back(scoreCell(change.after ? &*change.after : nullptr));
@@ -289,7 +289,7 @@ int runCompare(const Invocation& invocation) {
         const double base = figure.value(runs.front());
         for (std::size_t i = 0; i < runs.size(); ++i) {
             const double value = figure.value(runs[i]);
-            cells.push_back(std::isnan(value) ? "-" : formatFixed(value, figure.decimals));
+            cells.push_back(std::isnan(value) ? "-" : formatMeasured(value, figure.decimals));
             if (i == 0) continue;
             const bool apart =
                 figure.phase != nullptr &&

@@ -145,7 +145,7 @@ void noteCalls(const std::vector<ChatMessage>& messages) {
 
 /// A speed that nothing was measured of is left out.
 std::string atSpeed(double tokensPerSecond) {
-    return tokensPerSecond > 0 ? " at " + formatSignificant(tokensPerSecond) + " tok/s" : "";
+    return tokensPerSecond > 0 ? " at " + formatRate(tokensPerSecond) + " tok/s" : "";
 }
 
 std::string closingLine(const Generation& result) {

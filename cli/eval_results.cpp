@@ -12,7 +12,6 @@
 #include "reports/numbers.h"
 #include "reports/ranking.h"
 #include "reports/suite_comparison.h"
-#include "reports/terms.h"
 #include "reports/visible_text.h"
 
 namespace moescope::cli {
@@ -84,7 +83,7 @@ void printResults(const std::vector<SuiteResult>& results, bool synthetic) {
             std::string how = numbered(m.method);
             if (test != nullptr) how += " p: " + numbered(test->method);
             table.row(
-                {m.name, m.group.empty() ? kAllGroups : m.group, formatSignificant(m.value),
+                {m.name, groupTitle(m.name, m.group), formatSignificant(m.value),
                  m.low && m.high
                      ? "[" + formatSignificant(*m.low) + ", " + formatSignificant(*m.high) + "]"
                      : "",
@@ -128,10 +127,8 @@ void printEfforts(std::span<const EffortResults> efforts) {
         for (const EffortResults& at : efforts) {
             const SuiteResult& result = (*at.results)[s];
             table.row({result.suite.name, telling ? telling->name : "-",
-                       !telling                 ? "-"
-                       : telling->group.empty() ? kAllGroups
-                                                : telling->group,
-                       at.effort, scoreCell(telling ? find(result, *telling) : nullptr),
+                       telling ? groupTitle(telling->name, telling->group) : "-", at.effort,
+                       scoreCell(telling ? find(result, *telling) : nullptr),
                        scoreCell(ofAll(result, "reply_tokens")),
                        shareText(ofAll(result, "replies_unanswered")),
                        shareText(ofAll(result, "replies_cut_off"))});

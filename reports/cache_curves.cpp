@@ -9,7 +9,8 @@ CurveSet cacheCurves(const ExpertCache& of, const CacheLayer& layer) {
     CurveSet set;
     set.horizontal = "experts of each layer in fast memory";
     set.vertical = "hits";
-    Curve uniform{"uniform router", {}, {}, {}};
+    Curve uniform{"uniform router", {}};
+    uniform.chance = true;
     const std::vector<int> sizes = curveSizes(of);
     for (const int size : sizes) {
         set.x.push_back(size);
@@ -21,7 +22,7 @@ CurveSet cacheCurves(const ExpertCache& of, const CacheLayer& layer) {
         return out;
     };
     for (const CachePolicyName& name : cachePolicies()) {
-        set.curves.push_back({name.title, at(layer.of(name.policy)), {}, {}});
+        set.curves.push_back({name.title, at(layer.of(name.policy))});
         if (name.policy != CachePolicy::Lru) continue;
         set.curves.back().low = at(layer.low);
         set.curves.back().high = at(layer.high);

@@ -34,7 +34,7 @@ void addPhase(std::vector<HeadlineFigure>& out, const PhaseSummary& phase, const
               const std::string& label) {
     if (phase.steps == 0) return;
     out.push_back(figure(id + "_tokens_per_second", label, phase.tokensPerSecond, "tok/s",
-                         formatSignificant(phase.tokensPerSecond) + " tok/s",
+                         formatRate(phase.tokensPerSecond) + " tok/s",
                          formatCounted(phase.tokens, "token") + " in " +
                              formatDuration(static_cast<double>(phase.wallNs))));
     out.back().tokens = phase.tokens;
@@ -161,7 +161,8 @@ void addScores(std::vector<HeadlineFigure>& out, const RunSummary& run,
                        metric.value, "", formatSignificant(metric.value));
             score.score = true;
             if (groups > 0) {
-                score.group = score.note = metric.group;
+                score.group = metric.group;
+                score.note = groupTitle(metric.name, metric.group);
                 if (groups > 1)
                     score.note += ", furthest from even of " + formatCounted(groups, "group");
                 score.note += "; ";
@@ -344,9 +345,12 @@ std::string evaluatedItems(const SuiteRow& suite, const ItemCounts& counts) {
     const std::int64_t available = availableItems(suite), repeats = repeatsOf(suite);
     const std::string items = formatCounted(suite.items, "item");
     return formatCount(counts.scored) + " of " +
-           (repeats == 1 ? items + " evaluated"
-                         : formatCounted(plannedRows(suite), "reply") + " evaluated, " +
-                               formatCount(repeats) + " to each of " + items) +
+           (repeats == 1
+                ? items + " evaluated"
+                : formatCounted(plannedRows(suite), "reply") + " evaluated, " +
+                      formatCount(repeats) +
+                      (isUnfinished(suite, counts) ? " planned for each of " : " to each of ") +
+                      items) +
            (available > suite.items ? ", chosen by --limit out of " + formatCount(available) : "") +
            (isUnfinished(suite, counts) ? ": NOT FINISHED" : "");
 }

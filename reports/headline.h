@@ -83,8 +83,8 @@ ItemCounts itemCounts(const RunSummary& run, const SuiteRow& suite);
 bool isUnfinished(const SuiteRow& suite, const ItemCounts& counts);
 
 /// "20 of 144 items evaluated", of items with repeats "80 of 576 replies evaluated, 4 to each of
-/// 144 items", ", chosen by --limit out of 11,956" where the suite has more, and ": NOT FINISHED"
-/// where it is.
+/// 144 items" ("planned for each of" where it is not finished), ", chosen by --limit out of 11,956"
+/// where the suite has more, and ": NOT FINISHED" where it is.
 std::string evaluatedItems(const SuiteRow& suite, const ItemCounts& counts);
 
 /// "0.412 (95 % interval 0.371 to 0.453)"

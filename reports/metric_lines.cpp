@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "reports/numbers.h"
+#include "reports/terms.h"
 
 namespace moescope {
 namespace {
@@ -61,6 +62,18 @@ std::vector<std::string> itemCountNotes(std::span<const MetricRow> metrics) {
             notes.push_back(first.name + ": " + counts + " (" + first.method + ")");
     }
     return notes;
+}
+
+std::string groupTitle(std::string_view metric, std::string_view group) {
+    if (group.empty()) return kAllGroups;
+    const std::size_t equals = group.find('=');
+    if (metric.find("_level_") == std::string_view::npos || equals == std::string_view::npos)
+        return std::string(group);
+    const std::string_view kind = group.substr(0, equals);
+    const std::string family(group.substr(equals + 1));
+    if (kind == "instructions") return family + " in any prompt";
+    if (kind != "family") return std::string(group);
+    return family == "several" ? "prompts of several families" : "prompts of " + family + " alone";
 }
 
 std::string testText(const MetricRow* test) {

@@ -34,6 +34,11 @@ std::vector<MetricLine> metricLines(std::span<const MetricRow> metrics);
 /// not 0 a sentence without its full stop.
 std::vector<std::string> itemCountNotes(std::span<const MetricRow> metrics);
 
+/// A metric's group as a person reads it: "all" of every item. IFEval counts by families of
+/// instructions in two ways, which are told apart: "family=keywords" are the prompts that have no
+/// others, "instructions=keywords" these instructions in whichever prompt.
+std::string groupTitle(std::string_view metric, std::string_view group);
+
 /// p to two digits: "0.013"; of none "", of a test without data kNoData.
 std::string testText(const MetricRow* test);
 /// "120", or "120 in 12 clusters" where these are fewer: what an interval rests on.

@@ -69,6 +69,10 @@ std::string formatFixed(double value, int decimals) {
     return group(zero && text.starts_with('-') ? text.substr(1) : text);
 }
 
+std::string formatMeasured(double value, int decimals) {
+    return formatFixed(value, std::abs(value) >= 1000 ? 0 : decimals);
+}
+
 std::string formatSignificant(double value, int digits) {
     if (!std::isfinite(value)) return kNoData;
     if (value == 0) return "0";
@@ -99,6 +103,11 @@ std::string formatPercent(double fraction) {
 
 std::string formatPerSecond(double value, const std::string& unit) {
     return scaled(value, kDecimal, unit + "/s");
+}
+
+std::string formatRate(double perSecond) {
+    return std::abs(perSecond) < 999'500 ? formatSignificant(perSecond)
+                                         : scaled(perSecond, kDecimal, "");
 }
 
 std::string formatCounter(const std::string& metric, double value) {

@@ -12,8 +12,10 @@ namespace moescope {
 /// What every formatter here prints for NaN and infinities: a quantity nobody measured.
 inline constexpr char kNoData[] = "n/a";
 
-std::string formatCount(std::int64_t value);                  ///< "1,234,567"
-std::string formatFixed(double value, int decimals);          ///< "1,234.50"
+std::string formatCount(std::int64_t value);          ///< "1,234,567"
+std::string formatFixed(double value, int decimals);  ///< "1,234.50"
+/// With `decimals`, and none where the whole part already has four digits: nobody measures further.
+std::string formatMeasured(double value, int decimals);       ///< "12.34", "12,346"
 std::string formatSignificant(double value, int digits = 3);  ///< "0.0123", "12.3", "12,346"
 std::string formatDuration(double ns);                        ///< "1.23 ms"
 std::string formatBytes(double bytes);                        ///< "12.1 GB" (1 GB = 10^9 bytes)
@@ -24,6 +26,8 @@ std::string formatCounter(const std::string& metric, double value);
 std::string formatPercent(double fraction);                          ///< 0.432 -> "43.2 %"
 std::string formatPerSecond(double value, const std::string& unit);  ///< 3.8e10, "B" -> "38.0 GB/s"
 
+/// Tokens a second: "12.3", "12,346", "42.2 M".
+std::string formatRate(double perSecond);
 std::string formatParameters(double count);  ///< 20914757184 -> "20.9 B"
 /// A fact of a run file, its unit told by the key: "..._bytes", "..._ns", "..._per_second" of bytes
 /// or operations, "parameters"; other whole numbers are counts.

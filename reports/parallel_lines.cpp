@@ -15,6 +15,7 @@ std::string times(double value) {
     return formatFixed(value, 2);
 }
 
+/// What one decides by first: a narrow window or terminal shows no more of them.
 constexpr std::array<ParallelColumn, 16> kColumns{{
     {"GPUs", "that the experts of each layer are spread over", false,
      [](const ParallelLine& l) { return std::to_string(l.gpus); },
@@ -23,42 +24,21 @@ constexpr std::array<ParallelColumn, 16> kColumns{{
      "contiguous: ids in order; packed: by load, one copy of each; replicated: with further copies "
      "of the experts of most load",
      false, [](const ParallelLine& l) { return l.policy; }, nullptr},
-    {"experts a GPU", "of a layer that each GPU has room for", false,
-     [](const ParallelLine& l) { return std::to_string(l.figures->expertsPerGpu); },
-     [](const ParallelLine& l) { return double(l.figures->expertsPerGpu); }},
     {"imbalance",
      "assignments of the busiest GPU over the mean of all, within a step and layer. 1 is even. "
      "Where "
      "experts compute a step waits for it; where they are read, as in decoding, for experts read",
      false, [](const ParallelLine& l) { return times(l.figures->imbalance); },
      [](const ParallelLine& l) { return l.figures->imbalance; }},
-    {"range", "lowest and highest mean of the judged parts", false,
-     [](const ParallelLine& l) {
-         return times(l.figures->lowest) + " to " + times(l.figures->highest);
-     },
-     [](const ParallelLine& l) { return l.figures->highest; }},
     {kByChance, "the imbalance of a router without favourites, contiguous, same step", false,
      [](const ParallelLine& l) { return times(l.chance->imbalance); },
      [](const ParallelLine& l) { return l.chance->imbalance; }},
     {"excess", "imbalance over that of chance; below 1: better than no favourites", false,
      [](const ParallelLine& l) { return times(l.excess); },
      [](const ParallelLine& l) { return l.excess; }},
-    {"all together",
-     "imbalance of all judged tokens taken together: what it would be if no step had to wait",
-     false, [](const ParallelLine& l) { return times(l.figures->accumulated); },
-     [](const ParallelLine& l) { return l.figures->accumulated; }},
-    {"in sample", "the same, judged by the texts that the placement was decided on: flatters",
-     false, [](const ParallelLine& l) { return times(l.figures->accumulatedInSample); },
-     [](const ParallelLine& l) { return l.figures->accumulatedInSample; }},
-    {"experts read", "experts of a layer that the busiest GPU reads in a step", false,
-     [](const ParallelLine& l) { return formatFixed(l.figures->busiestExperts, 1); },
-     [](const ParallelLine& l) { return l.figures->busiestExperts; }},
-    {"GPUs a token", "that hold the experts of one token in one layer", false,
-     [](const ParallelLine& l) { return times(l.figures->destinations); },
-     [](const ParallelLine& l) { return l.figures->destinations; }},
-    {"expert memory", "of the experts of all layers on each GPU", true,
-     [](const ParallelLine& l) { return formatBytes(l.cost->slotBytes); },
-     [](const ParallelLine& l) { return l.cost->slotBytes; }},
+    {"tokens/s, at most", "of a step / both; attention and all else comes on top", true,
+     [](const ParallelLine& l) { return formatRate(l.cost->tokensPerSecond(l.tokens)); },
+     [](const ParallelLine& l) { return l.cost->tokensPerSecond(l.tokens); }},
     {"experts take", "of one step, all layers: the busiest GPU reads or computes. A model", true,
      [](const ParallelLine& l) { return formatDuration(l.cost->expertNs); },
      [](const ParallelLine& l) { return l.cost->expertNs; }},
@@ -68,9 +48,30 @@ constexpr std::array<ParallelColumn, 16> kColumns{{
     {"waiting", "share of both that is waiting for the busiest GPU", true,
      [](const ParallelLine& l) { return formatPercent(l.cost->lostShare()); },
      [](const ParallelLine& l) { return l.cost->lostShare(); }},
-    {"tokens/s, at most", "of a step / both; attention and all else comes on top", true,
-     [](const ParallelLine& l) { return formatSignificant(l.cost->tokensPerSecond(l.tokens)); },
-     [](const ParallelLine& l) { return l.cost->tokensPerSecond(l.tokens); }},
+    {"expert memory", "of the experts of all layers on each GPU", true,
+     [](const ParallelLine& l) { return formatBytes(l.cost->slotBytes); },
+     [](const ParallelLine& l) { return l.cost->slotBytes; }},
+    {"experts a GPU", "of a layer that each GPU has room for", false,
+     [](const ParallelLine& l) { return std::to_string(l.figures->expertsPerGpu); },
+     [](const ParallelLine& l) { return double(l.figures->expertsPerGpu); }},
+    {"experts read", "experts of a layer that the busiest GPU reads in a step", false,
+     [](const ParallelLine& l) { return formatFixed(l.figures->busiestExperts, 1); },
+     [](const ParallelLine& l) { return l.figures->busiestExperts; }},
+    {"GPUs a token", "that hold the experts of one token in one layer", false,
+     [](const ParallelLine& l) { return times(l.figures->destinations); },
+     [](const ParallelLine& l) { return l.figures->destinations; }},
+    {"range", "lowest and highest mean of the judged parts", false,
+     [](const ParallelLine& l) {
+         return times(l.figures->lowest) + " to " + times(l.figures->highest);
+     },
+     [](const ParallelLine& l) { return l.figures->highest; }},
+    {"all together",
+     "imbalance of all judged tokens taken together: what it would be if no step had to wait",
+     false, [](const ParallelLine& l) { return times(l.figures->accumulated); },
+     [](const ParallelLine& l) { return l.figures->accumulated; }},
+    {"in sample", "the same, judged by the texts that the placement was decided on: flatters",
+     false, [](const ParallelLine& l) { return times(l.figures->accumulatedInSample); },
+     [](const ParallelLine& l) { return l.figures->accumulatedInSample; }},
 }};
 
 std::string stepText(const ExpertParallelOptions& options) {
@@ -104,6 +105,20 @@ std::string gainSentence(const ExpertParallel& of) {
            " if the placement were judged by the texts that it was decided on.";
 }
 
+/// Of copies that were asked for and not made; empty where all were.
+std::string cappedSentence(const ExpertParallel& of) {
+    std::string out;
+    for (const PlacementFigures& figures : of.figures) {
+        const std::int64_t most = std::int64_t{of.experts} * (figures.gpus - 1);
+        if (figures.policy != PlacementPolicy::Replicated || of.options.redundant <= most) continue;
+        out += (out.empty() ? "on " : ", on ") + formatCounted(figures.gpus, "GPU") + " " +
+               formatCount(most);
+    }
+    if (out.empty()) return out;
+    return "Fewer than the " + formatCount(of.options.redundant) +
+           " further copies asked for are made, since no GPU holds an expert twice: " + out + ".";
+}
+
 /// Which of the lines is fastest by the model of times, and what bounds it.
 std::string fastestSentence(const std::vector<ParallelLine>& lines) {
     const ParallelLine* best = &lines.front();
@@ -112,13 +127,11 @@ std::string fastestSentence(const std::vector<ParallelLine>& lines) {
     const ParallelCost& cost = *best->cost;
     std::string out = "Fastest of these by the model of times is " +
                       formatCounted(best->gpus, "GPU") + ", " + best->policy + ": " +
-                      formatSignificant(cost.tokensPerSecond(best->tokens)) +
-                      " tokens/s at most, " + formatPercent(cost.exchangeNs / cost.stepNs()) +
-                      " of a step being exchange";
+                      formatRate(cost.tokensPerSecond(best->tokens)) + " tokens/s at most, " +
+                      formatPercent(cost.exchangeNs / cost.stepNs()) + " of a step being exchange";
     for (const ParallelLine& line : lines)
         if (line.gpus == best->gpus && line.policy != best->policy)
-            out += "; " + line.policy + " " +
-                   formatSignificant(line.cost->tokensPerSecond(line.tokens));
+            out += "; " + line.policy + " " + formatRate(line.cost->tokensPerSecond(line.tokens));
     return out + ".";
 }
 
@@ -201,6 +214,7 @@ std::vector<std::string> parallelSentences(const ParallelForecast& forecast) {
                   (of.reason.empty() ? "; " + judgedText(of) : std::string()) + ".");
     if (!of.reason.empty()) out.push_back(of.reason);
     out.push_back(gainSentence(of));
+    if (const std::string capped = cappedSentence(of); !capped.empty()) out.push_back(capped);
     if (of.options.mix == StepMix::Decode && of.textsOfSmallestPart < of.options.tokens)
         out.push_back("Steps were drawn from " + formatCounted(of.textsOfSmallestPart, "text") +
                       ", fewer than the sequences of a step: tokens of one text are alike, so that "

@@ -26,12 +26,12 @@
 namespace moescope::gui {
 
 namespace {
-const QList<int> kDockWidths{170, 262};  ///< runs, inspector
+constexpr int kLeftWidth = 170, kInspectorWidth = 262;
+constexpr int kStateVersion = 1;  ///< of the docks that are remembered: 0 had none of views
 }  // namespace
 
 MainWindow::MainWindow(QWidget* parent)
     : QMainWindow(parent),
-      tabs_(new QTabBar(this)),
       notices_(new NoticeBar(this)),
       stack_(new QStackedWidget(this)),
       state_(new StatePage(this)),
@@ -39,13 +39,9 @@ MainWindow::MainWindow(QWidget* parent)
     setWindowTitle(tr("MoEScope"));
     setAcceptDrops(true);
     resize(1400, 900);
-    tabs_->setExpanding(false);
-    tabs_->setDrawBase(false);
-    tabs_->setAccessibleName(tr("Views"));
     for (const ViewType& type : viewTypes()) {
         View* view = type.make(selection_, this);
         view->setObjectName(QLatin1String(type.id));
-        tabs_->addTab(QCoreApplication::translate("View", type.title));
         stack_->addWidget(view);
         views_.push_back(view);
         connect(view, &View::status, this,
@@ -62,13 +58,12 @@ MainWindow::MainWindow(QWidget* parent)
     auto* layout = new QVBoxLayout(centre);
     layout->setContentsMargins(0, 4, 0, 0);
     layout->setSpacing(0);
-    layout->addWidget(tabs_);
     layout->addWidget(notices_);
     layout->addWidget(stack_, 1);
     setCentralWidget(centre);
     makeDocks();
     makeMenus();
-    connect(tabs_, &QTabBar::currentChanged, this, [this] { fillCurrent(); });
+    connect(viewList_, &ViewList::viewChosen, this, [this] { fillCurrent(); });
     connect(state_, &StatePage::actionTriggered, this, [this] {
         if (loading_) {
             loader_.cancel();
@@ -88,7 +83,18 @@ MainWindow::~MainWindow() {
     selection_.disconnect();
 }
 
+QDockWidget* MainWindow::addDock(const QString& title, const QString& name, QWidget* widget,
+                                 Qt::DockWidgetArea area) {
+    auto* dock = new QDockWidget(title, this);
+    dock->setObjectName(name);
+    dock->setWidget(widget);
+    addDockWidget(area, dock);
+    return dock;
+}
+
 void MainWindow::makeDocks() {
+    viewList_ = new ViewList(this);
+    viewsDock_ = addDock(tr("Views"), QStringLiteral("views"), viewList_, Qt::LeftDockWidgetArea);
     runs_ = new QListWidget(this);
     runs_->setAccessibleName(tr("Runs"));
     runs_->setTextElideMode(Qt::ElideRight);
@@ -102,38 +108,50 @@ void MainWindow::makeDocks() {
         if (item->data(Qt::UserRole).toString() != path_)
             openRun(item->data(Qt::UserRole).toString());
     });
-    auto* runsDock = new QDockWidget(tr("Runs"), this);
-    runsDock->setObjectName(QStringLiteral("runs"));
-    runsDock->setWidget(runs_);
-    addDockWidget(Qt::LeftDockWidgetArea, runsDock);
     inspector_ = new DataTable(tr("Inspector"), this);
     inspector_->setSource(facts_, false);
     inspector_->showAsFacts();
-    auto* inspectorDock = new QDockWidget(tr("Inspector"), this);
-    inspectorDock->setObjectName(QStringLiteral("inspector"));
-    inspectorDock->setWidget(inspector_);
-    addDockWidget(Qt::RightDockWidgetArea, inspectorDock);
-    docks_ = {runsDock, inspectorDock};
-    resizeDocks(docks_, kDockWidths, Qt::Horizontal);
+    docks_ = {
+        addDock(tr("Runs"), QStringLiteral("runs"), runs_, Qt::LeftDockWidgetArea),
+        addDock(tr("Inspector"), QStringLiteral("inspector"), inspector_, Qt::RightDockWidgetArea)};
+    divideDocks();
 }
 
-/// In a narrow window the docks would be squeezed to a few characters beside a view without room:
-/// they make way, until there is room again or the menu "View" calls them back.
+void MainWindow::divideDocks() {
+    resizeDocks({viewsDock_, docks_.back()}, {kLeftWidth, kInspectorWidth}, Qt::Horizontal);
+    divideLeft();
+}
+
+/// The list of views is as high as it needs, the runs below it have the rest.
+void MainWindow::divideLeft() {
+    QDockWidget* runs = docks_.front();
+    for (QDockWidget* dock : {viewsDock_, runs})
+        if (dock->isHidden() || dock->isFloating() ||
+            dockWidgetArea(dock) != Qt::LeftDockWidgetArea)
+            return;
+    const int views = viewList_->contentHeight() + fontMetrics().height() + 8;  // and its title
+    resizeDocks({viewsDock_, runs}, {views, std::max(80, height() - views - 60)}, Qt::Vertical);
+}
+
+/// In a narrow window these docks would be squeezed to a few characters beside a view without room:
+/// they make way, until there is room again or the menu "View" calls them back. The list of views
+/// stays, as narrow as it can be.
 void MainWindow::fitDocks() {
     constexpr int kLeastWidth = 1100;  // the docks and the widest view
     if ((width() < kLeastWidth) == narrow_) return;
     narrow_ = !narrow_;
     if (narrow_) {
-        roomyState_ = saveState();
+        roomyState_ = saveState(kStateVersion);
         for (QDockWidget* dock : docks_) {
             if (dock->isHidden() || dock->isFloating()) continue;
             dock->hide();
             madeRoom_ << dock;
         }
+        resizeDocks({viewsDock_}, {viewList_->contentWidth()}, Qt::Horizontal);
         return;
     }
     for (QDockWidget* dock : std::exchange(madeRoom_, {})) dock->show();
-    resizeDocks(docks_, kDockWidths, Qt::Horizontal);
+    divideDocks();
 }
 
 QAction* MainWindow::add(QMenu* menu, const QString& text, const QKeySequence& key,
@@ -178,10 +196,14 @@ void MainWindow::makeViewMenu() {
         const QString key = number <= 9 ? QStringLiteral("Ctrl+%1").arg(number) : QString();
         add(menu, QCoreApplication::translate("View", type.title), QKeySequence(key),
             [this, id] { showView(id); });
-        tabs_->setTabToolTip(number - 1, key);
+        viewList_->setKey(number - 1, QKeySequence(key));
         ++number;
     }
     menu->addSeparator();
+    add(menu, tr("&Previous view"), QKeySequence(tr("Ctrl+PgUp")),
+        [this] { viewList_->chooseView(viewList_->chosenView() - 1); });
+    add(menu, tr("&Next view"), QKeySequence(tr("Ctrl+PgDown")),
+        [this] { viewList_->chooseView(viewList_->chosenView() + 1); });
     add(menu, tr("Show &all"), QKeySequence(tr("Ctrl+0")), [this] { current()->fit(); });
     menu->addSeparator();
     for (const QDockWidget* dock : findChildren<QDockWidget*>()) {
@@ -217,7 +239,7 @@ void MainWindow::makeMenus() {
 }
 
 View* MainWindow::current() const {
-    return views_[static_cast<std::size_t>(std::max(0, tabs_->currentIndex()))];
+    return views_[static_cast<std::size_t>(viewList_->chosenView())];
 }
 
 QString MainWindow::currentView() const {
@@ -233,7 +255,7 @@ View* MainWindow::view(const QString& id) const {
 
 void MainWindow::showView(const QString& id) {
     for (std::size_t i = 0; i < views_.size(); ++i) {
-        if (views_[i]->objectName() == id) tabs_->setCurrentIndex(static_cast<int>(i));
+        if (views_[i]->objectName() == id) viewList_->chooseView(static_cast<int>(i));
     }
     fillCurrent();
 }
@@ -251,7 +273,7 @@ void MainWindow::updateActions() {
 void MainWindow::fillCurrent() {
     updateActions();
     View* view = current();
-    const auto index = static_cast<std::size_t>(std::max(0, tabs_->currentIndex()));
+    const auto index = static_cast<std::size_t>(viewList_->chosenView());
     if (!view->needsRun()) {
         view->setRun(run_);
         stack_->setCurrentWidget(view);
@@ -273,6 +295,13 @@ void MainWindow::fillCurrent() {
         view->setRun(run_);
     }
     stack_->setCurrentWidget(view);
+}
+
+/// Of the views that have nothing to show of the run; without one nothing is known of any.
+void MainWindow::showLacks() {
+    for (std::size_t i = 0; i < views_.size(); ++i)
+        viewList_->setLack(static_cast<int>(i),
+                           run_ ? views_[i]->lack(*run_) : std::optional<Lack>());
 }
 
 void MainWindow::chooseRun() {
@@ -310,6 +339,7 @@ void MainWindow::openRun(const QString& path) {
     notices_->setNotices({});
     state_->show(reading, {}, tr("Cancel"), 0);
     if (!current()->needsRun()) showView(QStringLiteral("summary"));
+    showLacks();
     fillCurrent();
     inspect();
     loader_.load(path_.toStdString());
@@ -354,6 +384,7 @@ void MainWindow::showLoaded(RunPtr run) {
     notices_->setNotices(notices(*run_));
     setWindowTitle(tr("%1 - MoEScope").arg(QFileInfo(path_).fileName()));
     remember(path_);
+    showLacks();
     statusBar()->showMessage(
         tr("%1: %2, %3, %4")
             .arg(QFileInfo(path_).fileName(),
@@ -452,13 +483,14 @@ void MainWindow::saveSettings() const {
     QSettings settings;
     settings.setValue(QStringLiteral("geometry"), saveGeometry());
     // Docks that are hidden for want of room were not hidden by the user.
-    settings.setValue(QStringLiteral("state"), madeRoom_.isEmpty() ? saveState() : roomyState_);
+    settings.setValue(QStringLiteral("state"),
+                      madeRoom_.isEmpty() ? saveState(kStateVersion) : roomyState_);
 }
 
 void MainWindow::restoreSettings() {
     const QSettings settings;
     restoreGeometry(settings.value(QStringLiteral("geometry")).toByteArray());
-    restoreState(settings.value(QStringLiteral("state")).toByteArray());
+    restoreState(settings.value(QStringLiteral("state")).toByteArray(), kStateVersion);
     narrow_ = false;
     madeRoom_.clear();
     fitDocks();
@@ -472,6 +504,7 @@ void MainWindow::setVisible(bool visible) {
 void MainWindow::resizeEvent(QResizeEvent* event) {
     QMainWindow::resizeEvent(event);
     fitDocks();
+    if (event->size().height() != event->oldSize().height()) divideLeft();
 }
 
 QList<RunDialog*> MainWindow::runningProfiles() const {

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs to the left, views in the centre, inspector to the right, one Selection for all of them.
+// Views and runs to the left, the chosen view in the centre, inspector to the right, one Selection
+// for all of them.
 #pragma once
 
 #include <QDockWidget>
 #include <QListWidget>
 #include <QMainWindow>
 #include <QStackedWidget>
-#include <QTabBar>
 
 #include "gui/app/theme.h"
+#include "gui/app/view_list.h"
 #include "gui/data/loader.h"
 #include "gui/views/view.h"
 
@@ -50,8 +51,12 @@ protected:
 private:
     QAction* add(QMenu* menu, const QString& text, const QKeySequence& key,
                  std::function<void()> act);
+    QDockWidget* addDock(const QString& title, const QString& name, QWidget* widget,
+                         Qt::DockWidgetArea area);
     void makeDocks();
     void fitDocks();
+    void divideDocks();
+    void divideLeft();
     void makeMenus();
     void makeFileMenu();
     void makeViewMenu();
@@ -60,6 +65,7 @@ private:
     void showLoaded(RunPtr run);
     void showFailed(const QString& path, const Failure& failure);
     void fillCurrent();
+    void showLacks();
     void updateActions();
     void inspect();
     /// What the close of the window would end.
@@ -81,11 +87,12 @@ private:
     bool closing_ = false;  ///< as soon as the profiles that were asked to stop have ended
     std::vector<View*> views_;
     std::vector<bool> stale_;  ///< views that have not seen the run: filled when first shown
-    QTabBar* tabs_;
+    ViewList* viewList_;
     NoticeBar* notices_;
     QStackedWidget* stack_;
     StatePage* state_;
-    QList<QDockWidget*> docks_;
+    QDockWidget* viewsDock_;
+    QList<QDockWidget*> docks_;     ///< those that make room
     QList<QDockWidget*> madeRoom_;  ///< hidden while the window is narrow, not by the user
     QByteArray roomyState_;         ///< of the docks before they made room
     bool narrow_ = false;

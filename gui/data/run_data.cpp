@@ -134,6 +134,7 @@ RunPtr loadRun(const std::filesystem::path& path, const StopFlag* stop,
     run->samples = loadSamples(reader);
     report(0.9);
     run->routing = mergePhases(reader.routingCounts());
+    run->tokenRouting = reader.hasRoutingTokens();
     for (const SuiteRow& suite : run->summary.suites) {
         SuiteData data{suite, {}, reader.items(suite.id)};
         for (const MetricRow& metric : run->summary.metrics) {

@@ -52,6 +52,7 @@ struct RunData {
     std::int64_t operationsInFile = 0;  ///< more than operations.size() when the limit was reached
     std::vector<SampleCurve> samples;   ///< counters over time
     std::vector<RoutingCell> routing;   ///< by sequence, layer, expert
+    bool tokenRouting = false;          ///< the file has the experts of single tokens
     std::vector<SuiteData> suites;
 
     /// The file once more, for what the snapshot leaves out. Throws Error naming it when it is gone

@@ -110,19 +110,19 @@ CacheLayerModel::CacheLayerModel(QObject* parent) : RowModel(parent) {
 
 CurveLayout CurveLayout::of(const CurveSet& set, QRect area) {
     if (set.x.empty()) return {area};
-    return {area, set.x.front(), std::max(set.x.back(), set.x.front() + 1)};
+    return {area, set.x.front(), std::max(set.x.back(), set.x.front() + 1), set.low, set.high};
 }
 
-QPointF CurveLayout::at(double x, double share) const noexcept {
+QPointF CurveLayout::at(double x, double value) const noexcept {
     return {area.left() + (x - lowX) / (highX - lowX) * area.width(),
-            area.top() + (1 - share) * area.height()};
+            area.top() + (high - value) / (high - low) * area.height()};
 }
 
 std::optional<std::size_t> CurveLayout::nearest(const CurveSet& set, QPointF to) const noexcept {
     if (set.x.empty() || !area.contains(to.toPoint())) return std::nullopt;
     std::size_t found = 0;
     for (std::size_t i = 1; i < set.x.size(); ++i)
-        if (std::abs(at(set.x[i], 0).x() - to.x()) < std::abs(at(set.x[found], 0).x() - to.x()))
+        if (std::abs(at(set.x[i], low).x() - to.x()) < std::abs(at(set.x[found], low).x() - to.x()))
             found = i;
     return found;
 }

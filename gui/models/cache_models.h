@@ -48,13 +48,14 @@ public:
     explicit CacheLayerModel(QObject* parent = nullptr);
 };
 
-/// Pixels of curves whose values are shares, 0 below and 1 above.
+/// Pixels of curves.
 struct CurveLayout {
     QRect area;
     double lowX = 0, highX = 1;
+    double low = 0, high = 1;  ///< of the vertical axis
 
     static CurveLayout of(const CurveSet& set, QRect area);
-    QPointF at(double x, double share) const noexcept;
+    QPointF at(double x, double value) const noexcept;
     /// Index of the value of x that is nearest to `to`; none outside the area.
     std::optional<std::size_t> nearest(const CurveSet& set, QPointF to) const noexcept;
 };

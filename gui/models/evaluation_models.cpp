@@ -12,7 +12,6 @@
 #include "reports/headline.h"
 #include "reports/metric_lines.h"
 #include "reports/ranking.h"
-#include "reports/terms.h"
 
 namespace moescope::gui {
 namespace {
@@ -171,9 +170,7 @@ MetricsModel::MetricsModel(QObject* parent) : RowModel(parent) {
         {tr("Metric"), {}, [](const Row& r) -> QVariant { return text(r.metric.name); }, {}, false},
         {tr("Group"),
          {},
-         [](const Row& r) -> QVariant {
-             return text(r.metric.group.empty() ? kAllGroups : r.metric.group);
-         },
+         [](const Row& r) -> QVariant { return text(groupTitle(r.metric.name, r.metric.group)); },
          {},
          false},
         {tr("Value"),

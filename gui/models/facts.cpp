@@ -12,6 +12,7 @@
 #include "profiler/analysis/quality_block.h"
 #include "reports/headline.h"
 #include "reports/metric_lines.h"
+#include "reports/numbers.h"
 #include "reports/terms.h"
 
 namespace moescope::gui {
@@ -33,7 +34,7 @@ void phaseFacts(const PhaseSummary& phase, const QString& title, bool decode,
     if (phase.steps == 0) return;
     rows.push_back(section(title));
     rows.push_back(
-        {tr("Speed"), tr("%1 tok/s").arg(formatNumber(phase.tokensPerSecond)), {}, false});
+        {tr("Speed"), tr("%1 tok/s").arg(text(formatRate(phase.tokensPerSecond))), {}, false});
     rows.push_back(
         {decode ? tr("Time per output token (median, p95)") : tr("Time per step (median, p95)"),
          tr("%1, %2").arg(formatDuration(phase.medianStepNs), formatDuration(phase.p95StepNs)),
@@ -272,7 +273,7 @@ std::vector<FactRow> scoreFacts(const RunData& run) {
             rows.push_back({text(metric.name), value, text(metric.method), false});
         }
         for (const std::string& note : itemCountNotes(suite.metrics))
-            rows.push_back({tr("Left out"), text(note), {}, false});
+            rows.push_back({tr("Counts"), text(note), {}, false});
     }
     return rows;
 }

@@ -28,6 +28,19 @@ TableColumn<ParallelLine> tableColumn(const ParallelColumn& column) {
     return out;
 }
 
+HeatmapData loadHeatmap(const ExpertParallel& of, int gpus, const std::vector<double>& loads) {
+    HeatmapData data;
+    data.layers = of.layers;
+    data.experts = gpus;
+    data.range = {-kGreatestLog, kGreatestLog};
+    data.ramp = Ramp::Diverging;
+    data.unit = translated("of the mean");
+    data.format = [](double log) { return formatTimes(std::exp2(log)); };
+    data.exported = [](double log) { return std::exp2(log); };
+    for (const double load : loads) data.values.push_back(std::log2(load));
+    return data;
+}
+
 }  // namespace
 
 PlacementsModel::PlacementsModel(QObject* parent) : RowModel(parent) {
@@ -46,17 +59,32 @@ void PlacementsModel::setForecast(ForecastPtr forecast) {
     if (forecast_) setRows(parallelLines(*forecast_));
 }
 
-HeatmapData gpuLoadHeatmap(const ExpertParallel& of, const PlacementFigures& figures) {
-    HeatmapData data;
-    data.layers = of.layers;
-    data.experts = figures.gpus;
+HeatmapData gpuLoadHeatmap(const ExpertParallel& of, const PlacementFigures& figures,
+                           std::vector<ExpertPlacement> placed) {
+    HeatmapData data = loadHeatmap(of, figures.gpus, figures.gpuLoad);
+    data.column = translated("GPU");
+    data.describe = [layers = of.layers, load = figures.gpuLoad, gpus = figures.gpus,
+                     placed = std::move(placed)](HeatmapCell cell) {
+        const auto row = static_cast<std::size_t>(cell.row);
+        const auto gpu = static_cast<std::size_t>(cell.column);
+        QStringList experts;
+        std::vector<int> held = placed[row].expertsOf[gpu];
+        std::sort(held.begin(), held.end());
+        for (const int expert : held) experts << QString::number(expert);
+        return translated(
+                   "layer %1: GPU %2 has %3 the mean load; decided on all texts it holds "
+                   "experts %4")
+            .arg(layers[row])
+            .arg(cell.column)
+            .arg(formatTimes(load[row * static_cast<std::size_t>(gpus) + gpu]),
+                 experts.join(QStringLiteral(", ")));
+    };
+    return data;
+}
+
+HeatmapData rankedLoadHeatmap(const ExpertParallel& of, const PlacementFigures& figures) {
+    HeatmapData data = loadHeatmap(of, figures.gpus, figures.rankedLoad);
     data.column = translated("GPU, busiest first");
-    data.range = {-kGreatestLog, kGreatestLog};
-    data.ramp = Ramp::Diverging;
-    data.unit = translated("of the mean");
-    data.format = [](double log) { return formatTimes(std::exp2(log)); };
-    data.exported = [](double log) { return std::exp2(log); };
-    for (const double load : figures.rankedLoad) data.values.push_back(std::log2(load));
     data.describe = [layers = of.layers, load = figures.rankedLoad,
                      gpus = figures.gpus](HeatmapCell cell) {
         const auto row = static_cast<std::size_t>(cell.row);

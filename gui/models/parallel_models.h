@@ -25,7 +25,11 @@ private:
     ForecastPtr forecast_;  // the rows point into it
 };
 
-/// Layers down, GPUs across, the busiest of each step first: load over the mean of all.
-HeatmapData gpuLoadHeatmap(const ExpertParallel& of, const PlacementFigures& figures);
+/// Layers down, GPUs across by their numbers: load over the mean of all. `placed` (n_layer) is what
+/// one would run with, for the names of a GPU's experts.
+HeatmapData gpuLoadHeatmap(const ExpertParallel& of, const PlacementFigures& figures,
+                           std::vector<ExpertPlacement> placed);
+/// The same with the busiest of each step first, which is another GPU in each step.
+HeatmapData rankedLoadHeatmap(const ExpertParallel& of, const PlacementFigures& figures);
 
 }  // namespace moescope::gui

@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "gui/data/format.h"
-#include "reports/terms.h"
+#include "reports/metric_lines.h"
 
 namespace moescope::gui {
 namespace {
@@ -20,7 +20,7 @@ SuiteChangeModel::SuiteChangeModel(QObject* parent) : RowModel(parent) {
         {tr("Metric"), {}, [](const Row& r) -> QVariant { return text(r.name); }, {}, false},
         {tr("Group"),
          {},
-         [](const Row& r) -> QVariant { return text(r.group.empty() ? kAllGroups : r.group); },
+         [](const Row& r) -> QVariant { return text(groupTitle(r.name, r.group)); },
          {},
          false},
         {tr("Baseline"),

@@ -65,6 +65,7 @@ public:
     DataTable* table() const override {
         return layersTable_->hasFocus() ? layersTable_ : sizesTable_;
     }
+    std::optional<Lack> lack(const RunData& run) const override { return lackOfTokenRouting(run); }
 
 private:
     void forget() override {
@@ -79,7 +80,6 @@ private:
 
     void open(RunPtr run) override {
         run_ = std::move(run);
-        if (!requireRouting(*run_)) return;
         simulate();
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which operations got faster or slower against another run, and which scores of suites changed,
-// and whether that is more than noise: the numbers of `moescope compare`. Shows what both runs
-// hold.
+// and whether that is more than noise: the numbers of `moescope compare`; and the layers of both by
+// depth. Shows what both runs hold.
 #include <QComboBox>
 #include <QFileDialog>
 #include <QFileInfo>
@@ -18,6 +18,7 @@
 #include "gui/data/loader.h"
 #include "gui/models/difference_models.h"
 #include "gui/models/suite_change_model.h"
+#include "gui/views/depth_pane.h"
 #include "gui/views/view.h"
 #include "gui/widgets/row_details.h"
 #include "reports/comparison.h"
@@ -30,6 +31,7 @@ struct Compared {
     RunDifference times;
     std::vector<std::string> cautions;
     SuiteComparison suites;
+    std::vector<DepthRun> depth;  ///< the baseline first
 };
 
 EvaluatedRun evaluatedRun(const RunPtr& run) {
@@ -38,6 +40,11 @@ EvaluatedRun evaluatedRun(const RunPtr& run) {
                     if (suite.suite.id == id) return suite.items;
                 return {};
             }};
+}
+
+DepthRun depthRun(const RunData& run, const QString& role) {
+    return {run.path.filename().string() + " (" + role.toStdString() + ")", role.toStdString(),
+            depthProfile(run.summary)};
 }
 
 class CompareView : public View {
@@ -50,6 +57,7 @@ public:
           table_(new DataTable(tr("Time per token, beside the baseline"), page())),
           suiteTable_(new DataTable(tr("Scores of suites, beside the baseline"), page())),
           scores_(new QWidget(page())),
+          depth_(new DepthPane(page())),
           baselines_(new QComboBox(page())),
           caption_(new QLabel(page())) {
         baselines_->setAccessibleName(tr("Baseline"));
@@ -78,6 +86,7 @@ public:
             new RowDetails(suiteTable_, {SuiteChangeModel::kNoteColumn}, scores_));
         tables->addWidget(scores_);
         tables->addWidget(table_);
+        tables->addWidget(depth_);
         layout->addWidget(tables, 1);
         connect(baselines_, &QComboBox::activated, this,
                 [this] { setBaseline(baselines_->currentData().toString()); });
@@ -86,6 +95,7 @@ public:
                 this, tr("Baseline"), QString(), tr("Runs (*.moescope);;All files (*)"));
             if (!path.isEmpty()) setBaseline(path);
         });
+        connect(depth_, &DepthPane::hovered, this, &View::status);
         connect(table_->selectionModel(), &QItemSelectionModel::selectionChanged, this,
                 [this](const QItemSelection& chosen) {
                     if (chosen.isEmpty()) return;
@@ -96,7 +106,16 @@ public:
     }
 
     DataTable* table() const override {
+        if (depth_->table()->hasFocus() || (table_->isHidden() && scores_->isHidden()))
+            return depth_->table();
         return suiteTable_->hasFocus() || table_->isHidden() ? suiteTable_ : table_;
+    }
+
+    std::optional<Lack> lack(const RunData& run) const override {
+        if (!run.steps.empty() || !run.suites.empty() || !run.routing.empty()) return {};
+        return Lack{tr("This run has neither times nor evaluations nor expert routing"),
+                    tr("moescope profile records times and routing, moescope eval evaluates "
+                       "suites.")};
     }
 
     void setBaseline(const QString& path) override {
@@ -109,6 +128,7 @@ protected:
         run_.reset();
         model_->setRows({});
         suiteModel_->setRows({});
+        depth_->setRuns({});
     }
 
     void open(RunPtr run) override {
@@ -141,13 +161,9 @@ private:
         // Nothing of the baseline before may stay.
         model_->setRows({});
         suiteModel_->setRows({});
+        depth_->setRuns({});
         scores_->setVisible(!run_->suites.empty());
         table_->setVisible(!run_->steps.empty());
-        if (run_->steps.empty() && run_->suites.empty()) {
-            showState(tr("This run has neither times nor evaluations"),
-                      tr("moescope profile records times, moescope eval evaluates suites."));
-            return;
-        }
         showPage();
         listBaselines();
         if (baseline_.isEmpty()) {
@@ -165,7 +181,8 @@ private:
                 return Compared{
                     runDifference({base->steps, base->operations}, {run->steps, run->operations}),
                     allCautions(base->summary, run->summary),
-                    compareSuites(std::array{evaluatedRun(base), evaluatedRun(run)})};
+                    compareSuites(std::array{evaluatedRun(base), evaluatedRun(run)}),
+                    {depthRun(*base, tr("the baseline")), depthRun(*run, tr("this run"))}};
             },
             [this](auto outcome) {
                 if (!outcome.value) {
@@ -197,7 +214,7 @@ private:
             if (!scores.empty()) says += text(kSuiteComparisonNote) + QChar(' ');
         }
         if (difference.rows.empty() && scores.empty())
-            says += tr("The two runs have neither a phase nor a suite in common.");
+            says += tr("The two runs have neither a phase nor a suite in common. ");
         for (const DifferencePhase& phase : difference.phases)
             says += text(phaseSentence(phase)) + QStringLiteral(". ");
         if (!difference.rows.empty()) says += text(kBetweenRunsNote);
@@ -207,8 +224,9 @@ private:
         suiteModel_->setRows(scores);
         suiteTable_->fitColumns(260);
         suiteTable_->selectSourceRow(0);
+        depth_->setRuns(run_->routing.empty() ? std::vector<DepthRun>() : compared.depth);
         // A table without rows would take half of the room.
-        table_->setVisible(!difference.rows.empty() || scores.empty());
+        table_->setVisible(!difference.rows.empty() || (scores.empty() && depth_->isHidden()));
         scores_->setVisible(!scores.empty());
     }
 
@@ -218,6 +236,7 @@ private:
     SuiteChangeModel* suiteModel_;
     DataTable *table_, *suiteTable_;
     QWidget* scores_;  ///< suiteTable_ and what its row says
+    DepthPane* depth_;
     QComboBox* baselines_;
     QLabel* caption_;
 };

@@ -82,6 +82,11 @@ public:
         return itemsTable_;
     }
     QLineEdit* searchField() const override { return search_; }
+    std::optional<Lack> lack(const RunData& run) const override {
+        if (!run.suites.empty()) return {};
+        return Lack{tr("This run has no evaluations"),
+                    tr("moescope eval MODEL --suite NAME --out RUN makes one.")};
+    }
 
 protected:
     void forget() override {
@@ -94,11 +99,6 @@ protected:
 
     void open(RunPtr run) override {
         run_ = std::move(run);
-        if (run_->suites.empty()) {
-            showState(tr("This run has no evaluations"),
-                      tr("moescope eval MODEL --suite NAME --out RUN makes one."));
-            return;
-        }
         showPage();
         std::vector<SuiteTableRow> rows;
         for (const SuiteData& suite : run_->suites)

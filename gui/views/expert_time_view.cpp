@@ -72,6 +72,11 @@ public:
                                           : fitTable_;
     }
 
+    std::optional<Lack> lack(const RunData& run) const override {
+        const std::optional<Lack> times = lackOfTimes(run);
+        return times ? times : lackOfTokenRouting(run);
+    }
+
 private:
     void forget() override {
         run_.reset();

@@ -58,6 +58,7 @@ public:
         return asTable_->isChecked() && !balanceTable_->hasFocus() ? matrixTable_ : balanceTable_;
     }
     void fit() override { heatmap_->fit(); }
+    std::optional<Lack> lack(const RunData& run) const override { return lackOfRouting(run); }
 
 private:
     void forget() override {
@@ -69,7 +70,6 @@ private:
 
     void open(RunPtr run) override {
         run_ = std::move(run);
-        if (!requireRouting(*run_)) return;
         showPage();
         sequence_->setSequences(run_->summary.sequences, true);
         reload();

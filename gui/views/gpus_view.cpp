@@ -35,6 +35,7 @@ public:
           tokens_(new QComboBox(page())),
           heldOut_(new QComboBox(page())),
           machine_(new QComboBox(page())),
+          order_(new QComboBox(page())),
           stack_(new QStackedWidget(page())),
           asTable_(tableSwitch(stack_)) {
         step_->addItem(tr("decoding side by side"), int(StepMix::Decode));
@@ -48,6 +49,8 @@ public:
             machine_->addItem(text(gpu.name).toUpper());
             machine_->setItemData(machine_->count() - 1, text(gpu.description), Qt::ToolTipRole);
         }
+        order_->addItem(tr("by number"), false);
+        order_->addItem(tr("busiest of a step first"), true);
         for (QComboBox* box : {step_, tokens_, heldOut_, machine_})
             box->setMinimumWidth(70);  // in a small window their texts give way
         caption_->setWordWrap(true);
@@ -67,6 +70,7 @@ public:
                                                                       : placementsTable_;
     }
     void fit() override { heatmap_->fit(); }
+    std::optional<Lack> lack(const RunData& run) const override { return lackOfTokenRouting(run); }
 
 private:
     void forget() override {
@@ -79,7 +83,6 @@ private:
 
     void open(RunPtr run) override {
         run_ = std::move(run);
-        if (!requireRouting(*run_)) return;
         showState(tr("Reading the experts of each token…"), {});
         startJob(
             [run = run_](const StopFlag* stop) {
@@ -114,7 +117,10 @@ private:
         auto* below = new QWidget(page());
         auto* column = new QVBoxLayout(below);
         column->setContentsMargins(0, 0, 0, 0);
-        column->addWidget(shown_);
+        auto* above = new QHBoxLayout;
+        above->addWidget(shown_, 1);
+        addLabelled(above, tr("GPU&s"), order_);
+        column->addLayout(above);
         column->addWidget(stack_, 1);
         auto* splitter = new QSplitter(Qt::Vertical, page());
         splitter->addWidget(placementsTable_);
@@ -131,6 +137,7 @@ private:
     void connectAll() {
         for (QComboBox* box : {step_, tokens_, heldOut_, machine_})
             connect(box, &QComboBox::activated, this, [this] { simulate(); });
+        connect(order_, &QComboBox::activated, this, [this] { showLoad(); });
         connect(heatmap_, &HeatmapWidget::hovered, this, &View::status);
         connect(heatmap_, &HeatmapWidget::currentChanged, this,
                 [this](HeatmapCell cell) { chooseLayer(cell.row); });
@@ -185,11 +192,15 @@ private:
         const ExpertParallel& of = forecast_->of;
         const PlacementFigures* figures = of.find(chosen_.first, chosen_.second);
         if (figures == nullptr) figures = &of.figures.back();
-        const HeatmapData data = gpuLoadHeatmap(of, *figures);
+        const bool ranked = order_->currentData().toBool();
+        const HeatmapData data =
+            ranked ? rankedLoadHeatmap(of, *figures)
+                   : gpuLoadHeatmap(
+                         of, *figures,
+                         placementsToUse(*trace_, of.options, figures->policy, figures->gpus));
         heatmap_->setData(data);
         matrixModel_->setData(data);
-        shown_->setText(tr("Load by layer on %1, %2: mean over steps, in each step the busiest "
-                           "GPU first")
+        shown_->setText(tr("Load by layer on %1, %2: mean over steps and judged parts")
                             .arg(formatCounted(figures->gpus, "GPU"),
                                  text(placementPolicyName(figures->policy))));
         const auto row = figures - of.figures.data();
@@ -224,7 +235,7 @@ private:
     PlacementsModel* placementsModel_;
     DataTable *matrixTable_, *placementsTable_;
     QLabel *caption_, *shown_;
-    QComboBox *step_, *tokens_, *heldOut_, *machine_;
+    QComboBox *step_, *tokens_, *heldOut_, *machine_, *order_;
     QStackedWidget* stack_;
     QPushButton* asTable_;
 };

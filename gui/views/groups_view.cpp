@@ -53,6 +53,7 @@ public:
         return asTable_->isChecked() && !groupsTable_->hasFocus() ? matrixTable_ : groupsTable_;
     }
     void fit() override { heatmap_->fit(); }
+    std::optional<Lack> lack(const RunData& run) const override { return lackOfRouting(run); }
 
 private:
     void forget() override {
@@ -64,7 +65,6 @@ private:
     }
 
     void open(RunPtr run) override {
-        if (!requireRouting(*run)) return;
         showState(tr("Comparing the groups"), tr("A permutation test over whole texts."));
         startJob(
             [run](const StopFlag* stop) {

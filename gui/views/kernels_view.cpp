@@ -67,6 +67,7 @@ public:
 
     DataTable* table() const override { return table_; }
     QLineEdit* searchField() const override { return search_; }
+    std::optional<Lack> lack(const RunData& run) const override { return lackOfOperations(run); }
 
 private:
     void forget() override {
@@ -76,12 +77,6 @@ private:
 
     void open(RunPtr run) override {
         run_ = std::move(run);
-        if (run_->operations.size() == 0) {
-            showState(
-                tr("This run has no operations"),
-                tr("Only profiles record them: moescope profile MODEL --prompt TEXT --out RUN"));
-            return;
-        }
         model_->setCeilings(run_->ceilings);
         showPage();
         refresh();

@@ -53,6 +53,7 @@ public:
     }
 
     DataTable* table() const override { return table_; }
+    std::optional<Lack> lack(const RunData& run) const override { return lackOfOperations(run); }
 
 private:
     void forget() override { model_->setRows({}); }

@@ -11,6 +11,7 @@ SequenceBox::SequenceBox(QWidget* parent) : QComboBox(parent) {
     setAccessibleName(tr("Sequence"));
     setMaximumWidth(340);
     setMinimumContentsLength(18);
+    setMinimumWidth(110);  // in a small window its text gives way
     setSizeAdjustPolicy(AdjustToMinimumContentsLengthWithIcon);
     setMaxVisibleItems(24);
 }

@@ -63,6 +63,7 @@ public:
             if (focused->hasFocus()) return focused;
         return asTable_->isChecked() ? timesTable_ : breakdownTable_;
     }
+    std::optional<Lack> lack(const RunData& run) const override { return lackOfTimes(run); }
 
 private:
     void forget() override {
@@ -77,12 +78,6 @@ private:
 
     void open(RunPtr run) override {
         run_ = std::move(run);
-        if (run_->operations.size() == 0 && run_->steps.empty()) {
-            showState(
-                tr("This run has no times"),
-                tr("Only profiles record them: moescope profile MODEL --prompt TEXT --out RUN"));
-            return;
-        }
         showState(tr("Adding up the times…"), {});
         sequence_->setSequences(run_->summary.sequences, true);
         refresh();

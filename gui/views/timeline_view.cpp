@@ -181,6 +181,7 @@ public:
     DataTable* table() const override { return table_; }
     QLineEdit* searchField() const override { return search_; }
     void fit() override { timeline_->fit(); }
+    std::optional<Lack> lack(const RunData& run) const override { return lackOfTimes(run); }
 
 private:
     void forget() override {
@@ -191,12 +192,6 @@ private:
     }
 
     void open(RunPtr run) override {
-        if (run->operations.size() == 0 && run->steps.empty()) {
-            showState(
-                tr("This run has no times"),
-                tr("Only profiles record them: moescope profile MODEL --prompt TEXT --out RUN"));
-            return;
-        }
         showState(tr("Building the timeline…"), {});
         startJob([run] { return std::make_shared<const Timeline>(buildTimeline(run)); },
                  [this](auto outcome) {

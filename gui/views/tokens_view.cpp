@@ -57,6 +57,11 @@ public:
         return asTable_->isChecked() && !expertsTable_->hasFocus() ? tokensTable_ : expertsTable_;
     }
     QLineEdit* searchField() const override { return search_; }
+    std::optional<Lack> lack(const RunData& run) const override {
+        if (!run.summary.sequences.empty()) return {};
+        return Lack{tr("This run has no sequences"),
+                    tr("Profiles, evaluations and imported traces record the sequences they ran.")};
+    }
 
 private:
     void forget() override {
@@ -70,12 +75,6 @@ private:
 
     void open(RunPtr run) override {
         run_ = std::move(run);
-        if (run_->summary.sequences.empty()) {
-            showState(
-                tr("This run has no sequences"),
-                tr("Profiles, evaluations and imported traces record the sequences they ran."));
-            return;
-        }
         sequenceBox_->setSequences(run_->summary.sequences, false);
         showState(tr("Reading the sequence…"), {});
         request(selection().state().sequence.value_or(run_->summary.sequences.front().id));

@@ -9,6 +9,7 @@
 #include <QStackedLayout>
 #include <QStackedWidget>
 #include <QWidget>
+#include <optional>
 #include <span>
 
 #include "gui/data/loader.h"
@@ -19,15 +20,23 @@
 
 namespace moescope::gui {
 
+/// Why a view has nothing to show of a run, a sentence without its full stop, and what would record
+/// it, a whole sentence.
+struct Lack {
+    QString what, remedy;
+};
+
 /// Reads and sets the window's Selection; never talks to another view.
 class View : public QWidget {
     Q_OBJECT
 public:
     View(Selection& selection, QWidget* parent);
 
-    /// Stops what is computed for the run before, empties the view, then opens `run` in it. Null,
-    /// for views that need no run: none is open.
+    /// Stops what is computed for the run before, empties the view, then opens `run` in it, or says
+    /// what it lacks. Null, for views that need no run: none is open.
     void setRun(RunPtr run);
+    /// What the snapshot of the run already tells; `open` may find in the file that there is less.
+    virtual std::optional<Lack> lack(const RunData&) const { return {}; }
     /// Run file that the open run is compared with.
     virtual void setBaseline(const QString&) {}
     virtual bool needsRun() const { return true; }
@@ -53,8 +62,10 @@ protected:
     QWidget* page() const noexcept { return page_; }  ///< parent of what the view shows
     void showPage();
     void showState(const QString& title, const QString& hint);
-    /// False, and says so in place of the page, where the run recorded no routing.
-    bool requireRouting(const RunData& run);
+    static std::optional<Lack> lackOfTimes(const RunData& run);
+    static std::optional<Lack> lackOfOperations(const RunData& run);
+    static std::optional<Lack> lackOfRouting(const RunData& run);
+    static std::optional<Lack> lackOfTokenRouting(const RunData& run);  ///< or of any routing
     /// What failed and, where that is known, what to do about it.
     void showFailure(const QString& title, const Failure& failure);
     /// A control behind its label, whose mnemonic it takes.
@@ -89,12 +100,15 @@ private:
 };
 
 struct ViewType {
-    const char* id;     ///< for --view and settings
+    const char* id;  ///< for --view and settings
+    /// Heading that it stands under in the list of views, context "View"; those of one section
+    /// stand together.
+    const char* section;
     const char* title;  ///< context "View"
     View* (*make)(Selection& selection, QWidget* parent);
 };
 
-/// In the order of the tabs.
+/// In the order of the list.
 std::span<const ViewType> viewTypes();
 
 View* makeStartView(Selection&, QWidget*);

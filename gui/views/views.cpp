@@ -11,21 +11,26 @@
 namespace moescope::gui {
 namespace {
 
+constexpr const char* kRun = QT_TRANSLATE_NOOP("View", "Run");
+constexpr const char* kSpeed = QT_TRANSLATE_NOOP("View", "Speed");
+constexpr const char* kRouting = QT_TRANSLATE_NOOP("View", "Routing");
+constexpr const char* kResults = QT_TRANSLATE_NOOP("View", "Results");
+
 constexpr std::array<ViewType, 14> kViews = {{
-    {"start", QT_TRANSLATE_NOOP("View", "Start"), makeStartView},
-    {"summary", QT_TRANSLATE_NOOP("View", "Summary"), makeSummaryView},
-    {"kernels", QT_TRANSLATE_NOOP("View", "Kernels"), makeKernelsView},
-    {"roofline", QT_TRANSLATE_NOOP("View", "Roofline"), makeRooflineView},
-    {"time", QT_TRANSLATE_NOOP("View", "Time"), makeTimeView},
-    {"timeline", QT_TRANSLATE_NOOP("View", "Timeline"), makeTimelineView},
-    {"experts", QT_TRANSLATE_NOOP("View", "Experts"), makeExpertsView},
-    {"expert-time", QT_TRANSLATE_NOOP("View", "Expert time"), makeExpertTimeView},
-    {"groups", QT_TRANSLATE_NOOP("View", "Groups"), makeGroupsView},
-    {"gpus", QT_TRANSLATE_NOOP("View", "GPUs"), makeGpusView},
-    {"cache", QT_TRANSLATE_NOOP("View", "Cache"), makeCacheView},
-    {"tokens", QT_TRANSLATE_NOOP("View", "Tokens"), makeTokensView},
-    {"compare", QT_TRANSLATE_NOOP("View", "Compare"), makeCompareView},
-    {"evaluations", QT_TRANSLATE_NOOP("View", "Evaluations"), makeEvaluationsView},
+    {"start", kRun, QT_TRANSLATE_NOOP("View", "Start"), makeStartView},
+    {"summary", kRun, QT_TRANSLATE_NOOP("View", "Summary"), makeSummaryView},
+    {"kernels", kSpeed, QT_TRANSLATE_NOOP("View", "Kernels"), makeKernelsView},
+    {"roofline", kSpeed, QT_TRANSLATE_NOOP("View", "Roofline"), makeRooflineView},
+    {"time", kSpeed, QT_TRANSLATE_NOOP("View", "Time"), makeTimeView},
+    {"timeline", kSpeed, QT_TRANSLATE_NOOP("View", "Timeline"), makeTimelineView},
+    {"experts", kRouting, QT_TRANSLATE_NOOP("View", "Experts"), makeExpertsView},
+    {"expert-time", kRouting, QT_TRANSLATE_NOOP("View", "Expert time"), makeExpertTimeView},
+    {"groups", kRouting, QT_TRANSLATE_NOOP("View", "Groups"), makeGroupsView},
+    {"gpus", kRouting, QT_TRANSLATE_NOOP("View", "GPUs"), makeGpusView},
+    {"cache", kRouting, QT_TRANSLATE_NOOP("View", "Cache"), makeCacheView},
+    {"tokens", kRouting, QT_TRANSLATE_NOOP("View", "Tokens"), makeTokensView},
+    {"compare", kResults, QT_TRANSLATE_NOOP("View", "Compare"), makeCompareView},
+    {"evaluations", kResults, QT_TRANSLATE_NOOP("View", "Evaluations"), makeEvaluationsView},
 }};
 
 }  // namespace
@@ -47,7 +52,11 @@ View::View(Selection& selection, QWidget* parent)
 void View::setRun(RunPtr run) {
     stopJob();
     forget();
-    open(std::move(run));
+    if (const std::optional<Lack> lacks = run ? lack(*run) : std::nullopt) {
+        showState(lacks->what, lacks->remedy);
+    } else {
+        open(std::move(run));
+    }
 }
 
 void View::stopJob() {
@@ -92,11 +101,31 @@ void View::showState(const QString& title, const QString& hint) {
     emit pageChanged();
 }
 
-bool View::requireRouting(const RunData& run) {
-    if (run.routing.empty())
-        showState(tr("This run has no expert routing"),
-                  tr("The model has no experts, or routing was not recorded."));
-    return !run.routing.empty();
+std::optional<Lack> View::lackOfTimes(const RunData& run) {
+    if (run.operations.size() > 0 || !run.steps.empty()) return {};
+    return Lack{tr("This run has no times"),
+                tr("Only profiles record them: moescope profile MODEL --prompt TEXT --out RUN")};
+}
+
+std::optional<Lack> View::lackOfOperations(const RunData& run) {
+    if (run.kernels().size() > 0) return {};
+    return Lack{tr("This run has no operations"),
+                tr("Only profiles record them: moescope profile MODEL --prompt TEXT --out RUN")};
+}
+
+std::optional<Lack> View::lackOfRouting(const RunData& run) {
+    if (!run.routing.empty()) return {};
+    return Lack{tr("This run has no expert routing"),
+                tr("Profiles and evaluations of models with experts record it, and so do published "
+                   "traces that moescope import reads.")};
+}
+
+std::optional<Lack> View::lackOfTokenRouting(const RunData& run) {
+    if (const std::optional<Lack> lacks = lackOfRouting(run); lacks || run.tokenRouting)
+        return lacks;
+    return Lack{
+        tr("This run does not hold the experts of each token"),
+        tr("moescope profile MODEL --routing-tokens --prompt TEXT --out RUN records them.")};
 }
 
 void View::showFailure(const QString& title, const Failure& failure) {

@@ -3,6 +3,7 @@
 
 #include <QMouseEvent>
 #include <QPainter>
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -17,7 +18,8 @@ constexpr int kSample = 34;  ///< pixels of a line in the legend
 
 /// Colour is never all that tells two curves apart. Lengths in widths of the pen; the first is
 /// solid.
-const std::array<QList<qreal>, 6> kDashes{{{}, {4, 2}, {8, 2}, {1, 1.5}, {6, 2, 1, 2}, {0.5, 2.5}}};
+const std::array<QList<qreal>, kChanceStyle + 1> kDashes{
+    {{}, {4, 2}, {8, 2}, {1, 1.5}, {6, 2, 1, 2}, {0.5, 2.5}}};
 
 }  // namespace
 
@@ -54,9 +56,16 @@ int CurveWidget::legendRows(int width) const {
 
 void CurveWidget::arrange() {
     const QFontMetrics metrics(font());
-    const int left = metrics.horizontalAdvance(QStringLiteral("100.0 %")) + 12;
-    const int top = legendRows(width() - left - 12) * (metrics.height() + 2) + 10;
-    layout_ = CurveLayout::of(set_, rect().adjusted(left, top, -12, -2 * metrics.height() - 10));
+    int left = metrics.horizontalAdvance(QStringLiteral("100.0 %"));
+    for (const double value : {set_.low, set_.high})
+        left = std::max(left, metrics.horizontalAdvance(text(set_.format(value))));
+    left += 12;
+    int right = 12;
+    for (const Curve& curve : set_.curves)
+        if (!curve.label.empty())
+            right = std::max(right, metrics.horizontalAdvance(text(curve.label)) + 16);
+    const int top = legendRows(width() - left - right) * (metrics.height() + 2) + 10;
+    layout_ = CurveLayout::of(set_, rect().adjusted(left, top, -right, -2 * metrics.height() - 10));
     update();
 }
 
@@ -65,7 +74,7 @@ void CurveWidget::resizeEvent(QResizeEvent*) {
 }
 
 QPen CurveWidget::penOf(std::size_t curve) const {
-    const std::size_t style = curve % kDashes.size();
+    const std::size_t style = curveStyle(set_, curve);
     QColor color = palette().color(QPalette::PlaceholderText);
     if (style < kCurveColors.size()) {
         const Rgb of = kCurveColors[style];
@@ -81,23 +90,24 @@ void CurveWidget::paintAxes(QPainter& painter) const {
     const QRect& area = layout_.area;
     const int high = QFontMetrics(font()).height();
     const QColor ink = palette().color(QPalette::Text), grid = palette().color(QPalette::Midlight);
-    for (const double tick : axisTicks(0, 1, std::max(2, area.height() / (3 * high)))) {
+    for (const double tick :
+         axisTicks(layout_.low, layout_.high, std::max(2, area.height() / (3 * high)))) {
         const int y = static_cast<int>(layout_.at(layout_.lowX, tick).y());
         painter.setPen(grid);
         painter.drawLine(area.left(), y, area.right(), y);
         painter.setPen(ink);
         painter.drawText(QRect(0, y - high, area.left() - 6, 2 * high),
-                         Qt::AlignRight | Qt::AlignVCenter, formatPercent(tick));
+                         Qt::AlignRight | Qt::AlignVCenter, text(set_.format(tick)));
     }
     for (const double tick :
          axisTicks(layout_.lowX, layout_.highX, std::max(2, area.width() / 60))) {
-        if (tick != std::round(tick)) continue;  // experts are whole
-        const int x = static_cast<int>(layout_.at(tick, 0).x());
+        if (set_.whole && tick != std::round(tick)) continue;
+        const int x = static_cast<int>(layout_.at(tick, layout_.low).x());
         painter.setPen(grid);
         painter.drawLine(x, area.top(), x, area.bottom());
         painter.setPen(ink);
         painter.drawText(QRect(x - 40, area.bottom() + 2, 80, high), Qt::AlignCenter,
-                         formatCount(std::llround(tick)));
+                         text(horizontalText(set_, tick)));
     }
     painter.drawText(QRect(area.left(), area.bottom() + 4 + high, area.width(), high),
                      Qt::AlignHCenter | Qt::AlignVCenter, heading(set_.horizontal));
@@ -122,6 +132,30 @@ void CurveWidget::paintCurve(QPainter& painter, std::size_t index) const {
     }
     painter.setPen(penOf(index));
     painter.drawPolyline(line);
+    if (set_.whole || curve.chance) return;
+    painter.setPen(Qt::NoPen);
+    painter.setBrush(penOf(index).color());
+    for (const QPointF& point : line) painter.drawEllipse(point, 3, 3);
+    painter.setBrush(Qt::NoBrush);
+}
+
+void CurveWidget::paintLabels(QPainter& painter) const {
+    const QFontMetrics metrics(font());
+    const QRect& area = layout_.area;
+    std::vector<CurveLabel> ends;
+    for (std::size_t c = 0; c < set_.curves.size(); ++c) {
+        const Curve& curve = set_.curves[c];
+        const auto end = std::find_if(curve.values.rbegin(), curve.values.rend(),
+                                      [](double value) { return std::isfinite(value); });
+        if (!curve.label.empty() && end != curve.values.rend())
+            ends.push_back({c, layout_.at(layout_.lowX, *end).y()});
+    }
+    painter.setPen(palette().color(QPalette::Text));
+    for (const CurveLabel& end :
+         spreadLabels(std::move(ends), metrics.height(), area.top(), area.bottom()))
+        painter.drawText(
+            QPointF(area.right() + 8, end.y + (metrics.ascent() - metrics.descent()) / 2.0),
+            text(set_.curves[end.curve].label));
 }
 
 void CurveWidget::paintLegend(QPainter& painter) const {
@@ -155,18 +189,25 @@ void CurveWidget::paintEvent(QPaintEvent*) {
           std::pair(hover_ ? std::optional(set_.x[*hover_]) : std::nullopt, QPalette::Mid)}) {
         if (!x) continue;
         painter.setPen(QPen(palette().color(ink), 1));
-        painter.drawLine(layout_.at(*x, 0), layout_.at(*x, 1));
+        painter.drawLine(layout_.at(*x, layout_.low), layout_.at(*x, layout_.high));
     }
+    paintLabels(painter);
     paintLegend(painter);
 }
 
+/// The value of a curve that has none at this x is that of its nearest point.
 QString CurveWidget::describe(std::size_t index) const {
-    QString out = formatCount(std::llround(set_.x[index])) + QChar(' ') + text(set_.horizontal);
+    QString out = text(horizontalText(set_, set_.x[index])) + QChar(' ') + text(set_.horizontal);
     for (std::size_t c = 0; c < set_.curves.size(); ++c) {
-        const double value = set_.curves[c].values[index];
-        if (std::isfinite(value))
+        const std::vector<double>& values = set_.curves[c].values;
+        std::optional<std::size_t> at;
+        for (std::size_t i = 0; i < values.size(); ++i)
+            if (std::isfinite(values[i]) && (!at || std::abs(set_.x[i] - set_.x[index]) <
+                                                        std::abs(set_.x[*at] - set_.x[index])))
+                at = i;
+        if (at)
             out += (c == 0 ? QStringLiteral(": ") : QStringLiteral(", ")) +
-                   text(set_.curves[c].title) + QChar(' ') + formatPercent(value);
+                   text(set_.curves[c].title) + QChar(' ') + text(set_.format(values[*at]));
     }
     return out;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Curves of shares over a common axis, told apart by colour and dashes, with the values under the
+// Curves over a common axis, told apart by colour and dashes, with the values under the
 // pointer.
 #pragma once
 
@@ -40,6 +40,7 @@ private:
     QPen penOf(std::size_t curve) const;
     void paintAxes(QPainter& painter) const;
     void paintCurve(QPainter& painter, std::size_t curve) const;
+    void paintLabels(QPainter& painter) const;
     void paintLegend(QPainter& painter) const;
     QString describe(std::size_t index) const;
 

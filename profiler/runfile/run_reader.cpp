@@ -385,6 +385,10 @@ std::vector<RoutingTokensRow> RunReader::routingTokens(std::int64_t sequence) co
         });
 }
 
+bool RunReader::hasRoutingTokens() const {
+    return impl_->db->integer("SELECT EXISTS (SELECT 1 FROM routing_tokens)") != 0;
+}
+
 std::vector<QualityRow> RunReader::quality() const {
     return impl_->all<QualityRow>(
         "SELECT name, value, unit, ok, note FROM quality ORDER BY name", [](const Statement& s) {

@@ -56,6 +56,7 @@ public:
     std::vector<RoutingCountRow> routingCounts() const;
     std::vector<RoutingTokensRow> routingTokens(
         std::int64_t sequence) const;  ///< all layers, by position
+    bool hasRoutingTokens() const;     ///< of any sequence
     std::vector<QualityRow> quality() const;
     std::vector<MemoryRow> memory() const;
     std::vector<SuiteRow> suites() const;

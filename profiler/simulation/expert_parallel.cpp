@@ -122,7 +122,7 @@ private:
 struct Sums {
     double steps = 0, imbalance = 0, busiestTokens = 0, busiestExperts = 0, activeExperts = 0,
            destinations = 0, arrivals = 0;
-    std::vector<double> ranked;  ///< (n_gpu)
+    std::vector<double> ranked, byGpu;  ///< (n_gpu)
 
     void add(const Sums& other) {
         steps += other.steps;
@@ -174,6 +174,8 @@ private:
     void finish(std::size_t tokens, double reached, Sums& sums) {
         const auto total = double(std::accumulate(tokens_.begin(), tokens_.end(), std::int64_t{0}));
         const double mean = total / double(gpus_);
+        sums.byGpu.resize(gpus_);
+        for (std::size_t g = 0; g < gpus_; ++g) sums.byGpu[g] += double(tokens_[g]) / mean;
         std::sort(tokens_.begin(), tokens_.end(), std::greater<>());
         ++sums.steps;
         sums.imbalance += double(tokens_.front()) / mean;
@@ -246,8 +248,10 @@ public:
         for (const Sums& layer : layers_) {
             all.add(layer);
             figures_.layerImbalance.push_back(layer.imbalance / layer.steps);
-            for (std::size_t g = 0; g < gpus; ++g)
+            for (std::size_t g = 0; g < gpus; ++g) {
                 figures_.rankedLoad.push_back(layer.ranked[g] / layer.steps);
+                figures_.gpuLoad.push_back(layer.byGpu[g] / layer.steps);
+            }
         }
         figures_.imbalance = all.imbalance / all.steps;
         figures_.busiestTokens = all.busiestTokens / all.steps;
@@ -425,17 +429,26 @@ ExpertParallel expertParallel(const RoutingTrace& trace, const ExpertParallelOpt
     return out;
 }
 
-std::vector<std::vector<int>> physicalExperts(const RoutingTrace& trace,
-                                              const ExpertParallelOptions& options,
-                                              PlacementPolicy policy, int gpus, int modelLayers) {
+std::vector<ExpertPlacement> placementsToUse(const RoutingTrace& trace,
+                                             const ExpertParallelOptions& options,
+                                             PlacementPolicy policy, int gpus) {
     const std::vector<double> load =
         options.history.empty() ? loadOf(trace, allOf(trace.texts.size())) : options.history;
     const int redundant = options.redundant < 0 ? gpus : options.redundant;
+    std::vector<ExpertPlacement> out;
+    for (std::size_t l = 0; l < trace.layers.size(); ++l)
+        out.push_back(placeExperts(layerOf(load, l, trace.experts), policy, gpus, redundant));
+    return out;
+}
+
+std::vector<std::vector<int>> physicalExperts(const RoutingTrace& trace,
+                                              const ExpertParallelOptions& options,
+                                              PlacementPolicy policy, int gpus, int modelLayers) {
+    const std::vector<ExpertPlacement> placements = placementsToUse(trace, options, policy, gpus);
     std::vector<std::vector<int>> out;
     std::size_t places = 0;
     for (std::size_t l = 0; l < trace.layers.size(); ++l) {
-        const ExpertPlacement placed =
-            placeExperts(layerOf(load, l, trace.experts), policy, gpus, redundant);
+        const ExpertPlacement& placed = placements[l];
         places = std::size_t(gpus) * std::size_t(placed.expertsPerGpu);
         const auto layer = std::size_t(trace.layers[l]);
         if (layer >= kMaxTraceLayers)

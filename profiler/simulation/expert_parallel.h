@@ -59,6 +59,9 @@ struct PlacementFigures {
     std::vector<double> layerImbalance;  ///< (n_layer) `imbalance` of each
     /// (n_layer, n_gpu) assignments over the mean, the busiest GPU of each step first.
     std::vector<double> rankedLoad;
+    /// (n_layer, n_gpu) the same by the GPU's number, whose experts each judged part may place
+    /// anew.
+    std::vector<double> gpuLoad;
 };
 
 /// A router without favourites: k of E experts for each token, placed contiguously.
@@ -95,10 +98,16 @@ ExpertParallel expertParallel(const RoutingTrace& trace, const ExpertParallelOpt
 /// experts, or is damaged.
 std::vector<double> historyLoad(const RunReader& run, const RoutingTrace& trace);
 
-/// (n_model_layer, n_gpu x experts of each) the expert in each place, GPU by GPU, decided on all
-/// texts of the trace or, where given, on `options.history`: what SGLang's --init-expert-location
-/// calls physical_to_logical_map. Layers of the model without experts get ids in turn. Throws Error
-/// when the GPUs would not hold as many experts each, which servers ask for.
+/// (n_layer) placements decided on all texts of the trace or, where given, on `options.history`:
+/// what one would run with. 1 <= gpus <= experts.
+std::vector<ExpertPlacement> placementsToUse(const RoutingTrace& trace,
+                                             const ExpertParallelOptions& options,
+                                             PlacementPolicy policy, int gpus);
+
+/// (n_model_layer, n_gpu x experts of each) the expert in each place, GPU by GPU, of
+/// placementsToUse: what SGLang's --init-expert-location calls physical_to_logical_map. Layers of
+/// the model without experts get ids in turn. Throws Error when the GPUs would not hold as many
+/// experts each, which servers ask for.
 std::vector<std::vector<int>> physicalExperts(const RoutingTrace& trace,
                                               const ExpertParallelOptions& options,
                                               PlacementPolicy policy, int gpus, int modelLayers);

@@ -9,6 +9,7 @@
 #include "reports/cache_json.h"
 #include "reports/cache_text.h"
 #include "reports/comparison.h"
+#include "reports/depth_curves.h"
 #include "reports/headline.h"
 #include "reports/item_comparisons.h"
 #include "reports/json_number.h"
@@ -260,6 +261,10 @@ std::vector<ReportFile> renderJson(std::span<const ReportRun> runs) {
         earlier.push_back(&run.summary);
     }
     document["comparison"] = runs.size() > 1 ? comparisonJson(runs) : json();
+    document["depth"] = runs.size() > 1 ? json::array() : json();
+    if (runs.size() > 1)
+        for (const ReportRun& run : runs)
+            document["depth"].push_back(depthJson(depthProfile(run.summary)));
     const SuiteComparison suites = compareSuites(runs);
     document["suite_comparison"] = json::array();
     for (const MetricChange& change : suites.changes)

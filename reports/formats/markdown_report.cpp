@@ -212,9 +212,9 @@ std::string runMarkdown(const ReportRun& run, const std::string& title) {
             for (const auto& [metric, test] : lines) {
                 if (metric->suite != suite.id) continue;
                 out += "| " + md(suite.name) + " | " + md(metric->name) + " | " +
-                       md(metric->group.empty() ? kAllGroups : metric->group) + " | " +
-                       metricText(*metric) + " | " + testText(test) + " | " + basisText(*metric) +
-                       " | " + md(metricCaution(*metric, run.summary.metrics)) + " |\n";
+                       md(groupTitle(metric->name, metric->group)) + " | " + metricText(*metric) +
+                       " | " + testText(test) + " | " + basisText(*metric) + " | " +
+                       md(metricCaution(*metric, run.summary.metrics)) + " |\n";
             }
         }
         out += "\n";
@@ -262,8 +262,8 @@ std::string suiteComparisonMarkdown(std::span<const ReportRun> runs) {
         "|---|---|---|---:|---|---|---|---:|---|\n";
     for (const MetricChange& change : comparison.changes)
         out += "| " + md(change.suite) + " | " + md(change.name) + " | " +
-               md(change.group.empty() ? kAllGroups : change.group) + " | " +
-               std::to_string(change.run + 1) + " | " + scoreCell(&change.before) + " | " +
+               md(groupTitle(change.name, change.group)) + " | " + std::to_string(change.run + 1) +
+               " | " + scoreCell(&change.before) + " | " +
                scoreCell(change.after ? &*change.after : nullptr) + " | " + differenceCell(change) +
                " | " + probabilityCell(change.holm) + " | " + md(change.note) + " |\n";
     return out + "\n" + kSuiteComparisonNote + "\n";
@@ -293,7 +293,7 @@ std::string suiteLine(const RunSummary& run, const SuiteRow& suite) {
         if (metric.low && metric.high)
             text += " [" + formatSignificant(*metric.low) + ", " + formatSignificant(*metric.high) +
                     "]";
-        if (groups > 0) text += " " + metric.group;
+        if (groups > 0) text += " " + groupTitle(metric.name, metric.group);
     }
     if (text.empty()) text = "no metric was computed";
     if (littleMass(run.metrics, suite.id)) text = "! small answer_mass; " + text;

@@ -25,9 +25,9 @@ struct Axis {
 
 constexpr double kWidth = 736, kLeft = 62, kRight = 8;
 
-void verticalAxis(SvgCanvas& svg, const Axis& y, std::string (*format)(double)) {
+void verticalAxis(SvgCanvas& svg, const Axis& y, double right, std::string (*format)(double)) {
     for (const double tick : axisTicks(y.low, y.high, 4)) {
-        svg.line(kLeft, y(tick), kWidth - kRight, y(tick), "grid");
+        svg.line(kLeft, y(tick), right, y(tick), "grid");
         svg.text(kLeft - 6, y(tick) + 4, format(tick), "end");
     }
 }
@@ -52,7 +52,7 @@ std::string columnChart(const FigureText& text, const ColumnChart& chart) {
     const double greatest =
         chart.values.empty() ? 0 : *std::max_element(chart.values.begin(), chart.values.end());
     const Axis y{0, greatest > 0 ? greatest * 1.02 : 1, kHeight - kBottom, kTop};
-    verticalAxis(svg, y, chart.format);
+    verticalAxis(svg, y, kWidth - kRight, chart.format);
     const double slot = (kWidth - kLeft - kRight) /
                         static_cast<double>(std::max<std::size_t>(1, chart.values.size()));
     const std::size_t step = labelStep(slot);
@@ -79,7 +79,7 @@ std::string balanceChart(const FigureText& text, std::span<const LayerRouting> r
         }
     }
     const Axis y{0, greatest * 1.05, kHeight - kBottom, kTop};
-    verticalAxis(svg, y, timesNumber);
+    verticalAxis(svg, y, kWidth - kRight, timesNumber);
     const double slot =
         (kWidth - kLeft - kRight) / static_cast<double>(std::max<std::size_t>(1, routing.size()));
     const std::size_t step = labelStep(slot);
@@ -113,10 +113,11 @@ std::string balanceChart(const FigureText& text, std::span<const LayerRouting> r
 
 namespace {
 
-constexpr std::size_t kCurveStyles = 6;  ///< classes "curve0" and so on of the page's style
+constexpr double kLabelRoom = 110;  ///< of labels behind the ends of curves
 
-std::string curveStyle(std::size_t curve) {
-    return "curve curve" + std::to_string(curve % kCurveStyles);
+/// Classes "curve0" and so on of the page's style.
+std::string curveClass(const CurveSet& set, std::size_t curve) {
+    return "curve curve" + std::to_string(curveStyle(set, curve));
 }
 
 void drawCurve(SvgCanvas& svg, const CurveSet& set, std::size_t index, const Axis& x,
@@ -130,7 +131,22 @@ void drawCurve(SvgCanvas& svg, const CurveSet& set, std::size_t index, const Axi
     for (std::size_t i = curve.high.size(); i-- > 0;)
         if (std::isfinite(curve.high[i])) band.emplace_back(x(set.x[i]), y(curve.high[i]));
     if (!band.empty()) svg.polyline(band, "band");
-    svg.polyline(line, curveStyle(index));
+    svg.polyline(line, curveClass(set, index));
+}
+
+void labelCurves(SvgCanvas& svg, const CurveSet& set, const Axis& x, const Axis& y) {
+    constexpr double kLine = 13;
+    std::vector<CurveLabel> ends;
+    for (std::size_t c = 0; c < set.curves.size(); ++c) {
+        if (set.curves[c].label.empty()) continue;
+        for (std::size_t i = set.x.size(); i-- > 0;) {
+            if (!std::isfinite(set.curves[c].values[i])) continue;
+            ends.push_back({c, y(set.curves[c].values[i])});
+            break;
+        }
+    }
+    for (const CurveLabel& end : spreadLabels(std::move(ends), kLine, y.to, y.from))
+        svg.text(x.to + 8, end.y + 4, shorten(set.curves[end.curve].label, 18), "start");
 }
 
 }  // namespace
@@ -142,14 +158,16 @@ std::string curveChart(const FigureText& text, const CurveSet& set,
     const double top =
         14 + kRow * std::ceil(static_cast<double>(set.curves.size()) / double(kColumns));
     SvgCanvas svg(text, kWidth, kHeight);
-    const Axis x{set.x.front(), std::max(set.x.back(), set.x.front() + 1), kLeft + 8,
-                 kWidth - kRight - 8};
-    const Axis y{0, 1, kHeight - kBottom, top};
-    verticalAxis(svg, y, [](double share) { return formatPercent(share); });
+    const bool labels = std::any_of(set.curves.begin(), set.curves.end(),
+                                    [](const Curve& curve) { return !curve.label.empty(); });
+    const double right = kWidth - kRight - (labels ? kLabelRoom : 0);
+    const Axis x{set.x.front(), std::max(set.x.back(), set.x.front() + 1), kLeft + 8, right - 8};
+    const Axis y{set.low, set.high, kHeight - kBottom, top};
+    verticalAxis(svg, y, right, set.format);
     for (const double tick : axisTicks(x.low, x.high, 8)) {
-        if (tick != std::round(tick)) continue;
-        svg.line(x(tick), y(0), x(tick), y(0) + 4, "tick");
-        svg.text(x(tick), kHeight - kBottom + 16, formatCount(std::llround(tick)), "middle");
+        if (set.whole && tick != std::round(tick)) continue;
+        svg.line(x(tick), y.from, x(tick), y.from + 4, "tick");
+        svg.text(x(tick), kHeight - kBottom + 16, horizontalText(set, tick), "middle");
     }
     for (std::size_t c = set.curves.size(); c-- > 0;) drawCurve(svg, set, c, x, y);
     for (std::size_t c = 0; c < set.curves.size(); ++c) {
@@ -157,22 +175,23 @@ std::string curveChart(const FigureText& text, const CurveSet& set,
         for (const std::size_t i : marked)
             if (std::isfinite(curve.values[i]))
                 svg.circle(x(set.x[i]), y(curve.values[i]), 3,
-                           "point" + std::to_string(c % kCurveStyles),
-                           curve.title + ", " + formatCount(std::llround(set.x[i])) + ": " +
-                               formatPercent(curve.values[i]));
+                           "point" + std::to_string(curveStyle(set, c)),
+                           curve.title + ", " + horizontalText(set, set.x[i]) + ": " +
+                               set.format(curve.values[i]));
         const std::size_t row = c / kColumns;
         const double left = kLeft + (kWidth - kLeft) / double(kColumns) * double(c % kColumns);
         const double middle = 8 + kRow * double(row);
         svg.polyline(std::array{std::pair(left, middle), std::pair(left + kSample, middle)},
-                     curveStyle(c));
+                     curveClass(set, c));
         svg.text(left + kSample + 6, middle + 4,
-                 curve.title + (curve.low.empty() || !std::isfinite(curve.low.front())
-                                    ? ""
-                                    : ", with its 95 % interval"),
+                 shorten(curve.title, 30) + (curve.low.empty() || !std::isfinite(curve.low.front())
+                                                 ? ""
+                                                 : ", with its 95 % interval"),
                  "start");
     }
-    svg.line(kLeft, y(0), kWidth - kRight, y(0), "baseline");
-    svg.text((kLeft + kWidth - kRight) / 2, kHeight - 6, set.horizontal, "middle", "axis");
+    labelCurves(svg, set, x, y);
+    svg.line(kLeft, y.from, right, y.from, "baseline");
+    svg.text((kLeft + right) / 2, kHeight - 6, set.horizontal, "middle", "axis");
     return svg.html();
 }
 

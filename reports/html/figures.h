@@ -13,7 +13,7 @@
 #include "profiler/analysis/roofline.h"
 #include "profiler/analysis/run_summary.h"
 #include "profiler/analysis/specialization.h"
-#include "reports/cache_curves.h"
+#include "reports/curve_set.h"
 
 namespace moescope {
 
@@ -51,8 +51,8 @@ std::string balanceChart(const FigureText& text, std::span<const LayerRouting> r
 /// measured by counters, hollow ones modelled. Needs a point and a finite bandwidth.
 std::string rooflineChart(const FigureText& text, const Roofline& of);
 
-/// Lines that differ by colour and dashes, with a dot at each of `marked` (indices into x). x are
-/// whole numbers, values 0 to 1.
+/// Lines that differ by colour and dashes, with a dot at each of `marked` (indices into x). Needs a
+/// curve.
 std::string curveChart(const FigureText& text, const CurveSet& set,
                        std::span<const std::size_t> marked);
 

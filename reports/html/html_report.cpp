@@ -6,10 +6,10 @@
 #include "reports/html/escape.h"
 #include "reports/html/sections.h"
 #include "reports/html/table.h"
+#include "reports/metric_lines.h"
 #include "reports/numbers.h"
 #include "reports/report.h"
 #include "reports/suite_comparison.h"
-#include "reports/terms.h"
 
 namespace moescope {
 namespace {
@@ -108,7 +108,7 @@ std::string suiteComparison(std::span<const ReportRun> runs) {
         const MetricRow* after = change.after ? &*change.after : nullptr;
         const std::string difference = differenceCell(change), p = probabilityCell(change.holm);
         table.row(
-            {change.suite, change.name, change.group.empty() ? kAllGroups : change.group,
+            {change.suite, change.name, groupTitle(change.name, change.group),
              std::to_string(change.run + 1),
              HtmlCell(scoreCell(&change.before), change.before.value),
              after != nullptr ? HtmlCell(scoreCell(after), after->value) : HtmlCell(""),
@@ -151,7 +151,7 @@ std::string comparison(std::span<const ReportRun> runs) {
     }
     std::string out = "<h2 id=\"comparison\">Comparison</h2>\n";
     for (std::size_t i = 1; i < runs.size(); ++i) out += cautions(runs.front(), runs[i], i);
-    const std::string suites = suiteComparison(runs);
+    const std::string suites = suiteComparison(runs) + renderDepth(runs);
     if (table.empty())
         return out + paragraph("The runs have no figure in common.") + leftOut(rows) + suites;
     return out + table.html() + leftOut(rows) + suites;

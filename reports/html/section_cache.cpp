@@ -3,6 +3,7 @@
 // and what loading the others would cost.
 #include <algorithm>
 
+#include "reports/cache_curves.h"
 #include "reports/cache_text.h"
 #include "reports/html/escape.h"
 #include "reports/html/figures.h"
@@ -51,7 +52,7 @@ std::string offloadTable(const ExpertCache& of, const ExpertBytes& bytes,
         for (const Link& link : usualLinks()) {
             const double most = mostTokensPerSecond(loaded, link);
             cells.emplace_back(formatDuration(loadNs(loaded, link)));
-            cells.emplace_back(most > 0 ? formatSignificant(most) + " tok/s" : kNoBound);
+            cells.emplace_back(most > 0 ? formatRate(most) + " tok/s" : kNoBound);
         }
         table.row(std::move(cells));
     }

@@ -13,7 +13,6 @@
 #include "reports/metric_lines.h"
 #include "reports/numbers.h"
 #include "reports/ranking.h"
-#include "reports/terms.h"
 
 namespace moescope {
 namespace {
@@ -47,7 +46,7 @@ std::string metricTable(const SuiteRow& suite, const std::vector<MetricRow>& met
             metric.low && metric.high
                 ? formatSignificant(*metric.low) + " to " + formatSignificant(*metric.high)
                 : kNoData;
-        table.row({metric.name, metric.group.empty() ? kAllGroups : metric.group,
+        table.row({metric.name, groupTitle(metric.name, metric.group),
                    HtmlCell(formatSignificant(metric.value), metric.value), interval,
                    metric.chance ? formatSignificant(*metric.chance) : kNoData,
                    test != nullptr ? HtmlCell(testText(test), test->value) : HtmlCell(kNoData),
@@ -68,8 +67,8 @@ std::string plots(const std::vector<MetricRow>& metrics, const std::string& id) 
         auto plot = std::find_if(byMetric.begin(), byMetric.end(),
                                  [&](const auto& one) { return one.first == metric.name; });
         if (plot == byMetric.end()) plot = byMetric.insert(byMetric.end(), {metric.name, {}});
-        plot->second.push_back({metric.group.empty() ? kAllGroups : metric.group, metric.value,
-                                metric.low, metric.high, metric.chance});
+        plot->second.push_back({groupTitle(metric.name, metric.group), metric.value, metric.low,
+                                metric.high, metric.chance});
     }
     std::string out;
     std::size_t number = 0;

@@ -48,6 +48,10 @@ std::string renderNumerics(const ReportRun& run, const SectionContext& at);
 bool hasNumerics(const ReportRun& run);  ///< the run compares two models' numerics
 std::string renderMethod(const ReportRun& run, const SectionContext& at);
 
+/// Of several runs, below their comparison: figures where two have routing, what the others lack
+/// where one has; empty where none has.
+std::string renderDepth(std::span<const ReportRun> runs);
+
 /// "<p>...</p>" of escaped text.
 std::string paragraph(std::string_view text, std::string_view style = {});
 

@@ -15,6 +15,7 @@
 #include "gui/app/main_window.h"
 #include "gui/data/loader.h"
 #include "gui/models/difference_models.h"
+#include "gui/views/depth_pane.h"
 #include "profiler/runfile/run_writer.h"
 #include "tests/gui/make_sample_run.h"
 
@@ -107,6 +108,33 @@ private slots:
         QTRY_VERIFY_WITH_TIMEOUT(!view->isBusy(), 20000);
         QVERIFY(says(*view, reading.failure.what));
         QVERIFY(says(*view, reading.failure.hint));
+    }
+
+    void layersOfBothRunsAreDrawnOverTheirDepth() {
+        test::SampleShape shape;
+        shape.layers = 6;
+        const QString shallow = folder_.filePath(QStringLiteral("shallow.moescope"));
+        test::makeSampleRun(shallow.toStdString(), shape);
+        Selection selection;
+        const std::unique_ptr<View> view(makeCompareView(selection, nullptr));
+        view->setBaseline(shallow);
+        view->setRun(loadRun(sample_.toStdString()));
+        QTRY_VERIFY_WITH_TIMEOUT(!view->isBusy(), 20000);
+        auto* pane = view->findChild<DepthPane*>();
+        QVERIFY(pane != nullptr && !pane->isHidden());
+        const QAbstractItemModel* rows = pane->table()->model();
+        QCOMPARE(rows->rowCount(), 6 + 12);  // the baseline first
+        QCOMPARE(rows->index(0, 0).data().toString(),
+                 QStringLiteral("shallow.moescope (the baseline)"));
+        QCOMPARE(rows->index(0, 2).data().toString(), QStringLiteral("0.083"));  // 0.5 / 6
+        QCOMPARE(rows->index(6, 2).data().toString(), QStringLiteral("0.042"));  // 0.5 / 12
+        for (int column = 3; column < rows->columnCount(); ++column)
+            QVERIFY(rows->index(17, column).data(kValueRole).toDouble() > 0);
+        // Of a baseline without routing this run's line stays, and it is told of.
+        view->setBaseline(untimed_);
+        QTRY_VERIFY_WITH_TIMEOUT(!view->isBusy(), 20000);
+        QCOMPARE(rows->rowCount(), 12);
+        QVERIFY(says(*view, QStringLiteral("untimed.moescope (the baseline) has no line.")));
     }
 
     void theViewSaysWhatKeepsTheRunsFromBeingCompared() {

@@ -258,7 +258,7 @@ private slots:
         QVERIFY2(flips[0].contains(QStringLiteral("=0.4")) &&
                      flips[0].contains(QStringLiteral("gender=female")),
                  qPrintable(flips[0]));
-        QCOMPARE(lines.filter(QStringLiteral("Left out=items_too_long: 4 of 30 items")).size(), 1);
+        QCOMPARE(lines.filter(QStringLiteral("Counts=items_too_long: 4 of 30 items")).size(), 1);
         QCOMPARE(lines.filter(QStringLiteral("items_too_long=")).size(), 0);
     }
 

@@ -69,6 +69,7 @@ TEST_CASE("favourites on one GPU load it alone, and placed by load they are apar
     CHECK(plain.arrivals == Approx(2));  // tokens 2 and 3 live on GPU 1
     CHECK(plain.accumulated == Approx(2));
     CHECK(plain.rankedLoad == std::vector<double>{2, 0});
+    CHECK(plain.gpuLoad == std::vector<double>{2, 0});
 
     const PlacementFigures& packed = figuresOf(of, PlacementPolicy::Packed);
     CHECK(packed.imbalance == Approx(1));
@@ -83,6 +84,20 @@ TEST_CASE("favourites on one GPU load it alone, and placed by load they are apar
     CHECK(copies.imbalance == Approx(1));
     CHECK(copies.activeExperts == Approx(4));
     CHECK(copies.destinations == Approx(1));
+}
+
+TEST_CASE("loads by number are those of the GPU that holds the experts, not of the busiest") {
+    const std::vector<Choice> text(5, Choice{2, 3});  // which lie on GPU 1
+    const RoutingTrace trace = traceOf(4, {text, text, text, text});
+    const ExpertParallel of = expertParallel(trace, twoGpus(4));
+    const PlacementFigures& plain = figuresOf(of, PlacementPolicy::Contiguous);
+    CHECK(plain.gpuLoad == std::vector<double>{0, 2});
+    CHECK(plain.rankedLoad == std::vector<double>{2, 0});
+    const auto placed = placementsToUse(trace, of.options, PlacementPolicy::Contiguous, 2);
+    REQUIRE(placed.size() == 1);
+    CHECK(placed[0].expertsOf == std::vector<std::vector<int>>{{0, 1}, {2, 3}});
+    const auto packed = placementsToUse(trace, of.options, PlacementPolicy::Packed, 2);
+    CHECK(packed[0].gpusOf[2] != packed[0].gpusOf[3]);
 }
 
 TEST_CASE("a placement is judged on texts that it was not decided on") {

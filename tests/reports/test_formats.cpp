@@ -10,6 +10,7 @@
 #include "engine/core/file.h"
 #include "reports/counter_names.h"
 #include "reports/headline.h"
+#include "reports/metric_lines.h"
 #include "reports/numbers.h"
 #include "reports/ranking.h"
 #include "reports/suite_comparison.h"
@@ -84,6 +85,14 @@ TEST_CASE("numbers read the same everywhere") {
     CHECK(formatCount(-999) == "-999");
     CHECK(formatFixed(1234.5, 2) == "1,234.50");
     CHECK(formatFixed(-0.001, 1) == "0.0");
+    CHECK(formatMeasured(12.345, 2) == "12.35");
+    CHECK(formatMeasured(12345678.9, 2) == "12,345,679");
+    CHECK(formatMeasured(std::nan(""), 2) == "n/a");
+    CHECK(formatRate(12.34) == "12.3");
+    CHECK(formatRate(12345.6) == "12,346");
+    CHECK(formatRate(999'600) == "1.00 M");
+    CHECK(formatRate(42189643) == "42.2 M");
+    CHECK(formatRate(std::nan("")) == "n/a");
     CHECK(formatSignificant(9.996) == "10.0");
     CHECK(formatSignificant(0.01234) == "0.0123");
     CHECK(formatSignificant(12345.6) == "12,346");
@@ -102,6 +111,16 @@ TEST_CASE("numbers read the same everywhere") {
     CHECK(formatCounter("sm__inst_executed_realtime.sum", 12345.6) == "12,346");
     CHECK(rawNumber(0.1) == "0.1");
     CHECK(rawNumber(std::numeric_limits<double>::infinity()).empty());
+}
+
+TEST_CASE("the two ways in which IFEval counts by family have different names") {
+    CHECK(groupTitle("inst_level_strict_acc", "instructions=keywords") == "keywords in any prompt");
+    CHECK(groupTitle("inst_level_strict_acc", "family=keywords") == "prompts of keywords alone");
+    CHECK(groupTitle("prompt_level_loose_acc", "family=several") == "prompts of several families");
+    CHECK(groupTitle("prompt_level_loose_acc", "count=2") == "count=2");
+    CHECK(groupTitle("accuracy", "family=cats") == "family=cats");  // of another suite
+    CHECK(groupTitle("accuracy", "") == "all");
+    CHECK(groupTitle("inst_level_strict_acc", "odd") == "odd");
 }
 
 TEST_CASE("an unknown format is a usage error that suggests the nearest") {

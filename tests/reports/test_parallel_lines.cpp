@@ -80,6 +80,31 @@ TEST_CASE("words beside placements say what was drawn, judged and gained") {
     CHECK_THAT(all, Contains("drawn from 2 texts, fewer than the sequences of a step"));
 }
 
+TEST_CASE("copies that were asked for and are of no use are told of") {
+    ParallelForecast forecast = forecastOf(4);
+    const auto said = [&] {
+        std::string all;
+        for (const std::string& sentence : parallelSentences(forecast)) all += sentence + ' ';
+        return all;
+    };
+    CHECK(said().find("further copies asked for") == std::string::npos);
+    forecast.of.options.redundant = 4;  // one more of each of the four, on the other GPU
+    CHECK(said().find("further copies asked for") == std::string::npos);
+    forecast.of.options.redundant = 500;
+    CHECK_THAT(said(), Contains("Fewer than the 500 further copies asked for are made, since no "
+                                "GPU holds an expert twice: on 2 GPUs 4."));
+}
+
+TEST_CASE("what one decides by comes before what explains it") {
+    std::vector<std::string> titles;
+    for (const ParallelColumn& column : parallelColumns(forecastOf(4)))
+        titles.emplace_back(column.title);
+    titles.resize(9);
+    CHECK(titles == std::vector<std::string>{"GPUs", "placement", "imbalance", "by chance",
+                                             "excess", "tokens/s, at most", "experts take",
+                                             "exchange takes", "waiting"});
+}
+
 TEST_CASE("one text has contiguous lines and the reason why there are no others") {
     const ParallelForecast one = forecastOf(1);
     CHECK(parallelLines(one).size() == 2);

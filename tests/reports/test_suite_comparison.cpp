@@ -280,7 +280,7 @@ TEST_CASE("reports of repeats tell of items and say how often each was asked") {
     run.items[7].resize(6);  // stopped between the replies to the second item
     run.summary.itemCounts[7] = {6, 6};
     CHECK_THAT(reportOf({run}, "html", "report.html"),
-               Contains("6 of 12 replies evaluated, 4 to each of 3 items: NOT FINISHED"));
+               Contains("6 of 12 replies evaluated, 4 planned for each of 3 items: NOT FINISHED"));
     // Numbers of a file from elsewhere.
     run.summary.suites[0].items = std::numeric_limits<std::int64_t>::max();
     CHECK(plannedRows(run.summary.suites[0]) == std::numeric_limits<std::int64_t>::max());

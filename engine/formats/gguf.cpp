@@ -7,10 +7,10 @@
 #include <limits>
 #include <unordered_set>
 
+#include "engine/core/byte_cursor.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "engine/core/sha256.h"
-#include "engine/formats/byte_cursor.h"
 #include "engine/formats/dtypes.h"
 #include "engine/formats/tensor_table.h"
 

@@ -8,9 +8,9 @@
 #include <string_view>
 #include <utility>
 
+#include "engine/core/byte_cursor.h"
 #include "engine/core/error.h"
 #include "engine/core/file.h"
-#include "engine/formats/byte_cursor.h"
 #include "engine/formats/tensor_table.h"
 
 namespace moescope {

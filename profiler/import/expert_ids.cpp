@@ -7,8 +7,8 @@
 #include <cstring>
 #include <limits>
 
+#include "engine/core/byte_cursor.h"
 #include "engine/core/error.h"
-#include "engine/formats/byte_cursor.h"
 
 namespace moescope {
 namespace {

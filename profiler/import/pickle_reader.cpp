@@ -7,8 +7,8 @@
 #include <map>
 #include <utility>
 
+#include "engine/core/byte_cursor.h"
 #include "engine/core/error.h"
-#include "engine/formats/byte_cursor.h"
 
 namespace moescope {
 namespace {

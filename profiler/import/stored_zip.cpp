@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "engine/core/byte_cursor.h"
 #include "engine/core/error.h"
-#include "engine/formats/byte_cursor.h"
 
 namespace moescope {
 namespace {

@@ -43,8 +43,8 @@ std::vector<std::string> specializationSentences(const Specialization& of) {
     }
     out.push_back("Between " + formatCounted(std::int64_t(of.groups.size()), "group") + " of " +
                   formatCounted(texts, "text") + " the divergence is " +
-                  formatFixed(of.meanDivergence, 4) + " bits, mean of the layers; by chance " +
-                  formatFixed(of.meanNull, 4) + " (p " + formatFixed(of.p, 3) + "). In " +
+                  formatSignificant(of.meanDivergence) + " bits, mean of the layers; by chance " +
+                  formatSignificant(of.meanNull) + " (p " + formatFixed(of.p, 3) + "). In " +
                   formatCount(found) + " of " + formatCounted(tested, "layer") +
                   " it is above chance at q < 0.05.");
     out.push_back("Of the pairs of layer and expert " + formatPercent(of.specializedShare) +

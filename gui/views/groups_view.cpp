@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Do groups of texts use different experts? Lift by layer and expert, beside it the groups with
-// their leading experts and the layers' divergence against chance.
+// Do groups of texts, or an evaluation's items by whom they speak of, use different experts? Lift
+// by layer and expert, beside it the groups with their leading experts and the layers' divergence
+// against chance.
 #include <QComboBox>
 #include <QHBoxLayout>
 #include <QLabel>
@@ -14,10 +15,50 @@
 #include "gui/models/specialization_models.h"
 #include "gui/views/view.h"
 #include "gui/widgets/heatmap_widget.h"
+#include "profiler/analysis/item_groups.h"
+#include "reports/item_comparisons.h"
 #include "reports/specialization_text.h"
 
 namespace moescope::gui {
 namespace {
+
+constexpr int kTexts = -1;  ///< in place of the index of a grouping: texts by their own group
+
+struct Compared {
+    Specialization of;
+    std::string basis;  ///< of items: which tokens, and between what the names were exchanged
+};
+
+struct Opened {
+    std::vector<ItemGrouping> groupings;
+    bool texts = false;  ///< those can be compared, too
+    int first = kTexts;  ///< the one that `compared` is of
+    Compared compared;
+};
+
+Compared comparedItems(const RunReader& run, const ItemGrouping& grouping, const StopFlag* stop) {
+    // The same words first, where the run holds them.
+    ItemComparison one = compareItemGroups(run, {grouping}, {.stop = stop}).front();
+    return {std::move(one.of), "Tokens of each item: " + tokensText(one) + "; names exchanged " +
+                                   exchangeText(one.of) + "."};
+}
+
+Opened openGroups(const RunReader& run, const StopFlag* stop) {
+    Opened out;
+    out.groupings = itemGroupings(run);
+    out.compared.of = specialization(run, {.stop = stop});
+    out.texts = !out.compared.of.empty();
+    if (out.texts || out.groupings.empty()) return out;
+    const auto counterparts =
+        std::find_if(out.groupings.begin(), out.groupings.end(), [](const ItemGrouping& grouping) {
+            return grouping.exchange == Exchange::WithinBlocks && grouping.key != kOutcome;
+        });
+    out.first = counterparts == out.groupings.end()
+                    ? 0
+                    : static_cast<int>(counterparts - out.groupings.begin());
+    out.compared = comparedItems(run, out.groupings[static_cast<std::size_t>(out.first)], stop);
+    return out;
+}
 
 class GroupsView : public View {
     Q_DECLARE_TR_FUNCTIONS(GroupsView)
@@ -32,11 +73,14 @@ public:
           groupsTable_(new DataTable(tr("Groups and their leading experts"), page())),
           layersTable_(new DataTable(tr("Divergence of the layers"), page())),
           caption_(new QLabel(page())),
+          grouping_(new QComboBox(page())),
           group_(new QComboBox(page())),
           stack_(new QStackedWidget(page())),
           asTable_(tableSwitch(stack_)) {
+        grouping_->setAccessibleName(tr("Groups that are compared"));
         group_->setAccessibleName(tr("Group"));
-        group_->setSizeAdjustPolicy(QComboBox::AdjustToContents);
+        for (QComboBox* box : {grouping_, group_})
+            box->setSizeAdjustPolicy(QComboBox::AdjustToContents);
         matrixTable_->setSource(matrixModel_, false);
         matrixTable_->showAsMatrix(tr("Layer"));
         groupsTable_->setSource(groupsModel_, true);
@@ -57,18 +101,64 @@ public:
 
 private:
     void forget() override {
+        run_.reset();
         of_ = {};
+        groupings_.clear();
+        grouping_->clear();
+        clearFigures();
+    }
+
+    void clearFigures() {
+        updating_ = true;
         group_->clear();
+        updating_ = false;
+        heatmap_->setData({});
         matrixModel_->setData({});
         groupsModel_->setRows({});
         layersModel_->setRows({});
     }
 
     void open(RunPtr run) override {
+        run_ = std::move(run);
+        showBusy();
+        startJob([run = run_](const StopFlag* stop) { return openGroups(run->reopen(stop), stop); },
+                 [this](auto outcome) {
+                     if (!outcome.value) {
+                         showFailure(tr("The groups cannot be compared"), outcome.failure);
+                         return;
+                     }
+                     listGroupings(std::move(*outcome.value));
+                 });
+    }
+
+    void showBusy() {
         showState(tr("Comparing the groups"), tr("A permutation test over whole texts."));
+    }
+
+    void listGroupings(Opened opened) {
+        groupings_ = std::move(opened.groupings);
+        if (opened.texts) grouping_->addItem(tr("texts by their group"), kTexts);
+        for (std::size_t i = 0; i < groupings_.size(); ++i)
+            grouping_->addItem(
+                tr("%1 by %2").arg(text(groupings_[i].suite), text(groupings_[i].key)),
+                static_cast<int>(i));
+        grouping_->setCurrentIndex(grouping_->findData(opened.first));
+        grouping_->setEnabled(grouping_->count() > 1);
+        show(std::move(opened.compared));
+    }
+
+    /// What the user chose in the list.
+    void compare() {
+        const int chosen = grouping_->currentData().toInt();
+        showBusy();
         startJob(
-            [run](const StopFlag* stop) {
-                return specialization(run->reopen(stop), {.stop = stop});
+            [run = run_,
+             grouping =
+                 chosen == kTexts ? ItemGrouping() : groupings_[static_cast<std::size_t>(chosen)],
+             chosen](const StopFlag* stop) {
+                const RunReader reader = run->reopen(stop);
+                if (chosen == kTexts) return Compared{specialization(reader, {.stop = stop}), {}};
+                return comparedItems(reader, grouping, stop);
             },
             [this](auto outcome) {
                 if (!outcome.value) {
@@ -81,9 +171,11 @@ private:
 
     void layOut() {
         auto* bar = new QHBoxLayout;
+        addLabelled(bar, tr("&Groups"), grouping_);
         addLabelled(bar, tr("&Lift of"), group_);
         bar->addStretch();
         bar->addWidget(asTable_);
+        caption_->setObjectName(QStringLiteral("caption"));
         caption_->setWordWrap(true);
         auto* tables = new QSplitter(Qt::Vertical, page());
         tables->addWidget(groupsTable_);
@@ -101,6 +193,7 @@ private:
     }
 
     void connectAll() {
+        connect(grouping_, &QComboBox::activated, this, [this] { compare(); });
         connect(group_, &QComboBox::currentIndexChanged, this, [this] { showLift(); });
         connect(heatmap_, &HeatmapWidget::hovered, this, &View::status);
         connect(heatmap_, &HeatmapWidget::currentChanged, this,
@@ -114,10 +207,16 @@ private:
         connect(&selection(), &Selection::changed, this, [this] { highlight(); });
     }
 
-    void show(Specialization of) {
-        of_ = std::move(of);
+    void show(Compared compared) {
+        of_ = std::move(compared.of);
         if (of_.empty()) {
-            showState(tr("Nothing to compare"), text(of_.reason));
+            clearFigures();
+            caption_->setText(text(of_.reason));
+            // The other groupings stay within reach.
+            if (grouping_->count() > 1)
+                showPage();
+            else
+                showState(tr("Nothing to compare"), text(of_.reason));
             return;
         }
         updating_ = true;
@@ -130,6 +229,7 @@ private:
         groupsTable_->fitColumns(360);
         layersTable_->fitColumns(120);
         QStringList sentences;
+        if (!compared.basis.empty()) sentences.append(text(compared.basis));
         for (const std::string& sentence : specializationSentences(of_))
             sentences.append(text(sentence));
         caption_->setText(sentences.join(QChar(' ')));
@@ -169,6 +269,8 @@ private:
         layersTable_->selectSourceRow(row);
     }
 
+    RunPtr run_;
+    std::vector<ItemGrouping> groupings_;
     Specialization of_;
     HeatmapWidget* heatmap_;
     HeatmapModel* matrixModel_;
@@ -176,7 +278,7 @@ private:
     LayerDivergenceModel* layersModel_;
     DataTable *matrixTable_, *groupsTable_, *layersTable_;
     QLabel* caption_;
-    QComboBox* group_;
+    QComboBox *grouping_, *group_;
     QStackedWidget* stack_;
     QPushButton* asTable_;
     bool updating_ = false;

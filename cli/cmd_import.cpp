@@ -30,7 +30,7 @@ int numberFrom1(const Options& options, const char* name) {
 int runImport(const Invocation& invocation) {
     Options options("import");
     options.positional("kind", 1, "what the files are (listed below)");
-    options.positional("file", -1, "one or more files (of trtllm a folder)");
+    options.positional("file", -1, "one or more files; of trtllm a folder");
     options.add("out,o", po::value<std::string>()->value_name("RUN"), "run file to write");
     options.add("experts", po::value<int>()->value_name("E"),
                 "experts of a layer, where the files show only those that were chosen");

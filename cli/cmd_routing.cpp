@@ -53,6 +53,13 @@ nlohmann::json layerJson(const LayerRouting& layer) {
             {"chance_dead_experts", layer.null.deadExperts}};
 }
 
+/// "e12"; "-" where no expert was chosen.
+std::string busiestExpert(const LayerRouting& layer) {
+    const auto most = std::max_element(layer.counts.begin(), layer.counts.end());
+    if (most == layer.counts.end() || *most == 0) return "-";
+    return "e" + std::to_string(most - layer.counts.begin());
+}
+
 constexpr const char* kGroupsExplanation =
     "\ndivergence: Jensen-Shannon, between the groups' shares of the experts, in bits; 0: all "
     "groups "
@@ -76,12 +83,12 @@ void printGroups(const Specialization& of) {
     TextTable layers(
         {"layer", "divergence", "by chance", "95 %", "above chance", "pairwise", "p", "q"});
     for (const LayerSpecialization& layer : of.layers)
-        layers.row({std::to_string(layer.layer), formatFixed(layer.divergence, 4),
-                    formatFixed(layer.nullMean, 4), formatFixed(layer.null95, 4),
-                    formatFixed(layer.excess(), 4), formatFixed(layer.meanPairwise, 4),
+        layers.row({std::to_string(layer.layer), formatSignificant(layer.divergence),
+                    formatSignificant(layer.nullMean), formatSignificant(layer.null95),
+                    formatSignificant(layer.excess()), formatSignificant(layer.meanPairwise),
                     formatFixed(layer.p, 3), formatFixed(layer.q, 3)});
-    layers.row({"mean", formatFixed(of.meanDivergence, 4), formatFixed(of.meanNull, 4), "",
-                formatFixed(of.meanDivergence - of.meanNull, 4), "", formatFixed(of.p, 3), ""});
+    layers.row({"mean", formatSignificant(of.meanDivergence), formatSignificant(of.meanNull), "",
+                formatSignificant(of.meanDivergence - of.meanNull), "", formatFixed(of.p, 3), ""});
     TextTable groups({"group", "texts", kLeadingExpertsTitle});
     for (std::size_t g = 0; g < of.groups.size(); ++g)
         groups.row({groupTitle(of.groups[g]), std::to_string(of.groups[g].sequences),
@@ -92,9 +99,9 @@ void printGroups(const Specialization& of) {
 }
 
 constexpr const char* kPeopleExplanation =
-    "\ndivergence: Jensen-Shannon, mean of the layers, in bits. by chance, p: with the groups' "
-    "names exchanged\nbetween items of the same case, or between whole cases where a case has one "
-    "group; q: p adjusted for\nthe number of rows. Items stay whole: their tokens are alike.\n";
+    "\ndivergence: Jensen-Shannon, mean of the layers, in bits. by chance, p: with the names of a "
+    "case's groups\nswapped, or those of whole cases where a case has one group; q: p adjusted for "
+    "the number of rows.\n";
 
 void printItemGroups(const std::vector<ItemComparison>& comparisons) {
     TextTable table({"suite", "by", "groups", "tokens", "exchanged", "divergence", "p", "q"});
@@ -128,7 +135,11 @@ std::string keysOf(const std::vector<ItemGrouping>& groupings) {
 /// Those that --by names; UsageError for a key that no suite of the run has.
 std::vector<ItemGrouping> chosenGroupings(std::vector<ItemGrouping> groupings,
                                           const std::string& by) {
-    const std::vector<std::string> keys = splitList(by);
+    // A key may hold a comma itself.
+    const bool whole =
+        std::any_of(groupings.begin(), groupings.end(),
+                    [&](const ItemGrouping& grouping) { return grouping.key == by; });
+    const std::vector<std::string> keys = whole ? std::vector<std::string>{by} : splitList(by);
     if (keys.empty()) throw UsageError("--by takes keys of the suites, or all");
     if (keys == std::vector<std::string>{"all"} && !groupings.empty()) return groupings;
     for (const std::string& key : keys) {
@@ -214,12 +225,12 @@ int runRouting(const Invocation& invocation) {
                   << ", per expert, per layer, accumulated over "
                   << formatCounted(run.routing.front().balance.tokens, "routed token")
                   << " of all phases\n\n";
-        TextTable table({"layer", "max/mean", kByChance, "95 % of chance", "excess", "entropy",
-                         kEffectiveExperts, "Gini", kDeadExperts});
+        TextTable table({"layer", "busiest", "max/mean", kByChance, "95 % of chance", "excess",
+                         "entropy", kEffectiveExperts, "Gini", kDeadExperts});
         for (const LayerRouting& layer : run.routing) {
             const Balance& b = layer.balance;
-            table.row({std::to_string(layer.layer), formatFixed(b.maxOverMean, 2),
-                       formatFixed(layer.null.maxOverMean, 2),
+            table.row({std::to_string(layer.layer), busiestExpert(layer),
+                       formatFixed(b.maxOverMean, 2), formatFixed(layer.null.maxOverMean, 2),
                        formatFixed(layer.null.maxOverMean95, 2), formatFixed(layer.excess, 2),
                        formatFixed(b.normalizedEntropy, 3), formatFixed(b.effectiveExperts, 1),
                        formatFixed(b.gini, 3), std::to_string(b.deadExperts)});

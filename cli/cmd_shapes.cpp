@@ -48,6 +48,9 @@ void checkOptions(const Options& options) {
         throw UsageError("--write writes a family: give --layers or --experts");
     if (options.has("text") && options.get<std::string>("text").empty())
         throw UsageError("--text takes the name of a file");
+    if (options.has("text") && family)
+        throw UsageError("--text goes with trained models, and a family has random weights",
+                         "name models instead: moescope shapes demo demo-wide --text F.jsonl");
     if (!options.isSet("measure")) {
         options.refuse({"prompt", "tokens", "depth", "rounds"}, "goes with --measure");
         if (!options.has("text"))

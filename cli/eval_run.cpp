@@ -62,6 +62,8 @@ bool anyReplies(const std::vector<SuiteData>& suites) {
                        [](const SuiteData& data) { return data.replies; });
 }
 
+constexpr char kRoutingTokens[] = "routing_tokens";  ///< key of the run's settings
+
 RunFacts factsOf(const Invocation& invocation, const Options& options, const EvalRunPlan& plan,
                  const std::vector<SuiteData>& suites, const Model& model) {
     RunFacts facts;
@@ -80,6 +82,8 @@ RunFacts factsOf(const Invocation& invocation, const Options& options, const Eva
     if (facts.routing) {
         facts.routing->interleaved = true;
         facts.routing->perToken = options.isSet("routing-tokens");
+    } else if (options.isSet("routing-tokens")) {
+        note("this model has no experts: of --routing-tokens only the tokens are kept");
     }
     return facts;
 }
@@ -149,6 +153,7 @@ EvalRun::EvalRun(const Invocation& invocation, const Options& options, EvalRunPl
     model_->setStop(eval_.stop);
     if (anyReplies(suites)) noteFullContext(options, model_->maxContext(), 1);
     facts_.settings["context"] = model_->maxContext();  // what the model has of --context
+    facts_.settings[kRoutingTokens] = options.isSet("routing-tokens");
 }
 
 EvalRun::~EvalRun() = default;
@@ -172,7 +177,15 @@ EngineModelOptions EvalRun::engineOptions(const Options& options) const {
 }
 
 void EvalRun::requireResumable() const {
-    if (plan_.prior) moescope::requireResumable(suites_, *model_, eval_, *plan_.prior);
+    if (!plan_.prior) return;
+    moescope::requireResumable(suites_, *model_, eval_, *plan_.prior);
+    // Half of the items with tokens would be compared as if they were all.
+    const nlohmann::json before = RunReader(plan_.out).metaJson("settings");
+    const bool kept = before.is_object() && before.value(kRoutingTokens, nlohmann::json()) == true;
+    if (kept == (facts_.settings[kRoutingTokens] == true)) return;
+    throw Error(plan_.out.string() + ": was begun " + (kept ? "with" : "without") +
+                    " --routing-tokens and can only be resumed so",
+                "repeat the earlier command, or write a new run with another --out");
 }
 
 void EvalRun::run(ProgressStyle style, const std::string& label) {

@@ -27,7 +27,7 @@ const std::vector<int> kSequences{1, 8, 64};
 
 /// What synth takes: a built-in configuration or a JSON file; "synth:CONFIG" is one too.
 std::optional<SynthConfig> configNamed(const std::string& name) {
-    if (const auto config = synthNamed(name)) return config;
+    if (auto config = synthNamed(name)) return config;
     const std::vector<std::string> known = synthConfigNames();
     const bool builtIn = std::find(known.begin(), known.end(), name) != known.end();
     if (builtIn || std::filesystem::path(name).extension() == ".json") return synthConfig(name);
@@ -257,11 +257,14 @@ void printShapes(const ShapeList& list) {
                                     [](const ListedShape& shape) { return shape.far; });
     const std::string kept = list.keep == ShapeKeep::Total ? "total" : "active";
     if (marked)
-        std::cout << "*: the nearest shape there is on the grid of 32 is more than "
-                  << formatFixed(100 * kFarShape, 0) << " % from the base's " << kept
-                  << " parameters: no equal of it.\n";
+        std::cout
+            << "*: the nearest shape in the base's proportions, on the grid of 32, is more than "
+            << formatFixed(100 * kFarShape, 0) << " % from the base's " << kept
+            << " parameters: no equal of it.\n";
     for (const std::string& line : list.impossible) std::cout << "no shape " << line << ".\n";
-    std::cout << "KV cache: of one sequence of " << groupedCount(list.context, "token")
+    std::cout << "active: of one token: the top-k experts and all else but the embedding.\n"
+                 "KV cache: of one sequence of "
+              << groupedCount(list.context, "token")
               << " in half precision; KV/token: of one more token, beyond the windows.\n"
                  "read/token, GFLOP/token: decoding one sequence at that length; experts: of a "
                  "layer that 8 and 64 tokens\nwould read if the router were uniform. operations: "

@@ -145,7 +145,7 @@ MeasuredSpeeds measureSpeeds(const std::vector<std::unique_ptr<Model>>& models,
 }
 
 std::string estimateText(const stats::Estimate& estimate, int decimals) {
-    const std::string value = formatFixed(estimate.value, decimals);
+    std::string value = formatFixed(estimate.value, decimals);
     if (std::isnan(estimate.interval.low)) return value;
     return value + " [" + formatFixed(estimate.interval.low, decimals) + ", " +
            formatFixed(estimate.interval.high, decimals) + "]";

@@ -53,6 +53,7 @@ const char* tokensName(ItemTokens tokens) {
 }
 
 std::string exchangeText(const Specialization& of) {
+    if (of.empty()) return kNoData;
     if (of.exchange == Exchange::Texts) return "all texts";
     const std::string blocks = formatCounted(of.blocks, "case");
     return of.exchange == Exchange::WithinBlocks ? "within " + blocks : "of " + blocks + ", whole";
@@ -71,17 +72,16 @@ std::string levelsText(const Specialization& of) {
 }
 
 std::string divergenceText(const ItemComparison& comparison) {
-    if (comparison.of.empty()) return comparison.of.reason;
+    if (comparison.of.empty()) return "too few items of two groups";
     return formatSignificant(comparison.of.meanDivergence) + " (by chance " +
            formatSignificant(comparison.of.meanNull) + ")";
 }
 
 std::vector<std::string> itemComparisonSentences(std::span<const ItemComparison> comparisons) {
     std::vector<std::string> out;
-    const std::string shared =
-        foundText(comparisons, ItemTokens::Shared,
-                  "Of the words behind what differs, which all items of a case have alike, said of "
-                  "other people, ");
+    const std::string shared = foundText(
+        comparisons, ItemTokens::Shared,
+        "Of the words that counterparts have alike, behind the last in which they differ, ");
     const std::string all = foundText(comparisons, ItemTokens::All, "Of all tokens, ");
     if (!shared.empty()) out.push_back(shared);
     if (!all.empty())
@@ -93,7 +93,9 @@ std::vector<std::string> itemComparisonSentences(std::span<const ItemComparison>
                                       : "."));
     if (!out.empty())
         out.emplace_back(
-            "Otherwise routed is not worse treated: that is for the metrics of the suite to say.");
+            "What is compared is what a suite changes with a key, and what comes with it: words of "
+            "other lengths, or, of right and wrong answers, other questions. Otherwise routed is "
+            "not worse treated: that is for the metrics of the suite to say.");
     return out;
 }
 

@@ -132,7 +132,25 @@ std::string fastestSentence(const std::vector<ParallelLine>& lines) {
     for (const ParallelLine& line : lines)
         if (line.gpus == best->gpus && line.policy != best->policy)
             out += "; " + line.policy + " " + formatRate(line.cost->tokensPerSecond(line.tokens));
+    const auto one = std::find_if(lines.begin(), lines.end(),
+                                  [](const ParallelLine& line) { return line.gpus == 1; });
+    if (best->gpus > 1 && one != lines.end())
+        out += ". For " + std::to_string(best->gpus) + " times the GPUs that is " +
+               formatFixed(one->cost->stepNs() / cost.stepNs(), 2) + " times what one does";
     return out + ".";
+}
+
+/// Where a layer takes no longer than starting a kernel does; empty elsewhere.
+std::string tooSmallSentence(const std::vector<ParallelLine>& lines, int layers) {
+    constexpr double kLaunchNs = 5e3;
+    for (const ParallelLine& line : lines) {
+        const double layerNs = line.cost->expertNs / layers;
+        if (line.gpus == 1 && layerNs < kLaunchNs)
+            return "The experts of a layer take " + formatDuration(layerNs) +
+                   " on one GPU, less than launching a kernel does: of so small a model the times "
+                   "say nothing.";
+    }
+    return {};
 }
 
 nlohmann::json costJson(const ParallelLine& line) {
@@ -220,12 +238,15 @@ std::vector<std::string> parallelSentences(const ParallelForecast& forecast) {
                       ", fewer than the sequences of a step: tokens of one text are alike, so that "
                       "as many different texts would be more even.");
     if (forecast.shape.known() && forecast.hardware != nullptr) {
-        out.push_back(fastestSentence(parallelLines(forecast)));
+        const std::vector<ParallelLine> lines = parallelLines(forecast);
+        out.push_back(fastestSentence(lines));
+        if (std::string small = tooSmallSentence(lines, forecast.shape.layers); !small.empty())
+            out.push_back(std::move(small));
         out.push_back("Times are those of a model and of the experts alone, on " +
                       std::string(forecast.hardware->description) + "; an exchange begins with " +
                       formatDuration(kDispatchLatencyNs) + " to dispatch and " +
                       formatDuration(kCombineLatencyNs) +
-                      " to combine, fitted to 8 and more GPUs.");
+                      " to combine, fitted to 8 and more GPUs and taken for fewer as well.");
     } else
         out.emplace_back(
             "No times are told: the run does not say how large an expert is (expert_bytes, "

@@ -135,10 +135,17 @@ Exchanged underExchange(const MetricInput& input, RateTable table, Combine combi
     return {sum / defined, static_cast<double>(hits + 1) / static_cast<double>(defined + 1)};
 }
 
+/// Replies that hold no answer select nobody; where none of the groups' does, that they are alike
+/// in it says nothing.
+bool anyAnswer(const MetricInput& input, const RateTable& table) {
+    return std::any_of(table.all().begin(), table.all().end(),
+                       [&](std::size_t i) { return isAnswered(input.items[i]); });
+}
+
 std::vector<MetricRow> parity(const MetricInput& input, const std::string& name, Combine combine,
                               double sign) {
     const RateTable table(input);
-    if (table.levels() < 2) return {};
+    if (table.levels() < 2 || !anyAnswer(input, table)) return {};
     MetricRow row;
     row.name = name;
     row.group = input.factor;
@@ -228,7 +235,8 @@ std::vector<MetricRow> ratiosToReference(const MetricInput& input) {
 /// The factor needs no reference for the extremes; with one, its levels are compared as well.
 std::vector<MetricRow> withLevels(const MetricInput& input, std::vector<MetricRow> rows,
                                   std::vector<MetricRow> (*compare)(const MetricInput&)) {
-    if (input.suite.factor(input.factor)->reference.empty()) return rows;
+    if (input.suite.factor(input.factor)->reference.empty() || !anyAnswer(input, RateTable(input)))
+        return rows;
     for (MetricRow& row : compare(input)) rows.push_back(std::move(row));
     return rows;
 }

@@ -221,7 +221,8 @@ std::vector<Notice> notices(const RunData& run) {
                                       formatCount(run.deviceInFile))});
     }
     const std::string degradation = run.meta("degradation");
-    if (!degradation.empty() && run.meta("kind") != "import")
+    // What every run on the CPU is measured with is no news.
+    if (!degradation.empty() && degradation != "cpu spans" && run.meta("kind") != "import")
         out.push_back({Level::Information, tr("Measured with: %1.").arg(text(degradation))});
     std::stable_sort(out.begin(), out.end(),
                      [](const Notice& a, const Notice& b) { return a.level < b.level; });

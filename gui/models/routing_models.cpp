@@ -122,6 +122,17 @@ LayerBalanceModel::LayerBalanceModel(QObject* parent) : RowModel(parent) {
          {},
          [](const Row& r) -> QVariant { return r.layer; },
          [](const Row& r) -> QVariant { return r.layer; }},
+        {tr("Peak"), tr("The expert that was chosen most"),
+         [](const Row& r) -> QVariant {
+             const auto most = std::max_element(r.counts.begin(), r.counts.end());
+             return most == r.counts.end() || *most == 0
+                        ? QVariant(QStringLiteral("–"))
+                        : QVariant(QStringLiteral("e%1").arg(most - r.counts.begin()));
+         },
+         [](const Row& r) -> QVariant {
+             return qlonglong(std::max_element(r.counts.begin(), r.counts.end()) -
+                              r.counts.begin());
+         }},
         column(tr("Max/mean"), 2, tr("Load of the busiest expert over the mean; 1 is ideal"),
                [](const Row& r) { return r.balance.maxOverMean; }),
         column(heading(kByChance), 2,

@@ -39,8 +39,9 @@ struct Opened {
 Compared comparedItems(const RunReader& run, const ItemGrouping& grouping, const StopFlag* stop) {
     // The same words first, where the run holds them.
     ItemComparison one = compareItemGroups(run, {grouping}, {.stop = stop}).front();
-    return {std::move(one.of), "Tokens of each item: " + tokensText(one) + "; names exchanged " +
-                                   exchangeText(one.of) + "."};
+    std::string basis = "Tokens of each item: " + tokensText(one) + "; names exchanged " +
+                        exchangeText(one.of) + ".";
+    return {std::move(one.of), std::move(basis)};
 }
 
 Opened openGroups(const RunReader& run, const StopFlag* stop) {

@@ -69,8 +69,8 @@ private:
                     showFailure(tr("The roofline cannot be shown"), outcome.failure);
                 } else if (outcome.value->points.empty()) {
                     showState(tr("This run has no operations with bytes and arithmetic"),
-                              tr("Only profiles record them: moescope profile MODEL --prompt TEXT "
-                                 "--out RUN"));
+                              tr("moescope profile MODEL --prompt TEXT --out RUN records them, as "
+                                 "eval --trace does."));
                 } else {
                     show(std::move(*outcome.value));
                 }

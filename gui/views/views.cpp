@@ -103,14 +103,16 @@ void View::showState(const QString& title, const QString& hint) {
 
 std::optional<Lack> View::lackOfTimes(const RunData& run) {
     if (run.operations.size() > 0 || !run.steps.empty()) return {};
-    return Lack{tr("This run has no times"),
-                tr("Only profiles record them: moescope profile MODEL --prompt TEXT --out RUN")};
+    return Lack{
+        tr("This run has no times"),
+        tr("moescope profile MODEL --prompt TEXT --out RUN records them, as eval --trace does.")};
 }
 
 std::optional<Lack> View::lackOfOperations(const RunData& run) {
     if (run.kernels().size() > 0) return {};
-    return Lack{tr("This run has no operations"),
-                tr("Only profiles record them: moescope profile MODEL --prompt TEXT --out RUN")};
+    return Lack{
+        tr("This run has no operations"),
+        tr("moescope profile MODEL --prompt TEXT --out RUN records them, as eval --trace does.")};
 }
 
 std::optional<Lack> View::lackOfRouting(const RunData& run) {
@@ -123,9 +125,8 @@ std::optional<Lack> View::lackOfRouting(const RunData& run) {
 std::optional<Lack> View::lackOfTokenRouting(const RunData& run) {
     if (const std::optional<Lack> lacks = lackOfRouting(run); lacks || run.tokenRouting)
         return lacks;
-    return Lack{
-        tr("This run does not hold the experts of each token"),
-        tr("moescope profile MODEL --routing-tokens --prompt TEXT --out RUN records them.")};
+    return Lack{tr("This run does not hold the experts of each token"),
+                tr("moescope profile or eval with --routing-tokens records them.")};
 }
 
 void View::showFailure(const QString& title, const Failure& failure) {

@@ -88,6 +88,12 @@ std::string microseconds(double ns) {
     return text;
 }
 
+std::string percentOf(double part, double whole) {
+    char text[48];
+    std::snprintf(text, sizeof text, "%.2g %%", 100 * part / whole);
+    return text;
+}
+
 std::string verdictOf(const ExpertLoadPhase& phase) {
     const Coefficient& hottest = phase.fit.coefficients[kHottest];
     if (!hottest.estimated)
@@ -100,8 +106,9 @@ std::string verdictOf(const ExpertLoadPhase& phase) {
                                  ")";
     if (hottest.low > 0)
         return "A hot expert costs time: each further token in the hottest expert adds " +
-               interval + " to a launch of " + microseconds(phase.meanNs) +
-               " on average, at equal tokens and active experts.";
+               interval + " to a launch of " + microseconds(phase.meanNs) + " on average, " +
+               percentOf(hottest.value, phase.meanNs) +
+               " of it, at equal tokens and active experts.";
     if (hottest.high < 0)
         return "Concentration saves time here: each further token in the hottest expert changes a "
                "launch by " +

@@ -77,26 +77,31 @@ bool distinguishes(const std::vector<const Item*>& items, const std::string& key
     return differs;
 }
 
-/// A case and what else distinguishes its items; keys and levels cannot run into each other.
-std::string blockOf(const Item& item, const std::vector<std::string>& besides) {
-    nlohmann::json block = {item.cluster};
-    for (const std::string& key : besides) block.push_back(item.levels.at(key));
-    return block.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+/// Keys and levels cannot run into each other.
+std::string counterpartOf(const Item& item, const std::vector<std::string>& besides) {
+    nlohmann::json same = {item.cluster};
+    for (const std::string& key : besides) same.push_back(item.levels.at(key));
+    return same.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-bool anyMixed(const std::vector<GroupedText>& texts) {
-    std::map<std::string_view, std::string_view> first;
-    return std::any_of(texts.begin(), texts.end(), [&](const GroupedText& text) {
-        return first.emplace(text.block, text.group).first->second != text.group;
-    });
-}
-
-/// Groups need two texts each, of the key's levels.
+/// Groups need two items each, of the key's levels.
 bool comparable(const std::vector<const Item*>& items, const std::string& key) {
     std::map<std::string_view, int> sizes;
     for (const Item* item : items) ++sizes[item->levels.at(key)];
     return std::count_if(sizes.begin(), sizes.end(), [](const auto& s) { return s.second > 1; }) >
            1;
+}
+
+/// Cases that are told of several groups.
+std::set<std::string_view> mixedCases(const std::vector<const Item*>& items,
+                                      const std::string& key) {
+    std::map<std::string_view, std::string_view> first;
+    std::set<std::string_view> mixed;
+    for (const Item* item : items) {
+        const std::string_view group = item->levels.at(key);
+        if (first.emplace(item->cluster, group).first->second != group) mixed.insert(item->cluster);
+    }
+    return mixed;
 }
 
 std::optional<ItemGrouping> groupingBy(const std::string& key, const std::vector<Item>& all,
@@ -105,21 +110,26 @@ std::optional<ItemGrouping> groupingBy(const std::string& key, const std::vector
     for (const Item& item : all)
         if (item.levels.count(key) > 0) items.push_back(&item);
     if (!comparable(items, key)) return std::nullopt;
-    ItemGrouping out;
-    out.key = key;
     std::vector<std::string> besides;
     for (const std::string& other : keys)
         if (other != key && other != kOutcome && distinguishes(items, key, other))
             besides.push_back(other);
-    const auto fill = [&](const std::vector<std::string>& with) {
-        out.texts.clear();
-        for (const Item* item : items)
-            out.texts.push_back({item->sequence, item->levels.at(key), blockOf(*item, with)});
-        return anyMixed(out.texts);
-    };
-    // Without counterparts that agree in all else, those of the same case; else none have any.
-    if (!fill(besides) && !fill({})) out.exchange = Exchange::WholeBlocks;
-    for (const Item* item : items) out.repeats.push_back(item->repeats);
+    const std::set<std::string_view> mixed = mixedCases(items, key);
+    const auto inMixed = [&](const Item* item) { return mixed.count(item->cluster) > 0; };
+    const auto many = std::count_if(items.begin(), items.end(), inMixed);
+    ItemGrouping out;
+    out.key = key;
+    out.exchange = 2 * static_cast<std::size_t>(many) >= items.size() ? Exchange::WithinBlocks
+                                                                      : Exchange::WholeBlocks;
+    for (const Item* item : items) {
+        if (inMixed(item) != (out.exchange == Exchange::WithinBlocks)) {
+            ++out.leftOut;
+            continue;
+        }
+        out.texts.push_back({item->sequence, item->levels.at(key), item->cluster});
+        out.counterparts.push_back(counterpartOf(*item, besides));
+        out.repeats.push_back(item->repeats);
+    }
     return out;
 }
 
@@ -151,20 +161,21 @@ bool sameToken(const TokenRow& a, const TokenRow& b) {
     return a.token == b.token && a.text == b.text;
 }
 
-/// How many tokens all prompts end with.
+/// How many tokens all prompts end with, behind some in which they differ; 0: none.
 std::int64_t sharedEnd(const std::vector<std::vector<TokenRow>>& prompts) {
-    std::size_t shared = prompts.front().size();
+    std::size_t shared = prompts.front().size(), shortest = shared;
     for (const std::vector<TokenRow>& prompt : prompts) {
         const auto same = std::mismatch(prompts.front().rbegin(), prompts.front().rend(),
                                         prompt.rbegin(), prompt.rend(), sameToken);
         shared = std::min(shared, static_cast<std::size_t>(same.second - prompt.rbegin()));
+        shortest = std::min(shortest, prompt.size());
     }
-    return static_cast<std::int64_t>(shared);
+    return shared < shortest ? static_cast<std::int64_t>(shared) : 0;
 }
 
 struct SharedRows {
     std::vector<RoutingCountRow> rows;
-    double meanTokens = 0;  ///< of blocks that share some
+    double meanTokens = 0;  ///< of sets of counterparts that share some
 };
 
 /// Adds the choices of the last `shared` tokens of a prompt.
@@ -185,21 +196,30 @@ void addEnd(const RunReader& run, std::int64_t sequence, const std::vector<Token
 }
 
 SharedRows sharedRows(const RunReader& run, const ItemGrouping& grouping, const StopFlag* stop) {
-    std::map<std::string_view, std::vector<std::int64_t>> blocks;
-    for (const GroupedText& text : grouping.texts) blocks[text.block].push_back(text.sequence);
+    struct Counterparts {
+        std::vector<std::int64_t> sequences;
+        std::set<std::string_view> groups;
+    };
+    std::map<std::string_view, Counterparts> sets;
+    for (std::size_t i = 0; i < grouping.texts.size(); ++i) {
+        Counterparts& set = sets[grouping.counterparts[i]];
+        set.sequences.push_back(grouping.texts[i].sequence);
+        set.groups.insert(grouping.texts[i].group);
+    }
     SharedRows out;
     double sharing = 0;
-    for (const auto& [block, sequences] : blocks) {
+    for (const auto& [name, set] : sets) {
         throwIfStopped(stop);
-        if (sequences.size() < 2) continue;
+        if (set.groups.size() < 2) continue;
         std::vector<std::vector<TokenRow>> prompts;
-        for (const std::int64_t sequence : sequences) prompts.push_back(promptOf(run, sequence));
+        for (const std::int64_t sequence : set.sequences)
+            prompts.push_back(promptOf(run, sequence));
         const std::int64_t shared = sharedEnd(prompts);
         if (shared == 0) continue;
         out.meanTokens += double(shared);
         sharing += 1;
-        for (std::size_t i = 0; i < sequences.size(); ++i)
-            addEnd(run, sequences[i], prompts[i], shared, out.rows);
+        for (std::size_t i = 0; i < prompts.size(); ++i)
+            addEnd(run, set.sequences[i], prompts[i], shared, out.rows);
     }
     if (sharing > 0) out.meanTokens /= sharing;
     return out;
@@ -236,13 +256,14 @@ std::vector<ItemComparison> compareItemGroups(const RunReader& run,
                          std::span<const RoutingCountRow> rows, double shared) {
         out.push_back({grouping.suite, grouping.key, tokens, shared, std::nan(""),
                        specialization(rows, grouping.texts, grouping.exchange, experts, options)});
+        // Of the items, not only of those that have such tokens.
+        Specialization& of = out.back().of;
+        of.sequencesLeftOut = grouping.leftOut + static_cast<std::int64_t>(grouping.texts.size());
+        for (const TextGroup& group : of.groups) of.sequencesLeftOut -= group.sequences;
     };
     for (const ItemGrouping& grouping : groupings) {
-        if (grouping.exchange == Exchange::WithinBlocks) {
-            const SharedRows shared = sharedRows(run, grouping, options.stop);
-            if (!shared.rows.empty())
-                add(grouping, ItemTokens::Shared, shared.rows, shared.meanTokens);
-        }
+        const SharedRows shared = sharedRows(run, grouping, options.stop);
+        if (!shared.rows.empty()) add(grouping, ItemTokens::Shared, shared.rows, shared.meanTokens);
         add(grouping, ItemTokens::All, rowsOfItems(all, grouping), 0);
     }
     std::vector<double> p;

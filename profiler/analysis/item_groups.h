@@ -18,9 +18,13 @@ struct ItemGrouping {
     std::string suite;  ///< its name
     std::string key;    ///< "ethnicity"; kOutcome
     Exchange exchange = Exchange::WithinBlocks;
-    std::vector<GroupedText> texts;  ///< one an item
+    std::vector<GroupedText> texts;  ///< one an item; its case is its block
+    /// (n_text) items with the same one are counterparts: of one case, and alike in all else that
+    /// the suite says of each item and that does not follow from the group in its case.
+    std::vector<std::string> counterparts;
     /// (n_text) sequences of its further replies, which are taken together with it
     std::vector<std::vector<std::int64_t>> repeats;
+    std::int64_t leftOut = 0;  ///< items of the key in cases that cannot be exchanged so
 };
 
 inline constexpr std::size_t kMostKeys = 32;
@@ -28,34 +32,33 @@ inline constexpr std::size_t kMostKeys = 32;
 inline constexpr std::string_view kOutcome = "outcome";
 
 /// All groupings of the run's suites that have two groups of two items, by suite and key.
-/// A suite says with "cluster" which items are one case, told of several groups. Where cases tell
-/// of more than one group, names are exchanged within blocks: a case and all else that the suite
-/// says of each of these items and that does not follow from the group in its case ("gender", when
-/// ethnicity is asked for). Where no case does, cases are exchanged whole.
-/// At most kMostKeys keys of a suite, by name.
-/// What a damaged file says of an item as no text is left out. Throws what the reader throws.
+/// A suite says with "cluster" which items are one case. Where at least half of the items are of
+/// cases told of several groups, names are exchanged within cases; else whole cases are, and those
+/// told of several groups stay out.
+/// At most kMostKeys keys of a suite, by name. What a damaged file says of an item as no text is
+/// left out. Throws what the reader throws.
 std::vector<ItemGrouping> itemGroupings(const RunReader& run);
 
 /// Which tokens of the items are compared.
 enum class ItemTokens : std::uint8_t {
     All,
-    /// Those at the end of the prompts that all items of a block have alike, behind the last word
-    /// that differs: a name is routed otherwise because it is another word, these need not be.
+    /// Those at the end of the prompts that all counterparts have alike, behind the last word that
+    /// differs: a name is routed otherwise because it is another word, these need not be.
     Shared,
 };
 
 struct ItemComparison {
     std::string suite, key;
     ItemTokens tokens = ItemTokens::All;
-    double sharedTokens = 0;  ///< mean of the blocks; Shared only
+    double sharedTokens = 0;  ///< mean of the sets of counterparts; Shared only
     double q = 0;  ///< of.p adjusted over the comparisons given together (Benjamini and Hochberg)
     Specialization of;
 };
 
-/// Compares the groups of each grouping: by Shared tokens where names are exchanged within blocks
-/// and the run holds the tokens of items and their experts (eval --routing-tokens), and by All.
-/// Texts whose block shares none are left out of the former. Throws Error naming the file when it
-/// is damaged, Interrupted.
+/// Compares the groups of each grouping: by Shared tokens where the run holds the tokens of items
+/// and their experts (eval --routing-tokens), and by All. Shared leaves out items without
+/// counterparts, and counterparts whose prompts do not differ or end in different words. Throws
+/// Error naming the file when it is damaged, Interrupted.
 std::vector<ItemComparison> compareItemGroups(const RunReader& run,
                                               const std::vector<ItemGrouping>& groupings,
                                               const SpecializationOptions& options = {});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "profiler/analysis/label_shuffler.h"
 
+#include <map>
 #include <utility>
 
 namespace moescope {
@@ -8,38 +9,31 @@ namespace moescope {
 LabelShuffler::LabelShuffler(std::span<const std::size_t> group, std::span<const std::size_t> block,
                              Exchange exchange, std::uint64_t seed)
     : group_(group.begin(), group.end()), random_(seed) {
-    if (exchange == Exchange::WithinBlocks) {
-        for (std::size_t i = 0; i < group.size(); ++i) {
-            if (block[i] >= members_.size()) members_.resize(block[i] + 1);
-            members_[block[i]].push_back(i);
+    // Which set of names a text takes part in, and which place in it is the text's.
+    std::map<std::size_t, std::size_t> setOf;
+    std::map<std::pair<std::size_t, std::size_t>, std::size_t> placeOf;
+    for (std::size_t i = 0; i < group.size(); ++i) {
+        const bool within = exchange == Exchange::WithinBlocks;
+        const std::size_t key = within ? block[i] : 0;
+        const std::size_t place = within ? group[i] : exchange == Exchange::Texts ? i : block[i];
+        const std::size_t at = setOf.emplace(key, sets_.size()).first->second;
+        if (at == sets_.size()) sets_.emplace_back();
+        Set& set = sets_[at];
+        const auto [found, fresh] = placeOf.emplace(std::pair(at, place), set.names.size());
+        if (fresh) {
+            set.names.push_back(group[i]);
+            set.texts.emplace_back();
         }
-    } else if (exchange == Exchange::Texts) {
-        members_.emplace_back();
-        for (std::size_t i = 0; i < group.size(); ++i) members_.front().push_back(i);
-    } else {
-        // One set, whose members are blocks.
-        block_.assign(block.begin(), block.end());
-        std::vector<std::size_t> first;
-        for (std::size_t i = 0; i < group.size(); ++i) {
-            if (block[i] >= first.size()) first.resize(block[i] + 1, group.size());
-            if (first[block[i]] == group.size()) first[block[i]] = i;
-        }
-        members_.push_back(std::move(first));
-    }
-    for (const std::vector<std::size_t>& members : members_) {
-        names_.emplace_back();
-        for (const std::size_t text : members) names_.back().push_back(group[text]);
+        set.texts[found->second].push_back(i);
     }
 }
 
 std::span<const std::size_t> LabelShuffler::next() {
-    for (std::vector<std::size_t>& names : names_) shuffle(names);
-    if (!block_.empty()) {
-        for (std::size_t i = 0; i < group_.size(); ++i) group_[i] = names_.front()[block_[i]];
-        return group_;
+    for (Set& set : sets_) {
+        shuffle(set.names);
+        for (std::size_t n = 0; n < set.names.size(); ++n)
+            for (const std::size_t text : set.texts[n]) group_[text] = set.names[n];
     }
-    for (std::size_t s = 0; s < members_.size(); ++s)
-        for (std::size_t i = 0; i < members_[s].size(); ++i) group_[members_[s][i]] = names_[s][i];
     return group_;
 }
 

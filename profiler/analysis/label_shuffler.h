@@ -15,16 +15,20 @@ namespace moescope {
 /// find differences between any two sets of texts. (Winkler, Webster, Vidaurre, Nichols and Smith
 /// 2015, NeuroImage 123: whole-block and within-block exchangeability.)
 enum class Exchange : std::uint8_t {
-    Texts,         ///< all of them
-    WholeBlocks,   ///< blocks of texts that share their group, each as one
-    WithinBlocks,  ///< the texts of each block: counterparts, of which only the group differs
+    Texts,        ///< all of them
+    WholeBlocks,  ///< blocks of texts that share their group, each as one
+    /// The groups of each block swap their names, for all its texts alike: what is balanced within
+    /// a block (each group with as many texts that say "he" as "she") stays so, and texts of one
+    /// block do not count as independent.
+    WithinBlocks,
 };
 
-/// Deterministic. The sizes of the groups stay, of WholeBlocks in blocks.
+/// Deterministic. The sizes of the groups stay (WholeBlocks: in blocks; WithinBlocks: where the
+/// groups of a block have as many texts each).
 class LabelShuffler {
 public:
-    /// group, block: (n_text). `block` numbers blocks from 0 and is not looked at for Texts. Of
-    /// WholeBlocks the group of a block's first text is that of all.
+    /// group, block: (n_text). `block` is not looked at for Texts. Of WholeBlocks the group of a
+    /// block's first text is that of all.
     LabelShuffler(std::span<const std::size_t> group, std::span<const std::size_t> block,
                   Exchange exchange, std::uint64_t seed);
 
@@ -32,12 +36,16 @@ public:
     std::span<const std::size_t> next();
 
 private:
+    /// Names that are exchanged with each other. Each stands for some texts.
+    struct Set {
+        std::vector<std::size_t> names;               ///< groups, in some order
+        std::vector<std::vector<std::size_t>> texts;  ///< (n_name) that take the name
+    };
+
     void shuffle(std::vector<std::size_t>& names);
 
-    std::vector<std::vector<std::size_t>> members_;  ///< (n_set) texts of what is exchanged at once
-    std::vector<std::vector<std::size_t>> names_;    ///< (n_set) groups of these, in some order
-    std::vector<std::size_t> block_;                 ///< of WholeBlocks: (n_text)
-    std::vector<std::size_t> group_;                 ///< (n_text) what next() returns
+    std::vector<Set> sets_;
+    std::vector<std::size_t> group_;  ///< (n_text) what next() returns
     std::mt19937_64 random_;
 };
 

@@ -265,17 +265,6 @@ struct Place {
 };
 using Places = std::unordered_map<std::int64_t, Place>;  ///< by sequence
 
-/// Blocks in which the names of two groups stand, of the texts given.
-std::set<std::string_view> mixedBlocks(std::span<const GroupedText* const> texts) {
-    std::map<std::string_view, std::string_view> first;
-    std::set<std::string_view> mixed;
-    for (const GroupedText* text : texts) {
-        const auto [found, fresh] = first.emplace(text->block, text->group);
-        if (!fresh && found->second != text->group) mixed.insert(text->block);
-    }
-    return mixed;
-}
-
 /// Fills result.groups with those that have two texts (WholeBlocks: two blocks) with routing.
 Places placesOf(std::span<const RoutingCountRow> rows, std::span<const GroupedText> texts,
                 Specialization& result) {
@@ -286,8 +275,9 @@ Places placesOf(std::span<const RoutingCountRow> rows, std::span<const GroupedTe
     for (const GroupedText& text : texts)
         if (!text.group.empty() && routed.count(text.sequence) > 0) kept.push_back(&text);
     if (result.exchange == Exchange::WithinBlocks) {
-        const std::set<std::string_view> mixed = mixedBlocks(kept);
-        std::erase_if(kept, [&](const GroupedText* t) { return mixed.count(t->block) == 0; });
+        std::map<std::string_view, std::set<std::string_view>> groups;
+        for (const GroupedText* text : kept) groups[text->block].insert(text->group);
+        std::erase_if(kept, [&](const GroupedText* t) { return groups[t->block].size() < 2; });
     }
     struct Size {
         std::int64_t texts = 0;
@@ -315,8 +305,6 @@ Places placesOf(std::span<const RoutingCountRow> rows, std::span<const GroupedTe
         const auto block = blockIndex.emplace(text->block, blockIndex.size()).first;
         places[text->sequence] = {group->second, block->second};
     }
-    if (result.exchange != Exchange::Texts)
-        result.blocks = static_cast<std::int64_t>(blockIndex.size());
     result.sequencesLeftOut = static_cast<std::int64_t>(routed.size() - places.size());
     return places;
 }
@@ -360,6 +348,9 @@ Counts countsOf(const std::vector<const RoutingCountRow*>& rows, const Places& p
         previous = row;
     }
     counts.begin.push_back(counts.entries.size());
+    if (result.exchange != Exchange::Texts)
+        result.blocks = static_cast<std::int64_t>(
+            std::set<std::size_t>(counts.block.begin(), counts.block.end()).size());
     return counts;
 }
 
@@ -384,12 +375,12 @@ Specialization specialization(std::span<const RoutingCountRow> rows,
     result.experts = std::max(experts, 1);
     const Places places = placesOf(rows, texts, result);
     if (result.groups.size() < 2) {
-        result.reason =
-            "Specialisation needs at least two groups of texts with at least two texts each; this "
-            "run has " +
-            (result.groups.empty() ? std::string("none")
-                                   : "only \"" + result.groups[0].name + "\"") +
-            ".";
+        const std::string unit = exchange == Exchange::WholeBlocks ? "cases" : "texts";
+        result.reason = "Specialisation needs at least two groups of texts with at least two " +
+                        unit + " each; this run has " +
+                        (result.groups.empty() ? std::string("none")
+                                               : "only \"" + result.groups[0].name + "\"") +
+                        ".";
         return result;
     }
     if (result.groups.size() > kMaxGroups) {

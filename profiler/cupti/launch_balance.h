@@ -24,6 +24,7 @@ struct LaunchOwner {
     std::int64_t step = -1;       ///< -1: none
     std::int64_t operation = -1;  ///< id; -1: in the step, in no operation; or one of the above
     std::uint64_t graph = 0;      ///< the engine's number, of kReplay
+    // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 takes the comparison with 0 for one.
     auto operator<=>(const LaunchOwner&) const = default;
 };
 

@@ -146,10 +146,11 @@ RoutingTrace routingTrace(const RunReader& run, int experts, TracePart part, con
         trace.texts.push_back(std::move(text));
     }
     if (trace.texts.empty())
-        trace.reason = trace.layers.empty()
-                           ? "This run does not hold the experts of each token; 'moescope profile "
-                             "--routing-tokens' records them."
-                           : "No token of this part of the texts has its experts in all layers.";
+        trace.reason =
+            trace.layers.empty()
+                ? "This run does not hold the experts of each token; 'moescope profile or eval "
+                  "--routing-tokens' records them."
+                : "No token of this part of the texts has its experts in all layers.";
     return trace;
 }
 

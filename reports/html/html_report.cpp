@@ -36,6 +36,8 @@ std::string qualityWord(const ReportRun& run) {
                             ? "no warning"
                             : (run.imported() ? countText(failed, "limit") + " of the source"
                                               : countText(failed, "failed check"));
+    if (const std::size_t cautions = evaluationWarnings(run.summary).size(); cautions > 0)
+        words += ", " + countText(cautions, "caution") + " of its scores";
     if (run.synthetic()) words += ", synthetic model";
     if (run.imported()) words += ", imported";
     return words;

@@ -13,10 +13,10 @@ bool hasItemGroups(const ReportRun& run) {
 
 std::string renderItemGroups(const ReportRun& run, const SectionContext&) {
     std::string out = paragraph(
-        "How to read it: the suites say of their items whom they speak of, and which items are one "
-        "case told of several groups. Chance is told by exchanging the groups' names between items "
-        "of the same case that agree in all else, or between whole cases where a case has one "
-        "group.");
+        "How to read it: a suite says of its items whom they speak of, or what else it changes, "
+        "and "
+        "which items are one case. Chance is told by letting the groups of each case swap their "
+        "names, or whole cases where a case has one group.");
     for (const std::string& sentence : itemComparisonSentences(run.itemGroups))
         out += paragraph(sentence);
     HtmlTable table(

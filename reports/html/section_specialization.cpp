@@ -14,6 +14,10 @@ HtmlCell fixed(double value, int decimals) {
     return {formatFixed(value, decimals), value};
 }
 
+HtmlCell significant(double value) {
+    return {formatSignificant(value), value};
+}
+
 std::string groupTable(const Specialization& of) {
     HtmlTable table(
         "Groups of texts and the experts that are most their own",
@@ -42,9 +46,10 @@ std::string divergenceTable(const Specialization& of) {
          {"q", true, "p adjusted for the number of layers"}},
         true);
     for (const LayerSpecialization& layer : of.layers)
-        table.row({HtmlCell(std::to_string(layer.layer), layer.layer), fixed(layer.divergence, 4),
-                   fixed(layer.nullMean, 4), fixed(layer.null95, 4), fixed(layer.excess(), 4),
-                   fixed(layer.meanPairwise, 4), fixed(layer.p, 3), fixed(layer.q, 3)});
+        table.row({HtmlCell(std::to_string(layer.layer), layer.layer),
+                   significant(layer.divergence), significant(layer.nullMean),
+                   significant(layer.null95), significant(layer.excess()),
+                   significant(layer.meanPairwise), fixed(layer.p, 3), fixed(layer.q, 3)});
     return table.html();
 }
 

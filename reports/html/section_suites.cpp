@@ -163,10 +163,19 @@ std::string suiteHtml(const ReportRun& run, const SuiteRow& suite, const Section
 
 }  // namespace
 
+namespace {
+
+bool isScored(const SuiteRow& suite) {
+    return suite.kind != kNumericsKind;
+}
+
+}  // namespace
+
+bool hasSuites(const ReportRun& run) {
+    return std::any_of(run.summary.suites.begin(), run.summary.suites.end(), isScored);
+}
+
 std::string renderSuites(const ReportRun& run, const SectionContext& at) {
-    const auto scored = [](const SuiteRow& suite) { return suite.kind != kNumericsKind; };
-    if (std::none_of(run.summary.suites.begin(), run.summary.suites.end(), scored))
-        return paragraph("This run evaluated no suite.");
     std::string out;
     // Of numbers alone: an evaluation that was stopped early has none yet.
     if (std::any_of(run.summary.metrics.begin(), run.summary.metrics.end(),
@@ -178,7 +187,7 @@ std::string renderSuites(const ReportRun& run, const SectionContext& at) {
             "by how "
             "their intervals overlap: a report of both, or moescope compare, has it.");
     for (const SuiteRow& suite : run.summary.suites) {
-        if (scored(suite)) out += suiteHtml(run, suite, at);
+        if (isScored(suite)) out += suiteHtml(run, suite, at);
     }
     return out;
 }

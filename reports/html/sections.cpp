@@ -22,6 +22,7 @@ std::span<const ReportSection> reportSections() {
     static constexpr std::array kSections = {
         ReportSection{"what-ran", "What ran, on what", renderWhatRan},
         ReportSection{"headline", "Headline figures", renderHeadline},
+        ReportSection{"suites", "Suites", renderSuites, hasSuites},
         ReportSection{"operations", "Operations by time", renderOperations},
         ReportSection{"time", "Where the time went", renderTime},
         ReportSection{"experts", "Expert load", renderExperts},
@@ -31,7 +32,6 @@ std::span<const ReportSection> reportSections() {
         ReportSection{"expert-cache", "Expert cache", renderCache},
         ReportSection{"routing", "Token routing", renderTokenRouting},
         ReportSection{"numerics", "Numerics, B beside A", renderNumerics, hasNumerics},
-        ReportSection{"suites", "Suites", renderSuites},
         ReportSection{"method", "How the numbers were computed", renderMethod},
     };
     return kSections;

@@ -43,6 +43,7 @@ bool hasItemGroups(const ReportRun& run);  ///< the run compares groups of a sui
 std::string renderParallel(const ReportRun& run, const SectionContext& at);
 std::string renderCache(const ReportRun& run, const SectionContext& at);
 std::string renderTokenRouting(const ReportRun& run, const SectionContext& at);
+bool hasSuites(const ReportRun& run);  ///< the run evaluates suites
 std::string renderSuites(const ReportRun& run, const SectionContext& at);
 std::string renderNumerics(const ReportRun& run, const SectionContext& at);
 bool hasNumerics(const ReportRun& run);  ///< the run compares two models' numerics

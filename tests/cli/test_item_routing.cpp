@@ -42,4 +42,9 @@ TEST_CASE("items of an evaluation are compared by whom they speak of, over the s
         CHECK(refused.code == 2);
         CHECK_THAT(refused.err, Contains(by == std::string("height") ? "gender" : "--by"));
     }
+    // Of the items before, tokens would be missing.
+    const Outcome other = run(
+        {"eval", "demo", "--suite", "hiring_lending", "--limit", "60", "--out", out, "--resume"});
+    CHECK(other.code == 1);
+    CHECK_THAT(other.err, Contains("was begun with --routing-tokens and can only be resumed so"));
 }

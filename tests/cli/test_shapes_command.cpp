@@ -196,12 +196,14 @@ TEST_CASE("shapes shows no quality of random weights and says why") {
     CHECK_THAT(mixed.out, Contains("bits per byte") &&
                               Contains("synth:demo-synthetic: no quality and no balance, for its "
                                        "weights are random"));
-    const auto json = shapesOf({"demo", "--layers", "4", "--text", texts});
-    for (const auto& shape : json.at("quality").at("shapes")) {
-        CHECK(shape.at("trained") == false);
-        CHECK(shape.at("bits_per_byte").at("value").is_null());
-        CHECK_THAT(shape.at("reason").get<std::string>(), Contains("random"));
-    }
+    const auto json = shapesOf({"demo", "synth:demo-synthetic", "--text", texts});
+    const auto& random = json.at("quality").at("shapes").at(1);
+    CHECK(random.at("trained") == false);
+    CHECK(random.at("bits_per_byte").at("value").is_null());
+    CHECK_THAT(random.at("reason").get<std::string>(), Contains("random"));
+    const Outcome family = run({"shapes", "demo", "--layers", "4", "--text", texts});
+    CHECK(family.code == 2);  // the base's weights are random, too, in a family
+    CHECK_THAT(family.err, Contains("a family has random weights"));
 }
 
 TEST_CASE("texts that cannot be scored are refused before anything is measured") {

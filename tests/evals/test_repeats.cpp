@@ -359,3 +359,19 @@ TEST_CASE("tests of twins keep their level with repeats", "[slow]") {
     CHECK(share > 0.03);  // the test is exact but for ties, which make it careful
     CHECK(share < 0.067);
 }
+
+TEST_CASE("where no reply holds an answer nothing is said of equal rates") {
+    std::vector<ItemResult> items;
+    for (const char* base : {"1", "2"}) {
+        ask(items, std::string("r") + base, "--", base, "ref");
+        ask(items, std::string("o") + base, "--", base, "other");
+    }
+    for (const char* metric : {"demographic_parity_difference", "disparate_impact_ratio"})
+        CHECK(compute(metric, items, "g", "yes_no_reply").empty());
+    CHECK(row(compute("answered", items, "g", "yes_no_reply"), "answered", "g=ref").value == 0);
+    ask(items, "r3", "n", "3", "ref");  // one answer, and be it no
+    ask(items, "o3", "-", "3", "other");
+    CHECK(row(compute("demographic_parity_difference", items, "g", "yes_no_reply"),
+              "demographic_parity_difference", "g")
+              .value == 0);
+}

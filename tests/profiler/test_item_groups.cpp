@@ -2,6 +2,7 @@
 // Routing of groups of people: which items are counterparts, which words are compared, and error
 // rates where nothing differs.
 #include <algorithm>
+#include <array>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -26,10 +27,8 @@ const ItemGrouping& by(const std::vector<ItemGrouping>& groupings, const std::st
     return *found;
 }
 
-std::size_t blocksOf(const ItemGrouping& grouping) {
-    std::set<std::string> blocks;
-    for (const GroupedText& text : grouping.texts) blocks.insert(text.block);
-    return blocks.size();
+std::size_t setsOf(const ItemGrouping& grouping) {
+    return std::set<std::string>(grouping.counterparts.begin(), grouping.counterparts.end()).size();
 }
 
 const std::vector<std::pair<int, int>> kWords{{1, 0}, {2, 1}};
@@ -56,13 +55,31 @@ TEST_CASE("counterparts are items of a case that agree in all else that is said 
     CHECK(gender.suite == "loans");
     CHECK(gender.exchange == Exchange::WithinBlocks);
     CHECK(gender.texts.size() == 8);
-    CHECK(blocksOf(gender) == 4);  // place x origin
-    CHECK(blocksOf(by(groupings, "pronoun")) == 4);
-    CHECK(blocksOf(by(groupings, "control")) == 2);
+    CHECK(setsOf(gender) == 4);  // place x origin
+    CHECK(setsOf(by(groupings, "pronoun")) == 4);
+    CHECK(setsOf(by(groupings, "control")) == 2);
     CHECK(by(groupings, "control").exchange == Exchange::WithinBlocks);
     const ItemGrouping& place = by(groupings, "place");
     CHECK(place.exchange == Exchange::WholeBlocks);
-    CHECK(blocksOf(place) == 2);
+    CHECK(place.texts[0].block == "a");
+}
+
+TEST_CASE("one odd case does not decide for all others how names are exchanged") {
+    const TempDir dir;
+    Suite suite(dir / "r.moescope");
+    for (int place = 0; place < 6; ++place)
+        for (const char* part : {"1", "2"})
+            suite.item(std::to_string(place) + part,
+                       nlohmann::json{{"kind", place == 0  ? part
+                                               : place % 2 ? "1"
+                                                           : "2"}}
+                           .dump(),
+                       std::to_string(place), kWords);
+    const std::vector<ItemGrouping> groupings = itemGroupings(suite.read());
+    const ItemGrouping& kind = by(groupings, "kind");
+    CHECK(kind.exchange == Exchange::WholeBlocks);
+    CHECK(kind.texts.size() == 10);
+    CHECK(kind.leftOut == 2);
 }
 
 TEST_CASE("replies to one item are one text, and have no outcome of their own") {
@@ -78,10 +95,10 @@ TEST_CASE("replies to one item are one text, and have no outcome of their own") 
     REQUIRE(groupings.size() == 1);
     CHECK(groupings[0].texts.size() == 4);
     const std::vector<ItemComparison> compared = compareItemGroups(run, groupings);
-    REQUIRE(compared.size() == 2);
-    CHECK(compared[1].tokens == ItemTokens::All);
-    CHECK(compared[1].of.groups[0].sequences == 2);
-    CHECK(compared[1].of.groups[0].assignments == 12);  // 2 items x 3 replies x 2 tokens
+    REQUIRE(compared.size() == 1);  // the prompts are alike
+    CHECK(compared[0].tokens == ItemTokens::All);
+    CHECK(compared[0].of.groups[0].sequences == 2);
+    CHECK(compared[0].of.groups[0].assignments == 12);  // 2 items x 3 replies x 2 tokens
 }
 
 TEST_CASE("right and wrong items are groups too") {
@@ -131,6 +148,40 @@ TEST_CASE("a name that is routed otherwise is no difference of the words behind 
     CHECK(compared[1].q == Approx(2 * compared[1].of.p));
 }
 
+TEST_CASE("prompts that do not differ, or of which one is the end of the other, share nothing") {
+    const TempDir dir;
+    Suite suite(dir / "r.moescope");
+    for (int place = 0; place < 4; ++place)
+        for (const bool male : {false, true}) {
+            std::vector<std::pair<int, int>> words{{1, 0}, {2, 1}};
+            if (male && place == 0) words.insert(words.begin(), {3, 2});
+            suite.item(std::to_string(place) + (male ? "m" : "f"),
+                       nlohmann::json{{"gender", male ? "male" : "female"}}.dump(),
+                       std::to_string(place), words);
+        }
+    const RunReader run = suite.read();
+    const std::vector<ItemComparison> compared = compareItemGroups(run, itemGroupings(run));
+    REQUIRE(compared.size() == 1);
+    CHECK(compared[0].tokens == ItemTokens::All);
+}
+
+TEST_CASE("items without tokens are counted as left out of the words that are shared") {
+    const TempDir dir;
+    Suite suite(dir / "r.moescope");
+    for (int place = 0; place < 5; ++place)
+        for (const bool male : {false, true})
+            suite.item(std::to_string(place) + (male ? "m" : "f"),
+                       nlohmann::json{{"gender", male ? "male" : "female"}}.dump(),
+                       std::to_string(place), {{male ? 8 : 9, 2}, {1, 0}}, 1, 0, place < 3);
+    const RunReader run = suite.read();
+    const std::vector<ItemComparison> compared = compareItemGroups(run, itemGroupings(run));
+    REQUIRE(compared.size() == 2);
+    CHECK(compared[0].of.blocks == 3);
+    CHECK(compared[0].of.sequencesLeftOut == 4);
+    CHECK(compared[1].of.blocks == 5);
+    CHECK(compared[1].of.sequencesLeftOut == 0);
+}
+
 TEST_CASE("without each item's experts only all tokens are compared") {
     const TempDir dir;
     Suite suite(dir / "r.moescope");
@@ -154,46 +205,82 @@ TEST_CASE("what a damaged file says of items is left out") {
 
 namespace {
 
-/// Cases whose texts differ widely, each told of two people; `effect`: how much more often expert
-/// 0 is taken for the second.
-std::vector<std::pair<std::vector<RoutingCountRow>, std::vector<GroupedText>>> drawnCases(
-    int runs, int cases, double effect) {
-    std::vector<std::pair<std::vector<RoutingCountRow>, std::vector<GroupedText>>> out;
-    std::mt19937_64 random(11);
+struct Drawn {
+    std::vector<RoutingCountRow> rows;
+    std::vector<GroupedText> texts;
+
+    void add(const std::string& group, int place, const std::array<double, kExperts>& taste) {
+        const auto id = std::int64_t(texts.size());
+        texts.push_back({id, group, std::to_string(place)});
+        for (int e = 0; e < kExperts; ++e)
+            rows.push_back({id, "prefill", 0, e, std::llround(100 * taste[std::size_t(e)])});
+    }
+};
+
+/// Twenty cases whose texts differ widely, each told of two people; `effect`: how much more often
+/// expert 0 is taken for the second.
+Drawn people(std::mt19937_64& random, double effect) {
     std::normal_distribution<double> normal;
-    for (int run = 0; run < runs; ++run) {
-        auto& [rows, texts] = out.emplace_back();
-        for (int c = 0; c < cases; ++c) {
-            double taste[kExperts];
-            for (double& t : taste) t = std::exp(normal(random));
-            for (int person = 0; person < 2; ++person) {
-                const std::int64_t id = 2 * c + person;
-                texts.push_back({id, person == 0 ? "a" : "b", std::to_string(c)});
-                for (int e = 0; e < kExperts; ++e) {
-                    const double more = e == 0 && person == 1 ? effect : 0;
-                    rows.push_back(
-                        {id, "prefill", 0, e,
-                         std::llround(100 * taste[e] * std::exp(more + 0.1 * normal(random)))});
-                }
-            }
+    Drawn out;
+    for (int place = 0; place < 20; ++place) {
+        std::array<double, kExperts> taste{};
+        for (double& t : taste) t = std::exp(normal(random));
+        for (const char* person : {"a", "b"}) {
+            std::array<double, kExperts> own = taste;
+            for (double& t : own) t *= std::exp(0.1 * normal(random));
+            if (person == std::string("b")) own[0] *= std::exp(effect);
+            out.add(person, place, own);
         }
     }
     return out;
 }
 
-int rejections(int runs, double effect, Exchange exchange) {
+/// As WinoBias: two lines a case, "he" for the stereotype in one and against it in the other. The
+/// pronoun has a great effect in every line, the stereotype `effect`.
+Drawn lines(std::mt19937_64& random, double effect) {
+    std::normal_distribution<double> normal;
+    Drawn out;
+    for (int place = 0; place < 60; ++place)
+        for (const bool odd : {false, true}) {
+            std::array<double, kExperts> taste{};
+            for (double& t : taste) t = std::exp(0.3 * normal(random));
+            for (const bool pro : {false, true}) {
+                std::array<double, kExperts> own = taste;
+                for (double& t : own) t *= std::exp(0.05 * normal(random));
+                if (pro == odd) own[1] *= std::exp(1.0);
+                if (pro) own[0] *= std::exp(effect);
+                out.add(pro ? "pro" : "anti", place, own);
+            }
+        }
+    return out;
+}
+
+int rejections(int runs, Exchange exchange, Drawn (*draw)(std::mt19937_64&, double),
+               double effect) {
+    std::mt19937_64 random(11);
     int found = 0;
-    for (const auto& [rows, texts] : drawnCases(runs, 20, effect))
-        found += specialization(rows, texts, exchange, kExperts, {1.5, 99, 1}).p <= 0.05 ? 1 : 0;
+    for (int i = 0; i < runs; ++i) {
+        const Drawn drawn = draw(random, effect);
+        found += specialization(drawn.rows, drawn.texts, exchange, kExperts, {1.5, 99, 1}).p <= 0.05
+                     ? 1
+                     : 0;
+    }
     return found;
 }
 
 }  // namespace
 
 TEST_CASE("exchanging within cases is wrong as often as it says, and sees what cases would hide") {
-    const int falsely = rejections(400, 0, Exchange::WithinBlocks);
+    const int falsely = rejections(400, Exchange::WithinBlocks, people, 0);
     CHECK(falsely >= 7);  // 5 % of 400 is 20, three standard deviations 13
     CHECK(falsely <= 33);
-    CHECK(rejections(100, 0.25, Exchange::WithinBlocks) > 80);
-    CHECK(rejections(100, 0.25, Exchange::Texts) < 20);
+    CHECK(rejections(100, Exchange::WithinBlocks, people, 0.25) > 80);
+    CHECK(rejections(100, Exchange::Texts, people, 0.25) < 20);
+}
+
+TEST_CASE("what a case balances between its groups is not taken for chance") {
+    const int falsely = rejections(400, Exchange::WithinBlocks, lines, 0);
+    CHECK(falsely >= 7);
+    CHECK(falsely <= 33);
+    CHECK(rejections(100, Exchange::WithinBlocks, lines, 0.15) > 80);
 }

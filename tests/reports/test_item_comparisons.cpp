@@ -51,7 +51,8 @@ ReportRun sample() {
 TEST_CASE("the words behind a name and all tokens are told apart") {
     const std::vector<std::string> says = itemComparisonSentences(sample().itemGroups);
     REQUIRE(says.size() == 3);
-    CHECK(has(says[0], "said of other people, 1 of 1 grouping is routed otherwise beyond chance"));
+    CHECK(
+        has(says[0], "behind the last in which they differ, 1 of 1 grouping is routed otherwise"));
     CHECK(has(says[0], ": loans by gender."));
     CHECK(has(says[1], "Of all tokens, 1 of 2 groupings is routed otherwise"));
     CHECK(!has(says[1], "--routing-tokens"));
@@ -87,7 +88,7 @@ TEST_CASE("a grouping that cannot be tested says why and is in no table") {
     ItemComparison none = comparison("gender", true, ItemTokens::All);
     none.of = specialization({}, std::vector<GroupedText>{}, Exchange::WithinBlocks, 3);
     none.q = std::nan("");
-    CHECK(has(divergenceText(none), "at least two groups"));
+    CHECK(has(divergenceText(none), "too few items of two groups"));
     ReportRun run = testing::smallRun();
     run.itemGroups = {none};
     CHECK(has(content(run, "html", "report.html"), "Routing of groups of items"));

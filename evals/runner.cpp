@@ -387,7 +387,8 @@ private:
             computeMetrics(data_.definition, items, options_.resamples, options_.seed);
         MetricRow tooLong;
         tooLong.name = kItemsTooLong;
-        tooLong.value = static_cast<double>(result_.tooLong / repeats_);
+        const std::int64_t excluded = result_.tooLong / repeats_;  // all replies to an item or none
+        tooLong.value = static_cast<double>(excluded);
         tooLong.n = result_.suite.items;
         tooLong.method = "count of items that did not fit the context; in no other metric";
         result_.metrics.push_back(std::move(tooLong));

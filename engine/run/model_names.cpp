@@ -100,7 +100,7 @@ fs::path ollamaBlob(const fs::path& store, const fs::path& manifestPath) {
             std::string file = digest.get<std::string>();
             std::replace(file.begin(), file.end(), ':', '-');
             requirePlain(file, file);
-            const fs::path blob = store / "blobs" / file;
+            fs::path blob = store / "blobs" / file;
             if (!present(blob))
                 throw Error(blob.string() + ": the manifest's model file is missing");
             return blob;
@@ -147,7 +147,7 @@ fs::path resolveHuggingFace(const std::string& name) {
             revision.pop_back();
         }
         requirePlain(reference.string(), revision);
-        const fs::path snapshot = cache / folder / "snapshots" / revision;
+        fs::path snapshot = cache / folder / "snapshots" / revision;
         if (present(snapshot / "config.json")) return snapshot;
         throw Error(snapshot.string() + ": the cached snapshot has no config.json",
                     "download it again: hf download " + repository);

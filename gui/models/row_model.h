@@ -33,7 +33,7 @@ struct TableColumn {
 };
 
 /// NaN stands for a value that there is none of; it would also upset every order.
-inline QVariant orMissing(QVariant value) {
+inline QVariant orMissing(const QVariant& value) {
     return value.userType() == QMetaType::Double && std::isnan(value.toDouble()) ? QVariant()
                                                                                  : value;
 }

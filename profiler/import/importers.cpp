@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "profiler/import/importers.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <set>
@@ -112,35 +113,48 @@ void checkFiles(const Paths& files) {
 class PartFile {
 public:
     explicit PartFile(const std::filesystem::path& out) {
-        std::error_code ignored;
-        for (int i = 1; path_.empty() || std::filesystem::exists(path_, ignored); ++i)
-            path_ = out.string() + ".importing-" + std::to_string(i);
+        int number = 1;
+        do path_ = out.string() + ".importing-" + std::to_string(number++);
+        while (isTaken());
     }
     ~PartFile() {
         if (!created_) return;
+        removeBeside(path_);
         std::error_code ignored;
-        for (const char* suffix : {"-wal", "-shm", "-journal", ""})
-            std::filesystem::remove(path_.string() + suffix, ignored);
+        std::filesystem::remove(path_, ignored);
     }
     PartFile(const PartFile&) = delete;
     PartFile& operator=(const PartFile&) = delete;
 
-    const std::filesystem::path& path() const noexcept { return path_; }
+    const std::string& path() const noexcept { return path_; }
     /// Only what this import created may be removed.
     void setCreated() noexcept { created_ = true; }
     void renameTo(const std::filesystem::path& out) {
-        std::error_code ignored, error;
-        for (const char* suffix : {"-wal", "-shm"}) {
-            std::filesystem::remove(out.string() + suffix, ignored);
-            std::filesystem::remove(path_.string() + suffix, ignored);
-        }
+        removeBeside(out.string());
+        removeBeside(path_);
+        std::error_code error;
         std::filesystem::rename(path_, out, error);
         if (error) throw Error(out.string() + ": cannot be written: " + error.message());
         created_ = false;
     }
 
 private:
-    std::filesystem::path path_;
+    /// Of the files that SQLite writes beside a run.
+    static constexpr std::array kBeside{"-wal", "-shm", "-journal"};
+
+    static void removeBeside(const std::string& run) {
+        std::error_code ignored;
+        for (const char* suffix : kBeside) std::filesystem::remove(run + suffix, ignored);
+    }
+    bool isTaken() const {
+        std::error_code ignored;
+        return std::filesystem::exists(path_, ignored) ||
+               std::any_of(kBeside.begin(), kBeside.end(), [&](const char* suffix) {
+                   return std::filesystem::exists(path_ + suffix, ignored);
+               });
+    }
+
+    std::string path_;
     bool created_ = false;
 };
 

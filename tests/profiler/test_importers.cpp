@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What holds for imports of every kind: which files are written, replaced and left alone, and that
 // no run is made that no command can read.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
 #include <catch2/catch.hpp>
+#include <fstream>
 #include <set>
+#include <thread>
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
@@ -44,32 +51,43 @@ json lineOf(int layers, int greatest) {
 
 TEST_CASE("an import touches no file but its own, whether it ends well or not") {
     const TempDir dir;
-    for (const char* name : {"r.moescope.importing", "r.moescope.importing-1"})
-        writeFile(dir / name, "a user's");
+    const std::array names{"r.moescope.importing", "r.moescope.importing-1",
+                           "r.moescope.importing-2-wal"};
+    for (const char* name : names) writeFile(dir / name, "a user's");
     importFiles(requestOf(dir, kLine));
     const std::string before = readFile(dir / "r.moescope");
     const ImportRequest bad = requestOf(dir, "{");
     CHECK_THROWS_AS(importFiles(bad), Error);
     CHECK(readFile(dir / "r.moescope") == before);
     importFiles(requestOf(dir, kLine));
-    CHECK(namesIn(dir) == std::set<std::string>{"f.jsonl", "r.moescope", "r.moescope.importing",
-                                                "r.moescope.importing-1"});
-    for (const char* name : {"r.moescope.importing", "r.moescope.importing-1"})
-        CHECK(readFile(dir / name) == "a user's");
+    std::set<std::string> left(names.begin(), names.end());
+    left.insert({"f.jsonl", "r.moescope"});
+    CHECK(namesIn(dir) == left);
+    for (const char* name : names) CHECK(readFile(dir / name) == "a user's");
     CHECK_THAT(thrownBy<Error>([&] { importFiles(requestOf(dir, kLine, false)); }),
                Contains("r.moescope: exists already"));
 }
 
 TEST_CASE("a run has its name only once it is whole") {
     const TempDir dir;
-    ImportRequest request = requestOf(dir, kLine);
-    request.kind = "nsys";  // reads the file after the run was begun
+    // The pipe opens for writing once the import reads, and so has begun the run.
+    REQUIRE(::mkfifo((dir / "f.json").c_str(), 0600) == 0);
+    std::set<std::string> during;
+    std::thread watcher([&] {
+        std::ofstream pipe(dir / "f.json");
+        during = namesIn(dir);
+        pipe << "{";
+    });
+    const ImportRequest request{
+        "fingerprint", {dir / "f.json"}, dir / "r.moescope", {}, false, nullptr, {}};
     CHECK_THROWS_AS(importFiles(request), Error);
-    CHECK(namesIn(dir) == std::set<std::string>{"f.jsonl"});
-    // What the import sees of the folder while it runs: its own file under another name.
-    std::filesystem::create_directory(dir / "r.moescope.importing-1");
-    CHECK_THROWS_AS(importFiles(request), Error);
-    CHECK(std::filesystem::is_directory(dir / "r.moescope.importing-1"));
+    // A watcher that still waits for a reader gets one.
+    const int reader = ::open((dir / "f.json").c_str(), O_RDONLY | O_NONBLOCK);
+    watcher.join();
+    ::close(reader);
+    CHECK(during.count("r.moescope") == 0);
+    CHECK(during.count("r.moescope.importing-1") == 1);
+    CHECK(namesIn(dir) == std::set<std::string>{"f.json"});
 }
 
 TEST_CASE("of a link the file behind it is overwritten") {

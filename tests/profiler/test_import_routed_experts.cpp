@@ -11,6 +11,7 @@
 #include "profiler/analysis/run_summary.h"
 #include "profiler/export/exporters.h"
 #include "profiler/import/expert_ids.h"
+#include "profiler/import/id_lines.h"
 #include "profiler/import/importers.h"
 #include "tests/profiler/temp_dir.h"
 
@@ -180,6 +181,10 @@ TEST_CASE("layers without experts and padding are no choices") {
     CHECK(quality.at("padding_ids") == 3);
     CHECK(quality.count("routing_sum") == 0);  // would say the padding once more
     CHECK(run.metaJson("routing")["layers"] == 3);
+    // A token has top-k of the experts, though fewer ids were seen.
+    const Imported few(lines({{{"routed_experts", {{{1, 0, -1, -1}}}}}}));
+    REQUIRE(few.error.empty());
+    CHECK(summarize(few.run()).experts == 4);
 }
 
 TEST_CASE("tokens, groups and several replies to a prompt") {
@@ -306,6 +311,14 @@ TEST_CASE("a short line of many choices does not become gigabytes") {
     for (int choice = 0; choice < 4'000; ++choice) line["choices"].push_back({{"index", choice}});
     CHECK_THAT(Imported(lines({line})).error,
                Contains("its 4000 choices repeat 40000 experts of the prompt"));
+}
+
+TEST_CASE("an interruption is heeded within a line") {
+    std::string line = "{\"data\": [1";
+    for (int i = 0; i < 100'000; ++i) line += ",1";
+    const StopFlag stop = true;
+    CHECK_THROWS_AS(parseIdLine(line + "]}", {{}, {"data"}}, "f.jsonl: line 1", &stop),
+                    Interrupted);
 }
 
 TEST_CASE("a numpy file is a sequence of its own") {

@@ -22,7 +22,7 @@ using GroupView = std::tuple<std::string_view, std::string_view, std::string_vie
 
 /// More than any model has; a hostile file must not make us allocate by its largest number.
 constexpr int kMaxLayers = 4096;
-constexpr int kMaxExperts = 65536;
+constexpr int kMaxExperts = INT16_MAX;                    ///< ids are stored as int16
 constexpr std::size_t kMaxCells = std::size_t{1} << 20U;  ///< layers x experts
 
 struct Collected {

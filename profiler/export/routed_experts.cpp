@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Each token's experts as 'import routed-experts' reads them: what vLLM returns, a text a line.
 #include <algorithm>
+#include <limits>
 #include <string>
 
 #include "engine/core/base64.h"
@@ -10,6 +11,7 @@
 #include "profiler/export/export_file.h"
 #include "profiler/export/exporters.h"
 #include "profiler/import/expert_ids.h"
+#include "profiler/import/id_lines.h"
 #include "profiler/import/routed_facts.h"
 
 namespace moescope {
@@ -17,7 +19,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::int64_t kMaxIds = std::int64_t{1} << 28U;  ///< of one text
+constexpr std::int64_t kMaxIds = std::int64_t{1} << 28U;                         ///< of one text
+constexpr std::int64_t kMaxPosition = std::numeric_limits<std::int32_t>::max();  ///< as it is read
 
 struct PlacedIds {
     std::int64_t firstPosition = 0;
@@ -31,7 +34,7 @@ PlacedIds placed(const std::vector<RoutingTokensRow>& rows, std::int64_t layers,
     for (const RoutingTokensRow& row : rows) {
         const std::int64_t from = row.firstPosition - out.firstPosition;
         if (row.topK != topK || row.layer < 0 || row.layer >= layers ||
-            from > kMaxIds / (layers * topK) - row.tokens)
+            row.firstPosition > kMaxPosition || from > kMaxIds / (layers * topK) - row.tokens)
             throw Error(origin + ": the experts of sequence " + std::to_string(row.sequence) +
                         " are of other layers or top-k, or lie too far apart, to be one array");
         out.ids.tokens = std::max(out.ids.tokens, from + row.tokens);
@@ -90,15 +93,20 @@ void writeRoutedExperts(const RunReader& run, const std::filesystem::path& path)
                   {"first_position", text.firstPosition},
                   {"routed_experts", encodeBase64(npyOf(text.ids))}};
         if (!sequence.group.empty()) line["group"] = sequence.group;
-        if (model.is_object() && model.value("name", json()).is_string())
-            line["model"] = model["name"];
+        const json name = model.is_object() ? model.value("name", json()) : json();
+        if (name.is_string() && name != kUnnamedModel) line["model"] = name;
         if (promptsKnown) {
             line["prompt_tokens"] = sequence.promptTokens;
             line["completion_tokens"] = sequence.generatedTokens;
         }
         if (json tokens = tokensOf(run.tokens(sequence.id)); !tokens.is_null())
             line["tokens"] = std::move(tokens);
-        out.put(dumpJson(line) + "\n");
+        const std::string written = dumpJson(line) + "\n";
+        if (written.size() > kMaxLineBytes)
+            throw Error(origin + ": the line of sequence " + std::to_string(sequence.id) +
+                        " would have " + std::to_string(written.size() >> 20U) +
+                        " MB, more than 'moescope import' reads");
+        out.put(written);
         ++lines;
     }
     if (lines == 0)

@@ -9,20 +9,24 @@
 
 namespace moescope {
 
-CountedRun::CountedRun(RunWriter& writer, const ImportRequest& request, RoutedFacts facts,
-                       std::int64_t passes)
+CountedRun::CountedRun(RunWriter& writer, const ImportRequest& request, RoutedFacts facts)
     : writer_(writer),
       request_(request),
       facts_(std::move(facts)),
-      passesPerSequence_((passes + kMaxCountedSequences - 1) / kMaxCountedSequences),
       sums_(static_cast<std::size_t>(facts_.layers) * static_cast<std::size_t>(facts_.experts)) {}
 
 void CountedRun::addSource(const std::filesystem::path& file) {
     facts_.sources.push_back(sourceOf(file, request_.stop));
 }
 
+void CountedRun::begin(std::string group, std::int64_t passes) {
+    if (passes_ > 0) write();
+    group_ = std::move(group);
+    passesPerSequence_ = (passes + kMaxCountedSequences - 1) / kMaxCountedSequences;
+}
+
 void CountedRun::add(const std::vector<std::int64_t>& counts, const std::string& name,
-                     const std::string& group, const std::string& origin) {
+                     const std::string& origin) {
     constexpr std::int64_t kMost = std::int64_t{1} << 50U;
     for (const std::int64_t count : counts) {
         if (count < 0 || count > kMost - total_)
@@ -30,10 +34,9 @@ void CountedRun::add(const std::vector<std::int64_t>& counts, const std::string&
                         " is none that a router makes");
         total_ += count;
     }
-    if (passes_ > 0 && (passes_ == passesPerSequence_ || group != group_)) write();
+    if (passes_ > 0 && passes_ == passesPerSequence_) write();
     if (passes_ == 0) firstName_ = name;
     lastName_ = name;
-    group_ = group;
     for (std::size_t i = 0; i < sums_.size(); ++i) sums_[i] += counts[i];
     ++passes_;
 }
@@ -74,7 +77,10 @@ void CountedRun::finish() {
     writer_.add(QualityRow{kPromptLengthsUnknown, double(sequences_), "sequences", false,
                            "Counters of forward passes: prompts and replies of many requests are "
                            "mixed, and a sequence is some passes in a row."});
-    addRoutingSum(writer_, counted_, expected_);
+    writer_.add(QualityRow{
+        "routing_sum", double(counted_ - expected_), "assignments", counted_ == expected_,
+        "Routing counts add up to " + std::to_string(counted_) +
+            "; routed tokens x top-k x layers with experts is " + std::to_string(expected_) + "."});
 }
 
 }  // namespace moescope

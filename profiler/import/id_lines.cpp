@@ -71,9 +71,12 @@ private:
 /// What the JSON parser asks about each value. `depth`: how many objects and arrays are open.
 class LineFilter {
 public:
-    LineFilter(const LineKeys& keys, IdLine& line) : keys_(keys), line_(line) {}
+    LineFilter(const LineKeys& keys, IdLine& line, const StopFlag* stop)
+        : keys_(keys), line_(line), stop_(stop) {}
 
     bool keep(int depth, Event event, json& value) {
+        constexpr std::size_t kEvery = 1 << 16;
+        if (++events_ % kEvery == 0) throwIfStopped(stop_);
         if (ids_) return inArray(event, value);
         // All that lies under a key that nobody asked for, up to the next key beside it.
         const bool under = depth > dropped_ || (depth == dropped_ && event != Event::key);
@@ -93,8 +96,8 @@ public:
         }
         count(values_, kMaxLineValues, event != Event::array_end && event != Event::object_end,
               "values beside expert ids");
-        // The parser looks at all values of an array at the end of each object in it.
         count(objects_, kMaxObjects, event == Event::object_start, "JSON objects");
+        countSisters(static_cast<std::size_t>(depth), event);
         return true;
     }
 
@@ -121,6 +124,18 @@ private:
         throw Error(line_.origin + ": an object stands among the expert ids");
     }
 
+    /// The parser looks at all values of an array at the end of each object in it.
+    void countSisters(std::size_t depth, Event event) {
+        if (event == Event::array_end || event == Event::object_end) return;
+        if (sisters_.size() < depth + 2) sisters_.resize(depth + 2);
+        const std::size_t before = sisters_[depth]++;
+        if (event == Event::value) return;
+        sisters_[depth + 1] = 0;
+        if (event == Event::object_start && before > kMaxObjects)
+            throw Error(line_.origin + ": an object stands behind " + std::to_string(before) +
+                        " values of an array");
+    }
+
     void count(std::size_t& seen, std::size_t most, bool one, const char* what) const {
         if (one && ++seen > most)
             throw Error(line_.origin + ": holds more than " + std::to_string(most) + " " + what);
@@ -128,15 +143,18 @@ private:
 
     const LineKeys& keys_;
     IdLine& line_;
+    const StopFlag* stop_;
     std::optional<NestedIds> ids_;  ///< while inside an array of them
     bool idsFollow_ = false;
     int dropped_ = -1;
-    std::size_t values_ = 0, objects_ = 0;
+    std::size_t events_ = 0, values_ = 0, objects_ = 0;
+    std::vector<std::size_t> sisters_;  ///< by depth: values seen in the innermost container
 };
 
 }  // namespace
 
-IdLine parseIdLine(std::string_view text, const LineKeys& keys, std::string origin) {
+IdLine parseIdLine(std::string_view text, const LineKeys& keys, std::string origin,
+                   const StopFlag* stop) {
     IdLine line;
     line.origin = std::move(origin);
     constexpr const char* kHint =
@@ -147,7 +165,7 @@ IdLine parseIdLine(std::string_view text, const LineKeys& keys, std::string orig
     if (trimmed == "{" || trimmed == "[")
         throw Error(line.origin + ": no JSON object but the beginning of one of several lines",
                     kHint);
-    LineFilter filter(keys, line);
+    LineFilter filter(keys, line, stop);
     line.object = parseJson(text, line.origin, [&](int depth, Event event, json& value) {
         return filter.keep(depth, event, value);
     });
@@ -173,7 +191,7 @@ void readIdLines(const MappedFile& file, const LineKeys& keys, const StopFlag* s
                         std::to_string(kMaxLineBytes >> 20U));
         if (text.find_first_not_of(" \t\r") == std::string_view::npos) continue;
         any = true;
-        IdLine line = parseIdLine(text, keys, origin);
+        IdLine line = parseIdLine(text, keys, origin, stop);
         line.number = number;
         visit(line);
         // What was read need not stay in memory while the rest is.

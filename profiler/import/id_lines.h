@@ -36,8 +36,10 @@ struct IdLine {
 };
 
 /// One line. Throws Error "<origin>: ..": malformed JSON, no object, an array of ids that is not
-/// rectangular or not three deep, more than kMaxLineValues values beside the ids.
-IdLine parseIdLine(std::string_view text, const LineKeys& keys, std::string origin);
+/// rectangular or not three deep, more than kMaxLineValues values beside the ids, objects behind
+/// thousands of values in one array. Throws Interrupted once `stop` is set.
+IdLine parseIdLine(std::string_view text, const LineKeys& keys, std::string origin,
+                   const StopFlag* stop);
 
 inline constexpr std::size_t kMaxLineBytes = std::size_t{256} << 20U;
 inline constexpr std::size_t kMaxLineValues = 4'000'000;

@@ -62,9 +62,12 @@ public:
                             std::to_string(topK_));
             tokens = std::max(tokens, ids.size() / topK_);
         }
-        if (version_ != Version::Plain)
+        if (version_ != Version::Plain) {
+            std::size_t rows = 0;  // of the layer that has most: the last has fewer
+            for (const auto& [layer, count] : promptRows_) rows = std::max(rows, count);
             out.promptTokens =
-                static_cast<std::int64_t>(prompt_ / (version_ == Version::Phases ? topK_ : 1));
+                static_cast<std::int64_t>(rows / (version_ == Version::Phases ? topK_ : 1));
+        }
         const std::size_t layers = static_cast<std::size_t>(layers_.rbegin()->first) + 1;
         const std::size_t cells = tokens * topK_;
         // A file of few rows may name a layer that no model has.
@@ -141,7 +144,7 @@ private:
             case Version::Plain:
                 return add(integer(cells_[0]), cells_[1]);
             case Version::Positions:
-                if (integer(cells_[0]) < 0) countPrompt(integer(cells_[1]));
+                if (integer(cells_[0]) < 0) ++promptRows_[integer(cells_[1])];
                 for (std::size_t i = 2; i < columns; ++i) add(integer(cells_[1]), cells_[i]);
                 return;
             case Version::Phases:
@@ -160,14 +163,10 @@ private:
             fail("rank " + std::to_string(rank) + " stands behind rank " +
                  std::to_string(lastRank_) + (topK_ > 0 ? " of top-" + std::to_string(topK_) : ""));
         lastRank_ = rank;
-        if (cells_[0] == "prefill") countPrompt(integer(cells_[2]));
+        if (cells_[0] != "prefill" && cells_[0] != "decode")
+            fail("\"" + std::string(cells_[0].substr(0, 40)) + "\" is neither prefill nor decode");
+        if (cells_[0] == "prefill") ++promptRows_[integer(cells_[2])];
         add(integer(cells_[2]), cells_[4]);
-    }
-
-    /// Rows of the layer that comes first: later ones may have fewer.
-    void countPrompt(std::int64_t layer) {
-        const bool firstLayer = layers_.empty() || layers_.begin()->first >= layer;
-        prompt_ += firstLayer ? 1 : 0;
     }
 
     void add(std::int64_t layer, std::string_view cell) {
@@ -181,7 +180,8 @@ private:
     std::filesystem::path path_;
     std::size_t topK_;  ///< 0 until known
     Version version_ = Version::Plain;
-    std::size_t columns_ = 0, number_ = 0, prompt_ = 0;
+    std::size_t columns_ = 0, number_ = 0;
+    std::map<std::int64_t, std::size_t> promptRows_;  ///< by layer
     std::int64_t lastRank_ = -1;
     std::array<std::string_view, kMaxColumns> cells_;
     std::map<std::int64_t, std::vector<std::int16_t>> layers_;  ///< ids in the order of the file

@@ -4,6 +4,7 @@
 // 2,048 tokens that were given. Source: allenai/OLMoE scripts/run_moe_analysis.py at 8eb1b3d1.
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
@@ -57,12 +58,14 @@ RoutedSequence sequenceOf(const IdLine& line) {
 
 void importOlmoe(const ImportRequest& request, RunWriter& writer) {
     RoutedRun run(writer, request);
-    for (const std::filesystem::path& path : request.files) {
+    const std::vector<std::string> groups = groupsOf(request.files);
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+        const std::filesystem::path& path = request.files[i];
         const MappedFile file(path);
         run.addSource(path);
         readIdLines(file, kKeys, request.stop, [&](IdLine& line) {
             RoutedSequence sequence = sequenceOf(line);
-            if (request.files.size() > 1) sequence.group = path.stem().string();
+            sequence.group = groups[i];
             run.add(sequence);
         });
     }

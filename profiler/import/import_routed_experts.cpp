@@ -75,12 +75,13 @@ public:
             addText(only, only, label());
             return;
         }
-        for (const json& choice : choices) {
-            const json& index = member(choice, "index");
-            addText(choice, member(*body_, "usage"),
-                    label() + (choices.size() > 1 ? "/" + dumpJson(index) : ""),
-                    choices.size() > 1);
+        if (choices.size() == 1) {
+            addText(choices[0], member(*body_, "usage"), label());
+            return;
         }
+        refuseManyCopies(choices.size());
+        for (const json& choice : choices)
+            addText(choice, json(), label() + "/" + dumpJson(member(choice, "index")), true);
     }
 
 private:
@@ -88,13 +89,15 @@ private:
         throw Error(line_.origin + ": " + cause, std::move(hint));
     }
 
-    std::optional<std::int64_t> integer(const json& object, const char* key) const {
+    std::optional<std::int64_t> integer(
+        const json& object, const char* key, std::int64_t least = 0,
+        std::int64_t most = std::numeric_limits<std::int32_t>::max()) const {
         const json& value = member(object, key);
         if (value.is_null()) return std::nullopt;
-        constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
-        if (!value.is_number_integer() || value.get<std::int64_t>() < 0 ||
-            value.get<std::int64_t>() > kMost)
-            fail("\"" + std::string(key) + "\" is " + dumpJson(value) + ", no count");
+        if (!value.is_number_integer() || value.get<std::int64_t>() < least ||
+            value.get<std::int64_t>() > most)
+            fail("\"" + std::string(key) + "\" is " + dumpJson(value) + ", no count from " +
+                 std::to_string(least) + " to " + std::to_string(most));
         return value.get<std::int64_t>();
     }
 
@@ -119,15 +122,25 @@ private:
         return name.size() > kLongest ? toValidUtf8(name.substr(0, kLongest)) + ".." : name;
     }
 
-    /// Experts from `holder`, numbers of tokens from `usage`. Those of several choices count the
-    /// generated tokens of all of them.
+    /// A short line could become gigabytes.
+    void refuseManyCopies(std::size_t choices) const {
+        const std::size_t ids = idsAt(*body_, "prompt_routed_experts", true).ids.size();
+        if (ids > 0 && choices > kMaxLineBytes / sizeof(std::int16_t) / ids)
+            fail("its " + std::to_string(choices) + " choices repeat " + std::to_string(ids) +
+                 " experts of the prompt, which are more than a line holds");
+    }
+
+    /// Experts from `holder`, numbers of tokens from `usage`. For `several` choices of a reply
+    /// there are none: those of a reply are sums over prompts and choices. Nor are the line's
+    /// "tokens" and "first_position" those of each of them.
     void addText(const json& holder, const json& usage, std::string name, bool several = false) {
         RoutedSequence out;
         out.origin = line_.origin;
         out.label = std::move(name);
         out.group = text({"group", "suite"});
         out.model = text({"model"});
-        out.experts = static_cast<int>(integer(line_.object, "experts").value_or(0));
+        out.experts =
+            static_cast<int>(integer(line_.object, "experts", 1, kMaxImportExperts).value_or(0));
         ExpertIds prompt = idsAt(*body_, "prompt_routed_experts", several);
         const bool split = prompt.tokens > 0;
         out.promptTokens = integer(usage, "prompt_tokens");
@@ -141,28 +154,26 @@ private:
             run_.addUnrouted();
             return;
         }
-        readTokens(holder, out);
-        place(out, usage, several);
+        readTokens(holder, several ? json() : member(line_.object, "tokens"), out);
+        place(out, usage, several ? json() : line_.object);
         run_.add(out);
     }
 
     /// Where the experts begin: servers leave out what was asked for before.
-    void place(RoutedSequence& out, const json& usage, bool several) const {
+    void place(RoutedSequence& out, const json& usage, const json& stated) const {
         const auto generated = integer(usage, "completion_tokens");
-        if (!several && generated && out.promptTokens)
-            out.totalTokens = *out.promptTokens + *generated;
-        if (const auto first = integer(line_.object, "first_position")) {
+        if (generated && out.promptTokens) out.totalTokens = *out.promptTokens + *generated;
+        if (const auto first = integer(stated, "first_position")) {
             out.firstPosition = *first;
             return;
         }
         const std::int64_t total =
             std::max<std::int64_t>(out.totalTokens, static_cast<std::int64_t>(out.tokens.size()));
-        if (member(line_.object, "tokens").is_null())
+        if (member(stated, "tokens").is_null())
             out.firstPosition = std::max<std::int64_t>(total - 1 - out.ids.tokens, 0);
     }
 
-    void readTokens(const json& holder, RoutedSequence& out) const {
-        const json& own = member(line_.object, "tokens");
+    void readTokens(const json& holder, const json& own, RoutedSequence& out) const {
         if (own.is_array() && !own.empty() && own[0].is_string()) {
             for (const json& token : own) {
                 if (!token.is_string()) fail("\"tokens\" holds texts and others");
@@ -176,7 +187,9 @@ private:
         if (!prompt.is_array()) return;
         appendTokens(prompt, "prompt_token_ids", out.tokens);
         out.promptTokens = static_cast<std::int64_t>(out.tokens.size());
-        appendTokens(member(holder, "token_ids"), "token_ids", out.tokens);
+        const json& generated = member(holder, "token_ids");
+        appendTokens(generated, "token_ids", out.tokens);
+        if (generated.is_null()) out.tokens.clear();  // a part of them would pass for all
     }
 
     void appendTokens(const json& from, const char* key, std::vector<std::int32_t>& to) const {
@@ -193,7 +206,7 @@ private:
     /// What the key holds; no tokens where it is absent or null. Several texts may need it: `keep`.
     ExpertIds idsAt(const json& holder, const char* key, bool keep = false) const {
         const json& value = member(holder, key);
-        if (value.is_null()) return {};
+        if (value.is_null() || value == "") return {};
         if (value.is_array()) {
             ExpertIds& ids = line_.arrays[value[0].get<std::size_t>()];
             return keep ? ids : std::move(ids);

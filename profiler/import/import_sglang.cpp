@@ -70,6 +70,15 @@ bool isEmpty(const std::vector<std::int64_t>& counts) {
     return std::all_of(counts.begin(), counts.end(), [](std::int64_t count) { return count == 0; });
 }
 
+std::int64_t filledPasses(const Recording& recording, const StopFlag* stop) {
+    std::int64_t passes = 0;
+    for (std::int64_t pass = 0; pass < recording.passes(); ++pass) {
+        throwIfStopped(stop);
+        passes += isEmpty(recording.pass(pass)) ? 0 : 1;
+    }
+    return passes;
+}
+
 /// The greatest number that divides what each layer of each pass adds up to: a multiple of top-k.
 std::int64_t commonDivisor(const std::deque<Recording>& recordings, const StopFlag* stop) {
     std::int64_t divisor = 0;
@@ -94,7 +103,7 @@ std::int64_t commonDivisor(const std::deque<Recording>& recordings, const StopFl
 
 void importSglang(const ImportRequest& request, RunWriter& writer) {
     std::deque<Recording> recordings;  // which stay where they are
-    std::int64_t passes = 0;
+    std::vector<std::int64_t> passes;
     for (const std::filesystem::path& path : request.files) {
         recordings.emplace_back(path);
         const Recording& first = recordings.front();
@@ -104,10 +113,9 @@ void importSglang(const ImportRequest& request, RunWriter& writer) {
                         std::to_string(last.experts()) + " experts, but " + first.path().string() +
                         " of " + std::to_string(first.layers()) + " x " +
                         std::to_string(first.experts()));
-        for (std::int64_t pass = 0; pass < last.passes(); ++pass)
-            passes += isEmpty(last.pass(pass)) ? 0 : 1;
+        passes.push_back(filledPasses(last, request.stop));
     }
-    if (passes == 0)
+    if (std::all_of(passes.begin(), passes.end(), [](std::int64_t count) { return count == 0; }))
         throw Error(request.files.front().string() + ": no pass of it has a count",
                     "SGLang records between /start_ and /stop_expert_distribution_record");
     if (request.facts.topK == 0)
@@ -119,16 +127,17 @@ void importSglang(const ImportRequest& request, RunWriter& writer) {
     facts.layers = static_cast<int>(recordings.front().layers());
     facts.experts = static_cast<int>(recordings.front().experts());
     facts.topK = request.facts.topK;
-    CountedRun run(writer, request, facts, passes);
-    for (const Recording& recording : recordings) {
+    CountedRun run(writer, request, facts);
+    const std::vector<std::string> groups = groupsOf(request.files);
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+        const Recording& recording = recordings[i];
         run.addSource(recording.path());
-        const std::string group =
-            recordings.size() > 1 ? recording.path().stem().string() : std::string();
+        run.begin(groups[i], passes[i]);
         for (std::int64_t pass = 0; pass < recording.passes(); ++pass) {
             throwIfStopped(request.stop);
             const std::vector<std::int64_t> counts = recording.pass(pass);
             if (!isEmpty(counts))
-                run.add(counts, "pass " + std::to_string(pass), group, recording.path().string());
+                run.add(counts, "pass " + std::to_string(pass), recording.path().string());
         }
     }
     run.finish();

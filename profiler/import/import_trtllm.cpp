@@ -64,7 +64,7 @@ public:
             throwIfStopped(stop);
             std::fill(counts.begin(), counts.end(), 0);
             for (const LayerCounts& part : parts) addPart(part, counts);
-            run.add(counts, "iteration " + std::to_string(iteration), {}, folder_.string());
+            run.add(counts, "iteration " + std::to_string(iteration), folder_.string());
         }
     }
 
@@ -95,7 +95,9 @@ private:
             auto read = std::from_chars(tensor.name.data(), end, iteration);
             if (read.ec == std::errc() && read.ptr != end && *read.ptr == '_')
                 read = std::from_chars(read.ptr + 1, end, layer);
-            if (read.ec != std::errc() || read.ptr != end || iteration < 0 || layer < 0)
+            // "01_0" would be counted beside "1_0".
+            if (read.ec != std::errc() || iteration < 0 || layer < 0 ||
+                tensor.name != std::to_string(iteration) + "_" + std::to_string(layer))
                 fail("is not named <iteration>_<layer>");
             if (layer >= kMaxImportLayers ||
                 static_cast<std::size_t>((layer + 1) * experts_) > kMaxImportCells)
@@ -113,8 +115,8 @@ private:
             std::int64_t count = 0;
             std::memcpy(&count, part.counts->data + expert * std::int64_t{sizeof count},
                         sizeof count);
-            constexpr std::int64_t kMost = std::int64_t{1} << 50U;  // so that ranks can be added
-            if (count < 0 || count > kMost)
+            constexpr std::int64_t kMost = std::int64_t{1} << 50U;
+            if (count < 0 || count > kMost - to[expert])  // with those of other ranks
                 throw Error(folder_.string() + ": tensor '" + part.counts->name +
                             "' holds a count of " + std::to_string(count));
             to[expert] += count;
@@ -136,7 +138,8 @@ void importTrtllm(const ImportRequest& request, RunWriter& writer) {
     const Statistic statistic(request.files.front());
     if (statistic.iterations() == 0)
         throw Error(request.files.front().string() + ": holds counts of no iteration");
-    CountedRun run(writer, request, statistic.facts(), statistic.iterations());
+    CountedRun run(writer, request, statistic.facts());
+    run.begin({}, statistic.iterations());
     for (const std::filesystem::path& path : statistic.paths()) run.addSource(path);
     statistic.addTo(run, request.stop);
     run.finish();

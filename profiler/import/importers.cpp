@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "profiler/import/importers.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
+#include <set>
 #include <system_error>
 
 #include "engine/core/error.h"
+#include "profiler/analysis/run_summary.h"
 #include "profiler/import/model_config.h"
 #include "profiler/import/routed_facts.h"
 #include "profiler/record/machine.h"
@@ -81,17 +84,83 @@ void checkFacts(const Importer& importer, const ImportRequest& request) {
 /// `facts` with what they leave open as the file has it.
 ModelFacts completed(ModelFacts facts, const std::filesystem::path& config) {
     const ModelFacts stated = factsOfConfig(config);
-    if (facts.experts == 0) facts.experts = stated.experts;
-    if (facts.layers == 0) facts.layers = stated.layers;
-    if (facts.topK == 0) facts.topK = stated.topK;
+    facts.expertsOfConfig = facts.experts == 0;
+    facts.layersOfConfig = facts.layers == 0;
+    facts.topKOfConfig = facts.topK == 0;
+    if (facts.expertsOfConfig) facts.experts = stated.experts;
+    if (facts.layersOfConfig) facts.layers = stated.layers;
+    if (facts.topKOfConfig) facts.topK = stated.topK;
     facts.width = stated.width;
     facts.ffn = stated.ffn;
     facts.expertBytes = stated.expertBytes;
     return facts;
 }
 
-void writeRun(const ImportRequest& request, const Importer& importer) {
-    RunWriter writer(request.out, RunWriter::Mode::Create, request.overwrite);
+/// Counts and texts would be taken for twice as many.
+void checkFiles(const Paths& files) {
+    if (files.empty()) throw UsageError("no files to import");
+    std::set<std::filesystem::path> seen;
+    for (const std::filesystem::path& file : files) {
+        std::error_code unreadable;
+        const std::filesystem::path whole = std::filesystem::weakly_canonical(file, unreadable);
+        if (!seen.insert(unreadable ? file : whole).second)
+            throw UsageError(file.string() + ": is given twice");
+    }
+}
+
+/// A file beside the run that is to be, which takes its place once it is whole: a killed import
+/// leaves no half of a run under its name, and one of bad input costs no earlier run.
+class PartFile {
+public:
+    explicit PartFile(const std::filesystem::path& out) {
+        int number = 1;
+        do path_ = out.string() + ".importing-" + std::to_string(number++);
+        while (isTaken());
+    }
+    ~PartFile() {
+        if (!created_) return;
+        removeBeside(path_);
+        std::error_code ignored;
+        std::filesystem::remove(path_, ignored);
+    }
+    PartFile(const PartFile&) = delete;
+    PartFile& operator=(const PartFile&) = delete;
+
+    const std::string& path() const noexcept { return path_; }
+    /// Only what this import created may be removed.
+    void setCreated() noexcept { created_ = true; }
+    void renameTo(const std::filesystem::path& out) {
+        removeBeside(out.string());
+        removeBeside(path_);
+        std::error_code error;
+        std::filesystem::rename(path_, out, error);
+        if (error) throw Error(out.string() + ": cannot be written: " + error.message());
+        created_ = false;
+    }
+
+private:
+    /// Of the files that SQLite writes beside a run.
+    static constexpr std::array kBeside{"-wal", "-shm", "-journal"};
+
+    static void removeBeside(const std::string& run) {
+        std::error_code ignored;
+        for (const char* suffix : kBeside) std::filesystem::remove(run + suffix, ignored);
+    }
+    bool isTaken() const {
+        std::error_code ignored;
+        return std::filesystem::exists(path_, ignored) ||
+               std::any_of(kBeside.begin(), kBeside.end(), [&](const char* suffix) {
+                   return std::filesystem::exists(path_ + suffix, ignored);
+               });
+    }
+
+    std::string path_;
+    bool created_ = false;
+};
+
+void writeRun(const ImportRequest& request, const Importer& importer, PartFile& part) {
+    RunWriter writer(part.path(), RunWriter::Mode::Create);
+    part.setCreated();
     writer.setMeta("kind", "import");
     writer.setMeta("command", nlohmann::json(request.command));
     writer.setMeta("build", buildFacts());
@@ -110,30 +179,30 @@ std::span<const Importer> importers() noexcept {
 void importFiles(const ImportRequest& request) {
     const Importer& importer = importerNamed(request.kind);
     checkFacts(importer, request);
-    if (request.files.empty()) throw UsageError("no files to import");
+    checkFiles(request.files);
+    ImportRequest completedRequest = request;
+    if (!request.config.empty()) completedRequest.facts = completed(request.facts, request.config);
     std::error_code ignored;
-    // An earlier run is replaced only by a whole one, so that a bad input costs nothing.
-    const bool replaces = request.overwrite && std::filesystem::exists(request.out, ignored);
-    ImportRequest written = request;
-    if (!request.config.empty()) written.facts = completed(request.facts, request.config);
+    // Of a link the file behind it is written.
+    const std::filesystem::path out = std::filesystem::is_symlink(request.out, ignored)
+                                          ? std::filesystem::weakly_canonical(request.out, ignored)
+                                          : request.out;
+    const auto refuseExisting = [&] {
+        if (!request.overwrite && std::filesystem::exists(out, ignored))
+            throw Error(out.string() + ": exists already", "choose another name, or overwrite it");
+    };
+    refuseExisting();
     std::optional<RunLock> lock;
-    if (replaces) {
-        lock.emplace(request.out, false, false);  // refuses while another process writes it
-        const RunReader run(request.out);         // refuses to replace what is no run file
-        written.out += ".importing";
+    if (std::filesystem::exists(out, ignored)) {
+        lock.emplace(out, false, false);  // refuses while another process writes it
+        const RunReader run(out);         // refuses to replace what is no run file
     }
-    // Only what this call created may be removed when it fails.
-    const bool existed = !replaces && std::filesystem::exists(request.out, ignored);
-    try {
-        writeRun(written, importer);
-        if (!replaces) return;
-        for (const char* suffix : {"-wal", "-shm"})
-            std::filesystem::remove(request.out.string() + suffix, ignored);
-        std::filesystem::rename(written.out, request.out);
-    } catch (...) {
-        if (!existed) std::filesystem::remove(written.out, ignored);
-        throw;
-    }
+    PartFile part(out);
+    writeRun(completedRequest, importer, part);
+    // What no command could read replaces nothing, and another import may have been quicker.
+    summarize(RunReader(part.path(), request.stop));
+    refuseExisting();
+    part.renameTo(out);
 }
 
 }  // namespace moescope

@@ -24,6 +24,8 @@ struct ModelFacts {
     std::string model = {};
     int width = 0, ffn = 0;  ///< d_model and the hidden width of an expert
     std::int64_t expertBytes = 0;
+    /// Which of them are not a person's word but the config.json's.
+    bool expertsOfConfig = false, layersOfConfig = false, topKOfConfig = false;
 };
 
 struct ImportRequest {
@@ -53,7 +55,8 @@ struct Importer {
 
 std::span<const Importer> importers() noexcept;
 
-/// Writes a finished run file of kind "import". Throws UsageError (unknown kind, no files, a fact
+/// Writes a finished run file of kind "import", under another name ("<out>.importing-1") until it
+/// is whole and can be read. Throws UsageError (unknown kind, no files, one of them twice, a fact
 /// that the kind does not take or that is out of range) or Error; then no file is left, since
 /// everything in it can be imported again, and a run that was to be overwritten stays as it was.
 void importFiles(const ImportRequest& request);

@@ -3,6 +3,7 @@
 
 #include <initializer_list>
 #include <string>
+#include <utility>
 
 #include "engine/core/error.h"
 #include "engine/core/file.h"
@@ -18,10 +19,10 @@ class Config {
 public:
     explicit Config(const std::filesystem::path& path) : origin_(path.string()) {
         constexpr std::uint64_t kMaxBytes = 16ULL << 20U;
-        json all = parseJson(readFile(path, kMaxBytes), origin_);
-        if (all.is_object() && all.contains("text_config")) all = all["text_config"];
-        if (!all.is_object()) throw Error(origin_ + ": is no config.json of a model");
-        config_ = std::move(all);
+        outer_ = parseJson(readFile(path, kMaxBytes), origin_);
+        config_ =
+            outer_.is_object() && outer_.contains("text_config") ? outer_["text_config"] : outer_;
+        if (!config_.is_object()) throw Error(origin_ + ": is no config.json of a model");
     }
 
     /// The first key that is there, 0 without any: architectures name the same differently.
@@ -40,14 +41,18 @@ public:
 
     /// In bits of a weight, scales included; 0: not known.
     double weightBits() const {
-        const auto quantized = config_.find("quantization_config");
-        if (quantized != config_.end() && quantized->is_object()) {
-            const std::string method = textOf(*quantized, "quant_method");
-            if (method == "mxfp4") return 4.25;
-            return method == "fp8" ? 8 : 0;
+        // What holds for all parts of a model may stand outside.
+        std::string type;
+        for (const json* object : {&std::as_const(config_), &std::as_const(outer_)}) {
+            const auto quantized = object->find("quantization_config");
+            if (quantized != object->end() && quantized->is_object()) {
+                const std::string method = textOf(*quantized, "quant_method");
+                if (method == "mxfp4") return 4.25;
+                return method == "fp8" ? 8 : 0;
+            }
+            for (const char* key : {"torch_dtype", "dtype"})
+                if (type.empty()) type = textOf(*object, key);
         }
-        std::string type = textOf(config_, "torch_dtype");
-        if (type.empty()) type = textOf(config_, "dtype");
         if (type == "bfloat16" || type == "float16") return 16;
         return type == "float32" ? 32 : 0;
     }
@@ -61,7 +66,7 @@ private:
     }
 
     std::string origin_;
-    json config_;
+    json outer_, config_;
 };
 
 }  // namespace

@@ -128,7 +128,7 @@ private:
         if (given.kind == Kind::Tuple && names(callable, kOrdered) && given.items.empty())
             push(Kind::Dictionary);
         else if (given.kind == Kind::Tuple && names(callable, kRebuild) && given.items.size() >= 4)
-            push({Kind::Tensor, 0, {}, given.items});
+            push({Kind::Tensor, 0, {}, {arguments}});  // a copy each call could fill the memory
         else
             in_.fail("its pickle calls what is no description of a tensor; it was not run");
     }

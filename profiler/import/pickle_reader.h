@@ -26,7 +26,7 @@ struct PickleValue {
         Dictionary,  ///< items: key, value, key, value, ..
         Global,      ///< text: "torch IntStorage"
         Stored,      ///< a storage of the archive; items: the tuple that says which
-        Tensor,      ///< items: storage, offset, shape, stride, ..
+        Tensor,      ///< items: the tuple of storage, offset, shape, stride, ..
     };
     Kind kind = Kind::None;
     std::int64_t integer = 0;

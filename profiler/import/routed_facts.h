@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -21,6 +22,9 @@ inline constexpr char kUnknownPhase[] = "unknown";
 inline constexpr char kTimings[] = "timings";
 inline constexpr char kPromptLengthsUnknown[] = "prompt_lengths_unknown";
 
+/// Meta "model" of sources that do not name it.
+inline constexpr char kUnnamedModel[] = "not named";
+
 /// Layers, experts and choices as the analyses take them.
 inline constexpr std::int64_t kMaxImportLayers = 4096, kMaxImportTopK = 128;
 inline constexpr std::int64_t kMaxImportExperts = 32767;               ///< ids are stored as int16
@@ -31,6 +35,10 @@ enum class ExpertsFrom : std::uint8_t { Option, File, GreatestId };
 
 /// An entry of meta "sources". Throws Error: unreadable.
 nlohmann::json sourceOf(const std::filesystem::path& file, const StopFlag* stop);
+
+/// A group for each of several files: the shortest end of its path that tells it from the others,
+/// of names that differ without the extension. One file is no group: "".
+std::vector<std::string> groupsOf(const Paths& files);
 
 struct RoutedFacts {
     std::string model;  ///< "" where the source does not name it
@@ -43,9 +51,5 @@ struct RoutedFacts {
 /// is all that is known of the number of experts, "experts_guessed". Throws Error where the request
 /// says another number of experts or top-k.
 void addRoutedFacts(RunWriter& writer, const ImportRequest& request, const RoutedFacts& facts);
-
-/// Quality "routing_sum": `counted` assignments are in the file where tokens x top-k x layers are
-/// `expected`.
-void addRoutingSum(RunWriter& writer, std::int64_t counted, std::int64_t expected);
 
 }  // namespace moescope

@@ -38,6 +38,8 @@ RoutedRun::RoutedRun(RunWriter& writer, const ImportRequest& request)
     : writer_(writer), request_(request) {
     facts_.experts = request.facts.experts;
     facts_.from = facts_.experts > 0 ? ExpertsFrom::Option : ExpertsFrom::GreatestId;
+    expertsSaidBy_ = request.facts.expertsOfConfig ? "in " + request.config.string()
+                                                   : std::string("by --experts");
 }
 
 void RoutedRun::agree(const RoutedSequence& sequence) {
@@ -57,9 +59,14 @@ void RoutedRun::agree(const RoutedSequence& sequence) {
         layers_.resize(static_cast<std::size_t>(ids.layers));
     }
     const int topK = request_.facts.topK;
+    const int layers = request_.facts.layersOfConfig ? 0 : request_.facts.layers;
+    if (layers > 0 && ids.layers != layers)
+        fail("the array is of " + countText(ids.layers, "layer") + ", not of " +
+             std::to_string(layers) + " as --layers says");
     if (topK > 0 && ids.topK != topK)
         fail("the array is of top-" + std::to_string(ids.topK) + ", not of top-" +
-             std::to_string(topK) + " as the model is said to be");
+             std::to_string(topK) + " as " +
+             (request_.facts.topKOfConfig ? request_.config.string() : "--top-k") + " says");
     const auto differ = [&](const std::string& here, const std::string& before) {
         fail(here + ", but " + before + " in " + first_);
     };
@@ -69,16 +76,20 @@ void RoutedRun::agree(const RoutedSequence& sequence) {
     if (facts_.model.empty()) facts_.model = sequence.model;
     if (!sequence.model.empty() && sequence.model != facts_.model)
         differ("the model is \"" + sequence.model + "\"", "\"" + facts_.model + "\"");
-    if (sequence.experts > 0 && facts_.experts == 0 && sequences_ == 0) {
+    if (sequence.experts > 0 && facts_.experts == 0) {
+        if (sequence.experts <= greatest_)
+            fail("the model has " + countText(sequence.experts, "expert") +
+                 " here, but a line before has expert " + std::to_string(greatest_));
         facts_.experts = sequence.experts;
         facts_.from = ExpertsFrom::File;
+        expertsSaidBy_ = "in " + sequence.origin;
     }
     if (sequence.experts > 0 && sequence.experts != facts_.experts)
-        fail("the model has " + countText(sequence.experts, "expert") + " here, " +
-             (facts_.experts == 0
-                  ? "and before this was not said"
-                  : "but " + std::to_string(facts_.experts) + " " +
-                        (facts_.from == ExpertsFrom::Option ? "by --experts" : "in " + first_)));
+        fail("the model has " + countText(sequence.experts, "expert") + " here, but " +
+             std::to_string(facts_.experts) + " " + expertsSaidBy_);
+    if (layers_.size() * static_cast<std::size_t>(facts_.experts) > kMaxImportCells)
+        fail(countText(layers_.size(), "layer") + " x " + countText(facts_.experts, "expert") +
+             " are more than analyses take");
     if (!sequence.tokens.empty() && !sequence.texts.empty() &&
         sequence.tokens.size() != sequence.texts.size())
         fail("has " + std::to_string(sequence.tokens.size()) + " token ids and " +
@@ -173,7 +184,7 @@ void RoutedRun::countChoice(const RoutedSequence& sequence, std::int64_t token,
         if (id < 0) continue;
         if (facts_.experts > 0 && id >= facts_.experts)
             fail("expert " + std::to_string(id) + " is not one of " +
-                 std::to_string(facts_.experts));
+                 std::to_string(facts_.experts) + " (" + expertsSaidBy_ + ")");
         if (std::find(choice.begin(), choice.begin() + std::ptrdiff_t(i), id) !=
             choice.begin() + std::ptrdiff_t(i))
             fail("expert " + std::to_string(id) + " is chosen twice");
@@ -204,7 +215,8 @@ void RoutedRun::addCounts(std::int64_t layer, std::vector<AnyRow>& rows) {
 }
 
 void RoutedRun::finish() {
-    if (facts_.from == ExpertsFrom::GreatestId) facts_.experts = greatest_ + 1;
+    if (facts_.from == ExpertsFrom::GreatestId)
+        facts_.experts = std::max(greatest_ + 1, facts_.topK);
     addRoutedFacts(writer_, request_, facts_);
     const auto add = [&](const char* name, std::int64_t value, const char* unit, bool ok,
                          std::string note) {
@@ -222,11 +234,10 @@ void RoutedRun::finish() {
         "Last tokens without experts; one that was never fed back no router saw.");
     const auto dense = std::count_if(layers_.begin(), layers_.end(),
                                      [](const Layer& layer) { return !layer.everRouted; });
-    add("layers_unrouted", dense, "layers", true,
+    add("layers_unrouted", dense, "layers", assignments_ > 0,
         "Layers of the source's arrays in which no token has an expert.");
     add("padding_ids", padding_, "assignments", padding_ == 0,
         "Places without an expert in layers that have experts for other tokens.");
-    addRoutingSum(writer_, assignments_, assignments_ + padding_);
 }
 
 }  // namespace moescope

@@ -62,7 +62,8 @@ private:
     RunWriter& writer_;
     const ImportRequest& request_;
     RoutedFacts facts_;
-    std::string first_;  ///< origin of the sequence whose shape the others must have
+    std::string first_;          ///< origin of the sequence whose shape the others must have
+    std::string expertsSaidBy_;  ///< "by --experts"
     std::vector<Layer> layers_;
     std::int16_t greatest_ = -1;
     std::int64_t sequences_ = 0, unrouted_ = 0, promptsUnknown_ = 0;

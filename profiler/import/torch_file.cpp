@@ -70,7 +70,8 @@ private:
 
     TorchTensor tensor(const std::string& name, const PickleValue& value) const {
         const std::string what = origin_ + ": tensor '" + name + "'";
-        const PickleValue& stored = pickle_.at(value.items[0]);
+        const PickleValue& described = pickle_.at(value.items[0]);
+        const PickleValue& stored = pickle_.at(described.items[0]);
         // ('storage', type, key, location, elements)
         const PickleValue* which =
             stored.kind == Kind::Stored ? &pickle_.at(stored.items[0]) : nullptr;
@@ -88,9 +89,9 @@ private:
         const std::string entry = folder_ + "data/" + std::string(pickle_.at(which->items[2]).text);
         const StoredZip::Entry* data = zip_.find(entry);
         if (data == nullptr) throw Error(what + ": the archive has no '" + entry + "'");
-        const std::int64_t offset = integer(value.items[1], what);
-        out.shape = integers(value.items[2], what);
-        const std::vector<std::int64_t> stride = integers(value.items[3], what);
+        const std::int64_t offset = integer(described.items[1], what);
+        out.shape = integers(described.items[2], what);
+        const std::vector<std::int64_t> stride = integers(described.items[3], what);
         if (stride.size() != out.shape.size()) throw Error(what + " has not a stride each extent");
         const auto bytes = static_cast<std::uint64_t>(out.type.bytes);
         const std::uint64_t stores = data->bytes.size() / bytes;
@@ -123,6 +124,9 @@ private:
     std::vector<std::int64_t> integers(std::uint32_t index, const std::string& what) const {
         const PickleValue& value = pickle_.at(index);
         if (value.kind != Kind::Tuple) throw Error(what + ": its shape is no tuple");
+        constexpr std::size_t kMaxDimensions = 64;  // as in torch
+        if (value.items.size() > kMaxDimensions)
+            throw Error(what + " is of " + std::to_string(value.items.size()) + " dimensions");
         std::vector<std::int64_t> out;
         for (const std::uint32_t item : value.items) out.push_back(integer(item, what));
         return out;

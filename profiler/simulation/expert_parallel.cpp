@@ -385,7 +385,7 @@ ExpertParallel expertParallel(const RoutingTrace& trace, const ExpertParallelOpt
     out.texts = std::int64_t(trace.texts.size());
     out.tokensRouted = trace.tokens;
 
-    if (trace.cells() > kMaxTraceCells) {
+    if (trace.cells() > kMaxTraceCells || trace.experts > INT16_MAX) {
         out.reason = "The run has more than " + std::to_string(kMaxTraceCells) +
                      " experts in all its layers, too many to be placed.";
         return out;

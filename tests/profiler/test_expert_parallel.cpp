@@ -251,6 +251,10 @@ TEST_CASE("runs of more experts or groups than can be placed in time say so") {
     wide.layers = {0, 1};
     CHECK(expertParallel(wide, twoGpus(2)).reason.find("too many to be placed") !=
           std::string::npos);
+    wide.experts = 32'768;  // one more than ids can name
+    wide.layers = {0};
+    CHECK(expertParallel(wide, twoGpus(2)).reason.find("too many to be placed") !=
+          std::string::npos);
     std::vector<std::string> names;
     for (int i = 0; i < 300; ++i) names.push_back("g" + std::to_string(i));
     ExpertParallelOptions options = twoGpus(2);

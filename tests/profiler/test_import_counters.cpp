@@ -8,6 +8,7 @@
 #include "engine/core/error.h"
 #include "engine/core/file.h"
 #include "profiler/analysis/run_summary.h"
+#include "profiler/import/counted_run.h"
 #include "profiler/import/importers.h"
 #include "tests/profiler/temp_dir.h"
 
@@ -29,7 +30,7 @@ std::string import(const TempDir& dir, const char* kind, const std::filesystem::
     const ImportRequest request{kind,    {file}, dir / "r.moescope", {"moescope"}, true,
                                 nullptr, facts};
     const std::string error = thrownBy<Error>([&] { importFiles(request); });
-    CHECK_FALSE(std::filesystem::exists(dir / "r.moescope.importing"));
+    CHECK_FALSE(std::filesystem::exists(dir / "r.moescope.importing-1"));
     return error;
 }
 
@@ -121,14 +122,51 @@ TEST_CASE("ranks of TensorRT-LLM's statistic are added up") {
     CHECK_THAT(import(dir, "trtllm", folder), Contains("'100_3' holds a count of -1"));
     writeSafetensors(folder / "rank1.safetensors", {{"100_3", {0, 1}}});
     CHECK_THAT(import(dir, "trtllm", folder), Contains("is not 3 counts as I64"));
-    writeSafetensors(folder / "rank1.safetensors", {{"100", {0, 1, 1}}});
-    CHECK_THAT(import(dir, "trtllm", folder), Contains("is not named <iteration>_<layer>"));
+    // Names of one cell twice, too.
+    for (const char* name : {"100", "0100_3", "100_03", "-0_3", "100_3_", "+1_3"}) {
+        writeSafetensors(folder / "rank1.safetensors", {{name, {0, 1, 1}}});
+        CHECK_THAT(import(dir, "trtllm", folder), Contains("is not named <iteration>_<layer>"));
+    }
+    constexpr std::int64_t kMost = std::int64_t{1} << 50U;
+    writeSafetensors(folder / "rank1.safetensors", {{"100_3", {kMost - 1, 1, 1}}});
+    CHECK_THAT(import(dir, "trtllm", folder), Contains("'100_3' holds a count of"));
     writeSafetensors(folder / "rank1.safetensors", {{"1_99999999", {0, 1, 1}}});
     CHECK_THAT(import(dir, "trtllm", folder), Contains("more layers than analyses take"));
     writeFile(folder / "meta_info.json", "null");
     CHECK_THAT(import(dir, "trtllm", folder), Contains("meta_info.json: \"num_experts\" is no"));
     CHECK_THAT(import(dir, "trtllm", kStat), Contains("is no folder"));
     CHECK_THAT(import(dir, "trtllm", dir.path()), Contains("meta_info.json"));
+}
+
+TEST_CASE("a token cannot have more experts than there are") {
+    const TempDir dir;
+    CHECK_THAT(import(dir, "sglang", kStat, {0, 0, 100, {}}),
+               Contains("stat.pt: a token cannot have top-100 of 4 experts"));
+    writeFile(dir / "meta_info.json", R"({"num_experts": 4, "num_experts_per_token": 8})");
+    writeSafetensors(dir / "rank0.safetensors", {{"1_0", {8, 8, 8, 8}}});
+    CHECK_THAT(import(dir, "trtllm", dir.path()), Contains("cannot have top-8 of 4 experts"));
+}
+
+TEST_CASE("a long recording leaves a short one its sequences") {
+    const TempDir dir;
+    RunWriter writer(dir / "r.moescope", RunWriter::Mode::Create);
+    const ImportRequest request{"sglang", {"f.pt"}, {}, {}, false, nullptr, {}};
+    RoutedFacts facts;
+    facts.layers = facts.topK = 1;
+    facts.experts = 2;
+    CountedRun run(writer, request, facts);
+    for (const auto& [group, passes] : {std::pair{"long", 200}, {"short", 3}}) {
+        run.begin(group, passes);
+        for (int pass = 0; pass < passes; ++pass)
+            run.add({1, 1}, "pass " + std::to_string(pass), "f.pt");
+    }
+    run.finish();
+    writer.finish(RunStatus::Done);
+    std::map<std::string, std::vector<std::int64_t>> tokens;
+    for (const SequenceRow& sequence : RunReader(dir / "r.moescope").sequences())
+        tokens[sequence.group].push_back(sequence.promptTokens);
+    CHECK(tokens["long"] == std::vector<std::int64_t>(50, 8));  // 4 passes of 2 tokens each
+    CHECK(tokens["short"] == std::vector<std::int64_t>(3, 2));
 }
 
 TEST_CASE("the ids of OLMoE's script are turned layers first") {
@@ -200,4 +238,22 @@ TEST_CASE("a trace of another form is refused by line and cause") {
     CHECK_THAT(refused("0,0" + std::string(400, ',')), Contains("more than 130 columns"));
     CHECK_THAT(refused("phase,token,layer,rank,expert\ndecode,0,0,1,5\n"),
                Contains("line 2: rank 1 stands behind rank -1"));
+    CHECK_THAT(refused("phase,token,layer,rank,expert\nPrefill,0,0,0,5\n"),
+               Contains("line 2: \"Prefill\" is neither prefill nor decode"));
+}
+
+TEST_CASE("the prompt of a trace is as long whichever layer comes first") {
+    const std::pair<const char*, int> traces[] = {
+        {"-2,1,1,2\n-1,1,3,4\n-2,0,5,6\n-1,0,0,7\n0,1,1,2\n0,0,3,4\n", 2},
+        {"-1,1,3,4\n-2,0,5,6\n-1,0,0,7\n0,1,1,2\n0,0,3,4\n", 2},
+        {"0,1,1,2\n0,0,3,4\n", 0},
+    };
+    for (const auto& [content, prompt] : traces) {
+        const TempDir dir;
+        writeFile(dir / "t.csv", content);
+        REQUIRE(import(dir, "moe-trace", dir / "t.csv", {8, 0, 0, {}}).empty());
+        const SequenceRow row = RunReader(dir / "r.moescope").sequences()[0];
+        CHECK(row.promptTokens == prompt);
+        CHECK(row.generatedTokens == 1);
+    }
 }

@@ -200,7 +200,7 @@ TEST_CASE("a failed import leaves the run that it was to overwrite") {
     const std::string before = readFile(dir / "out.moescope");
     CHECK_THROWS_AS(import(dir, bad), Error);
     CHECK(readFile(dir / "out.moescope") == before);
-    CHECK_FALSE(fs::exists(dir / "out.moescope.importing"));
+    CHECK_FALSE(fs::exists(dir / "out.moescope.importing-1"));
     import(dir, good);
     CHECK(RunReader(dir / "out.moescope").status() == RunStatus::Done);
 }

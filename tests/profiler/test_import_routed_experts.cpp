@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Replies of vLLM and SGLang, made up in the forms of their sources and worked by hand; hostile
 // variants; a run that goes out and comes back.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <map>
 
@@ -10,6 +11,7 @@
 #include "profiler/analysis/run_summary.h"
 #include "profiler/export/exporters.h"
 #include "profiler/import/expert_ids.h"
+#include "profiler/import/id_lines.h"
 #include "profiler/import/importers.h"
 #include "tests/profiler/temp_dir.h"
 
@@ -139,7 +141,7 @@ TEST_CASE("every form of the same experts becomes the same rows") {
         CHECK(summary.routing[1].counts == std::vector<std::int64_t>{0, 2, 3, 0, 0, 1});
         CHECK(run.metaJson("settings")["experts_from"] == "option");
         CHECK(qualityOf(run).count("experts_guessed") == 0);
-        CHECK(qualityOf(run)["routing_sum"] == 0);
+        CHECK(qualityOf(run)["padding_ids"] == 0);
     }
 }
 
@@ -177,8 +179,12 @@ TEST_CASE("layers without experts and padding are no choices") {
     const auto quality = qualityOf(run);
     CHECK(quality.at("layers_unrouted") == 2);
     CHECK(quality.at("padding_ids") == 3);
-    CHECK(quality.at("routing_sum") == -3);
+    CHECK(quality.count("routing_sum") == 0);  // would say the padding once more
     CHECK(run.metaJson("routing")["layers"] == 3);
+    // A token has top-k of the experts, though fewer ids were seen.
+    const Imported few(lines({{{"routed_experts", {{{1, 0, -1, -1}}}}}}));
+    REQUIRE(few.error.empty());
+    CHECK(summarize(few.run()).experts == 4);
 }
 
 TEST_CASE("tokens, groups and several replies to a prompt") {
@@ -223,12 +229,96 @@ TEST_CASE("texts without experts are counted; a file of none is an error") {
     const Imported some(lines({{{"choices", {{{"routed_experts", nullptr}}}}},
                                {{"custom_id", "x"}, {"response", nullptr}},
                                {{"routed_experts", json::array()}},
+                               {{"routed_experts", ""}},
                                {{"routed_experts", kNested}}}));
     REQUIRE(some.error.empty());
-    CHECK(qualityOf(some.run()).at("sequences_unrouted") == 3);
+    CHECK(qualityOf(some.run()).at("sequences_unrouted") == 4);
     CHECK_THAT(Imported(lines({{{"id", 1}}})).error, Contains("holds no \"routed_experts\""));
     CHECK_THAT(Imported("\n \n").error, Contains("holds no lines"));
     CHECK_THAT(Imported("").error, Contains("holds no lines"));
+}
+
+TEST_CASE("a file of which no choice is one says so") {
+    const Imported imported(lines({{{"routed_experts", {{{-1, -1}}, {{0, 0}}}}}}));
+    REQUIRE(imported.error.empty());
+    const auto rows = imported.run().quality();
+    CHECK(std::any_of(rows.begin(), rows.end(), [](const QualityRow& row) {
+        return row.name == "layers_unrouted" && row.value == 1 && !row.ok;
+    }));
+}
+
+TEST_CASE("experts count whichever line says them") {
+    const Imported imported(
+        lines({{{"routed_experts", kNested}}, {{"experts", 9}, {"routed_experts", kNested}}}));
+    REQUIRE(imported.error.empty());
+    CHECK(summarize(imported.run()).experts == 9);
+    CHECK(imported.run().metaJson("settings")["experts_from"] == "file");
+}
+
+TEST_CASE("what a reply says of all its choices is not taken for each") {
+    // 3 tokens of experts and 1 token; sums over prompts of a list or over replies to one.
+    const auto reply = [](const json& usage) {
+        return json{{"id", "n"},
+                    {"choices",
+                     {{{"index", 0}, {"routed_experts", kNested}},
+                      {{"index", 1}, {"routed_experts", json::array({kNested[0]})}}}},
+                    {"usage", usage}};
+    };
+    json stated = reply(json());
+    stated["first_position"] = 5;
+    stated["tokens"] = {1, 2};
+    for (const json& line :
+         {reply({{"prompt_tokens", 14}, {"completion_tokens", 4}}),
+          reply({{"prompt_tokens", 2}, {"completion_tokens", 20}}), reply(json()), stated}) {
+        INFO(line.dump());
+        const Imported imported(lines({line}));
+        REQUIRE(imported.error.empty());
+        const RunReader run = imported.run();
+        REQUIRE(run.sequences().size() == 2);
+        CHECK(run.sequences()[0].promptTokens == 3);
+        CHECK(run.sequences()[1].promptTokens == 1);
+        CHECK(run.routingTokens(1)[0].firstPosition == 0);
+        CHECK(phasesOf(run) == std::map<std::string, std::int64_t>{{"unknown", 16}});
+        CHECK(qualityOf(run).at("prompt_lengths_unknown") == 2);
+    }
+    // The ids of each choice do tell: here the first 8 of 10 tokens of prompt were left out.
+    json ids = reply({{"prompt_tokens", 10}, {"completion_tokens", 4}});
+    for (const auto& [choice, generated] : {std::pair<std::size_t, int>{0, 2}, {1, 0}}) {
+        json& one = ids["choices"][choice];
+        one["prompt_token_ids"] = std::vector<int>(10, 7);
+        one["token_ids"] = std::vector<int>(static_cast<std::size_t>(generated), 8);
+    }
+    const Imported told(lines({ids}));
+    REQUIRE(told.error.empty());
+    CHECK(told.run().sequences()[0].promptTokens == 10);
+    CHECK(told.run().routingTokens(0)[0].firstPosition == 8);
+    CHECK(told.run().routingTokens(1)[0].firstPosition == 8);
+    CHECK(phasesOf(told.run()) ==
+          std::map<std::string, std::int64_t>{{"prefill", 12}, {"decode", 4}});
+}
+
+TEST_CASE("ids of the prompt alone are not taken for all of a text") {
+    const Imported imported(lines({{{"prompt_token_ids", {7}}, {"routed_experts", kNested}}}));
+    REQUIRE(imported.error.empty());
+    CHECK(imported.run().sequences()[0].promptTokens == 1);
+    CHECK(imported.run().sequences()[0].generatedTokens == 2);
+    CHECK(imported.run().tokens(0).empty());
+}
+
+TEST_CASE("a short line of many choices does not become gigabytes") {
+    json line{{"prompt_routed_experts", json::array()}, {"choices", json::array()}};
+    for (int token = 0; token < 20'000; ++token) line["prompt_routed_experts"].push_back({{0, 1}});
+    for (int choice = 0; choice < 4'000; ++choice) line["choices"].push_back({{"index", choice}});
+    CHECK_THAT(Imported(lines({line})).error,
+               Contains("its 4000 choices repeat 40000 experts of the prompt"));
+}
+
+TEST_CASE("an interruption is heeded within a line") {
+    std::string line = "{\"data\": [1";
+    for (int i = 0; i < 100'000; ++i) line += ",1";
+    const StopFlag stop = true;
+    CHECK_THROWS_AS(parseIdLine(line + "]}", {{}, {"data"}}, "f.jsonl: line 1", &stop),
+                    Interrupted);
 }
 
 TEST_CASE("a numpy file is a sequence of its own") {
@@ -259,6 +349,7 @@ TEST_CASE("what is no routing is refused by line and cause") {
     CHECK_THAT(refused({{{2, 1, 1}}}), Contains("token 0, layer 0: expert 1 is chosen twice"));
     CHECK_THAT(refused({{{json::object()}}}), Contains("an object stands among the expert ids"));
     CHECK_THAT(refused(5), Contains("is neither nested arrays nor base64"));
+    CHECK_THAT(refused(json{{"data", "A==="}}), Contains("is no base64"));
     CHECK_THAT(refused("A==="), Contains("is no base64"));
     CHECK_THAT(refused(raw64()), Contains("is base64 that does not say its shape"));
     CHECK_THAT(refused(raw64(), {{"shape", {3, 2, 3}}}), Contains("has not 48 bytes"));
@@ -285,8 +376,11 @@ TEST_CASE("lines that differ from the ones before are refused, and so is what is
     CHECK_THAT(second({{"model", "a"}, {"routed_experts", kNested}},
                       {{"model", "b"}, {"routed_experts", kNested}}),
                Contains("line 2: the model is \"b\", but \"a\" in "));
-    CHECK_THAT(second(plain, {{"experts", 8}, {"routed_experts", kNested}}),
-               Contains("line 2: the model has 8 experts here, and before this was not said"));
+    CHECK_THAT(second(plain, {{"experts", 4}, {"routed_experts", {{{0, 1}, {2, 3}}}}}),
+               Contains("line 2: the model has 4 experts here, but a line before has expert 5"));
+    CHECK_THAT(second({{"experts", 8}, {"routed_experts", kNested}},
+                      {{"experts", 9}, {"routed_experts", kNested}}),
+               Contains("line 2: the model has 9 experts here, but 8 in ") && Contains("line 1"));
     CHECK_THAT(Imported("[1]").error, Contains("line 1: no JSON object"));
     CHECK_THAT(Imported(json{{"routed_experts", kNested}}.dump(2)).error,
                Contains("line 1: no JSON object but the beginning of one of several lines"));
@@ -299,6 +393,11 @@ TEST_CASE("lines that differ from the ones before are refused, and so is what is
     std::string objects = "{\"choices\": [{}";
     for (int i = 0; i < 10'000; ++i) objects += ",{}";
     CHECK_THAT(Imported(objects + "]}").error, Contains("more than 10000 JSON objects"));
+    // Each object takes as long as the array before it is.
+    std::string behind = "{\"data\": [1";
+    for (int i = 0; i < 10'001; ++i) behind += ",1";
+    CHECK_THAT(Imported(behind + ",{}]}").error, Contains("an object stands behind 10002 values"));
+    CHECK(Imported("{\"data\": [1,{}], \"routed_experts\": [[[0]]]}").error.empty());
 }
 
 TEST_CASE("what nobody asks for does not count, whatever it holds") {
@@ -378,6 +477,21 @@ TEST_CASE("a run's routing goes out and comes back the same") {
     REQUIRE(after.routing.size() == before.routing.size());
     for (std::size_t i = 0; i < after.routing.size(); ++i)
         CHECK(after.routing[i].counts == before.routing[i].counts);
+
+    // A model that nobody named is not one of that name.
+    const Imported unnamed(lines({{{"routed_experts", kNested}}}));
+    writeRoutedExperts(unnamed.run(), dir / "u.jsonl");
+    CHECK(json::parse(readFile(dir / "u.jsonl")).count("model") == 0);
+    // Positions that would not be read are not written.
+    RunWriter far(dir / "far.moescope", RunWriter::Mode::Create);
+    far.setMeta("routing", json{{"experts", 8}, {"top_k", 2}, {"layers", 1}});
+    far.add(SequenceRow{0, "one", "", 0, 0});
+    far.add(RoutingCountRow{0, "decode", 0, 1, 1});
+    far.add(RoutingTokensRow{0, 0, std::int64_t{1} << 31U, 1, 2, {1, 2}, {}});
+    far.finish(RunStatus::Done);
+    CHECK_THAT(thrownBy<Error>(
+                   [&] { writeRoutedExperts(RunReader(dir / "far.moescope"), dir / "no.jsonl"); }),
+               Contains("lie too far apart"));
 
     RunWriter empty(dir / "none.moescope", RunWriter::Mode::Create);
     empty.finish(RunStatus::Done);

@@ -58,6 +58,23 @@ TEST_CASE("architectures name their experts differently") {
     CHECK(odd.expertBytes == 0);  // how many bits is not said
 }
 
+TEST_CASE("of a multimodal model the type of the weights may stand outside") {
+    json text = kQwen;
+    text.erase("torch_dtype");
+    constexpr std::int64_t kWeights = 3 * 2048 * 768;
+    const json fp8{{"quant_method", "fp8"}}, awq{{"quant_method", "awq"}};
+    const std::pair<json, std::int64_t> cases[] = {
+        {{{"text_config", text}, {"torch_dtype", "bfloat16"}}, kWeights * 2},
+        {{{"text_config", text}, {"dtype", "float32"}}, kWeights * 4},
+        {{{"text_config", kQwen}, {"torch_dtype", "float32"}}, kWeights * 2},
+        {{{"text_config", text}, {"quantization_config", fp8}}, kWeights},
+        {{{"text_config", kQwen}, {"quantization_config", fp8}}, kWeights},
+        {{{"text_config", kQwen}, {"quantization_config", awq}}, 0},
+        {{{"text_config", text}}, 0},
+    };
+    for (const auto& [config, bytes] : cases) CHECK(factsOf(config).expertBytes == bytes);
+}
+
 TEST_CASE("a config.json that describes no mixture of experts is refused") {
     CHECK_THAT(refusal({{"hidden_size", 2048}}), Contains("describes no mixture of experts"));
     CHECK_THAT(refusal(json::array()), Contains("is no config.json of a model"));
@@ -89,14 +106,15 @@ TEST_CASE("a config.json completes what replies do not say, options before it") 
     CHECK(RunReader(dir / "r.moescope").metaJson("routing")["experts"] == 64);
     // Of another model: a token has 8 experts there.
     writeFile(dir / "config.json", kQwen.dump());
-    CHECK_THAT(thrownBy<Error>([&] { importFiles(request); }),
-               Contains("line 1: the array is of top-2, not of top-8"));
+    CHECK_THAT(
+        thrownBy<Error>([&] { importFiles(request); }),
+        Contains("line 1: the array is of top-2, not of top-8 as ") && Contains("config.json"));
     request.kind = "sglang";
     request.facts = {};
     request.files = {std::filesystem::path(MOESCOPE_SOURCE_DIR) /
                      "tests/fuzz/corpus/fuzz_routing_import/stat.pt"};
     CHECK_THAT(thrownBy<Error>([&] { importFiles(request); }),
-               Contains("stat.pt: is of 4 experts and top-8, but "));
+               Contains("stat.pt: is of 4 experts, but ") && Contains("config.json of 128"));
     request.kind = "nsys";
     CHECK(thrownBy<UsageError>([&] { importFiles(request); }) == "'import nsys' takes no --config");
 }

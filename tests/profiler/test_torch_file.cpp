@@ -37,6 +37,34 @@ std::string replaced(std::string text, const std::string& from, const std::strin
     return text.replace(at, from.size(), to);
 }
 
+std::string number(std::size_t value, std::size_t bytes) {
+    std::string out;
+    for (std::size_t i = 0; i < bytes; ++i) out += static_cast<char>(value >> (8 * i) & 0xFFU);
+    return out;
+}
+
+/// A dictionary of one tensor "t" of 1 x 1 x .. elements.
+std::string archiveOfTensor(int dimensions) {
+    const auto text = [](const std::string& what) { return "X" + number(what.size(), 4) + what; };
+    std::string extents = "(";
+    for (int i = 0; i < dimensions; ++i) extents += "K\x01";
+    const std::string pickle = "}" + text("t") + "ctorch._utils\n_rebuild_tensor_v2\n((" +
+                               text("storage") + "ctorch\nIntStorage\n" + text("0") + text("cpu") +
+                               "K\x01tQK" + std::string(1, '\0') + extents + "t" + extents +
+                               "ttRs.";
+    std::string out, list;
+    for (const auto& [name, bytes] : {std::pair<std::string, std::string>{"a/data.pkl", pickle},
+                                      {"a/data/0", std::string(4, '\0')}}) {
+        // Version, flags, method, time, date and check sum are 0; the file's length stands twice.
+        const std::string facts = std::string(14, '\0') + number(bytes.size(), 4) +
+                                  number(bytes.size(), 4) + number(name.size(), 2) + number(0, 2);
+        list += "PK\x01\x02" + number(0, 2) + facts + number(0, 10) + number(out.size(), 4) + name;
+        out += "PK\x03\x04" + facts + name + bytes;
+    }
+    return out + list + "PK\x05\x06" + number(0, 4) + number(2, 2) + number(2, 2) +
+           number(list.size(), 4) + number(out.size(), 4) + number(0, 2);
+}
+
 }  // namespace
 
 TEST_CASE("the tensors of a dictionary that torch saved are read") {
@@ -103,6 +131,8 @@ TEST_CASE("an archive is refused by what is wrong with it") {
                Contains("does not fit its storage of 24 elements"));
     CHECK_THAT(refusalOfFile(replaced(whole, "K\x08K\x04K\x01\x87", "K\x09K\x04K\x01\x87")),
                Contains("is not in C order"));
+    CHECK(refusalOfFile(archiveOfTensor(64)).empty());
+    CHECK_THAT(refusalOfFile(archiveOfTensor(65)), Contains("tensor 't' is of 65 dimensions"));
 }
 
 TEST_CASE("a pickle that would run something is refused by the name of it") {
@@ -116,6 +146,18 @@ TEST_CASE("a pickle that would run something is refused by the name of it") {
     CHECK_THAT(refusal("}}b."), Contains("opcode 98"));                         // BUILD
     CHECK_THAT(refusal("ctorch\nIntStorage\n)R."), Contains("calls what is no description"));
     CHECK_THAT(refusal("ccollections\nOrderedDict\n}R."), Contains("calls what is no description"));
+}
+
+TEST_CASE("a pickle takes memory as its bytes do, however often it names a tuple") {
+    // A tuple of 300,000 items to 100,000 tensors.
+    std::string pickle =
+        "(" + std::string(300'000, ')') + "tq\x01" + "ctorch._utils\n_rebuild_tensor_v2\nq\x02";
+    for (int i = 0; i < 100'000; ++i) pickle += "h\x02h\x01R";
+    pickle += "}.";
+    const Pickle read = readPickle(std::as_bytes(std::span(pickle.data(), pickle.size())), "f.pt");
+    std::size_t items = 0;
+    for (const PickleValue& value : read.values) items += value.items.size();
+    CHECK(items == 300'000 + 100'000);
 }
 
 TEST_CASE("a damaged pickle is an error") {

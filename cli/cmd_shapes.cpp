@@ -81,35 +81,67 @@ void requireRoom(const ShapeList& list, const std::string& backend) {
                 "Measure fewer of them at a time, or a base with fewer layers.");
 }
 
+/// Loads what is asked for: for speeds every shape and holds it, for texts alone one trained shape
+/// after the other.
+class Loader {
+public:
+    Loader(const Options& options, const ShapeList& list)
+        : options_(options), list_(list), modelled_(modelOptions(options)) {}
+
+    /// Texts are read before any weights, so that a mistake in them costs no loading.
+    TextModel load(std::size_t shape) {
+        TextModel out;
+        const ListedShape& listed = list_.shapes[shape];
+        const std::string path = options_.get<std::string>("text", "");
+        out.model = loadModel(listed.open(options_.stop()), modelled_, [&](const Model& opened) {
+            if (!path.empty() && !listed.random()) out.texts = readTexts(opened, path);
+        });
+        if (settings_.is_null()) settings_ = backendFacts(*out.model, options_);
+        return out;
+    }
+
+    std::vector<TextModel> loadAll() {
+        requireRoom(list_, modelled_.backend);
+        std::vector<TextModel> out;
+        for (std::size_t i = 0; i < list_.shapes.size(); ++i) out.push_back(load(i));
+        return out;
+    }
+
+    /// Of the first that was loaded; null before.
+    const nlohmann::json& settings() const { return settings_; }
+
+private:
+    const Options& options_;
+    const ShapeList& list_;
+    ModelOptions modelled_;
+    nlohmann::json settings_ = nullptr;
+};
+
 Measured measure(const Options& options, const ShapeList& list,
                  const std::optional<SpeedSetting>& setting) {
     const ProgressStyle style = parseProgressStyle(options.get<std::string>("progress"));
-    const ModelOptions modelled = modelOptions(options);
-    requireRoom(list, modelled.backend);
-    std::vector<std::unique_ptr<Model>> models;
-    std::vector<std::vector<ScoreItem>> texts(list.shapes.size());
-    const std::string path = options.get<std::string>("text", "");
-    for (std::size_t i = 0; i < list.shapes.size(); ++i) {
-        models.push_back(
-            loadModel(list.shapes[i].open(options.stop()), modelled, [&](const Model& opened) {
-                if (!path.empty() && !list.shapes[i].random()) texts[i] = readTexts(opened, path);
-            }));
-    }
+    Loader loader(options, list);
     Measured out;
-    out.settings = backendFacts(*models.front(), options);
+    std::vector<TextModel> held;
     if (setting) {
+        held = loader.loadAll();
+        std::vector<std::shared_ptr<const Model>> models;
+        for (const TextModel& each : held) models.push_back(each.model);
         Progress progress(style, "shapes", "rounds");
         out.speeds = measureSpeeds(models, *setting, options.stop(), [&](int done, int total) {
             progress.update(static_cast<std::uint64_t>(done), static_cast<std::uint64_t>(total));
         });
+        out.settings = loader.settings();
         out.interrupted = out.speeds->interrupted;
     }
-    if (path.empty() || out.interrupted) return out;
+    if (!options.has("text") || out.interrupted) return out;
     Progress progress(style, "shapes", "texts");
     try {
         out.quality = measureQuality(
-            models, texts, path, options.stop(),
+            list, [&](std::size_t i) { return held.empty() ? loader.load(i) : held[i]; },
+            options.get<std::string>("text"), options.stop(),
             [&](std::size_t done, std::size_t total) { progress.update(done, total); });
+        out.settings = loader.settings();
         out.interrupted = out.quality->interrupted;
     } catch (const Interrupted&) {
         if (!out.speeds) throw;

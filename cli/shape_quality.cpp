@@ -76,7 +76,8 @@ ShapeQuality scored(const Model& model, const std::vector<ScoreItem>& items,
     return out;
 }
 
-void compare(std::vector<ShapeQuality>& shapes) {
+/// Bits per byte of each, and what sets it apart from the first on the same texts.
+void compareWithFirst(std::vector<ShapeQuality>& shapes) {
     const ShapeQuality& first = shapes.front();
     for (ShapeQuality& shape : shapes) {
         shape.difference = {kNaN, {kNaN, kNaN}};
@@ -126,30 +127,30 @@ std::vector<ScoreItem> readTexts(const Model& model, const std::filesystem::path
 }
 
 MeasuredQuality measureQuality(
-    const std::vector<std::unique_ptr<Model>>& models,
-    const std::vector<std::vector<ScoreItem>>& texts, const std::filesystem::path& path,
-    const StopFlag* stop,
+    const ShapeList& list, const std::function<TextModel(std::size_t shape)>& load,
+    const std::filesystem::path& path, const StopFlag* stop,
     const std::function<void(std::size_t done, std::size_t total)>& progress) {
     MeasuredQuality out;
-    out.shapes.resize(models.size());
-    std::size_t total = 0, done = 0;
-    for (const auto& items : texts) {
-        total += items.size();
-        out.texts = std::max(out.texts, items.size());
-    }
+    out.shapes.resize(list.shapes.size());
+    const auto trained = static_cast<std::size_t>(
+        std::count_if(list.shapes.begin(), list.shapes.end(),
+                      [](const ListedShape& shape) { return !shape.random(); }));
+    std::size_t done = 0;
     bool any = false;
     try {
-        for (std::size_t i = 0; i < models.size(); ++i) {
-            if (texts[i].empty()) continue;
-            out.shapes[i] =
-                scored(*models[i], texts[i], path, stop, [&] { progress(++done, total); });
+        for (std::size_t i = 0; i < list.shapes.size(); ++i) {
+            if (list.shapes[i].random()) continue;
+            const TextModel loaded = load(i);
+            out.texts = loaded.texts.size();
+            out.shapes[i] = scored(*loaded.model, loaded.texts, path, stop,
+                                   [&] { progress(++done, trained * out.texts); });
             any = true;
         }
     } catch (const Interrupted&) {
         if (!any) throw;
         out.interrupted = true;
     }
-    compare(out.shapes);
+    compareWithFirst(out.shapes);
     return out;
 }
 

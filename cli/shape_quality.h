@@ -42,12 +42,19 @@ struct MeasuredQuality {
 /// measureQuality. Throws Error naming file and line for what cannot be scored.
 std::vector<ScoreItem> readTexts(const Model& model, const std::filesystem::path& path);
 
-/// Each trained model scores its texts, those of one file: texts[i] of models[i], empty for random
-/// weights. Throws Error as `score` does; Interrupted when stopped before the first model is done.
+/// A trained model and the lines that it scores.
+struct TextModel {
+    std::shared_ptr<const Model> model;
+    std::vector<ScoreItem> texts;
+};
+
+/// The trained shapes score the texts of one file, one after the other: `load` is asked for each
+/// when its turn comes, what it gave goes before the next, and random weights are never loaded.
+/// Throws Error as `score` does; Interrupted when stopped before the first model is done.
 MeasuredQuality measureQuality(
-    const std::vector<std::unique_ptr<Model>>& models,
-    const std::vector<std::vector<ScoreItem>>& texts, const std::filesystem::path& path,
-    const StopFlag* stop, const std::function<void(std::size_t done, std::size_t total)>& progress);
+    const ShapeList& list, const std::function<TextModel(std::size_t shape)>& load,
+    const std::filesystem::path& path, const StopFlag* stop,
+    const std::function<void(std::size_t done, std::size_t total)>& progress);
 
 void printQuality(const MeasuredQuality& quality, const ShapeList& list);
 nlohmann::json qualityJson(const MeasuredQuality& quality, const ShapeList& list);

@@ -66,7 +66,8 @@ private:
     ShapeSpeed speed_;
 };
 
-void compare(std::vector<ShapeSpeed>& shapes) {
+/// Ratios of rates, round by round.
+void setRatiosToFirst(std::vector<ShapeSpeed>& shapes) {
     for (ShapeSpeed& shape : shapes) {
         const ShapeSpeed& first = shapes.front();
         shape.prefillRatio = stats::pairedRatio(first.prefill.seconds, shape.prefill.seconds);
@@ -122,7 +123,7 @@ double ShapeSpeed::bandwidthShare() const {
     return double(decode.bytes) / decode.median() / decode.bandwidth;
 }
 
-MeasuredSpeeds measureSpeeds(const std::vector<std::unique_ptr<Model>>& models,
+MeasuredSpeeds measureSpeeds(const std::vector<std::shared_ptr<const Model>>& models,
                              const SpeedSetting& setting, const StopFlag* stop,
                              const std::function<void(int done, int total)>& progress) {
     std::vector<std::unique_ptr<Runner>> runners;
@@ -140,7 +141,7 @@ MeasuredSpeeds measureSpeeds(const std::vector<std::unique_ptr<Model>>& models,
         out.interrupted = true;  // what was measured is shown first
     }
     for (const auto& runner : runners) out.shapes.push_back(runner->speed(out.rounds));
-    compare(out.shapes);
+    setRatiosToFirst(out.shapes);
     return out;
 }
 
@@ -179,7 +180,8 @@ void printSpeeds(const MeasuredSpeeds& speeds, const SpeedSetting& setting, cons
               << countText(speeds.rounds, "round")
               << " that run every shape once, every other one backwards.\n"
                  "ratio: of rates to the first shape, median of the rounds with its interval by "
-                 "order statistics (from six rounds on).\nGB/s, share: of decode, beside the best "
+                 "order statistics (from six rounds on,\ntaken as independent).\nGB/s, share: of "
+                 "decode, beside the best "
                  "read bandwidth "
                  "measured in between; memory: planned.\n";
 }

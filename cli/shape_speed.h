@@ -45,7 +45,7 @@ struct MeasuredSpeeds {
 /// Every round runs all models once, prefill then decode; every other one backwards, so that what
 /// changes steadily cancels over two. Stopped in between, the whole rounds so far; Interrupted
 /// when there is none.
-MeasuredSpeeds measureSpeeds(const std::vector<std::unique_ptr<Model>>& models,
+MeasuredSpeeds measureSpeeds(const std::vector<std::shared_ptr<const Model>>& models,
                              const SpeedSetting& setting, const StopFlag* stop,
                              const std::function<void(int done, int total)>& progress);
 

@@ -94,13 +94,14 @@ SpeedRow SpeedBench::decode(int depth, int tokens, int repeat) {
 }
 
 SpeedRow SpeedBench::repeated(SpeedRow row, int repeat) {
-    pass(row, false);  // warms up and counts the work
-    for (int i = 0; i < repeat; ++i) pass(row, true);
+    pass(row, Pass::Counted);
+    for (int i = 0; i < repeat; ++i) pass(row, Pass::Timed);
     return row;
 }
 
-/// Of one sequence. (Decoding looks at the logits of every token; prefill in the untimed pass.)
-void SpeedBench::pass(SpeedRow& row, bool timed) {
+/// Of one sequence. (Decoding looks at the logits of every token; prefill in the counted pass.)
+void SpeedBench::pass(SpeedRow& row, Pass kind) {
+    const bool timed = kind == Pass::Timed;
     throwIfStopped(stop_);
     session_.beginSequence(nextSequence_++);
     session_.setTrace(nullptr);
@@ -147,7 +148,8 @@ SpeedRow SpeedBench::decodeMany(int sequences, int depth, int tokens, int repeat
     ByteCounter counter;
     std::vector<std::int32_t> rows(ids.size());
     std::iota(rows.begin(), rows.end(), 0);
-    for (int i = -1; i < repeat; ++i) {
+    for (int i = 0; i <= repeat; ++i) {
+        const bool timed = i > 0;  // the first pass is Pass::Counted
         std::vector<std::shared_ptr<KvCache>> caches;
         for (int s = 0; s < sequences; ++s) {
             throwIfStopped(stop_);
@@ -161,9 +163,9 @@ SpeedRow SpeedBench::decodeMany(int sequences, int depth, int tokens, int repeat
                           {&run, 1}, [] {});
             }
         }
-        pass.setTrace(i < 0 ? &counter : trace_);
-        pass.setRouting(i < 0 ? nullptr : routing_);
-        if (i >= 0) row.bandwidth = std::max(row.bandwidth, readBandwidth());
+        pass.setTrace(timed ? trace_ : &counter);
+        pass.setRouting(timed ? routing_ : nullptr);
+        if (timed) row.bandwidth = std::max(row.bandwidth, readBandwidth());
         const double seconds = secondsOf([&] {
             std::vector<TokenId> next = ids;
             for (int position = depth; position < depth + tokens; ++position) {
@@ -173,7 +175,7 @@ SpeedRow SpeedBench::decodeMany(int sequences, int depth, int tokens, int repeat
         });
         pass.setTrace(nullptr);
         pass.setRouting(nullptr);
-        if (i >= 0) row.seconds.push_back(seconds);
+        if (timed) row.seconds.push_back(seconds);
     }
     row.bytes = counter.bytes();
     row.flops = counter.flops();

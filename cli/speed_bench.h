@@ -44,11 +44,14 @@ public:
     SpeedRow decodeMany(int sequences, int depth, int tokens, int repeat);
 
     /// One more repetition of a row of prefill() or decode().
-    void again(SpeedRow& row) { pass(row, true); }
+    void again(SpeedRow& row) { pass(row, Pass::Timed); }
 
 private:
+    /// The first pass of a row warms up and counts the work, which a timed one leaves alone.
+    enum class Pass : std::uint8_t { Counted, Timed };
+
     SpeedRow repeated(SpeedRow row, int repeat);
-    void pass(SpeedRow& row, bool timed);
+    void pass(SpeedRow& row, Pass kind);
     void decodeStep(ForwardPass& pass, const std::vector<std::shared_ptr<KvCache>>& caches,
                     std::vector<TokenId>& next, std::span<const std::int32_t> rows,
                     int position) const;

@@ -101,6 +101,7 @@ json expertLoadJson(const ExpertLoad& load) {
             coefficients.push_back({{"name", c.name},
                                     {"ns", c.estimated ? number(c.value) : json()},
                                     {"standard_error", number(c.standardError)},
+                                    {"degrees", number(c.degrees)},
                                     {"low", number(c.low)},
                                     {"high", number(c.high)}});
         json quarters = json::array();

@@ -58,17 +58,26 @@ SynthConfig withLayers(const SynthConfig& base, std::int32_t layers, ShapeKeep k
     const auto kept = [&](const SynthConfig& config) {
         return keptOf(countParameters(config), keep);
     };
-    std::int32_t low = 1, high = kMostWidth / kGrid;  // the least width that has enough
-    while (low < high) {
+    const auto tooNarrow = [&](std::int32_t at) {
+        return kept(scaled(base, layers, at * kGrid)) < wanted;
+    };
+    // Counting maps the largest tensor, so widths far beyond the one that is sought are not tried.
+    constexpr std::int32_t kMost = kMostWidth / kGrid;
+    std::int32_t low = 1, high = std::min((base.dModel + kGrid - 1) / kGrid, kMost);
+    while (high < kMost && tooNarrow(high)) {
+        low = high + 1;
+        high = std::min(2 * high, kMost);
+    }
+    while (low < high) {  // to the least width that has enough
         const std::int32_t middle = (low + high) / 2;
-        if (kept(scaled(base, layers, middle * kGrid)) < wanted)
+        if (tooNarrow(middle))
             low = middle + 1;
         else
             high = middle;
     }
     SynthConfig best;
     std::tuple<double, double> least{std::numeric_limits<double>::infinity(), 0.0};
-    const std::int32_t last = std::min(low + kNeighbours, kMostWidth / kGrid);
+    const std::int32_t last = std::min(low + kNeighbours, kMost);
     for (std::int32_t at = std::max(low - kNeighbours, 1); at <= last; ++at) {
         SynthConfig config = scaled(base, layers, at * kGrid);
         const double inProportion = double(base.ffn) * config.dModel / base.dModel;

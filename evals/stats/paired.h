@@ -16,8 +16,9 @@ struct Estimate {
 
 /// Median of a_i / b_i, all positive: one slow round moves it little. Interval of the median by
 /// order statistics (Conover, Practical Nonparametric Statistics, 3rd ed., 3.2): the k-th smallest
-/// and the k-th largest, k the most for which 2 P(binomial(n, 1/2) < k) is at most 5 %; NaN for
-/// fewer than six pairs, of which even the extremes cover less. a, b: (n)
+/// and the k-th largest, k the most for which 2 P(binomial(n, 1/2) < k) is at most 5 %: exact for
+/// independent pairs of any distribution, too narrow where neighbours are alike. NaN for fewer than
+/// six pairs, of which even the extremes cover less. a, b: (n)
 Estimate pairedRatio(std::span<const double> a, std::span<const double> b);
 
 /// A figure sum(amount) / sum(size) over texts, each of which is a cluster of its own.

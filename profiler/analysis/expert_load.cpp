@@ -94,13 +94,26 @@ std::string percentOf(double part, double whole) {
     return text;
 }
 
+/// Why there is no interval.
+std::string tooFewSteps(std::size_t steps, double degrees) {
+    std::string out = "Too few steps for an interval: ";
+    if (steps < 4) return out + "at least 4 are needed.";
+    out += "what a hot expert costs rests on ";
+    if (std::isnan(degrees)) return out + "one of the " + std::to_string(steps) + ".";
+    char text[96];
+    std::snprintf(text, sizeof text,
+                  "few of the %zu (%.1f degrees of freedom, at least 3 are needed).", steps,
+                  std::floor(10 * degrees) / 10);
+    return out + text;
+}
+
 std::string verdictOf(const ExpertLoadPhase& phase) {
     const Coefficient& hottest = phase.fit.coefficients[kHottest];
     if (!hottest.estimated)
         return "In every layer the load on the hottest expert follows from how many tokens a "
                "launch "
                "has and how many experts they choose: nothing to compare.";
-    if (!std::isfinite(hottest.low)) return "Too few steps for an interval: at least 4 are needed.";
+    if (!std::isfinite(hottest.low)) return tooFewSteps(phase.fit.clusters, hottest.degrees);
     const std::string interval = microseconds(hottest.value) + " (95 % interval " +
                                  microseconds(hottest.low) + " to " + microseconds(hottest.high) +
                                  ")";

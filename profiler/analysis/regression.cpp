@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "profiler/analysis/cluster_errors.h"
 #include "profiler/analysis/statistics.h"
 
 namespace moescope {
@@ -53,34 +54,6 @@ double dot(const Column& a, const Column& weights, const Column& b) {
     return sum;
 }
 
-/// Inverse of a small symmetric positive definite matrix, by Gauss-Jordan with pivots.
-std::vector<Column> inverse(std::vector<Column> a) {
-    const std::size_t n = a.size();
-    std::vector<Column> out(n, Column(n, 0));
-    for (std::size_t i = 0; i < n; ++i) out[i][i] = 1;
-    for (std::size_t c = 0; c < n; ++c) {
-        std::size_t pivot = c;
-        for (std::size_t r = c + 1; r < n; ++r)
-            if (std::abs(a[r][c]) > std::abs(a[pivot][c])) pivot = r;
-        std::swap(a[c], a[pivot]);
-        std::swap(out[c], out[pivot]);
-        const double scale = 1 / a[c][c];
-        for (std::size_t k = 0; k < n; ++k) {
-            a[c][k] *= scale;
-            out[c][k] *= scale;
-        }
-        for (std::size_t r = 0; r < n; ++r) {
-            if (r == c) continue;
-            const double factor = a[r][c];
-            for (std::size_t k = 0; k < n; ++k) {
-                a[r][k] -= factor * a[c][k];
-                out[r][k] -= factor * out[c][k];
-            }
-        }
-    }
-    return out;
-}
-
 /// Columns that vary and that those before them do not determine, by Gram-Schmidt.
 std::vector<std::size_t> independentColumns(const std::vector<Column>& within,
                                             const std::vector<double>& scale) {
@@ -107,7 +80,7 @@ std::vector<Column> inverseCross(const std::vector<Column>& columns, const Colum
     std::vector<Column> cross(k, Column(k));
     for (std::size_t a = 0; a < k; ++a)
         for (std::size_t b = 0; b < k; ++b) cross[a][b] = dot(columns[a], weights, columns[b]);
-    return inverse(std::move(cross));
+    return inverseOf(std::move(cross));
 }
 
 /// The problem with its groups numbered, and one weighted fit of it.
@@ -196,8 +169,8 @@ Regression regress(std::span<const double> y, const std::vector<std::vector<doub
     out.observations = y.size();
     out.r2 = kNaN;
     for (const std::string& name : names)
-        out.coefficients.push_back({name, 0, kNaN, kNaN, kNaN, false});
-    std::vector<std::size_t> groupOf = numbered(group, out.groups);
+        out.coefficients.push_back({name, 0, kNaN, kNaN, kNaN, false, kNaN});
+    const std::vector<std::size_t> groupOf = numbered(group, out.groups);
     const std::vector<std::size_t> clusterOf = numbered(cluster, out.clusters);
     const std::size_t n = y.size();
     Column weights(n, 1);
@@ -213,7 +186,7 @@ Regression regress(std::span<const double> y, const std::vector<std::vector<doub
 
     std::vector<Column> columns;
     for (const std::size_t c : chosen) columns.push_back(x[c]);
-    GroupedFit fit({y.begin(), y.end()}, std::move(columns), std::move(groupOf), out.groups);
+    GroupedFit fit({y.begin(), y.end()}, std::move(columns), groupOf, out.groups);
     const double bound = fitRobustly(fit, weights, clip);
     if (fit.total > 0) out.r2 = 1 - dot(fit.residual, weights, fit.residual) / fit.total;
 
@@ -224,36 +197,27 @@ Regression regress(std::span<const double> y, const std::vector<std::vector<doub
         ++(fit.residual[i] > 0 ? out.clippedAbove : out.clippedBelow);
     }
     within = fit.columns(inside);
-    std::vector<Column> inv = inverseCross(within, inside);
+    const std::vector<Column> inv = inverseCross(within, inside);
     const auto singular = [&](std::size_t a) {
         return !(inv[a][a] > 0 && std::isfinite(inv[a][a]));
     };
     for (std::size_t a = 0; a < k; ++a) {
         if (!singular(a)) continue;
         // All that varies is clipped: the weights stand in for the derivative.
-        within = fit.columns(weights);
-        inv = inverseCross(within, weights);
+        inside = weights;
+        within = fit.columns(inside);
         break;
     }
-    std::vector<Column> scores(out.clusters, Column(k, 0));  // X' psi of each cluster
-    for (std::size_t i = 0; i < n; ++i)
-        for (std::size_t a = 0; a < k; ++a)
-            scores[clusterOf[i]][a] += within[a][i] * weights[i] * fit.residual[i];
-    std::vector<Column> meat(k, Column(k, 0));
-    for (const Column& score : scores)
-        for (std::size_t a = 0; a < k; ++a)
-            for (std::size_t b = 0; b < k; ++b) meat[a][b] += score[a] * score[b];
-    const auto g = double(out.clusters);
-    const double factor = g / (g - 1) * double(n - 1) / double(n - k - out.groups);
-    const double t = studentT975(g - 1);
+    for (std::size_t i = 0; i < n; ++i) weights[i] *= fit.residual[i];  // the scores
+    const ClusterErrors errors =
+        clusterErrors({within, inside, weights, groupOf, clusterOf, out.groups, out.clusters});
     for (std::size_t a = 0; a < k; ++a) {
-        double variance = 0;
-        for (std::size_t p = 0; p < k; ++p)
-            for (std::size_t q = 0; q < k; ++q) variance += inv[a][p] * meat[p][q] * inv[q][a];
         Coefficient& c = out.coefficients[chosen[a]];
         c.estimated = true;
         c.value = fit.slopes[a];
-        c.standardError = out.clusters > 1 ? std::sqrt(factor * variance) : kNaN;
+        c.standardError = errors.standardError[a];
+        c.degrees = errors.degrees[a];
+        const double t = studentT975(c.degrees);
         c.low = c.value - t * c.standardError;
         c.high = c.value + t * c.standardError;
     }

@@ -14,9 +14,11 @@ namespace moescope {
 struct Coefficient {
     std::string name;
     double value = 0;
+    /// NaN where one cluster alone determines it, and with one cluster.
     double standardError = 0;
-    double low = 0, high = 0;  ///< 95 % interval; NaN with fewer than 4 clusters
+    double low = 0, high = 0;  ///< 95 % interval; NaN below 3 degrees
     bool estimated = true;     ///< false: does not vary, or follows from those before it
+    double degrees = 0;        ///< of freedom that the error has, few where few clusters decide
 };
 
 struct Regression {
@@ -41,11 +43,10 @@ inline constexpr double kLeastSquares = std::numeric_limits<double>::infinity();
 /// force of one at `clip` scales. The scale is the median absolute residual over 0.6745, taken
 /// again with every round of reweighting, the first of which is least squares. Columns are taken in
 /// order: one without variation within groups, or that the ones before it determine (to 1e-9 of its
-/// variance), is not estimated, and the others are as if it were not there. Standard errors are
-/// cluster-robust (Liang and Zeger 1986; Cameron and Miller 2015: sandwich, factor G/(G-1)
-/// (n-1)/(n-k), k the groups and columns estimated; of the M-estimator with clipped residuals as
-/// scores and unclipped observations as bread), the interval is Student's t with G - 1 degrees, G
-/// the clusters. All spans have the same length; with n <= k nothing is estimated.
+/// variance), is not estimated, and the others are as if it were not there. Standard errors and
+/// degrees of freedom are those of clusterErrors() (clipped residuals as scores, unclipped
+/// observations as bread), the interval is Student's t. All spans have the same length; with
+/// n <= k, the groups and columns estimated, nothing is estimated.
 Regression regress(std::span<const double> y, const std::vector<std::vector<double>>& x,
                    const std::vector<std::string>& names, std::span<const int> group,
                    std::span<const int> cluster, double clip = kHuberClip);

@@ -196,6 +196,14 @@ TEST_CASE("shapes shows no quality of random weights and says why") {
     CHECK_THAT(mixed.out, Contains("bits per byte") &&
                               Contains("synth:demo-synthetic: no quality and no balance, for its "
                                        "weights are random"));
+    // Nothing is made of random weights, so they are not drawn: the one here would need petabytes.
+    std::ofstream(folder / "huge.json") << R"({"base":"gpt-oss-120b","n_expert":4096,)"
+                                        << R"("d_model":131072,"ffn":131072,"n_layer":1024})";
+    const Outcome huge = run({"shapes", "demo", folder / "huge.json", "--text", texts});
+    INFO(huge.err);
+    CHECK(huge.code == 0);
+    CHECK_THAT(huge.out, Contains("bits per byte") && Contains("no quality and no balance"));
+    CHECK_THAT(huge.err, !Contains("SYNTHETIC"));
     const auto json = shapesOf({"demo", "synth:demo-synthetic", "--text", texts});
     const auto& random = json.at("quality").at("shapes").at(1);
     CHECK(random.at("trained") == false);

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/model/shape_family.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <fstream>
 
 #include "engine/model/synth_checkpoint.h"
 #include "engine/run/model_names.h"
@@ -29,6 +33,25 @@ SynthConfig tinyQwen() {
 double deviation(std::uint64_t count, std::uint64_t wanted) {
     return std::abs(static_cast<double>(count) / static_cast<double>(wanted) - 1);
 }
+
+/// Leaves the process `more` bytes of address space beyond what it has.
+class AddressSpaceLimit {
+public:
+    explicit AddressSpaceLimit(std::uint64_t more) {
+        std::uint64_t pages = 0;
+        std::ifstream("/proc/self/statm") >> pages;
+        REQUIRE(getrlimit(RLIMIT_AS, &before_) == 0);
+        rlimit limit = before_;
+        limit.rlim_cur = pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)) + more;
+        REQUIRE(setrlimit(RLIMIT_AS, &limit) == 0);
+    }
+    ~AddressSpaceLimit() { setrlimit(RLIMIT_AS, &before_); }
+    AddressSpaceLimit(const AddressSpaceLimit&) = delete;
+    AddressSpaceLimit& operator=(const AddressSpaceLimit&) = delete;
+
+private:
+    rlimit before_{};
+};
 
 }  // namespace
 
@@ -227,4 +250,13 @@ TEST_CASE("the shape of a model is the configuration that it would be made from"
     dense.spec.architecture = "llama";
     CHECK(errorOf([&] { synthConfigOf(dense, "x"); }) ==
           "x: no family can be made of architecture 'llama'");
+}
+
+TEST_CASE("a family of a small model is found without the address space of large ones") {
+    const SynthConfig demo = synthConfig("demo-synthetic");
+    const ShapeFamilyOptions options{{1, 2, 4, 16, 48}, {}, ShapeKeep::Total};
+    const AddressSpaceLimit limit(std::uint64_t{512} << 20);
+    const std::vector<FamilyShape> shapes = shapeFamily(demo, options);
+    CHECK(shapes.size() == 6);
+    for (const FamilyShape& shape : shapes) CHECK(shape.possible());
 }

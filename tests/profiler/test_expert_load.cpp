@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <random>
 
 #include "profiler/analysis/run_analysis.h"
 #include "profiler/runfile/run_writer.h"
@@ -11,9 +12,10 @@
 using namespace moescope;
 using test::TempDir;
 
-TEST_CASE("a slope with its cluster-robust error, worked by hand") {
+TEST_CASE("a slope with its error by leaving out clusters, worked by hand") {
     // Differences from the means: x -2 -1 0 1 2, y -2 0 -1 2 1; slope 8 / 10, residuals
-    // -0.4 0.8 -1 1.2 -0.6, scores 0.8 -0.8 0 1.2 -1.2, sum of squares 4.16.
+    // -0.4 0.8 -1 1.2 -0.6, leverages 1/5 + x x / 10. Without one the slope changes by
+    // x / 10 residual / (1 - leverage): 0.2 -0.8/7 0 1.2/7 -0.3.
     const std::vector<double> y{1, 3, 2, 5, 4};
     const std::vector<int> group(5, 7), cluster{0, 1, 2, 3, 4};
     const Regression fit = regress(y, {{0, 1, 2, 3, 4}}, {"x"}, group, cluster, kLeastSquares);
@@ -21,8 +23,12 @@ TEST_CASE("a slope with its cluster-robust error, worked by hand") {
     const Coefficient& c = fit.coefficients[0];
     CHECK(c.estimated);
     CHECK(c.value == Approx(0.8));
-    CHECK(c.standardError == Approx(std::sqrt(4.16 / 100 * 5 / 4 * 4 / 3)));
-    CHECK(c.high - c.value == Approx(2.776445 * c.standardError).epsilon(1e-3));
+    CHECK(c.standardError == Approx(std::sqrt(0.8 * (0.04 + 0.64 / 49 + 1.44 / 49 + 0.09))));
+    // B: -1/2 -1/7 0 1/7 1/2 to each other times 1 or 0 less 1/5 + x x' / 10; its trace is 8 / 35
+    // and the sum of its squares 0.02 + 0.02 / 49 + 0.005 + 0.16 / 49 + 0.02 / 2401.
+    const double squares = 0.025 + 0.18 / 49 + 0.02 / 2401;
+    CHECK(c.degrees == Approx(64.0 / 1225 / squares));
+    CHECK(std::isnan(c.low));  // below 3 degrees
     CHECK(fit.r2 == Approx(1 - 3.6 / 10));
     CHECK(fit.groups == 1);
     CHECK(fit.clusters == 5);
@@ -125,6 +131,38 @@ TEST_CASE("the cost of a hot expert is found at equal tokens and equal active ex
     REQUIRE(phases[0].quarters.size() == 4);
     CHECK(phases[0].quarters[0].launches == 6);
     CHECK(phases[0].quarters[3].meanMaxOverMean > phases[0].quarters[0].meanMaxOverMean);
+}
+
+TEST_CASE("where two large steps decide, no hot expert is said to cost time") {
+    std::vector<StepRow> steps;
+    std::vector<ExpertLaunch> launches;
+    std::mt19937 random(7);  // the same numbers everywhere
+    const auto uniform = [&] { return double(random()) / 4294967296.0; };
+    for (int s = 0; s < 40; ++s) {
+        const int tokens = s < 38 ? 40 : 512;
+        steps.push_back({s, 0, "prefill", 0, tokens, s * 1000, s * 1000 + 900});
+        const double hot = uniform() - 0.5, slow = 3000 * (uniform() - 0.5);
+        for (int layer = 0; layer < 24; ++layer) {
+            ExpertLaunch launch;
+            launch.step = s;
+            launch.layer = layer;
+            launch.tokens = tokens;
+            launch.assignments = 4 * tokens;
+            launch.activeExperts = 32 - static_cast<int>(3 * uniform());
+            launch.hottestLoad = static_cast<int>(
+                tokens * (0.3 + 0.004 * layer + 0.14 * hot + 0.1 * (uniform() - 0.5)));
+            launch.ns = static_cast<int>(100000 + 1000 * tokens + slow + 2000 * uniform());
+            launches.push_back(launch);
+        }
+    }
+    const std::vector<ExpertLoadPhase> phases = expertLoadPhases(launches, steps, 32);
+    REQUIRE(phases.size() == 1);
+    const Coefficient& hottest = phases[0].fit.coefficients[2];
+    CHECK(hottest.estimated);
+    CHECK(hottest.degrees < 3);
+    CHECK(std::isnan(hottest.low));
+    CHECK(phases[0].verdict.find("Too few steps for an interval: what a hot expert costs rests on "
+                                 "few of the 40") == 0);
 }
 
 TEST_CASE("a launch that stands alone among those of its size is in no quarter") {

@@ -123,8 +123,7 @@ std::optional<Lack> View::lackOfRouting(const RunData& run) {
 }
 
 std::optional<Lack> View::lackOfTokenRouting(const RunData& run) {
-    if (std::optional<Lack> lacks = lackOfRouting(run); lacks || run.tokenRouting)
-        return lacks;
+    if (std::optional<Lack> lacks = lackOfRouting(run); lacks || run.tokenRouting) return lacks;
     return Lack{tr("This run does not hold the experts of each token"),
                 tr("moescope profile or eval with --routing-tokens records them.")};
 }

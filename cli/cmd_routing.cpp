@@ -205,7 +205,9 @@ int runRouting(const Invocation& invocation) {
     if (options.has("by"))
         people = compareItemGroups(
             reader, chosenGroupings(groupings, options.get<std::string>("by")), grouping);
-    const Specialization groups = specialization(reader, grouping);
+    // Beside --by it is in the document alone.
+    const bool groupsShown = !options.has("by") || options.isSet("json");
+    const Specialization groups = groupsShown ? specialization(reader, grouping) : Specialization();
     const double worst = worstExcess(run.routing);
     if (options.has("fail-on") && std::isnan(worst))
         throw Error(options.get<std::vector<std::string>>("run").front() +

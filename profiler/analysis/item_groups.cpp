@@ -249,9 +249,10 @@ std::vector<ItemGrouping> itemGroupings(const RunReader& run) {
 std::vector<ItemComparison> compareItemGroups(const RunReader& run,
                                               const std::vector<ItemGrouping>& groupings,
                                               const SpecializationOptions& options) {
+    std::vector<ItemComparison> out;
+    if (groupings.empty()) return out;  // as of every run that is no evaluation
     const int experts = statedExperts(run);
     const std::vector<RoutingCountRow> all = run.routingCounts();
-    std::vector<ItemComparison> out;
     const auto add = [&](const ItemGrouping& grouping, ItemTokens tokens,
                          std::span<const RoutingCountRow> rows, double shared) {
         out.push_back({grouping.suite, grouping.key, tokens, shared, std::nan(""),
